@@ -1,0 +1,371 @@
+"""JSON:API answers → the model. Floor 1, pure.
+
+Owns every assumption about the shape of the Project, Data and OSS answers. What is merely odd is
+accepted (facts gathered from real answers: `included` missing, tips missing from it, ids twice,
+times with 0 to 7 digits); what would make an entry silently disappear raises BadAnswerError,
+because a missing entry looks like a deleted file to `rsync --delete`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from dmfs.errors import BadAnswerError
+from dmfs.httperrors import clean
+from dmfs.kinds import Kind, is_service_folder, kind_of
+from dmfs.model import (
+    Child,
+    File,
+    Folder,
+    FolderId,
+    Hub,
+    HubId,
+    ItemId,
+    Project,
+    ProjectId,
+    Shortcut,
+    StorageId,
+    VersionId,
+)
+
+Json = Mapping[str, Any]
+STORAGE_PREFIX = "urn:adsk.objects:os.object:"
+_TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9})\d*)?)?\s*(Z|[+-]\d\d:?\d\d)?"
+)
+
+
+def dig(table: Any, *keys: str) -> Any:
+    """The value at a path of keys, None where the path ends early."""
+    for key in keys:
+        if not isinstance(table, Mapping):
+            return None
+        table = table.get(key)
+    return table
+
+
+def text(table: Any, *keys: str) -> str:
+    """The text at a path of keys, '' where there is none."""
+    value = dig(table, *keys)
+    return value if isinstance(value, str) else ""
+
+
+def number(table: Any, *keys: str) -> int | None:
+    """The non-negative whole number at a path of keys."""
+    value = dig(table, *keys)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+        return None
+    return value
+
+
+def parse_time_ns(stamp: str) -> int | None:
+    """``2022-05-06T08:24:41.0000000Z`` or ``…T19:25:23+00:00`` → ns since the epoch; None if not a
+    time. Seven digits are what BIM 360 sends and what ``datetime`` refuses."""
+    match = _TIME.fullmatch(stamp.strip())
+    if not match:
+        return None
+    year, month, day, hour, minute = (int(part) for part in match.group(1, 2, 3, 4, 5))
+    try:
+        whole = datetime(year, month, day, hour, minute, int(match[6] or 0), tzinfo=UTC)
+    except ValueError:
+        return None
+    seconds = int((whole - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+    zone = match[8] or "Z"
+    if zone != "Z":
+        minutes = int(zone[1:3]) * 60 + int(zone[-2:])
+        seconds -= minutes * 60 if zone[0] == "+" else -minutes * 60
+    return seconds * 10**9 + int((match[7] or "").ljust(9, "0"))
+
+
+def _rows(answer: Json, what: str) -> list[Json]:
+    rows = answer.get("data")
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise BadAnswerError(f"cannot {what}: the answer holds no list of entries")
+    for row in rows:
+        if not text(row, "id"):
+            raise BadAnswerError(f"cannot {what}: the answer holds an entry without an id")
+    return rows
+
+
+def decode_warnings(answer: Json) -> tuple[str, ...]:
+    """``meta.warnings`` of the hubs answer (PascalCase keys), a line each."""
+    warnings = dig(answer, "meta", "warnings")
+    lines = []
+    for warning in warnings if isinstance(warnings, list) else []:
+        parts = [text(warning, key) for key in ("Title", "Detail")]
+        parts = [clean(part) for part in parts if part]
+        code = text(warning, "HttpStatusCode")
+        lines.append(" ".join(parts) + (f" (HTTP {clean(code)})" if code else ""))
+    return tuple(lines)
+
+
+def decode_hubs(answer: Json, what: str) -> list[Hub]:
+    return [
+        Hub(
+            id=HubId(row["id"]),
+            name=text(row, "attributes", "name"),
+            extension_type=text(row, "attributes", "extension", "type"),
+            region=text(row, "attributes", "region"),
+        )
+        for row in _rows(answer, what)
+    ]
+
+
+def decode_projects(answer: Json, what: str, hub_id: HubId) -> list[Project]:
+    return [
+        Project(
+            id=ProjectId(row["id"]),
+            hub_id=hub_id,
+            name=text(row, "attributes", "name"),
+            root_folder_id=FolderId(root)
+            if (root := text(row, "relationships", "rootFolder", "data", "id"))
+            else None,
+            extension_type=text(row, "attributes", "extension", "type"),
+            web_url=text(row, "links", "webView", "href"),
+        )
+        for row in _rows(answer, what)
+    ]
+
+
+def next_page(answer: Json, what: str, path: str) -> dict[str, str] | None:
+    """The query of ``links.next``, None on the last page.
+
+    Only the query is taken over: the host and path stay ours, so no answer can send a token
+    elsewhere. A next link to another path is refused.
+    """
+    link = dig(answer, "links", "next")
+    href = link if isinstance(link, str) else text(link, "href")
+    if not href:
+        return None
+    try:
+        split = urlsplit(href)
+        query = dict(parse_qsl(split.query, keep_blank_values=True))
+    except ValueError:
+        query, split = {}, urlsplit("")
+    if not query or unquote(split.path).rstrip("/") != unquote(path).rstrip("/"):
+        raise BadAnswerError(f"cannot {what}: the answer's link to the next page leads elsewhere")
+    return query
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """One page of a folder: what is known, and the items whose tip has yet to be asked for."""
+
+    children: list[Child]
+    tipless: list[ItemId]
+
+
+def decode_contents(answer: Json, what: str, project: Project) -> Contents:
+    """A page of folder contents or top folders; hidden entries and tombstones are left out."""
+    included = answer.get("included")
+    tips = _Tips(included if isinstance(included, list) else [])
+    children: list[Child] = []
+    tipless: list[ItemId] = []
+    for row in _rows(answer, what):
+        if dig(row, "attributes", "hidden") is True:
+            continue
+        if row.get("type") == "folders":
+            children.append(_folder(row, what, project))
+        elif row.get("type") == "items":
+            tip = tips.of(row)
+            if tip is None:
+                tipless.append(ItemId(row["id"]))
+            elif (leaf := _leaf(row, tip, what, project)) is not None:
+                children.append(leaf)
+    return Contents(children, tipless)
+
+
+def decode_item(answer: Json, what: str, project: Project) -> Child | None:
+    """``GET items/:id``: the item with its tip in ``included``; None where it is hidden."""
+    row = answer.get("data")
+    if not isinstance(row, Mapping) or not text(row, "id"):
+        raise BadAnswerError(f"cannot {what}: the answer holds no item")
+    if dig(row, "attributes", "hidden") is True:
+        return None
+    included = answer.get("included")
+    tip = _Tips(included if isinstance(included, list) else []).of(row)
+    return _leaf(row, tip or {}, what, project)
+
+
+class _Tips:
+    """The versions in ``included``: by id, and the newest by item where the ids do not match."""
+
+    def __init__(self, included: Iterable[Any]) -> None:
+        self._by_id: dict[str, Json] = {}
+        self._by_item: dict[str, Json] = {}
+        for version in included:
+            if text(version, "type") != "versions" or not text(version, "id"):
+                continue
+            self._by_id[version["id"]] = version
+            item = text(version, "relationships", "item", "data", "id")
+            rival = self._by_item.get(item)
+            if item and (rival is None or _version_number(rival) < _version_number(version)):
+                self._by_item[item] = version
+
+    def of(self, item: Json) -> Json | None:
+        tip_id = text(item, "relationships", "tip", "data", "id")
+        return self._by_id.get(tip_id) or self._by_item.get(text(item, "id"))
+
+
+def _version_number(version: Json) -> int:
+    return number(version, "attributes", "versionNumber") or 0
+
+
+def _folder(row: Json, what: str, project: Project) -> Folder:
+    name = text(row, "attributes", "name") or text(row, "attributes", "displayName")
+    if not name and not isinstance(dig(row, "attributes", "name"), str | None):
+        raise BadAnswerError(f"cannot {what}: the answer holds a folder without a usable name")
+    parent = text(row, "relationships", "parent", "data", "id")
+    at_root = project.id.startswith("b.") and parent == project.root_folder_id
+    return Folder(
+        id=FolderId(row["id"]),
+        project_id=project.id,
+        hub_id=project.hub_id,
+        name=name,
+        mtime_ns=_time(row, "lastModifiedTime") or _time(row, "createTime") or 0,
+        created_ns=_time(row, "createTime"),
+        rollup_ns=_time(row, "lastModifiedTimeRollup"),
+        object_count=number(row, "attributes", "objectCount"),
+        created_by=text(row, "attributes", "createUserName"),
+        extension_type=text(row, "attributes", "extension", "type"),
+        web_url=text(row, "links", "webView", "href"),
+        service=is_service_folder(
+            name, at_root=at_root, made_by_person=bool(text(row, "attributes", "createUserId"))
+        ),
+    )
+
+
+def _time(row: Json, key: str) -> int | None:
+    return parse_time_ns(text(row, "attributes", key))
+
+
+def _leaf(item: Json, tip: Json, what: str, project: Project) -> Child | None:
+    """The item as it shows: a File, a Shortcut, or None where it is not there for users."""
+    item_type = text(item, "attributes", "extension", "type")
+    tip_type = text(tip, "attributes", "extension", "type")
+    kind = kind_of(item_type, tip_type)
+    if kind is Kind.HIDDEN:
+        return None
+    name = text(tip, "attributes", "name") or text(item, "attributes", "displayName")
+    shown = dig(item, "attributes", "displayName"), dig(tip, "attributes", "name")
+    if not name and any(value is not None and not isinstance(value, str) for value in shown):
+        raise BadAnswerError(f"cannot {what}: the answer holds an item without a usable name")
+    storage_id = text(tip, "relationships", "storage", "data", "id")
+    common: dict[str, Any] = {
+        "item_id": ItemId(item["id"]),
+        "folder_id": FolderId(text(item, "relationships", "parent", "data", "id")),
+        "project_id": project.id,
+        "hub_id": project.hub_id,
+        "mtime_ns": _time(tip, "createTime")
+        or _time(tip, "lastModifiedTime")
+        or _time(item, "lastModifiedTime")
+        or 0,
+        "created_ns": _time(item, "createTime"),
+        "version_number": number(tip, "attributes", "versionNumber"),
+        "created_by": text(tip, "attributes", "createUserName"),
+        "extension_type": tip_type or item_type,
+        "web_url": text(item, "links", "webView", "href") or text(tip, "links", "webView", "href"),
+    }
+    version_id = VersionId(text(tip, "id"))
+    if kind is Kind.FILE and version_id and _is_storage_id(storage_id):
+        return File(
+            name=name,
+            version_id=version_id,
+            storage_id=StorageId(storage_id),
+            size_bytes=number(tip, "attributes", "storageSize"),
+            **common,
+        )
+    return _shortcut(name, version_id, common)
+
+
+def _shortcut(name: str, version_id: VersionId, common: dict[str, Any]) -> Shortcut:
+    url = common["web_url"] or _built_url(
+        common["project_id"], common["folder_id"], common["item_id"]
+    )
+    common["web_url"] = url
+    body = f"[InternetShortcut]\r\nURL={url}\r\n".encode()
+    return Shortcut(name=f"{name}.url", version_id=version_id or None, body=body, **common)
+
+
+def _built_url(project_id: str, folder_id: str, item_id: str) -> str:
+    """The web page of an item whose answer names none.
+
+    BIM 360 and ACC pages are addressed by ids that we have; the other products have no such rule,
+    so their shortcut leads to the start page.
+    """
+    if not project_id.startswith("b."):
+        return "https://fusion.online.autodesk.com/"
+    query = f"folderUrn={quote(folder_id, safe='')}&entityId={quote(item_id, safe='')}"
+    return f"https://acc.autodesk.com/docs/files/projects/{quote(project_id[2:], safe='-')}?{query}"
+
+
+def _is_storage_id(storage_id: str) -> bool:
+    bucket, slash, key = storage_id.removeprefix(STORAGE_PREFIX).partition("/")
+    return storage_id.startswith(STORAGE_PREFIX) and bool(bucket and slash and key)
+
+
+def bucket_and_key(storage_id: StorageId) -> tuple[str, str]:
+    """Split at the FIRST slash: object keys may hold more."""
+    bucket, _, key = storage_id.removeprefix(STORAGE_PREFIX).partition("/")
+    return bucket, key
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of the object with the URL that serves it, offsets relative to the part."""
+
+    start: int
+    stop: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Signed:
+    """Leave to read a storage object: its authoritative size, its sha1 where known, its URLs.
+
+    No repr: URLs are secrets and must not reach a log or a traceback.
+    """
+
+    size_bytes: int
+    sha1: str
+    parts: tuple[Part, ...]
+    expires_at: float
+    """trio's clock, seconds."""
+
+
+def decode_signed(answer: Json, what: str, expires_at: float) -> Signed:
+    """``complete`` and ``fallback`` (one URL) or ``chunked`` (URLs by inclusive ranges)."""
+    size = number(answer, "size")
+    if size is None:
+        raise BadAnswerError(f"cannot {what}: the answer tells no size")
+    sha1 = text(answer, "sha1").lower()
+    sha1 = sha1 if re.fullmatch(r"[0-9a-f]{40}", sha1) else ""
+    url = text(answer, "url")
+    if url:
+        return Signed(size, sha1, (Part(0, size, url),), expires_at)
+    urls = answer.get("urls")
+    if not isinstance(urls, Mapping):
+        status = clean(text(answer, "status"))
+        raise BadAnswerError(
+            f"cannot {what}: the answer holds no URL (status {status or 'missing'})"
+        )
+    found = sorted(_part(key, value, what) for key, value in urls.items())
+    parts = tuple(Part(*bounds) for bounds in found)
+    edges = [0, *(part.stop for part in parts)]
+    if [part.start for part in parts] != edges[:-1] or edges[-1] != size:
+        raise BadAnswerError(
+            f"cannot {what}: the parts of the answer do not make up the whole file"
+        )
+    return Signed(size, sha1, parts, expires_at)
+
+
+def _part(key: str, url: object, what: str) -> tuple[int, int, str]:
+    match = re.fullmatch(r"(\d{1,18})-(\d{1,18})", key)
+    if not match or not isinstance(url, str):
+        raise BadAnswerError(f"cannot {what}: the answer holds a part without a range")
+    return int(match[1]), int(match[2]) + 1, url

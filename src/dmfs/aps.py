@@ -1,0 +1,244 @@
+"""The service, as the drive needs it: ``children``, ``sign``, ``schema``. Floor 1.
+
+Owns the endpoints, ids in paths, paging, and which question answers what. Retries and JSON are
+wire.py's, shapes answers.py's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import trio
+
+from dmfs.answers import (
+    Contents,
+    Json,
+    Signed,
+    bucket_and_key,
+    decode_contents,
+    decode_hubs,
+    decode_item,
+    decode_projects,
+    decode_signed,
+    decode_warnings,
+    next_page,
+)
+from dmfs.auth import TokenSource
+from dmfs.errors import AccessError, BadAnswerError, TokenRefusedError
+from dmfs.model import (
+    Child,
+    Directory,
+    File,
+    Folder,
+    FolderId,
+    Hub,
+    ItemId,
+    Project,
+    Root,
+)
+from dmfs.wire import Call, Wire
+
+log = logging.getLogger(__name__)
+
+Take = Callable[[Json], Awaitable[None]]
+
+PAGES_MAX = 2000
+"""400 000 entries in one folder. A listing that goes on beyond that is a circle in disguise."""
+PAGE_LIMIT = "200"
+ITEM_CALLS = 4
+"""Tips asked for in parallel where a listing left them out."""
+
+
+def path_id(identifier: str) -> str:
+    """An id as a path segment: ``?version=1`` must become ``%3Fversion%3D1``."""
+    return quote(identifier, safe="")
+
+
+class Aps:
+    """Autodesk Platform Services: Project, Data, OSS and Schema."""
+
+    def __init__(self, wire: Wire, tokens: TokenSource, *, url_minutes: int) -> None:
+        self._wire = wire
+        self._tokens = tokens
+        self._url_minutes = url_minutes
+
+    async def children(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
+        """Everything in a directory, with warnings for people.
+
+        Costs: hubs 1, projects 1 per page of 200, top folders of a ``b.`` project 1, folder
+        contents 1 per page of 200, plus 1 per item whose tip the listing left out.
+        """
+        match directory:
+            case Root():
+                return await self._hubs()
+            case Hub():
+                return await self._projects(directory), ()
+            case Project():
+                return await self._top(directory), ()
+            case Folder():
+                # below the root the project's own root folder plays no part
+                project = Project(directory.project_id, directory.hub_id, "")
+                return await self._contents(
+                    project, directory.id, f"list folder {directory.name!r}"
+                ), ()
+
+    async def sign(self, file: File) -> Signed:
+        """URLs for a file's bytes, with the longest life the service gives. One call."""
+        what = f"open {file.name!r}"
+        bucket, key = bucket_and_key(file.storage_id)
+        asked_at = trio.current_time()
+        answer = await self._ask(
+            what,
+            "sign",
+            f"/oss/v2/buckets/{path_id(bucket)}/objects/{path_id(key)}/signeds3download",
+            {"minutesExpiration": str(self._url_minutes)},
+        )
+        return decode_signed(answer, what, asked_at + self._url_minutes * 60)
+
+    async def schema(self, extension_type: str) -> dict[str, Any]:
+        """What the Schema service says of an extension type (``items:autodesk.bim360:File``)."""
+        name = f"{extension_type}-1.0"
+        return await self._ask(
+            f"look up the schema {extension_type}",
+            "schema",
+            f"/schema/v1/versions/{path_id(name)}",
+            {},
+        )
+
+    async def _hubs(self) -> tuple[list[Child], tuple[str, ...]]:
+        what = "list hubs"
+        answer = await self._ask(what, "hubs", "/project/v1/hubs", {})
+        hubs = decode_hubs(answer, what)
+        warnings = decode_warnings(answer)
+        if not hubs:
+            reason = f"; the service says: {warnings[0]}" if warnings else ""
+            raise AccessError(f"this app sees no hub{reason}", hint=ADMISSION_HINT)
+        # A healthy user of one region gets a warning for each other region: no alarm.
+        for line in warnings:
+            log.debug("hubs: %s", line)
+        return list(hubs), warnings
+
+    async def _projects(self, hub: Hub) -> list[Child]:
+        what = f"list projects of {hub.name!r}"
+        path = f"/project/v1/hubs/{path_id(hub.id)}/projects"
+        found: list[Child] = []
+
+        async def take(page: Json) -> None:
+            found.extend(decode_projects(page, what, hub.id))
+
+        await self._pages(what, "projects", path, take)
+        return found
+
+    async def _top(self, project: Project) -> list[Child]:
+        what = f"list project {project.name!r}"
+        if project.id.startswith("b."):
+            path = (
+                f"/project/v1/hubs/{path_id(project.hub_id)}"
+                f"/projects/{path_id(project.id)}/topFolders"
+            )
+            answer = await self._ask(what, "topFolders", path, {"excludeDeleted": "true"})
+            return decode_contents(answer, what, project).children
+        if project.root_folder_id is None:
+            raise BadAnswerError(f"cannot {what}: the service named no root folder")
+        return await self._contents(project, project.root_folder_id, what)
+
+    async def _contents(self, project: Project, folder_id: FolderId, what: str) -> list[Child]:
+        path = f"/data/v1/projects/{path_id(project.id)}/folders/{path_id(folder_id)}/contents"
+        children: list[Child] = []
+        tipless: list[ItemId] = []
+
+        async def take(page: Json) -> None:
+            contents = await _decode(page, what, project)
+            children.extend(contents.children)
+            tipless.extend(contents.tipless)
+
+        await self._pages(what, "contents", path, take)
+        children += await self._items(project, tipless, what)
+        return [_in_folder(child, folder_id) for child in children]
+
+    async def _items(self, project: Project, item_ids: list[ItemId], what: str) -> list[Child]:
+        """Items one by one (300 a minute, ``items/:id/tip`` only 50), a few at a time."""
+        found: list[Child] = []
+        slots = trio.CapacityLimiter(ITEM_CALLS)
+
+        async def one(item_id: ItemId) -> None:
+            async with slots:
+                path = f"/data/v1/projects/{path_id(project.id)}/items/{path_id(item_id)}"
+                child = decode_item(await self._ask(what, "item", path, {}), what, project)
+                if child is not None:
+                    found.append(child)
+
+        await _all_of([(one, item_id) for item_id in item_ids])
+        return found
+
+    async def _pages(self, what: str, route: str, path: str, take: Take) -> None:
+        """Hand over every page, by ``links.next`` alone: short and empty pages are no end."""
+        seen: set[tuple[tuple[str, str], ...]] = set()
+        query: dict[str, str] | None = {"page[limit]": PAGE_LIMIT}
+        while query is not None:
+            key = tuple(sorted(query.items()))
+            if key in seen or len(seen) >= PAGES_MAX:
+                raise BadAnswerError(f"cannot {what}: the listing pages in a circle")
+            seen.add(key)
+            page = await self._ask(what, route, path, query)
+            await take(page)
+            query = next_page(page, what, path)
+
+    async def _ask(
+        self, what: str, route: str, path: str, params: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """A GET with the token; a 401 renews it once (it may also mean a missing scope: no loop)."""
+        token = await self._tokens.token()
+        try:
+            return await self._wire.ask(_get(what, route, path, params, token))
+        except TokenRefusedError:
+            token = await self._tokens.renew(token)
+            return await self._wire.ask(_get(what, route, path, params, token))
+
+
+ADMISSION_HINT = (
+    "ask an account admin to add this app's client id under Account Admin → Settings → "
+    "Custom Integrations, with access to Document Management"
+)
+
+
+def _get(what: str, route: str, path: str, params: Mapping[str, str], token: str) -> Call:
+    headers = {"Authorization": f"Bearer {token}"}
+    return Call(what=what, route=route, method="GET", path=path, params=params, headers=headers)
+
+
+async def _decode(page: Json, what: str, project: Project) -> Contents:
+    """Off the loop when it is long: 200 entries take a few milliseconds."""
+    rows = page.get("data")
+    if isinstance(rows, list) and len(rows) > 50:
+        return await trio.to_thread.run_sync(decode_contents, page, what, project)
+    return decode_contents(page, what, project)
+
+
+def _in_folder(child: Child, folder_id: FolderId) -> Child:
+    """Items of answers that leave out the parent get the folder that was asked for."""
+    if not isinstance(child, Hub | Project | Folder) and not child.folder_id:
+        return replace(child, folder_id=folder_id)
+    return child
+
+
+async def _all_of(tasks: list[tuple[Any, Any]]) -> None:
+    """Run all; the first DriveError comes out bare, not wrapped in a group."""
+    failures: list[Exception] = []
+
+    async def guarded(work: Any, argument: Any, scope: trio.CancelScope) -> None:
+        try:
+            await work(argument)
+        except Exception as error:  # noqa: BLE001 - handed on below
+            failures.append(error)
+            scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for work, argument in tasks:
+            nursery.start_soon(guarded, work, argument, nursery.cancel_scope)
+    if failures:
+        raise failures[0]

@@ -1,0 +1,455 @@
+"""Blocks of storage objects: in flight, in memory, on disk. Floor 2.
+
+A *run* is a stretch of blocks with one buffer, filled by one GET or one read of the disk. It is
+found by its blocks while it fills and for as long as memory allows after, so "in flight" and "in
+memory" are one thing: whoever needs bytes of it waits until it is filled that far. A run belongs
+to the cache and runs in the cache's nursery; when a reader's deadline cancels its wait, the bytes
+still land. A failed run gives its error to its waiters and is forgotten.
+
+Demand waits for capacity (memory, connections); speculation takes what is spare or is dropped.
+Everything here runs on the trio loop, and state changes only between awaits, except that runs'
+buffers are filled by the curl thread and disk threads beyond ``filled``.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import trio
+
+from dmfs.deadline import deadline
+from dmfs.errors import DriveError
+from dmfs.model import File, StorageId
+from dmfs.plan import BLOCK_BYTES, EMPTY, MIB, PART_BYTES, Span, blocks_of, bytes_of
+from dmfs.slots import Slots
+from dmfs.store import ABSENT, BlockStore, Shelf
+
+log = logging.getLogger(__name__)
+
+Data = bytes | bytearray | memoryview
+DISK_PART_BLOCKS = 2 * MIB // BLOCK_BYTES
+"""One thread hop per 2 MiB of warm data instead of one per kernel read (100 µs each)."""
+DISK_THREADS = 2
+IDLE_OBJECTS = 64
+"""Closed objects kept attached (a file descriptor each): viewers open and close all the time."""
+STORE_PAUSE_S = 60.0
+"""A cache disk that failed is left alone for that long."""
+UNSAVED_SHARE = 0.5
+"""Part of the memory that may wait for the disk; beyond it blocks go unsaved, reads go on."""
+
+
+class Bytes(Protocol):
+    """Where missing bytes come from (``source.Source``)."""
+
+    async def fill(
+        self, file: File, span: Span, sink: memoryview, progress: Callable[[int], None]
+    ) -> None:
+        """Fill ``sink`` with ``span``, telling how far it is valid."""
+        ...
+
+
+class Run:
+    """A stretch of blocks with its buffer."""
+
+    __slots__ = (
+        "blocks", "buffer", "consumed", "done", "error", "filled", "from_disk", "parking",
+        "saved", "span", "speculative",
+    )  # fmt: skip
+
+    def __init__(self, blocks: Span, span: Span, *, speculative: bool, from_disk: bool) -> None:
+        self.blocks = blocks
+        self.span = span
+        self.speculative = speculative
+        self.from_disk = from_disk
+        self.buffer: bytearray | None = None
+        self.filled = 0
+        self.consumed = 0
+        self.done = False
+        self.saved = from_disk
+        self.error: Exception | None = None
+        self.parking = trio.lowlevel.ParkingLot()
+
+    def advance(self, filled: int) -> None:
+        """The first ``filled`` bytes are valid."""
+        if filled > self.filled:
+            self.filled = filled
+            self.parking.unpark_all()
+
+    def holds(self, span: Span) -> bool:
+        return self.span.start <= span.start and span.stop <= self.span.start + self.filled
+
+    async def reach(self, stop: int) -> None:
+        """Wait until the bytes before ``stop`` are valid, or raise what went wrong."""
+        while self.span.start + self.filled < stop:
+            if self.error is not None:
+                raise self.error.again() if isinstance(self.error, DriveError) else self.error
+            await self.parking.park()
+
+    def slice(self, span: Span) -> memoryview:
+        assert self.buffer is not None
+        view = memoryview(self.buffer).toreadonly()
+        self.consumed = max(self.consumed, span.stop - self.span.start)
+        return view[span.start - self.span.start : span.stop - self.span.start]
+
+
+@dataclass(eq=False)
+class CachedObject:
+    """A storage object with readers, or lately closed."""
+
+    file: File
+    size_bytes: int
+    shelf: Shelf | None = None
+    runs: dict[int, Run] = field(default_factory=dict, repr=False)
+    users: int = 0
+
+    def on_disk(self, number: int) -> bool:
+        return self.shelf is not None and self.shelf.states[number] != ABSENT
+
+
+class BlockCache:
+    """The verbs: ``open``/``close`` an object, ``ready`` and ``get`` bytes, ``start`` fetching."""
+
+    def __init__(
+        self,
+        source: Bytes,
+        store: BlockStore | None,
+        nursery: trio.Nursery,
+        *,
+        memory_bytes: int,
+        connections: int,
+        connections_per_file: int,
+        timeout_s: float,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._nursery = nursery
+        self._memory_bytes = memory_bytes
+        self._timeout_s = timeout_s
+        self._slots = Slots(connections, connections_per_file)
+        self._disk_threads = trio.CapacityLimiter(DISK_THREADS)
+        self._objects: OrderedDict[StorageId, CachedObject] = OrderedDict()
+        self._opening: dict[StorageId, trio.Event] = {}
+        # Runs with a buffer, least recently used first.
+        self._in_memory: OrderedDict[Run, CachedObject] = OrderedDict()
+        self._room = trio.lowlevel.ParkingLot()
+        self._store_back_at = 0.0
+        self.memory_used = 0
+        self._unsaved = 0
+        self.misses = 0
+
+    # Objects
+
+    async def open(self, file: File, size_bytes: int) -> CachedObject:
+        """The object of a version, of its authoritative size; to be closed once per open."""
+        while (event := self._opening.get(file.storage_id)) is not None:
+            await event.wait()
+        known = self._objects.get(file.storage_id)
+        if known is not None and known.size_bytes == size_bytes:
+            known.users += 1
+            self._objects.move_to_end(file.storage_id)
+            return known
+        event = self._opening[file.storage_id] = trio.Event()
+        try:
+            opened = CachedObject(file, size_bytes, users=1)
+            opened.shelf = await self._attach(file.storage_id, size_bytes)
+            self._objects[file.storage_id] = opened
+            self._objects.move_to_end(file.storage_id)
+        finally:
+            del self._opening[file.storage_id]
+            event.set()
+        await self._trim_objects()
+        return opened
+
+    def close(self, opened: CachedObject) -> None:
+        opened.users -= 1
+
+    async def _attach(self, storage_id: StorageId, size_bytes: int) -> Shelf | None:
+        store = self._usable_store()
+        if store is None or size_bytes == 0:
+            return None
+        try:
+            return await trio.to_thread.run_sync(
+                store.attach, storage_id, size_bytes, limiter=self._disk_threads
+            )
+        except (OSError, sqlite3.Error) as error:
+            self._store_failed(error)
+            return None
+
+    async def _trim_objects(self) -> None:
+        idle = [known for known in self._objects.values() if known.users <= 0]
+        for known in idle[: max(0, len(idle) - IDLE_OBJECTS)]:
+            if any(not run.done or not run.saved for run in known.runs.values()):
+                continue
+            del self._objects[known.file.storage_id]
+            for run in set(known.runs.values()):
+                self._drop(run, known)
+            if known.shelf is not None and self._store is not None:
+                shelf, known.shelf = known.shelf, None
+                await trio.to_thread.run_sync(
+                    self._store.release, shelf, limiter=self._disk_threads
+                )
+
+    def _usable_store(self) -> BlockStore | None:
+        return self._store if trio.current_time() >= self._store_back_at else None
+
+    def _store_failed(self, error: Exception) -> None:
+        if trio.current_time() >= self._store_back_at:
+            log.warning("the disk cache fails (%s); reading on without it", error)
+        self._store_back_at = trio.current_time() + STORE_PAUSE_S
+
+    # Reading
+
+    def ready(self, opened: CachedObject, span: Span) -> Data | None:
+        """The bytes if they are at hand without waiting: from a run, or from the page cache."""
+        numbers = blocks_of(span)
+        run = opened.runs.get(numbers.start)
+        if run is not None:
+            if run.holds(span):
+                self._in_memory.move_to_end(run)
+                return run.slice(span)
+            return self._joined(opened, span)
+        if opened.shelf is not None and self._store is not None:
+            return self._store.peek(opened.shelf, span)
+        return None
+
+    def _joined(self, opened: CachedObject, span: Span) -> Data | None:
+        """Bytes across runs, if all of them hold theirs."""
+        pieces = []
+        position = span.start
+        while position < span.stop:
+            run = opened.runs.get(position // BLOCK_BYTES)
+            if run is None:
+                return None
+            piece = Span(position, min(span.stop, run.span.stop))
+            if not run.holds(piece):
+                return None
+            self._in_memory.move_to_end(run)
+            pieces.append(run.slice(piece))
+            position = piece.stop
+        return b"".join(pieces)
+
+    async def get(self, opened: CachedObject, span: Span) -> Data:
+        """The bytes, waited for; fetched now if ``start`` did not do so before (or it failed)."""
+        pieces: list[Data] = []
+        position = span.start
+        retried = False
+        while position < span.stop:
+            number = position // BLOCK_BYTES
+            run = opened.runs.get(number)
+            if run is None:
+                self.start(opened, Span(position, span.stop), EMPTY)
+                run = opened.runs[number]
+            piece = Span(position, min(span.stop, run.span.stop))
+            try:
+                await run.reach(piece.stop)
+            except DriveError:
+                # What was fetched ahead (or read from a bad disk) may fail without the reader's
+                # having asked: its own question deserves its own answer, once.
+                if retried or not (run.speculative or run.from_disk):
+                    raise
+                retried = not run.from_disk
+                self._forget(run, opened)
+                continue
+            pieces.append(run.slice(piece))
+            position = piece.stop
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def start(self, opened: CachedObject, demand: Span, ahead: Span) -> Span:
+        """Begin to fetch what is missing of ``demand`` and, as far as there is room, of ``ahead``.
+
+        Returns the part of ``ahead`` that is on its way or at hand; it always touches ``demand``'s
+        side of it. Never waits.
+        """
+        for missing in self._pieces(opened, blocks_of(demand), blocks_of(ahead)):
+            self.misses += 1
+            self._launch(opened, missing, speculative=False)
+        backward = ahead.length > 0 and ahead.start < demand.start and ahead.stop <= demand.stop
+        wanted = list(self._pieces(opened, blocks_of(ahead), EMPTY))
+        for missing in reversed(wanted) if backward else wanted:
+            if not self._launch(opened, missing, speculative=True):
+                edge = bytes_of(missing, opened.size_bytes)
+                span = Span(edge.stop, ahead.stop) if backward else Span(ahead.start, edge.start)
+                return span if span.length else EMPTY
+        return ahead
+
+    def _pieces(self, opened: CachedObject, blocks: Span, extra: Span) -> list[Span]:
+        """What is missing of ``blocks``, as runs of one kind (network or disk), each at most a
+        part long; the last may grow into ``extra``, so that the first read of a stream and what
+        is fetched ahead of it are one GET."""
+        pieces: list[Span] = []
+        number = blocks.start
+        while number < blocks.stop:
+            if number in opened.runs:
+                number += 1
+                continue
+            disk = opened.on_disk(number)
+            limit = number + (DISK_PART_BLOCKS if disk else PART_BYTES // BLOCK_BYTES)
+            end = max(blocks.stop, extra.stop if extra.start <= blocks.stop else 0)
+            start = number
+            if extra.start < blocks.start and extra.stop >= blocks.stop and not disk:
+                start = self._whole_small(opened, extra, number)
+                limit = start + PART_BYTES // BLOCK_BYTES
+            stop = number + 1
+            while (
+                stop < min(end, limit) and stop not in opened.runs and opened.on_disk(stop) == disk
+            ):
+                stop += 1
+            pieces.append(Span(start, stop))
+            number = stop
+        return pieces
+
+    @staticmethod
+    def _whole_small(opened: CachedObject, extra: Span, number: int) -> int:
+        """Where a small file's single GET starts when its first read is not at the top."""
+        start = number
+        while (
+            start > extra.start and start - 1 not in opened.runs and not opened.on_disk(start - 1)
+        ):
+            start -= 1
+        return start
+
+    # Runs
+
+    def _launch(self, opened: CachedObject, blocks: Span, *, speculative: bool) -> bool:
+        """Start a run; False (and nothing done) for speculation that finds no room."""
+        span = bytes_of(blocks, opened.size_bytes)
+        from_disk = opened.on_disk(blocks.start)
+        run = Run(blocks, span, speculative=speculative, from_disk=from_disk)
+        if speculative:
+            if not self._make_room(span.length, consumed_only=True):
+                return False
+            if not from_disk and not self._slots.try_take(opened):
+                return False
+            self._allocate(run, opened)
+        for number in range(blocks.start, blocks.stop):
+            opened.runs[number] = run
+        self._nursery.start_soon(self._fly, run, opened)
+        return True
+
+    async def _fly(self, run: Run, opened: CachedObject) -> None:
+        """The life of a run: room, a connection, the bytes, the disk."""
+        try:
+            with deadline(self._timeout_s, f"read {opened.file.name!r}"):
+                if run.buffer is None:
+                    await self._wait_for_room(run.span.length)
+                    self._allocate(run, opened)
+                if run.from_disk:
+                    await self._read_disk(run, opened)
+                else:
+                    await self._fetch(run, opened)
+        except Exception as error:
+            if not isinstance(error, DriveError):
+                log.exception("reading %r failed", opened.file.name)
+            run.error = error
+            self._forget(run, opened)
+        except BaseException:
+            run.error = DriveError("the drive is shutting down")
+            raise
+        finally:
+            run.done = True
+            run.parking.unpark_all()
+            self._room.unpark_all()
+        if not run.saved:
+            await self._save(run, opened)
+
+    async def _fetch(self, run: Run, opened: CachedObject) -> None:
+        if not run.speculative:
+            await self._slots.take(opened)
+        try:
+            assert run.buffer is not None
+            await self._source.fill(opened.file, run.span, memoryview(run.buffer), run.advance)
+        finally:
+            self._slots.give(opened)
+
+    async def _read_disk(self, run: Run, opened: CachedObject) -> None:
+        """From the disk cache; what proves damaged or gone comes from the network in a run of its
+        own, since ``DriveError`` here means no more than "not on disk"."""
+        store, shelf = self._usable_store(), opened.shelf
+        if store is None or shelf is None:
+            self._disk_is_out(opened)
+            raise DriveError("the disk cache is out of order")
+        try:
+            assert run.buffer is not None
+            good = await trio.to_thread.run_sync(
+                store.read, shelf, run.blocks, run.buffer, limiter=self._disk_threads
+            )
+        except (OSError, sqlite3.Error) as error:
+            self._store_failed(error)
+            self._disk_is_out(opened)
+            raise DriveError("the disk cache failed") from error
+        run.advance(good)
+        if good < run.span.length:
+            raise DriveError("a block on disk was damaged")
+
+    @staticmethod
+    def _disk_is_out(opened: CachedObject) -> None:
+        if opened.shelf is not None:
+            opened.shelf.states[:] = bytes(len(opened.shelf.states))
+
+    async def _save(self, run: Run, opened: CachedObject) -> None:
+        """Put the whole blocks of a run on disk, if the disk keeps up."""
+        store, shelf = self._usable_store(), opened.shelf
+        filled = run.filled
+        if run.span.start + filled < opened.size_bytes:
+            filled -= filled % BLOCK_BYTES
+        if store is None or shelf is None or run.buffer is None or not filled:
+            run.saved = True
+            return
+        if self._unsaved + filled > self._memory_bytes * UNSAVED_SHARE:
+            run.saved = True
+            return
+        self._unsaved += filled
+        data = memoryview(run.buffer)[:filled].toreadonly()
+        try:
+            await trio.to_thread.run_sync(
+                store.write, shelf, run.blocks.start, data, limiter=self._disk_threads
+            )
+        except (OSError, sqlite3.Error) as error:
+            self._store_failed(error)
+        finally:
+            self._unsaved -= filled
+            run.saved = True
+            self._room.unpark_all()
+
+    # Memory
+
+    def _allocate(self, run: Run, opened: CachedObject) -> None:
+        run.buffer = bytearray(run.span.length)
+        self.memory_used += run.span.length
+        self._in_memory[run] = opened
+
+    def _forget(self, run: Run, opened: CachedObject) -> None:
+        """Let a failed run's blocks be asked for again."""
+        for number in range(run.blocks.start, run.blocks.stop):
+            if opened.runs.get(number) is run:
+                del opened.runs[number]
+        if self._in_memory.pop(run, None) is not None:
+            self.memory_used -= run.span.length
+
+    def _drop(self, run: Run, opened: CachedObject) -> None:
+        # the buffer stays with the run: a reader that was just woken may still hold it
+        self._forget(run, opened)
+
+    def _make_room(self, need_bytes: int, *, consumed_only: bool) -> bool:
+        """Evict the least recently used finished runs until ``need_bytes`` fit.
+
+        Speculation evicts only what its reader has used up: under pressure all windows shrink
+        instead of pushing out each other's unread bytes.
+        """
+        if need_bytes > self._memory_bytes - self.memory_used:
+            for run, opened in list(self._in_memory.items()):
+                used_up = run.consumed >= run.span.length or run.from_disk
+                if run.done and run.saved and (used_up or not consumed_only):
+                    self._drop(run, opened)
+                    if need_bytes <= self._memory_bytes - self.memory_used:
+                        break
+        return need_bytes <= self._memory_bytes - self.memory_used
+
+    async def _wait_for_room(self, need_bytes: int) -> None:
+        while not self._make_room(need_bytes, consumed_only=False):
+            await self._room.park()

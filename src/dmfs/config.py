@@ -1,0 +1,226 @@
+"""Settings: defaults ← TOML file ← environment ← flags. Floor 0, pure: texts in, Settings out.
+
+The file is the flat TOML table of the keys below (``dmfs help config`` prints them). An unknown
+key is an error that names the nearest known one. Only the CLI reads argv, the environment and the
+file itself; it hands their contents over.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dmfs.errors import SetupError
+from dmfs.plan import MAX_WINDOW_BYTES, MIB
+
+DEFAULT_API_URL = "https://developer.api.autodesk.com"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be chosen. Durations are seconds, sizes are bytes."""
+
+    api_url: str = DEFAULT_API_URL
+    client_id: str = ""
+    client_secret: str = ""
+    profile: str = "default"
+    scopes: str = "data:read"
+    """Enough for a read-only drive."""
+    cache_dir: Path = Path()
+    state_dir: Path = Path()
+    cache_size: int = 20 * 1024 * MIB
+    """Bytes kept on disk at most; least recently used goes first."""
+    cache_free_percent: int = 5
+    """Part of the cache's disk that is always left free."""
+    memory_budget: int = 192 * MIB
+    """Bytes in flight and fetched ahead, over all open files."""
+    max_window: int = MAX_WINDOW_BYTES
+    ttl: float = 60.0
+    """How long a folder listing is believed without asking."""
+    hub_ttl: float = 300.0
+    """The same for the lists of hubs and of projects: rationed at 50 calls a minute, and with no
+    rollup that could save a call."""
+    patience: float = 1.0
+    """How long a reader of a stale listing waits for the new one before it gets the old one."""
+    rollup_trust: float = 900.0
+    """How long an unchanged rollup keeps a listing fresh; the service does not say whether the
+    rollup covers deletes, moves and permissions."""
+    metadata_timeout: float = 30.0
+    data_timeout: float = 60.0
+    connections: int = 32
+    """Parallel range requests in all."""
+    connections_per_file: int = 16
+    url_minutes: int = 60
+    """Life asked for a signed URL (the service gives 1 to 60)."""
+    ca_file: str = ""
+    """Certificate authorities instead of the built-in ones (``SSL_CERT_FILE``)."""
+
+
+_SIZES = {"": 1, "k": 1024, "m": MIB, "g": 1024 * MIB, "t": 1024 * 1024 * MIB}
+_TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_size(text: str) -> int:
+    """``20G``, ``192MiB``, ``4096`` → bytes (powers of 1024). Raises ValueError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    if not match:
+        raise ValueError("a size such as 512M or 20G")
+    return int(float(match[1]) * _SIZES[match[2]])
+
+
+def parse_duration(text: str) -> float:
+    """``90``, ``500ms``, ``5m``, ``1h`` → seconds. Raises ValueError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", text.strip().lower())
+    if not match:
+        raise ValueError("a duration such as 30s or 5m")
+    return float(match[1]) * _TIMES[match[2]]
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text.strip()):
+        raise ValueError("a whole number")
+    return int(text)
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+_PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "cache_dir": _path,
+    "state_dir": _path,
+    **dict.fromkeys(("cache_size", "memory_budget", "max_window"), parse_size),
+    **dict.fromkeys(("cache_free_percent", "connections", "connections_per_file"), _count),
+    "url_minutes": _count,
+    **dict.fromkeys(("ttl", "hub_ttl", "patience", "rollup_trust"), parse_duration),
+    **dict.fromkeys(("metadata_timeout", "data_timeout"), parse_duration),
+}
+
+_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "memory_budget": (16 * MIB, 64 * 1024 * MIB),
+    "max_window": (MIB, 4096 * MIB),
+    "cache_free_percent": (0, 90),
+    "connections": (1, 256),
+    "connections_per_file": (1, 256),
+    "url_minutes": (1, 60),
+    "metadata_timeout": (0.1, 3600),
+    "data_timeout": (0.1, 3600),
+    "ttl": (0, 86400),
+    "hub_ttl": (0, 86400),
+    "patience": (0, 600),
+    "rollup_trust": (0, 86400),
+}
+
+ENVIRONMENT: Mapping[str, str] = {
+    "DMFS_API_URL": "api_url",
+    "DMFS_CLIENT_ID": "client_id",
+    "DMFS_CLIENT_SECRET": "client_secret",
+    "DMFS_PROFILE": "profile",
+    "DMFS_CACHE_DIR": "cache_dir",
+    "DMFS_STATE_DIR": "state_dir",
+    "SSL_CERT_FILE": "ca_file",
+}
+"""Environment names → keys. Those of the outside contract, and OpenSSL's own."""
+
+KEYS = tuple(field.name for field in fields(Settings))
+
+
+def nearest(word: str, known: tuple[str, ...]) -> str:
+    """A hint for a mistyped word."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(sorted(known))}"
+
+
+def default_paths(environ: Mapping[str, str]) -> dict[str, str]:
+    """Where XDG puts our cache, state and configuration file."""
+    home = environ.get("HOME") or "/root"
+
+    def base(name: str, default: str) -> str:
+        value = environ.get(name, "")
+        return value if value.startswith("/") else f"{home}/{default}"
+
+    return {
+        "cache_dir": base("XDG_CACHE_HOME", ".cache") + "/dmfs",
+        "state_dir": base("XDG_STATE_HOME", ".local/state") + "/dmfs",
+        "config": environ.get("DMFS_CONFIG")
+        or base("XDG_CONFIG_HOME", ".config") + "/dmfs/config.toml",
+    }
+
+
+def load_settings(
+    toml_text: str,
+    environ: Mapping[str, str],
+    flags: Mapping[str, str],
+    *,
+    toml_name: str = "the configuration file",
+) -> Settings:
+    """Merge all sources; raises SetupError with a line that names source, key and remedy."""
+    paths = default_paths(environ)
+    values: dict[str, Any] = {
+        "cache_dir": Path(paths["cache_dir"]),
+        "state_dir": Path(paths["state_dir"]),
+    }
+    for key, raw in _read_toml(toml_text, toml_name).items():
+        values[key] = _value(key, raw, f"{toml_name}: {key}")
+    for name, key in ENVIRONMENT.items():
+        if environ.get(name):
+            values[key] = _value(key, environ[name], f"environment variable {name}")
+    for key, raw in flags.items():
+        values[key] = _value(key, raw, f"option {key}")
+    settings = replace(Settings(), **values)
+    return replace(settings, api_url=check_api_url(settings.api_url))
+
+
+def _read_toml(text: str, name: str) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SetupError(f"{name} is not valid TOML: {error}") from None
+    for key in table:
+        if key not in KEYS:
+            raise SetupError(f"{name}: unknown key {key!r}", hint=nearest(key, KEYS))
+    return table
+
+
+def _value(key: str, raw: object, where: str) -> Any:
+    """``raw`` as the key's type; TOML may give numbers where a text would do."""
+    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
+        raise SetupError(f"{where}: expected a text or a number")
+    text = str(raw)
+    if "\0" in text:
+        raise SetupError(f"{where}: holds a NUL character")
+    parser = _PARSERS.get(key, str)
+    try:
+        value = parser(text)
+    except ValueError as error:
+        raise SetupError(f"{where}: {text!r} is not {error}") from None
+    low, high = _BOUNDS.get(key, (None, None))
+    if low is not None and high is not None and not low <= value <= high:
+        raise SetupError(f"{where}: {text} is out of bounds ({low:g} to {high:g})")
+    return value
+
+
+def check_api_url(url: str) -> str:
+    """The base URL without a trailing slash; plain http only to this machine itself."""
+    try:
+        split = urlsplit(url)
+        port_ok = split.port is None or split.port > 0
+    except ValueError:
+        raise SetupError(f"the API URL {url!r} is not a URL") from None
+    if split.scheme not in ("http", "https") or not split.hostname or not port_ok:
+        raise SetupError(f"the API URL {url!r} is not an http(s) URL")
+    if split.username or split.password or split.query or split.fragment:
+        raise SetupError("the API URL must not carry a user, a password, a query or a fragment")
+    if split.scheme == "http" and split.hostname not in _LOOPBACK:
+        raise SetupError(
+            f"the API URL {url!r} would send tokens unencrypted",
+            hint="use https; plain http is only allowed to loopback",
+        )
+    return url.rstrip("/")

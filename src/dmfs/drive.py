@@ -1,0 +1,150 @@
+"""The one place where the parts are joined. Floor 3.
+
+Everything true about the drive is true without FUSE: the mount, ``ls``, ``stat`` and ``cat`` are
+doors to what ``open_drive`` yields.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+
+from dmfs.aps import Aps
+from dmfs.auth import TokenSource, TwoLegged
+from dmfs.blocks import BlockCache
+from dmfs.budget import Budget
+from dmfs.config import Settings
+from dmfs.errors import SetupError
+from dmfs.listings import Freshness, Listings
+from dmfs.model import File, Leaf, Node, Shortcut
+from dmfs.ranges import RangeFetcher
+from dmfs.reader import AnyReader, Reader, TextReader
+from dmfs.sizes import Sizes
+from dmfs.source import Source
+from dmfs.store import BlockStore
+from dmfs.tls import ca_bundle, client_context
+from dmfs.tree import resolve
+from dmfs.wire import Wire, new_client
+
+_INNER_SHARE = 0.95
+"""Work inside a request gives up a little before the request does, so that the better error wins."""
+
+
+@dataclass(slots=True, eq=False)
+class Drive:
+    """A signed-in drive, without a mount."""
+
+    settings: Settings
+    aps: Aps
+    listings: Listings
+    blocks: BlockCache
+    sizes: Sizes
+    fetcher: RangeFetcher
+
+    async def resolve(self, path: str) -> Node:
+        """The node at a path of the whole drive; NotFoundError tells which part is missing."""
+        return await resolve(self.listings, path)
+
+    def size_of(self, leaf: Leaf) -> int:
+        """What a read will deliver, in bytes, as far as is known. Never waits."""
+        return self.sizes.of(leaf) if isinstance(leaf, File) else leaf.size_bytes
+
+    async def open(self, leaf: Leaf) -> AnyReader:
+        """A reader pinned to this version. One signing call if nobody signed it yet; AccessError
+        if it may be listed but not read."""
+        if isinstance(leaf, Shortcut):
+            return TextReader(leaf)
+        size_bytes = await self.sizes.authoritative(leaf)
+        opened = await self.blocks.open(leaf, size_bytes)
+        return Reader(leaf, opened, self.blocks, self.settings.max_window)
+
+
+@asynccontextmanager
+async def open_drive(settings: Settings, *, service_folders: bool = False) -> AsyncIterator[Drive]:
+    """Join the parts; end all work on the way out. What the body raises comes out bare."""
+    bundle = ca_bundle(settings.ca_file)
+    context = client_context(bundle)
+    store = await trio.to_thread.run_sync(_open_store, settings)
+    fetcher = RangeFetcher(ca_bundle=bundle, connections=settings.connections)
+    fetcher.start()
+    failure: Exception | None = None
+    try:
+        async with new_client(context) as client, trio.open_nursery() as nursery:
+            try:
+                wire = Wire(settings.api_url, client, Budget())
+                tokens = token_source(settings, wire)
+                yield await _join(settings, wire, tokens, fetcher, store, nursery, service_folders)
+            except Exception as error:  # noqa: BLE001 - raised again below, outside the nursery
+                failure = error
+            finally:
+                nursery.cancel_scope.cancel()
+    finally:
+        fetcher.close()
+        if store is not None:
+            store.close()
+    if failure is not None:
+        raise failure
+
+
+def token_source(settings: Settings, wire: Wire) -> TokenSource:
+    """How this configuration signs in."""
+    return TwoLegged(wire, settings.client_id, settings.client_secret, settings.scopes)
+
+
+async def _join(
+    settings: Settings,
+    wire: Wire,
+    tokens: TokenSource,
+    fetcher: RangeFetcher,
+    store: BlockStore | None,
+    nursery: trio.Nursery,
+    service_folders: bool,
+) -> Drive:
+    metadata_s = settings.metadata_timeout * _INNER_SHARE
+    aps = Aps(wire, tokens, url_minutes=settings.url_minutes)
+    source = Source(aps, fetcher, nursery, timeout_s=metadata_s)
+    sizes = Sizes(source, store)
+    await sizes.load()
+    blocks = BlockCache(
+        source,
+        store,
+        nursery,
+        memory_bytes=settings.memory_budget,
+        connections=settings.connections,
+        connections_per_file=settings.connections_per_file,
+        timeout_s=settings.data_timeout * _INNER_SHARE,
+    )
+    listings = Listings(
+        aps.children,
+        sizes.learn,
+        nursery,
+        freshness=Freshness(
+            ttl=settings.ttl,
+            hub_ttl=settings.hub_ttl,
+            patience=settings.patience,
+            rollup_trust=settings.rollup_trust,
+        ),
+        timeout_s=metadata_s,
+        service_folders=service_folders,
+    )
+    return Drive(settings, aps, listings, blocks, sizes, fetcher)
+
+
+def _open_store(settings: Settings) -> BlockStore | None:
+    if settings.cache_size == 0:
+        return None
+    try:
+        return BlockStore(
+            settings.cache_dir,
+            limit_bytes=settings.cache_size,
+            free_percent=settings.cache_free_percent,
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise SetupError(
+            f"the cache directory {settings.cache_dir} cannot be used: {error}",
+            hint="free some space there, or choose another one with DMFS_CACHE_DIR",
+        ) from None

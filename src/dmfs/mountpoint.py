@@ -1,0 +1,254 @@
+"""Mountpoints and mount options: what the machine must offer, checked before we start. Floor 4."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmfs.config import nearest
+from dmfs.errors import SetupError
+
+FUSE_DEVICE = "/dev/fuse"
+FILESYSTEM = "fuse.dmfs"
+_FLAGS = (
+    "ro",
+    "allow_other",
+    "allow_root",
+    "noatime",
+    "nodev",
+    "nosuid",
+    "noexec",
+    "service_folders",
+)
+_VALUED = ("uid", "gid", "umask", "fsname")
+_FSTAB = {
+    "_netdev",
+    "auto",
+    "noauto",
+    "user",
+    "nouser",
+    "users",
+    "owner",
+    "nofail",
+    "defaults",
+    "rw",
+}
+_FSTAB |= {"dev", "suid", "exec", "async", "sync", "relatime", "strictatime", "atime", "group"}
+
+
+@dataclass(frozen=True, slots=True)
+class MountOptions:
+    """``-o`` taken apart: what the kernel gets, and what is ours."""
+
+    kernel: frozenset[str]
+    uid: int
+    gid: int
+    umask: int
+    service_folders: bool
+
+
+def parse_options(text: str) -> MountOptions:
+    """``ro,allow_other,uid=1000`` → options. SetupError names an unknown one and its nearest kin."""
+    kernel: set[str] = {"fsname=dmfs", "subtype=dmfs"}
+    values: dict[str, str] = {}
+    flags: set[str] = set()
+    for word in filter(None, (piece.strip() for piece in text.split(","))):
+        name, _, value = word.partition("=")
+        if name in _FSTAB or name.startswith(("x-", "comment")):
+            continue  # fstab's own words are for mount(8), not for us ("rw" is simply not granted)
+        if name in _FLAGS and "=" not in word:
+            flags.add(name)
+        elif name in _VALUED and value:
+            values[name] = value
+        elif name in _VALUED or name in _FLAGS:
+            raise SetupError(
+                f"mount option {word!r}: {name} takes {'a' if name in _VALUED else 'no'} value"
+            )
+        else:
+            raise SetupError(f"unknown mount option {name!r}", hint=nearest(name, _FLAGS + _VALUED))
+    if "fsname" in values:
+        kernel.discard("fsname=dmfs")
+        kernel.add("fsname=" + values["fsname"].replace("\\", "\\\\"))
+    kernel |= flags - {"service_folders", "ro"}
+    return MountOptions(
+        kernel=frozenset(kernel),
+        uid=_number(values.get("uid"), "uid", 10, os.getuid()),
+        gid=_number(values.get("gid"), "gid", 10, os.getgid()),
+        umask=_number(values.get("umask"), "umask", 8, 0, most=0o777),
+        service_folders="service_folders" in flags,
+    )
+
+
+def _number(text: str | None, name: str, base: int, default: int, most: int = 2**32 - 2) -> int:
+    if text is None:
+        return default
+    try:
+        value = int(text, base) if re.fullmatch(r"[0-9]{1,10}", text) else -1
+    except ValueError:
+        value = -1
+    if not 0 <= value <= most:
+        kind = "an octal mask such as 022" if base == 8 else "a number"
+        raise SetupError(f"mount option {name}={text}: expected {kind}")
+    return value
+
+
+def check_machine(options: MountOptions) -> None:
+    """FUSE must be there and allow what is asked. SetupError with the remedy otherwise."""
+    if not os.path.exists(FUSE_DEVICE):
+        raise SetupError(
+            f"there is no {FUSE_DEVICE}: this machine (or container) cannot mount FUSE filesystems",
+            hint="load the module with `modprobe fuse`, or start the container with --device /dev/fuse; "
+            "`dmfs ls` and `dmfs cat` work without",
+        )
+    if shutil.which("fusermount3") is None:
+        raise SetupError("fusermount3 is not installed", hint="install the package fuse3")
+    shared = options.kernel & {"allow_other", "allow_root"}
+    if shared and os.geteuid() != 0 and not _allowed_by_fuse_conf():
+        raise SetupError(
+            f"mount option {sorted(shared)[0]} is not allowed for ordinary users on this machine",
+            hint="ask root to put the line user_allow_other into /etc/fuse.conf",
+        )
+
+
+def _allowed_by_fuse_conf() -> bool:
+    try:
+        lines = Path("/etc/fuse.conf").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    return any(line.strip() == "user_allow_other" for line in lines)
+
+
+def prepare_mountpoint(mountpoint: str) -> str:
+    """An empty directory to mount on, as an absolute path; a dead mount there is cleared first."""
+    path = os.path.abspath(mountpoint)
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        if error.errno == errno.ENOTCONN:
+            clear_dead_mount(path)
+            status = os.stat(path)
+        elif error.errno == errno.ENOENT:
+            raise SetupError(
+                f"the mountpoint {path} does not exist", hint=f"mkdir -p {path}"
+            ) from None
+        else:
+            raise SetupError(f"the mountpoint {path} cannot be used: {error.strerror}") from None
+    if not stat.S_ISDIR(status.st_mode):
+        raise SetupError(f"the mountpoint {path} is not a directory")
+    kind = mounts().get(os.path.realpath(path))
+    if kind is not None:
+        what = "a dmfs drive" if kind == FILESYSTEM else f"something else ({kind})"
+        raise SetupError(f"{what} is already mounted at {path}", hint=f"dmfs umount {path}")
+    try:
+        if next(os.scandir(path), None) is not None:
+            raise SetupError(
+                f"the mountpoint {path} is not empty", hint="choose an empty directory"
+            )
+    except PermissionError:
+        raise SetupError(f"the mountpoint {path} is not yours to read") from None
+    return path
+
+
+def clear_dead_mount(path: str) -> None:
+    """Detach what a killed daemon left behind (ENOTCONN)."""
+    done = _fusermount("-u", "-z", "--", path)
+    if done.returncode != 0:
+        raise SetupError(
+            f"a dead mount at {path} cannot be cleared: {done.stderr.strip()}",
+            hint=f"fusermount3 -uz {path}",
+        )
+
+
+def mounts() -> dict[str, str]:
+    """Mountpoint → filesystem type, of this process's mount namespace."""
+    return dict(_mountinfo())
+
+
+def _mountinfo() -> Iterator[tuple[str, str]]:
+    for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
+        before, _, after = line.partition(" - ")
+        fields, kinds = before.split(), after.split()
+        if len(fields) > 4 and kinds:
+            yield _unescape(fields[4]), kinds[0]
+
+
+def _unescape(field: str) -> str:
+    """The kernel writes blanks and backslashes in octal."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def unmount(mountpoint: str) -> None:
+    """Unmount a dmfs drive. SetupError: not mounted, not ours, busy (and by whom)."""
+    path = os.path.abspath(mountpoint)
+    kind = mounts().get(path) or mounts().get(_realpath(path))
+    if kind is None:
+        raise SetupError(f"nothing is mounted at {path}")
+    if not kind.startswith("fuse"):
+        raise SetupError(f"{path} is not a dmfs drive but {kind}; leaving it alone")
+    done = _fusermount("-u", "--", path)
+    if done.returncode == 0:
+        return
+    if "busy" in done.stderr.lower():
+        users = users_of(path)
+        who = f": {', '.join(users[:5])}" if users else ""
+        raise SetupError(
+            f"{path} is busy{who}", hint="close those files and leave that directory first"
+        )
+    reason = done.stderr.strip().removeprefix("fusermount3: ") or "fusermount3 failed"
+    raise SetupError(f"{path} cannot be unmounted: {reason}")
+
+
+def _realpath(path: str) -> str:
+    """Resolves the parent only: the mountpoint itself may be dead."""
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+
+
+def _fusermount(*arguments: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            ["fusermount3", *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=30,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise SetupError("fusermount3 is not installed", hint="install the package fuse3") from None
+    except subprocess.TimeoutExpired:
+        raise SetupError("fusermount3 did not finish within 30 s") from None
+
+
+def users_of(path: str) -> list[str]:
+    """Processes with a file or their working directory below ``path``, as ``name (pid)``."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and any(
+            target == path or target.startswith(path + "/") for target in _targets(process)
+        ):
+            try:
+                name = (process / "comm").read_text("utf-8", "replace").strip()
+            except OSError:
+                continue
+            found.append(f"{name} ({process.name})")
+    return found
+
+
+def _targets(process: Path) -> Iterator[str]:
+    links = [process / "cwd", process / "root", process / "exe"]
+    try:
+        links += list((process / "fd").iterdir())
+    except OSError:
+        pass
+    for link in links:
+        try:
+            yield os.readlink(link)
+        except OSError:
+            continue

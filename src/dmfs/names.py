@@ -1,0 +1,102 @@
+"""Display names → unique legal file names; identity → stable inode number. Floor 0, pure.
+
+The rules are the outside contract's: `/` and NUL become look-alikes, `.` and `..` become full-width
+dots, names over 255 bytes are cut, equal names are told apart by a hash of the id, and nothing
+ever depends on the order in which the service listed things.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from dmfs.model import Child, created_ns, own_id
+
+NAME_MAX_BYTES = 255
+UNNAMED = "(unnamed)"
+_EXTENSION_MAX_BYTES = 32
+"""Longer than any real extension: `Notes v1.final and some more words` has none."""
+_LEGAL = str.maketrans({"/": "／", "\0": "␀"})
+_DOTS = {".": "．", "..": "．．"}
+_FOREVER = 1 << 80
+
+
+def legal_name(name: str) -> str:
+    """``name`` as a single path component that Linux accepts, before any shortening.
+
+    Lone surrogates (JSON can spell them, UTF-8 cannot) become U+FFFD.
+    """
+    whole = name.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    legal = whole.translate(_LEGAL)
+    return _DOTS.get(legal, legal) or UNNAMED
+
+
+def id_hash(identifier: str, digits: int = 8) -> str:
+    """The first hex digits of the SHA-256 of an id, as names carry them."""
+    return hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
+
+
+def split_extension(name: str) -> tuple[str, str]:
+    """``("plan", ".dwg")``; a leading dot does not start an extension, nor does a last one."""
+    stem, dot, extension = name.rpartition(".")
+    if not stem or not extension or len(extension.encode()) > _EXTENSION_MAX_BYTES:
+        return name, ""
+    return stem, dot + extension
+
+
+def with_suffix(name: str, identifier: str, digits: int = 8) -> str:
+    """``plan ~1a2b3c4d.dwg``: the hash of ``identifier`` before the extension, within 255 bytes."""
+    stem, extension = split_extension(name)
+    tail = f" ~{id_hash(identifier, digits)}{extension}"
+    return _cut(stem, NAME_MAX_BYTES - len(tail.encode())) + tail
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    """The longest prefix of whole characters that fits."""
+    raw = text.encode()
+    return text if len(raw) <= max_bytes else raw[:max_bytes].decode("utf-8", "ignore")
+
+
+def entry_names(children: Iterable[Child]) -> dict[str, Child]:
+    """Unique legal names for all children of one directory, sorted by name.
+
+    The oldest (creation time, then id) of equals keeps the plain name; an unknown creation time
+    counts as youngest. The result depends on the set of children only. Duplicate ids (an answer
+    may repeat itself across pages while things move) count once: the last one wins.
+    """
+    unique = {own_id(child): child for child in children}
+    claims: dict[str, list[Child]] = {}
+    for child in unique.values():
+        name = legal_name(child.name)
+        if len(name.encode()) > NAME_MAX_BYTES:
+            name = with_suffix(name, own_id(child))
+        claims.setdefault(name, []).append(child)
+    named: dict[str, Child] = {}
+    losers: list[tuple[str, Child]] = []
+    for name, claimants in claims.items():
+        claimants.sort(key=_seniority)
+        named[name] = claimants[0]
+        losers += [(name, child) for child in claimants[1:]]
+    for name, child in sorted(losers, key=lambda loser: own_id(loser[1])):
+        named[_free_name(name, own_id(child), named)] = child
+    return dict(sorted(named.items()))
+
+
+def _seniority(child: Child) -> tuple[int, str]:
+    made_ns = created_ns(child)
+    return (_FOREVER if made_ns is None else made_ns, own_id(child))
+
+
+def _free_name(name: str, identifier: str, taken: dict[str, Child]) -> str:
+    """A suffixed name; more digits in the freak case that somebody's real name spells the hash."""
+    for digits in (8, 16, 32, 64):
+        candidate = with_suffix(name, identifier, digits)
+        if candidate not in taken:
+            return candidate
+    raise AssertionError("two different ids with the same SHA-256")
+
+
+def inode_number(identity: str) -> int:
+    """A 63-bit number that is the same on every mount; never 0 and never the root's 1."""
+    digest = hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return max(int.from_bytes(digest, "big") >> 1, 2)

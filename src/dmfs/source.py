@@ -1,0 +1,212 @@
+"""The bytes of a storage object, from wherever they are signed to. Floor 1.
+
+Two verbs for the floor above: ``size(file)`` and ``fill(file, span, sink, progress)``. Owns the
+signed URLs (shared by all readers, renewed before they expire and after a 403, unseen), the ETag
+guard of each object, retries that resume where the bytes stopped, and the sha1 of small files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+import cachetools
+import trio
+
+from dmfs.answers import Part, Signed
+from dmfs.deadline import deadline
+from dmfs.errors import AccessError, BadAnswerError, DriveError, GoneError, UnreachableError
+from dmfs.flight import Flights
+from dmfs.model import File, StorageId
+from dmfs.plan import Span
+from dmfs.ranges import ETagGuard, ObjectChangedError, UrlRefusedError
+
+log = logging.getLogger(__name__)
+
+RENEW_MARGIN_S = 30.0
+"""A URL is renewed this long before its end: expiry is judged when a request *arrives*."""
+REFUSAL_MEMORY_S = 30.0
+"""A file that may be listed but not read is probed by every thumbnailer: one call per this."""
+ATTEMPTS = 5
+RENEWALS = 2
+"""As Autodesk's own SDK: five tries and two fresh URLs."""
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MAX_S = 4.0
+OBJECTS_REMEMBERED = 4096
+
+
+class Signer(Protocol):
+    """What the service must be able to do for us."""
+
+    async def sign(self, file: File) -> Signed:
+        """Leave to read the bytes of a version."""
+        ...
+
+
+class Fetcher(Protocol):
+    """The engine below; a separate process could stand here."""
+
+    async def fetch(
+        self,
+        what: str,
+        url: str,
+        start: int,
+        sink: memoryview,
+        *,
+        total_bytes: int,
+        guard: ETagGuard,
+        progress: Callable[[int], None],
+    ) -> None:
+        """See ``ranges.RangeFetcher.fetch``."""
+        ...
+
+
+class Source:
+    """Bytes on demand; everything it knows is in memory and may be forgotten."""
+
+    def __init__(
+        self, signer: Signer, fetcher: Fetcher, nursery: trio.Nursery, *, timeout_s: float
+    ) -> None:
+        self._signer = signer
+        self._fetcher = fetcher
+        self._timeout_s = timeout_s
+        self._flights: Flights[StorageId, Signed] = Flights(nursery)
+        self._signed: cachetools.LRUCache[StorageId, Signed] = cachetools.LRUCache(
+            OBJECTS_REMEMBERED
+        )
+        self._refused: cachetools.TTLCache[StorageId, DriveError] = cachetools.TTLCache(
+            OBJECTS_REMEMBERED, REFUSAL_MEMORY_S, timer=trio.current_time
+        )
+        self._guards: cachetools.LRUCache[tuple[StorageId, int], ETagGuard] = cachetools.LRUCache(
+            OBJECTS_REMEMBERED
+        )
+        self._random = random.Random()
+
+    async def size(self, file: File) -> int:
+        """The authoritative length. One signing call at most; AccessError if it may not be read."""
+        signed = self._signed.get(file.storage_id)
+        return (signed or await self._sign(file)).size_bytes
+
+    async def fill(
+        self, file: File, span: Span, sink: memoryview, progress: Callable[[int], None]
+    ) -> None:
+        """Fill ``sink`` with the bytes ``span``; ``progress(n)`` as its first n become valid.
+
+        A file that is fetched whole and comes with a sha1 is compared with it before any byte is
+        told to be valid.
+        """
+        signed = await self._fresh(file)
+        whole = span == (0, signed.size_bytes) and bool(signed.sha1)
+        tell = (lambda _filled: None) if whole else progress
+        for attempt in (1, 2):
+            await self._fill(file, span, sink, tell)
+            if not whole or await self._matches(sink, signed.sha1):
+                progress(span.length)
+                return
+            log.warning(
+                "%r: the bytes do not match the service's sha1 (try %d)", file.name, attempt
+            )
+        raise BadAnswerError(
+            f"cannot read {file.name!r}: the bytes do not match the checksum of the service"
+        )
+
+    @staticmethod
+    async def _matches(data: memoryview, sha1: str) -> bool:
+        def digest() -> str:
+            return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+        if len(data) < 64 * 1024:
+            return digest() == sha1
+        return await trio.to_thread.run_sync(digest) == sha1
+
+    async def _fill(
+        self, file: File, span: Span, sink: memoryview, progress: Callable[[int], None]
+    ) -> None:
+        """Piece by piece, resuming after whatever has arrived when something breaks."""
+        filled = 0
+        failures = renewals = 0
+        while filled < span.length:
+            signed = await self._fresh(file)
+            if span.stop > signed.size_bytes:
+                raise GoneError(f"cannot read {file.name!r}: the stored object became shorter")
+            part = _part_at(signed, span.start + filled)
+            stop = min(span.stop, part.stop) - span.start
+            base = filled
+
+            def tell(count: int, base: int = base) -> None:
+                nonlocal filled
+                filled = base + count
+                progress(filled)
+
+            try:
+                await self._fetch(file, part, span.start + base, sink[base:stop], tell)
+            except UrlRefusedError as error:
+                renewals += 1
+                self._forget(file, signed)
+                if renewals > RENEWALS:
+                    raise AccessError(error.message) from None
+            except ObjectChangedError:
+                raise
+            except DriveError as error:
+                failures = failures + 1 if filled == base else 1
+                if failures >= ATTEMPTS or isinstance(error, GoneError | AccessError):
+                    raise
+                log.info("%s; trying again from byte %d", error.message, span.start + filled)
+                await self._back_off(failures)
+
+    async def _fetch(
+        self, file: File, part: Part, start: int, sink: memoryview, tell: Callable[[int], None]
+    ) -> None:
+        """One GET; the offsets of a part's URL count from the start of that part."""
+        guard = self._guards.setdefault((file.storage_id, part.start), ETagGuard())
+        await self._fetcher.fetch(
+            f"read {file.name!r}",
+            part.url,
+            start - part.start,
+            sink,
+            total_bytes=part.stop - part.start,
+            guard=guard,
+            progress=tell,
+        )
+
+    async def _back_off(self, failures: int) -> None:
+        wait_s = min(BACKOFF_FIRST_S * 2 ** (failures - 1), BACKOFF_MAX_S)
+        await trio.sleep(wait_s * (0.5 + self._random.random() / 2))
+
+    async def _fresh(self, file: File) -> Signed:
+        """Signed URLs with life left in them."""
+        signed = self._signed.get(file.storage_id)
+        if signed is not None and signed.expires_at - trio.current_time() > RENEW_MARGIN_S:
+            return signed
+        return await self._sign(file)
+
+    def _forget(self, file: File, signed: Signed) -> None:
+        """The URL was refused: unless somebody renewed it meanwhile, it is to be signed anew."""
+        if self._signed.get(file.storage_id) is signed:
+            del self._signed[file.storage_id]
+
+    async def _sign(self, file: File) -> Signed:
+        refused = self._refused.get(file.storage_id)
+        if refused is not None:
+            raise refused.again()
+        return await self._flights.join(file.storage_id, lambda: self._ask(file)).wait()
+
+    async def _ask(self, file: File) -> Signed:
+        try:
+            with deadline(self._timeout_s, f"open {file.name!r}"):
+                signed = await self._signer.sign(file)
+        except (AccessError, GoneError) as error:
+            self._refused[file.storage_id] = error
+            raise
+        self._signed[file.storage_id] = signed
+        return signed
+
+
+def _part_at(signed: Signed, offset: int) -> Part:
+    for part in signed.parts:
+        if part.start <= offset < part.stop:
+            return part
+    raise UnreachableError("no URL covers that offset")

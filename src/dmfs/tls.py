@@ -1,0 +1,39 @@
+"""Which certificate authorities are believed. Floor 1; the same file for both planes of HTTP."""
+
+from __future__ import annotations
+
+import os
+import ssl
+
+import certifi
+
+from dmfs.errors import SetupError
+
+_SYSTEM_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+)
+
+
+def ca_bundle(ca_file: str) -> str:
+    """The file of trusted authorities: the chosen one, else the system's, else certifi's.
+
+    The system's comes before certifi's because companies add their proxies' authorities there.
+    """
+    if ca_file:
+        if not os.path.isfile(ca_file):
+            raise SetupError(
+                f"the certificate file {ca_file!r} does not exist",
+                hint="check SSL_CERT_FILE or ca_file",
+            )
+        return ca_file
+    return next((path for path in _SYSTEM_BUNDLES if os.path.isfile(path)), certifi.where())
+
+
+def client_context(bundle: str) -> ssl.SSLContext:
+    """A verifying client context over ``bundle``. Raises SetupError if it is not a PEM file."""
+    try:
+        return ssl.create_default_context(cafile=bundle)
+    except (ssl.SSLError, OSError) as error:
+        raise SetupError(f"the certificate file {bundle!r} cannot be used: {error}") from None

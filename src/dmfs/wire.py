@@ -1,0 +1,180 @@
+"""One conversation with the API: retries, limits, JSON. Floor 1; sole user of httpx.
+
+Owns: backoff, the body limit, turning a broken conversation into a DriveError.
+Must not know: tokens, what the JSON means.
+
+Every wait happens inside the caller's deadline (``trio.fail_after`` of whoever started the call);
+this file only reads it, to fail early with the better error instead of sleeping into it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import trio
+
+from dmfs.budget import Budget, refuse_if_late
+from dmfs.errors import BadAnswerError, DriveError
+from dmfs.httperrors import (
+    ERROR_BODY_MAX_BYTES,
+    RETRY_STATUSES,
+    clean,
+    from_status,
+    from_transport,
+    retry_after_s,
+)
+
+log = logging.getLogger(__name__)
+
+BODY_MAX_BYTES = 32 * 1024 * 1024
+"""A page of 200 entries with their tips is about 1.5 MB; nothing honest comes near this."""
+ATTEMPTS = 5
+"""As Autodesk's own SDK."""
+DAMAGED_ATTEMPTS = 2
+"""A damaged answer may be an accident once; a captive portal says the same for ever."""
+BACKOFF_FIRST_S = 0.5
+BACKOFF_MAX_S = 8.0
+CONNECTIONS = 8
+"""httpcore's pool is quadratic in waiting requests: 1.0 k requests/s at 16, 0.45 k at 64."""
+THREAD_PARSE_BYTES = 256 * 1024
+"""A page of 1.5 MB takes some 20 ms to parse: not on the loop that answers the kernel."""
+
+Outcome = tuple[dict[str, Any] | DriveError, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One question. ``what`` is it in the user's words, ``route`` the rate-limited endpoint."""
+
+    what: str
+    route: str
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Wire:
+    """The API origin, spoken to politely."""
+
+    def __init__(self, api_url: str, client: httpx.AsyncClient, budget: Budget) -> None:
+        self._api_url = api_url
+        self._client = client
+        self._budget = budget
+        self._random = random.Random()
+
+    async def ask(self, call: Call) -> dict[str, Any]:
+        """The JSON object answered to ``call``.
+
+        Retries 408, 429, 5xx, broken connections and (once) damaged answers, each after a backoff
+        with jitter or the Retry-After asked for, as long as the deadline leaves room.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            await self._budget.admit(call.route, call.what)
+            outcome, wait_s = await self._attempt(call, attempt)
+            if not isinstance(outcome, DriveError):
+                return outcome
+            if wait_s is None or attempt == ATTEMPTS:
+                raise outcome
+            if trio.current_time() + wait_s >= trio.current_effective_deadline():
+                raise outcome
+            log.info("%s; trying again in %.1f s", outcome.message, wait_s)
+            await trio.sleep(wait_s)
+        raise AssertionError("unreachable")
+
+    async def _attempt(
+        self, call: Call, attempt: int
+    ) -> tuple[dict[str, Any] | DriveError, float | None]:
+        """One try: the answer, or an error with the seconds to wait before the next (None: final)."""
+        started = trio.current_time()
+        backoff_s = min(BACKOFF_FIRST_S * 2 ** (attempt - 1), BACKOFF_MAX_S)
+        backoff_s *= 0.5 + self._random.random() / 2
+        try:
+            status, headers, body = await self._exchange(call)
+        except (httpx.TransportError, httpx.InvalidURL, OSError) as error:
+            log.debug("%s %s failed: %s", call.method, call.route, clean(str(error)))
+            return from_transport(call.what, error), backoff_s
+        except BadAnswerError as error:
+            return error, None
+        took_ms = (trio.current_time() - started) * 1000
+        log.debug("%s %s %d %d bytes %.0f ms", call.method, call.route, status, len(body), took_ms)
+        if 200 <= status < 300:
+            try:
+                return await _parse(call, headers, body), None
+            except BadAnswerError as error:
+                return error, (backoff_s if attempt < DAMAGED_ATTEMPTS else None)
+        failure = from_status(call.what, status, headers, body)
+        if status not in RETRY_STATUSES:
+            return failure, None
+        asked_s = retry_after_s(headers)
+        if status == 429:
+            self._budget.hold(call.route, asked_s)
+            refuse_if_late(asked_s or 0.0, call.what)
+            return failure, 0.0
+        return failure, backoff_s if asked_s is None else max(asked_s, backoff_s)
+
+    async def _exchange(self, call: Call) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body, the body cut off (errors) or refused (answers) at its limit."""
+        request = self._client.build_request(
+            call.method,
+            self._api_url + call.path,
+            params=dict(call.params) or None,
+            data=dict(call.form) if call.form is not None else None,
+            headers=dict(call.headers),
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            limit = BODY_MAX_BYTES if response.is_success else ERROR_BODY_MAX_BYTES
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in response.aiter_bytes():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > limit:
+                    if response.is_success:
+                        raise BadAnswerError(
+                            f"cannot {call.what}: the answer is larger than 32 MiB"
+                        )
+                    break
+            return response.status_code, response.headers, b"".join(chunks)
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await response.aclose()
+
+
+async def _parse(call: Call, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """The body as a JSON object; BadAnswerError otherwise."""
+    if body.lstrip()[:1] == b"<" or "html" in headers.get("content-type", ""):
+        raise BadAnswerError(
+            f"cannot {call.what}: the answer is a web page, not JSON",
+            hint="a proxy or a sign-in page of this network?",
+        )
+    try:
+        if len(body) > THREAD_PARSE_BYTES:
+            answer = await trio.to_thread.run_sync(json.loads, body)
+        else:
+            answer = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadAnswerError(f"cannot {call.what}: the answer is not valid JSON") from None
+    if not isinstance(answer, dict):
+        raise BadAnswerError(f"cannot {call.what}: the answer is not a JSON object")
+    return answer
+
+
+def new_client(context: Any) -> httpx.AsyncClient:
+    """An httpx client as the Wire wants it. Redirects are not followed: they could move a token."""
+    return httpx.AsyncClient(
+        verify=context,
+        follow_redirects=False,
+        # the deadline of the call is trio's; these only end a silent socket while time is left
+        timeout=httpx.Timeout(15.0, connect=10.0, pool=None),
+        limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+        headers={"Accept": "application/json", "User-Agent": "dmfs"},
+    )
