@@ -191,7 +191,7 @@ class Aps:
     async def _ask(
         self, what: str, route: str, path: str, params: Mapping[str, str]
     ) -> dict[str, Any]:
-        """A GET with the token; a 401 renews it once (it may also mean a missing scope: no loop)."""
+        """A GET with the token; a 401 renews it once (it may mean a missing scope too: no loop)."""
         token = await self._tokens.token()
         try:
             return await self._wire.ask(_get(what, route, path, params, token))

@@ -12,7 +12,7 @@ from dmfs.errors import TooSlowError
 
 @contextmanager
 def deadline(seconds: float, what: str) -> Iterator[None]:
-    """Give the body that long; TooSlowError after. Outer deadlines and cancellation pass through."""
+    """Give the body that long; TooSlowError after. Outer deadlines, cancellation pass through."""
     with trio.move_on_after(seconds) as scope:
         yield
     if scope.cancelled_caught:

@@ -31,7 +31,7 @@ from dmfs.tree import resolve
 from dmfs.wire import Wire, new_client
 
 _INNER_SHARE = 0.95
-"""Work inside a request gives up a little before the request does, so that the better error wins."""
+"""Work inside a request gives up a little before the request does: the better error wins."""
 
 
 @dataclass(slots=True, eq=False)

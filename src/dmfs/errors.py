@@ -17,7 +17,7 @@ will be told, so the translation is complete by construction and nothing ever se
     ├── ReadOnlyError         EROFS       any write
     ├── NoAttributeError      ENODATA     unknown xattr
     ├── UnsupportedError      EOPNOTSUPP  xattr of a foreign namespace
-    └── SetupError            EINVAL      configuration, credentials, mountpoint: fix and start again
+    └── SetupError            EINVAL      configuration, mountpoint: fix and start again
 """
 
 from __future__ import annotations

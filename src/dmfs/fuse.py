@@ -231,7 +231,7 @@ class Operations(pyfuse3.Operations):
         told.f_namemax = 255
         return told
 
-    # Below: not requests
+    # What follows serves no request by itself
 
     def _timeout(self, directory: int, at_most_s: float = 3600.0) -> float:
         """For how long the kernel may believe a name in a directory (or its absence)."""

@@ -29,7 +29,7 @@ _SECRETS = re.compile(
 )
 
 
-def from_status(what: str, status: int, headers: Mapping[str, str], body: bytes) -> DriveError:
+def from_status(what: str, status: int, body: bytes) -> DriveError:
     """The error for an answer that is not a success.
 
     ``what`` names the question in the user's words ("list folder Plans"). The text of the answer

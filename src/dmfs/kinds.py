@@ -1,8 +1,8 @@
-"""What an entry is, by its extension type. Floor 0: the one table, after the Schema service's names.
+"""What an entry is, by its extension type. Floor 0: the one table.
 
-The last part of a type name decides (``items:autodesk.bim360:File`` → ``File``), for items and
-versions alike. A type that is not here is a file if it has a storage object, else a shortcut: what
-Autodesk invents next year shall be visible, not lost.
+Keyed by the Schema service's names: the last part decides (``items:autodesk.bim360:File`` →
+``File``), for items and versions alike. A type that is not here is a file if it has a storage
+object, else a shortcut: what Autodesk invents next year shall be visible, not lost.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ class Listings:
         return self._service_folders or not (isinstance(child, Folder) and child.service)
 
     async def _learn_sizes(self, entries: dict[str, Child]) -> None:
-        """Ask the storage for sizes that the listing left out: never guess, never show a wrong one."""
+        """Ask the storage for sizes that the listing left out: never guess one."""
         files = [
             node for node in entries.values() if isinstance(node, File) and node.size_bytes is None
         ]

@@ -55,7 +55,7 @@ class MountOptions:
 
 
 def parse_options(text: str) -> MountOptions:
-    """``ro,allow_other,uid=1000`` → options. SetupError names an unknown one and its nearest kin."""
+    """``ro,allow_other,uid=1000`` → options; SetupError names an unknown one and the nearest."""
     kernel: set[str] = {"fsname=dmfs", "subtype=dmfs"}
     values: dict[str, str] = {}
     flags: set[str] = set()
@@ -104,7 +104,7 @@ def check_machine(options: MountOptions) -> None:
     if not os.path.exists(FUSE_DEVICE):
         raise SetupError(
             f"there is no {FUSE_DEVICE}: this machine (or container) cannot mount FUSE filesystems",
-            hint="load the module with `modprobe fuse`, or start the container with --device /dev/fuse; "
+            hint="`modprobe fuse`, or start the container with --device /dev/fuse; "
             "`dmfs ls` and `dmfs cat` work without",
         )
     if shutil.which("fusermount3") is None:
@@ -112,7 +112,7 @@ def check_machine(options: MountOptions) -> None:
     shared = options.kernel & {"allow_other", "allow_root"}
     if shared and os.geteuid() != 0 and not _allowed_by_fuse_conf():
         raise SetupError(
-            f"mount option {sorted(shared)[0]} is not allowed for ordinary users on this machine",
+            f"mount option {min(shared)} is not allowed for ordinary users on this machine",
             hint="ask root to put the line user_allow_other into /etc/fuse.conf",
         )
 

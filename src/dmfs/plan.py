@@ -164,7 +164,7 @@ class Planner:
         return Plan(demand, self._ahead(cursor))
 
     def on_accepted(self, ahead: Span) -> None:
-        """Tell which part of the last plan's ``ahead`` was really taken on (dropped = ask again)."""
+        """Tell which part of the last plan's ``ahead`` was taken on; the rest is asked again."""
         cursor = self._current
         if cursor is None or ahead.length == 0:
             return
@@ -214,7 +214,7 @@ class Planner:
 
     @staticmethod
     def _restart(cursor: _Cursor, span: Span) -> None:
-        """After a seek. What lies fetched beyond the new place stays known, so is not asked twice."""
+        """After a seek; what lies fetched beyond the new place stays known: nothing twice."""
         ahead_still = cursor.fetched_low <= span.start <= cursor.fetched_high
         cursor.fetched_high = max(cursor.fetched_high, span.stop) if ahead_still else span.stop
         cursor.fetched_low = span.start

@@ -166,10 +166,10 @@ class _Transfer:
 
     def _judge(self, curl_error: int, curl_text: str) -> DriveError | None:
         if self.status == 403:
-            failure = from_status(self.what, 403, self.headers, bytes(self.error_body))
+            failure = from_status(self.what, 403, bytes(self.error_body))
             return UrlRefusedError(failure.message)
         if self.status and not 200 <= self.status < 300:
-            return from_status(self.what, self.status, self.headers, bytes(self.error_body))
+            return from_status(self.what, self.status, bytes(self.error_body))
         if curl_error:
             reason = clean(curl_text) or f"libcurl error {curl_error}"
             return UnreachableError(
@@ -294,8 +294,7 @@ class _CurlLoop:
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
 
     def add(self, transfer: _Transfer) -> None:
-        curl = self._idle.pop() if self._idle else pycurl.Curl()
-        curl.reset()
+        curl: Any = self._idle.pop() if self._idle else pycurl.Curl()
         self._prepare(curl, transfer)
         curl.transfer = transfer
         self._handles[transfer] = curl

@@ -127,7 +127,8 @@ async def cat(drive: Drive, path: str, *, offset: int, length: int | None) -> No
     stop = reader.size_bytes if length is None else min(reader.size_bytes, offset + length)
     total = max(0, stop - offset)
     bar = Progress(
-        "[progress.description]{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+        "[progress.description]{task.description}",
+        BarColumn(), DownloadColumn(), TransferSpeedColumn(),
         console=Console(stderr=True), transient=True,
         disable=sys.stdout.isatty() or not sys.stderr.isatty(),
     )  # fmt: skip

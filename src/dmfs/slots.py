@@ -1,4 +1,4 @@
-"""Who may use a connection now: demand waits for one, speculation takes only what is spare. Floor 1."""
+"""Who may use a connection now: demand waits, speculation takes only what is spare. Floor 1."""
 
 from __future__ import annotations
 

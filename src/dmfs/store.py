@@ -153,14 +153,15 @@ class BlockStore:
         return bytes(buffer) if count == span.length else None
 
     def read(self, shelf: Shelf, blocks: Span, buffer: bytearray) -> int:
-        """Fill ``buffer`` with blocks from disk; how many of its bytes, from the start, are good."""
+        """Fill ``buffer`` with blocks from disk; returns how many bytes from the start are good."""
         span = bytes_of(blocks, shelf.size_bytes)
         view = memoryview(buffer)
         count = os.preadv(shelf.fd, [buffer], span.start)
         with self._lock:
             crcs = dict(
                 self._db.execute(
-                    "SELECT number, crc FROM blocks WHERE object = ? AND number >= ? AND number < ?",
+                    "SELECT number, crc FROM blocks"
+                    " WHERE object = ? AND number >= ? AND number < ?",
                     (shelf.row, blocks.start, blocks.stop),
                 ).fetchall()
             )

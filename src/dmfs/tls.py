@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import ssl
+from pathlib import Path
 
 import certifi
 
@@ -22,13 +22,13 @@ def ca_bundle(ca_file: str) -> str:
     The system's comes before certifi's because companies add their proxies' authorities there.
     """
     if ca_file:
-        if not os.path.isfile(ca_file):
+        if not Path(ca_file).is_file():
             raise SetupError(
                 f"the certificate file {ca_file!r} does not exist",
                 hint="check SSL_CERT_FILE or ca_file",
             )
         return ca_file
-    return next((path for path in _SYSTEM_BUNDLES if os.path.isfile(path)), certifi.where())
+    return next((path for path in _SYSTEM_BUNDLES if Path(path).is_file()), certifi.where())
 
 
 def client_context(bundle: str) -> ssl.SSLContext:

@@ -92,7 +92,7 @@ class Wire:
     async def _attempt(
         self, call: Call, attempt: int
     ) -> tuple[dict[str, Any] | DriveError, float | None]:
-        """One try: the answer, or an error with the seconds to wait before the next (None: final)."""
+        """One try: the answer, or an error and seconds to wait before the next (None: final)."""
         started = trio.current_time()
         backoff_s = min(BACKOFF_FIRST_S * 2 ** (attempt - 1), BACKOFF_MAX_S)
         backoff_s *= 0.5 + self._random.random() / 2
@@ -110,7 +110,7 @@ class Wire:
                 return await _parse(call, headers, body), None
             except BadAnswerError as error:
                 return error, (backoff_s if attempt < DAMAGED_ATTEMPTS else None)
-        failure = from_status(call.what, status, headers, body)
+        failure = from_status(call.what, status, body)
         if status not in RETRY_STATUSES:
             return failure, None
         asked_s = retry_after_s(headers)

@@ -1,0 +1,39 @@
+"""Times as the service writes them. Inside the emulator they are seconds since the epoch."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def seven_digits(seconds: float) -> str:
+    """``2022-05-06T08:24:41.1234567Z``, as BIM 360 and ACC write times."""
+    whole, micros = _split(seconds)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{micros:06d}0Z"
+
+
+def three_digits(seconds: float) -> str:
+    """``2015-11-27T11:11:23.000Z``."""
+    whole, micros = _split(seconds)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{micros // 1000:03d}Z"
+
+
+def offset_form(seconds: float) -> str:
+    """``2016-05-24T19:25:23+00:00``, as ``a.`` projects write times."""
+    return f"{_split(seconds)[0]:%Y-%m-%dT%H:%M:%S}+00:00"
+
+
+def http_date(seconds: float) -> str:
+    return formatdate(seconds, usegmt=True)
+
+
+def amz_date(seconds: float) -> str:
+    """``20221124T112156Z``."""
+    return f"{_split(seconds)[0]:%Y%m%dT%H%M%SZ}"
+
+
+def _split(seconds: float) -> tuple[datetime, int]:
+    moment = _EPOCH + timedelta(microseconds=round(seconds * 1e6))
+    return moment, moment.microsecond

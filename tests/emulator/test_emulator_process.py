@@ -1,0 +1,155 @@
+"""The command line and :class:`EmulatorProcess`."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import dmfs_emulator
+from dmfs_emulator.process import EmulatorError, EmulatorProcess
+
+PACKAGE = Path(dmfs_emulator.__file__).parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
+
+
+def launch(*arguments: str, **options) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "dmfs_emulator", *arguments], env=ENVIRONMENT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--world", "nonsense"], ["--port", "70000"], ["--port", "x"], ["--rate-limits", "-1"],
+        ["--host", "0.0.0.0"], ["--tls-cert", "/none"], ["--unknown"], ["--api-latency-ms", "nan"],
+        ["--tls-cert", "/none", "--tls-key", "/none"], ["--log-level", "loud"],
+    ],
+)  # fmt: skip
+def test_bad_arguments_are_one_line_and_status_2(arguments):
+    child = launch(*arguments)
+    out, err = child.communicate(timeout=20)
+    assert child.returncode == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("dmfs_emulator: ")
+
+
+def test_a_taken_port_is_one_line_and_status_1():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for option in ("--port", "--cdn-port"):
+            child = launch(option, str(port))
+            _, err = child.communicate(timeout=20)
+            assert child.returncode == 1
+            assert len(err.splitlines()) == 1
+            assert "in use" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_it_with_status_0(number):
+    child = launch()
+    assert child.stdout is not None
+    ready = json.loads(child.stdout.readline())
+    assert set(ready) == {"api_url", "cdn_url", "pid", "client_id", "client_secret"}
+    assert ready["pid"] == child.pid
+    began = time.monotonic()
+    child.send_signal(number)
+    assert child.wait(5) == 0
+    assert time.monotonic() - began < 1
+    _, err = child.communicate()
+    assert err == ""
+
+
+def test_it_ends_with_its_stdin_even_while_something_stalls():
+    child = launch("--until-eof")
+    assert child.stdout is not None
+    assert child.stdin is not None
+    url = json.loads(child.stdout.readline())["api_url"].removeprefix("http://")
+    host, _, port = url.partition(":")
+    with socket.create_connection((host, int(port))):
+        child.stdin.close()
+        assert child.wait(5) == 0
+    child.stdout.close()
+    assert child.stderr is not None
+    child.stderr.close()
+
+
+def test_the_wrapper():
+    emulator = EmulatorProcess(world="small:files=3,min=10,max=20", api_latency_ms=1)
+    with emulator:
+        assert emulator.settings()["api_latency_ms"] == 1
+        assert emulator.pid > 0
+        assert emulator.client_secret == "emulator-secret"
+        assert emulator.counts()["token"] == 0
+    assert emulator.stop() == 0
+    assert emulator.stderr() == ""
+    with pytest.raises(EmulatorError, match="unknown world"):
+        EmulatorProcess(world="nonsense").start()
+
+
+def test_start_is_quick():
+    began = time.monotonic()
+    with EmulatorProcess():
+        assert time.monotonic() - began < 3  # 0.3 s here; CI machines are slower.
+
+
+def test_garbage_on_the_wire_does_no_harm(emulator):
+    host, _, port = emulator.api_url.removeprefix("http://").partition(":")
+    for garbage in (b"\x16\x03\x01\x00", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"x" * 200_000):
+        with socket.create_connection((host, int(port)), timeout=5) as sock:
+            try:
+                sock.sendall(garbage)
+                sock.shutdown(socket.SHUT_WR)
+                while sock.recv(4096):
+                    pass
+            except ConnectionError:
+                pass
+    assert emulator.counts() is not None
+
+
+def test_expect_100_continue(emulator):
+    host, _, port = emulator.api_url.removeprefix("http://").partition(":")
+    body = b"grant_type=client_credentials&scope=data:read"
+    with socket.create_connection((host, int(port)), timeout=5) as sock:
+        sock.sendall(
+            b"POST /authentication/v2/token HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body)
+        )
+        assert sock.recv(100).startswith(b"HTTP/1.1 100 ")
+        sock.sendall(body)
+        assert b" 401 " in sock.recv(4096)
+
+
+def test_it_imports_nothing_from_dmfs_and_little_else():
+    allowed = set(sys.stdlib_module_names) | {"trio", "h11", "dmfs_emulator"}
+    for path in PACKAGE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in names:
+                assert name.partition(".")[0] in allowed, (path.name, name)
+                if path.name == "process.py":
+                    assert name.partition(".")[0] not in ("trio", "h11")
+
+
+def test_sizes():
+    for path in PACKAGE.glob("*.py"):
+        text = path.read_text()
+        assert len(text.splitlines()) <= 400, path.name
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 60, (path.name, node.name)
