@@ -16,16 +16,18 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
 
+from dmfs.buffers import BufferPool
 from dmfs.deadline import deadline
 from dmfs.errors import DriveError
 from dmfs.model import File, StorageId
 from dmfs.plan import BLOCK_BYTES, EMPTY, MIB, PART_BYTES, Span, blocks_of, bytes_of
+from dmfs.progress import NOBODY, Progress
 from dmfs.slots import Slots
 from dmfs.store import ABSENT, BlockStore, Shelf
 
@@ -46,49 +48,50 @@ UNSAVED_SHARE = 0.5
 class Bytes(Protocol):
     """Where missing bytes come from (``source.Source``)."""
 
-    async def fill(
-        self, file: File, span: Span, sink: memoryview, progress: Callable[[int], None]
-    ) -> None:
+    async def fill(self, file: File, span: Span, sink: memoryview, progress: Progress) -> None:
         """Fill ``sink`` with ``span``, telling how far it is valid."""
         ...
 
 
-class Run:
-    """A stretch of blocks with its buffer."""
+class Run(Progress):
+    """A stretch of blocks with its buffer, valid as far as ``filled``."""
 
     __slots__ = (
-        "blocks", "buffer", "consumed", "done", "error", "filled", "from_disk", "parking",
+        "blocks", "buffer", "consumed", "done", "error", "from_disk", "parking", "pins",
         "saved", "span", "speculative",
     )  # fmt: skip
 
     def __init__(self, blocks: Span, span: Span, *, speculative: bool, from_disk: bool) -> None:
+        super().__init__()
         self.blocks = blocks
         self.span = span
         self.speculative = speculative
         self.from_disk = from_disk
         self.buffer: bytearray | None = None
-        self.filled = 0
         self.consumed = 0
         self.done = False
         self.saved = from_disk
         self.error: Exception | None = None
+        self.pins = 0
+        """Readers between their wait and their slice: the buffer must not be used again."""
         self.parking = trio.lowlevel.ParkingLot()
 
-    def advance(self, filled: int) -> None:
-        """The first ``filled`` bytes are valid."""
-        if filled > self.filled:
-            self.filled = filled
-            self.parking.unpark_all()
+    def wake(self) -> None:
+        self.wanted = NOBODY  # who still waits says so again
+        self.parking.unpark_all()
 
     def holds(self, span: Span) -> bool:
         return self.span.start <= span.start and span.stop <= self.span.start + self.filled
 
     async def reach(self, stop: int) -> None:
         """Wait until the bytes before ``stop`` are valid, or raise what went wrong."""
-        while self.span.start + self.filled < stop:
+        needed = stop - self.span.start
+        while self.filled < needed:
             if self.error is not None:
                 raise self.error.again() if isinstance(self.error, DriveError) else self.error
-            await self.parking.park()
+            self.wanted = min(self.wanted, needed)
+            if self.filled < needed:
+                await self.parking.park()
 
     def slice(self, span: Span) -> memoryview:
         assert self.buffer is not None
@@ -131,16 +134,21 @@ class BlockCache:
         self._memory_bytes = memory_bytes
         self._timeout_s = timeout_s
         self._slots = Slots(connections, connections_per_file)
-        self._disk_threads = trio.CapacityLimiter(DISK_THREADS)
+        # Readers do not queue behind writers.
+        self._disk_readers = trio.CapacityLimiter(DISK_THREADS)
+        self._disk_writers = trio.CapacityLimiter(DISK_THREADS)
         self._objects: OrderedDict[StorageId, CachedObject] = OrderedDict()
         self._opening: dict[StorageId, trio.Event] = {}
         # Runs with a buffer, least recently used first.
         self._in_memory: OrderedDict[Run, CachedObject] = OrderedDict()
+        self._buffers = BufferPool()
         self._room = trio.lowlevel.ParkingLot()
         self._store_back_at = 0.0
         self.memory_used = 0
         self._unsaved = 0
         self.misses = 0
+        self.epoch = 0
+        """Moves when memory or a connection was given back."""
 
     # Objects
 
@@ -174,7 +182,7 @@ class BlockCache:
             return None
         try:
             return await trio.to_thread.run_sync(
-                store.attach, storage_id, size_bytes, limiter=self._disk_threads
+                store.attach, storage_id, size_bytes, limiter=self._disk_readers
             )
         except (OSError, sqlite3.Error) as error:
             self._store_failed(error)
@@ -191,7 +199,7 @@ class BlockCache:
             if known.shelf is not None and self._store is not None:
                 shelf, known.shelf = known.shelf, None
                 await trio.to_thread.run_sync(
-                    self._store.release, shelf, limiter=self._disk_threads
+                    self._store.release, shelf, limiter=self._disk_readers
                 )
 
     def _usable_store(self) -> BlockStore | None:
@@ -211,7 +219,10 @@ class BlockCache:
         if run is not None:
             if run.holds(span):
                 self._in_memory.move_to_end(run)
-                return run.slice(span)
+                view = run.slice(span)
+                if run.consumed >= run.span.length:
+                    self.epoch += 1  # its memory may be had now
+                return view
             return self._joined(opened, span)
         if opened.shelf is not None and self._store is not None:
             return self._store.peek(opened.shelf, span)
@@ -245,6 +256,7 @@ class BlockCache:
                 self.start(opened, Span(position, span.stop), EMPTY)
                 run = opened.runs[number]
             piece = Span(position, min(span.stop, run.span.stop))
+            run.pins += 1
             try:
                 await run.reach(piece.stop)
             except DriveError:
@@ -255,53 +267,55 @@ class BlockCache:
                 retried = not run.from_disk
                 self._forget(run, opened)
                 continue
+            finally:
+                run.pins -= 1
             pieces.append(run.slice(piece))
             position = piece.stop
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def start(self, opened: CachedObject, demand: Span, ahead: Span) -> Span:
+    def start(
+        self, opened: CachedObject, demand: Span, ahead: Span, part_bytes: int = PART_BYTES
+    ) -> Span:
         """Begin to fetch what is missing of ``demand`` and, as far as there is room, of ``ahead``.
 
         Returns the part of ``ahead`` that is on its way or at hand; it always touches ``demand``'s
         side of it. Never waits.
         """
-        for missing in self._pieces(opened, blocks_of(demand), blocks_of(ahead)):
+        wanted = blocks_of(ahead)
+        for missing in self._pieces(opened, blocks_of(demand), wanted, part_bytes):
             self.misses += 1
             self._launch(opened, missing, speculative=False)
-        backward = ahead.length > 0 and ahead.start < demand.start and ahead.stop <= demand.stop
-        wanted = list(self._pieces(opened, blocks_of(ahead), EMPTY))
-        for missing in reversed(wanted) if backward else wanted:
+        pieces = self._pieces(opened, wanted, EMPTY, part_bytes)
+        backward = ahead.start < demand.start and ahead.stop <= demand.stop
+        for missing in reversed(list(pieces)) if backward else pieces:
             if not self._launch(opened, missing, speculative=True):
                 edge = bytes_of(missing, opened.size_bytes)
                 span = Span(edge.stop, ahead.stop) if backward else Span(ahead.start, edge.start)
                 return span if span.length else EMPTY
         return ahead
 
-    def _pieces(self, opened: CachedObject, blocks: Span, extra: Span) -> list[Span]:
+    def _pieces(
+        self, opened: CachedObject, blocks: Span, extra: Span, part_bytes: int
+    ) -> Iterator[Span]:
         """What is missing of ``blocks``, as runs of one kind (network or disk), each at most a
         part long; the last may grow into ``extra``, so that the first read of a stream and what
         is fetched ahead of it are one GET."""
-        pieces: list[Span] = []
+        part_blocks = max(1, part_bytes // BLOCK_BYTES)
+        covers = extra.start < blocks.start and extra.stop >= blocks.stop
+        end = max(blocks.stop, extra.stop if extra.start <= blocks.stop else 0)
         number = blocks.start
         while number < blocks.stop:
             if number in opened.runs:
                 number += 1
                 continue
             disk = opened.on_disk(number)
-            limit = number + (DISK_PART_BLOCKS if disk else PART_BYTES // BLOCK_BYTES)
-            end = max(blocks.stop, extra.stop if extra.start <= blocks.stop else 0)
-            start = number
-            if extra.start < blocks.start and extra.stop >= blocks.stop and not disk:
-                start = self._whole_small(opened, extra, number)
-                limit = start + PART_BYTES // BLOCK_BYTES
+            start = self._whole_small(opened, extra, number) if covers and not disk else number
+            limit = min(end, start + (DISK_PART_BLOCKS if disk else part_blocks))
             stop = number + 1
-            while (
-                stop < min(end, limit) and stop not in opened.runs and opened.on_disk(stop) == disk
-            ):
+            while stop < limit and stop not in opened.runs and opened.on_disk(stop) == disk:
                 stop += 1
-            pieces.append(Span(start, stop))
+            yield Span(start, stop)
             number = stop
-        return pieces
 
     @staticmethod
     def _whole_small(opened: CachedObject, extra: Span, number: int) -> int:
@@ -351,6 +365,7 @@ class BlockCache:
             run.error = DriveError("the drive is shutting down")
             raise
         finally:
+            self.epoch += 1
             run.done = True
             run.parking.unpark_all()
             self._room.unpark_all()
@@ -362,7 +377,7 @@ class BlockCache:
             await self._slots.take(opened)
         try:
             assert run.buffer is not None
-            await self._source.fill(opened.file, run.span, memoryview(run.buffer), run.advance)
+            await self._source.fill(opened.file, run.span, memoryview(run.buffer), run)
         finally:
             self._slots.give(opened)
 
@@ -376,13 +391,13 @@ class BlockCache:
         try:
             assert run.buffer is not None
             good = await trio.to_thread.run_sync(
-                store.read, shelf, run.blocks, run.buffer, limiter=self._disk_threads
+                store.read, shelf, run.blocks, run.buffer, limiter=self._disk_readers
             )
         except (OSError, sqlite3.Error) as error:
             self._store_failed(error)
             self._disk_is_out(opened)
             raise DriveError("the disk cache failed") from error
-        run.advance(good)
+        run.put(good)
         if good < run.span.length:
             raise DriveError("a block on disk was damaged")
 
@@ -407,19 +422,20 @@ class BlockCache:
         data = memoryview(run.buffer)[:filled].toreadonly()
         try:
             await trio.to_thread.run_sync(
-                store.write, shelf, run.blocks.start, data, limiter=self._disk_threads
+                store.write, shelf, run.blocks.start, data, limiter=self._disk_writers
             )
         except (OSError, sqlite3.Error) as error:
             self._store_failed(error)
         finally:
             self._unsaved -= filled
+            self.epoch += 1
             run.saved = True
             self._room.unpark_all()
 
     # Memory
 
     def _allocate(self, run: Run, opened: CachedObject) -> None:
-        run.buffer = bytearray(run.span.length)
+        run.buffer = self._buffers.take(run.span.length)
         self.memory_used += run.span.length
         self._in_memory[run] = opened
 
@@ -432,8 +448,10 @@ class BlockCache:
             self.memory_used -= run.span.length
 
     def _drop(self, run: Run, opened: CachedObject) -> None:
-        # the buffer stays with the run: a reader that was just woken may still hold it
         self._forget(run, opened)
+        if run.buffer is not None and not run.pins:
+            self._buffers.give(run.buffer)
+            run.buffer = None
 
     def _make_room(self, need_bytes: int, *, consumed_only: bool) -> bool:
         """Evict the least recently used finished runs until ``need_bytes`` fit.
@@ -444,7 +462,7 @@ class BlockCache:
         if need_bytes > self._memory_bytes - self.memory_used:
             for run, opened in list(self._in_memory.items()):
                 used_up = run.consumed >= run.span.length or run.from_disk
-                if run.done and run.saved and (used_up or not consumed_only):
+                if run.done and run.saved and not run.pins and (used_up or not consumed_only):
                     self._drop(run, opened)
                     if need_bytes <= self._memory_bytes - self.memory_used:
                         break

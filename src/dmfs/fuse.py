@@ -70,7 +70,7 @@ def request(
     def wrap(
         handler: Callable[Concatenate[Operations, P], Coroutine[Any, Any, R]],
     ) -> Callable[Concatenate[Operations, P], Coroutine[Any, Any, R]]:
-        name = handler.__name__
+        name = handler.__name__.strip("_")
 
         @functools.wraps(handler)
         async def guarded(self: Operations, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -116,6 +116,7 @@ class Operations(pyfuse3.Operations):
         self._ownership = ownership
         self.metadata_timeout_s = drive.settings.metadata_timeout
         self.data_timeout_s = drive.settings.data_timeout
+        self.traced = logging.getLogger("dmfs.access").isEnabledFor(logging.DEBUG)
         self._handles = itertools.count(1)
         self._files: dict[int, tuple[AnyReader, str]] = {}
         self._directories: dict[int, tuple[int, Listing]] = {}
@@ -195,8 +196,21 @@ class Operations(pyfuse3.Operations):
         self._files[handle] = (reader, path)
         return pyfuse3.FileInfo(fh=handle, keep_cache=True)
 
-    @request(data=True)
     async def read(self, fh: int, off: int, size: int) -> Any:
+        """Most reads of a stream find their bytes at hand: they go by without the scopes and
+        records of ``@request`` (some 40 µs of 60), unless somebody wants to see them."""
+        if not self.traced and fh in self._files:
+            try:
+                data = self._files[fh][0].read_now(off, size)
+            except Exception:
+                log.exception("bug in read %s", self._files[fh][1])
+                raise pyfuse3.FUSEError(errno.EIO) from None
+            if data is not None:
+                return data
+        return await self._read(fh, off, size)
+
+    @request(data=True)
+    async def _read(self, fh: int, off: int, size: int) -> Any:
         reader, path = self._files[fh]
         access = _access.get()
         access.path = path

@@ -22,6 +22,11 @@ PART_BYTES = 8 * MIB
 """Longest single GET. At 50 ms and 8 connections: 1 MiB ranges gave 160 MB/s, 4 MiB 327, 8 MiB
 364, 16 MiB 235 (too few of them fit the window)."""
 
+MIN_PART_BYTES = MIB
+"""While a window is small its parts are an eighth of it, but not less than this: several
+connections then share the ramp (1 GiB at 30 ms and 50 MB/s a connection: 444 MB/s with parts of
+8 MiB from the start, when each doubling took a whole part's 200 ms)."""
+
 SMALL_FILE_BYTES = PART_BYTES
 """A file that fits one GET is fetched by one GET: a second round trip costs more than the rest."""
 
@@ -88,18 +93,13 @@ def gaps(blocks: Span, have: Callable[[int], bool]) -> Iterator[Span]:
         yield Span(start, blocks.stop)
 
 
-def parts(blocks: Span) -> Iterator[Span]:
-    """``blocks`` cut into GETs of at most ``PART_BYTES``."""
-    step = PART_BYTES // BLOCK_BYTES
-    for start in range(blocks.start, blocks.stop, step):
-        yield Span(start, min(start + step, blocks.stop))
-
-
 class Plan(NamedTuple):
-    """What to get and wait for, and what to fetch ahead if there is room. Byte ranges."""
+    """What to get and wait for, what to fetch ahead if there is room (byte ranges), and how long
+    a single GET may be."""
 
     demand: Span
     ahead: Span
+    part_bytes: int = PART_BYTES
 
 
 @dataclass(slots=True)
@@ -161,7 +161,8 @@ class Planner:
         cursor.used = self._reads
         self._current = cursor
         self._resize(cursor, ready=ready)
-        return Plan(demand, self._ahead(cursor))
+        part_bytes = min(max(cursor.window // 8, MIN_PART_BYTES), PART_BYTES)
+        return Plan(demand, self._ahead(cursor, part_bytes), part_bytes)
 
     def on_accepted(self, ahead: Span) -> None:
         """Tell which part of the last plan's ``ahead`` was taken on; the rest is asked again."""
@@ -231,9 +232,9 @@ class Planner:
             cursor.window = min(cursor.window * 2, self.max_window_bytes)
             cursor.since_growth = 0
 
-    def _ahead(self, cursor: _Cursor) -> Span:
+    def _ahead(self, cursor: _Cursor, part_bytes: int) -> Span:
         """Top up in steps of a part, or of half a small window: not a GET for every read."""
-        step = min(PART_BYTES, cursor.window // 2)
+        step = min(part_bytes, cursor.window // 2)
         if cursor.backward:
             target = max(cursor.low - cursor.window, 0)
             span = Span(target, min(cursor.fetched_low, cursor.low))

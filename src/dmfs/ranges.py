@@ -17,7 +17,6 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +26,7 @@ import trio
 
 from dmfs.errors import BadAnswerError, DriveError, UnreachableError
 from dmfs.httperrors import ERROR_BODY_MAX_BYTES, clean, from_status
+from dmfs.progress import AnyProgress, Progress, as_progress
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class _Transfer:
     sink: memoryview
     total_bytes: int
     guard: ETagGuard
-    progress: Callable[[int], None]
+    progress: Progress
     done: trio.Event
     token: trio.lowlevel.TrioToken
     cancelled: bool = False
@@ -120,7 +120,7 @@ class _Transfer:
             return 0
         self.sink[self.filled : stop] = chunk
         self.filled = stop
-        if not self.telling:
+        if self.progress.put(stop) and not self.telling:
             self.telling = True
             try:
                 self.token.run_sync_soon(self.tell)
@@ -129,10 +129,10 @@ class _Transfer:
         return None
 
     def tell(self) -> None:
-        """On the trio loop: pass on how far the sink is filled, once per batch of chunks."""
+        """On the trio loop: somebody waits for what has come, in one or several chunks."""
         self.telling = False
         if not self.cancelled:
-            self.progress(self.filled)
+            self.progress.wake()
 
     def check_headers(self) -> DriveError | None:
         """Whether this is the range that was asked for, of the object that was asked for."""
@@ -180,8 +180,8 @@ class _Transfer:
         return None
 
     def land(self) -> None:
-        if not self.cancelled:
-            self.progress(self.filled)
+        if not self.cancelled and self.progress.put(self.filled):
+            self.progress.wake()
         self.done.set()
 
 
@@ -221,18 +221,18 @@ class RangeFetcher:
         *,
         total_bytes: int,
         guard: ETagGuard,
-        progress: Callable[[int], None],
+        progress: AnyProgress,
     ) -> None:
         """GET ``[start, start + len(sink))`` of an object of ``total_bytes`` into ``sink``.
 
-        ``progress(n)`` is called on the loop as the first ``n`` bytes of ``sink`` become valid;
-        they are valid even if the rest then fails. Raises UrlRefusedError, ObjectChangedError, or
+        ``progress`` is told as the first n bytes of ``sink`` become valid; they are valid even if
+        the rest then fails. Raises UrlRefusedError, ObjectChangedError, or
         another DriveError. Cancelling gives the connection up.
         """
         if not acceptable_url(url):
             raise BadAnswerError(f"cannot {what}: the service named a URL that is not https")
         transfer = _Transfer(
-            what, url, start, sink, total_bytes, guard, progress,
+            what, url, start, sink, total_bytes, guard, as_progress(progress),
             trio.Event(), trio.lowlevel.current_trio_token(),
         )  # fmt: skip
         self.gets += 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dmfs.blocks import BlockCache, CachedObject, Data
 from dmfs.model import File, Shortcut
-from dmfs.plan import Planner
+from dmfs.plan import Plan, Planner, Span
 
 
 class Reader:
@@ -21,21 +21,34 @@ class Reader:
         self._opened = opened
         self._blocks = blocks
         self._planner = Planner(opened.size_bytes, max_window)
+        self._refused_at = -1
+
+    def read_now(self, offset: int, length: int) -> Data | None:
+        """The bytes if they are at hand; never waits. What lies ahead is topped up on the way."""
+        if offset >= self.size_bytes or length <= 0:
+            return b""
+        data = self._blocks.ready(self._opened, self._planner.clip(offset, length))
+        if data is not None:
+            plan = self._planner.on_read(offset, length, ready=True)
+            if plan.ahead.length and self._blocks.epoch != self._refused_at:
+                self._start(plan._replace(demand=Span(plan.demand.start, plan.demand.start)))
+        return data
 
     async def read(self, offset: int, length: int) -> tuple[Data, bool]:
         """Up to ``length`` bytes at ``offset`` (fewer only at the end), and whether they were at
         hand without waiting."""
-        if offset >= self.size_bytes or length <= 0:
-            return b"", True
-        span = self._planner.clip(offset, length)
-        data = self._blocks.ready(self._opened, span)
-        plan = self._planner.on_read(offset, length, ready=data is not None)
-        if data is None or plan.ahead.length:
-            demand = plan.demand if data is None else plan.demand._replace(stop=plan.demand.start)
-            self._planner.on_accepted(self._blocks.start(self._opened, demand, plan.ahead))
+        data = self.read_now(offset, length)
         if data is not None:
             return data, True
+        plan = self._planner.on_read(offset, length, ready=False)
+        self._start(plan)
         return await self._blocks.get(self._opened, plan.demand), False
+
+    def _start(self, plan: Plan) -> None:
+        accepted = self._blocks.start(self._opened, plan.demand, plan.ahead, plan.part_bytes)
+        self._planner.on_accepted(accepted)
+        # nothing is free: not asked again with every read, but when something was given back
+        self._refused_at = self._blocks.epoch if accepted != plan.ahead else -1
 
     def close(self) -> None:
         self._blocks.close(self._opened)
@@ -48,8 +61,11 @@ class TextReader:
         self._body = shortcut.body
         self.size_bytes = len(shortcut.body)
 
+    def read_now(self, offset: int, length: int) -> Data:
+        return self._body[offset : offset + length]
+
     async def read(self, offset: int, length: int) -> tuple[Data, bool]:
-        return self._body[offset : offset + length], True
+        return self.read_now(offset, length), True
 
     def close(self) -> None:
         return None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
-from collections.abc import Callable
 from typing import Protocol
 
 import cachetools
@@ -22,6 +21,7 @@ from dmfs.errors import AccessError, BadAnswerError, DriveError, GoneError, Unre
 from dmfs.flight import Flights
 from dmfs.model import File, StorageId
 from dmfs.plan import Span
+from dmfs.progress import AnyProgress, Progress, as_progress
 from dmfs.ranges import ETagGuard, ObjectChangedError, UrlRefusedError
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Fetcher(Protocol):
         *,
         total_bytes: int,
         guard: ETagGuard,
-        progress: Callable[[int], None],
+        progress: AnyProgress,
     ) -> None:
         """See ``ranges.RangeFetcher.fetch``."""
         ...
@@ -90,21 +90,21 @@ class Source:
         signed = self._signed.get(file.storage_id)
         return (signed or await self._sign(file)).size_bytes
 
-    async def fill(
-        self, file: File, span: Span, sink: memoryview, progress: Callable[[int], None]
-    ) -> None:
-        """Fill ``sink`` with the bytes ``span``; ``progress(n)`` as its first n become valid.
+    async def fill(self, file: File, span: Span, sink: memoryview, progress: AnyProgress) -> None:
+        """Fill ``sink`` with the bytes ``span``; ``progress`` is told as its first n become valid.
 
         A file that is fetched whole and comes with a sha1 is compared with it before any byte is
         told to be valid.
         """
         signed = await self._fresh(file)
         whole = span == (0, signed.size_bytes) and bool(signed.sha1)
-        tell = (lambda _filled: None) if whole else progress
+        told = as_progress(progress)
+        step = Progress() if whole else told
         for attempt in (1, 2):
-            await self._fill(file, span, sink, tell)
+            await self._fill(file, span, sink, step)
             if not whole or await self._matches(sink, signed.sha1):
-                progress(span.length)
+                if told.put(span.length):
+                    told.wake()
                 return
             log.warning(
                 "%r: the bytes do not match the service's sha1 (try %d)", file.name, attempt
@@ -122,9 +122,7 @@ class Source:
             return digest() == sha1
         return await trio.to_thread.run_sync(digest) == sha1
 
-    async def _fill(
-        self, file: File, span: Span, sink: memoryview, progress: Callable[[int], None]
-    ) -> None:
+    async def _fill(self, file: File, span: Span, sink: memoryview, progress: Progress) -> None:
         """Piece by piece, resuming after whatever has arrived when something breaks."""
         filled = 0
         failures = renewals = 0
@@ -135,15 +133,12 @@ class Source:
             part = _part_at(signed, span.start + filled)
             stop = min(span.stop, part.stop) - span.start
             base = filled
-
-            def tell(count: int, base: int = base) -> None:
-                nonlocal filled
-                filled = base + count
-                progress(filled)
-
+            piece = Progress(progress, base)
             try:
-                await self._fetch(file, part, span.start + base, sink[base:stop], tell)
+                await self._fetch(file, part, span.start + base, sink[base:stop], piece)
+                filled = stop
             except UrlRefusedError as error:
+                filled = base + piece.filled
                 renewals += 1
                 self._forget(file, signed)
                 if renewals > RENEWALS:
@@ -151,6 +146,7 @@ class Source:
             except ObjectChangedError:
                 raise
             except DriveError as error:
+                filled = base + piece.filled
                 failures = failures + 1 if filled == base else 1
                 if failures >= ATTEMPTS or isinstance(error, GoneError | AccessError):
                     raise
@@ -158,7 +154,7 @@ class Source:
                 await self._back_off(failures)
 
     async def _fetch(
-        self, file: File, part: Part, start: int, sink: memoryview, tell: Callable[[int], None]
+        self, file: File, part: Part, start: int, sink: memoryview, progress: Progress
     ) -> None:
         """One GET; the offsets of a part's URL count from the start of that part."""
         guard = self._guards.setdefault((file.storage_id, part.start), ETagGuard())
@@ -169,7 +165,7 @@ class Source:
             sink,
             total_bytes=part.stop - part.start,
             guard=guard,
-            progress=tell,
+            progress=progress,
         )
 
     async def _back_off(self, failures: int) -> None:

@@ -191,10 +191,11 @@ async def version_item(
 async def download_formats(
     emulator: Emulator, request: Request, args: list[str], token: Token
 ) -> Answer:
-    """What a version could be converted to: Fusion designs to f3z, nothing else (facts 3.6)."""
+    """What a version could be had as: Fusion designs as f3z, files as what they are."""
     owner = lookup.project(emulator, token, args[0])
     _, found = lookup.version(emulator, owner, args[1])
-    formats = [{"fileType": "f3z"}] if "fusion360:" in found.type else []
+    own = "f3z" if "fusion360:" in found.type else found.file_type or "pdf"
+    formats = [{"fileType": own}]
     body = {"type": "downloadFormats", "id": found.id, "attributes": {"formats": formats}}
     return lookup.answer(jsonapi.document(f"{emulator.api_url}{request.path}", body))
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import trio
-
-from dmfs_emulator import cdn, errors, ids, lookup
-from dmfs_emulator.contentbytes import hex_digest
+from dmfs_emulator import cdn, errors, ids, lookup, threads
 from dmfs_emulator.errors import Refusal
 from dmfs_emulator.signing import BadSignature, Params, etag
 from dmfs_emulator.wire import Answer, Request, json_answer
@@ -35,7 +32,7 @@ async def sha1_of(storage: Storage) -> str | None:
     if not storage.gives_sha1 or storage.content.size > SHA1_UP_TO_BYTES:
         return None
     if storage.sha1 is None:
-        storage.sha1 = await trio.to_thread.run_sync(hex_digest, storage.content, "sha1")
+        storage.sha1 = await threads.digest(storage.content, "sha1")
     return storage.sha1
 
 
@@ -157,5 +154,6 @@ async def signed_resource(emulator: Emulator, request: Request, args: list[str])
     if storage is None:
         return errors.oss(404, "Signed URL not found")
     content = storage.content
+    await threads.prepare(content)
     tag = etag(storage.urn, content.size)
     return cdn.ranged(request, content, tag, storage.modified_s, "application/octet-stream")

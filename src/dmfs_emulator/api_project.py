@@ -52,7 +52,7 @@ async def hub(emulator: Emulator, request: Request, args: list[str], token: Toke
 async def projects(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
     """The projects of a hub, in pages; an archived one is only to be had by its id."""
     owner = lookup.hub(emulator, token, args[0])
-    nodes = [node for node in owner.projects if node.active and not node.revoked]
+    nodes = [node for node in owner.projects if (node.active or node.lingers) and not node.revoked]
     number, limit = lookup.page_of(emulator, request)
     page = nodes[number * limit : (number + 1) * limit]
     rendered = [jsonapi.project(emulator.api_url, node) for node in page]

@@ -54,12 +54,12 @@ class Bench:
             size = min_ + spread % (max_ - min_ + 1)
             self._build.file(folder, f"small-{number:05d}.txt", size)
 
-    def big(self, size_: int, count_: int, zip_: int) -> None:
-        """Big files; with ``zip_`` they are archives of 256 members."""
+    def big(self, size_: int, count_: int, zip_: int, members_: int) -> None:
+        """Big files; with ``zip_`` they are archives of so many members."""
         folder = self._build.folder(self._top, "big")
         for number in range(count_):
             seed = f"bench big {number}"
             if zip_:
-                self._build.file(folder, f"big-{number:02d}.zip", ZipArchive(seed, size_, 256))
+                self._build.file(folder, f"big-{number:02d}.zip", ZipArchive(seed, size_, members_))
             else:
                 self._build.file(folder, f"big-{number:02d}.bin", Computed(seed, size_))

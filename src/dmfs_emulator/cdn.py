@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from dmfs_emulator import errors, times
+from dmfs_emulator import errors, threads, times
 from dmfs_emulator.contentbytes import Content
 from dmfs_emulator.signing import BadSignature
 from dmfs_emulator.wire import Answer, Request
@@ -30,6 +30,7 @@ async def get(emulator: Emulator, request: Request, args: list[str]) -> Answer:
         found = emulator.signer.check(request.path, request.query_text)
     except BadSignature as error:
         return expired() if error.expired else _not_genuine()
+    await threads.prepare(found.content)
     kind = request.query.get("response-content-type", "application/octet-stream")
     answer = ranged(request, found.content, found.etag, found.storage.modified_s, kind)
     disposition = request.query.get("response-content-disposition")

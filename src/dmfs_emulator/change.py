@@ -295,6 +295,13 @@ def _revoke(world: World, node: Node, order: Json) -> Node:
     return result
 
 
+def _archive(world: World, node: Node, order: Json) -> Node:
+    project: Project = _want(node, Project)
+    project.active = order["op"] == "activate"
+    project.lingers = bool(order.get("lingers"))
+    return project
+
+
 _OPS: dict[str, _Change] = {
     "new_version": _new_version,
     "rename": _rename,
@@ -307,4 +314,6 @@ _OPS: dict[str, _Change] = {
     "add_project": _add_project,
     "revoke": _revoke,
     "grant": _revoke,
+    "archive": _archive,
+    "activate": _archive,
 }

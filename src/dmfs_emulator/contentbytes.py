@@ -25,6 +25,10 @@ class Content(Protocol):
     def size(self) -> int:
         """Length in bytes."""
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the first piece comes without long work; else see ``threads.prepare``."""
+
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
         """The bytes ``[start, stop)``, in pieces of at most about 1 MiB, without copying."""
 
@@ -73,6 +77,10 @@ class Computed:
     def size(self) -> int:
         return self._size
 
+    @property
+    def is_ready(self) -> bool:
+        return True
+
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
         stop = min(stop, self._size)
         if start >= stop:
@@ -101,6 +109,10 @@ class Literal:
     def size(self) -> int:
         return len(self._bytes())
 
+    @property
+    def is_ready(self) -> bool:
+        return True
+
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
         view = self._bytes()[start:stop]
         for at in range(0, len(view), TILE_BYTES):
@@ -116,6 +128,10 @@ class Part:
     @property
     def size(self) -> int:
         return self._stop - self._start
+
+    @property
+    def is_ready(self) -> bool:
+        return self._whole.is_ready
 
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
         return self._whole.pieces(self._start + start, min(self._start + stop, self._stop))

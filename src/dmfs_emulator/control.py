@@ -6,10 +6,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-import trio
-
-from dmfs_emulator import change, facts
-from dmfs_emulator.contentbytes import hex_digest, read
+from dmfs_emulator import change, facts, threads
+from dmfs_emulator.contentbytes import read
 from dmfs_emulator.errors import Refusal
 from dmfs_emulator.wire import Answer, Request, bytes_answer, json_answer
 from dmfs_emulator.world import Storage
@@ -51,7 +49,7 @@ def _storage(emulator: Emulator, request: Request) -> Storage:
 
 async def _sha256(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
     storage = _storage(emulator, request)
-    digest = await trio.to_thread.run_sync(hex_digest, storage.content, "sha256")
+    digest = await threads.digest(storage.content, "sha256")
     return json_answer({"storage": storage.urn, "sha256": digest, "size": storage.content.size})
 
 
@@ -62,6 +60,7 @@ async def _bytes(emulator: Emulator, request: Request, body: dict[str, Any]) -> 
     stop = min(content.size, start + length)
     if stop - start > _BYTES_MAX:
         raise ValueError(f"at most {_BYTES_MAX} bytes at once")
+    await threads.prepare(content)
     return bytes_answer(read(content, start, stop), "application/octet-stream")
 
 
@@ -103,7 +102,6 @@ async def _refuse(emulator: Emulator, request: Request, body: dict[str, Any]) ->
         # Only once this answer is out: refusing the API drops this connection too.
         emulator.refuse(origin, seconds)
 
-    answer.headers["Connection"] = "close"
     answer.after_sent = after_sent
     return answer
 

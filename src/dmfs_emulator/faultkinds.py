@@ -151,6 +151,10 @@ class _Inverted:
     def size(self) -> int:
         return self._true.size
 
+    @property
+    def is_ready(self) -> bool:
+        return self._true.is_ready
+
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
         flip = bytes(255 - value for value in range(256))
         for piece in self._true.pieces(start, stop):

@@ -55,7 +55,8 @@ async def _prepare(
     """The answer and how it is to travel, with the latency already spent."""
     settings = emulator.settings
     is_cdn = request.origin == "cdn"
-    delivery = Delivery(rate_bytes_per_s=settings.cdn_bytes_per_s if is_cdn else 0.0)
+    carries_bytes = is_cdn or (route is not None and route.name == "signed_resource")
+    delivery = Delivery(rate_bytes_per_s=settings.cdn_bytes_per_s if carries_bytes else 0.0)
     latency_ms = settings.cdn_latency_ms if is_cdn else settings.api_latency_ms
     if route is not None:
         latency_ms = settings.route_latency_ms.get(route.name, latency_ms)

@@ -72,6 +72,8 @@ class EmulatorProcess:
         self._child = subprocess.Popen(
             [sys.executable, "-m", "dmfs_emulator", *self._arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, env=environment,
+            # Ctrl-C in our terminal is ours to handle: what depends on the emulator ends first.
+            start_new_session=True,
         )  # fmt: skip
         line = self._ready_line(self._child)
         if not line:

@@ -43,9 +43,10 @@ def _account_projects(build: Builder, hub: Hub) -> None:
     for name, text in (("Phase 1/2", "a slash"), ("Twin Project", "one"), ("Twin Project", "two")):
         files = build.folder(build.project(hub, name), "Project Files")
         build.file(files, "note.txt", f"{text}\n")
-    archived = build.project(hub, "Archived Project")
-    build.file(build.folder(archived, "Project Files"), "old.txt", "old\n")
-    archived.active = False
+    for name, lingers in (("Archived Project", False), ("Just Archived Project", True)):
+        archived = build.project(hub, name)
+        build.file(build.folder(archived, "Project Files"), "old.txt", "old\n")
+        archived.active, archived.lingers = False, lingers
     fresh = build.project(hub, "Fresh Project")
     build.folder(fresh, "Project Files")
     fresh.not_ready = 2

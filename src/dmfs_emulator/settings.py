@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from dmfs_emulator.presign import S3Place
+
 
 @dataclass(slots=True)
 class Settings:
@@ -21,6 +23,10 @@ class Settings:
     signing: str | None = None
     url_form: str | None = None
     page_limit: int | None = None
+    cdn_base: str | None = None
+    """Signed URLs are ``<cdn_base>/<object key>?…``: another server has the bytes."""
+    presign: dict[str, str] | None = None
+    """Signed URLs are those of a real S3 server; the fields of ``S3Place``."""
 
     def update(self, changes: dict[str, Any]) -> None:
         """Set several at once; ValueError names the first that is unknown or makes no sense."""
@@ -62,8 +68,13 @@ def _checked(key: str, value: Any) -> Any:
         return parse_rate_limits(value)
     if key == "route_latency_ms":
         return {str(route): float(latency_ms) for route, latency_ms in dict(value).items()}
-    if value is None and key in ("url_ttl_cap_s", "page_limit"):
+    if value is None and key in ("url_ttl_cap_s", "page_limit", "cdn_base", "presign"):
         return None
+    if key == "cdn_base":
+        return str(value).rstrip("/")
+    if key == "presign":
+        S3Place(**value)  # a TypeError says which field is unknown or missing
+        return dict(value)
     if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{key} is a number that is not negative, not {value!r}")
     if key == "page_limit":

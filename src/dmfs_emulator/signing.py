@@ -16,11 +16,12 @@ import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from dmfs_emulator import times
 from dmfs_emulator.contentbytes import Content, Part
 from dmfs_emulator.ids import split_storage_id
+from dmfs_emulator.presign import S3Place, presigned
 from dmfs_emulator.settings import Settings
 from dmfs_emulator.world import Storage
 
@@ -68,7 +69,15 @@ class Signer:
         """A URL on ``base`` for ``minutes``; ``span`` (half-open) makes a part an object."""
         path = self._path(storage, span)
         now_s = time.time()
-        expires_s = math.ceil(now_s + self._ttl_s(minutes))
+        ttl_s = self._ttl_s(minutes)
+        if self._settings.presign is not None:
+            place, key = S3Place(**self._settings.presign), split_storage_id(storage.urn)[1]
+            return presigned(
+                place, key, method="GET", now_s=now_s, ttl_s=math.ceil(ttl_s), params=params
+            )
+        if self._settings.cdn_base is not None:
+            base, path = self._settings.cdn_base, f"/{quote(split_storage_id(storage.urn)[1])}"
+        expires_s = math.ceil(now_s + ttl_s)
         if form == "cloudfront":
             params = [
                 *params, ("Expires", str(expires_s)), ("Key-Pair-Id", f"KEMU{self._generation}")

@@ -11,6 +11,7 @@ import json
 import math
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from urllib.parse import parse_qsl, unquote
 import h11
 import trio
 
+from dmfs_emulator import times
 from dmfs_emulator.contentbytes import Content, Literal
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
@@ -160,8 +162,7 @@ async def deliver(
     if answer.flow is not None:
         await stream.send_all(head)
         async for chunk in answer.flow:
-            await _send(stream, connection, memoryview(chunk))
-            delivery.sent_bytes += len(chunk)
+            await _send(stream, connection, memoryview(chunk), delivery)
     elif content is not None and answer.length <= _ONE_SEND_BYTES and delivery.is_plain:
         body = b"".join(content.pieces(answer.start, answer.stop))
         # One packet instead of two: most calls are this small.
@@ -177,7 +178,7 @@ async def deliver(
 
 
 def _head(connection: h11.Connection, answer: Answer) -> bytes:
-    headers = list(answer.headers.items())
+    headers = [("Date", times.http_date(time.time())), *answer.headers.items()]
     if answer.flow is not None:
         headers.append(("Transfer-Encoding", "chunked"))
     elif answer.status != 304 and "Content-Length" not in answer.headers:
@@ -188,10 +189,24 @@ def _head(connection: h11.Connection, answer: Answer) -> bytes:
     return head
 
 
-async def _send(stream: Stream, connection: h11.Connection, data: memoryview) -> None:
+async def _send(
+    stream: Stream, connection: h11.Connection, data: memoryview, delivery: Delivery
+) -> None:
+    """Send body bytes and count them as they go out, for the client may leave at any moment."""
     # With passthrough h11 keeps account of the framing but hands our slices through uncopied.
     for part in connection.send_with_data_passthrough(h11.Data(data=data)) or ():  # type: ignore[arg-type]
-        await stream.send_all(part)
+        if isinstance(stream, trio.SSLStream):
+            await stream.send_all(part)
+            delivery.sent_bytes += len(part)
+            continue
+        rest = memoryview(part)
+        while rest:
+            try:
+                count = await stream.socket.send(rest)
+            except OSError as error:
+                raise trio.BrokenResourceError from error
+            delivery.sent_bytes += count
+            rest = rest[count:]
 
 
 async def _send_body(
@@ -213,8 +228,7 @@ async def _send_body(
             if cut_at is not None:
                 stop = min(stop, at + cut_at - delivery.sent_bytes)
             if stop > at:
-                await _send(stream, connection, piece[at:stop])
-            delivery.sent_bytes += stop - at
+                await _send(stream, connection, piece[at:stop], delivery)
             at = stop
             if delivery.sent_bytes == cut_at:
                 await _cut(stream, delivery)

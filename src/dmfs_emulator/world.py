@@ -120,6 +120,8 @@ class Project:
     root: Folder = field(init=False)
     top: list[Folder] | None = None
     active: bool = True
+    lingers: bool = False
+    """Still in the list of projects although no longer active."""
     not_ready: int = 0
     """How many more times topFolders answers 404, as a fresh project does (facts 2)."""
     revoked: bool = False

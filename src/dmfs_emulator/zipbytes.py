@@ -61,6 +61,10 @@ class ZipArchive:
     def size(self) -> int:
         return self._size
 
+    @property
+    def is_ready(self) -> bool:
+        return bool(self._segments)
+
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
         self._layout()
         stop = min(stop, self._size)

@@ -33,8 +33,8 @@ def fetch(url: str, method: str = "GET", headers: dict[str, str] | None = None,
         target = at.path + (f"?{at.query}" if at.query else "")
         connection.request(method, target, body, headers or {})
         response = connection.getresponse()
-        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()},
-                     response.read())  # fmt: skip
+        received = {k.lower(): v for k, v in response.getheaders() if k != "Date"}
+        return Reply(response.status, received, response.read())
     finally:
         connection.close()
 

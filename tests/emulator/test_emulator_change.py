@@ -179,6 +179,18 @@ def test_revoke_and_grant(world, api, place, facts):
     world.change("grant", id=other["id"])
 
 
+def test_archive(world, api, facts):
+    project, hub = facts.project("Phase 1/2")["id"], facts.world["hubs"][0]["id"]
+    path = f"/project/v1/hubs/{hub}/projects"
+    world.change("archive", id=project)
+    assert api.get(f"{path}/{project}/topFolders").json["errors"][0]["code"] == "BIM360DM_ERROR"
+    assert project not in [each["id"] for each in api.get(path).json["data"]]
+    world.change("archive", id=project, lingers=True)
+    assert project in [each["id"] for each in api.get(path).json["data"]]
+    assert world.change("activate", id=project)["active"]
+    assert api.get(f"{path}/{project}/topFolders").status == 200
+
+
 def test_errors_are_clear(world):
     for fields, message in (
         ({"op": "explode", "path": FILES}, "unknown op"),

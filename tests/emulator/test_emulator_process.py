@@ -13,8 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
+import trio
 
 import dmfs_emulator
+from dmfs_emulator import __main__ as command_line
+from dmfs_emulator import handling
 from dmfs_emulator.process import EmulatorError, EmulatorProcess
 
 PACKAGE = Path(dmfs_emulator.__file__).parent
@@ -36,13 +39,21 @@ def launch(*arguments: str, **options) -> subprocess.Popen[str]:
         ["--tls-cert", "/none", "--tls-key", "/none"], ["--log-level", "loud"],
     ],
 )  # fmt: skip
-def test_bad_arguments_are_one_line_and_status_2(arguments):
-    child = launch(*arguments)
-    out, err = child.communicate(timeout=20)
-    assert child.returncode == 2
+def test_bad_arguments_are_one_line_and_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(arguments)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
     assert out == ""
     assert len(err.splitlines()) == 1
     assert err.startswith("dmfs_emulator: ")
+
+
+def test_bad_arguments_from_outside():
+    child = launch("--world", "nonsense")
+    out, err = child.communicate(timeout=20)
+    assert (child.returncode, out) == (2, "")
+    assert err == "dmfs_emulator: --world: unknown world 'nonsense'\n"
 
 
 def test_a_taken_port_is_one_line_and_status_1():
@@ -69,6 +80,20 @@ def test_signals_end_it_with_status_0(number):
     assert time.monotonic() - began < 1
     _, err = child.communicate()
     assert err == ""
+
+
+def test_it_ends_promptly_even_while_it_hashes():
+    with EmulatorProcess(world="big:size=20000000000,count=1") as emulator:
+        files = emulator.world()["hubs"][0]["projects"][0]["folders"][0]["folders"][0]
+        storage = files["folders"][0]["items"][0]["versions"][0]["storage"]
+        host, _, port = emulator.api_url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port))) as sock:
+            path = f"/_emulator/sha256?storage={storage}"
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            time.sleep(0.2)
+            began = time.monotonic()
+            assert emulator.stop() == 0
+            assert time.monotonic() - began < 1.5
 
 
 def test_it_ends_with_its_stdin_even_while_something_stalls():
@@ -113,9 +138,19 @@ def test_garbage_on_the_wire_does_no_harm(emulator):
                 sock.shutdown(socket.SHUT_WR)
                 while sock.recv(4096):
                     pass
-            except ConnectionError:
+            except OSError:  # Reset, at whatever moment.
                 pass
     assert emulator.counts() is not None
+
+
+def test_a_bug_in_a_handler_is_a_500_and_a_traceback(caplog):
+    async def buggy():
+        raise KeyError("oops")
+
+    answer = trio.run(handling._guarded, buggy())
+    assert answer.status == 500
+    assert b"EMULATOR_BUG" in answer.body()
+    assert "oops" in caplog.text
 
 
 def test_expect_100_continue(emulator):

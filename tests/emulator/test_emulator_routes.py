@@ -170,10 +170,12 @@ class TestProjects:
         url = f"/project/v1/hubs/{hub['id']}/projects/{project['id']}/topFolders"
         assert [api.get(url).status for _ in range(3)] == [404, 404, 200]
 
-    def test_an_archived_project(self, api, facts):
-        hub, project = facts.world["hubs"][0], facts.project("Archived Project")
+    @pytest.mark.parametrize("name", ["Archived Project", "Just Archived Project"])
+    def test_an_archived_project(self, api, facts, name):
+        hub, project = facts.world["hubs"][0], facts.project(name)
         listed = api.get(f"/project/v1/hubs/{hub['id']}/projects").json["data"]
-        assert project["id"] not in [each["id"] for each in listed]
+        ids = [each["id"] for each in listed]
+        assert (project["id"] in ids) == name.startswith("Just")
         reply = api.get(f"/project/v1/hubs/{hub['id']}/projects/{project['id']}/topFolders")
         assert reply.status == 403
         error = reply.json["errors"][0]
@@ -260,6 +262,10 @@ class TestData:
         assert len(by_id[0]["data"]) == 1
         kind = "?filter[extension.type]=items:autodesk.bim360:File"
         assert len(api.contents(project["id"], files["id"], kind)[0]["data"]) == 1
+        url = f"/data/v1/projects/{project['id']}/folders/{files['id']}/contents"
+        assert api.get(f"{url}?filter[type]-like=items").status == 400
+        starts = "?filter[displayName]-starts=READ,NOTHING"
+        assert len(api.contents(project["id"], files["id"], starts)[0]["data"]) == 1
         late = "?filter[lastModifiedTimeRollup]-ge=2099"
         assert api.contents(project["id"], files["id"], late)[0]["data"] == []
 

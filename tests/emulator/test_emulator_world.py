@@ -13,7 +13,7 @@ from dmfs_emulator.facts import world as world_facts
 from dmfs_emulator.worlds import make_world
 
 ID_SHAPES = {
-    "hub": r"b\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|a\.[A-Za-z0-9+/]+={0,2}",
+    "hub": r"b\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|a\.[A-Za-z0-9]+={0,2}",
     "folder": r"urn:adsk\.wip(prod|emea):fs\.folder:co\.[\w-]{22}",
     "item": r"urn:adsk\.wip(prod|emea):dm\.lineage:[\w-]{22}",
     "version": r"urn:adsk\.wip(prod|emea):fs\.file:vf\.[\w-]{22}\?version=\d+",
@@ -259,6 +259,14 @@ def test_other_kinds_of_hubs(api, facts):
     plans = facts.folder(facts.project("Riverside BIM 360"), "Plans")
     names = [item["versions"][-1]["name"] for item in plans["items"]]
     assert names.count("A-101 Ground floor.pdf") == 2
+
+
+def test_times_of_accounts_have_seven_digits_and_uploads_are_touched_later(facts):
+    folder = facts.folder(facts.project("Sample Project"), "Project Files")
+    version = facts.item(folder, "README.txt")["versions"][0]
+    for moment in (version["createTime"], version["lastModifiedTime"], folder["createTime"]):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z", moment)
+    assert version["lastModifiedTime"] > version["createTime"]
 
 
 def test_service_folders_and_the_like(facts):

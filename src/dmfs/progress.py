@@ -1,0 +1,66 @@
+"""How far a buffer is filled, told across threads. Floor 1.
+
+The curl thread tells with every chunk; waking the loop each time cost a second of CPU per GiB
+(16 transfers in chunks of 64 KiB). So it leaves the number where the loop can read it, and wakes
+the loop only when somebody waits for what has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+NOBODY = 1 << 62
+"""``wanted`` while nobody waits."""
+
+
+class Progress:
+    """The first ``filled`` bytes are valid. ``put`` from any thread, the rest on the loop.
+
+    A waiter sets ``wanted`` and looks at ``filled`` once more before it parks, so whichever of the
+    two threads comes second sees the other (both are single attribute writes under the GIL).
+    """
+
+    __slots__ = ("_base", "_parent", "filled", "wanted")
+
+    def __init__(self, parent: Progress | None = None, base: int = 0) -> None:
+        self.filled = 0
+        self.wanted = NOBODY
+        self._parent = parent
+        self._base = base
+
+    def put(self, filled: int) -> bool:
+        """Tell; whether somebody is to be woken."""
+        self.filled = filled
+        if self._parent is not None:
+            return self._parent.put(self._base + filled)
+        return filled >= self.wanted
+
+    def wake(self) -> None:
+        """Somebody waits for what has come."""
+        if self._parent is not None:
+            self._parent.wake()
+
+
+class Told(Progress):
+    """Progress for a plain function, which is called with every batch."""
+
+    __slots__ = ("_tell",)
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def put(self, filled: int) -> bool:
+        self.filled = filled
+        return True
+
+    def wake(self) -> None:
+        self._tell(self.filled)
+
+
+AnyProgress = Progress | Callable[[int], None]
+
+
+def as_progress(progress: AnyProgress) -> Progress:
+    """A Progress, made around a function where it is one."""
+    return progress if isinstance(progress, Progress) else Told(progress)

@@ -1,0 +1,56 @@
+"""One emulator for all unit tests; each finds it as new, with files of its own to be added."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dmfs.model import File
+from dmfs_emulator.process import EmulatorProcess
+from tests.unit.helpers import a_file
+
+DEFAULTS = {
+    "api_latency_ms": 0, "route_latency_ms": {}, "cdn_latency_ms": 0, "cdn_bytes_per_s": 0,
+    "rate_limits": "off", "rate_window_s": 60, "token_ttl_s": 3599, "url_ttl_cap_s": None,
+    "signing": None, "url_form": None, "page_limit": None,
+}  # fmt: skip
+FILES = "Bench/Bench Project/Project Files/small"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[EmulatorProcess]:
+    with EmulatorProcess(world="sample+small:files=3,min=1024,max=40960") as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(running: EmulatorProcess) -> Iterator[EmulatorProcess]:
+    running.clear_faults()
+    running.settings(**DEFAULTS)
+    running.reset()
+    yield running
+    running.clear_faults()
+
+
+@pytest.fixture
+def new_file(emulator: EmulatorProcess) -> Callable[[int], File]:
+    """A file of that size that nobody has asked for before."""
+
+    def make(size: int) -> File:
+        item: dict[str, Any] = emulator.change(
+            "add_item", path=FILES, name=f"unit {next(_numbers)}.bin", size=size
+        )
+        version = item["versions"][-1]
+        return a_file(
+            version["name"],
+            size,
+            item_id=item["id"],
+            version_id=version["id"],
+            storage_id=version["storage"],
+        )
+
+    return make
