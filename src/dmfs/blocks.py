@@ -17,19 +17,19 @@ import logging
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
 
-from dmfs.buffers import BufferPool
 from dmfs.deadline import deadline
 from dmfs.errors import DriveError
+from dmfs.memory import Memory
 from dmfs.model import File, StorageId
 from dmfs.plan import BLOCK_BYTES, EMPTY, MIB, PART_BYTES, Span, blocks_of, bytes_of
-from dmfs.progress import NOBODY, Progress
+from dmfs.progress import Progress
+from dmfs.runs import CachedObject, Run
 from dmfs.slots import Slots
-from dmfs.store import ABSENT, BlockStore, Shelf
+from dmfs.store import BlockStore, Shelf
 
 log = logging.getLogger(__name__)
 
@@ -53,67 +53,6 @@ class Bytes(Protocol):
         ...
 
 
-class Run(Progress):
-    """A stretch of blocks with its buffer, valid as far as ``filled``."""
-
-    __slots__ = (
-        "blocks", "buffer", "consumed", "done", "error", "from_disk", "parking", "pins",
-        "saved", "span", "speculative",
-    )  # fmt: skip
-
-    def __init__(self, blocks: Span, span: Span, *, speculative: bool, from_disk: bool) -> None:
-        super().__init__()
-        self.blocks = blocks
-        self.span = span
-        self.speculative = speculative
-        self.from_disk = from_disk
-        self.buffer: bytearray | None = None
-        self.consumed = 0
-        self.done = False
-        self.saved = from_disk
-        self.error: Exception | None = None
-        self.pins = 0
-        """Readers between their wait and their slice: the buffer must not be used again."""
-        self.parking = trio.lowlevel.ParkingLot()
-
-    def wake(self) -> None:
-        self.wanted = NOBODY  # who still waits says so again
-        self.parking.unpark_all()
-
-    def holds(self, span: Span) -> bool:
-        return self.span.start <= span.start and span.stop <= self.span.start + self.filled
-
-    async def reach(self, stop: int) -> None:
-        """Wait until the bytes before ``stop`` are valid, or raise what went wrong."""
-        needed = stop - self.span.start
-        while self.filled < needed:
-            if self.error is not None:
-                raise self.error.again() if isinstance(self.error, DriveError) else self.error
-            self.wanted = min(self.wanted, needed)
-            if self.filled < needed:
-                await self.parking.park()
-
-    def slice(self, span: Span) -> memoryview:
-        assert self.buffer is not None
-        view = memoryview(self.buffer).toreadonly()
-        self.consumed = max(self.consumed, span.stop - self.span.start)
-        return view[span.start - self.span.start : span.stop - self.span.start]
-
-
-@dataclass(eq=False)
-class CachedObject:
-    """A storage object with readers, or lately closed."""
-
-    file: File
-    size_bytes: int
-    shelf: Shelf | None = None
-    runs: dict[int, Run] = field(default_factory=dict, repr=False)
-    users: int = 0
-
-    def on_disk(self, number: int) -> bool:
-        return self.shelf is not None and self.shelf.states[number] != ABSENT
-
-
 class BlockCache:
     """The verbs: ``open``/``close`` an object, ``ready`` and ``get`` bytes, ``start`` fetching."""
 
@@ -131,7 +70,7 @@ class BlockCache:
         self._source = source
         self._store = store
         self._nursery = nursery
-        self._memory_bytes = memory_bytes
+        self._memory = Memory(memory_bytes)
         self._timeout_s = timeout_s
         self._slots = Slots(connections, connections_per_file)
         # Readers do not queue behind writers.
@@ -139,16 +78,16 @@ class BlockCache:
         self._disk_writers = trio.CapacityLimiter(DISK_THREADS)
         self._objects: OrderedDict[StorageId, CachedObject] = OrderedDict()
         self._opening: dict[StorageId, trio.Event] = {}
-        # Runs with a buffer, least recently used first.
-        self._in_memory: OrderedDict[Run, CachedObject] = OrderedDict()
-        self._buffers = BufferPool()
-        self._room = trio.lowlevel.ParkingLot()
         self._store_back_at = 0.0
-        self.memory_used = 0
         self._unsaved = 0
         self.misses = 0
         self.epoch = 0
         """Moves when memory or a connection was given back."""
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes of all buffers in use."""
+        return self._memory.used_bytes
 
     # Objects
 
@@ -170,7 +109,7 @@ class BlockCache:
         finally:
             del self._opening[file.storage_id]
             event.set()
-        await self._trim_objects()
+        self._nursery.start_soon(self._trim_objects)
         return opened
 
     def close(self, opened: CachedObject) -> None:
@@ -189,13 +128,16 @@ class BlockCache:
             return None
 
     async def _trim_objects(self) -> None:
+        """In a task of the cache's: an opener that is cancelled must not lose hold of a shelf."""
         idle = [known for known in self._objects.values() if known.users <= 0]
         for known in idle[: max(0, len(idle) - IDLE_OBJECTS)]:
+            if known.users > 0 or self._objects.get(known.file.storage_id) is not known:
+                continue  # reopened, or let go by another task, while this one waited
             if any(not run.done or not run.saved for run in known.runs.values()):
                 continue
             del self._objects[known.file.storage_id]
             for run in set(known.runs.values()):
-                self._drop(run, known)
+                self._memory.drop(run, known)
             if known.shelf is not None and self._store is not None:
                 shelf, known.shelf = known.shelf, None
                 await trio.to_thread.run_sync(
@@ -218,7 +160,7 @@ class BlockCache:
         run = opened.runs.get(numbers.start)
         if run is not None:
             if run.holds(span):
-                self._in_memory.move_to_end(run)
+                self._memory.touch(run)
                 view = run.slice(span)
                 if run.consumed >= run.span.length:
                     self.epoch += 1  # its memory may be had now
@@ -239,7 +181,7 @@ class BlockCache:
             piece = Span(position, min(span.stop, run.span.stop))
             if not run.holds(piece):
                 return None
-            self._in_memory.move_to_end(run)
+            self._memory.touch(run)
             pieces.append(run.slice(piece))
             position = piece.stop
         return b"".join(pieces)
@@ -265,7 +207,7 @@ class BlockCache:
                 if retried or not (run.speculative or run.from_disk):
                     raise
                 retried = not run.from_disk
-                self._forget(run, opened)
+                self._memory.forget(run, opened)
                 continue
             finally:
                 run.pins -= 1
@@ -301,7 +243,8 @@ class BlockCache:
         part long; the last may grow into ``extra``, so that the first read of a stream and what
         is fetched ahead of it are one GET."""
         part_blocks = max(1, part_bytes // BLOCK_BYTES)
-        covers = extra.start < blocks.start and extra.stop >= blocks.stop
+        small = opened.size_bytes <= PART_BYTES  # not a backward stream's ahead in the same block
+        covers = small and extra.start < blocks.start and extra.stop >= blocks.stop
         end = max(blocks.stop, extra.stop if extra.start <= blocks.stop else 0)
         number = blocks.start
         while number < blocks.stop:
@@ -335,11 +278,11 @@ class BlockCache:
         from_disk = opened.on_disk(blocks.start)
         run = Run(blocks, span, speculative=speculative, from_disk=from_disk)
         if speculative:
-            if not self._make_room(span.length, consumed_only=True):
+            if not self._memory.make_room(span.length, consumed_only=True):
                 return False
             if not from_disk and not self._slots.try_take(opened):
                 return False
-            self._allocate(run, opened)
+            self._memory.allocate(run, opened)
         for number in range(blocks.start, blocks.stop):
             opened.runs[number] = run
         self._nursery.start_soon(self._fly, run, opened)
@@ -350,8 +293,8 @@ class BlockCache:
         try:
             with deadline(self._timeout_s, f"read {opened.file.name!r}"):
                 if run.buffer is None:
-                    await self._wait_for_room(run.span.length)
-                    self._allocate(run, opened)
+                    await self._memory.wait_for_room(run.span.length)
+                    self._memory.allocate(run, opened)
                 if run.from_disk:
                     await self._read_disk(run, opened)
                 else:
@@ -360,7 +303,7 @@ class BlockCache:
             if not isinstance(error, DriveError):
                 log.exception("reading %r failed", opened.file.name)
             run.error = error
-            self._forget(run, opened)
+            self._memory.forget(run, opened)
         except BaseException:
             run.error = DriveError("the drive is shutting down")
             raise
@@ -368,7 +311,7 @@ class BlockCache:
             self.epoch += 1
             run.done = True
             run.parking.unpark_all()
-            self._room.unpark_all()
+            self._memory.changed()
         if not run.saved:
             await self._save(run, opened)
 
@@ -415,7 +358,7 @@ class BlockCache:
         if store is None or shelf is None or run.buffer is None or not filled:
             run.saved = True
             return
-        if self._unsaved + filled > self._memory_bytes * UNSAVED_SHARE:
+        if self._unsaved + filled > self._memory.budget_bytes * UNSAVED_SHARE:
             run.saved = True
             return
         self._unsaved += filled
@@ -430,44 +373,4 @@ class BlockCache:
             self._unsaved -= filled
             self.epoch += 1
             run.saved = True
-            self._room.unpark_all()
-
-    # Memory
-
-    def _allocate(self, run: Run, opened: CachedObject) -> None:
-        run.buffer = self._buffers.take(run.span.length)
-        self.memory_used += run.span.length
-        self._in_memory[run] = opened
-
-    def _forget(self, run: Run, opened: CachedObject) -> None:
-        """Let a failed run's blocks be asked for again."""
-        for number in range(run.blocks.start, run.blocks.stop):
-            if opened.runs.get(number) is run:
-                del opened.runs[number]
-        if self._in_memory.pop(run, None) is not None:
-            self.memory_used -= run.span.length
-
-    def _drop(self, run: Run, opened: CachedObject) -> None:
-        self._forget(run, opened)
-        if run.buffer is not None and not run.pins:
-            self._buffers.give(run.buffer)
-            run.buffer = None
-
-    def _make_room(self, need_bytes: int, *, consumed_only: bool) -> bool:
-        """Evict the least recently used finished runs until ``need_bytes`` fit.
-
-        Speculation evicts only what its reader has used up: under pressure all windows shrink
-        instead of pushing out each other's unread bytes.
-        """
-        if need_bytes > self._memory_bytes - self.memory_used:
-            for run, opened in list(self._in_memory.items()):
-                used_up = run.consumed >= run.span.length or run.from_disk
-                if run.done and run.saved and not run.pins and (used_up or not consumed_only):
-                    self._drop(run, opened)
-                    if need_bytes <= self._memory_bytes - self.memory_used:
-                        break
-        return need_bytes <= self._memory_bytes - self.memory_used
-
-    async def _wait_for_room(self, need_bytes: int) -> None:
-        while not self._make_room(need_bytes, consumed_only=False):
-            await self._room.park()
+            self._memory.changed()

@@ -127,7 +127,7 @@ class Operations(pyfuse3.Operations):
     @request()
     async def lookup(self, parent_inode: int, name: bytes, ctx: Any) -> pyfuse3.EntryAttributes:
         text = name.decode("utf-8", "surrogateescape")
-        _access.get().path = f"{self._tree.path(parent_inode)}/{text}"
+        _access.get().path = f"{self._tree.path(parent_inode).rstrip('/')}/{text}"
         child = await self._tree.lookup(parent_inode, text)
         if child is None:
             absent = pyfuse3.EntryAttributes()
@@ -135,7 +135,10 @@ class Operations(pyfuse3.Operations):
             absent.entry_timeout = self._timeout(parent_inode, NEGATIVE_TIMEOUT_S)
             return absent
         timeout_s = self._timeout(parent_inode)
-        return self._attributes(self._tree.hold(parent_inode, text, child).number, child, timeout_s)
+        row = self._tree.hold(parent_inode, text, child)
+        entry = self._attributes(row.number, child, timeout_s)
+        row.size_told = entry.st_size
+        return entry
 
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
         for inode, lookups in inode_list:
@@ -145,7 +148,9 @@ class Operations(pyfuse3.Operations):
     async def getattr(self, inode: int, ctx: Any) -> pyfuse3.EntryAttributes:
         _access.get().path = self._tree.path(inode)
         row = self._tree.row(inode)
-        return self._attributes(inode, row.node, self._timeout(row.parent))
+        entry = self._attributes(inode, row.node, self._timeout(row.parent))
+        row.size_told = entry.st_size
+        return entry
 
     @request()
     async def opendir(self, inode: int, ctx: Any) -> int:
@@ -173,7 +178,7 @@ class Operations(pyfuse3.Operations):
             entry = self._attributes(self._tree.number_of(child), child, timeout_s)
             if not pyfuse3.readdir_reply(token, name.encode(), entry, index + 1):
                 return
-            self._tree.hold(inode, name, child)
+            self._tree.hold(inode, name, child).size_told = entry.st_size
 
     async def releasedir(self, fh: int) -> None:
         self._directories.pop(fh, None)
@@ -185,12 +190,15 @@ class Operations(pyfuse3.Operations):
         path = _access.get().path = self._tree.path(inode)
         if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
             raise ReadOnlyError("the drive is read-only")
-        node = self._tree.row(inode).node
+        row = self._tree.row(inode)
+        node = row.node
         if not isinstance(node, File | Shortcut):
             raise IsADirectoryError_(f"{path} is a directory")
-        shown_bytes = self._drive.size_of(node)
+        listing = self._tree.known(row.parent)
+        if listing is not None:
+            self._drive.warmer.on_open(listing, row.name)
         reader = await self._drive.open(node)
-        if reader.size_bytes != shown_bytes:
+        if reader.size_bytes != row.size_told:
             await self._tell_size(inode)
         handle = next(self._handles)
         self._files[handle] = (reader, path)

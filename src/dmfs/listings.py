@@ -114,6 +114,11 @@ class Listings:
             pass  # told once, where it happened; what was true a while ago is better than nothing
         return known.listing
 
+    def known(self, directory: Directory) -> Listing | None:
+        """What is known of a directory, fresh or not; never asks."""
+        known = self._known.get(directory.identity)
+        return None if known is None else known.listing
+
     def fresh_for(self, directory: Directory) -> float:
         """Seconds for which the known listing is still believed (0 or less: stale or unknown)."""
         age_s = trio.current_time() - self._true_at(directory.identity, depth=32)

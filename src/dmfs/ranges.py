@@ -11,22 +11,20 @@ have been checked, so a caller may use what has arrived while the rest is on its
 from __future__ import annotations
 
 import logging
-import re
 import selectors
 import socket
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import pycurl
 import trio
 
-from dmfs.errors import BadAnswerError, DriveError, UnreachableError
-from dmfs.httperrors import ERROR_BODY_MAX_BYTES, clean, from_status
-from dmfs.progress import AnyProgress, Progress, as_progress
+from dmfs.errors import BadAnswerError
+from dmfs.progress import AnyProgress, as_progress
+from dmfs.transfer import ETagGuard, Transfer
 
 log = logging.getLogger(__name__)
 
@@ -36,153 +34,7 @@ STALL_TIMEOUT_S = 15
 SLOWEST_BYTES_PER_S = 32 * 1024
 """Total time allowed is this rate plus the connect and stall times: a slow drip ends some day."""
 RECEIVE_BUFFER_BYTES = 512 * 1024
-_HEADERS_MAX_BYTES = 64 * 1024
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-class UrlRefusedError(DriveError):
-    """403 from the CDN: the URL expired (or was revoked). A fresh one is to be signed."""
-
-
-class ObjectChangedError(BadAnswerError):
-    """The ETag is not the one this storage object had before: its bytes must not be mixed."""
-
-
-class ETagGuard:
-    """The ETag that a storage object had when first seen. Shared by threads, hence the lock."""
-
-    def __init__(self, etag: str = "") -> None:
-        self._lock = threading.Lock()
-        self.etag = etag
-
-    def admits(self, etag: str) -> bool:
-        """Whether bytes under ``etag`` may be mixed with those seen so far; the first one sets."""
-        with self._lock:
-            if not self.etag:
-                self.etag = etag
-            return not etag or etag == self.etag
-
-
-@dataclass(slots=True, eq=False)
-class _Transfer:
-    """One GET under way. Owned by the curl thread from submit to finish, except ``cancelled``."""
-
-    what: str
-    url: str = field(repr=False)
-    start: int
-    sink: memoryview
-    total_bytes: int
-    guard: ETagGuard
-    progress: Progress
-    done: trio.Event
-    token: trio.lowlevel.TrioToken
-    cancelled: bool = False
-    filled: int = 0
-    error: DriveError | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    header_bytes: int = 0
-    status: int = 0
-    checked: bool = False
-    error_body: bytearray = field(default_factory=bytearray)
-    telling: bool = False
-
-    def on_header(self, line: bytes) -> int | None:
-        self.header_bytes += len(line)
-        if self.header_bytes > _HEADERS_MAX_BYTES:
-            self.error = BadAnswerError(f"cannot {self.what}: the answer's headers are too large")
-            return 0
-        text = line.decode("latin-1").strip()
-        if text.startswith("HTTP/"):
-            self.headers.clear()
-            words = text.split()
-            self.status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-        elif ":" in text:
-            name, _, value = text.partition(":")
-            self.headers[name.strip().lower()] = value.strip()
-        return None
-
-    def on_body(self, chunk: bytes) -> int | None:
-        """libcurl's write callback; a return other than None aborts the transfer."""
-        if self.cancelled:
-            return 0
-        if not 200 <= self.status < 300:
-            self.error_body += chunk[: ERROR_BODY_MAX_BYTES - len(self.error_body)]
-            return None if len(self.error_body) < ERROR_BODY_MAX_BYTES else 0
-        if not self.checked:
-            self.error = self.check_headers()
-            self.checked = True
-            if self.error is not None:
-                return 0
-        stop = self.filled + len(chunk)
-        if stop > len(self.sink):
-            self.error = BadAnswerError(f"cannot {self.what}: more bytes came than were asked for")
-            return 0
-        self.sink[self.filled : stop] = chunk
-        self.filled = stop
-        if self.progress.put(stop) and not self.telling:
-            self.telling = True
-            try:
-                self.token.run_sync_soon(self.tell)
-            except trio.RunFinishedError:
-                return 0
-        return None
-
-    def tell(self) -> None:
-        """On the trio loop: somebody waits for what has come, in one or several chunks."""
-        self.telling = False
-        if not self.cancelled:
-            self.progress.wake()
-
-    def check_headers(self) -> DriveError | None:
-        """Whether this is the range that was asked for, of the object that was asked for."""
-        stop = self.start + len(self.sink)
-        if self.status == 200:
-            whole = self.start == 0 and stop == self.total_bytes
-            if not whole or self.headers.get("content-length", str(stop)) != str(stop):
-                return BadAnswerError(f"cannot {self.what}: the range was ignored by the server")
-        elif self.status == 206:
-            match = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
-            if not match or (int(match[1]), int(match[2]) + 1) != (self.start, stop):
-                return BadAnswerError(f"cannot {self.what}: another range came than was asked for")
-            if match[3] not in ("*", str(self.total_bytes)):
-                return ObjectChangedError(f"cannot {self.what}: the stored object has another size")
-        else:
-            return BadAnswerError(f"cannot {self.what}: unexpected HTTP status {self.status}")
-        if "content-encoding" in self.headers and self.headers["content-encoding"] != "identity":
-            return BadAnswerError(f"cannot {self.what}: the bytes came encoded")
-        if not self.guard.admits(self.headers.get("etag", "")):
-            return ObjectChangedError(f"cannot {self.what}: the stored object changed its ETag")
-        return None
-
-    def finish(self, curl_error: int, curl_text: str) -> None:
-        """Judge the transfer and wake the trio task that waits for it."""
-        if self.error is None:
-            self.error = self._judge(curl_error, curl_text)
-        try:
-            self.token.run_sync_soon(self.land)
-        except trio.RunFinishedError:
-            pass
-
-    def _judge(self, curl_error: int, curl_text: str) -> DriveError | None:
-        if self.status == 403:
-            failure = from_status(self.what, 403, bytes(self.error_body))
-            return UrlRefusedError(failure.message)
-        if self.status and not 200 <= self.status < 300:
-            return from_status(self.what, self.status, bytes(self.error_body))
-        if curl_error:
-            reason = clean(curl_text) or f"libcurl error {curl_error}"
-            return UnreachableError(
-                f"cannot {self.what}: {reason}", hint="check the network connection"
-            )
-        if self.filled != len(self.sink):
-            return UnreachableError(f"cannot {self.what}: the answer ended early")
-        return None
-
-    def land(self) -> None:
-        if not self.cancelled and self.progress.put(self.filled):
-            self.progress.wake()
-        self.done.set()
 
 
 class RangeFetcher:
@@ -191,7 +43,7 @@ class RangeFetcher:
     def __init__(self, *, ca_bundle: str, connections: int) -> None:
         self._ca_bundle = ca_bundle
         self._connections = connections
-        self._commands: deque[_Transfer | None] = deque()
+        self._commands: deque[Transfer | None] = deque()
         self._wake_send, self._wake_receive = socket.socketpair()
         for end in (self._wake_send, self._wake_receive):
             end.setblocking(False)
@@ -231,7 +83,7 @@ class RangeFetcher:
         """
         if not acceptable_url(url):
             raise BadAnswerError(f"cannot {what}: the service named a URL that is not https")
-        transfer = _Transfer(
+        transfer = Transfer(
             what, url, start, sink, total_bytes, guard, as_progress(progress),
             trio.Event(), trio.lowlevel.current_trio_token(),
         )  # fmt: skip
@@ -248,7 +100,7 @@ class RangeFetcher:
         if transfer.error is not None:
             raise transfer.error
 
-    def _command(self, command: _Transfer | None) -> None:
+    def _command(self, command: Transfer | None) -> None:
         self._commands.append(command)
         try:
             self._wake_send.send(b"\0")
@@ -284,7 +136,7 @@ class _CurlLoop:
         self._wake = wake
         self._selector = selectors.DefaultSelector()
         self._selector.register(wake, selectors.EVENT_READ)
-        self._handles: dict[_Transfer, Any] = {}
+        self._handles: dict[Transfer, Any] = {}
         self._idle: list[Any] = []
         self._timer_at: float | None = None
         self._multi = pycurl.CurlMulti()
@@ -293,14 +145,14 @@ class _CurlLoop:
         self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, connections)
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
 
-    def add(self, transfer: _Transfer) -> None:
+    def add(self, transfer: Transfer) -> None:
         curl: Any = self._idle.pop() if self._idle else pycurl.Curl()
         self._prepare(curl, transfer)
         curl.transfer = transfer
         self._handles[transfer] = curl
         self._multi.add_handle(curl)
 
-    def _prepare(self, curl: Any, transfer: _Transfer) -> None:
+    def _prepare(self, curl: Any, transfer: Transfer) -> None:
         plain = urlsplit(transfer.url).scheme == "http"
         protocols = pycurl.PROTO_HTTP if plain else pycurl.PROTO_HTTPS
         length = len(transfer.sink)
@@ -328,7 +180,7 @@ class _CurlLoop:
         for option, value in options.items():
             curl.setopt(option, value)
 
-    def drop(self, transfer: _Transfer) -> None:
+    def drop(self, transfer: Transfer) -> None:
         """Give a cancelled transfer up; closing its connection is libcurl's affair."""
         curl = self._handles.pop(transfer, None)
         if curl is not None:
@@ -378,7 +230,7 @@ class _CurlLoop:
                 return
 
     def _finish(self, curl: Any, code: int, message: str) -> None:
-        transfer: _Transfer = curl.transfer
+        transfer: Transfer = curl.transfer
         self._handles.pop(transfer, None)
         self._multi.remove_handle(curl)
         curl.transfer = None

@@ -5,9 +5,10 @@ Pinned to one version from open to close, whatever happens to the item meanwhile
 
 from __future__ import annotations
 
-from dmfs.blocks import BlockCache, CachedObject, Data
+from dmfs.blocks import BlockCache, Data
 from dmfs.model import File, Shortcut
 from dmfs.plan import Plan, Planner, Span
+from dmfs.runs import CachedObject
 
 
 class Reader:

@@ -22,7 +22,7 @@ from dmfs.flight import Flights
 from dmfs.model import File, StorageId
 from dmfs.plan import Span
 from dmfs.progress import AnyProgress, Progress, as_progress
-from dmfs.ranges import ETagGuard, ObjectChangedError, UrlRefusedError
+from dmfs.transfer import ETagGuard, ObjectChangedError, UrlRefusedError
 
 log = logging.getLogger(__name__)
 

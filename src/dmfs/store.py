@@ -1,7 +1,6 @@
 """Blocks at rest: one sparse file per storage object, an SQLite index beside them. Floor 2.
 
-    <cache>/blocks/index.db       objects(id, storage_id, size, bytes, used_at)
-                                  blocks(object, number, crc)
+    <cache>/blocks/index.db       which blocks there are, with their checksums
     <cache>/blocks/data/07/1031   the bytes of object 1031 at their own offsets, with holes
 
 A row is written after its bytes, and its CRC is seeded with the storage id and the block number,
@@ -20,49 +19,39 @@ import fcntl
 import logging
 import os
 import shutil
-import sqlite3
-import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dmfs.clock import wall_time_s
 from dmfs.errors import SetupError
+from dmfs.index import Index
 from dmfs.model import StorageId
 from dmfs.plan import BLOCK_BYTES, Span, block_count, bytes_of
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
 ABSENT, PRESENT, VERIFIED = 0, 1, 2
+_SMALL_WRITE_BYTES = 1024 * 1024
+"""Up to here bytes are written inside the transaction: under a millisecond, and one transaction
+instead of two for each small file."""
 _USED_AT_GRANULARITY_S = 60.0
 """LRU order is kept to the minute: a finer one would make each read a write."""
-_SCHEMA = """
-CREATE TABLE objects (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, storage_id TEXT NOT NULL UNIQUE,
-    size INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0, used_at REAL NOT NULL);
-CREATE INDEX objects_by_use ON objects (used_at);
-CREATE TABLE blocks (
-    object INTEGER NOT NULL, number INTEGER NOT NULL, crc INTEGER NOT NULL,
-    PRIMARY KEY (object, number)) WITHOUT ROWID;
-CREATE TABLE sizes (storage_id TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE totals (bytes INTEGER NOT NULL);
-INSERT INTO totals VALUES (0);
-"""
 
 
 @dataclass(eq=False)
 class Shelf:
-    """One storage object as this process has it open. Its fields change under the store's lock,
+    """One storage object as this process has it open. Its fields change under the index's lock,
     except that ``states`` may be read on the loop at any time (a byte changes atomically)."""
 
     storage_id: StorageId
     size_bytes: int
-    row: int
-    fd: int
     states: bytearray = field(repr=False)
+    row: int = 0
+    """0 while nothing of the object is at rest; then ``fd`` is its file."""
+    fd: int = -1
     touched_at: float = 0.0
 
 
@@ -78,62 +67,46 @@ class BlockStore:
         self._directory = directory / "blocks"
         self._limit_bytes = limit_bytes
         self._free_percent = free_percent
-        # One connection, one lock: SQLite calls and the fields of shelves.
-        self._lock = threading.RLock()
         self._shelves: dict[int, Shelf] = {}
         self._nowait = getattr(os, "RWF_NOWAIT", 0)
         _own_directory(directory)
         _own_directory(self._directory)
-        self._db = self._open_index()
+        self._index = Index(self._directory, self._wipe_data)
 
     def close(self) -> None:
-        with self._lock:
+        with self._index.lock:
             for shelf in list(self._shelves.values()):
                 self.release(shelf)
-            self._db.close()
+            self._index.close()
 
     def attach(self, storage_id: StorageId, size_bytes: int) -> Shelf:
-        """Open an object, made on first use; held against eviction until ``release``."""
-        with self._transaction():
-            row = self._db.execute(
-                "SELECT id, size FROM objects WHERE storage_id = ?", (storage_id,)
-            ).fetchone()
-            if row is not None and row[1] != size_bytes:
-                self._remove(row[0])
-                row = None
-            now = wall_time_s()
-            if row is None:
-                cursor = self._db.execute(
-                    "INSERT INTO objects (storage_id, size, used_at) VALUES (?, ?, ?)",
-                    (storage_id, size_bytes, now),
-                )
-                number = int(cursor.lastrowid or 0)
-            else:
-                number = int(row[0])
-                self._db.execute("UPDATE objects SET used_at = ? WHERE id = ?", (now, number))
-            shelf = Shelf(
-                storage_id,
-                size_bytes,
-                number,
-                self._open_data(number),
-                bytearray(block_count(size_bytes)),
-                now,
-            )
-            self._load_states(shelf, Span(0, block_count(size_bytes)))
+        """Open an object, held against eviction until ``release``.
+
+        One that has nothing at rest yet costs no file and no row until the first ``write``: a
+        reader of small files would otherwise pay more for the cache than for the network.
+        """
+        with self._index.lock:
+            shelf = Shelf(storage_id, size_bytes, bytearray(block_count(size_bytes)))
+            if not self._adopt(shelf):
+                with self._index.transaction():
+                    self._remove_remains(storage_id)
+            elif shelf.row and wall_time_s() - shelf.touched_at > _USED_AT_GRANULARITY_S:
+                with self._index.transaction():
+                    self._touch(shelf)
             self._shelves[id(shelf)] = shelf
             return shelf
 
     def release(self, shelf: Shelf) -> None:
         """Close an object; it may now be evicted."""
-        with self._lock:
+        with self._index.lock:
             if self._shelves.pop(id(shelf), None) is not None:
-                os.close(shelf.fd)
-                shelf.states = bytearray(len(shelf.states))
+                self._let_go(shelf)
 
     def refresh(self, shelf: Shelf, blocks: Span) -> None:
         """Learn what other processes have put there meanwhile."""
-        with self._lock:
-            self._load_states(shelf, blocks)
+        with self._index.lock:
+            if shelf.row or (self._adopt(shelf) and shelf.row):
+                self._load_states(shelf, blocks)
 
     def peek(self, shelf: Shelf, span: Span) -> bytes | None:
         """Bytes that need no waiting: verified before and in the page cache. For the loop: 6 µs."""
@@ -154,17 +127,12 @@ class BlockStore:
 
     def read(self, shelf: Shelf, blocks: Span, buffer: bytearray) -> int:
         """Fill ``buffer`` with blocks from disk; returns how many bytes from the start are good."""
+        if not shelf.row:
+            return 0
         span = bytes_of(blocks, shelf.size_bytes)
         view = memoryview(buffer)
         count = os.preadv(shelf.fd, [buffer], span.start)
-        with self._lock:
-            crcs = dict(
-                self._db.execute(
-                    "SELECT number, crc FROM blocks"
-                    " WHERE object = ? AND number >= ? AND number < ?",
-                    (shelf.row, blocks.start, blocks.stop),
-                ).fetchall()
-            )
+        crcs = self._index.crcs(shelf.row, blocks.start, blocks.stop)
         good = 0
         for number in range(blocks.start, blocks.stop):
             place = bytes_of(Span(number, number + 1), shelf.size_bytes)
@@ -185,162 +153,149 @@ class BlockStore:
         reserved for an object, which its eviction returns.
         """
         last = first + block_count(len(data))
-        with self._transaction():
-            if not self._still_there(shelf):
+        with self._writing(shelf):
+            if not self._usable(shelf):
                 return False
-            have = self._rows_of(shelf, first, last)
-            new = [number for number in range(first, last) if number not in have]
-            blocks = {number: _block(data, number - first) for number in new}
+            have = self._index.crcs(shelf.row, first, last)
+            blocks = {n: _block(data, n - first) for n in range(first, last) if n not in have}
             added = sum(len(block) for block in blocks.values())
-            if not new:
-                return True
             if not self._make_room(added):
                 return False
-            self._account(shelf, added)
+            self._index.account(shelf.row, added)
             self._touch(shelf)
-        try:
-            rows = [(shelf.row, n, block_crc(shelf.storage_id, n, blocks[n])) for n in new]
-            _write_all(shelf.fd, data, first * BLOCK_BYTES)
-        except BaseException:
-            with self._transaction():
-                self._account(shelf, -added)
-            raise
-        with self._transaction():
-            if not self._still_there(shelf):
-                return False  # wiped meanwhile, reservation and all
-            before = self._rows_of(shelf, first, last)
-            twice = sum(len(blocks[number]) for number in new if number in before)
-            self._account(shelf, -twice)  # another process was faster
-            self._db.executemany("INSERT OR IGNORE INTO blocks VALUES (?, ?, ?)", rows)
-        for number in new:
+            at_once = len(data) <= _SMALL_WRITE_BYTES
+            if at_once:
+                _write_all(shelf.fd, data, first * BLOCK_BYTES)
+                self._add(shelf, blocks)
+        if not at_once and not self._write_large(shelf, first, data, blocks):
+            return False
+        # only now: a rolled back row may be another object's tomorrow
+        for number in blocks:
             shelf.states[number] = VERIFIED
         return True
 
-    def _rows_of(self, shelf: Shelf, first: int, last: int) -> set[int]:
-        rows = self._db.execute(
-            "SELECT number FROM blocks WHERE object = ? AND number >= ? AND number < ?",
-            (shelf.row, first, last),
-        )
-        return {number for (number,) in rows}
-
-    def _account(self, shelf: Shelf, added_bytes: int) -> None:
-        self._db.execute(
-            "UPDATE objects SET bytes = bytes + ? WHERE id = ?", (added_bytes, shelf.row)
-        )
-        self._db.execute("UPDATE totals SET bytes = bytes + ?", (added_bytes,))
+    def _write_large(
+        self, shelf: Shelf, first: int, data: memoryview, blocks: Mapping[int, memoryview]
+    ) -> bool:
+        """Bytes, then rows, for which room is reserved."""
+        try:
+            _write_all(shelf.fd, data, first * BLOCK_BYTES)
+        except BaseException:
+            with self._index.transaction():
+                self._index.account(shelf.row, -sum(len(block) for block in blocks.values()))
+            raise
+        with self._index.transaction():
+            if not self._usable(shelf):
+                return False  # wiped meanwhile, reservation and all
+            before = self._index.crcs(shelf.row, first, first + block_count(len(data)))
+            twice = sum(len(block) for number, block in blocks.items() if number in before)
+            self._index.account(shelf.row, -twice)  # another process was faster
+            self._add(shelf, blocks)
+        return True
 
     def used_bytes(self) -> int:
         """Bytes of all blocks at rest."""
-        with self._lock:
-            return int(self._db.execute("SELECT bytes FROM totals").fetchone()[0])
+        return self._index.total_bytes()
 
     def sizes(self) -> dict[str, int]:
         """Real sizes of the objects whose listing tells another one, or none."""
-        with self._lock:
-            return dict(self._db.execute("SELECT storage_id, size FROM sizes").fetchall())
+        return self._index.sizes()
 
     def remember_size(self, storage_id: str, size_bytes: int) -> None:
-        with self._transaction():
-            self._db.execute("REPLACE INTO sizes VALUES (?, ?)", (storage_id, size_bytes))
+        self._index.remember_size(storage_id, size_bytes)
 
-    # Index
+    # Objects
 
-    def _open_index(self) -> sqlite3.Connection:
-        """The index, made anew where it is missing, damaged or of another version."""
-        path = self._directory / "index.db"
+    def _adopt(self, shelf: Shelf) -> bool:
+        """Open what is at rest of the object. False: there are remains of it that fit nothing."""
+        found = self._index.find(shelf.storage_id)
+        if found is None:
+            return True
+        if found.size_bytes != shelf.size_bytes:
+            return False
         try:
-            return self._connect(path)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and not _damaged(error):
-                raise
-            log.warning("the cache index %s is unusable (%s); starting an empty one", path, error)
-            self._wipe()
-            return self._connect(path)
-
-    def _connect(self, path: Path) -> sqlite3.Connection:
-        db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                db.execute("BEGIN IMMEDIATE")
-                if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in _SCHEMA.split(";"):
-                        db.execute(statement)
-                    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                db.execute("COMMIT")
-            elif version != SCHEMA_VERSION:
-                raise sqlite3.DatabaseError(f"version {version}")
-            db.execute("SELECT bytes FROM totals").fetchone()
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _wipe(self) -> None:
-        for name in ("index.db", "index.db-wal", "index.db-shm"):
-            (self._directory / name).unlink(missing_ok=True)
-        shutil.rmtree(self._directory / "data", ignore_errors=True)
+            fd = self._open_data(found.id, 0)
+        except FileNotFoundError:
+            return False
+        # Held only now; another process may have evicted it a moment ago.
+        if not self._index.alive(found.id):
+            os.close(fd)
+            return True
+        shelf.row, shelf.fd, shelf.touched_at = found.id, fd, found.used_at
+        self._load_states(shelf, Span(0, len(shelf.states)))
+        return True
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All or nothing, alone among threads and processes."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
+    def _writing(self, shelf: Shelf) -> Iterator[None]:
+        """A transaction that may make the object's row and file; undone, it leaves the shelf
+        without them (the number would be given to the next object)."""
+        had_row = bool(shelf.row)
+        try:
+            with self._index.transaction():
                 yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        except BaseException:
+            if not had_row:
+                self._let_go(shelf)
+            raise
+
+    def _usable(self, shelf: Shelf) -> bool:
+        """Whether blocks can be put there: False once released, or wiped by somebody."""
+        if id(shelf) not in self._shelves:
+            return False
+        if shelf.row:
+            return self._index.alive(shelf.row)
+        if not self._adopt(shelf):
+            self._remove_remains(shelf.storage_id)
+        if not shelf.row:
+            now = wall_time_s()
+            row = self._index.add_object(shelf.storage_id, shelf.size_bytes, now)
+            shelf.fd = self._open_data(row, os.O_CREAT)
+            shelf.row, shelf.touched_at = row, now
+        return True
+
+    def _let_go(self, shelf: Shelf) -> None:
+        shelf.states[:] = bytes(len(shelf.states))  # before the number of the file is free
+        if shelf.row:
+            os.close(shelf.fd)
+        shelf.row, shelf.fd = 0, -1
 
     def _load_states(self, shelf: Shelf, blocks: Span) -> None:
-        for (number,) in self._db.execute(
-            "SELECT number FROM blocks WHERE object = ? AND number >= ? AND number < ?",
-            (shelf.row, blocks.start, blocks.stop),
-        ):
+        for number in self._index.crcs(shelf.row, blocks.start, blocks.stop):
             if number < len(shelf.states) and shelf.states[number] == ABSENT:
                 shelf.states[number] = PRESENT
-
-    def _still_there(self, shelf: Shelf) -> bool:
-        """False when the row is gone (wiped by hand or by another version): the shelf is dead."""
-        row = self._db.execute("SELECT 1 FROM objects WHERE id = ?", (shelf.row,)).fetchone()
-        return row is not None and id(shelf) in self._shelves
 
     def _touch(self, shelf: Shelf) -> None:
         now = wall_time_s()
         if abs(now - shelf.touched_at) > _USED_AT_GRANULARITY_S:
             shelf.touched_at = now
-            self._db.execute("UPDATE objects SET used_at = ? WHERE id = ?", (now, shelf.row))
+            self._index.touch(shelf.row, now)
+
+    def _add(self, shelf: Shelf, blocks: Mapping[int, memoryview]) -> None:
+        crcs = ((n, block_crc(shelf.storage_id, n, data)) for n, data in blocks.items())
+        self._index.add_blocks(shelf.row, crcs)
 
     def _discard(self, shelf: Shelf, number: int, *, known: bool) -> None:
         """Forget a block that is damaged or was never there."""
         shelf.states[number] = ABSENT
         if not known:
             return
-        log.info(
-            "block %d of object %d is damaged on disk; it will be fetched again", number, shelf.row
-        )
-        with self._transaction():
-            gone = self._db.execute(
-                "DELETE FROM blocks WHERE object = ? AND number = ?", (shelf.row, number)
-            ).rowcount
-            size = bytes_of(Span(number, number + 1), shelf.size_bytes).length * gone
-            self._account(shelf, -size)
+        log.info("block %d of object %d is damaged; it will be fetched again", number, shelf.row)
+        with self._index.transaction():
+            if self._index.remove_block(shelf.row, number):
+                size = bytes_of(Span(number, number + 1), shelf.size_bytes).length
+                self._index.account(shelf.row, -size)
 
     # Room
 
     def _make_room(self, need_bytes: int) -> bool:
         """Evict least recently used objects until ``need_bytes`` fit; inside a transaction."""
-        while self._over(need_bytes):
+        while need_bytes and self._over(need_bytes):
             if not self._evict_one():
                 return False
         return True
 
     def _over(self, need_bytes: int) -> bool:
-        used = int(self._db.execute("SELECT bytes FROM totals").fetchone()[0])
-        if used + need_bytes > self._limit_bytes:
+        if self._index.total_bytes() + need_bytes > self._limit_bytes:
             return True
         disk = os.statvfs(self._directory)
         free = disk.f_bavail * disk.f_frsize - need_bytes
@@ -348,12 +303,9 @@ class BlockStore:
 
     def _evict_one(self) -> bool:
         open_here = {shelf.row for shelf in self._shelves.values()}
-        for (row,) in self._db.execute(
-            "SELECT id FROM objects WHERE bytes > 0 ORDER BY used_at, id"
-        ).fetchall():
-            if row not in open_here and self._remove_unless_open(row):
-                return True
-        return False
+        return any(
+            row not in open_here and self._remove_unless_open(row) for row in self._index.oldest()
+        )
 
     def _remove_unless_open(self, row: int) -> bool:
         try:
@@ -372,24 +324,29 @@ class BlockStore:
             os.close(fd)
 
     def _remove(self, row: int) -> None:
-        self._db.execute(
-            "UPDATE totals SET bytes = bytes - (SELECT bytes FROM objects WHERE id = ?)", (row,)
-        )
-        self._db.execute("DELETE FROM objects WHERE id = ?", (row,))
-        self._db.execute("DELETE FROM blocks WHERE object = ?", (row,))
+        self._index.remove_object(row)
         self._path(row).unlink(missing_ok=True)
+
+    def _remove_remains(self, storage_id: str) -> None:
+        found = self._index.find(storage_id)
+        if found is not None:
+            self._remove(found.id)
 
     # Data files
 
     def _path(self, row: int) -> Path:
         return self._directory / "data" / f"{row % 256:02x}" / str(row)
 
-    def _open_data(self, row: int) -> int:
+    def _open_data(self, row: int, create: int) -> int:
         path = self._path(row)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        if create:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | create | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         fcntl.flock(fd, fcntl.LOCK_SH)
         return fd
+
+    def _wipe_data(self) -> None:
+        shutil.rmtree(self._directory / "data", ignore_errors=True)
 
 
 def _block(data: memoryview, index: int) -> memoryview:
@@ -401,14 +358,6 @@ def _write_all(fd: int, data: memoryview, offset: int) -> None:
         count = os.pwrite(fd, data, offset)
         data = data[count:]
         offset += count
-
-
-def _damaged(error: sqlite3.OperationalError) -> bool:
-    return getattr(error, "sqlite_errorname", "") in (
-        "SQLITE_CORRUPT",
-        "SQLITE_NOTADB",
-        "SQLITE_ERROR",
-    )
 
 
 def _own_directory(path: Path) -> None:

@@ -26,6 +26,8 @@ class Inode:
     parent: int
     name: str
     lookups: int = 0
+    size_told: int = -1
+    """What the kernel believes of a file's size; another one learned since is told at open."""
 
 
 class Tree:
@@ -60,6 +62,10 @@ class Tree:
     async def lookup(self, parent: int, name: str) -> Child | None:
         """The child of that name, or None: authoritative, from the parent's listing."""
         return (await self.list(parent)).entries.get(name)
+
+    def known(self, number: int) -> Listing | None:
+        """The last listing of a directory; never waits."""
+        return self._listings.known(self.directory(number))
 
     def fresh_for(self, number: int) -> float:
         """Seconds for which names in this directory may be believed."""

@@ -12,7 +12,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmfs.blocks import IDLE_OBJECTS, BlockCache, CachedObject
+from dmfs.blocks import IDLE_OBJECTS, BlockCache
+from dmfs.runs import CachedObject
 from dmfs.errors import DriveError, GoneError, TooSlowError, UnreachableError
 from dmfs.model import File
 from dmfs.plan import BLOCK_BYTES, EMPTY, MIB, PART_BYTES, Span
@@ -48,7 +49,7 @@ async def cache_over(
 
 
 def accounted(cache: BlockCache) -> int:
-    return sum(len(run.buffer or b"") for run in cache._in_memory)
+    return sum(len(run.buffer or b"") for run in cache._memory)
 
 
 async def opened(cache: BlockCache, size: int = SIZE, name: str = "f") -> CachedObject:

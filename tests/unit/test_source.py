@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -20,7 +19,8 @@ from dmfs.budget import Budget
 from dmfs.errors import AccessError, BadAnswerError, DriveError, GoneError, UnreachableError
 from dmfs.model import File
 from dmfs.plan import Span
-from dmfs.ranges import ETagGuard, ObjectChangedError, RangeFetcher, acceptable_url
+from dmfs.ranges import RangeFetcher, acceptable_url
+from dmfs.transfer import ETagGuard, ObjectChangedError
 from dmfs.source import Source
 from dmfs.tls import ca_bundle
 from dmfs.wire import Wire, new_client
@@ -200,7 +200,7 @@ async def test_a_damage_that_does_not_end_ends_the_read(
     async with parts_of(emulator) as parts:
         with pytest.raises(BadAnswerError, match="another range"):
             await parts.read(file, 0, 1000)
-        assert parts.told == []
+        assert not any(parts.told)
     assert len(cdn_log(emulator)) == dmfs.source.ATTEMPTS
 
 
@@ -228,7 +228,7 @@ async def test_wrong_bytes_of_a_whole_small_file_are_caught_by_sha1(
             emulator.fault("wrong_bytes", origin="cdn", times=2)
             with pytest.raises(BadAnswerError, match="checksum"):
                 await parts.read(file)
-            assert parts.told == []
+            assert not any(parts.told)
 
 
 @real
@@ -241,7 +241,7 @@ async def test_a_changed_etag_is_never_mixed_in(
         emulator.fault("changed_etag", origin="cdn", times=1)
         with pytest.raises(ObjectChangedError):
             await parts.read(file, 1000, 2000)
-        assert parts.told == []
+        assert not any(parts.told)
         assert await parts.read(file, 1000, 2000) == parts.true(file, 1000, 2000)
 
 
@@ -305,14 +305,17 @@ async def test_a_stalled_body_is_given_up_and_resumed(
 async def test_view_only_and_gone_objects_say_so_and_are_not_asked_for_again_at_once(
     emulator: EmulatorProcess,
 ) -> None:
-    world = emulator.world()
-    versions = {
-        item["displayName"]: item["versions"][-1]
-        for hub in world["hubs"]
-        for project in hub["projects"]
-        for folder in project["folders"]
-        for item in folder["items"]
-    }
+    versions: dict[str, Any] = {}
+
+    def collect(folder: dict[str, Any]) -> None:
+        versions.update({item["displayName"]: item["versions"][-1] for item in folder["items"]})
+        for inner in folder["folders"]:
+            collect(inner)
+
+    for hub in emulator.world()["hubs"]:
+        for project in hub["projects"]:
+            for folder in project["folders"]:
+                collect(folder)
     async with parts_of(emulator) as parts:
         for name, error in (("view only.bin", AccessError), ("storage gone.bin", GoneError)):
             file = a_file(name, storage_id=versions[name]["storage"])
@@ -365,6 +368,7 @@ def test_only_https_and_loopback_urls_are_fetched(url: str, good: bool) -> None:
 @real
 async def test_a_refused_url_never_reaches_libcurl() -> None:
     fetcher = RangeFetcher(ca_bundle=ca_bundle(""), connections=1)
+    fetcher.start()
     for url in ("file:///etc/passwd", "http://example.com/secret?Signature=abc"):
         with pytest.raises(BadAnswerError) as caught:
             await fetcher.fetch(
@@ -374,6 +378,7 @@ async def test_a_refused_url_never_reaches_libcurl() -> None:
         assert "passwd" not in caught.value.message
         assert "Signature" not in caught.value.message
     assert fetcher.gets == 0
+    fetcher.close()
 
 
 def test_the_etag_guard_takes_the_first_and_admits_only_that_or_none() -> None:
@@ -405,7 +410,7 @@ async def test_closing_ends_what_is_under_way(emulator: EmulatorProcess, new_fil
         async with trio.open_nursery() as nursery:
             nursery.start_soon(one)
             await trio.sleep(0.2)
-            parts.fetcher.close()
+            await trio.to_thread.run_sync(parts.fetcher.close)
     assert [error.message for error in errors] == ["cannot read x: the drive is shutting down"]
 
 
@@ -519,5 +524,4 @@ async def test_an_object_that_became_shorter_is_stale() -> None:
 def test_urls_are_not_in_any_repr() -> None:
     signed = Signed(1, "", (Part(0, 1, "https://cdn/x?Signature=secret"),), 0.0)
     assert "secret" not in repr(signed)
-    assert urlsplit(signed.parts[0].url).query == "Signature=secret"
     assert "secret" not in repr(signed.parts[0])

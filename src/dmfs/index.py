@@ -1,0 +1,214 @@
+"""The SQLite index of the block store. Floor 2.
+
+    objects(id, storage_id, size, bytes, used_at)     blocks(object, number, crc)
+    sizes(storage_id, size)                           totals(bytes)
+
+``bytes`` counts what is at rest or reserved. Shared by threads (one connection, one lock) and by
+processes (every change in BEGIN IMMEDIATE).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE objects (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, storage_id TEXT NOT NULL UNIQUE,
+    size INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0, used_at REAL NOT NULL);
+CREATE INDEX objects_by_use ON objects (used_at);
+CREATE TABLE blocks (
+    object INTEGER NOT NULL, number INTEGER NOT NULL, crc INTEGER NOT NULL,
+    PRIMARY KEY (object, number)) WITHOUT ROWID;
+CREATE TABLE sizes (storage_id TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE totals (bytes INTEGER NOT NULL);
+INSERT INTO totals VALUES (0);
+"""
+
+
+class ObjectRow(NamedTuple):
+    """A storage object at rest; ``id`` is never used again (AUTOINCREMENT)."""
+
+    id: int
+    size_bytes: int
+    used_at: float
+
+
+class Index:
+    """Rows of objects and blocks. Raises sqlite3.Error."""
+
+    def __init__(self, directory: Path, wipe_data: Callable[[], None]) -> None:
+        self._directory = directory
+        self._wipe_data = wipe_data
+        self.lock = threading.RLock()
+        self.db = self._open()
+
+    def close(self) -> None:
+        with self.lock:
+            self.db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, alone among threads and processes."""
+        with self.lock, self._watched():
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.db.execute("COMMIT")
+            except BaseException:
+                if self.db.in_transaction:  # a full disk may have ended it already
+                    self.db.execute("ROLLBACK")
+                raise
+
+    # Objects
+
+    def find(self, storage_id: str) -> ObjectRow | None:
+        row = self._one("SELECT id, size, used_at FROM objects WHERE storage_id = ?", storage_id)
+        return None if row is None else ObjectRow(*row)
+
+    def alive(self, row: int) -> bool:
+        return self._one("SELECT 1 FROM objects WHERE id = ?", row) is not None
+
+    def add_object(self, storage_id: str, size_bytes: int, now: float) -> int:
+        cursor = self.db.execute(
+            "INSERT INTO objects (storage_id, size, used_at) VALUES (?, ?, ?)",
+            (storage_id, size_bytes, now),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def remove_object(self, row: int) -> None:
+        found = self._one("SELECT bytes FROM objects WHERE id = ?", row)
+        if found is not None:
+            self.db.execute("UPDATE totals SET bytes = bytes - ?", found)
+        self.db.execute("DELETE FROM objects WHERE id = ?", (row,))
+        self.db.execute("DELETE FROM blocks WHERE object = ?", (row,))
+
+    def touch(self, row: int, now: float) -> None:
+        self.db.execute("UPDATE objects SET used_at = ? WHERE id = ?", (now, row))
+
+    def account(self, row: int, added_bytes: int) -> None:
+        """Reserve (or give back) room for an object."""
+        self.db.execute("UPDATE objects SET bytes = bytes + ? WHERE id = ?", (added_bytes, row))
+        self.db.execute("UPDATE totals SET bytes = bytes + ?", (added_bytes,))
+
+    def oldest(self) -> list[int]:
+        """Objects that take room, least recently used first."""
+        rows = self.db.execute("SELECT id FROM objects WHERE bytes > 0 ORDER BY used_at, id")
+        return [row for (row,) in rows.fetchall()]
+
+    def total_bytes(self) -> int:
+        with self.lock:
+            return int(self.db.execute("SELECT bytes FROM totals").fetchone()[0])
+
+    # Blocks
+
+    def crcs(self, row: int, first: int, last: int) -> dict[int, int]:
+        """Block number → checksum, of the blocks at rest in ``[first, last)``."""
+        with self.lock, self._watched():
+            return dict(
+                self.db.execute(
+                    "SELECT number, crc FROM blocks"
+                    " WHERE object = ? AND number >= ? AND number < ?",
+                    (row, first, last),
+                ).fetchall()
+            )
+
+    def add_blocks(self, row: int, crcs: Iterable[tuple[int, int]]) -> None:
+        self.db.executemany(
+            "INSERT OR IGNORE INTO blocks VALUES (?, ?, ?)", [(row, n, crc) for n, crc in crcs]
+        )
+
+    def remove_block(self, row: int, number: int) -> bool:
+        """Whether there was one."""
+        return bool(
+            self.db.execute(
+                "DELETE FROM blocks WHERE object = ? AND number = ?", (row, number)
+            ).rowcount
+        )
+
+    # Sizes
+
+    def sizes(self) -> dict[str, int]:
+        with self.lock:
+            return dict(self.db.execute("SELECT storage_id, size FROM sizes").fetchall())
+
+    def remember_size(self, storage_id: str, size_bytes: int) -> None:
+        with self.transaction():
+            self.db.execute("REPLACE INTO sizes VALUES (?, ?)", (storage_id, size_bytes))
+
+    # Opening
+
+    def _one(self, sql: str, *arguments: Any) -> Any:
+        with self.lock, self._watched():
+            return self.db.execute(sql, arguments).fetchone()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Damage found in use leaves a note, and the next start makes the index anew: checking all
+        pages at each start would cost a large cache a tenth of a second."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if _damaged(error):
+                with contextlib.suppress(OSError):
+                    (self._directory / "damaged").touch()
+            raise
+
+    def _open(self) -> sqlite3.Connection:
+        """The index, made anew where it is missing, damaged or of another version."""
+        path = self._directory / "index.db"
+        if (self._directory / "damaged").exists():
+            self._wipe("it was found damaged")
+        try:
+            return self._connect(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and not _damaged(error):
+                raise
+            self._wipe(str(error))
+            return self._connect(path)
+
+    def _wipe(self, why: str) -> None:
+        log.warning("the cache index in %s is unusable (%s); starting empty", self._directory, why)
+        for name in ("index.db", "index.db-wal", "index.db-shm"):
+            (self._directory / name).unlink(missing_ok=True)
+        self._wipe_data()
+        (self._directory / "damaged").unlink(missing_ok=True)
+
+    @staticmethod
+    def _connect(path: Path) -> sqlite3.Connection:
+        db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                db.execute("BEGIN IMMEDIATE")
+                if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                    for statement in _SCHEMA.split(";"):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                db.execute("COMMIT")
+            elif version != SCHEMA_VERSION:
+                raise sqlite3.DatabaseError(f"version {version}")
+            db.execute("SELECT bytes FROM totals").fetchone()
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _damaged(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorname", "") in (
+        "SQLITE_CORRUPT",
+        "SQLITE_NOTADB",
+        "SQLITE_ERROR",
+    )

@@ -1,0 +1,81 @@
+"""One byte budget for all runs: windows, demand, what was just read. Floor 2.
+
+Least recently used first, but only runs that are done and safe on disk (or given up), and never
+one that a reader has been woken for. Touched on the loop alone, between awaits.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import trio
+
+from dmfs.buffers import BufferPool
+from dmfs.runs import CachedObject, Run
+
+
+class Memory:
+    """Runs with a buffer, and the room they take."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self.budget_bytes = budget_bytes
+        self.used_bytes = 0
+        self._runs: OrderedDict[Run, CachedObject] = OrderedDict()
+        self._buffers = BufferPool()
+        self._room = trio.lowlevel.ParkingLot()
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)
+
+    def touch(self, run: Run) -> None:
+        """Used just now."""
+        self._runs.move_to_end(run)
+
+    def allocate(self, run: Run, opened: CachedObject) -> None:
+        """Give a run its buffer; room was made before."""
+        run.buffer = self._buffers.take(run.span.length)
+        self.used_bytes += run.span.length
+        self._runs[run] = opened
+
+    def forget(self, run: Run, opened: CachedObject) -> None:
+        """Let a run's blocks be asked for again. The buffer stays with whoever still has it."""
+        for number in range(run.blocks.start, run.blocks.stop):
+            if opened.runs.get(number) is run:
+                del opened.runs[number]
+        if self._runs.pop(run, None) is not None:
+            self.used_bytes -= run.span.length
+
+    def drop(self, run: Run, opened: CachedObject) -> None:
+        """Forget a finished run and use its buffer again, unless a reader is on its way to it."""
+        self.forget(run, opened)
+        if run.buffer is not None and not run.pins:
+            self._buffers.give(run.buffer)
+            run.buffer = None
+
+    def make_room(self, need_bytes: int, *, consumed_only: bool) -> bool:
+        """Evict until ``need_bytes`` fit; whether they do.
+
+        Speculation evicts only what its reader has used up: under pressure all windows shrink
+        instead of pushing out each other's unread bytes.
+        """
+        if not self._fits(need_bytes):
+            for run, opened in list(self._runs.items()):
+                used_up = run.consumed >= run.span.length or run.from_disk
+                if run.done and run.saved and not run.pins and (used_up or not consumed_only):
+                    self.drop(run, opened)
+                    if self._fits(need_bytes):
+                        break
+        return self._fits(need_bytes)
+
+    async def wait_for_room(self, need_bytes: int) -> None:
+        """For demand: until runs of others are done."""
+        while not self.make_room(need_bytes, consumed_only=False):
+            await self._room.park()
+
+    def changed(self) -> None:
+        """A run became evictable: those who wait for room may try again."""
+        self._room.unpark_all()
+
+    def _fits(self, need_bytes: int) -> bool:
+        return self.used_bytes + need_bytes <= self.budget_bytes

@@ -1,0 +1,78 @@
+"""A run: a stretch of blocks with one buffer, in flight or in memory. Floor 2.
+
+Filled by one GET or one read of the disk; found by its blocks while it fills and for as long as
+memory allows after. Whoever needs bytes of it waits until it is filled that far.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import trio
+
+from dmfs.errors import DriveError
+from dmfs.model import File
+from dmfs.plan import Span
+from dmfs.progress import NOBODY, Progress
+from dmfs.store import ABSENT, Shelf
+
+
+class Run(Progress):
+    """A stretch of blocks with its buffer, valid as far as ``filled``."""
+
+    __slots__ = (
+        "blocks", "buffer", "consumed", "done", "error", "from_disk", "parking", "pins",
+        "saved", "span", "speculative",
+    )  # fmt: skip
+
+    def __init__(self, blocks: Span, span: Span, *, speculative: bool, from_disk: bool) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.span = span
+        self.speculative = speculative
+        self.from_disk = from_disk
+        self.buffer: bytearray | None = None
+        self.consumed = 0
+        self.done = False
+        self.saved = from_disk
+        self.error: Exception | None = None
+        self.pins = 0
+        """Readers between their wait and their slice: the buffer must not be used again."""
+        self.parking = trio.lowlevel.ParkingLot()
+
+    def wake(self) -> None:
+        self.wanted = NOBODY  # who still waits says so again
+        self.parking.unpark_all()
+
+    def holds(self, span: Span) -> bool:
+        return self.span.start <= span.start and span.stop <= self.span.start + self.filled
+
+    async def reach(self, stop: int) -> None:
+        """Wait until the bytes before ``stop`` are valid, or raise what went wrong."""
+        needed = stop - self.span.start
+        while self.filled < needed:
+            if self.error is not None:
+                raise self.error.again() if isinstance(self.error, DriveError) else self.error
+            self.wanted = min(self.wanted, needed)
+            if self.filled < needed:
+                await self.parking.park()
+
+    def slice(self, span: Span) -> memoryview:
+        assert self.buffer is not None
+        view = memoryview(self.buffer).toreadonly()
+        self.consumed = max(self.consumed, span.stop - self.span.start)
+        return view[span.start - self.span.start : span.stop - self.span.start]
+
+
+@dataclass(eq=False)
+class CachedObject:
+    """A storage object with readers, or lately closed."""
+
+    file: File
+    size_bytes: int
+    shelf: Shelf | None = None
+    runs: dict[int, Run] = field(default_factory=dict, repr=False)
+    users: int = 0
+
+    def on_disk(self, number: int) -> bool:
+        return self.shelf is not None and self.shelf.states[number] != ABSENT

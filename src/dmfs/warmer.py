@@ -1,0 +1,75 @@
+"""Signs and fetches the small files that a reader of a series will open next. Floor 3.
+
+Speculation: bounded in number and size, dropped when it cannot start at once, and silent when it
+fails; whoever opens the file asks for itself and gets the real answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left
+
+import trio
+
+from dmfs.blocks import BlockCache
+from dmfs.errors import DriveError
+from dmfs.model import File, Listing
+from dmfs.plan import MIB, Span
+from dmfs.series import MAX_WINDOW, SeriesPlanner
+from dmfs.sizes import Sizes
+
+log = logging.getLogger(__name__)
+
+WARMED_BYTES = MIB
+"""Larger files are worth a round trip of their own."""
+AT_ONCE = MAX_WINDOW
+"""Files being prepared: one window."""
+
+
+class Warmer:
+    """Watches opens; prepares what comes next."""
+
+    def __init__(self, sizes: Sizes, blocks: BlockCache, nursery: trio.Nursery) -> None:
+        self._sizes = sizes
+        self._blocks = blocks
+        self._nursery = nursery
+        self._planner = SeriesPlanner()
+        self._under_way: set[str] = set()
+        self.warmed = 0
+
+    def on_open(self, listing: Listing, name: str) -> None:
+        """A file of ``listing`` was opened. Returns at once."""
+        index = bisect_left(listing.names, name)
+        if index >= len(listing.names) or listing.names[index] != name:
+            return
+        directory = listing.directory.identity
+        for ahead in self._planner.on_open(directory, index, len(listing.names)):
+            node = listing.entries[listing.names[ahead]]
+            if isinstance(node, File) and self._worth_it(node):
+                self._under_way.add(node.storage_id)
+                self._nursery.start_soon(self._warm, node)
+
+    def _worth_it(self, file: File) -> bool:
+        size_bytes = self._sizes.of(file)
+        return (
+            0 < size_bytes <= WARMED_BYTES
+            and file.storage_id not in self._under_way
+            and len(self._under_way) < AT_ONCE
+        )
+
+    async def _warm(self, file: File) -> None:
+        try:
+            size_bytes = await self._sizes.authoritative(file)
+            opened = await self._blocks.open(file, size_bytes)
+            try:
+                whole = Span(0, size_bytes)
+                if whole.length and self._blocks.start(opened, Span(0, 0), whole) == whole:
+                    self.warmed += 1
+            finally:
+                self._blocks.close(opened)
+        except DriveError as error:
+            log.debug("not prepared: %s", error.message)
+        except Exception:
+            log.exception("preparing %r failed", file.name)
+        finally:
+            self._under_way.discard(file.storage_id)
