@@ -7,7 +7,7 @@ wire.py's, shapes answers.py's.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -40,15 +40,11 @@ from dmfs.model import (
     Project,
     Root,
 )
+from dmfs.pages import Query, all_pages, pages_expected
 from dmfs.wire import Call, Wire
 
 log = logging.getLogger(__name__)
 
-Take = Callable[[Json], Awaitable[None]]
-
-PAGES_MAX = 2000
-"""400 000 entries in one folder. A listing that goes on beyond that is a circle in disguise."""
-PAGE_LIMIT = "200"
 ITEM_CALLS = 4
 """Tips asked for in parallel where a listing left them out."""
 
@@ -82,9 +78,9 @@ class Aps:
             case Folder():
                 # below the root the project's own root folder plays no part
                 project = Project(directory.project_id, directory.hub_id, "")
-                return await self._contents(
-                    project, directory.id, f"list folder {directory.name!r}"
-                ), ()
+                what = f"list folder {directory.name!r}"
+                expected = pages_expected(directory.object_count)
+                return await self._contents(project, directory.id, what, expected), ()
 
     async def sign(self, file: File) -> Signed:
         """URLs for a file's bytes, with the longest life the service gives. One call."""
@@ -125,13 +121,12 @@ class Aps:
     async def _projects(self, hub: Hub) -> list[Child]:
         what = f"list projects of {hub.name!r}"
         path = f"/project/v1/hubs/{path_id(hub.id)}/projects"
-        found: list[Child] = []
 
-        async def take(page: Json) -> None:
-            found.extend(decode_projects(page, what, hub.id))
+        async def ask(query: Query) -> tuple[list[Project], Query | None]:
+            page = await self._ask(what, "projects", path, query)
+            return decode_projects(page, what, hub.id), next_page(page, what, path)
 
-        await self._pages(what, "projects", path, take)
-        return found
+        return [project for page in await all_pages(what, ask) for project in page]
 
     async def _top(self, project: Project) -> list[Child]:
         what = f"list project {project.name!r}"
@@ -146,17 +141,18 @@ class Aps:
             raise BadAnswerError(f"cannot {what}: the service named no root folder")
         return await self._contents(project, project.root_folder_id, what)
 
-    async def _contents(self, project: Project, folder_id: FolderId, what: str) -> list[Child]:
+    async def _contents(
+        self, project: Project, folder_id: FolderId, what: str, expected: int = 1
+    ) -> list[Child]:
         path = f"/data/v1/projects/{path_id(project.id)}/folders/{path_id(folder_id)}/contents"
-        children: list[Child] = []
-        tipless: list[ItemId] = []
 
-        async def take(page: Json) -> None:
-            contents = await _decode(page, what, project)
-            children.extend(contents.children)
-            tipless.extend(contents.tipless)
+        async def ask(query: Query) -> tuple[Contents, Query | None]:
+            page = await self._ask(what, "contents", path, query)
+            return await _decode(page, what, project), next_page(page, what, path)
 
-        await self._pages(what, "contents", path, take)
+        pages = await all_pages(what, ask, expected)
+        children = [child for page in pages for child in page.children]
+        tipless = [item_id for page in pages for item_id in page.tipless]
         children += await self._items(project, tipless, what)
         return [_in_folder(child, folder_id) for child in children]
 
@@ -174,19 +170,6 @@ class Aps:
 
         await _all_of([(one, item_id) for item_id in item_ids])
         return found
-
-    async def _pages(self, what: str, route: str, path: str, take: Take) -> None:
-        """Hand over every page, by ``links.next`` alone: short and empty pages are no end."""
-        seen: set[tuple[tuple[str, str], ...]] = set()
-        query: dict[str, str] | None = {"page[limit]": PAGE_LIMIT}
-        while query is not None:
-            key = tuple(sorted(query.items()))
-            if key in seen or len(seen) >= PAGES_MAX:
-                raise BadAnswerError(f"cannot {what}: the listing pages in a circle")
-            seen.add(key)
-            page = await self._ask(what, route, path, query)
-            await take(page)
-            query = next_page(page, what, path)
 
     async def _ask(
         self, what: str, route: str, path: str, params: Mapping[str, str]

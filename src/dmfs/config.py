@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from dmfs.errors import SetupError
 from dmfs.plan import MAX_WINDOW_BYTES, MIB
+from dmfs.rates import WINDOW_S, parse_rates
 
 DEFAULT_API_URL = "https://developer.api.autodesk.com"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -52,6 +53,16 @@ class Settings:
     rollup_trust: float = 900.0
     """How long an unchanged rollup keeps a listing fresh; the service does not say whether the
     rollup covers deletes, moves and permissions."""
+    poll: float = 30.0
+    """How often to look, unasked, for changes of what was used in the last five minutes, as
+    Autodesk's own desktop client does; 0: never."""
+    poll_others: float = 300.0
+    """The same for what was used in the last hour."""
+    rates: str = ""
+    """Calls a minute by endpoint where they differ from the published ones, such as
+    ``contents=60,hubs=10`` (an app whose quota others use too); ``off`` for none."""
+    rate_window: float = WINDOW_S
+    """The minute of ``rates``; shorter ones are for tests."""
     metadata_timeout: float = 30.0
     data_timeout: float = 60.0
     connections: int = 32
@@ -89,6 +100,11 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _rates(text: str) -> str:
+    parse_rates(text, WINDOW_S)
+    return text
+
+
 def _path(text: str) -> Path:
     return Path(text).expanduser()
 
@@ -101,6 +117,8 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "url_minutes": _count,
     **dict.fromkeys(("ttl", "hub_ttl", "patience", "rollup_trust"), parse_duration),
     **dict.fromkeys(("metadata_timeout", "data_timeout"), parse_duration),
+    **dict.fromkeys(("poll", "poll_others", "rate_window"), parse_duration),
+    "rates": _rates,
 }
 
 _BOUNDS: Mapping[str, tuple[float, float]] = {
@@ -116,6 +134,9 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "hub_ttl": (0, 86400),
     "patience": (0, 600),
     "rollup_trust": (0, 86400),
+    "poll": (0, 86400),
+    "poll_others": (0, 86400),
+    "rate_window": (0.1, 3600),
 }
 
 ENVIRONMENT: Mapping[str, str] = {

@@ -18,7 +18,9 @@ from dmfs.auth import TokenSource, TwoLegged
 from dmfs.blocks import BlockCache
 from dmfs.budget import Budget
 from dmfs.config import Settings
-from dmfs.errors import SetupError
+from dmfs.errors import SetupError, UnreachableError
+from dmfs.kept import KeptListings, sign_in_scope
+from dmfs.ledger import FileLedger
 from dmfs.listings import Freshness, Listings
 from dmfs.model import File, Leaf, Node, Shortcut
 from dmfs.ranges import RangeFetcher

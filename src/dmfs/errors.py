@@ -10,7 +10,9 @@ will be told, so the translation is complete by construction and nothing ever se
     ├── AccessError           EACCES      no permission, not signed in
     │   └── TokenRefusedError             the token was refused: renew once
     ├── BusyError             EBUSY       rate-limited (429) beyond the deadline
+    │   └── DroppedError                  speculation that gave way
     ├── UnreachableError      EIO         network or service down
+    │   └── OfflineError                  known to be down: nothing was tried
     ├── BadAnswerError        EIO         an answer that is damaged or makes no sense
     ├── TooSlowError          ETIMEDOUT   slower than the deadline
     ├── GoneError             ESTALE      the bytes of an open version are gone
@@ -83,10 +85,18 @@ class BusyError(DriveError):
     errno = errno.EBUSY
 
 
+class DroppedError(BusyError):
+    """Speculation that gave way; whoever joined it asks again for itself."""
+
+
 class UnreachableError(DriveError):
     """The network or the service is down."""
 
     errno = errno.EIO
+
+
+class OfflineError(UnreachableError):
+    """Known to be down: nothing was tried."""
 
 
 class BadAnswerError(DriveError):

@@ -29,7 +29,7 @@ from dmfs.errors import DriveError, IsADirectoryError_, ReadOnlyError
 from dmfs.model import Directory, File, Folder, Listing, Node, Shortcut
 from dmfs.reader import AnyReader
 from dmfs.tree import ROOT_INODE, Tree
-from dmfs.xattrs import attribute, attributes_of
+from dmfs.xattrs import attribute, attributes_of, marks
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +128,7 @@ class Operations(pyfuse3.Operations):
     async def lookup(self, parent_inode: int, name: bytes, ctx: Any) -> pyfuse3.EntryAttributes:
         text = name.decode("utf-8", "surrogateescape")
         _access.get().path = f"{self._tree.path(parent_inode).rstrip('/')}/{text}"
+        self._drive.poller.looked(self._tree.directory(parent_inode))
         child = await self._tree.lookup(parent_inode, text)
         if child is None:
             absent = pyfuse3.EntryAttributes()
@@ -155,7 +156,10 @@ class Operations(pyfuse3.Operations):
     @request()
     async def opendir(self, inode: int, ctx: Any) -> int:
         _access.get().path = self._tree.path(inode)
-        listing = await self._tree.list(inode)
+        directory = self._tree.directory(inode)
+        with self._drive.scout.entering(directory):
+            listing = await self._tree.list(inode)
+        self._drive.poller.looked(directory)
         handle = next(self._handles)
         self._directories[handle] = (inode, listing)
         return handle
@@ -236,12 +240,14 @@ class Operations(pyfuse3.Operations):
     @request()
     async def getxattr(self, inode: int, name: bytes, ctx: Any) -> bytes:
         _access.get().path = self._tree.path(inode)
-        return attribute(self._tree.row(inode).node, name.decode("utf-8", "surrogateescape"))
+        node = self._tree.row(inode).node
+        return attribute(node, name.decode("utf-8", "surrogateescape"), self._marks(node))
 
     @request()
     async def listxattr(self, inode: int, ctx: Any) -> Sequence[bytes]:
         _access.get().path = self._tree.path(inode)
-        return [name.encode() for name in attributes_of(self._tree.row(inode).node)]
+        node = self._tree.row(inode).node
+        return [name.encode() for name in attributes_of(node) | self._marks(node)]
 
     @request()
     async def statfs(self, ctx: Any) -> pyfuse3.StatvfsData:
@@ -254,6 +260,13 @@ class Operations(pyfuse3.Operations):
         return told
 
     # What follows serves no request by itself
+
+    def _marks(self, node: Node) -> dict[str, str]:
+        """What the listing of a directory is worth."""
+        if isinstance(node, File | Shortcut):
+            return {}
+        listings = self._drive.listings
+        return marks(listings.listed_at(node), stale=listings.fresh_for(node) <= 0)
 
     def _timeout(self, directory: int, at_most_s: float = 3600.0) -> float:
         """For how long the kernel may believe a name in a directory (or its absence)."""

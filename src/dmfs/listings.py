@@ -1,37 +1,49 @@
-"""What is in each directory, and for how long that is believed. Floor 2.
+"""What is in each directory: asked once, remembered, shared. Floor 2.
 
 One question answers readdir, lookup, attributes and authoritative absence. A listing is
 
-- *fresh* for its ttl, and beyond it while an ancestor's newer listing shows the same rollup
-  (``lastModifiedTimeRollup``) as before, for at most ``rollup_trust``;
+- *fresh* as ``knowledge`` has it;
 - *stale* after that: one refresh for all who ask, waited for up to ``patience``, then the old one
   is served and the refresh goes on;
-- kept when a refresh fails: failure never looks like absence.
+- kept when a refresh fails: failure never looks like absence. Only an answer that says so takes a
+  directory away, and only while the service still answers for the directory above it.
 
-A listing store that outlives the process has its place behind ``_known``.
+Behind memory lies the disk (``kept``), read when a directory is first needed, shared by all
+processes: who asks the service holds a lock meanwhile, and the others find the answer.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
 from functools import partial
 
 import cachetools
 import trio
 
+from dmfs.clock import Moment
+from dmfs.codec import Record
 from dmfs.deadline import deadline
-from dmfs.errors import AccessError, DriveError
+from dmfs.errors import (
+    AccessError,
+    BusyError,
+    DriveError,
+    DroppedError,
+    GoneError,
+    OfflineError,
+    TooSlowError,
+)
 from dmfs.flight import Flight, Flights
-from dmfs.model import Child, Directory, File, Folder, Hub, Listing, Project, Root
+from dmfs.kept import KeptListings
+from dmfs.knowledge import Freshness, Knowledge, Known
+from dmfs.model import Child, Directory, File, Folder, Listing
 from dmfs.names import entry_names
+from dmfs.rates import Priority
+from dmfs.urgency import Urgency, current_urgency, urgency
 
 log = logging.getLogger(__name__)
 
-ENTRIES_KEPT = 300_000
-"""Entries in memory, some 300 bytes each; the least recently listed directories go first."""
 DENIAL_MEMORY_S = 10.0
 """A folder that may not be listed is not asked for again by every tool that passes by."""
 RETRY_FIRST_S = 2.0
@@ -39,31 +51,13 @@ RETRY_MAX_S = 60.0
 THREAD_NAMES = 1000
 """Entries from which names are made off the loop (about 10 µs each)."""
 SIZE_CALLS = 8
+JOINS = 3
+"""Somebody may join speculation just as it gives way; then the question is put anew."""
+POLL_BELIEVES_S = 15.0
+"""A poll takes another process's answer that is no older: half of the shortest interval."""
 
 Ask = Callable[[Directory], Awaitable[tuple[list[Child], tuple[str, ...]]]]
 OnChange = Callable[[Listing, Listing], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Freshness:
-    """The rules, in seconds; see ``config.Settings`` for their reasons."""
-
-    ttl: float = 60.0
-    hub_ttl: float = 300.0
-    patience: float = 1.0
-    rollup_trust: float = 900.0
-
-    def ttl_of(self, directory: Directory) -> float:
-        return self.hub_ttl if isinstance(directory, Root | Hub) else self.ttl
-
-
-@dataclass(slots=True, eq=False)
-class _Known:
-    listing: Listing
-    rollups: dict[str, int | None] = field(repr=False)
-    """Of the folders in it, by identity."""
-    failures: int = 0
-    retry_at: float = 0.0
 
 
 class Listings:
@@ -79,97 +73,135 @@ class Listings:
         timeout_s: float,
         service_folders: bool,
         on_change: OnChange | None = None,
+        kept: KeptListings | None = None,
+        offline: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ask = ask
         self._learn_size = learn_size
+        self._nursery = nursery
         self._freshness = freshness
         self._timeout_s = timeout_s
         self._service_folders = service_folders
         self.on_change = on_change
+        self._kept = kept
+        self._offline = offline
+        self.knowledge = Knowledge(freshness)
         self._flights: Flights[str, Listing] = Flights(nursery)
-        self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._entries = 0
-        self._parents: dict[str, str] = {}
-        self._denied: cachetools.TTLCache[str, AccessError] = cachetools.TTLCache(
+        self._recalls: Flights[str, Known | None] = Flights(nursery)
+        self._urgencies: dict[str, Urgency] = {}
+        self._denied: cachetools.TTLCache[str, DriveError] = cachetools.TTLCache(
             4096, DENIAL_MEMORY_S, timer=trio.current_time
         )
 
     async def get(self, directory: Directory) -> Listing:
         """The listing: fresh, or old after ``patience``, or the error of the first question."""
         identity = directory.identity
-        known = self._known.get(identity)
+        known = self.knowledge.use(identity) or await self._recall(directory)
         if known is None:
-            denied = self._denied.get(identity)
-            if denied is not None:
-                raise denied.again()
-            return await self._refresh(directory).wait()
-        self._known.move_to_end(identity)
-        if self.fresh_for(directory) > 0 or trio.current_time() < known.retry_at:
+            self._refuse_denied(identity)
+            return await self._refreshed(directory)
+        waits = trio.current_time() < known.retry_at or self._offline()
+        if waits or self.fresh_for(directory) > 0:
             return known.listing
-        flight = self._refresh(directory)
         try:
             with trio.move_on_after(self._freshness.patience):
-                return await flight.wait()
+                return await self._refreshed(directory)
         except DriveError:
-            pass  # told once, where it happened; what was true a while ago is better than nothing
+            # told once, where it happened; what was true a while ago is better than nothing
+            self._refuse_denied(identity)
         return known.listing
+
+    async def renew(self, directory: Directory) -> Listing:
+        """A listing of now, whatever is known; no patience."""
+        return await self._refreshed(directory, POLL_BELIEVES_S)
+
+    async def ahead(self, directory: Directory, wanted: Callable[[], bool]) -> None:
+        """Make it known before it is asked for; DroppedError when ``wanted`` no longer holds."""
+        if self.knowledge.get(directory.identity) is None:
+            await self._recall(directory)
+        if self.fresh_for(directory) <= 0 and not self._offline():
+            asker = Urgency(Priority.AHEAD, wanted)
+            await self._refresh(directory, asker, self._freshness.ttl_of(directory)).wait()
 
     def known(self, directory: Directory) -> Listing | None:
         """What is known of a directory, fresh or not; never asks."""
-        known = self._known.get(directory.identity)
+        known = self.knowledge.get(directory.identity)
         return None if known is None else known.listing
 
     def fresh_for(self, directory: Directory) -> float:
         """Seconds for which the known listing is still believed (0 or less: stale or unknown)."""
-        age_s = trio.current_time() - self._true_at(directory.identity, depth=32)
-        return self._freshness.ttl_of(directory) - age_s
+        return self.knowledge.fresh_for(directory, trio.current_time())
 
-    def _true_at(self, identity: str, depth: int) -> float:
-        """When the listing was last known to be true: as listed, or as an ancestor vouches for it.
+    def listed_at(self, directory: Directory) -> Moment | None:
+        """When the known listing was true, by the wall clock."""
+        known = self.knowledge.get(directory.identity)
+        return None if known is None else known.moment
 
-        The rollup was read before the listing was asked for; if the parent, listed later, still
-        shows it, nothing below changed in between.
-        """
-        known = self._known.get(identity)
-        if known is None:
-            return float("-inf")
-        true_at = known.listing.listed_at
-        parent = self._parents.get(identity)
-        above = self._known.get(parent) if parent is not None else None
-        rollup_ns = known.listing.rollup_ns
-        if above is None or parent is None or rollup_ns is None or depth == 0:
-            return true_at
-        if above.rollups.get(identity) != rollup_ns:
-            return true_at
-        vouched = min(self._true_at(parent, depth - 1), true_at + self._freshness.rollup_trust)
-        return max(true_at, vouched)
+    def slept(self, seconds: float) -> None:
+        """The machine was suspended for so long."""
+        self.knowledge.slept(seconds)
 
-    def _refresh(self, directory: Directory) -> Flight[Listing]:
-        return self._flights.join(directory.identity, partial(self._fetch, directory))
+    # Asking
 
-    async def _fetch(self, directory: Directory) -> Listing:
+    async def _refreshed(self, directory: Directory, believe_s: float | None = None) -> Listing:
+        level = current_urgency().level
+        if believe_s is None:
+            believe_s = self._freshness.ttl_of(directory)
+        for _ in range(JOINS):
+            try:
+                return await self._refresh(directory, Urgency(level), believe_s).wait()
+            except DroppedError:
+                continue
+        raise BusyError(f"cannot list {directory.name!r}: asked for in vain {JOINS} times")
+
+    def _refresh(
+        self, directory: Directory, asker: Urgency, believe_s: float
+    ) -> Flight[Listing]:
+        identity = directory.identity
+        under_way = self._urgencies.get(identity)
+        if under_way is not None:
+            under_way.raise_to(asker.level)
+            asker = under_way
+        with urgency(asker):
+            return self._flights.join(identity, partial(self._fly, directory, asker, believe_s))
+
+    async def _fly(self, directory: Directory, asker: Urgency, believe_s: float) -> Listing:
+        identity = directory.identity
+        self._urgencies[identity] = asker
+        speculative = asker.level >= Priority.AHEAD
+        try:
+            return await self._fetch(directory, believe_s)
+        except TooSlowError as error:
+            if speculative:  # its time may have passed in the queue, before anybody waited
+                raise DroppedError(error.message) from None
+            raise
+        finally:
+            del self._urgencies[identity]
+
+    async def _fetch(self, directory: Directory, believe_s: float) -> Listing:
         """Ask the service and keep the answer; a failure leaves the old listing in place."""
         identity = directory.identity
-        asked_at = trio.current_time()
-        rollup_ns = self._rollup(directory)
-        try:
-            with deadline(self._timeout_s, f"list {directory.name or '/'!r}"):
-                children, warnings = await self._ask(directory)
-                entries = await self._entries_of(children)
-                await self._learn_sizes(entries)
-        except DriveError as error:
-            self._failed(identity, error)
-            raise
-        listing = Listing(directory, entries, asked_at, rollup_ns, warnings)
-        self._keep(identity, listing)
-        return listing
-
-    def _rollup(self, directory: Directory) -> int | None:
-        if not isinstance(directory, Folder):
-            return None
-        above = self._known.get(self._parents.get(directory.identity, ""))
-        told = above.rollups.get(directory.identity) if above is not None else None
-        return told if told is not None else directory.rollup_ns
+        async with AsyncExitStack() as stack:
+            try:
+                with deadline(self._timeout_s, f"list {directory.name or '/'!r}"):
+                    if self._kept is not None:
+                        await stack.enter_async_context(self._kept.lock(identity))
+                        found = await self._from_others(directory, believe_s)
+                        if found is not None:
+                            return found
+                    asked_at, moment = trio.current_time(), Moment.now()
+                    rollup_ns = self.knowledge.rollup(directory)
+                    children, warnings = await self._ask(directory)
+                    entries = await self._entries_of(children)
+                    await self._learn_sizes(entries)
+            except DriveError as error:
+                await self._failed(directory, error)
+                raise
+            listing = Listing(directory, entries, asked_at, rollup_ns, warnings)
+            self._keep(listing, moment)
+            if self._kept is not None:
+                self._nursery.start_soon(self._save, listing, moment, stack.pop_all())
+            return listing
 
     async def _entries_of(self, children: list[Child]) -> dict[str, Child]:
         shown = [child for child in children if self._shown(child)]
@@ -195,11 +227,29 @@ class Listings:
             for file in files:
                 nursery.start_soon(one, file)
 
-    def _failed(self, identity: str, error: DriveError) -> None:
-        known = self._known.get(identity)
+    # Failing
+
+    def _refuse_denied(self, identity: str) -> None:
+        denied = self._denied.get(identity)
+        if denied is not None:
+            raise denied.again()
+
+    async def _failed(self, directory: Directory, error: DriveError) -> None:
+        """Keep the old listing, unless the service took the directory away."""
+        identity = directory.identity
+        if isinstance(error, DroppedError | OfflineError):
+            return
+        known = self.knowledge.get(identity)
         if known is None:
             if isinstance(error, AccessError):
                 self._denied[identity] = error
+            return
+        if isinstance(error, AccessError | GoneError) and await self._confirmed(identity):
+            log.warning("%s", error.message)
+            self._denied[identity] = error
+            self.knowledge.drop(identity)
+            if self._kept is not None:
+                await self._kept.forget(identity)
             return
         known.failures += 1
         wait_s = min(RETRY_FIRST_S * 2 ** (known.failures - 1), RETRY_MAX_S)
@@ -207,19 +257,79 @@ class Listings:
         level = logging.WARNING if known.failures == 1 else logging.DEBUG
         log.log(level, "%s; serving what was listed before", error.message)
 
-    def _keep(self, identity: str, listing: Listing) -> None:
-        rollups: dict[str, int | None] = {}
-        for child in listing.entries.values():
-            if isinstance(child, Hub | Project | Folder):
-                rollups[child.identity] = child.rollup_ns if isinstance(child, Folder) else None
-                self._parents[child.identity] = identity
-        old = self._known.pop(identity, None)
-        self._known[identity] = _Known(listing, rollups)
-        self._entries += len(listing.entries) - (len(old.listing.entries) if old else 0)
-        while self._entries > ENTRIES_KEPT and len(self._known) > 1:
-            _, dropped = self._known.popitem(last=False)
-            self._entries -= len(dropped.listing.entries)
-            for child_identity in dropped.rollups:
-                self._parents.pop(child_identity, None)
+    async def _confirmed(self, identity: str) -> bool:
+        """A refusal counts while the service answers us for what lies above."""
+        above = self.knowledge.parent(identity)
+        if above is None:
+            return False
+        try:
+            await self._refreshed(above.listing.directory, 0.0)
+        except DriveError:
+            return False
+        return True
+
+    # Keeping
+
+    def _keep(self, listing: Listing, moment: Moment, parent: str = "") -> Known:
+        old = self.knowledge.get(listing.directory.identity)
+        known = self.knowledge.keep(listing, moment, parent)
         if old is not None and self.on_change is not None:
             self.on_change(old.listing, listing)
+        return known
+
+    async def _save(self, listing: Listing, moment: Moment, lock: AsyncExitStack) -> None:
+        """To disk, then let the next process look there; also while the drive shuts down."""
+        assert self._kept is not None
+        record = Record(
+            moment=moment,
+            directory=listing.directory,
+            parent=self.knowledge.parent_identity(listing.directory.identity),
+            rollup_ns=listing.rollup_ns,
+            warnings=listing.warnings,
+            entries=listing.entries,
+        )
+        with trio.CancelScope(shield=True):
+            async with lock:
+                try:
+                    await self._kept.save(record)
+                except Exception:
+                    log.exception("a listing is not kept on disk")
+
+    async def _recall(self, directory: Directory) -> Known | None:
+        """What the disk knows, however old."""
+        if self._kept is None:
+            return None
+        return await self._recalls.join(directory.identity, partial(self._load, directory)).wait()
+
+    async def _load(self, directory: Directory) -> Known | None:
+        assert self._kept is not None
+        record = await self._kept.load(directory.identity)
+        known = self.knowledge.get(directory.identity)
+        return self._adopt(directory, record) if known is None and record is not None else known
+
+    async def _from_others(self, directory: Directory, believe_s: float) -> Listing | None:
+        """What another process asked for meanwhile, if it is newer than ours and fresh enough."""
+        assert self._kept is not None
+        record = await self._kept.load(directory.identity)
+        age_s = record.moment.age_s() if record is not None else None
+        if record is None or age_s is None or age_s >= believe_s:
+            return None
+        known = self.knowledge.get(directory.identity)
+        if known is not None and trio.current_time() - age_s <= known.listed_at:
+            return None
+        told = self.knowledge.rollup(directory)
+        if told is not None and record.rollup_ns != told:
+            return None  # something changed since
+        return self._adopt(directory, record).listing
+
+    def _adopt(self, directory: Directory, record: Record) -> Known:
+        """A moment that no clock can date is long ago."""
+        age_s = record.moment.age_s()
+        listed_at = trio.current_time() - age_s if age_s is not None else float("-inf")
+        listing = Listing(
+            directory, record.entries, listed_at, record.rollup_ns, record.warnings
+        )
+        return self._keep(listing, record.moment, record.parent)
+
+
+__all__ = ["Freshness", "Listings"]

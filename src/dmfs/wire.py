@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 import trio
 
+from dmfs.breaker import Breaker
 from dmfs.budget import Budget, refuse_if_late
 from dmfs.errors import BadAnswerError, DriveError
 from dmfs.httperrors import (
@@ -51,6 +52,10 @@ POOLS = 4
 THREAD_PARSE_BYTES = 256 * 1024
 """A page of 1.5 MB takes some 20 ms to parse: not on the loop that answers the kernel."""
 
+PROBE_PATH = "/authentication/v2/keys"
+"""Public keys: no token, no published limit, a kilobyte."""
+PROBE_TIMEOUT_S = 5.0
+
 Outcome = tuple[dict[str, Any] | DriveError, float | None]
 
 
@@ -71,12 +76,17 @@ class Wire:
     """The API origin, spoken to politely."""
 
     def __init__(
-        self, api_url: str, client: httpx.AsyncClient | Sequence[httpx.AsyncClient], budget: Budget
+        self,
+        api_url: str,
+        client: httpx.AsyncClient | Sequence[httpx.AsyncClient],
+        budget: Budget,
+        breaker: Breaker | None = None,
     ) -> None:
         self._api_url = api_url
         clients = [client] if isinstance(client, httpx.AsyncClient) else client
         self._clients = itertools.cycle(clients)
         self._budget = budget
+        self.breaker = breaker or Breaker()
         self._random = random.Random()
 
     async def ask(self, call: Call) -> dict[str, Any]:
@@ -86,17 +96,29 @@ class Wire:
         with jitter or the Retry-After asked for, as long as the deadline leaves room.
         """
         for attempt in range(1, ATTEMPTS + 1):
+            self.breaker.check(call.what)
             await self._budget.admit(call.route, call.what)
+            self.breaker.check(call.what)  # who queued while the network went learns it here
             outcome, wait_s = await self._attempt(call, attempt)
             if not isinstance(outcome, DriveError):
                 return outcome
-            if wait_s is None or attempt == ATTEMPTS:
+            if wait_s is None or attempt == ATTEMPTS or self.breaker.is_open:
                 raise outcome
             if trio.current_time() + wait_s >= trio.current_effective_deadline():
                 raise outcome
             log.info("%s; trying again in %.1f s", outcome.message, wait_s)
             await trio.sleep(wait_s)
         raise AssertionError("unreachable")
+
+    async def probe(self) -> bool:
+        """Whether the service itself answers: one unmetered question without a token."""
+        call = Call(what="reach the service", route="probe", method="GET", path=PROBE_PATH)
+        try:
+            with trio.fail_after(PROBE_TIMEOUT_S):
+                status, headers, body = await self._exchange(call)
+        except (httpx.TransportError, httpx.InvalidURL, OSError, trio.TooSlowError, DriveError):
+            return False
+        return not is_web_page(headers, body) and not 300 <= status < 400
 
     async def _attempt(
         self, call: Call, attempt: int
@@ -109,9 +131,14 @@ class Wire:
             status, headers, body = await self._exchange(call)
         except (httpx.TransportError, httpx.InvalidURL, OSError) as error:
             log.debug("%s %s failed: %s", call.method, call.route, clean(str(error)))
+            self.breaker.failed()
             return from_transport(call.what, error), backoff_s
         except BadAnswerError as error:
             return error, None
+        if is_web_page(headers, body):
+            self.breaker.failed()  # a captive portal: the network is not there yet
+        else:
+            self.breaker.worked()
         took_ms = (trio.current_time() - started) * 1000
         log.debug("%s %s %d %d bytes %.0f ms", call.method, call.route, status, len(body), took_ms)
         if 200 <= status < 300:
@@ -159,9 +186,14 @@ class Wire:
                 await response.aclose()
 
 
+def is_web_page(headers: Mapping[str, str], body: bytes) -> bool:
+    """What proxies and sign-in pages of networks answer, with any status."""
+    return "html" in headers.get("content-type", "") or body[:64].lstrip()[:1] == b"<"
+
+
 async def _parse(call: Call, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     """The body as a JSON object; BadAnswerError otherwise."""
-    if body.lstrip()[:1] == b"<" or "html" in headers.get("content-type", ""):
+    if is_web_page(headers, body):
         raise BadAnswerError(
             f"cannot {call.what}: the answer is a web page, not JSON",
             hint="a proxy or a sign-in page of this network?",

@@ -1,7 +1,13 @@
-"""Extended attributes: the service's ids and links of an entry. Floor 3, pure."""
+"""Extended attributes: the service's ids and links of an entry, and of a directory what its
+listing is worth. Floor 3, pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from dmfs.clock import Moment
 from dmfs.errors import NoAttributeError, UnsupportedError
 from dmfs.model import File, Folder, Hub, Node, Project, Shortcut
 
@@ -40,12 +46,24 @@ def attributes_of(node: Node) -> dict[str, str]:
     return {PREFIX + key: str(value) for key, value in values.items() if value not in ("", None)}
 
 
-def attribute(node: Node, name: str) -> bytes:
+def marks(listed_at: Moment | None, *, stale: bool) -> dict[str, str]:
+    """When a directory's listing was true (``2026-03-01T09:30:00Z``), and ``stale`` where that is
+    longer ago than the drive would like: it could not ask, or is asking."""
+    if listed_at is None:
+        return {}
+    try:
+        when = datetime.fromtimestamp(listed_at[0], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return {}
+    return {PREFIX + "listed_at": when} | ({PREFIX + "stale": "1"} if stale else {})
+
+
+def attribute(node: Node, name: str, more: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """One value. NoAttributeError for an unknown name of ours, UnsupportedError for namespaces
     that the drive does not keep (``security.``, ``system.`` …)."""
     if not name.startswith("user."):
         raise UnsupportedError(f"no attributes of the kind {name.partition('.')[0]!r} here")
-    value = attributes_of(node).get(name)
+    value = (attributes_of(node) | dict(more)).get(name)
     if value is None:
         raise NoAttributeError(f"no attribute {name!r} here")
     return value.encode("utf-8", "surrogatepass")

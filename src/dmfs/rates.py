@@ -1,0 +1,106 @@
+"""How often each endpoint may be asked, and when the next question may go. Floor 0, pure.
+
+The rates are those published by Autodesk (Data Management API, "Rate Limits and Quotas";
+Authentication API reference; facts section 5.1), per client id and endpoint. The kind of window is
+not published; a call waits until at most ``limit`` lie within the last window, which obeys fixed
+windows, sliding windows and buckets alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from types import MappingProxyType
+
+WINDOW_S = 60.0
+MARGIN_S = 1.0
+"""A call reaches the service up to this long after it left us: its window may begin later than
+ours. Costs 1.6 % of the rate."""
+
+PUBLISHED_PER_MIN: Mapping[str, int] = MappingProxyType({
+    "hubs": 50, "projects": 50,
+    "topFolders": 300, "contents": 300, "folder": 300, "item": 300,
+    "token": 500,
+    "oss": 1000,
+})  # fmt: skip
+"""By endpoint as ``Call.route`` names it; ``oss`` is one quota for all of OSS."""
+
+SHARED_QUOTA: Mapping[str, str] = MappingProxyType({"sign": "oss"})
+"""Routes that count against the quota of another name."""
+
+
+class Priority(IntEnum):
+    """Who asks. Lower goes first."""
+
+    LOOKUP = 0
+    """Somebody waits for a name."""
+    READ = 1
+    """Somebody waits for bytes."""
+    WALK = 2
+    """A program that walks the tree waits."""
+    AHEAD = 3
+    """It will ask for this soon."""
+    POLL = 4
+    """Nobody asked."""
+
+
+SHARE: Mapping[Priority, float] = MappingProxyType({
+    Priority.LOOKUP: 1.0, Priority.READ: 1.0,
+    Priority.WALK: 0.97, Priority.AHEAD: 0.95, Priority.POLL: 0.8,
+})  # fmt: skip
+"""Part of a quota that each may fill: a person always finds 9 of 300 calls left by a walk, and a
+walk's own demand some left by what is asked ahead of it."""
+BURST_SHARE = 0.9
+"""Part of a quota that a walk may use as fast as it can: a project of 265 folders is walked in one
+go. What remains is spread over the rest of the window, so that a long walk never stands still for
+longer than a request may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``limit`` calls in any ``window_s``."""
+
+    limit: int
+    window_s: float = WINDOW_S
+
+    @property
+    def span_s(self) -> float:
+        """For how long a call counts."""
+        return self.window_s + MARGIN_S
+
+
+def wait_s(rate: Rate, calls: Sequence[float], priority: Priority, now: float) -> float:
+    """Seconds until a call of that priority may go; 0 for now.
+
+    ``calls`` are the moments of the calls that still count, oldest first.
+    """
+    used = len(calls)
+    allowed = max(1, int(rate.limit * SHARE[priority]))
+    if used >= allowed:
+        # the one whose end leaves room for us
+        return max(0.0, calls[used - allowed] + rate.span_s - now)
+    burst = max(1, int(rate.limit * BURST_SHARE))
+    if priority < Priority.WALK or used < burst:
+        return 0.0
+    room_again_at = calls[0] + rate.span_s
+    gap_s = max(0.0, room_again_at - calls[-1]) / (allowed - used + 1)
+    return max(0.0, calls[-1] + gap_s - now)
+
+
+def parse_rates(text: str, window_s: float) -> dict[str, Rate]:
+    """The published rates with those of ``text`` instead (``contents=60,hubs=10``; ``off`` for
+    none at all). Raises ValueError."""
+    if text.strip() == "off":
+        return {}
+    table = dict(PUBLISHED_PER_MIN)
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        match = re.fullmatch(r"(\w+)\s*=\s*(\d{1,6})", part)
+        if not match or match[1] not in PUBLISHED_PER_MIN or int(match[2]) == 0:
+            raise ValueError(
+                "'off' or calls a minute by endpoint, such as contents=60 (known: "
+                + ", ".join(PUBLISHED_PER_MIN) + ")"
+            )
+        table[match[1]] = int(match[2])
+    return {name: Rate(limit, window_s) for name, limit in table.items()}

@@ -1,0 +1,105 @@
+"""Lists ahead of programs that walk the tree. Floor 3.
+
+Speculation: bounded in flight and ahead of the walker, at a priority below everything that anybody
+waits for, dropped when the walk stops, silent when it fails.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import cachetools
+import trio
+
+from dmfs.errors import DriveError
+from dmfs.listings import Listings
+from dmfs.model import Directory
+from dmfs.rates import Priority
+from dmfs.urgency import Urgency, urgency
+from dmfs.walk import VISITS_MAX, Walk, WalkPlanner, upcoming
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 22
+"""Listings ahead at a time: of the wire's 32 places ten stay free for who is waiting."""
+AHEAD_MAX = 256
+"""Listed and not yet opened: what is in vain if the walk stops here, a minute's quota at most."""
+FAILURE_MEMORY_S = 30.0
+"""What could not be listed ahead is left to who opens it."""
+IDLE_OPENS = VISITS_MAX // 4
+"""Where all that comes next is known, this many opens go by before it is looked through again."""
+
+
+class Scout:
+    """Watches opens of directories; ``entering`` goes around each."""
+
+    def __init__(self, listings: Listings, nursery: trio.Nursery) -> None:
+        self._listings = listings
+        self._nursery = nursery
+        self._planner: WalkPlanner[str] = WalkPlanner(self._inside)
+        self._under_way: set[str] = set()
+        self._failed: cachetools.TTLCache[str, bool] = cachetools.TTLCache(
+            1024, FAILURE_MEMORY_S, timer=trio.current_time
+        )
+        self._idle = 0
+
+    @contextmanager
+    def entering(self, directory: Directory) -> Iterator[None]:
+        """Around the listing of a directory that somebody opens."""
+        chain = [each.identity for each in self._listings.knowledge.chain(directory)]
+        walk = self._planner.on_open(chain, trio.current_time())
+        try:
+            if not walk.recognised:
+                yield
+                return
+            self._go_ahead(walk)
+            with urgency(Urgency(Priority.WALK)):
+                yield
+            self._go_ahead(walk)
+        finally:
+            self._planner.on_answer(walk, trio.current_time())
+
+    def _inside(self, identity: str) -> Sequence[str] | None:
+        knowledge = self._listings.knowledge
+        known = knowledge.get(identity)
+        if known is None or self._listings.fresh_for(known.listing.directory) <= 0:
+            return None
+        return tuple(known.folders)
+
+    def _go_ahead(self, walk: Walk[str]) -> None:
+        if self._idle > 0:
+            self._idle -= 1
+            return
+        if len(self._under_way) >= IN_FLIGHT or not walk.alive(trio.current_time()):
+            return
+        nothing = True
+        for identity in upcoming(walk, self._inside):
+            if identity in self._under_way or identity in self._failed:
+                continue
+            nothing = False
+            if len(self._under_way) >= IN_FLIGHT or len(walk.ahead) >= AHEAD_MAX:
+                break
+            directory = self._listings.knowledge.directory(identity)
+            if directory is not None:
+                self._under_way.add(identity)
+                walk.ahead.add(identity)
+                self._nursery.start_soon(self._list, walk, directory)
+        if nothing and not self._under_way:
+            self._idle = IDLE_OPENS
+
+    async def _list(self, walk: Walk[str], directory: Directory) -> None:
+        identity = directory.identity
+        try:
+            await self._listings.ahead(directory, lambda: walk.alive(trio.current_time()))
+        except DriveError as error:
+            log.debug("not listed ahead: %s", error.message)
+            self._failed[identity] = True
+        except Exception:
+            log.exception("listing %r ahead failed", directory.name)
+            self._failed[identity] = True
+        finally:
+            self._under_way.discard(identity)
+        self._idle = 0
+        self._go_ahead(walk)
