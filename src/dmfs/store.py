@@ -29,7 +29,7 @@ from dmfs.clock import wall_time_s
 from dmfs.errors import SetupError
 from dmfs.index import Index
 from dmfs.model import StorageId
-from dmfs.plan import BLOCK_BYTES, Span, block_count, bytes_of
+from dmfs.plan import BLOCK_BYTES, MIB, Span, block_count, bytes_of
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +131,9 @@ class BlockStore:
             return 0
         span = bytes_of(blocks, shelf.size_bytes)
         view = memoryview(buffer)
+        if span.length >= MIB:
+            # a stream: let the disk work on what comes next while this is checked and used
+            os.posix_fadvise(shelf.fd, span.start, 4 * span.length, os.POSIX_FADV_WILLNEED)
         count = os.preadv(shelf.fd, [buffer], span.start)
         crcs = self._index.crcs(shelf.row, blocks.start, blocks.stop)
         good = 0
