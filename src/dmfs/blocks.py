@@ -14,33 +14,38 @@ buffers are filled by the curl thread and disk threads beyond ``filled``.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import trio
 
 from dmfs.deadline import deadline
+from dmfs.disk import DiskTier
 from dmfs.errors import DriveError
 from dmfs.memory import Memory
 from dmfs.model import File, StorageId
-from dmfs.plan import BLOCK_BYTES, EMPTY, MIB, PART_BYTES, Span, blocks_of, bytes_of
+from dmfs.plan import (
+    BLOCK_BYTES,
+    EMPTY,
+    MIB,
+    PART_BYTES,
+    Span,
+    blocks_of,
+    bytes_of,
+)
 from dmfs.progress import Progress
 from dmfs.runs import CachedObject, Run
 from dmfs.slots import Slots
-from dmfs.store import BlockStore, Shelf
+from dmfs.store import BlockStore
 
 log = logging.getLogger(__name__)
 
 Data = bytes | bytearray | memoryview
 DISK_PART_BLOCKS = 2 * MIB // BLOCK_BYTES
 """One thread hop per 2 MiB of warm data instead of one per kernel read (100 µs each)."""
-DISK_THREADS = 2
 IDLE_OBJECTS = 64
 """Closed objects kept attached (a file descriptor each): viewers open and close all the time."""
-STORE_PAUSE_S = 60.0
-"""A cache disk that failed is left alone for that long."""
 UNSAVED_SHARE = 0.5
 """Part of the memory that may wait for the disk; beyond it blocks go unsaved, reads go on."""
 
@@ -66,20 +71,18 @@ class BlockCache:
         connections: int,
         connections_per_file: int,
         timeout_s: float,
+        sha1_of: Callable[[File], str] = lambda _file: "",
     ) -> None:
         self._source = source
-        self._store = store
         self._nursery = nursery
         self._memory = Memory(memory_bytes)
         self._timeout_s = timeout_s
         self._slots = Slots(connections, connections_per_file)
-        # Readers do not queue behind writers.
-        self._disk_readers = trio.CapacityLimiter(DISK_THREADS)
-        self._disk_writers = trio.CapacityLimiter(DISK_THREADS)
+        self._disk = DiskTier(
+            store, unsaved_bytes_max=int(memory_bytes * UNSAVED_SHARE), sha1_of=sha1_of
+        )
         self._objects: OrderedDict[StorageId, CachedObject] = OrderedDict()
         self._opening: dict[StorageId, trio.Event] = {}
-        self._store_back_at = 0.0
-        self._unsaved = 0
         self.misses = 0
         self.epoch = 0
         """Moves when memory or a connection was given back."""
@@ -103,7 +106,7 @@ class BlockCache:
         event = self._opening[file.storage_id] = trio.Event()
         try:
             opened = CachedObject(file, size_bytes, users=1)
-            opened.shelf = await self._attach(file.storage_id, size_bytes)
+            await self._disk.attach(opened)
             self._objects[file.storage_id] = opened
             self._objects.move_to_end(file.storage_id)
         finally:
@@ -114,18 +117,6 @@ class BlockCache:
 
     def close(self, opened: CachedObject) -> None:
         opened.users -= 1
-
-    async def _attach(self, storage_id: StorageId, size_bytes: int) -> Shelf | None:
-        store = self._usable_store()
-        if store is None or size_bytes == 0:
-            return None
-        try:
-            return await trio.to_thread.run_sync(
-                store.attach, storage_id, size_bytes, limiter=self._disk_readers
-            )
-        except (OSError, sqlite3.Error) as error:
-            self._store_failed(error)
-            return None
 
     async def _trim_objects(self) -> None:
         """In a task of the cache's: an opener that is cancelled must not lose hold of a shelf."""
@@ -138,19 +129,7 @@ class BlockCache:
             del self._objects[known.file.storage_id]
             for run in set(known.runs.values()):
                 self._memory.drop(run, known)
-            if known.shelf is not None and self._store is not None:
-                shelf, known.shelf = known.shelf, None
-                await trio.to_thread.run_sync(
-                    self._store.release, shelf, limiter=self._disk_readers
-                )
-
-    def _usable_store(self) -> BlockStore | None:
-        return self._store if trio.current_time() >= self._store_back_at else None
-
-    def _store_failed(self, error: Exception) -> None:
-        if trio.current_time() >= self._store_back_at:
-            log.warning("the disk cache fails (%s); reading on without it", error)
-        self._store_back_at = trio.current_time() + STORE_PAUSE_S
+            await self._disk.release(known)
 
     # Reading
 
@@ -166,9 +145,7 @@ class BlockCache:
                     self.epoch += 1  # its memory may be had now
                 return view
             return self._joined(opened, span)
-        if opened.shelf is not None and self._store is not None:
-            return self._store.peek(opened.shelf, span)
-        return None
+        return self._disk.peek(opened, span)
 
     def _joined(self, opened: CachedObject, span: Span) -> Data | None:
         """Bytes across runs, if all of them hold theirs."""
@@ -280,8 +257,10 @@ class BlockCache:
         if speculative:
             if not self._memory.make_room(span.length, consumed_only=True):
                 return False
-            if not from_disk and not self._slots.try_take(opened):
-                return False
+            if not from_disk:
+                if not self._slots.try_take(opened):
+                    return False
+                run.has_slot = True
             self._memory.allocate(run, opened)
         for number in range(blocks.start, blocks.stop):
             opened.runs[number] = run
@@ -295,8 +274,8 @@ class BlockCache:
                 if run.buffer is None:
                     await self._memory.wait_for_room(run.span.length)
                     self._memory.allocate(run, opened)
-                if run.from_disk:
-                    await self._read_disk(run, opened)
+                if run.from_disk or await self._disk.has_now(run, opened):
+                    await self._disk.read(run, opened)
                 else:
                     await self._fetch(run, opened)
         except Exception as error:
@@ -308,69 +287,23 @@ class BlockCache:
             run.error = DriveError("the drive is shutting down")
             raise
         finally:
+            if run.has_slot:
+                self._slots.give(opened)
             self.epoch += 1
             run.done = True
             run.parking.unpark_all()
             self._memory.changed()
         if not run.saved:
-            await self._save(run, opened)
+            await self._disk.save(run, opened)
+            self.epoch += 1
+            self._memory.changed()
+            if await self._disk.proves_wrong(opened):
+                for wrong in set(opened.runs.values()):
+                    self._memory.forget(wrong, opened)
 
     async def _fetch(self, run: Run, opened: CachedObject) -> None:
-        if not run.speculative:
+        if not run.has_slot:
             await self._slots.take(opened)
-        try:
-            assert run.buffer is not None
-            await self._source.fill(opened.file, run.span, memoryview(run.buffer), run)
-        finally:
-            self._slots.give(opened)
-
-    async def _read_disk(self, run: Run, opened: CachedObject) -> None:
-        """From the disk cache; what proves damaged or gone comes from the network in a run of its
-        own, since ``DriveError`` here means no more than "not on disk"."""
-        store, shelf = self._usable_store(), opened.shelf
-        if store is None or shelf is None:
-            self._disk_is_out(opened)
-            raise DriveError("the disk cache is out of order")
-        try:
-            assert run.buffer is not None
-            good = await trio.to_thread.run_sync(
-                store.read, shelf, run.blocks, run.buffer, limiter=self._disk_readers
-            )
-        except (OSError, sqlite3.Error) as error:
-            self._store_failed(error)
-            self._disk_is_out(opened)
-            raise DriveError("the disk cache failed") from error
-        run.put(good)
-        if good < run.span.length:
-            raise DriveError("a block on disk was damaged")
-
-    @staticmethod
-    def _disk_is_out(opened: CachedObject) -> None:
-        if opened.shelf is not None:
-            opened.shelf.states[:] = bytes(len(opened.shelf.states))
-
-    async def _save(self, run: Run, opened: CachedObject) -> None:
-        """Put the whole blocks of a run on disk, if the disk keeps up."""
-        store, shelf = self._usable_store(), opened.shelf
-        filled = run.filled
-        if run.span.start + filled < opened.size_bytes:
-            filled -= filled % BLOCK_BYTES
-        if store is None or shelf is None or run.buffer is None or not filled:
-            run.saved = True
-            return
-        if self._unsaved + filled > self._memory.budget_bytes * UNSAVED_SHARE:
-            run.saved = True
-            return
-        self._unsaved += filled
-        data = memoryview(run.buffer)[:filled].toreadonly()
-        try:
-            await trio.to_thread.run_sync(
-                store.write, shelf, run.blocks.start, data, limiter=self._disk_writers
-            )
-        except (OSError, sqlite3.Error) as error:
-            self._store_failed(error)
-        finally:
-            self._unsaved -= filled
-            self.epoch += 1
-            run.saved = True
-            self._memory.changed()
+            run.has_slot = True
+        assert run.buffer is not None
+        await self._source.fill(opened.file, run.span, memoryview(run.buffer), run)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import trio
 
 from dmfs.aps import Aps
-from dmfs.auth import TokenSource, TwoLegged
+from dmfs.auth import TokenSource
 from dmfs.blocks import BlockCache
 from dmfs.budget import Budget
 from dmfs.config import Settings
@@ -25,12 +25,14 @@ from dmfs.listings import Freshness, Listings
 from dmfs.model import File, Leaf, Node, Shortcut
 from dmfs.ranges import RangeFetcher
 from dmfs.reader import AnyReader, Reader, TextReader
+from dmfs.signin import token_source
 from dmfs.sizes import Sizes
 from dmfs.source import Source
 from dmfs.store import BlockStore
 from dmfs.tls import ca_bundle, client_context
 from dmfs.tree import resolve
-from dmfs.wire import Wire, new_client
+from dmfs.warmer import Warmer
+from dmfs.wire import Wire, open_clients
 
 _INNER_SHARE = 0.95
 """Work inside a request gives up a little before the request does: the better error wins."""
@@ -46,6 +48,7 @@ class Drive:
     blocks: BlockCache
     sizes: Sizes
     fetcher: RangeFetcher
+    warmer: Warmer
 
     async def resolve(self, path: str) -> Node:
         """The node at a path of the whole drive; NotFoundError tells which part is missing."""
@@ -75,10 +78,10 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
     fetcher.start()
     failure: Exception | None = None
     try:
-        async with new_client(context) as client, trio.open_nursery() as nursery:
+        async with open_clients(context) as clients, trio.open_nursery() as nursery:
             try:
-                wire = Wire(settings.api_url, client, Budget())
-                tokens = token_source(settings, wire)
+                wire = Wire(settings.api_url, clients, Budget())
+                tokens = await token_source(settings, wire, nursery)
                 yield await _join(settings, wire, tokens, fetcher, store, nursery, service_folders)
             except Exception as error:  # noqa: BLE001 - raised again below, outside the nursery
                 failure = error
@@ -92,11 +95,6 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
         raise failure
 
 
-def token_source(settings: Settings, wire: Wire) -> TokenSource:
-    """How this configuration signs in."""
-    return TwoLegged(wire, settings.client_id, settings.client_secret, settings.scopes)
-
-
 async def _join(
     settings: Settings,
     wire: Wire,
@@ -107,7 +105,7 @@ async def _join(
     service_folders: bool,
 ) -> Drive:
     metadata_s = settings.metadata_timeout * _INNER_SHARE
-    aps = Aps(wire, tokens, url_minutes=settings.url_minutes)
+    aps = Aps(wire, tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id)
     source = Source(aps, fetcher, nursery, timeout_s=metadata_s)
     sizes = Sizes(source, store)
     await sizes.load()
@@ -119,6 +117,7 @@ async def _join(
         connections=settings.connections,
         connections_per_file=settings.connections_per_file,
         timeout_s=settings.data_timeout * _INNER_SHARE,
+        sha1_of=source.sha1_of,
     )
     listings = Listings(
         aps.children,
@@ -133,7 +132,8 @@ async def _join(
         timeout_s=metadata_s,
         service_folders=service_folders,
     )
-    return Drive(settings, aps, listings, blocks, sizes, fetcher)
+    warmer = Warmer(sizes, blocks, nursery)
+    return Drive(settings, aps, listings, blocks, sizes, fetcher, warmer)
 
 
 def _open_store(settings: Settings) -> BlockStore | None:

@@ -26,6 +26,7 @@ from dmfs.access import Access
 from dmfs.deadline import deadline
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, IsADirectoryError_, ReadOnlyError
+from dmfs.knobs import raise_knobs
 from dmfs.model import Directory, File, Folder, Listing, Node, Shortcut
 from dmfs.reader import AnyReader
 from dmfs.tree import ROOT_INODE, Tree
@@ -345,8 +346,9 @@ async def serve(
 
 
 async def _announce(mountpoint: str, on_ready: Callable[[], None]) -> None:
-    # in a thread: this stat is answered by this very loop
+    # in threads: both stat the mountpoint, which is answered by this very loop
     await trio.to_thread.run_sync(os.stat, mountpoint, abandon_on_cancel=True)
+    await trio.to_thread.run_sync(raise_knobs, mountpoint, abandon_on_cancel=True)
     on_ready()
 
 

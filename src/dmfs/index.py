@@ -1,6 +1,6 @@
 """The SQLite index of the block store. Floor 2.
 
-    objects(id, storage_id, size, bytes, used_at)     blocks(object, number, crc)
+    objects(id, storage_id, size, bytes, used_at, checked)     blocks(object, number, crc)
     sizes(storage_id, size)                           totals(bytes)
 
 ``bytes`` counts what is at rest or reserved. Shared by threads (one connection, one lock) and by
@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE objects (
     id INTEGER PRIMARY KEY AUTOINCREMENT, storage_id TEXT NOT NULL UNIQUE,
-    size INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0, used_at REAL NOT NULL);
+    size INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0, used_at REAL NOT NULL,
+    checked INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX objects_by_use ON objects (used_at);
 CREATE TABLE blocks (
     object INTEGER NOT NULL, number INTEGER NOT NULL, crc INTEGER NOT NULL,
@@ -41,6 +42,8 @@ class ObjectRow(NamedTuple):
     id: int
     size_bytes: int
     used_at: float
+    checked: int
+    """1 once all of it was compared with the service's sha1."""
 
 
 class Index:
@@ -72,7 +75,9 @@ class Index:
     # Objects
 
     def find(self, storage_id: str) -> ObjectRow | None:
-        row = self._one("SELECT id, size, used_at FROM objects WHERE storage_id = ?", storage_id)
+        row = self._one(
+            "SELECT id, size, used_at, checked FROM objects WHERE storage_id = ?", storage_id
+        )
         return None if row is None else ObjectRow(*row)
 
     def alive(self, row: int) -> bool:
@@ -86,6 +91,7 @@ class Index:
         return int(cursor.lastrowid or 0)
 
     def remove_object(self, row: int) -> None:
+        """Forget an object, its blocks and the room that it took."""
         found = self._one("SELECT bytes FROM objects WHERE id = ?", row)
         if found is not None:
             self.db.execute("UPDATE totals SET bytes = bytes - ?", found)
@@ -134,6 +140,17 @@ class Index:
                 "DELETE FROM blocks WHERE object = ? AND number = ?", (row, number)
             ).rowcount
         )
+
+    def remove_blocks(self, row: int) -> None:
+        """All blocks of an object, and the room they take."""
+        found = self._one("SELECT bytes FROM objects WHERE id = ?", row)
+        if found is not None:
+            self.account(row, -found[0])
+        self.db.execute("DELETE FROM blocks WHERE object = ?", (row,))
+
+    def mark_checked(self, row: int) -> None:
+        with self.transaction():
+            self.db.execute("UPDATE objects SET checked = 1 WHERE id = ?", (row,))
 
     # Sizes
 

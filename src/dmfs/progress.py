@@ -29,8 +29,9 @@ class Progress:
         self._base = base
 
     def put(self, filled: int) -> bool:
-        """Tell; whether somebody is to be woken."""
-        self.filled = filled
+        """Tell; whether somebody is to be woken. Never goes back: the last word of a transfer that
+        was given up may come after the first of the one that replaced it."""
+        self.filled = max(self.filled, filled)
         if self._parent is not None:
             return self._parent.put(self._base + filled)
         return filled >= self.wanted

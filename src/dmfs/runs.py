@@ -21,7 +21,7 @@ class Run(Progress):
     """A stretch of blocks with its buffer, valid as far as ``filled``."""
 
     __slots__ = (
-        "blocks", "buffer", "consumed", "done", "error", "from_disk", "parking", "pins",
+        "blocks", "buffer", "consumed", "done", "error", "from_disk", "has_slot", "parking", "pins",
         "saved", "span", "speculative",
     )  # fmt: skip
 
@@ -36,6 +36,7 @@ class Run(Progress):
         self.done = False
         self.saved = from_disk
         self.error: Exception | None = None
+        self.has_slot = False
         self.pins = 0
         """Readers between their wait and their slice: the buffer must not be used again."""
         self.parking = trio.lowlevel.ParkingLot()
@@ -73,6 +74,8 @@ class CachedObject:
     shelf: Shelf | None = None
     runs: dict[int, Run] = field(default_factory=dict, repr=False)
     users: int = 0
+    looked_at: float = 0.0
+    """When we last looked for what other processes have put on disk (trio's clock)."""
 
     def on_disk(self, number: int) -> bool:
         return self.shelf is not None and self.shelf.states[number] != ABSENT

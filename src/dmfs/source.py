@@ -17,9 +17,17 @@ import trio
 
 from dmfs.answers import Part, Signed
 from dmfs.deadline import deadline
-from dmfs.errors import AccessError, BadAnswerError, DriveError, GoneError, UnreachableError
+from dmfs.errors import (
+    AccessError,
+    BadAnswerError,
+    DriveError,
+    GoneError,
+    SignedOutError,
+    UnreachableError,
+)
 from dmfs.flight import Flights
 from dmfs.model import File, StorageId
+from dmfs.pace import NEVER, Pace
 from dmfs.plan import Span
 from dmfs.progress import AnyProgress, Progress, as_progress
 from dmfs.transfer import ETagGuard, ObjectChangedError, UrlRefusedError
@@ -83,12 +91,18 @@ class Source:
         self._guards: cachetools.LRUCache[tuple[StorageId, int], ETagGuard] = cachetools.LRUCache(
             OBJECTS_REMEMBERED
         )
+        self._pace = Pace()
         self._random = random.Random()
 
     async def size(self, file: File) -> int:
         """The authoritative length. One signing call at most; AccessError if it may not be read."""
         signed = self._signed.get(file.storage_id)
         return (signed or await self._sign(file)).size_bytes
+
+    def sha1_of(self, file: File) -> str:
+        """The service's checksum of all bytes, as far as a signing told it; '' otherwise."""
+        signed = self._signed.get(file.storage_id)
+        return signed.sha1 if signed is not None else ""
 
     async def fill(self, file: File, span: Span, sink: memoryview, progress: AnyProgress) -> None:
         """Fill ``sink`` with the bytes ``span``; ``progress`` is told as its first n become valid.
@@ -126,6 +140,8 @@ class Source:
         """Piece by piece, resuming after whatever has arrived when something breaks."""
         filled = 0
         failures = renewals = 0
+        late_s = self._pace.late_after_s(span.length)
+        started = trio.current_time()
         while filled < span.length:
             signed = await self._fresh(file)
             if span.stop > signed.size_bytes:
@@ -135,8 +151,12 @@ class Source:
             base = filled
             piece = Progress(progress, base)
             try:
-                await self._fetch(file, part, span.start + base, sink[base:stop], piece)
-                filled = stop
+                with trio.move_on_after(late_s) as patience:
+                    await self._fetch(file, part, span.start + base, sink[base:stop], piece)
+                filled = base + piece.filled if patience.cancelled_caught else stop
+                if patience.cancelled_caught:
+                    late_s = NEVER  # once: if the whole link is slow, waiting is all there is
+                    log.info("%r: a range is late; going on from byte %d", file.name, filled)
             except UrlRefusedError as error:
                 filled = base + piece.filled
                 renewals += 1
@@ -152,6 +172,7 @@ class Source:
                     raise
                 log.info("%s; trying again from byte %d", error.message, span.start + filled)
                 await self._back_off(failures)
+        self._pace.took(span.length, trio.current_time() - started)
 
     async def _fetch(
         self, file: File, part: Part, start: int, sink: memoryview, progress: Progress
@@ -194,6 +215,8 @@ class Source:
         try:
             with deadline(self._timeout_s, f"open {file.name!r}"):
                 signed = await self._signer.sign(file)
+        except SignedOutError:
+            raise  # says nothing about this file, and may end at any moment
         except (AccessError, GoneError) as error:
             self._refused[file.storage_id] = error
             raise

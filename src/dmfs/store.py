@@ -16,6 +16,7 @@ against 1074 µs.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import logging
 import os
 import shutil
@@ -29,7 +30,7 @@ from dmfs.clock import wall_time_s
 from dmfs.errors import SetupError
 from dmfs.index import Index
 from dmfs.model import StorageId
-from dmfs.plan import BLOCK_BYTES, Span, block_count, bytes_of
+from dmfs.plan import BLOCK_BYTES, MIB, Span, block_count, bytes_of
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,12 @@ class Shelf:
     """0 while nothing of the object is at rest; then ``fd`` is its file."""
     fd: int = -1
     touched_at: float = 0.0
+    checked: bool = False
+    """All of it was compared with the service's sha1."""
+
+    def complete(self) -> bool:
+        """Whether every block is at rest."""
+        return bool(self.row) and ABSENT not in self.states
 
 
 def block_crc(storage_id: str, number: int, data: memoryview) -> int:
@@ -131,6 +138,9 @@ class BlockStore:
             return 0
         span = bytes_of(blocks, shelf.size_bytes)
         view = memoryview(buffer)
+        if span.length >= MIB:
+            # a stream: let the disk work on what comes next while this is checked and used
+            os.posix_fadvise(shelf.fd, span.start, 4 * span.length, os.POSIX_FADV_WILLNEED)
         count = os.preadv(shelf.fd, [buffer], span.start)
         crcs = self._index.crcs(shelf.row, blocks.start, blocks.stop)
         good = 0
@@ -193,6 +203,20 @@ class BlockStore:
             self._add(shelf, blocks)
         return True
 
+    def verify(self, shelf: Shelf, sha1: str) -> bool:
+        """Compare a complete object with the service's sha1; False drops all of its blocks."""
+        digest = hashlib.sha1(usedforsecurity=False)
+        for offset in range(0, shelf.size_bytes, MIB):
+            digest.update(os.pread(shelf.fd, min(MIB, shelf.size_bytes - offset), offset))
+        shelf.checked = True
+        if digest.hexdigest() == sha1:
+            self._index.mark_checked(shelf.row)
+            return True
+        shelf.states[:] = bytes(len(shelf.states))
+        with self._index.transaction():
+            self._index.remove_blocks(shelf.row)
+        return False
+
     def used_bytes(self) -> int:
         """Bytes of all blocks at rest."""
         return self._index.total_bytes()
@@ -222,6 +246,7 @@ class BlockStore:
             os.close(fd)
             return True
         shelf.row, shelf.fd, shelf.touched_at = found.id, fd, found.used_at
+        shelf.checked = bool(found.checked)
         self._load_states(shelf, Span(0, len(shelf.states)))
         return True
 

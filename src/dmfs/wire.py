@@ -15,7 +15,7 @@ import logging
 import random
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,8 +47,10 @@ BACKOFF_MAX_S = 8.0
 CONNECTIONS = 8
 """httpcore's pool is quadratic in waiting requests: 1.0 k requests/s at 16, 0.45 k at 64. So there
 are several pools of this size."""
-POOLS = 4
-"""32 calls at once: signing 1000 small files at 100 ms a call took 12.5 s through one pool."""
+POOLS = 6
+"""48 calls at once, a window of small files: signing 1000 of them at 100 ms a call took 12.5 s
+through one pool."""
+SILENCE_S = 15.0
 THREAD_PARSE_BYTES = 256 * 1024
 """A page of 1.5 MB takes some 20 ms to parse: not on the loop that answers the kernel."""
 
@@ -68,8 +70,14 @@ class Call:
     method: str
     path: str
     params: Mapping[str, str] = field(default_factory=dict)
-    form: Mapping[str, str] | None = None
+    form: Mapping[str, str] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    url: str = ""
+    """Instead of the path on the API's origin: user info lives on a host of its own."""
+    patience_s: float | None = None
+    """Silence that is borne, if more than usual."""
+    may_be_empty: bool = False
+    """A success says nothing more."""
 
 
 class Wire:
@@ -129,7 +137,7 @@ class Wire:
         backoff_s *= 0.5 + self._random.random() / 2
         try:
             status, headers, body = await self._exchange(call)
-        except (httpx.TransportError, httpx.InvalidURL, OSError) as error:
+        except (httpx.TransportError, httpx.DecodingError, httpx.InvalidURL, OSError) as error:
             log.debug("%s %s failed: %s", call.method, call.route, clean(str(error)))
             self.breaker.failed()
             return from_transport(call.what, error), backoff_s
@@ -142,6 +150,8 @@ class Wire:
         took_ms = (trio.current_time() - started) * 1000
         log.debug("%s %s %d %d bytes %.0f ms", call.method, call.route, status, len(body), took_ms)
         if 200 <= status < 300:
+            if call.may_be_empty and not body.strip():
+                return {}, None
             try:
                 return await _parse(call, headers, body), None
             except BadAnswerError as error:
@@ -161,25 +171,25 @@ class Wire:
         client = next(self._clients)
         request = client.build_request(
             call.method,
-            self._api_url + call.path,
+            call.url or self._api_url + call.path,
             params=dict(call.params) or None,
             data=dict(call.form) if call.form is not None else None,
             headers=dict(call.headers),
+            timeout=_timeout(call.patience_s),
         )
         response = await client.send(request, stream=True)
         try:
             limit = BODY_MAX_BYTES if response.is_success else ERROR_BODY_MAX_BYTES
             chunks: list[bytes] = []
             size = 0
-            async for chunk in response.aiter_bytes():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > limit:
-                    if response.is_success:
-                        raise BadAnswerError(
-                            f"cannot {call.what}: the answer is larger than 32 MiB"
-                        )
-                    break
+            async with aclosing(response.aiter_bytes()) as body:
+                async for chunk in body:
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    if size > limit:
+                        break
+            if size > limit and response.is_success:
+                raise BadAnswerError(f"cannot {call.what}: the answer is larger than 32 MiB")
             return response.status_code, response.headers, b"".join(chunks)
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
@@ -217,13 +227,46 @@ async def open_clients(context: ssl.SSLContext) -> AsyncIterator[list[httpx.Asyn
         yield [await stack.enter_async_context(new_client(context)) for _ in range(POOLS)]
 
 
+def _timeout(patience_s: float | None) -> httpx.Timeout:
+    return httpx.Timeout(patience_s or SILENCE_S, connect=10.0, pool=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How the service greets a stranger: status, its clock (the Date header), start of its text."""
+
+    status: int
+    date: str
+    text: str
+
+
+async def probe(client: httpx.AsyncClient, what: str, url: str) -> Probe:
+    """One GET without a token, its answer whatever it is. UnreachableError if there is none."""
+    try:
+        request = client.build_request("GET", url)
+        response = await client.send(request, stream=True)
+        try:
+            text = b""
+            async for chunk in response.aiter_bytes():
+                text += chunk
+                if len(text) > ERROR_BODY_MAX_BYTES:
+                    break
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await response.aclose()
+    except (httpx.TransportError, httpx.InvalidURL, OSError) as error:
+        raise from_transport(what, error) from None
+    date = response.headers.get("date", "")
+    return Probe(response.status_code, date, text.decode("utf-8", "replace"))
+
+
 def new_client(context: ssl.SSLContext) -> httpx.AsyncClient:
     """An httpx client as the Wire wants it. Redirects are not followed: they could move a token."""
     return httpx.AsyncClient(
         verify=context,
         follow_redirects=False,
         # the deadline of the call is trio's; these only end a silent socket while time is left
-        timeout=httpx.Timeout(15.0, connect=10.0, pool=None),
+        timeout=_timeout(None),
         limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         headers={"Accept": "application/json", "User-Agent": "dmfs"},
     )
