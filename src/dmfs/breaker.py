@@ -40,6 +40,7 @@ class Breaker:
         self._opened = trio.Event()
         self._nudged = trio.Event()
         self._watched = False
+        self.on_close: Callable[[], None] = lambda: None
 
     @property
     def is_open(self) -> bool:
@@ -72,6 +73,7 @@ class Breaker:
             log.warning("the service can be reached again")
             self._opened = trio.Event()
             self._nudged.set()
+            self.on_close()
 
     def nudge(self) -> None:
         """Something changed (the machine woke up): look now."""

@@ -71,8 +71,8 @@ def encode(record: Record) -> bytes:
         "rows": len(rows),
     }
     lines = [json.dumps(head)]
-    for start in range(0, len(rows), ROWS_A_LINE):
-        lines.append(json.dumps(rows[start : start + ROWS_A_LINE]))
+    starts = range(0, len(rows), ROWS_A_LINE)
+    lines += [json.dumps(rows[start : start + ROWS_A_LINE]) for start in starts]
     return "\n".join(lines).encode("ascii")
 
 
@@ -155,6 +155,7 @@ def _directory(row: Any) -> Directory:
 
 def _made(kind: type[Any], told: dict[str, Any]) -> Any:
     """The node, its values checked by kind: what a damaged disk says must not reach the kernel."""
+    required = _TEXTS - {"version_id"} if kind is Shortcut else _TEXTS
     for name, value in told.items():
         if name in _NUMBERS:
             _number(value)
@@ -163,9 +164,8 @@ def _made(kind: type[Any], told: dict[str, Any]) -> Any:
                 raise BadRecordError("service is no truth value")
         elif name == "body":
             told[name] = base64.b64decode(_text(value), validate=True)
-        elif (value is None and name in _TEXTS) or not isinstance(value, str | None):
-            if not (kind is Shortcut and name == "version_id" and value is None):
-                raise BadRecordError(f"{name} is no text")
+        elif not isinstance(value, str) and (value is not None or name in required):
+            raise BadRecordError(f"{name} is no text")
     return kind(**told)
 
 

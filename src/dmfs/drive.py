@@ -16,15 +16,16 @@ import trio
 from dmfs.aps import Aps
 from dmfs.auth import TokenSource
 from dmfs.blocks import BlockCache
-from dmfs.budget import Budget
 from dmfs.config import Settings
 from dmfs.errors import SetupError, UnreachableError
-from dmfs.kept import KeptListings, sign_in_scope
-from dmfs.ledger import FileLedger
-from dmfs.listings import Freshness, Listings
+from dmfs.kept import KeptListings
+from dmfs.listings import Listings
+from dmfs.metadata import budget_of, join_metadata, kept_listings
 from dmfs.model import File, Leaf, Node, Shortcut
+from dmfs.poller import Poller
 from dmfs.ranges import RangeFetcher
 from dmfs.reader import AnyReader, Reader, TextReader
+from dmfs.scout import Scout
 from dmfs.signin import token_source
 from dmfs.sizes import Sizes
 from dmfs.source import Source
@@ -49,6 +50,9 @@ class Drive:
     sizes: Sizes
     fetcher: RangeFetcher
     warmer: Warmer
+    scout: Scout
+    poller: Poller
+    wire: Wire
 
     async def resolve(self, path: str) -> Node:
         """The node at a path of the whole drive; NotFoundError tells which part is missing."""
@@ -63,7 +67,14 @@ class Drive:
         if it may be listed but not read."""
         if isinstance(leaf, Shortcut):
             return TextReader(leaf)
-        size_bytes = await self.sizes.authoritative(leaf)
+        try:
+            size_bytes = await self.sizes.authoritative(leaf)
+        except UnreachableError:
+            if not self.wire.breaker.is_open:
+                raise
+            # Offline: what is cached can be read. A size that differs from the listing's was
+            # learned before any byte of it was cached.
+            size_bytes = self.sizes.of(leaf)
         opened = await self.blocks.open(leaf, size_bytes)
         return Reader(leaf, opened, self.blocks, self.settings.max_window)
 
@@ -74,15 +85,18 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
     bundle = ca_bundle(settings.ca_file)
     context = client_context(bundle)
     store = await trio.to_thread.run_sync(_open_store, settings)
+    kept = kept_listings(settings, service_folders=service_folders)
     fetcher = RangeFetcher(ca_bundle=bundle, connections=settings.connections)
     fetcher.start()
     failure: Exception | None = None
     try:
         async with open_clients(context) as clients, trio.open_nursery() as nursery:
             try:
-                wire = Wire(settings.api_url, clients, Budget())
+                wire = Wire(settings.api_url, clients, budget_of(settings))
                 tokens = await token_source(settings, wire, nursery)
-                yield await _join(settings, wire, tokens, fetcher, store, nursery, service_folders)
+                yield await _join(
+                    settings, wire, tokens, fetcher, store, kept, nursery, service_folders
+                )
             except Exception as error:  # noqa: BLE001 - raised again below, outside the nursery
                 failure = error
             finally:
@@ -91,6 +105,8 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
         fetcher.close()
         if store is not None:
             store.close()
+        if kept is not None:
+            kept.close()
     if failure is not None:
         raise failure
 
@@ -101,11 +117,12 @@ async def _join(
     tokens: TokenSource,
     fetcher: RangeFetcher,
     store: BlockStore | None,
+    kept: KeptListings | None,
     nursery: trio.Nursery,
     service_folders: bool,
 ) -> Drive:
     metadata_s = settings.metadata_timeout * _INNER_SHARE
-    aps = Aps(wire, tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id)
+    aps = Aps(wire, tokens, url_minutes=settings.url_minutes)
     source = Source(aps, fetcher, nursery, timeout_s=metadata_s)
     sizes = Sizes(source, store)
     await sizes.load()
@@ -119,21 +136,15 @@ async def _join(
         timeout_s=settings.data_timeout * _INNER_SHARE,
         sha1_of=source.sha1_of,
     )
-    listings = Listings(
-        aps.children,
-        sizes.learn,
-        nursery,
-        freshness=Freshness(
-            ttl=settings.ttl,
-            hub_ttl=settings.hub_ttl,
-            patience=settings.patience,
-            rollup_trust=settings.rollup_trust,
-        ),
-        timeout_s=metadata_s,
-        service_folders=service_folders,
-    )
+    metadata = join_metadata(
+        settings, wire, aps, sizes, kept, nursery,
+        timeout_s=metadata_s, service_folders=service_folders,
+    )  # fmt: skip
     warmer = Warmer(sizes, blocks, nursery)
-    return Drive(settings, aps, listings, blocks, sizes, fetcher, warmer)
+    return Drive(
+        settings, aps, metadata.listings, blocks, sizes, fetcher, warmer,
+        metadata.scout, metadata.poller, wire,
+    )  # fmt: skip
 
 
 def _open_store(settings: Settings) -> BlockStore | None:

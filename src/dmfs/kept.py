@@ -44,12 +44,12 @@ _FLOCK = struct.Struct("hhqqi4x")
 class PlainDisk(diskcache.Disk):  # type: ignore[misc]
     """Bytes in, bytes out. diskcache's own would unpickle whatever it finds."""
 
-    def store(self, value: Any, read: bool, key: Any = diskcache.UNKNOWN) -> Any:  # noqa: FBT001
+    def store(self, value: Any, read: bool, key: Any = diskcache.UNKNOWN) -> Any:
         if not isinstance(value, bytes):
             raise TypeError("only bytes are kept")
         return super().store(value, read, key=key)
 
-    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:  # noqa: FBT001
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         if mode not in (MODE_RAW, MODE_BINARY):
             return b""
         return super().fetch(mode, filename, value, read)
@@ -157,7 +157,7 @@ class KeptListings:
             return None
         try:
             return work(self._opened())
-        except (OSError, sqlite3.Error, diskcache.Timeout, TypeError, ValueError, KeyError) as error:
+        except (OSError, sqlite3.Error, diskcache.Timeout, TypeError, ValueError) as error:
             self._broken = True
             log.warning("listings are not kept on disk: %s", error)
             return None

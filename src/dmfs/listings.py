@@ -32,6 +32,7 @@ from dmfs.errors import (
     DroppedError,
     GoneError,
     OfflineError,
+    SignedOutError,
     TooSlowError,
 )
 from dmfs.flight import Flight, Flights
@@ -154,9 +155,7 @@ class Listings:
                 continue
         raise BusyError(f"cannot list {directory.name!r}: asked for in vain {JOINS} times")
 
-    def _refresh(
-        self, directory: Directory, asker: Urgency, believe_s: float
-    ) -> Flight[Listing]:
+    def _refresh(self, directory: Directory, asker: Urgency, believe_s: float) -> Flight[Listing]:
         identity = directory.identity
         under_way = self._urgencies.get(identity)
         if under_way is not None:
@@ -241,7 +240,7 @@ class Listings:
             return
         known = self.knowledge.get(identity)
         if known is None:
-            if isinstance(error, AccessError):
+            if isinstance(error, AccessError) and not isinstance(error, SignedOutError):
                 self._denied[identity] = error
             return
         if isinstance(error, AccessError | GoneError) and await self._confirmed(identity):
@@ -326,9 +325,7 @@ class Listings:
         """A moment that no clock can date is long ago."""
         age_s = record.moment.age_s()
         listed_at = trio.current_time() - age_s if age_s is not None else float("-inf")
-        listing = Listing(
-            directory, record.entries, listed_at, record.rollup_ns, record.warnings
-        )
+        listing = Listing(directory, record.entries, listed_at, record.rollup_ns, record.warnings)
         return self._keep(listing, record.moment, record.parent)
 
 

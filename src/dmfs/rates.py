@@ -100,7 +100,8 @@ def parse_rates(text: str, window_s: float) -> dict[str, Rate]:
         if not match or match[1] not in PUBLISHED_PER_MIN or int(match[2]) == 0:
             raise ValueError(
                 "'off' or calls a minute by endpoint, such as contents=60 (known: "
-                + ", ".join(PUBLISHED_PER_MIN) + ")"
+                + ", ".join(PUBLISHED_PER_MIN)
+                + ")"
             )
         table[match[1]] = int(match[2])
     return {name: Rate(limit, window_s) for name, limit in table.items()}

@@ -38,7 +38,9 @@ class Urgency:
 
     async def sleep(self, seconds: float) -> None:
         """As ``trio.sleep``, but cut short when the urgency rises."""
-        raised = self._raised = self._raised or trio.Event()
+        if self._raised is None:
+            self._raised = trio.Event()
+        raised = self._raised
         with trio.move_on_after(seconds):
             await raised.wait()
 

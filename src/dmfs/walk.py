@@ -105,7 +105,7 @@ class WalkPlanner(Generic[N]):
             return
         walk.branched = True
         level = 0
-        for level, (a, b) in enumerate(zip(before, chain, strict=False)):  # noqa: B007
+        for level, (a, b) in enumerate(zip(before, chain, strict=False)):
             if a != b:
                 siblings = list(self._inside(before[level - 1]) or ())
                 if a in siblings and b in siblings:

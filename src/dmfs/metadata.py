@@ -1,0 +1,89 @@
+"""The metadata plane, joined: who may ask how often, what is kept, what is asked ahead. Floor 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import trio
+
+from dmfs.aps import Aps
+from dmfs.breaker import Breaker
+from dmfs.budget import Budget
+from dmfs.config import Settings
+from dmfs.kept import KeptListings, sign_in_scope
+from dmfs.ledger import FileLedger
+from dmfs.listings import Freshness, Listings
+from dmfs.poller import Poller
+from dmfs.rates import parse_rates
+from dmfs.scout import Scout
+from dmfs.sizes import Sizes
+from dmfs.suspend import watch_suspend
+from dmfs.watch import Periods
+from dmfs.wire import Wire
+
+
+def budget_of(settings: Settings) -> Budget:
+    """One account for all processes of this client id."""
+    ledger = FileLedger(settings.state_dir, settings.client_id)
+    return Budget(parse_rates(settings.rates, settings.rate_window), ledger)
+
+
+def kept_listings(settings: Settings, *, service_folders: bool) -> KeptListings | None:
+    """What is on disk for this sign-in."""
+    if settings.cache_size == 0:
+        return None
+    scope = sign_in_scope(
+        settings.api_url, settings.client_id, settings.profile, str(service_folders)
+    )
+    return KeptListings(settings.cache_dir, scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a drive needs of it."""
+
+    listings: Listings
+    scout: Scout
+    poller: Poller
+
+
+def join_metadata(
+    settings: Settings,
+    wire: Wire,
+    aps: Aps,
+    sizes: Sizes,
+    kept: KeptListings | None,
+    nursery: trio.Nursery,
+    *,
+    timeout_s: float,
+    service_folders: bool,
+) -> Metadata:
+    """The parts and the tasks that keep them going; these end with the nursery."""
+    breaker: Breaker = wire.breaker
+    listings = Listings(
+        aps.children,
+        sizes.learn,
+        nursery,
+        freshness=Freshness(
+            ttl=settings.ttl,
+            hub_ttl=settings.hub_ttl,
+            patience=settings.patience,
+            rollup_trust=settings.rollup_trust,
+        ),
+        timeout_s=timeout_s,
+        service_folders=service_folders,
+        kept=kept,
+        offline=lambda: breaker.is_open,
+    )
+    periods = Periods(recent=settings.poll, other=max(settings.poll, settings.poll_others))
+    poller = Poller(listings, periods, hub_period_s=settings.hub_ttl)
+
+    def on_wake(seconds: float) -> None:
+        listings.slept(seconds)
+        breaker.nudge()
+
+    breaker.on_close = listings.knowledge.reconnected
+    nursery.start_soon(breaker.watch, wire.probe)
+    nursery.start_soon(watch_suspend, on_wake)
+    nursery.start_soon(poller.run)
+    return Metadata(listings, Scout(listings, nursery), poller)
