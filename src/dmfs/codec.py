@@ -34,6 +34,12 @@ _KEPT = {
                 or name not in _SHARED)
     for kind in _KINDS.values()
 }  # fmt: skip
+_PLACES: Mapping[type[Any], tuple[int, tuple[str, ...]]] = {
+    Folder: (1, ("project_id", "hub_id")),
+    File: (3, ("folder_id", "project_id", "hub_id")),
+    Shortcut: (2, ("folder_id", "project_id", "hub_id")),
+}
+"""Where the shared ids stand among a node's fields."""
 _TEXTS = frozenset({"id", "name", "item_id", "version_id", "storage_id"})
 _NUMBERS = frozenset({
     "size_bytes", "mtime_ns", "created_ns", "version_number", "rollup_ns", "object_count",
@@ -115,8 +121,8 @@ def decode(raw: bytes) -> Record:
         entries: dict[str, Child] = {}
         for line in rest.split(b"\n") if rest else []:
             for name, letter, *values in json.loads(line):
-                entries[_text(name)] = _child(letter, values, shared)
-        if len(entries) != head["rows"]:
+                entries[name] = _child(letter, values, shared)
+        if len(entries) != head["rows"] or not all(type(name) is str for name in entries):
             raise BadRecordError("rows are missing")
         wall_s, boot, boot_s = head["moment"]
         return Record(
@@ -134,39 +140,49 @@ def decode(raw: bytes) -> Record:
 
 
 def _child(letter: Any, values: list[Any], shared: Mapping[str, str]) -> Child:
+    """A node from its row. Values are checked by their types, the same few combinations all over:
+    what a damaged disk says must not reach the kernel."""
     kind = _KINDS[letter]
-    if kind is Root or len(values) != len(_KEPT[kind]):
+    types = (kind, *map(type, values))
+    if types not in _GOOD_TYPES:
+        _check(kind, values)
+        if len(_GOOD_TYPES) < _COMBINATIONS_MAX:
+            _GOOD_TYPES.add(types)
+    if kind is Shortcut:
+        at = _KEPT[kind].index("body")
+        values[at] = base64.b64decode(values[at], validate=True)
+    place, names = _PLACES.get(kind, (0, ()))
+    common = [shared[name] for name in names]
+    return kind(*values[:place], *common, *values[place:])  # type: ignore[no-any-return]
+
+
+_GOOD_TYPES: set[tuple[type[Any], ...]] = set()
+_COMBINATIONS_MAX = 1000
+
+
+def _check(kind: type[Any], values: list[Any], names: tuple[str, ...] = ()) -> None:
+    names = names or _KEPT[kind]
+    if kind is Root or len(values) != len(names):
         raise BadRecordError("a row of another shape")
-    told = dict(zip(_KEPT[kind], values, strict=True))
-    if kind is Folder:
-        told |= {"project_id": shared["project_id"], "hub_id": shared["hub_id"]}
-    elif kind in (File, Shortcut):
-        told |= shared
-    return _made(kind, told)  # type: ignore[no-any-return]
-
-
-def _directory(row: Any) -> Directory:
-    letter, *values = row
-    kind = _KINDS[letter]
-    if kind in (File, Shortcut) or len(values) != len(_FIELDS[kind]):
-        raise BadRecordError("not a directory")
-    return _made(kind, dict(zip(_FIELDS[kind], values, strict=True)))  # type: ignore[no-any-return]
-
-
-def _made(kind: type[Any], told: dict[str, Any]) -> Any:
-    """The node, its values checked by kind: what a damaged disk says must not reach the kernel."""
     required = _TEXTS - {"version_id"} if kind is Shortcut else _TEXTS
-    for name, value in told.items():
+    for name, value in zip(names, values, strict=True):
         if name in _NUMBERS:
             _number(value)
         elif name == "service":
             if not isinstance(value, bool):
                 raise BadRecordError("service is no truth value")
-        elif name == "body":
-            told[name] = base64.b64decode(_text(value), validate=True)
         elif not isinstance(value, str) and (value is not None or name in required):
             raise BadRecordError(f"{name} is no text")
-    return kind(**told)
+
+
+def _directory(row: Any) -> Directory:
+    letter, *values = row
+    kind = _KINDS[letter]
+    if kind in (File, Shortcut):
+        raise BadRecordError("not a directory")
+    if kind is not Root:
+        _check(kind, values, _FIELDS[kind])
+    return kind(*values)  # type: ignore[no-any-return]
 
 
 def _text(value: Any) -> str:

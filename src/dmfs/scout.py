@@ -7,8 +7,10 @@ waits for, dropped when the walk stops, silent when it fails.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 import cachetools
 import trio
@@ -28,6 +30,8 @@ AHEAD_MAX = 256
 """Listed and not yet opened: what is in vain if the walk stops here, a minute's quota at most."""
 FAILURE_MEMORY_S = 30.0
 """What could not be listed ahead is left to who opens it."""
+QUEUE_MAX = 64
+"""Directories found at one look."""
 IDLE_OPENS = VISITS_MAX // 4
 """Where all that comes next is known, this many opens go by before it is looked through again."""
 
@@ -43,6 +47,8 @@ class Scout:
         self._failed: cachetools.TTLCache[str, bool] = cachetools.TTLCache(
             1024, FAILURE_MEMORY_S, timer=trio.current_time
         )
+        self._queue: deque[str] = deque()
+        self._queue_of: tuple[Walk[str], int | None] | None = None
         self._idle = 0
 
     @contextmanager
@@ -61,33 +67,43 @@ class Scout:
         finally:
             self._planner.on_answer(walk, trio.current_time())
 
-    def _inside(self, identity: str) -> Sequence[str] | None:
-        knowledge = self._listings.knowledge
-        known = knowledge.get(identity)
-        if known is None or self._listings.fresh_for(known.listing.directory) <= 0:
-            return None
-        return tuple(known.folders)
+    def _inside(self, identity: str) -> Collection[str] | None:
+        known = self._listings.knowledge.glance(identity, trio.current_time())
+        return None if known is None else known.folders.keys()
 
     def _go_ahead(self, walk: Walk[str]) -> None:
-        if self._idle > 0:
-            self._idle -= 1
+        if not walk.alive(trio.current_time()):
             return
-        if len(self._under_way) >= IN_FLIGHT or not walk.alive(trio.current_time()):
-            return
-        nothing = True
-        for identity in upcoming(walk, self._inside):
-            if identity in self._under_way or identity in self._failed:
-                continue
-            nothing = False
-            if len(self._under_way) >= IN_FLIGHT or len(walk.ahead) >= AHEAD_MAX:
-                break
+        if self._queue_of != (walk, walk.deepest):
+            self._queue.clear()
+            self._queue_of = walk, walk.deepest
+        while len(self._under_way) < IN_FLIGHT and len(walk.ahead) < AHEAD_MAX:
+            identity = self._next(walk)
+            if identity is None:
+                return
             directory = self._listings.knowledge.directory(identity)
             if directory is not None:
                 self._under_way.add(identity)
                 walk.ahead.add(identity)
                 self._nursery.start_soon(self._list, walk, directory)
-        if nothing and not self._under_way:
-            self._idle = IDLE_OPENS
+
+    def _next(self, walk: Walk[str]) -> str | None:
+        """The next one worth listing. The tree is looked through anew when the last look is used
+        up, and not at each open where it found nothing."""
+        for looked in (False, True):
+            while self._queue:
+                identity = self._queue.popleft()
+                if identity in walk.opened or self._inside(identity) is not None:
+                    continue
+                if identity not in self._under_way and identity not in self._failed:
+                    return identity
+            if looked or self._idle > 0:
+                self._idle -= 1
+                return None
+            self._queue.extend(islice(upcoming(walk, self._inside), QUEUE_MAX))
+            if not self._queue:
+                self._idle = IDLE_OPENS
+        return None
 
     async def _list(self, walk: Walk[str], directory: Directory) -> None:
         identity = directory.identity
@@ -101,5 +117,5 @@ class Scout:
             self._failed[identity] = True
         finally:
             self._under_way.discard(identity)
-        self._idle = 0
+        self._idle = 0  # its directories may be new
         self._go_ahead(walk)

@@ -7,7 +7,7 @@ soon as the last one was answered. A person takes longer, and stops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -28,7 +28,7 @@ VISITS_MAX = 512
 
 Parents = Sequence[N]
 """A directory with its ancestors, the highest first."""
-Inside = Callable[[N], Sequence[N] | None]
+Inside = Callable[[N], Collection[N] | None]
 """The directories in a directory, in listing order; None where it would have to be listed."""
 
 
@@ -133,7 +133,9 @@ def upcoming(walk: Walk[N], inside: Inside[N]) -> Iterator[N]:
         within = inside(path[level])
         if within is None:
             continue
-        ordered = list(reversed(within)) if walk.backwards else list(within)
+        ordered = list(within)
+        if walk.backwards:
+            ordered.reverse()
         if level + 1 < len(path) and path[level + 1] in ordered:
             ordered = ordered[ordered.index(path[level + 1]) + 1 :]
         for child in ordered:
@@ -149,5 +151,5 @@ def _below(
     if within is None:
         yield node
         return
-    for child in reversed(within) if walk.backwards else within:
+    for child in reversed(list(within)) if walk.backwards else within:
         yield from _below(child, depth + 1, walk, limit, inside, visits)
