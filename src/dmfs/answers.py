@@ -9,6 +9,7 @@ because a missing entry looks like a deleted file to `rsync --delete`.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,6 +54,11 @@ def text(table: Any, *keys: str) -> str:
     """The text at a path of keys, '' where there is none."""
     value = dig(table, *keys)
     return value if isinstance(value, str) else ""
+
+
+def shared_text(table: Any, *keys: str) -> str:
+    """As ``text``, for values that many entries have in common: kept once in memory."""
+    return sys.intern(text(table, *keys))
 
 
 def number(table: Any, *keys: str) -> int | None:
@@ -109,7 +115,7 @@ def decode_hubs(answer: Json, what: str) -> list[Hub]:
         Hub(
             id=HubId(row["id"]),
             name=text(row, "attributes", "name"),
-            extension_type=text(row, "attributes", "extension", "type"),
+            extension_type=shared_text(row, "attributes", "extension", "type"),
             region=text(row, "attributes", "region"),
         )
         for row in _rows(answer, what)
@@ -125,7 +131,7 @@ def decode_projects(answer: Json, what: str, hub_id: HubId) -> list[Project]:
             root_folder_id=FolderId(root)
             if (root := text(row, "relationships", "rootFolder", "data", "id"))
             else None,
-            extension_type=text(row, "attributes", "extension", "type"),
+            extension_type=shared_text(row, "attributes", "extension", "type"),
             web_url=text(row, "links", "webView", "href"),
         )
         for row in _rows(answer, what)
@@ -231,8 +237,8 @@ def _folder(row: Json, what: str, project: Project) -> Folder:
         created_ns=_time(row, "createTime"),
         rollup_ns=_time(row, "lastModifiedTimeRollup"),
         object_count=number(row, "attributes", "objectCount"),
-        created_by=text(row, "attributes", "createUserName"),
-        extension_type=text(row, "attributes", "extension", "type"),
+        created_by=shared_text(row, "attributes", "createUserName"),
+        extension_type=shared_text(row, "attributes", "extension", "type"),
         web_url=text(row, "links", "webView", "href"),
         service=is_service_folder(
             name, at_root=at_root, made_by_person=bool(text(row, "attributes", "createUserId"))
@@ -246,8 +252,8 @@ def _time(row: Json, key: str) -> int | None:
 
 def _leaf(item: Json, tip: Json, what: str, project: Project) -> Child | None:
     """The item as it shows: a File, a Shortcut, or None where it is not there for users."""
-    item_type = text(item, "attributes", "extension", "type")
-    tip_type = text(tip, "attributes", "extension", "type")
+    item_type = shared_text(item, "attributes", "extension", "type")
+    tip_type = shared_text(tip, "attributes", "extension", "type")
     kind = kind_of(item_type, tip_type)
     if kind is Kind.HIDDEN:
         return None
@@ -258,7 +264,7 @@ def _leaf(item: Json, tip: Json, what: str, project: Project) -> Child | None:
     storage_id = text(tip, "relationships", "storage", "data", "id")
     common: dict[str, Any] = {
         "item_id": ItemId(item["id"]),
-        "folder_id": FolderId(text(item, "relationships", "parent", "data", "id")),
+        "folder_id": FolderId(shared_text(item, "relationships", "parent", "data", "id")),
         "project_id": project.id,
         "hub_id": project.hub_id,
         "mtime_ns": _time(tip, "createTime")
@@ -267,7 +273,7 @@ def _leaf(item: Json, tip: Json, what: str, project: Project) -> Child | None:
         or 0,
         "created_ns": _time(item, "createTime"),
         "version_number": number(tip, "attributes", "versionNumber"),
-        "created_by": text(tip, "attributes", "createUserName"),
+        "created_by": shared_text(tip, "attributes", "createUserName"),
         "extension_type": tip_type or item_type,
         "web_url": text(item, "links", "webView", "href") or text(tip, "links", "webView", "href"),
     }

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -40,7 +41,14 @@ _PLACES: Mapping[type[Any], tuple[int, tuple[str, ...]]] = {
     Shortcut: (2, ("folder_id", "project_id", "hub_id")),
 }
 """Where the shared ids stand among a node's fields."""
-_TEXTS = frozenset({"id", "name", "item_id", "version_id", "storage_id"})
+_INTERNED = {
+    kind: [names.index(name) for name in ("created_by", "extension_type") if name in names]
+    for kind, names in _KEPT.items()
+}
+"""Texts that many entries have in common: kept once in memory."""
+_TEXTS = frozenset(
+    {"created_by", "extension_type", "id", "name", "item_id", "version_id", "storage_id"}
+)
 _NUMBERS = frozenset({
     "size_bytes", "mtime_ns", "created_ns", "version_number", "rollup_ns", "object_count",
 })  # fmt: skip
@@ -121,7 +129,8 @@ def decode(raw: bytes) -> Record:
         entries: dict[str, Child] = {}
         for line in rest.split(b"\n") if rest else []:
             for name, letter, *values in json.loads(line):
-                entries[name] = _child(letter, values, shared)
+                child = _child(letter, values, shared)
+                entries[child.name if child.name == name else name] = child
         if len(entries) != head["rows"] or not all(type(name) is str for name in entries):
             raise BadRecordError("rows are missing")
         wall_s, boot, boot_s = head["moment"]
@@ -151,6 +160,8 @@ def _child(letter: Any, values: list[Any], shared: Mapping[str, str]) -> Child:
     if kind is Shortcut:
         at = _KEPT[kind].index("body")
         values[at] = base64.b64decode(values[at], validate=True)
+    for at in _INTERNED[kind]:
+        values[at] = sys.intern(values[at])
     place, names = _PLACES.get(kind, (0, ()))
     common = [shared[name] for name in names]
     return kind(*values[:place], *common, *values[place:])  # type: ignore[no-any-return]

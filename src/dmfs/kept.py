@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 LIMIT_BYTES = 512 * 1024 * 1024
 """Some 800 000 entries; the listings written longest ago go first."""
+THREADS = 4
+"""Each has an SQLite connection of its own, and parsing is not parallel anyway."""
 LOCK_POLL_FIRST_S = 0.01
 LOCK_POLL_MAX_S = 0.1
 """How often a process looks whether another one's question is answered; a question takes 0.5 s."""
@@ -72,6 +74,7 @@ class KeptListings:
         self._cache: Any = None
         self._broken = False
         self._locks_fd = -1
+        self._threads = trio.CapacityLimiter(THREADS)
 
     def close(self) -> None:
         """Call once nothing is under way."""
@@ -83,14 +86,14 @@ class KeptListings:
 
     async def load(self, identity: str) -> Record | None:
         """What is known of a directory, however old."""
-        return await trio.to_thread.run_sync(self._load, identity)
+        return await trio.to_thread.run_sync(self._load, identity, limiter=self._threads)
 
     async def save(self, record: Record) -> None:
-        await trio.to_thread.run_sync(self._save, record)
+        await trio.to_thread.run_sync(self._save, record, limiter=self._threads)
 
     async def forget(self, identity: str) -> None:
         """The service said that it is not ours to see any more."""
-        await trio.to_thread.run_sync(self._forget, identity)
+        await trio.to_thread.run_sync(self._forget, identity, limiter=self._threads)
 
     @asynccontextmanager
     async def lock(self, identity: str) -> AsyncIterator[None]:
@@ -182,6 +185,7 @@ class KeptListings:
         return diskcache.Cache(
             str(self._place), disk=PlainDisk, size_limit=LIMIT_BYTES, timeout=5,
             eviction_policy="least-recently-stored", disk_min_file_size=64 * 1024,
+            sqlite_cache_size=256, sqlite_mmap_size=0,  # a megabyte a connection instead of 96
         )  # fmt: skip
 
     def _discard_others(self) -> None:

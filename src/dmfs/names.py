@@ -28,6 +28,8 @@ def legal_name(name: str) -> str:
     """
     whole = name.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     legal = whole.translate(_LEGAL)
+    if legal == name and legal not in _DOTS and legal:
+        return name  # the same object: a listing keeps one name, not two
     return _DOTS.get(legal, legal) or UNNAMED
 
 

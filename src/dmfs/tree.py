@@ -37,6 +37,7 @@ class Tree:
         self._listings = listings
         # All changes happen between awaits; numbers and rows move together.
         self._rows: dict[int, Inode] = {ROOT_INODE: Inode(ROOT_INODE, root, ROOT_INODE, "", 1)}
+        # Only of nodes whose number is not the one that follows from their identity.
         self._numbers: dict[str, int] = {root.identity: ROOT_INODE}
 
     def __len__(self) -> int:
@@ -73,10 +74,14 @@ class Tree:
 
     def number_of(self, node: Node) -> int:
         """The inode number of a node, held or not."""
-        held = self._numbers.get(node.identity)
-        if held is not None:
-            return held
-        number = inode_number(node.identity)
+        identity = node.identity
+        moved = self._numbers.get(identity)
+        if moved is not None:
+            return moved
+        number = inode_number(identity)
+        row = self._rows.get(number)
+        if row is None or row.node is node or row.node.identity == identity:
+            return number
         while number in self._rows:  # another identity has it: the next free one
             number += 1
         return number
@@ -87,7 +92,8 @@ class Tree:
         row = self._rows.get(number)
         if row is None:
             row = self._rows[number] = Inode(number, node, parent, name)
-            self._numbers[node.identity] = number
+            if number != inode_number(node.identity):
+                self._numbers[node.identity] = number
         row.node, row.parent, row.name = node, parent, name
         row.lookups += 1
         return row
@@ -104,7 +110,8 @@ class Tree:
 
     def held(self, node: Node) -> int | None:
         """The number of a node if the kernel holds it."""
-        return self._numbers.get(node.identity)
+        row = self._rows.get(self.number_of(node))
+        return row.number if row is not None else None
 
     def path(self, number: int) -> str:
         """Where an inode was last seen, for logs: ``/Hub/Project/plan.dwg``."""
