@@ -46,8 +46,6 @@ DISK_PART_BLOCKS = 2 * MIB // BLOCK_BYTES
 """One thread hop per 2 MiB of warm data instead of one per kernel read (100 µs each)."""
 IDLE_OBJECTS = 64
 """Closed objects kept attached (a file descriptor each): viewers open and close all the time."""
-UNSAVED_SHARE = 0.5
-"""Part of the memory that may wait for the disk; beyond it blocks go unsaved, reads go on."""
 
 
 class Bytes(Protocol):
@@ -78,9 +76,7 @@ class BlockCache:
         self._memory = Memory(memory_bytes)
         self._timeout_s = timeout_s
         self._slots = Slots(connections, connections_per_file)
-        self._disk = DiskTier(
-            store, unsaved_bytes_max=int(memory_bytes * UNSAVED_SHARE), sha1_of=sha1_of
-        )
+        self._disk = DiskTier(store, sha1_of)
         self._objects: OrderedDict[StorageId, CachedObject] = OrderedDict()
         self._opening: dict[StorageId, trio.Event] = {}
         self.misses = 0
@@ -117,6 +113,10 @@ class BlockCache:
 
     def close(self, opened: CachedObject) -> None:
         opened.users -= 1
+
+    async def drain(self) -> None:
+        """Before the end: wait until what was fetched is on disk."""
+        await self._disk.drain()
 
     async def _trim_objects(self) -> None:
         """In a task of the cache's: an opener that is cancelled must not lose hold of a shelf."""

@@ -8,7 +8,9 @@ will be told, so the translation is complete by construction and nothing ever se
     ├── NotADirectoryError_   ENOTDIR
     ├── IsADirectoryError_    EISDIR
     ├── AccessError           EACCES      no permission, not signed in
-    │   └── TokenRefusedError             the token was refused: renew once
+    │   ├── TokenRefusedError             the token was refused: renew once
+    │   ├── SignedOutError                nobody is signed in, or no more
+    │   └── GrantRefusedError             the token endpoint said no
     ├── BusyError             EBUSY       rate-limited (429) beyond the deadline
     ├── UnreachableError      EIO         network or service down
     ├── BadAnswerError        EIO         an answer that is damaged or makes no sense
@@ -18,6 +20,7 @@ will be told, so the translation is complete by construction and nothing ever se
     ├── NoAttributeError      ENODATA     unknown xattr
     ├── UnsupportedError      EOPNOTSUPP  xattr of a foreign namespace
     └── SetupError            EINVAL      configuration, mountpoint: fix and start again
+        └── UsageError                    the command line itself: exit code 2
 """
 
 from __future__ import annotations
@@ -77,6 +80,19 @@ class TokenRefusedError(AccessError):
     """HTTP 401: the token expired, was revoked, or lacks a scope. Renewed once, never in a loop."""
 
 
+class SignedOutError(AccessError):
+    """Nobody is signed in, or the sign-in cannot be used. Never remembered as an answer about a
+    file or a folder: it ends with the next ``dmfs login``."""
+
+
+class GrantRefusedError(AccessError):
+    """The token endpoint said no; ``code`` is OAuth's word for why, such as ``invalid_grant``."""
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
 class BusyError(DriveError):
     """The rate limit holds us off for longer than the request may take."""
 
@@ -133,3 +149,7 @@ class SetupError(DriveError):
     """Bad configuration, credentials or mountpoint; the start fails with this line."""
 
     errno = errno.EINVAL
+
+
+class UsageError(SetupError):
+    """What was typed makes no sense; trying again will not help (exit code 2)."""

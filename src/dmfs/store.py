@@ -26,8 +26,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dmfs.cachedir import own_cache_directory
 from dmfs.clock import wall_time_s
-from dmfs.errors import SetupError
 from dmfs.index import Index
 from dmfs.model import StorageId
 from dmfs.plan import BLOCK_BYTES, MIB, Span, block_count, bytes_of
@@ -76,8 +76,8 @@ class BlockStore:
         self._free_percent = free_percent
         self._shelves: dict[int, Shelf] = {}
         self._nowait = getattr(os, "RWF_NOWAIT", 0)
-        _own_directory(directory)
-        _own_directory(self._directory)
+        own_cache_directory(directory)
+        own_cache_directory(self._directory)
         self._index = Index(self._directory, self._wipe_data)
 
     def close(self) -> None:
@@ -383,21 +383,3 @@ def _write_all(fd: int, data: memoryview, offset: int) -> None:
         count = os.pwrite(fd, data, offset)
         data = data[count:]
         offset += count
-
-
-def _own_directory(path: Path) -> None:
-    """A private directory of ours; SetupError with the remedy where that cannot be."""
-    hint = "choose another one with DMFS_CACHE_DIR"
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = path.stat()
-    except OSError as error:
-        raise SetupError(
-            f"the cache directory {path} cannot be made: {error.strerror}", hint=hint
-        ) from None
-    if status.st_uid != os.geteuid():
-        raise SetupError(f"the cache directory {path} belongs to another user", hint=hint)
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise SetupError(f"the cache directory {path} is not writable", hint=hint)
-    if status.st_mode & 0o077:
-        path.chmod(0o700)  # what others could write here we would serve
