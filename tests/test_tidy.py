@@ -16,12 +16,12 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 FLOORS = {
     "ground": "__init__ errors clock model kinds names plan series config findings",
     "service": "deadline flight progress pace slots httperrors budget wire tls tokens oauth"
-    " servicekey auth authcode callback tokenfile vault tokenstore session signin login answers aps"
+    " servicekey auth authcode tokenfile vault tokenstore session signin answers aps"
     " transfer ranges source",
     "kept": "index cachedir store buffers runs disk memory blocks sizes listings",
     "drive": "tree reader warmer drive xattrs access",
-    "doors": "knobs mountpoint logs background notify fuse show checkup doctor whoami accounts demo"
-    " cli __main__",
+    "doors": "knobs mountpoint logs background notify fuse show callback login whoami checkup doctor"
+    " accounts demo cli __main__",
 }
 """A file imports only from files that stand before it."""
 ORDER = [name for floor in FLOORS.values() for name in floor.split()]

@@ -129,7 +129,11 @@ class BlockCache:
             del self._objects[known.file.storage_id]
             for run in set(known.runs.values()):
                 self._memory.drop(run, known)
-            await self._disk.release(known)
+            self._memory.changed()
+            try:
+                await self._disk.release(known)
+            except Exception:
+                log.exception("letting go of %r failed", known.file.name)
 
     # Reading
 
@@ -188,6 +192,8 @@ class BlockCache:
                 continue
             finally:
                 run.pins -= 1
+                if run.done and not run.pins:
+                    self._memory.changed()  # who waits for room may have been told too early
             pieces.append(run.slice(piece))
             position = piece.stop
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -294,12 +300,24 @@ class BlockCache:
             run.parking.unpark_all()
             self._memory.changed()
         if not run.saved:
+            await self._keep(run, opened)
+
+    async def _keep(self, run: Run, opened: CachedObject) -> None:
+        """What comes after the bytes; nothing that goes wrong here may end the drive."""
+        opened.users += 1  # its file is read here
+        try:
             await self._disk.save(run, opened)
             self.epoch += 1
             self._memory.changed()
             if await self._disk.proves_wrong(opened):
                 for wrong in set(opened.runs.values()):
                     self._memory.forget(wrong, opened)
+        except Exception:
+            log.exception("keeping bytes of %r failed", opened.file.name)
+        finally:
+            opened.users -= 1
+            run.saved = True
+            self._memory.changed()
 
     async def _fetch(self, run: Run, opened: CachedObject) -> None:
         if not run.has_slot:

@@ -19,6 +19,8 @@ from dmfs.store import BlockStore
 
 log = logging.getLogger(__name__)
 
+BROKEN = (OSError, sqlite3.Error, ValueError, TypeError, ArithmeticError, MemoryError)
+"""What a disk can do to us, and an index that somebody else wrote."""
 THREADS = 2
 PAUSE_S = 60.0
 """A cache disk that failed is left alone for that long."""
@@ -56,7 +58,7 @@ class DiskTier:
             opened.shelf = await trio.to_thread.run_sync(
                 store.attach, opened.file.storage_id, opened.size_bytes, limiter=self._readers
             )
-        except (OSError, sqlite3.Error) as error:
+        except BROKEN as error:
             self._failed(error)
 
     async def release(self, opened: CachedObject) -> None:
@@ -78,7 +80,7 @@ class DiskTier:
         opened.looked_at = now
         try:
             await trio.to_thread.run_sync(store.refresh, shelf, run.blocks, limiter=self._readers)
-        except (OSError, sqlite3.Error) as error:
+        except BROKEN as error:
             self._failed(error)
             return False
         run.from_disk = run.saved = all(
@@ -96,7 +98,7 @@ class DiskTier:
             good = await trio.to_thread.run_sync(
                 store.read, shelf, run.blocks, run.buffer, limiter=self._readers
             )
-        except (OSError, sqlite3.Error) as error:
+        except BROKEN as error:
             if store is not None:
                 self._failed(error)
             if shelf is not None:
@@ -121,7 +123,7 @@ class DiskTier:
             async with self._writers:
                 self._writing[run] = trio.current_time()
                 await trio.to_thread.run_sync(store.write, shelf, run.blocks.start, data)
-        except (OSError, sqlite3.Error) as error:
+        except BROKEN as error:
             self._failed(error)
         finally:
             self._writing.pop(run, None)
@@ -147,7 +149,7 @@ class DiskTier:
                 return False
             try:
                 right = await trio.to_thread.run_sync(store.verify, shelf, sha1)
-            except (OSError, sqlite3.Error) as error:
+            except BROKEN as error:
                 self._failed(error)
                 return False
         if not right:

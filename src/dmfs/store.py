@@ -15,6 +15,7 @@ against 1074 µs.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import logging
@@ -286,7 +287,7 @@ class BlockStore:
 
     def _load_states(self, shelf: Shelf, blocks: Span) -> None:
         for number in self._index.crcs(shelf.row, blocks.start, blocks.stop):
-            if number < len(shelf.states) and shelf.states[number] == ABSENT:
+            if number in range(len(shelf.states)) and shelf.states[number] == ABSENT:
                 shelf.states[number] = PRESENT
 
     def _touch(self, shelf: Shelf) -> None:
@@ -363,6 +364,8 @@ class BlockStore:
         return self._directory / "data" / f"{row % 256:02x}" / str(row)
 
     def _open_data(self, row: int, create: int) -> int:
+        if self._index.replaced():
+            raise OSError(errno.ESTALE, "the cache directory was replaced under a running drive")
         path = self._path(row)
         if create:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

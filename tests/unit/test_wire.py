@@ -310,10 +310,6 @@ async def test_fifty_whose_token_was_refused_renew_it_once() -> None:
     assert len(service.asked_at) == 2
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="auth._SelfMade: those who wait for a sign-in that fails sign in again, each in turn",
-)
 @virtual
 async def test_fifty_waiters_of_a_sign_in_that_fails_cost_one_failure() -> None:
     """Each of them asking anew, one after another, would be fifty refusals (or fifty timeouts)."""
