@@ -28,6 +28,7 @@ class Access:
         self.started = trio.current_time()
 
     def done(self, errno: int = 0) -> None:
+        """Say the line, at debug level."""
         if not log.isEnabledFor(logging.DEBUG):
             return
         took_ms = (trio.current_time() - self.started) * 1000

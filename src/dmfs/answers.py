@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -33,12 +33,17 @@ from dmfs.model import (
     StorageId,
     VersionId,
 )
+from dmfs.names import UNNAMED
 
 Json = Mapping[str, Any]
 STORAGE_PREFIX = "urn:adsk.objects:os.object:"
+SIZE_MAX_BYTES = 1 << 44
+"""16 TiB, where the service takes 5. A byte of memory is kept for each block of an open file."""
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9})\d*)?)?\s*(Z|[+-]\d\d:?\d\d)?"
 )
+
+_WEB_PAGE = re.compile(r"https?://[^\s\x00-\x1f\x7f]+")
 
 
 def dig(table: Any, *keys: str) -> Any:
@@ -114,7 +119,7 @@ def decode_hubs(answer: Json, what: str) -> list[Hub]:
     return [
         Hub(
             id=HubId(row["id"]),
-            name=text(row, "attributes", "name"),
+            name=_plain_name(row, what),
             extension_type=shared_text(row, "attributes", "extension", "type"),
             region=text(row, "attributes", "region"),
         )
@@ -127,7 +132,7 @@ def decode_projects(answer: Json, what: str, hub_id: HubId) -> list[Project]:
         Project(
             id=ProjectId(row["id"]),
             hub_id=hub_id,
-            name=text(row, "attributes", "name"),
+            name=_plain_name(row, what),
             root_folder_id=FolderId(root)
             if (root := text(row, "relationships", "rootFolder", "data", "id"))
             else None,
@@ -138,14 +143,26 @@ def decode_projects(answer: Json, what: str, hub_id: HubId) -> list[Project]:
     ]
 
 
+def _plain_name(row: Json, what: str) -> str:
+    """The name of a hub or a project; '' where the service gives none."""
+    name = dig(row, "attributes", "name")
+    if not isinstance(name, str | None):
+        raise BadAnswerError(f"cannot {what}: the answer holds an entry without a usable name")
+    return name or ""
+
+
 def next_page(answer: Json, what: str, path: str) -> dict[str, str] | None:
     """The query of ``links.next``, None on the last page.
 
     Only the query is taken over: the host and path stay ours, so no answer can send a token
     elsewhere. A next link to another path is refused.
     """
-    link = dig(answer, "links", "next")
-    href = link if isinstance(link, str) else text(link, "href")
+    links = answer.get("links")
+    link = dig(links, "next")
+    href = link.get("href") if isinstance(link, Mapping) else link
+    if not isinstance(links, Mapping | None) or not isinstance(href, str | None):
+        # taken for the end, it would cut the listing short
+        raise BadAnswerError(f"cannot {what}: the answer's link to the next page is none")
     if not href:
         return None
     try:
@@ -183,6 +200,8 @@ def decode_contents(answer: Json, what: str, project: Project) -> Contents:
                 tipless.append(ItemId(row["id"]))
             elif (leaf := _leaf(row, tip, what, project)) is not None:
                 children.append(leaf)
+        else:
+            raise BadAnswerError(f"cannot {what}: the answer holds an entry of no known type")
     return Contents(children, tipless)
 
 
@@ -240,9 +259,7 @@ def _folder(row: Json, what: str, project: Project) -> Folder:
         created_by=shared_text(row, "attributes", "createUserName"),
         extension_type=shared_text(row, "attributes", "extension", "type"),
         web_url=text(row, "links", "webView", "href"),
-        service=is_service_folder(
-            name, at_root=at_root, made_by_person=bool(text(row, "attributes", "createUserId"))
-        ),
+        service=is_service_folder(name, at_root=at_root),
     )
 
 
@@ -262,6 +279,8 @@ def _leaf(item: Json, tip: Json, what: str, project: Project) -> Child | None:
     if not name and any(value is not None and not isinstance(value, str) for value in shown):
         raise BadAnswerError(f"cannot {what}: the answer holds an item without a usable name")
     storage_id = text(tip, "relationships", "storage", "data", "id")
+    if not isinstance(dig(tip, "relationships", "storage", "data", "id"), str | None):
+        raise BadAnswerError(f"cannot {what}: the answer holds a file without a usable storage id")
     common: dict[str, Any] = {
         "item_id": ItemId(item["id"]),
         "folder_id": FolderId(shared_text(item, "relationships", "parent", "data", "id")),
@@ -290,12 +309,14 @@ def _leaf(item: Json, tip: Json, what: str, project: Project) -> Child | None:
 
 
 def _shortcut(name: str, version_id: VersionId, common: dict[str, Any]) -> Shortcut:
-    url = common["web_url"] or _built_url(
-        common["project_id"], common["folder_id"], common["item_id"]
-    )
+    url = common["web_url"]
+    if not _WEB_PAGE.fullmatch(url):  # a line more in the shortcut, or a program to be opened
+        url = _built_url(common["project_id"], common["folder_id"], common["item_id"])
     common["web_url"] = url
-    body = f"[InternetShortcut]\r\nURL={url}\r\n".encode()
-    return Shortcut(name=f"{name}.url", version_id=version_id or None, body=body, **common)
+    body = f"[InternetShortcut]\r\nURL={url}\r\n".encode("utf-8", "replace")
+    return Shortcut(
+        name=f"{name or UNNAMED}.url", version_id=version_id or None, body=body, **common
+    )
 
 
 def _built_url(project_id: str, folder_id: str, item_id: str) -> str:
@@ -306,8 +327,11 @@ def _built_url(project_id: str, folder_id: str, item_id: str) -> str:
     """
     if not project_id.startswith("b."):
         return "https://fusion.online.autodesk.com/"
-    query = f"folderUrn={quote(folder_id, safe='')}&entityId={quote(item_id, safe='')}"
-    return f"https://acc.autodesk.com/docs/files/projects/{quote(project_id[2:], safe='-')}?{query}"
+    folder, item, project = (
+        quote(text_, safe="-", errors="replace") for text_ in (folder_id, item_id, project_id[2:])
+    )
+    query = f"folderUrn={folder}&entityId={item}"
+    return f"https://acc.autodesk.com/docs/files/projects/{project}?{query}"
 
 
 def _is_storage_id(storage_id: str) -> bool:
@@ -327,7 +351,7 @@ class Part:
 
     start: int
     stop: int
-    url: str
+    url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -349,6 +373,8 @@ def decode_signed(answer: Json, what: str, expires_at: float) -> Signed:
     size = number(answer, "size")
     if size is None:
         raise BadAnswerError(f"cannot {what}: the answer tells no size")
+    if size > SIZE_MAX_BYTES:
+        raise BadAnswerError(f"cannot {what}: the answer tells a size beyond all reason")
     sha1 = text(answer, "sha1").lower()
     sha1 = sha1 if re.fullmatch(r"[0-9a-f]{40}", sha1) else ""
     url = text(answer, "url")

@@ -46,8 +46,6 @@ DISK_PART_BLOCKS = 2 * MIB // BLOCK_BYTES
 """One thread hop per 2 MiB of warm data instead of one per kernel read (100 µs each)."""
 IDLE_OBJECTS = 64
 """Closed objects kept attached (a file descriptor each): viewers open and close all the time."""
-UNSAVED_SHARE = 0.5
-"""Part of the memory that may wait for the disk; beyond it blocks go unsaved, reads go on."""
 
 
 class Bytes(Protocol):
@@ -78,9 +76,7 @@ class BlockCache:
         self._memory = Memory(memory_bytes)
         self._timeout_s = timeout_s
         self._slots = Slots(connections, connections_per_file)
-        self._disk = DiskTier(
-            store, unsaved_bytes_max=int(memory_bytes * UNSAVED_SHARE), sha1_of=sha1_of
-        )
+        self._disk = DiskTier(store, sha1_of)
         self._objects: OrderedDict[StorageId, CachedObject] = OrderedDict()
         self._opening: dict[StorageId, trio.Event] = {}
         self.misses = 0
@@ -118,6 +114,10 @@ class BlockCache:
     def close(self, opened: CachedObject) -> None:
         opened.users -= 1
 
+    async def drain(self) -> None:
+        """Before the end: wait until what was fetched is on disk."""
+        await self._disk.drain()
+
     async def _trim_objects(self) -> None:
         """In a task of the cache's: an opener that is cancelled must not lose hold of a shelf."""
         idle = [known for known in self._objects.values() if known.users <= 0]
@@ -129,7 +129,11 @@ class BlockCache:
             del self._objects[known.file.storage_id]
             for run in set(known.runs.values()):
                 self._memory.drop(run, known)
-            await self._disk.release(known)
+            self._memory.changed()
+            try:
+                await self._disk.release(known)
+            except Exception:
+                log.exception("letting go of %r failed", known.file.name)
 
     # Reading
 
@@ -188,6 +192,8 @@ class BlockCache:
                 continue
             finally:
                 run.pins -= 1
+                if run.done and not run.pins:
+                    self._memory.changed()  # who waits for room may have been told too early
             pieces.append(run.slice(piece))
             position = piece.stop
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -294,12 +300,24 @@ class BlockCache:
             run.parking.unpark_all()
             self._memory.changed()
         if not run.saved:
+            await self._keep(run, opened)
+
+    async def _keep(self, run: Run, opened: CachedObject) -> None:
+        """What comes after the bytes; nothing that goes wrong here may end the drive."""
+        opened.users += 1  # its file is read here
+        try:
             await self._disk.save(run, opened)
             self.epoch += 1
             self._memory.changed()
             if await self._disk.proves_wrong(opened):
                 for wrong in set(opened.runs.values()):
                     self._memory.forget(wrong, opened)
+        except Exception:
+            log.exception("keeping bytes of %r failed", opened.file.name)
+        finally:
+            opened.users -= 1
+            run.saved = True
+            self._memory.changed()
 
     async def _fetch(self, run: Run, opened: CachedObject) -> None:
         if not run.has_slot:

@@ -1,7 +1,6 @@
 """The disk as the block cache sees it: in threads, best effort, never in the way. Floor 2.
 
-A disk that fails is left alone for a while, with one warning; reads go on from the network. What
-the disk cannot keep up with goes unsaved.
+A disk that fails is left alone for a while, with one warning; reads go on from the network.
 """
 
 from __future__ import annotations
@@ -20,9 +19,14 @@ from dmfs.store import BlockStore
 
 log = logging.getLogger(__name__)
 
+BROKEN = (OSError, sqlite3.Error, ValueError, TypeError, ArithmeticError, MemoryError)
+"""What a disk can do to us, and an index that somebody else wrote."""
 THREADS = 2
 PAUSE_S = 60.0
 """A cache disk that failed is left alone for that long."""
+STUCK_S = 5.0
+"""A write of 8 MiB that takes longer is not slow but hangs. A disk that is merely slower than the
+network slows the stream down instead: what waits for it fills the memory, so less is fetched."""
 LOOK_AGAIN_S = 5.0
 """How often an open object is looked up for what other processes have put there: each look costs
 a thread hop."""
@@ -31,13 +35,13 @@ a thread hop."""
 class DiskTier:
     """A BlockStore (or none) behind threads."""
 
-    def __init__(
-        self, store: BlockStore | None, *, unsaved_bytes_max: int, sha1_of: Callable[[File], str]
-    ) -> None:
+    def __init__(self, store: BlockStore | None, sha1_of: Callable[[File], str]) -> None:
         self._store = store
         self._sha1_of = sha1_of
-        self._unsaved_bytes_max = unsaved_bytes_max
-        self._unsaved_bytes = 0
+        self._writing: dict[Run, float] = {}
+        """Since when (trio's clock) each write is under way."""
+        self._saving = 0
+        self._idle = trio.lowlevel.ParkingLot()
         # Readers do not queue behind writers.
         self._readers = trio.CapacityLimiter(THREADS)
         self._writers = trio.CapacityLimiter(THREADS)
@@ -54,7 +58,7 @@ class DiskTier:
             opened.shelf = await trio.to_thread.run_sync(
                 store.attach, opened.file.storage_id, opened.size_bytes, limiter=self._readers
             )
-        except (OSError, sqlite3.Error) as error:
+        except BROKEN as error:
             self._failed(error)
 
     async def release(self, opened: CachedObject) -> None:
@@ -76,7 +80,7 @@ class DiskTier:
         opened.looked_at = now
         try:
             await trio.to_thread.run_sync(store.refresh, shelf, run.blocks, limiter=self._readers)
-        except (OSError, sqlite3.Error) as error:
+        except BROKEN as error:
             self._failed(error)
             return False
         run.from_disk = run.saved = all(
@@ -94,7 +98,7 @@ class DiskTier:
             good = await trio.to_thread.run_sync(
                 store.read, shelf, run.blocks, run.buffer, limiter=self._readers
             )
-        except (OSError, sqlite3.Error) as error:
+        except BROKEN as error:
             if store is not None:
                 self._failed(error)
             if shelf is not None:
@@ -105,26 +109,33 @@ class DiskTier:
             raise DriveError("a block on disk was damaged")
 
     async def save(self, run: Run, opened: CachedObject) -> None:
-        """Put the whole blocks of a run at rest, if the disk keeps up; then it may be evicted."""
+        """Put the whole blocks of a run at rest, then it may be evicted."""
         store, shelf = self._usable(), opened.shelf
         filled = run.filled
         if run.span.start + filled < opened.size_bytes:
             filled -= filled % BLOCK_BYTES
-        too_much = self._unsaved_bytes + filled > self._unsaved_bytes_max
-        if store is None or shelf is None or run.buffer is None or not filled or too_much:
+        if store is None or shelf is None or run.buffer is None or not filled or self._stuck():
             run.saved = True
             return
-        self._unsaved_bytes += filled
         data = memoryview(run.buffer)[:filled].toreadonly()
+        self._saving += 1
         try:
-            await trio.to_thread.run_sync(
-                store.write, shelf, run.blocks.start, data, limiter=self._writers
-            )
-        except (OSError, sqlite3.Error) as error:
+            async with self._writers:
+                self._writing[run] = trio.current_time()
+                await trio.to_thread.run_sync(store.write, shelf, run.blocks.start, data)
+        except BROKEN as error:
             self._failed(error)
         finally:
-            self._unsaved_bytes -= filled
+            self._writing.pop(run, None)
+            self._saving -= 1
             run.saved = True
+            if not self._saving:
+                self._idle.unpark_all()
+
+    async def drain(self) -> None:
+        """Wait until everything that came is at rest."""
+        while self._saving:
+            await self._idle.park()
 
     async def proves_wrong(self, opened: CachedObject) -> bool:
         """Compare a large file that has become complete with the service's sha1, where it gave one
@@ -138,13 +149,18 @@ class DiskTier:
                 return False
             try:
                 right = await trio.to_thread.run_sync(store.verify, shelf, sha1)
-            except (OSError, sqlite3.Error) as error:
+            except BROKEN as error:
                 self._failed(error)
                 return False
         if not right:
             name = opened.file.name
             log.warning("%r does not match the service's sha1; its blocks are dropped", name)
         return not right
+
+    def _stuck(self) -> bool:
+        """Whether the disk hangs: then nothing more waits for it (and holds memory meanwhile)."""
+        now = trio.current_time()
+        return any(now - since > STUCK_S for since in self._writing.values())
 
     def _usable(self) -> BlockStore | None:
         return self._store if trio.current_time() >= self._back_at else None

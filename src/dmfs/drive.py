@@ -38,6 +38,9 @@ from dmfs.wire import Wire, open_clients
 _INNER_SHARE = 0.95
 """Work inside a request gives up a little before the request does: the better error wins."""
 
+DRAIN_S = 5.0
+"""At the end the disk gets so long for what was fetched: it need not be fetched again."""
+
 
 @dataclass(slots=True, eq=False)
 class Drive:
@@ -94,9 +97,14 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
             try:
                 wire = Wire(settings.api_url, clients, budget_of(settings))
                 tokens = await token_source(settings, wire, nursery)
-                yield await _join(
+                drive = await _join(
                     settings, wire, tokens, fetcher, store, kept, nursery, service_folders
                 )
+                try:
+                    yield drive
+                finally:
+                    with trio.move_on_after(DRAIN_S, shield=True):
+                        await drive.blocks.drain()
             except Exception as error:  # noqa: BLE001 - raised again below, outside the nursery
                 failure = error
             finally:

@@ -22,6 +22,7 @@ will be told, so the translation is complete by construction and nothing ever se
     ├── NoAttributeError      ENODATA     unknown xattr
     ├── UnsupportedError      EOPNOTSUPP  xattr of a foreign namespace
     └── SetupError            EINVAL      configuration, mountpoint: fix and start again
+        └── UsageError                    the command line itself: exit code 2
 """
 
 from __future__ import annotations
@@ -158,3 +159,7 @@ class SetupError(DriveError):
     """Bad configuration, credentials or mountpoint; the start fails with this line."""
 
     errno = errno.EINVAL
+
+
+class UsageError(SetupError):
+    """What was typed makes no sense; trying again will not help (exit code 2)."""

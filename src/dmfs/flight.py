@@ -33,6 +33,7 @@ class Flight(Generic[V]):
         return self._value  # type: ignore[return-value]
 
     async def run(self, work: Callable[[], Awaitable[V]]) -> None:
+        """Do the work and wake all who wait, whatever comes of it."""
         try:
             self._value = await work()
         except Exception as error:  # noqa: BLE001 - raised again in every waiter

@@ -8,6 +8,7 @@ anything but FUSEError ends ``pyfuse3.main`` and unmounts the drive under its us
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import itertools
@@ -45,6 +46,9 @@ STALE_TIMEOUT_S = 1.0
 """Names from a stale listing, while a newer one is on its way or the service is down."""
 MAX_TASKS = 512
 """Requests served at once: more than readers can stall, so that ``ls`` always finds a place."""
+STOP_GRACE_S = 2.0
+"""What is under way when the drive is told to stop may take so long; after that it gets an error
+from the kernel."""
 NAMES_PUSHED = 1000
 """New names told to the kernel per change (it may hold them as absent for NEGATIVE_TIMEOUT_S)."""
 
@@ -173,8 +177,7 @@ class Operations(pyfuse3.Operations):
         timeout_s = self._timeout(inode)
         for index in range(start_id, len(listing.names) + 2):
             if index < 2:
-                number = inode if index == 0 else self._tree.row(inode).parent
-                entry = self._attributes(number, self._tree.row(number).node, timeout_s)
+                entry = self._dots(inode, index, timeout_s)
                 if not pyfuse3.readdir_reply(token, b"." * (index + 1), entry, index + 1):
                     return
                 continue
@@ -184,6 +187,14 @@ class Operations(pyfuse3.Operations):
             if not pyfuse3.readdir_reply(token, name.encode(), entry, index + 1):
                 return
             self._tree.hold(inode, name, child).size_told = entry.st_size
+
+    def _dots(self, inode: int, index: int, timeout_s: float) -> pyfuse3.EntryAttributes:
+        """``.`` and ``..``; of a parent that the kernel has forgotten the number is all we know."""
+        row = self._tree.row(inode)
+        number = inode if index == 0 else row.parent
+        with contextlib.suppress(DriveError):
+            return self._attributes(number, self._tree.row(number).node, timeout_s)
+        return self._attributes(number, row.node, timeout_s)
 
     async def releasedir(self, fh: int) -> None:
         self._directories.pop(fh, None)
@@ -338,7 +349,7 @@ async def serve(
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_announce, mountpoint, on_ready)
-            nursery.start_soon(_stop_on, stop)
+            nursery.start_soon(_stop_on, stop, nursery.cancel_scope)
             await pyfuse3.main(min_tasks=1, max_tasks=MAX_TASKS)
             nursery.cancel_scope.cancel()
     finally:
@@ -352,9 +363,12 @@ async def _announce(mountpoint: str, on_ready: Callable[[], None]) -> None:
     on_ready()
 
 
-async def _stop_on(stop: trio.Event) -> None:
+async def _stop_on(stop: trio.Event, serving: trio.CancelScope) -> None:
+    """pyfuse3 ends when all its requests did; one that is stuck must not hold up a shutdown."""
     await stop.wait()
     pyfuse3.terminate()
+    await trio.sleep(STOP_GRACE_S)
+    serving.cancel()
 
 
 __all__ = ["ROOT_INODE", "Operations", "Ownership", "serve"]

@@ -54,10 +54,23 @@ class Index:
         self._wipe_data = wipe_data
         self.lock = threading.RLock()
         self.db = self._open()
+        self._identity = self._on_disk()
 
     def close(self) -> None:
         with self.lock:
             self.db.close()
+
+    def replaced(self) -> bool:
+        """Whether another index stands in our place: the cache was deleted, or made anew by a
+        newer dmfs, under a running drive. Its files are not ours, whatever their numbers."""
+        return self._on_disk() != self._identity
+
+    def _on_disk(self) -> tuple[int, int] | None:
+        try:
+            status = (self._directory / "index.db").stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -156,7 +169,8 @@ class Index:
 
     def sizes(self) -> dict[str, int]:
         with self.lock:
-            return dict(self.db.execute("SELECT storage_id, size FROM sizes").fetchall())
+            rows = self.db.execute("SELECT storage_id, size FROM sizes").fetchall()
+        return {key: size for key, size in rows if isinstance(size, int) and size >= 0}
 
     def remember_size(self, storage_id: str, size_bytes: int) -> None:
         with self.transaction():
@@ -185,6 +199,8 @@ class Index:
         path = self._directory / "index.db"
         if (self._directory / "damaged").exists():
             self._wipe("it was found damaged")
+        if not path.exists():
+            self._wipe_data()  # of an index that is gone
         try:
             return self._connect(path)
         except sqlite3.DatabaseError as error:
@@ -216,7 +232,10 @@ class Index:
                 db.execute("COMMIT")
             elif version != SCHEMA_VERSION:
                 raise sqlite3.DatabaseError(f"version {version}")
-            db.execute("SELECT bytes FROM totals").fetchone()
+            totals = db.execute("SELECT bytes FROM totals").fetchall()
+            if len(totals) != 1 or not isinstance(totals[0][0], int):
+                raise sqlite3.DatabaseError("its total is none")
+            db.execute("SELECT 1 FROM objects, blocks, sizes LIMIT 0")
         except BaseException:
             db.close()
             raise

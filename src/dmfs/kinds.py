@@ -63,14 +63,14 @@ _BY_MACHINE = re.compile(
 _BY_WORD = {"photos", "projecttb", "cost root folder", "recycle bin"}
 
 
-def is_service_folder(name: str, *, at_root: bool, made_by_person: bool) -> bool:
+def is_service_folder(name: str, *, at_root: bool) -> bool:
     """Whether a ``b.`` project's folder belongs to a tool (issues, checklists …), not to people.
 
     Autodesk's own sample drops every top folder whose name *contains* one of these words, which
     would hide a user's "Photos" too. So: only directly under the project's root (where people
-    cannot make folders, while a non-admin's top folders may be deep ones), and never what the
-    service says a person made.
+    cannot make folders, while a non-admin's top folders may be deep ones). Who made it tells
+    nothing: a tool's folders bear the name of whoever switched the tool on.
     """
-    if not at_root or made_by_person:
+    if not at_root:
         return False
     return name.lower() in _BY_WORD or _BY_MACHINE.fullmatch(name) is not None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmfs.config import nearest
-from dmfs.errors import SetupError
+from dmfs.errors import SetupError, UsageError
 
 FUSE_DEVICE = "/dev/fuse"
 FILESYSTEM = "fuse.dmfs"
@@ -55,7 +55,7 @@ class MountOptions:
 
 
 def parse_options(text: str) -> MountOptions:
-    """``ro,allow_other,uid=1000`` → options; SetupError names an unknown one and the nearest."""
+    """``ro,allow_other,uid=1000`` → options; UsageError names an unknown one and the nearest."""
     kernel: set[str] = {"fsname=dmfs", "subtype=dmfs"}
     values: dict[str, str] = {}
     flags: set[str] = set()
@@ -68,11 +68,11 @@ def parse_options(text: str) -> MountOptions:
         elif name in _VALUED and value:
             values[name] = value
         elif name in _VALUED or name in _FLAGS:
-            raise SetupError(
+            raise UsageError(
                 f"mount option {word!r}: {name} takes {'a' if name in _VALUED else 'no'} value"
             )
         else:
-            raise SetupError(f"unknown mount option {name!r}", hint=nearest(name, _FLAGS + _VALUED))
+            raise UsageError(f"unknown mount option {name!r}", hint=nearest(name, _FLAGS + _VALUED))
     if "fsname" in values:
         kernel.discard("fsname=dmfs")
         kernel.add("fsname=" + values["fsname"].replace("\\", "\\\\"))
@@ -95,7 +95,7 @@ def _number(text: str | None, name: str, base: int, default: int, most: int = 2*
         value = -1
     if not 0 <= value <= most:
         kind = "an octal mask such as 022" if base == 8 else "a number"
-        raise SetupError(f"mount option {name}={text}: expected {kind}")
+        raise UsageError(f"mount option {name}={text}: expected {kind}")
     return value
 
 
@@ -143,6 +143,9 @@ def prepare_mountpoint(mountpoint: str) -> str:
     if not stat.S_ISDIR(status.st_mode):
         raise SetupError(f"the mountpoint {path} is not a directory")
     kind = mounts().get(os.path.realpath(path))
+    if kind == FILESYSTEM and _is_dead(path):
+        clear_dead_mount(path)
+        kind = mounts().get(os.path.realpath(path))
     if kind is not None:
         what = "a dmfs drive" if kind == FILESYSTEM else f"something else ({kind})"
         raise SetupError(f"{what} is already mounted at {path}", hint=f"dmfs umount {path}")
@@ -154,6 +157,15 @@ def prepare_mountpoint(mountpoint: str) -> str:
     except PermissionError:
         raise SetupError(f"the mountpoint {path} is not yours to read") from None
     return path
+
+
+def _is_dead(path: str) -> bool:
+    """Whether nobody serves the drive there. (The kernel may answer a stat from its memory.)"""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+    except OSError as error:
+        return error.errno == errno.ENOTCONN
+    return False
 
 
 def clear_dead_mount(path: str) -> None:

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import pycurl
 import trio
 
-from dmfs.errors import BadAnswerError
+from dmfs.errors import BadAnswerError, UnreachableError
 from dmfs.progress import AnyProgress, as_progress
 from dmfs.transfer import ETagGuard, Transfer
 
@@ -87,6 +87,8 @@ class RangeFetcher:
             what, url, start, sink, total_bytes, guard, as_progress(progress),
             trio.Event(), trio.lowlevel.current_trio_token(),
         )  # fmt: skip
+        if not self._thread.is_alive():
+            raise UnreachableError(f"cannot {what}: the range fetcher has ended")
         self.gets += 1
         self._command(transfer)
         try:
@@ -120,8 +122,12 @@ class RangeFetcher:
                         return
                     if command.cancelled:
                         loop.drop(command)
-                    else:
+                        continue
+                    try:
                         loop.add(command)
+                    except Exception as error:  # noqa: BLE001 - a URL that libcurl does not take
+                        loop.drop(command)
+                        command.finish(1, f"libcurl takes no such request ({type(error).__name__})")
         except Exception:
             log.exception("the range fetcher broke down")
         finally:

@@ -34,6 +34,8 @@ _KINDS = {
     Shortcut: "shortcut",
 }
 _READ_BYTES = 1024 * 1024
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""Of the years 1 to 9999: no calendar here knows others, a time zone reaches them."""
 
 
 def facts(drive: Drive, name: str, node: Node) -> dict[str, Any]:
@@ -54,6 +56,7 @@ def facts(drive: Drive, name: str, node: Node) -> dict[str, Any]:
 def iso_time(time_ns: int) -> str:
     """``2022-05-06T08:24:41.123Z`` in UTC."""
     seconds, rest = divmod(time_ns, 10**9)
+    seconds = min(max(seconds, _FIRST_SECOND), _LAST_SECOND)
     stamp = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{stamp}.{rest:09d}".rstrip("0").rstrip(".") + "Z"
 
@@ -156,5 +159,5 @@ def _print_json(value: Any) -> None:
 
 
 def _write(text: str) -> None:
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
     sys.stdout.buffer.flush()

@@ -29,7 +29,10 @@ class Sizes:
 
     async def load(self) -> None:
         if self._store is not None:
-            self._real.update(await trio.to_thread.run_sync(self._store.sizes))
+            try:
+                self._real.update(await trio.to_thread.run_sync(self._store.sizes))
+            except (OSError, sqlite3.Error) as error:
+                log.warning("real sizes that were learned before are lost (%s)", error)
 
     def of(self, file: File) -> int:
         """What a read will deliver, as far as is known."""

@@ -45,6 +45,9 @@ BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 4.0
 OBJECTS_REMEMBERED = 4096
 
+_Stretch = tuple[StorageId, int, int]
+"""A part of an object by its bounds."""
+
 
 class Signer(Protocol):
     """What the service must be able to do for us."""
@@ -88,7 +91,7 @@ class Source:
         self._refused: cachetools.TTLCache[StorageId, DriveError] = cachetools.TTLCache(
             OBJECTS_REMEMBERED, REFUSAL_MEMORY_S, timer=trio.current_time
         )
-        self._guards: cachetools.LRUCache[tuple[StorageId, int], ETagGuard] = cachetools.LRUCache(
+        self._guards: cachetools.LRUCache[_Stretch, ETagGuard] = cachetools.LRUCache(
             OBJECTS_REMEMBERED
         )
         self._pace = Pace()
@@ -156,6 +159,7 @@ class Source:
                 filled = base + piece.filled if patience.cancelled_caught else stop
                 if patience.cancelled_caught:
                     late_s = NEVER  # once: if the whole link is slow, waiting is all there is
+                    progress.wake()  # for what came last: a cancelled transfer wakes nobody
                     log.info("%r: a range is late; going on from byte %d", file.name, filled)
             except UrlRefusedError as error:
                 filled = base + piece.filled
@@ -178,7 +182,8 @@ class Source:
         self, file: File, part: Part, start: int, sink: memoryview, progress: Progress
     ) -> None:
         """One GET; the offsets of a part's URL count from the start of that part."""
-        guard = self._guards.setdefault((file.storage_id, part.start), ETagGuard())
+        # by bounds: an object signed in chunks first and as a whole later has other ETags
+        guard = self._guards.setdefault((file.storage_id, part.start, part.stop), ETagGuard())
         await self._fetcher.fetch(
             f"read {file.name!r}",
             part.url,

@@ -15,6 +15,7 @@ against 1074 µs.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import logging
@@ -26,8 +27,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dmfs.cachedir import own_cache_directory
 from dmfs.clock import wall_time_s
-from dmfs.errors import SetupError
 from dmfs.index import Index
 from dmfs.model import StorageId
 from dmfs.plan import BLOCK_BYTES, MIB, Span, block_count, bytes_of
@@ -76,8 +77,8 @@ class BlockStore:
         self._free_percent = free_percent
         self._shelves: dict[int, Shelf] = {}
         self._nowait = getattr(os, "RWF_NOWAIT", 0)
-        _own_directory(directory)
-        _own_directory(self._directory)
+        own_cache_directory(directory)
+        own_cache_directory(self._directory)
         self._index = Index(self._directory, self._wipe_data)
 
     def close(self) -> None:
@@ -286,7 +287,7 @@ class BlockStore:
 
     def _load_states(self, shelf: Shelf, blocks: Span) -> None:
         for number in self._index.crcs(shelf.row, blocks.start, blocks.stop):
-            if number < len(shelf.states) and shelf.states[number] == ABSENT:
+            if number in range(len(shelf.states)) and shelf.states[number] == ABSENT:
                 shelf.states[number] = PRESENT
 
     def _touch(self, shelf: Shelf) -> None:
@@ -363,6 +364,8 @@ class BlockStore:
         return self._directory / "data" / f"{row % 256:02x}" / str(row)
 
     def _open_data(self, row: int, create: int) -> int:
+        if self._index.replaced():
+            raise OSError(errno.ESTALE, "the cache directory was replaced under a running drive")
         path = self._path(row)
         if create:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -383,21 +386,3 @@ def _write_all(fd: int, data: memoryview, offset: int) -> None:
         count = os.pwrite(fd, data, offset)
         data = data[count:]
         offset += count
-
-
-def _own_directory(path: Path) -> None:
-    """A private directory of ours; SetupError with the remedy where that cannot be."""
-    hint = "choose another one with DMFS_CACHE_DIR"
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = path.stat()
-    except OSError as error:
-        raise SetupError(
-            f"the cache directory {path} cannot be made: {error.strerror}", hint=hint
-        ) from None
-    if status.st_uid != os.geteuid():
-        raise SetupError(f"the cache directory {path} belongs to another user", hint=hint)
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise SetupError(f"the cache directory {path} is not writable", hint=hint)
-    if status.st_mode & 0o077:
-        path.chmod(0o700)  # what others could write here we would serve

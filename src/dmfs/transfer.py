@@ -66,6 +66,7 @@ class Transfer:
     telling: bool = False
 
     def on_header(self, line: bytes) -> int | None:
+        """libcurl's header callback; a return other than None aborts the transfer."""
         self.header_bytes += len(line)
         if self.header_bytes > _HEADERS_MAX_BYTES:
             self.error = BadAnswerError(f"cannot {self.what}: the answer's headers are too large")

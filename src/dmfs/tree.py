@@ -70,6 +70,8 @@ class Tree:
 
     def fresh_for(self, number: int) -> float:
         """Seconds for which names in this directory may be believed."""
+        if number not in self._rows:
+            return 0.0  # forgotten, as a folder moved away from above an open file may be
         return self._listings.fresh_for(self.directory(number))
 
     def number_of(self, node: Node) -> int:
@@ -146,8 +148,7 @@ async def resolve(listings: Listings, path: str) -> Node:
 
 def printable(name: str) -> str:
     """A name that any terminal and log can take: undecodable bytes and controls are replaced."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(char if char.isprintable() else "�" for char in text)
+    return "".join(char if char.isprintable() else "�" for char in name)
 
 
 def _instead(part: str, listing: Listing) -> str:

@@ -7,10 +7,12 @@ finalizer (``tests/conftest.py``) looks for what was left behind.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,12 +30,13 @@ MARK = "DMFS_TEST_SESSION"
 SESSION = f"{os.getpid()}.{time.time_ns()}"
 
 STARTED: list[Drive] = []
+_NUMBERS = itertools.count()
 EMULATORS: list[EmulatorProcess] = []
 
 
 def why_no_mounts() -> str:
     """Why this machine cannot mount, '' if it can."""
-    if not os.path.exists("/dev/fuse"):
+    if not Path("/dev/fuse").exists():
         return "there is no /dev/fuse"
     try:
         os.close(os.open("/dev/fuse", os.O_RDWR))
@@ -166,11 +169,38 @@ class Home:
     ) -> subprocess.CompletedProcess[bytes]:  # fmt: skip
         more = {"stdin": subprocess.DEVNULL, "capture_output": True} | more
         env = self.environment(environ)
-        return subprocess.run(list(words), env=env, timeout=timeout_s, check=False, **more)
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(  # type: ignore[assignment]
+            list(words), env=env, timeout=timeout_s, check=False, **more
+        )
+        return done
 
     def environment(self, changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
         merged = self.environ | dict(changes or {})
         return {key: value for key, value in merged.items() if value is not None}
+
+
+class Manager:
+    """Listens where a service manager would (sd_notify)."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(f"\0dmfs-test-{SESSION}-{next(_NUMBERS)}")
+        self._socket.setblocking(False)
+        self.address = "@" + self._socket.getsockname()[1:].decode()
+        self._heard: list[str] = []
+
+    def __enter__(self) -> Manager:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def heard(self) -> list[str]:
+        """All messages so far."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._heard.append(self._socket.recv(4096).decode())
+        return self._heard
 
 
 class Drive:
@@ -201,23 +231,23 @@ class Drive:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Drive:
-        STARTED.append(self)
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
+        """Start it and wait until it says that it is ready (as to systemd)."""
+        if self not in STARTED:
+            STARTED.append(self)
+        with Manager() as manager, self.log_file.open("ab") as log:
+            process = self.process = subprocess.Popen(
                 [*dmfs_command(), *self._words],
-                env=self.home.environment(self._environ),
+                env=self.home.environment(self._environ) | {"NOTIFY_SOCKET": manager.address},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        process = self.process
 
-        def ready() -> bool:
-            if process.poll() is not None:
-                raise AssertionError(f"the mount ended ({process.returncode}): {self.log()[-2000:]}")
-            row = mounted_at(self.point)
-            return row is not None and row[2] == "fuse.dmfs"
+            def ready() -> bool:
+                if process.poll() is not None:
+                    words = self.log()[-2000:]
+                    raise AssertionError(f"the mount ended ({process.returncode}): {words}")
+                return any("READY=1" in message for message in manager.heard())
 
-        wait_until(ready, START_TIMEOUT_S, "mounted")
-        self.hands.call("stat", str(self.point), timeout_s=START_TIMEOUT_S)
+            wait_until(ready, START_TIMEOUT_S, "mounted")
         return self
 
     def __enter__(self) -> Drive:
@@ -274,10 +304,10 @@ class Drive:
 def leftovers() -> list[str]:
     """What tests left behind; ended and unmounted by this call."""
     found = []
-    for drive in list(STARTED):
+    for drive in STARTED.copy():
         found.append(f"a mount at {drive.point} was not closed")
         drive.close()
-    for emulator in list(EMULATORS):
+    for emulator in EMULATORS.copy():
         found.append(f"an emulator (pid {emulator.pid}) was not stopped")
         stop_emulator(emulator)
     for pid, words in processes_of_session():

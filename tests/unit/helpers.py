@@ -109,7 +109,9 @@ class FakeSource:
                 if failure is not None:
                     step = min(step, max(failure[0] - filled, 1))
                 await trio.sleep(step / self.bytes_per_s)
-                sink[filled : filled + step] = truth(span.start + filled, span.start + filled + step)
+                sink[filled : filled + step] = truth(
+                    span.start + filled, span.start + filled + step
+                )
                 filled += step
                 self.at_step()
                 if told.put(filled):

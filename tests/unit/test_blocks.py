@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmfs.blocks import IDLE_OBJECTS, BlockCache
-from dmfs.runs import CachedObject
 from dmfs.errors import DriveError, GoneError, TooSlowError, UnreachableError
 from dmfs.model import File
 from dmfs.plan import BLOCK_BYTES, EMPTY, MIB, PART_BYTES, Span
 from dmfs.reader import Reader
+from dmfs.runs import CachedObject
 from dmfs.slots import DEMAND_RESERVE
 from dmfs.store import BlockStore
 from tests.unit.helpers import FakeSource, a_file, in_virtual_time, real, truth, virtual
@@ -523,8 +523,7 @@ async def test_an_object_reopened_while_others_are_let_go_stays_open(store: Bloc
         again: list[CachedObject] = []
 
         async def reopen() -> None:
-            for file in old[:40]:
-                again.append(await cache.open(file, 1000))
+            again.extend([await cache.open(file, 1000) for file in old[:40]])
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(cache.open, a_file("new"), 1000)

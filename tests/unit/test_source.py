@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,10 +21,10 @@ from dmfs.errors import AccessError, BadAnswerError, DriveError, GoneError, Unre
 from dmfs.model import File
 from dmfs.plan import Span
 from dmfs.ranges import RangeFetcher, acceptable_url
-from dmfs.transfer import ETagGuard, ObjectChangedError
 from dmfs.source import Source
 from dmfs.tls import ca_bundle
-from dmfs.wire import Wire, new_client
+from dmfs.transfer import ETagGuard, ObjectChangedError
+from dmfs.wire import Wire, open_clients
 from dmfs_emulator.process import EmulatorProcess
 from tests.unit.helpers import a_file, real, truth, virtual
 
@@ -60,8 +61,11 @@ async def parts_of(emulator: EmulatorProcess, *, connections: int = 8) -> AsyncI
     fetcher = RangeFetcher(ca_bundle=ca_bundle(""), connections=connections)
     fetcher.start()
     try:
-        async with new_client(True) as client, trio.open_nursery() as nursery:
-            wire = Wire(emulator.api_url, client, Budget())
+        async with (
+            open_clients(ssl.create_default_context()) as clients,
+            trio.open_nursery() as nursery,
+        ):
+            wire = Wire(emulator.api_url, clients, Budget())
             tokens = TwoLegged(wire, emulator.client_id, emulator.client_secret, "data:read")
             aps = Aps(wire, tokens, url_minutes=60)
             yield Parts(emulator, aps, Source(aps, fetcher, nursery, timeout_s=20), fetcher)

@@ -26,6 +26,8 @@ from tests.unit.helpers import truth
 A, B, C = StorageId("urn:a"), StorageId("urn:b"), StorageId("urn:c")
 SIZE = 3 * BLOCK_BYTES + 777
 """Four blocks, the last one short."""
+ROOT = Path(__file__).resolve().parents[2]
+CHILD_ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}/src:{ROOT}"}
 
 
 def open_store(path: Path, limit: int = 1 << 30) -> BlockStore:
@@ -247,7 +249,9 @@ def test_the_limit_holds_before_every_put(tmp_path: Path) -> None:
             assert store.used_bytes() <= limit
         store.release(shelf)
     assert store.used_bytes() > limit // 2
-    on_disk = sum(f.stat().st_size for f in (tmp_path / "blocks" / "data").rglob("*") if f.is_file())
+    on_disk = sum(
+        f.stat().st_size for f in (tmp_path / "blocks" / "data").rglob("*") if f.is_file()
+    )
     assert on_disk == store.used_bytes()
     store.close()
     books_balance(tmp_path)
@@ -315,6 +319,7 @@ def test_what_another_process_has_open_is_not_evicted(tmp_path: Path) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env=CHILD_ENVIRONMENT,
     ) as other:
         assert other.stdout is not None
         assert other.stdin is not None
@@ -453,11 +458,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A filesystem of 4 MiB."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = os.geteuid() == 0 and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)],
-        capture_output=True,
-        check=False,
-    ).returncode
+    mounted = (
+        os.geteuid() == 0
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)],
+            capture_output=True,
+            check=False,
+        ).returncode
+    )
     if not mounted:
         pytest.skip("a small disk can only be mounted by root")
     yield place
@@ -522,13 +530,12 @@ while True:
 
 def test_a_writer_killed_at_any_moment_leaves_no_wrong_byte(tmp_path: Path) -> None:
     dice = random.Random(11)
-    root = Path(__file__).resolve().parents[2]
     seen = 0
-    for round_ in range(8):
+    for round_ in range(5):
         with subprocess.Popen(
             [sys.executable, "-c", _WRITER, str(tmp_path), str(round_)],
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": f"{root}/src:{root}"},
+            env=CHILD_ENVIRONMENT,
         ) as writer:
             assert writer.stdout is not None
             assert writer.stdout.readline() == b"ready\n"

@@ -1,0 +1,466 @@
+"""How a mount starts, looks, and ends; and that ls, stat and cat tell the same without one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.hands import Hands
+from tests.support.mounts import (
+    MARK,
+    SESSION,
+    Home,
+    Manager,
+    dmfs_command,
+    force_unmount,
+    mounted_at,
+    processes_of_session,
+    wait_until,
+)
+from tests.support.oracle import Oracle
+
+ACCOUNT = "Emulated Builders \uff0f Headquarters"
+PROJECT = f"{ACCOUNT}/Sample Project"
+FILES = f"{PROJECT}/Project Files"
+
+
+@pytest.fixture(scope="module")
+def oracle(emulator) -> Oracle:
+    return Oracle(emulator)
+
+
+@pytest.fixture
+def point(tmp_path):
+    path = tmp_path / "point"
+    path.mkdir()
+    yield path
+    force_unmount(path)
+
+
+def daemons(point: Path) -> list[tuple[int, str]]:
+    return [(pid, line) for pid, line in processes_of_session() if str(point) in line]
+
+
+# Start and end
+
+
+def test_mount_returns_when_the_drive_answers(home, point):
+    done = home.run("mount", "/", str(point))
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    row = mounted_at(point)
+    assert row is not None
+    assert row[2] == "fuse.dmfs"
+    ((pid, line),) = daemons(point)
+    assert "emulator-secret" not in line
+    assert os.getsid(pid) == pid
+    assert str(Path(f"/proc/{pid}/cwd").readlink()) == "/"
+    hands = Hands()
+    try:
+        assert ACCOUNT in hands.call("listdir", str(point))
+        assert b"Welcome" in hands.call("read", f"{point}/{FILES}/README.txt")
+    finally:
+        hands.close()
+    assert list((home.state / "log").glob("*.log"))
+    done = home.run("umount", str(point))
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert mounted_at(point) is None
+    wait_until(lambda: not daemons(point), 20, "the process ends")
+
+
+def test_mount_from_a_relative_path_and_with_blanks(home, tmp_path):
+    point = tmp_path / "my drive, \u00fcber"
+    point.mkdir()
+    try:
+        done = home.run("mount", f"/{PROJECT}/", point.name, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, b"")
+        row = mounted_at(point)
+        assert row is not None
+        assert home.run("umount", point.name, cwd=tmp_path).returncode == 0
+        assert mounted_at(point) is None
+    finally:
+        force_unmount(point)
+
+
+def test_foreground_speaks_to_a_service_manager(home, point, tmp_path):
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(30)
+        process = subprocess.Popen(
+            [*dmfs_command(), "mount", "-f", "/", str(point)],
+            env=home.environment({"NOTIFY_SOCKET": str(path)}),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            first = manager.recv(4096).decode().splitlines()
+            assert first[0] == "READY=1"
+            assert first[1].startswith("STATUS=")
+            assert mounted_at(point)
+            process.terminate()
+            last = manager.recv(4096).decode().splitlines()
+            while "READY=1" in last or not any(line == "STOPPING=1" for line in last):
+                last = manager.recv(4096).decode().splitlines()
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+            process.wait()
+    assert process.returncode == 0
+    assert out == b""
+    assert b"Traceback" not in err
+    assert mounted_at(point) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_unmount_even_while_a_reader_is_blocked(calm, make_drive, number):
+    drive = make_drive()
+    path = drive.path(FILES, "Large Files", "Tower.rvt")
+    drive.call("stat", path)
+    calm.fault("stall_before_headers", origin="cdn", times=None, seconds=None)
+    reader, seen = Hands(), []
+    thread = threading.Thread(
+        target=lambda: seen.append(reader.call("errno_of", "read", path, 0, 10)), daemon=True
+    )
+    thread.start()
+    try:
+        wait_until(lambda: calm.counts()["cdn_get"] >= 1)
+        assert drive.stop(number) == 0
+        thread.join(20)
+        assert seen
+        assert seen[0] in {errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.EINTR}
+    finally:
+        reader.close()
+    assert mounted_at(drive.point) is None
+    assert "Traceback" not in drive.log()
+
+
+def test_a_closed_terminal_does_not_end_it(calm, make_drive):
+    drive = make_drive()
+    assert drive.process is not None
+    drive.process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert drive.call("listdir", drive.path())
+    assert drive.process.poll() is None
+
+
+def test_an_unmount_from_outside_ends_it(calm, make_drive):
+    drive = make_drive()
+    assert drive.process is not None
+    drive.call("listdir", drive.path())
+    done = drive.tool("fusermount3", "-u", str(drive.point))
+    assert done.returncode == 0, done.stderr
+    assert drive.process.wait(20) == 0
+    assert "Traceback" not in drive.log()
+
+
+def test_a_lazy_unmount_with_an_open_file(calm, make_drive):
+    drive = make_drive()
+    assert drive.process is not None
+    path = drive.path(FILES, "Documents/Door schedule.csv")
+    handle = drive.call("open", path)
+    assert drive.tool("fusermount3", "-uz", str(drive.point)).returncode == 0
+    assert drive.call("pread", handle, 0, 4) == b"door"  # until it is closed, it works
+    drive.call("close", handle)
+    assert drive.process.wait(20) == 0
+
+
+# Options
+
+
+def test_options_are_seen(make_drive):
+    words = "ro,noatime,nodev,nosuid,noexec,allow_other,uid=1001,gid=1002,umask=037,fsname=my drive"
+    drive = make_drive(source=f"/{PROJECT}", options=[words])
+    source, _, kind, options = mounted_at(drive.point) or ("", "", "", "")
+    assert (source, kind) == ("my drive", "fuse.dmfs")
+    assert set(options.split(",")) >= {"ro", "noatime", "nodev", "nosuid", "noexec", "allow_other"}
+    told = drive.call("stat", drive.path("Project Files", "README.txt"))
+    assert (told.st_uid, told.st_gid, stat.S_IMODE(told.st_mode)) == (1001, 1002, 0o440)
+    told = drive.call("stat", drive.path("Project Files"))
+    assert (told.st_uid, told.st_gid, stat.S_IMODE(told.st_mode)) == (1001, 1002, 0o540)
+
+
+def test_defaults_are_seen(drive):
+    source, _, kind, options = mounted_at(drive.point) or ("", "", "", "")
+    assert (source, kind) == ("dmfs", "fuse.dmfs")
+    assert {"ro", "nosuid", "nodev"} <= set(options.split(","))
+    assert "allow_other" not in options.split(",")
+
+
+def test_words_of_fstab_are_ignored(make_drive):
+    words = "_netdev,noauto,user,nofail,defaults,rw,x-systemd.automount,x-gvfs-show,comment=mine"
+    drive = make_drive(options=[words])
+    assert "ro" in (mounted_at(drive.point) or ("",) * 4)[3].split(",")
+    assert drive.call("listdir", drive.path())
+
+
+def test_mount_helper(home, point):
+    """As mount(8) calls /sbin/mount.dmfs for a line of fstab."""
+    helper = Path(dmfs_command()[0]).with_name("mount.dmfs")
+    if not helper.exists():
+        pytest.skip(f"{helper} is not installed")
+    words = ["-o", "rw,_netdev,noauto,allow_other,uid=0,x-systemd.requires=network"]
+    done = home.tool(helper, f"/{PROJECT}", point, "-f", *words)
+    assert (done.returncode, mounted_at(point)) == (0, None)  # mount --fake
+    done = home.tool(helper, f"/{PROJECT}", point, "-s", "-n", "-v", *words)
+    assert (done.returncode, done.stderr) == (0, b"")
+    row = mounted_at(point)
+    assert row is not None
+    assert row[2] == "fuse.dmfs"
+    assert {"ro", "allow_other"} <= set(row[3].split(","))
+    assert home.run("umount", str(point)).returncode == 0
+
+
+@pytest.mark.parametrize("source", [ACCOUNT, PROJECT, FILES, f"{FILES}/Drawings", f"//{PROJECT}//"])
+def test_source(make_drive, oracle, source):
+    drive = make_drive(source=f"/{source}", log_level="info")
+    clean = source.strip("/")
+    below = [entry.path.removeprefix(f"{clean}/") for entry in oracle.below(clean)]
+    expected = sorted(path for path in below if "/" not in path)
+    assert drive.call("listdir", drive.path()) == expected
+    assert drive.call("stat", drive.path()).st_ino == 1
+    for name in expected[:3]:
+        assert drive.call("errno_of", "stat", drive.path(name)) == 0
+
+
+def test_several_mounts_share_a_cache(calm, make_drive):
+    first = make_drive()
+    second = make_drive(name="second", home=first.home)
+    path = f"{FILES}/Documents/Room areas.xlsx"
+    digest = first.call("sha256", first.path(path))
+    calm.reset()
+    assert second.call("sha256", second.path(path)) == digest
+    assert calm.counts()["cdn_get"] == 0
+
+
+# Without a mount
+
+
+def run_ok(home: Home, *words: str, **more) -> bytes:
+    done = home.run(*words, **more)
+    assert (done.returncode, done.stderr) == (0, b""), done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", ACCOUNT, PROJECT, f"{FILES}/Documents", f"{ACCOUNT}/Quirks/Project Files/Names",
+     f"{ACCOUNT}/Quirks/Project Files/Kinds", "Emulated Fusion Team/Gearbox"],
+)  # fmt: skip
+def test_ls_agrees_with_the_mount(drive, home, path):
+    names = [os.fsencode(name) for name in drive.call("listdir", drive.path(path))]
+    assert sorted(run_ok(home, "ls", "-0", f"/{path}").split(b"\0")[:-1]) == sorted(names)
+    plain = run_ok(home, "ls", f"/{path}")
+    assert sorted(plain.split(b"\n")[:-1]) == sorted(b"\n".join(names).split(b"\n"))
+    rows = json.loads(run_ok(home, "ls", "--json", f"/{path}"))
+    assert sorted(row["name"].encode() for row in rows) == sorted(names)
+    for row in rows:
+        told = drive.call("stat", drive.path(path, row["name"]))
+        assert row["inode"] == told.st_ino
+        assert (row["type"] in ("file", "shortcut")) == stat.S_ISREG(told.st_mode)
+        if stat.S_ISREG(told.st_mode) and "storageSize" not in row["name"]:
+            assert row["size"] == told.st_size
+        if "mtime" in row and told.st_mtime > 0:
+            whole, _, rest = row["mtime"].removesuffix("Z").partition(".")
+            seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(told.st_mtime_ns // 10**9))
+            assert whole == seconds
+            assert int((rest or "0").ljust(9, "0")) == told.st_mtime_ns % 10**9
+
+
+def test_ls_long(home, oracle):
+    lines = run_ok(home, "ls", "-l", f"/{FILES}/Documents").decode().splitlines()
+    assert lines[0].split()[:2] == ["type", "size"]
+    assert len(lines) == 5
+    (line,) = [line for line in lines if "Minutes.txt" in line]
+    assert line.split()[:2] == ["file", str(oracle.at(f"{FILES}/Documents/Minutes.txt").real_size)]
+
+
+def test_stat_agrees_with_the_mount(drive, home):
+    path = f"{FILES}/Documents/Minutes.txt"
+    told = json.loads(run_ok(home, "stat", "--json", f"/{path}"))
+    seen = drive.call("xattrs", drive.path(path))
+    for name, value in seen.items():
+        assert str(told[name.removeprefix("user.dmfs.")]) == value.decode()
+    assert told["size"] == drive.call("stat", drive.path(path)).st_size
+    assert told["inode"] == drive.call("stat", drive.path(path)).st_ino
+    plain = run_ok(home, "stat", f"/{path}").decode()
+    assert re.search(rf"^item_id +{re.escape(told['item_id'])}$", plain, re.MULTILINE)
+    root = json.loads(run_ok(home, "stat", "--json", "/"))
+    assert root["type"] == "root"
+
+
+def test_stat_with_the_schema(home):
+    told = json.loads(run_ok(home, "stat", "--json", "--schema", f"/{FILES}/README.txt"))
+    assert isinstance(told["schema"], dict)
+    assert told["schema"]
+
+
+def test_cat_agrees_with_the_mount(drive, home, oracle):
+    entry = oracle.at(f"{FILES}/Documents/Door schedule.csv")
+    whole = oracle.bytes(entry)
+    path = f"/{entry.path}"
+    assert run_ok(home, "cat", path) == whole
+    assert run_ok(home, "cat", path, "--offset", "7") == whole[7:]
+    assert run_ok(home, "cat", path, "--length", "9") == whole[:9]
+    assert run_ok(home, "cat", path, "--offset", "11", "--length", "13") == whole[11:24]
+    assert run_ok(home, "cat", path, "--offset", str(len(whole))) == b""
+    assert run_ok(home, "cat", path, "--offset", "999999999", "--length", "1") == b""
+    big = oracle.at(f"{FILES}/Large Files/pointcloud.rcs")
+    out = run_ok(home, "cat", f"/{big.path}", "--offset", "4999999999", "--length", "3000000")
+    assert out == oracle.bytes(big, 4_999_999_999, 3_000_000)
+    link = oracle.at(f"{ACCOUNT}/Quirks/Project Files/Kinds/Virtual sheet.pdf.url")
+    assert run_ok(home, "cat", f"/{link.path}") == link.body
+
+
+@pytest.mark.parametrize("words", [["cat", f"/{FILES}/Large Files/Tower.rvt"],
+                                   ["ls", "/Emulated Europe"]])  # fmt: skip
+def test_a_closed_pipe_ends_quietly(home, words):
+    command = f"{shlex.join([*dmfs_command(), *words])} 2>err | head -c 10 >/dev/null; cat err"
+    done = home.tool("bash", "-c", command, cwd=home.directory)
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+@pytest.mark.tool("script")
+def test_names_on_a_terminal(home):
+    """A table for people; no name may speak to their terminal."""
+    path = f"/{ACCOUNT}/Quirks/Project Files/Names"
+    for words in (["ls", path], ["ls", "-l", path]):
+        command = shlex.join([*dmfs_command(), *words])
+        out = home.tool("script", "-qec", command, "/dev/null", environ={"TERM": "xterm"}).stdout
+        assert b"Case.txt" in out
+        assert b"\x1b[31mred" not in out
+        assert b"\x01" not in out
+        assert b"newline \n" not in out.replace(b"\r", b"")
+
+
+def test_interrupted_cat_says_nothing(calm, home):
+    calm.fault("stall_before_headers", origin="cdn", times=None, seconds=None)
+    process = subprocess.Popen(
+        [*dmfs_command(), "cat", f"/{FILES}/Large Files/Tower.rvt"], env=home.environment(),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: calm.counts()["cdn_get"] >= 1 or process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
+# What is logged
+
+LINE = re.compile(
+    r"DEBUG +dmfs\.access: (\w+) (/.*) (hit|miss) bytes=(-|\d+) ms=(\d+\.\d+) (ok|E[A-Z]+)$"
+)
+
+
+def test_access_lines(calm, make_drive):
+    drive = make_drive()
+    file, secret = drive.path(FILES, "README.txt"), f"{ACCOUNT}/Quirks/Project Files/Storage"
+    body = drive.call("read", file)
+    drive.call("errno_of", "open", drive.path(secret, "view only.bin"))
+    drive.call("errno_of", "stat", drive.path(FILES, "absent"))
+    drive.call("listdir", drive.path(ACCOUNT, "Quirks/Project Files/Names"))
+    drive.call("stat", drive.path(ACCOUNT, "Quirks/Project Files/Names/newline \n inside.txt"))
+    drive.call("errno_of", "getxattr", file, "user.none")
+    assert drive.stop() == 0
+    access = [line for line in drive.log().splitlines() if " dmfs.access: " in line]
+    rows = [LINE.search(line) for line in access]
+    assert all(rows), [line for line, row in zip(access, rows, strict=True) if not row]
+    seen = {(row[1], row[2], row[3], row[4], row[6]) for row in rows if row}
+    assert ("read", f"/{FILES}/README.txt", "miss", str(len(body)), "ok") in seen
+    assert ("open", f"/{secret}/view only.bin", "hit", "-", "EACCES") in seen
+    assert any(row[:2] == ("lookup", f"/{FILES}/absent") for row in seen)
+    assert any(row[0] == "opendir" for row in seen)
+    assert ("getxattr", f"/{FILES}/README.txt", "hit", "-", "ENODATA") in seen
+
+
+# The demo
+
+
+def left_of_demo() -> list[str]:
+    return [str(path) for path in Path("/tmp").glob("dmfs-demo-*")]
+
+
+def test_demo_check(home):
+    before = left_of_demo()
+    done = home.run("demo", "--check", timeout_s=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(b" ok ") == 5
+    assert left_of_demo() == before
+    assert not processes_of_demo()
+
+
+def processes_of_demo() -> list[tuple[int, str]]:
+    return [(pid, line) for pid, line in processes_of_session() if "dmfs-demo-" in line]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_demo_ends_without_a_trace(home, point, number):
+    before = left_of_demo()
+    process = subprocess.Popen(
+        [*dmfs_command(), "demo", str(point)], env=home.environment({MARK: SESSION}),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        output = process.stdout
+        assert output is not None
+        os.set_blocking(output.fileno(), False)
+        words = bytearray()
+
+        def introduced() -> bool:
+            assert process.poll() is None
+            words.extend(output.read() or b"")
+            return b"Ctrl-C" in words
+
+        wait_until(introduced, 40, "the demo introduces itself")
+        assert mounted_at(point)
+        emulators = [line for pid, line in processes_of_session() if "dmfs_emulator" in line]
+        assert emulators
+        process.send_signal(number)
+        assert process.wait(30) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+    assert mounted_at(point) is None
+    assert left_of_demo() == before
+    assert not [line for _, line in processes_of_session() if str(point) in line]
+
+
+def test_version_and_help(home):
+    assert run_ok(home, "--version").startswith(b"dmfs 0.")
+    for words in ([], ["mount"], ["umount"], ["ls"], ["stat"], ["cat"], ["demo"], ["emulator"]):
+        assert b"usage" in run_ok(home, *words, "--help").lower()
+    assert b"Right bytes or an honest error" in run_ok(home, "help", "semantics")
+    assert b"ttl = 60.0" in run_ok(home, "help", "config")
+
+
+def test_module_runs_too(home):
+    done = home.tool(sys.executable, "-m", "dmfs", "ls", "/")
+    assert done.returncode == 0
+    assert ACCOUNT.encode() in done.stdout
+
+
+def test_manager_helper_hears():
+    """The tests' own ear works, or the mounts above would not have been waited for."""
+    with Manager() as manager, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+        client.sendto(b"READY=1", "\0" + manager.address[1:])
+        assert manager.heard() == ["READY=1"]

@@ -1,0 +1,52 @@
+"""What the README tells to type works.
+
+A fenced ``sh`` block directly below the line ``<!-- tested -->`` is run as one script by
+``bash -euo pipefail``, in an empty home directory, against an emulator: HOME is a directory of the
+test's own, the installed command is on PATH, ``DMFS_API_URL``, ``DMFS_CLIENT_ID`` and
+``DMFS_CLIENT_SECRET`` are set. Each block stands for itself and cleans up after itself.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.mounts import Home, force_unmount, mounts_below, processes_of_session, wait_until
+
+README = Path(__file__).parents[2] / "README.md"
+TESTED = re.compile(r"^<!-- tested -->\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks() -> list[str]:
+    return TESTED.findall(README.read_text("utf-8")) if README.exists() else []
+
+
+def test_readme_has_tested_blocks():
+    if not README.exists():
+        pytest.skip("README.md is not there yet")
+    assert blocks()
+    marks = README.read_text("utf-8").count("<!-- tested -->")
+    assert marks == len(blocks()), "a mark that is not directly above a ```sh block"
+
+
+@pytest.mark.parametrize("number", range(len(blocks())))
+def test_block(home: Home, number: int):
+    changes = dict.fromkeys(("DMFS_CONFIG", "DMFS_CACHE_DIR", "DMFS_STATE_DIR"))
+    before = {pid for pid, _ in processes_of_session()}
+    try:
+        done = home.tool(
+            "bash", "-euo", "pipefail", "-c", blocks()[number], environ=changes,
+            cwd=home.directory / "home", timeout_s=100,
+        )  # fmt: skip
+        assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
+        assert done.stderr == b""
+        assert mounts_below(home.directory) == []
+        wait_until(
+            lambda: not [line for pid, line in processes_of_session()
+                         if pid not in before and "mount" in line], 20, "the drives end",
+        )  # fmt: skip
+    finally:
+        for path in mounts_below(home.directory):
+            force_unmount(path)
