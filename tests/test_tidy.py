@@ -14,12 +14,12 @@ FILES = {path.stem: path for path in sorted((SOURCE / "dmfs").glob("*.py"))}
 TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
 
 FLOORS = {
-    "ground": "__init__ errors clock model kinds names plan series config findings",
-    "service": "deadline flight progress pace slots httperrors budget wire tls tokens oauth"
-    " servicekey auth authcode tokenfile vault tokenstore session signin answers aps"
+    "ground": "__init__ errors clock model kinds names plan series rates walk watch config findings",
+    "service": "deadline flight progress pace slots httperrors urgency ledger budget breaker suspend wire tls tokens oauth"
+    " servicekey auth authcode tokenfile vault tokenstore session signin answers pages aps codec"
     " transfer ranges source",
-    "kept": "index cachedir store buffers runs disk memory blocks sizes listings",
-    "drive": "tree reader warmer drive xattrs access",
+    "kept": "index cachedir store buffers runs disk memory blocks sizes kept knowledge listings",
+    "drive": "tree reader warmer scout poller metadata drive xattrs access",
     "doors": "knobs mountpoint logs background notify fuse show callback login whoami checkup doctor"
     " accounts demo cli __main__",
 }

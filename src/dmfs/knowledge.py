@@ -99,6 +99,7 @@ class Knowledge:
         return known
 
     def drop(self, identity: str, *, forget_children: bool = False) -> None:
+        """Forget a listing."""
         known = self._known.pop(identity, None)
         if known is None:
             return

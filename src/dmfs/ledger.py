@@ -56,6 +56,7 @@ class Account:
         self.calls = calls or []
 
     def take(self, rate: Rate | None, priority: Priority, now: float) -> float:
+        """As ``Ledger.take``, at a moment."""
         if self.held_until > now:
             return min(self.held_until - now, HOLD_MAX_S)
         if rate is None:
@@ -71,6 +72,7 @@ class Account:
         return seconds
 
     def hold(self, seconds: float, now: float) -> None:
+        """As ``Ledger.hold``, at a moment."""
         until = now + min(seconds, HOLD_MAX_S)
         if self.held_until > now + HOLD_MAX_S:
             self.held_until = 0.0
@@ -84,10 +86,12 @@ class MemoryLedger:
         self._accounts: dict[str, Account] = {}
 
     async def take(self, quota: str, rate: Rate | None, priority: Priority) -> float:
+        """See ``Ledger``."""
         account = self._accounts.setdefault(quota, Account())
         return account.take(rate, priority, trio.current_time())
 
     def hold(self, quota: str, seconds: float) -> None:
+        """See ``Ledger``."""
         self._accounts.setdefault(quota, Account()).hold(seconds, trio.current_time())
 
 
@@ -105,6 +109,7 @@ class FileLedger:
         self._holds: dict[str, float] = {}
 
     async def take(self, quota: str, rate: Rate | None, priority: Priority) -> float:
+        """See ``Ledger``."""
         if not self._broken:
             try:
                 # a lock may have to be waited for, and a home directory may be far away

@@ -45,8 +45,9 @@ from dmfs.urgency import Urgency, current_urgency, urgency
 
 log = logging.getLogger(__name__)
 
-DENIAL_MEMORY_S = 10.0
-"""A folder that may not be listed is not asked for again by every tool that passes by."""
+DENIAL_MEMORY_S = 30.0
+"""A folder that may not be listed is not asked for again by every tool that passes by, nor by a
+walker that comes to it some time after walk-ahead did."""
 RETRY_FIRST_S = 2.0
 RETRY_MAX_S = 60.0
 THREAD_NAMES = 1000
@@ -170,7 +171,7 @@ class Listings:
         speculative = asker.level >= Priority.AHEAD
         try:
             return await self._fetch(directory, believe_s)
-        except TooSlowError as error:
+        except (TooSlowError, BusyError) as error:
             if speculative:  # its time may have passed in the queue, before anybody waited
                 raise DroppedError(error.message) from None
             raise

@@ -43,6 +43,7 @@ class Poller:
         )
 
     def looked(self, directory: Directory) -> None:
+        """Somebody used a directory. Returns at once."""
         if directory.identity in self._noted:
             return
         self._noted[directory.identity] = True
@@ -58,6 +59,7 @@ class Poller:
         self._watch.looked(directory.identity, post.identity, shortest_s, trio.current_time())
 
     async def run(self) -> None:
+        """Ask what is due; for ever."""
         while True:
             await trio.sleep(TICK_S)
             due = self._watch.due(trio.current_time())

@@ -53,9 +53,10 @@ SHARE: Mapping[Priority, float] = MappingProxyType({
 """Part of a quota that each may fill: a person always finds 9 of 300 calls left by a walk, and a
 walk's own demand some left by what is asked ahead of it."""
 BURST_SHARE = 0.9
-"""Part of a quota that a walk may use as fast as it can: a project of 265 folders is walked in one
-go. What remains is spread over the rest of the window, so that a long walk never stands still for
-longer than a request may take."""
+"""Part of a quota that may be used as fast as can be: a project of 265 folders is walked in one
+go. What remains is spread over the rest of the window, so that a long walk, or a copy of many
+files, never stands still for longer than a request may take. Lookups outside of walks are exempt:
+there are only as many as people make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def wait_s(rate: Rate, calls: Sequence[float], priority: Priority, now: float) -
         # the one whose end leaves room for us
         return max(0.0, calls[used - allowed] + rate.span_s - now)
     burst = max(1, int(rate.limit * BURST_SHARE))
-    if priority < Priority.WALK or used < burst:
+    if priority == Priority.LOOKUP or used < burst:
         return 0.0
     room_again_at = calls[0] + rate.span_s
     gap_s = max(0.0, room_again_at - calls[-1]) / (allowed - used + 1)

@@ -56,7 +56,6 @@ THREAD_PARSE_BYTES = 256 * 1024
 
 PROBE_PATH = "/authentication/v2/keys"
 """Public keys: no token, no published limit, a kilobyte."""
-PROBE_TIMEOUT_S = 5.0
 
 Outcome = tuple[dict[str, Any] | DriveError, float | None]
 
@@ -118,11 +117,11 @@ class Wire:
             await trio.sleep(wait_s)
         raise AssertionError("unreachable")
 
-    async def probe(self) -> bool:
+    async def probe(self, timeout_s: float) -> bool:
         """Whether the service itself answers: one unmetered question without a token."""
         call = Call(what="reach the service", route="probe", method="GET", path=PROBE_PATH)
         try:
-            with trio.fail_after(PROBE_TIMEOUT_S):
+            with trio.fail_after(timeout_s):
                 status, headers, body = await self._exchange(call)
         except (httpx.TransportError, httpx.InvalidURL, OSError, trio.TooSlowError, DriveError):
             return False
@@ -144,9 +143,7 @@ class Wire:
         except BadAnswerError as error:
             return error, None
         if is_web_page(headers, body):
-            self.breaker.failed()  # a captive portal: the network is not there yet
-        else:
-            self.breaker.worked()
+            self.breaker.failed()  # a captive portal? the probe will tell
         took_ms = (trio.current_time() - started) * 1000
         log.debug("%s %s %d %d bytes %.0f ms", call.method, call.route, status, len(body), took_ms)
         if 200 <= status < 300:

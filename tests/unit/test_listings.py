@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-import dmfs.listings
+import dmfs.knowledge
 from dmfs.errors import AccessError, DriveError, TooSlowError, UnreachableError
 from dmfs.listings import DENIAL_MEMORY_S, RETRY_FIRST_S, RETRY_MAX_S, Freshness, Listings
 from dmfs.model import (
@@ -374,14 +374,13 @@ async def test_sizes_that_the_listing_left_out_are_asked_for() -> None:
 async def test_the_least_recently_listed_are_forgotten_beyond_the_bound() -> None:
     world = World()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dmfs.listings, "ENTRIES_KEPT", 10)
+        patch.setattr(dmfs.knowledge, "ENTRIES_KEPT", 10)
         async with listings_of(world) as listings:
             for number in range(8):
                 each = folder(f"f{number}")
                 world.children[each.identity] = [a_file(f"{number}{n}") for n in range(4)]
                 await listings.get(each)
-            assert len(listings._known) == 2
-            assert listings._entries == 8
+            assert len(listings.knowledge) == 2
             await listings.get(folder("f7"))
             assert world.calls["f7"] == 1
             await listings.get(folder("f0"))
