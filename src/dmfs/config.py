@@ -58,6 +58,9 @@ class Settings:
     Autodesk's own desktop client does; 0: never."""
     poll_others: float = 300.0
     """The same for what was used in the last hour."""
+    walk_ahead: int = 22
+    """Listings asked for at a time ahead of a program that walks the tree, of the 48 that may be
+    under way in all; 0: never."""
     rates: str = ""
     """Calls a minute by endpoint where they differ from the published ones, such as
     ``contents=60,hubs=10`` (an app whose quota others use too); ``off`` for none."""
@@ -119,6 +122,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys(("metadata_timeout", "data_timeout"), parse_duration),
     **dict.fromkeys(("poll", "poll_others", "rate_window"), parse_duration),
     "rates": _rates,
+    "walk_ahead": _count,
 }
 
 _BOUNDS: Mapping[str, tuple[float, float]] = {
@@ -135,6 +139,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "patience": (0, 600),
     "rollup_trust": (0, 86400),
     "poll": (0, 86400),
+    "walk_ahead": (0, 40),
     "poll_others": (0, 86400),
     "rate_window": (0.1, 3600),
 }

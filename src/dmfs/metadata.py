@@ -86,4 +86,4 @@ def join_metadata(
     nursery.start_soon(breaker.watch, wire.probe)
     nursery.start_soon(watch_suspend, on_wake)
     nursery.start_soon(poller.run)
-    return Metadata(listings, Scout(listings, nursery), poller)
+    return Metadata(listings, Scout(listings, nursery, at_once=settings.walk_ahead), poller)

@@ -24,8 +24,6 @@ from dmfs.walk import VISITS_MAX, Walk, WalkPlanner, upcoming
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT = 22
-"""Listings ahead at a time: of the wire's 32 places ten stay free for who is waiting."""
 AHEAD_MAX = 256
 """Listed and not yet opened: what is in vain if the walk stops here, a minute's quota at most."""
 FAILURE_MEMORY_S = 30.0
@@ -39,9 +37,10 @@ IDLE_OPENS = VISITS_MAX // 4
 class Scout:
     """Watches opens of directories; ``entering`` goes around each."""
 
-    def __init__(self, listings: Listings, nursery: trio.Nursery) -> None:
+    def __init__(self, listings: Listings, nursery: trio.Nursery, *, at_once: int) -> None:
         self._listings = listings
         self._nursery = nursery
+        self._at_once = at_once
         self._planner: WalkPlanner[str] = WalkPlanner(self._inside)
         self._under_way: set[str] = set()
         self._failed: cachetools.TTLCache[str, bool] = cachetools.TTLCache(
@@ -77,7 +76,7 @@ class Scout:
         if self._queue_of != (walk, walk.deepest):
             self._queue.clear()
             self._queue_of = walk, walk.deepest
-        while len(self._under_way) < IN_FLIGHT and len(walk.ahead) < AHEAD_MAX:
+        while len(self._under_way) < self._at_once and len(walk.ahead) < AHEAD_MAX:
             identity = self._next(walk)
             if identity is None:
                 return

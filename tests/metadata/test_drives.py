@@ -1,0 +1,175 @@
+"""Drives over the real emulator, without a mount: what is asked, by how many, and how often."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from dmfs.drive import open_drive
+from dmfs.errors import AccessError, DriveError
+from dmfs.model import Folder, Listing
+from tests.metadata.conftest import PROJECT
+from tests.unit.helpers import real
+
+WIDE = f"{PROJECT}/Project Files/wide"
+TREE = f"{PROJECT}/Project Files/tree"
+
+
+async def listing(drive, path: str) -> Listing:
+    return await drive.listings.get(await drive.resolve(path))
+
+
+async def until(done) -> None:
+    with trio.fail_after(20):
+        while not done():  # noqa: ASYNC110 - what is waited for is in another process
+            await trio.sleep(0.05)
+
+
+@real
+async def test_pages_are_asked_for_at_once_and_none_in_vain(emulator, settings):
+    async with open_drive(settings()) as drive:
+        await drive.resolve(WIDE)
+        emulator.reset()
+        emulator.settings(api_latency_ms=200)
+        assert len((await listing(drive, WIDE)).entries) == 2300
+        assert {k: n for k, n in emulator.counts().items() if n} == {"contents": 12}
+        moments = sorted(row["t"] for row in emulator.calls()["log"] if row["route"] == "contents")
+        assert moments[11] - moments[0] < 0.2 * 11, "one after the other"
+
+
+@real
+async def test_a_listing_that_fails_at_page_7_of_12_leaves_the_old_one(emulator, settings):
+    async with open_drive(settings(ttl=0.0)) as drive:
+        old = await listing(drive, WIDE)
+        directory = old.directory
+        emulator.fault("status", route="contents", page=7, times=None, status=500)
+        assert (await drive.listings.get(directory)).entries == old.entries
+        with pytest.raises(DriveError):
+            await drive.listings.renew(directory)
+        assert drive.listings.known(directory) is old
+        assert drive.listings.fresh_for(directory) <= 0
+
+
+@real
+async def test_two_drives_and_a_command_at_once_make_one_call(emulator, settings):
+    """Three drives with one cache, as three processes have."""
+    emulator.settings(api_latency_ms=200)
+    async with open_drive(settings()) as one, open_drive(settings()) as two:
+        await one.resolve(TREE)
+        await two.resolve(TREE)
+        emulator.reset()
+        async with open_drive(settings()) as three, trio.open_nursery() as nursery:
+            for drive in (one, two, three):
+                nursery.start_soon(listing, drive, TREE)
+        assert emulator.counts()["contents"] == 1
+        assert emulator.counts()["hubs"] == 0
+
+
+@real
+async def test_a_drive_starts_warm(emulator, settings):
+    async with open_drive(settings()) as drive:
+        first = await listing(drive, WIDE)
+    emulator.reset()
+    async with open_drive(settings()) as drive:
+        assert len(drive.listings.knowledge) == 0, "nothing is loaded before it is needed"
+        assert (await listing(drive, WIDE)).entries == first.entries
+    assert emulator.counts()["contents"] == emulator.counts()["hubs"] == 0
+
+
+@real
+async def test_an_unchanged_project_is_one_call(emulator, settings):
+    async with open_drive(settings(ttl=1.0)) as drive:
+        top = await listing(drive, TREE)
+        below = [each for each in top.entries.values() if isinstance(each, Folder)]
+        for each in below:
+            await drive.listings.get(each)
+        await trio.sleep(1.1)
+        emulator.reset()
+        await listing(drive, TREE)
+        for each in below:
+            await drive.listings.get(each)
+        assert {k: n for k, n in emulator.counts().items() if n} == {"topFolders": 1}
+
+
+@real
+async def test_a_folder_that_was_taken_away_is_shown_so(emulator, settings):
+    made = emulator.change("add_folder", path="Bench/Bench Project/Project Files", name="secret")
+    async with open_drive(settings(ttl=0.0)) as drive:
+        found = await listing(drive, f"{PROJECT}/Project Files/secret")
+        emulator.fault("status", route="contents", contains=made["id"].rpartition(":")[2],
+                       times=None, status=403)  # fmt: skip
+        emulator.fault("status", route="contents", times=None, status=503)
+        emulator.fault("status", route="topFolders", times=None, status=503)
+        assert (await drive.listings.get(found.directory)).entries == found.entries
+        emulator.clear_faults()
+        emulator.change("revoke", id=made["id"])
+        drive.listings.knowledge.reconnected()
+        with pytest.raises(AccessError):
+            await drive.listings.get(found.directory)
+        emulator.change("grant", id=made["id"])
+
+
+@real
+async def test_offline_and_back(emulator, settings):
+    """Known things answer at once, the rest fails at once, and all comes back by itself."""
+    async with open_drive(settings(ttl=0.0, patience=0.2)) as drive:
+        known = await listing(drive, TREE)
+        emulator.refuse("api", 6.0)
+        with pytest.raises(DriveError):
+            await drive.listings.renew(known.directory)
+        await until(lambda: drive.wire.breaker.is_open)
+        began = trio.current_time()
+        for _ in range(50):
+            assert (await drive.listings.get(known.directory)).entries == known.entries
+            with pytest.raises(DriveError):
+                await drive.listings.get(
+                    next(each for each in known.entries.values() if isinstance(each, Folder))
+                )
+        assert trio.current_time() - began < 2, "50 answers, 50 refusals"
+        await until(lambda: not drive.wire.breaker.is_open)
+        await drive.listings.renew(known.directory)
+
+
+@real
+async def test_a_captive_portal_is_offline_and_one_web_page_is_not(emulator, settings):
+    async with open_drive(settings(ttl=0.0)) as drive:
+        known = await listing(drive, TREE)
+        emulator.fault("html_200", route="contents", times=3)
+        with pytest.raises(DriveError):
+            await drive.listings.renew(known.directory)
+        await trio.sleep(0.5)
+        assert not drive.wire.breaker.is_open
+        emulator.clear_faults()
+        emulator.fault("html_200", origin="api", times=None)
+        with pytest.raises(DriveError):
+            await drive.listings.renew(known.directory)
+        await until(lambda: drive.wire.breaker.is_open)
+        emulator.clear_faults()
+        await until(lambda: not drive.wire.breaker.is_open)
+
+
+@real
+async def test_a_drive_starts_offline(emulator, settings):
+    async with open_drive(settings()) as drive:
+        known = await listing(drive, TREE)
+    emulator.refuse("api", 3.0)
+    async with open_drive(settings(ttl=0.0, hub_ttl=0.0)) as drive:
+        assert (await listing(drive, TREE)).entries == known.entries
+    await until(lambda: _answers(emulator))
+
+
+def _answers(emulator) -> bool:
+    try:
+        emulator.counts()
+    except OSError:
+        return False
+    return True
+
+
+@real
+async def test_sleep_makes_everything_older(emulator, settings):
+    async with open_drive(settings()) as drive:
+        known = await listing(drive, TREE)
+        assert drive.listings.fresh_for(known.directory) > 0
+        drive.listings.slept(3600)
+        assert drive.listings.fresh_for(known.directory) <= 0
