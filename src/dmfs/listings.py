@@ -315,7 +315,9 @@ class Listings:
         if record is None or age_s is None or age_s >= believe_s:
             return None
         known = self.knowledge.get(directory.identity)
-        if known is not None and trio.current_time() - age_s <= known.listed_at:
+        if known is not None and (
+            record.moment == known.moment or trio.current_time() - age_s <= known.listed_at
+        ):
             return None
         told = self.knowledge.rollup(directory)
         if told is not None and record.rollup_ns != told:
