@@ -23,7 +23,7 @@ import cachetools
 import trio
 
 from dmfs.deadline import deadline
-from dmfs.errors import AccessError, DriveError
+from dmfs.errors import AccessError, DriveError, SignedOutError
 from dmfs.flight import Flight, Flights
 from dmfs.model import Child, Directory, File, Folder, Hub, Listing, Project, Root
 from dmfs.names import entry_names
@@ -198,7 +198,7 @@ class Listings:
     def _failed(self, identity: str, error: DriveError) -> None:
         known = self._known.get(identity)
         if known is None:
-            if isinstance(error, AccessError):
+            if isinstance(error, AccessError) and not isinstance(error, SignedOutError):
                 self._denied[identity] = error
             return
         known.failures += 1
