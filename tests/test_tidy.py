@@ -20,8 +20,8 @@ FLOORS = {
     " transfer ranges source",
     "kept": "index cachedir store buffers runs disk memory blocks sizes kept knowledge listings",
     "drive": "tree reader warmer scout poller metadata drive xattrs access",
-    "doors": "knobs mountpoint logs background notify fuse show callback login whoami checkup doctor"
-    " accounts demo cli __main__",
+    "doors": "knobs mountpoint logs trouble background notify fuse show callback login whoami"
+    " checkup doctor accounts demo cli __main__",
 }
 """A file imports only from files that stand before it."""
 ORDER = [name for floor in FLOORS.values() for name in floor.split()]

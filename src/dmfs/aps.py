@@ -57,10 +57,13 @@ def path_id(identifier: str) -> str:
 class Aps:
     """Autodesk Platform Services: Project, Data, OSS and Schema."""
 
-    def __init__(self, wire: Wire, tokens: TokenSource, *, url_minutes: int) -> None:
+    def __init__(
+        self, wire: Wire, tokens: TokenSource, *, url_minutes: int, x_user_id: str = ""
+    ) -> None:
         self._wire = wire
         self._tokens = tokens
         self._url_minutes = url_minutes
+        self._x_user_id = x_user_id
 
     async def children(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
         """Everything in a directory, with warnings for people.
@@ -176,11 +179,14 @@ class Aps:
     ) -> dict[str, Any]:
         """A GET with the token; a 401 renews it once (it may mean a missing scope too: no loop)."""
         token = await self._tokens.token()
+        # Project and Data take it; storage and folders/search do not know it
+        takes_user = path.startswith(("/project/", "/data/")) and route != "search"
+        user_id = self._x_user_id if takes_user else ""
         try:
-            return await self._wire.ask(_get(what, route, path, params, token))
+            return await self._wire.ask(_get(what, route, path, params, token, user_id))
         except TokenRefusedError:
             token = await self._tokens.renew(token)
-            return await self._wire.ask(_get(what, route, path, params, token))
+            return await self._wire.ask(_get(what, route, path, params, token, user_id))
 
 
 ADMISSION_HINT = (
@@ -189,8 +195,12 @@ ADMISSION_HINT = (
 )
 
 
-def _get(what: str, route: str, path: str, params: Mapping[str, str], token: str) -> Call:
+def _get(
+    what: str, route: str, path: str, params: Mapping[str, str], token: str, user_id: str = ""
+) -> Call:
     headers = {"Authorization": f"Bearer {token}"}
+    if user_id:
+        headers["x-user-id"] = user_id
     return Call(what=what, route=route, method="GET", path=path, params=params, headers=headers)
 
 

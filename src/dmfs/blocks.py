@@ -88,6 +88,18 @@ class BlockCache:
         """Bytes of all buffers in use."""
         return self._memory.used_bytes
 
+    def gauges(self) -> dict[str, int]:
+        """What is held now: all but memory and objects are 0 on an idle drive."""
+        runs = list(self._memory)
+        return {
+            "memory_bytes": self._memory.used_bytes,
+            "objects": len(self._objects),
+            "users": sum(opened.users for opened in self._objects.values()),
+            "flying": sum(not run.done for run in runs),
+            "pins": sum(run.pins for run in runs),
+            "slots": self._slots.in_use,
+        }
+
     # Objects
 
     async def open(self, file: File, size_bytes: int) -> CachedObject:

@@ -10,6 +10,7 @@ import contextlib
 import importlib.resources
 import os
 import re
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,11 +19,11 @@ from typing import NoReturn
 
 import trio
 
-from dmfs import __version__, show
+from dmfs import __version__, accounts, show
 from dmfs.background import READY, start_in_background, tell_parent
-from dmfs.config import KEYS, Settings, default_paths, load_settings, nearest
+from dmfs.config import ACCOUNT_KEYS, KEYS, Settings, default_paths, load_settings, nearest
 from dmfs.drive import Drive, open_drive
-from dmfs.errors import DriveError, SetupError
+from dmfs.errors import DriveError, SetupError, UsageError
 from dmfs.logs import LEVELS, set_up_logging
 from dmfs.model import File, Shortcut
 from dmfs.mountpoint import check_machine, parse_options, prepare_mountpoint, unmount
@@ -91,6 +92,7 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     cat.add_argument("path", metavar="PATH")
     cat.add_argument("--offset", type=_whole, default=0, metavar="N", help="skip N bytes")
     cat.add_argument("--length", type=_whole, metavar="N", help="stop after N bytes")
+    accounts.add_commands(add)
     demo = add(
         "demo", "emulator + mount + a short tour; Ctrl-C leaves nothing behind", settings=False
     )
@@ -121,11 +123,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         top.print_help()
         return USAGE
     ready_fd: int | None = getattr(args, "ready_fd", None)
+    # a core file would hold tokens
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
+        if args.command in accounts.COMMANDS:
+            settings = _settings(args)
+            set_up_logging(args.log_level or "warning", args.log_file)
+            return accounts.COMMANDS[args.command](args, settings)
         return _COMMANDS[args.command](args)
     except DriveError as error:
         line = _complaint(error)
+        status = USAGE if isinstance(error, UsageError) else FAILED
     except KeyboardInterrupt:
+        return 130
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
         return 130
     except BrokenPipeError:
         with contextlib.suppress(OSError):
@@ -133,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     tell_parent(ready_fd, line)
     print(f"dmfs: {line}", file=sys.stderr)
-    return FAILED
+    return status
 
 
 def _complaint(error: DriveError) -> str:
@@ -167,9 +180,9 @@ def _settings(args: argparse.Namespace) -> Settings:
     for word in args.settings:
         key, equals, value = word.partition("=")
         if not equals or key not in KEYS:
-            raise SetupError(f"--set {word!r}: unknown key {key!r}", hint=nearest(key, KEYS))
+            raise UsageError(f"--set {word!r}: unknown key {key!r}", hint=nearest(key, KEYS))
         if key == "client_secret":
-            raise SetupError(
+            raise UsageError(
                 "--set client_secret would show in the process list", hint="use DMFS_CLIENT_SECRET"
             )
         flags[key] = value
@@ -307,6 +320,7 @@ def _help(args: argparse.Namespace) -> int:
         defaults = Settings()
         for key in KEYS:
             print(f"{key} = {getattr(defaults, key)!s}")
+        print(f"\n[profiles.NAME]  # of their own may be: {', '.join(ACCOUNT_KEYS)}")
     else:
         for topic, text in TOPICS.items():
             print(f"dmfs help {topic:<12}{text}")

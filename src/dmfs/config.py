@@ -1,8 +1,9 @@
 """Settings: defaults ← TOML file ← environment ← flags. Floor 0, pure: texts in, Settings out.
 
-The file is the flat TOML table of the keys below (``dmfs help config`` prints them). An unknown
-key is an error that names the nearest known one. Only the CLI reads argv, the environment and the
-file itself; it hands their contents over.
+The file is the flat TOML table of the keys below (``dmfs help config`` prints them), and a table
+``[profiles.NAME]`` for each account beside the default one. An unknown key is an error that
+names the nearest known one. Only the CLI reads argv, the environment and the file itself; it hands
+their contents over.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dmfs.errors import SetupError
+from dmfs.errors import SetupError, UsageError
 from dmfs.plan import MAX_WINDOW_BYTES, MIB
 from dmfs.rates import WINDOW_S, parse_rates
 
@@ -30,10 +31,23 @@ class Settings:
 
     api_url: str = DEFAULT_API_URL
     client_id: str = ""
-    client_secret: str = ""
+    client_secret: str = field(default="", repr=False)
     profile: str = "default"
+    """Which of several sign-ins: a table ``[profiles.NAME]`` may hold what it needs."""
     scopes: str = "data:read"
     """Enough for a read-only drive."""
+    sign_in: str = "auto"
+    """``user`` (dmfs login), ``app`` (its own credentials), ``service-account`` (a key file)."""
+    callback: str = "http://localhost:8080/callback"
+    """Where the browser is sent back to; must be registered for the app."""
+    x_user_id: str = ""
+    """With ``app``: act as this user of ACC, with that user's permissions."""
+    key_file: str = ""
+    """Private key of a service account: PEM, or the JSON in which the service gave it."""
+    key_id: str = ""
+    account_id: str = ""
+    token_store: str = "auto"  # noqa: S105 - a choice
+    """``keyring``, ``file``, or ``auto``: the desktop keyring where there is one."""
     cache_dir: Path = Path()
     state_dir: Path = Path()
     cache_size: int = 20 * 1024 * MIB
@@ -109,7 +123,10 @@ def _rates(text: str) -> str:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("a path: there is no such user") from None
 
 
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
@@ -124,6 +141,17 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "rates": _rates,
     "walk_ahead": _count,
 }
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "sign_in": ("auto", "user", "app", "service-account"),
+    "token_store": ("auto", "keyring", "file"),
+}
+ACCOUNT_KEYS = (
+    "client_id", "client_secret", "scopes", "sign_in", "callback", "x_user_id", "key_file",
+    "key_id", "account_id", "token_store",
+)  # fmt: skip
+"""What a table ``[profiles.NAME]`` may hold."""
+_PROFILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,63}")
 
 _BOUNDS: Mapping[str, tuple[float, float]] = {
     "memory_budget": (16 * MIB, 64 * 1024 * MIB),
@@ -193,26 +221,57 @@ def load_settings(
         "cache_dir": Path(paths["cache_dir"]),
         "state_dir": Path(paths["state_dir"]),
     }
-    for key, raw in _read_toml(toml_text, toml_name).items():
-        values[key] = _value(key, raw, f"{toml_name}: {key}")
-    for name, key in ENVIRONMENT.items():
-        if environ.get(name):
-            values[key] = _value(key, environ[name], f"environment variable {name}")
-    for key, raw in flags.items():
-        values[key] = _value(key, raw, f"option {key}")
+    table, profiles = _read_toml(toml_text, toml_name)
+    from_file = {key: _value(key, raw, f"{toml_name}: {key}") for key, raw in table.items()}
+    from_environ = {
+        key: _value(key, environ[name], f"environment variable {name}")
+        for name, key in ENVIRONMENT.items()
+        if environ.get(name)
+    }
+    try:
+        from_flags = {key: _value(key, raw, f"option {key}") for key, raw in flags.items()}
+    except SetupError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+    outer = {**from_file, **from_environ, **from_flags}
+    profile = check_profile(outer.get("profile", "default"))
+    for source in (from_file, profiles.get(profile, {}), from_environ, from_flags):
+        if source.get("client_id", values.get("client_id")) != values.get("client_id"):
+            values.pop("client_secret", None)  # it belongs to the app that is overruled here
+        values.update(source)
     settings = replace(Settings(), **values)
     return replace(settings, api_url=check_api_url(settings.api_url))
 
 
-def _read_toml(text: str, name: str) -> dict[str, Any]:
+def check_profile(name: str) -> str:
+    """A profile's name, which names files too. SetupError if it is none."""
+    if not _PROFILE.fullmatch(name):
+        raise SetupError(
+            f"the profile name {name!r} is not one",
+            hint="letters, digits and . _ @ - (64 at most)",
+        )
+    return name
+
+
+def _read_toml(text: str, name: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The flat keys as they stand, and the values of each ``[profiles.NAME]``."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SetupError(f"{name} is not valid TOML: {error}") from None
+    tables = table.pop("profiles", {})
     for key in table:
         if key not in KEYS:
-            raise SetupError(f"{name}: unknown key {key!r}", hint=nearest(key, KEYS))
-    return table
+            raise SetupError(f"{name}: unknown key {key!r}", hint=nearest(key, (*KEYS, "profiles")))
+    if not isinstance(tables, dict) or not all(isinstance(each, dict) for each in tables.values()):
+        raise SetupError(f"{name}: profiles are tables, such as [profiles.work]")
+    profiles: dict[str, dict[str, Any]] = {}
+    for profile, given in tables.items():
+        where = f"{name}: [profiles.{check_profile(profile)}]"
+        for key in given:
+            if key not in ACCOUNT_KEYS:
+                raise SetupError(f"{where}: unknown key {key!r}", hint=nearest(key, ACCOUNT_KEYS))
+        profiles[profile] = {key: _value(key, raw, f"{where}: {key}") for key, raw in given.items()}
+    return table, profiles
 
 
 def _value(key: str, raw: object, where: str) -> Any:
@@ -222,6 +281,8 @@ def _value(key: str, raw: object, where: str) -> Any:
     text = str(raw)
     if "\0" in text:
         raise SetupError(f"{where}: holds a NUL character")
+    if key in CHOICES and text not in CHOICES[key]:
+        raise SetupError(f"{where}: {text!r} is none of {', '.join(CHOICES[key])}")
     parser = _PARSERS.get(key, str)
     try:
         value = parser(text)

@@ -120,9 +120,12 @@ class DiskTier:
         data = memoryview(run.buffer)[:filled].toreadonly()
         self._saving += 1
         try:
-            async with self._writers:
-                self._writing[run] = trio.current_time()
-                await trio.to_thread.run_sync(store.write, shelf, run.blocks.start, data)
+            if await self._turn():
+                try:
+                    self._writing[run] = trio.current_time()
+                    await trio.to_thread.run_sync(store.write, shelf, run.blocks.start, data)
+                finally:
+                    self._writers.release()
         except BROKEN as error:
             self._failed(error)
         finally:
@@ -156,6 +159,15 @@ class DiskTier:
             name = opened.file.name
             log.warning("%r does not match the service's sha1; its blocks are dropped", name)
         return not right
+
+    async def _turn(self) -> bool:
+        """Wait for a writer's place; False once the disk hangs: who waits holds memory, and soon
+        all of it."""
+        while not self._stuck():
+            with trio.move_on_after(STUCK_S / 5):
+                await self._writers.acquire()
+                return True
+        return False
 
     def _stuck(self) -> bool:
         """Whether the disk hangs: then nothing more waits for it (and holds memory meanwhile)."""

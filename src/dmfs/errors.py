@@ -45,6 +45,10 @@ class DriveError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.status = 0
+        """The HTTP status that it was made of, where there was one."""
+        self.request_id = ""
+        """The service's own number of the request, for a word with its support."""
 
     def again(self) -> Self:
         """A copy to raise to one more waiter (one instance raised twice mixes tracebacks)."""

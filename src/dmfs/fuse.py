@@ -31,6 +31,7 @@ from dmfs.knobs import raise_knobs
 from dmfs.model import Directory, File, Folder, Listing, Node, Shortcut
 from dmfs.reader import AnyReader
 from dmfs.tree import ROOT_INODE, Tree
+from dmfs.trouble import tell_on_signal
 from dmfs.xattrs import attribute, attributes_of, marks
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ def request(
             except DriveError as error:
                 code = error.errno
                 level = logging.DEBUG if code in _EVERYDAY else logging.WARNING
-                log.log(level, "%s %s: %s", name, access.path, error.message)
+                access.failed(error, level)
             except pyfuse3.FUSEError as error:
                 code = error.errno
                 raise
@@ -280,6 +281,11 @@ class Operations(pyfuse3.Operations):
         listings = self._drive.listings
         return marks(listings.listed_at(node), stale=listings.fresh_for(node) <= 0)
 
+    def gauges(self) -> dict[str, int]:
+        """What is held now; for SIGUSR2."""
+        held = {"inodes": len(self._tree), "files": len(self._files)}
+        return held | {"directories": len(self._directories)} | self._drive.blocks.gauges()
+
     def _timeout(self, directory: int, at_most_s: float = 3600.0) -> float:
         """For how long the kernel may believe a name in a directory (or its absence)."""
         return min(max(self._tree.fresh_for(directory), STALE_TIMEOUT_S), at_most_s)
@@ -350,6 +356,7 @@ async def serve(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_announce, mountpoint, on_ready)
             nursery.start_soon(_stop_on, stop, nursery.cancel_scope)
+            nursery.start_soon(tell_on_signal, operations.gauges)
             await pyfuse3.main(min_tasks=1, max_tasks=MAX_TASKS)
             nursery.cancel_scope.cancel()
     finally:

@@ -16,6 +16,7 @@ from dmfs.errors import (
     BusyError,
     DriveError,
     GoneError,
+    GrantRefusedError,
     TokenRefusedError,
     UnreachableError,
 )
@@ -27,10 +28,31 @@ _SECRETS = re.compile(
     r"(?i)(bearer\s+[\w.~+/=-]+|eyJ[\w-]{8,}[\w.-]*|https?://\S+|"
     r"(?:signature|client_secret|access_token|refresh_token)=[^&\s]+)"
 )
+_OAUTH_CODE = re.compile(
+    r'"error"\s*:\s*"(invalid_grant|invalid_client|invalid_scope|invalid_request|'
+    r'unauthorized_client|unsupported_grant_type)"'
+)
+_GRANT_TEXT = re.compile(r"(?i)refresh token|authorization code|PKCE|redirect_?uri")
 
 
-def from_status(what: str, status: int, body: bytes) -> DriveError:
-    """The error for an answer that is not a success.
+def from_status(
+    what: str, status: int, body: bytes, headers: Mapping[str, str] | None = None
+) -> DriveError:
+    """The error for an answer that is not a success, with its status and request id."""
+    error = _classified(what, status, body)
+    error.status = status
+    told = (headers or {}).get
+    named = (told(name, "") for name in _REQUEST_IDS)
+    error.request_id = next((each for each in named if _REQUEST_ID.fullmatch(each)), "")
+    return error
+
+
+_REQUEST_IDS = ("x-request-id", "x-ads-request-id", "x-amz-request-id", "x-amz-cf-id")
+_REQUEST_ID = re.compile(r"[\w.:+/=-]{1,128}", re.ASCII)
+
+
+def _classified(what: str, status: int, body: bytes) -> DriveError:
+    """The kind of error.
 
     ``what`` names the question in the user's words ("list folder Plans"). The text of the answer
     is quoted where it says something, cut and cleared of anything that looks like a secret.
@@ -41,6 +63,9 @@ def from_status(what: str, status: int, body: bytes) -> DriveError:
         return BusyError(
             message, hint="the rate limit of this app is used up; it refills within a minute"
         )
+    code = _grant_refusal(status, detail, body)
+    if code:
+        return GrantRefusedError(message, hint="run dmfs login", code=code)
     if status == 401:
         return TokenRefusedError(message, hint="the token or its scopes were refused")
     if status in (403, 423):
@@ -52,6 +77,20 @@ def from_status(what: str, status: int, body: bytes) -> DriveError:
     return BadAnswerError(message)
 
 
+def _grant_refusal(status: int, detail: str, body: bytes) -> str:
+    """OAuth's code if this is a token endpoint's refusal, '' otherwise.
+
+    The service's documentation describes the refusals, but not the shape of their body: the
+    gateway's is known by its text.
+    """
+    if status not in (400, 401):
+        return ""
+    found = _OAUTH_CODE.search(body[:ERROR_BODY_MAX_BYTES].decode("utf-8", "replace"))
+    if found:
+        return found[1]
+    return "invalid_grant" if status == 400 and _GRANT_TEXT.search(detail) else ""
+
+
 def _access_hint(detail: str) -> str:
     if "not active" in detail:
         return "the project is archived or inactive"
@@ -60,8 +99,13 @@ def _access_hint(detail: str) -> str:
 
 def from_transport(what: str, error: BaseException) -> DriveError:
     """The error for a conversation that broke: names the kind of failure, never a URL."""
-    text = clean(str(error)) or type(error).__name__
-    return UnreachableError(f"cannot {what}: {text}", hint="check the network connection")
+    text, hint = "", "check the network connection"
+    cause: BaseException | None = error
+    while not text and cause is not None:  # trio's and httpcore's own say nothing: what TLS said
+        text, cause = clean(str(cause)), cause.__cause__ or cause.__context__
+    if "CERTIFICATE" in text:
+        hint = "check SSL_CERT_FILE or ca_file: does this network have a proxy of its own?"
+    return UnreachableError(f"cannot {what}: {text or type(error).__name__}", hint=hint)
 
 
 def explain(body: bytes) -> str:

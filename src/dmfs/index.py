@@ -203,7 +203,8 @@ class Index:
             self._wipe_data()  # of an index that is gone
         try:
             return self._connect(path)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, ValueError) as error:
+            # ValueError: SQLite quotes damaged bytes, and sqlite3 cannot decode its words
             if isinstance(error, sqlite3.OperationalError) and not _damaged(error):
                 raise
             self._wipe(str(error))

@@ -172,7 +172,7 @@ class _CurlLoop:
             pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
             pycurl.PROTOCOLS: protocols,
             pycurl.REDIR_PROTOCOLS: protocols,
-            pycurl.FOLLOWLOCATION: 1,
+            pycurl.FOLLOWLOCATION: 0 if plain else 1,  # this machine's own never lead elsewhere
             pycurl.MAXREDIRS: 3,
             pycurl.CAINFO: self._ca_bundle,
             pycurl.CONNECTTIMEOUT: CONNECT_TIMEOUT_S,

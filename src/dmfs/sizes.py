@@ -31,7 +31,7 @@ class Sizes:
         if self._store is not None:
             try:
                 self._real.update(await trio.to_thread.run_sync(self._store.sizes))
-            except (OSError, sqlite3.Error) as error:
+            except (OSError, sqlite3.Error, ValueError) as error:
                 log.warning("real sizes that were learned before are lost (%s)", error)
 
     def of(self, file: File) -> int:

@@ -145,10 +145,12 @@ class Transfer:
 
     def _judge(self, curl_error: int, curl_text: str) -> DriveError | None:
         if self.status == 403:
-            failure = from_status(self.what, 403, bytes(self.error_body))
-            return UrlRefusedError(failure.message)
+            failure = from_status(self.what, 403, bytes(self.error_body), self.headers)
+            refused = UrlRefusedError(failure.message)
+            refused.status, refused.request_id = failure.status, failure.request_id
+            return refused
         if self.status and not 200 <= self.status < 300:
-            return from_status(self.what, self.status, bytes(self.error_body))
+            return from_status(self.what, self.status, bytes(self.error_body), self.headers)
         if curl_error:
             reason = clean(curl_text) or f"libcurl error {curl_error}"
             return UnreachableError(

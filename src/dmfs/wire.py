@@ -15,7 +15,7 @@ import logging
 import random
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -153,7 +153,7 @@ class Wire:
                 return await _parse(call, headers, body), None
             except BadAnswerError as error:
                 return error, (backoff_s if attempt < DAMAGED_ATTEMPTS else None)
-        failure = from_status(call.what, status, body)
+        failure = from_status(call.what, status, body, headers)
         if status not in RETRY_STATUSES:
             return failure, None
         asked_s = retry_after_s(headers)
@@ -176,17 +176,21 @@ class Wire:
         )
         response = await client.send(request, stream=True)
         try:
+            if len(response.headers.get_list("content-encoding", split_commas=True)) > 1:
+                # each layer multiplies a thousandfold, and decoders do it in one step
+                raise BadAnswerError(f"cannot {call.what}: the answer is packed more than once")
             limit = BODY_MAX_BYTES if response.is_success else ERROR_BODY_MAX_BYTES
             chunks: list[bytes] = []
             size = 0
-            async with aclosing(response.aiter_bytes()) as body:
-                async for chunk in body:
-                    chunks.append(chunk)
-                    size += len(chunk)
-                    if size > limit:
-                        break
-            if size > limit and response.is_success:
-                raise BadAnswerError(f"cannot {call.what}: the answer is larger than 32 MiB")
+            async for chunk in response.aiter_bytes():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > limit:
+                    if response.is_success:
+                        raise BadAnswerError(
+                            f"cannot {call.what}: the answer is larger than 32 MiB"
+                        )
+                    break
             return response.status_code, response.headers, b"".join(chunks)
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):

@@ -1,8 +1,8 @@
 """Apps, tokens and the token endpoint (facts 1).
 
-Only ``client_credentials`` is here. Another grant is a function in a file of its own that
-registers itself in :data:`GRANTS`; what it issues goes through :meth:`Tokens.issue` as well, with
-the user it speaks for.
+Only ``client_credentials`` is here. The other grants (``oauth``, ``serviceaccounts``) enter
+themselves in :data:`GRANTS`; what they issue goes through :meth:`Tokens.issue` as well, with the
+user they speak for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -34,16 +34,26 @@ KNOWN_SCOPES = frozenset(
     "account:write openid application:service_account:read".split()
 )
 
+CALLBACK = "http://localhost:8080/callback"
+
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A registered app. ``sees_teams``: its two-legged token shows ``a.`` hubs as well."""
+    """A registered app. ``sees_teams``: its two-legged token shows ``a.`` hubs as well.
+
+    Without a secret it is a public one (PKCE); ``callbacks`` can be changed by control.
+    """
 
     client_id: str
     secret: str
     admitted: bool = True
     sees_teams: bool = False
     may_download: bool = True
+    callbacks: list[str] = field(default_factory=list)
+
+    @property
+    def is_public(self) -> bool:
+        return not self.secret
 
 
 APPS = {
@@ -53,6 +63,8 @@ APPS = {
         App("emulator-strict", "strict-secret"),
         App("emulator-unadmitted", "unadmitted-secret", admitted=False),
         App("emulator-viewonly", "viewonly-secret", sees_teams=True, may_download=False),
+        App("emulator-desktop", "", callbacks=[CALLBACK]),
+        App("emulator-web", "web-secret", callbacks=[CALLBACK]),
     )
 }
 
@@ -65,10 +77,12 @@ class Token:
     scopes: frozenset[str]
     expires_s: float
     user_id: str = ""
+    is_service_account: bool = False
 
     @property
     def sees_teams(self) -> bool:
-        return self.app.sees_teams or bool(self.user_id)
+        """Service accounts reach accounts only (facts 1.2)."""
+        return not self.is_service_account and (self.app.sees_teams or bool(self.user_id))
 
 
 class Tokens:
@@ -78,8 +92,17 @@ class Tokens:
         self._settings = settings
         self._key = secrets.token_bytes(32)
         self._issued: dict[str, Token] = {}
+        self.ever: set[str] = set()
+        """Also those that were revoked: a test looks for all of them."""
 
-    def issue(self, app: App, scopes: frozenset[str], user_id: str = "") -> tuple[str, float]:
+    def issue(
+        self,
+        app: App,
+        scopes: frozenset[str],
+        user_id: str = "",
+        *,
+        is_service_account: bool = False,
+    ) -> tuple[str, float]:
         """A token in the shape of a JWT and its lifetime in seconds."""
         now_s, ttl_s = time.time(), self._settings.token_ttl_s
         claims = {
@@ -87,7 +110,7 @@ class Tokens:
             "client_id": app.client_id,
             "iss": "https://developer.api.autodesk.com",
             "aud": "https://autodesk.com",
-            "jti": secrets.token_urlsafe(24),
+            "jti": ("SA-" if is_service_account else "") + secrets.token_urlsafe(24),
             "exp": int(now_s + ttl_s),
         }
         if user_id:
@@ -95,11 +118,23 @@ class Tokens:
         signed = ".".join(_jwt_part(part) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
         signature = hmac.new(self._key, signed.encode(), hashlib.sha256).digest()
         text = f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
-        self._issued[text] = Token(app, scopes, now_s + ttl_s, user_id)
+        self.ever.add(text)
+        self._issued[text] = Token(app, scopes, now_s + ttl_s, user_id, is_service_account)
         return text, ttl_s
 
     def expire_all(self) -> None:
         self._issued.clear()
+
+    def find(self, text: str) -> Token | None:
+        """A token that is still good."""
+        token = self._issued.get(text)
+        return token if token is not None and token.expires_s > time.time() else None
+
+    def revoke(self, text: str, app: App) -> None:
+        """An app's own token is good no more."""
+        token = self._issued.get(text)
+        if token is not None and token.app is app:
+            del self._issued[text]
 
     def require(self, request: Request, scope: str) -> Token:
         """The token of a request, or the gateway's 401. Wrong scope is a 401 too (facts 1.5)."""
@@ -129,7 +164,7 @@ Grant = Callable[["Emulator", App, dict[str, str]], Answer]
 async def token(emulator: Emulator, request: Request, args: list[str]) -> Answer:
     """``POST /authentication/v2/token``, a form."""
     form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
-    app = _client(request, form)
+    app = client_of(request, form)
     request.client_id = app.client_id
     retry_after_s = emulator.limits.retry_after_s(app.client_id, "token")
     if retry_after_s is not None:
@@ -140,7 +175,7 @@ async def token(emulator: Emulator, request: Request, args: list[str]) -> Answer
     return grant(emulator, app, form)
 
 
-def _client(request: Request, form: dict[str, str]) -> App:
+def client_of(request: Request, form: dict[str, str]) -> App:
     """The app by Basic header or by body, never both (facts 1.2)."""
     header = request.headers.get("authorization", "")
     if header and ("client_secret" in form or "client_id" in form):
@@ -153,7 +188,9 @@ def _client(request: Request, form: dict[str, str]) -> App:
             decoded = ""
         client_id, _, secret = decoded.partition(":")
     app = APPS.get(client_id)
-    if app is None or not hmac.compare_digest(app.secret.encode(), secret.encode()):
+    # a public app has no secret, so a Basic header is not for it
+    wrong_kind = app is not None and app.is_public and bool(header)
+    if app is None or wrong_kind or not hmac.compare_digest(app.secret.encode(), secret.encode()):
         message = "The client_id (application key)/client_secret are not valid"
         raise Refusal(errors.gateway(401, "AUTH-003", message))
     return app
@@ -161,15 +198,23 @@ def _client(request: Request, form: dict[str, str]) -> App:
 
 def requested_scopes(form: dict[str, str]) -> frozenset[str]:
     """Scopes of a form; at least one, at most 50, all known or dynamic (facts 1.2, 1.3)."""
-    scopes = frozenset(form.get("scope", "").split())
-    known = all(scope in KNOWN_SCOPES or scope.startswith("data:read:") for scope in scopes)
-    if not scopes or len(scopes) > 50 or len(form["scope"]) > 3000 or not known:
+    if not scopes_are_known(form.get("scope", ""), 3000):
         message = "The requested scope is invalid, unknown, or malformed."
         raise Refusal(errors.oauth(400, "invalid_scope", message))
-    return scopes
+    return frozenset(form["scope"].split())
+
+
+def scopes_are_known(text: str, chars_max: int) -> bool:
+    """1 to 50 scopes, all known or dynamic, in a text that is not too long."""
+    scopes = text.split()
+    known = all(scope in KNOWN_SCOPES or scope.startswith("data:read:") for scope in scopes)
+    return known and 0 < len(scopes) <= 50 and len(text) <= chars_max
 
 
 def _client_credentials(emulator: Emulator, app: App, form: dict[str, str]) -> Answer:
+    if app.is_public:
+        text = "A public client has no credentials of its own."
+        return errors.oauth(400, "unauthorized_client", text)
     text, ttl_s = emulator.tokens.issue(app, requested_scopes(form))
     return json_answer(
         {"access_token": text, "token_type": "Bearer", "expires_in": max(0, int(ttl_s))}

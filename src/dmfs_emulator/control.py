@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from dmfs_emulator import change, facts, threads
+from dmfs_emulator import change, facts, signincontrol, threads
 from dmfs_emulator.contentbytes import read
 from dmfs_emulator.errors import Refusal
 from dmfs_emulator.wire import Answer, Request, bytes_answer, json_answer
@@ -140,4 +140,5 @@ _HANDLERS: dict[tuple[str, str], _Handler] = {
     ("POST", "change"): _change,
     ("POST", "expire_tokens"): _expire_tokens,
     ("POST", "expire_urls"): _expire_urls,
+    **signincontrol.HANDLERS,
 }

@@ -36,6 +36,7 @@ async def handle(
     entry["fault"] = fault.kind if fault else None
     answer, delivery = await _prepare(emulator, request, route, args, fault)
     entry["client"] = request.client_id
+    answer.date_offset_s = emulator.settings.date_offset_s
     try:
         await deliver(stream, connection, answer, delivery)
     finally:
@@ -116,5 +117,6 @@ def _entry(request: Request, route: str) -> dict[str, Any]:
         "status": 0,
         "bytes": 0,
         "authorization_present": "authorization" in request.headers,
+        "user_id": request.headers.get("x-user-id"),
         "fault": None,
     }

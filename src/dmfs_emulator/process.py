@@ -22,12 +22,13 @@ from types import TracebackType
 from typing import IO, Any, Self
 from urllib.parse import urlencode, urlsplit
 
+from dmfs_emulator import process_consent
+from dmfs_emulator.process_consent import EmulatorError
+
+__all__ = ["EmulatorError", "EmulatorProcess"]
+
 _STOP_TIMEOUT_S = 5.0
 _CONTROL_TIMEOUT_S = 60.0
-
-
-class EmulatorError(RuntimeError):
-    """The emulator did not start, or refused a control call; the message says why."""
 
 
 class EmulatorProcess:
@@ -229,6 +230,19 @@ class EmulatorProcess:
     def refuse(self, origin: str, seconds: float) -> None:
         """Close the listener of ``api`` or ``cdn`` for that long, and drop its connections."""
         self.control("POST", "refuse", {"origin": origin, "seconds": seconds})
+
+    def sign_in(self, client_id: str = "emulator-desktop", **fields: str) -> dict[str, Any]:
+        """A session as if a person had consented: ``access_token``, ``refresh_token``."""
+        body = {"client_id": client_id, **fields}
+        result: dict[str, Any] = self.control("POST", "sessions", body)
+        return result
+
+    def consent(self, url: str, *, allow: bool = True, user: str = "ADAEMU000001") -> str:
+        """Answer the consent page at ``url`` as a person would; where the browser is sent next.
+
+        EmulatorError if there is no page to answer; its text says why.
+        """
+        return process_consent.consent(self.api_url, url, allow=allow, user=user)
 
     def expire_tokens(self) -> None:
         self.control("POST", "expire_tokens")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dmfs_emulator import api_data, api_oss, api_project, auth, cdn, commands, schema
+from dmfs_emulator import api_data, api_oss, api_project, auth, cdn, commands, oauth, schema
 from dmfs_emulator.wire import Answer
 
 Handler = Callable[..., Awaitable[Answer]]
@@ -48,6 +48,15 @@ _DATA = "GET /data/v1/projects/:p"
 _OSS = "GET /oss/v2/buckets/:b/objects/:k"
 API_ROUTES = (
     _route("token", "POST /authentication/v2/token", auth.token, limit="", scope=""),
+    _route("authorize", "GET /authentication/v2/authorize", oauth.authorize, scope=""),
+    _route("authorize", "POST /authentication/v2/authorize", oauth.decide, scope=""),
+    _route("revoke", "POST /authentication/v2/revoke", oauth.revoke, scope=""),
+    _route("introspect", "POST /authentication/v2/introspect", oauth.introspect, scope=""),
+    _route("logout", "GET /authentication/v2/logout", oauth.logout, scope=""),
+    _route(
+        "openid", "GET /.well-known/openid-configuration", oauth.openid_configuration, scope=""
+    ),
+    _route("userinfo", "GET /userinfo", oauth.userinfo, scope="user-profile:read"),
     _route("hubs", "GET /project/v1/hubs", api_project.hubs),
     _route("hub", _HUB, api_project.hub),
     _route("projects", f"{_HUB}/projects", api_project.projects),

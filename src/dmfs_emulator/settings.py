@@ -19,6 +19,10 @@ class Settings:
     rate_limits: str | float = "off"
     rate_window_s: float = 60.0
     token_ttl_s: float = 3599.0
+    refresh_ttl_s: float = 15 * 86400.0
+    code_ttl_s: float = 300.0
+    date_offset_s: float = 0.0
+    """How far the service's clock is ahead of this machine's: Date headers, life of assertions."""
     url_ttl_cap_s: float | None = None
     signing: str | None = None
     url_form: str | None = None
@@ -70,6 +74,8 @@ def _checked(key: str, value: Any) -> Any:
         return {str(route): float(latency_ms) for route, latency_ms in dict(value).items()}
     if value is None and key in ("url_ttl_cap_s", "page_limit", "cdn_base", "presign"):
         return None
+    if key == "date_offset_s":
+        return float(value)
     if key == "cdn_base":
         return str(value).rstrip("/")
     if key == "presign":

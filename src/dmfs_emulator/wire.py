@@ -83,6 +83,7 @@ class Answer:
     flow: AsyncIterator[bytes] | None = None
     after_sent: Callable[[], Awaitable[None]] | None = None
     head_only: bool = False
+    date_offset_s: float = 0.0
 
     @property
     def length(self) -> int:
@@ -178,7 +179,8 @@ async def deliver(
 
 
 def _head(connection: h11.Connection, answer: Answer) -> bytes:
-    headers = [("Date", times.http_date(time.time())), *answer.headers.items()]
+    date = times.http_date(time.time() + answer.date_offset_s)
+    headers = [("Date", date), *answer.headers.items()]
     if answer.flow is not None:
         headers.append(("Transfer-Encoding", "chunked"))
     elif answer.status != 304 and "Content-Length" not in answer.headers:

@@ -423,9 +423,9 @@ def test_secrets_are_nowhere(emulator, home, point):
         file = f"{point}{FILES}/README.txt"
         assert drive.call("read", file)
         assert drive.call("read", f"{point}{FILES}/Large Files/Tower.rvt", 0, 1000)
-        emulator.fault("status", origin="cdn", status=500, shape="xml", times=20)
+        emulator.fault("status", origin="cdn", status=500, shape="xml", times=2)
         drive.call("errno_of", "read", f"{point}{FILES}/Large Files/pointcloud.rcs", 1 << 30, 9)
-        emulator.fault("reset_mid_body", origin="cdn", times=3)
+        emulator.fault("reset_mid_body", origin="cdn", times=2)
         drive.call("errno_of", "read", f"{point}{FILES}/Large Files/Site scan.zip", 1 << 29, 9)
         drive.hands.close()
         pids = [pid for pid, line in _processes(str(point)) if "mount" in line]

@@ -5,7 +5,8 @@
 """
 
 # Paths may be bytes here, and the plain calls themselves are what is wanted.
-# ruff: noqa: PTH, PLW0108
+# ruff: noqa: PTH101, PTH102, PTH104, PTH106, PTH108, PTH116, PTH118, PTH123, PTH208, PTH211
+# ruff: noqa: PLW0108
 
 from __future__ import annotations
 

@@ -1,0 +1,149 @@
+"""A sign-in as it is kept: tokens, whose they are, until when. Floor 0, pure.
+
+Times are seconds of the wall clock, because a sign-in outlives the process. Whatever is secret is
+left out of ``repr``, so that no traceback or log line can show it by accident.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from dmfs.errors import SignedOutError
+
+FORMAT_VERSION = 1
+REFRESH_LIFE_S = 15 * 86400.0
+"""Life of a refresh token; the service does not tell it in its answer."""
+EXPIRY_MARGIN_S = 60.0
+"""A token is renewed this long before its end, so that none expires on its way."""
+LOGIN_HINT = "run dmfs login"
+_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What the token endpoint gave. ``refresh_token`` is empty where the grant has none."""
+
+    access_token: str = field(repr=False)
+    lifetime_s: float
+    refresh_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """One person's sign-in to one app, as of its last refresh."""
+
+    api_url: str
+    client_id: str
+    client_secret: str = field(default="", repr=False)
+    """Empty for public apps. Kept so that a mount at boot needs no environment."""
+    scopes: str = ""
+    access_token: str = field(default="", repr=False)
+    access_expires_s: float = 0.0
+    refresh_token: str = field(default="", repr=False)
+    refresh_expires_s: float = 0.0
+    signed_in_s: float = 0.0
+    refreshed_s: float = 0.0
+    user_id: str = ""
+    user_name: str = ""
+    user_email: str = ""
+
+    def usable(self, now_s: float) -> bool:
+        """May the access token be used, as far as the clock tells?
+
+        A refresh in the future means that the clock was put back since: then nothing is known of
+        the token's end, and the service's 401 has the last word.
+        """
+        return bool(self.access_token) and now_s < self.access_expires_s
+
+    def renewed(self, grant: Grant, now_s: float) -> SignIn:
+        """This sign-in after a grant, asked for at ``now_s``."""
+        return replace(
+            self,
+            access_token=grant.access_token,
+            access_expires_s=now_s + useful_life_s(grant.lifetime_s),
+            refresh_token=grant.refresh_token or self.refresh_token,
+            refresh_expires_s=now_s + REFRESH_LIFE_S,
+            refreshed_s=now_s,
+        )
+
+
+def useful_life_s(lifetime_s: float) -> float:
+    """How long a new token is used; a short-lived one keeps at least half of its life."""
+    return max(lifetime_s - EXPIRY_MARGIN_S, lifetime_s / 2)
+
+
+def is_token(value: object) -> bool:
+    """Printable ASCII without blanks: what fits into a header."""
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
+
+
+def claims(token: str) -> dict[str, Any]:
+    """The claims inside a token that is a JWT; unverified, for display only. {} if it is none."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        raw = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+        found = json.loads(raw)
+    except (ValueError, binascii.Error, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A sign-in and where it lies: ``file`` or ``keyring``."""
+
+    sign_in: SignIn
+    where: str
+
+
+def encode(kept: Kept, *, with_secrets: bool) -> str:
+    """One JSON object. Without secrets: what the file says of a sign-in that a keyring holds."""
+    values = asdict(kept.sign_in)
+    if not with_secrets:
+        for name in ("client_secret", "access_token", "refresh_token"):
+            del values[name]
+    head = {"what": "a dmfs sign-in", "version": FORMAT_VERSION, "where": kept.where}
+    return json.dumps(head | values, indent=1) + "\n"
+
+
+def decode(text: str, name: str) -> Kept:
+    """The reverse. SignedOutError, naming ``name``: damaged, or of a newer dmfs."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict) or isinstance(values.get("version"), bool):
+        raise _damaged(name)
+    version = values.get("version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise SignedOutError(
+            f"{name} was written by a newer dmfs (format {version})",
+            hint=f"upgrade dmfs, or {LOGIN_HINT} again with this one",
+        )
+    where = values.get("where")
+    if version != FORMAT_VERSION or where not in ("file", "keyring"):
+        raise _damaged(name)
+    known: dict[str, Any] = {}
+    for each in fields(SignIn):
+        if each.name not in values:
+            continue
+        value = values[each.name]
+        wanted = (int, float) if str(each.type) == "float" else str
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            raise _damaged(name)
+        known[each.name] = value
+    try:
+        return Kept(SignIn(**known), where)
+    except TypeError:
+        raise _damaged(name) from None
+
+
+def _damaged(name: str) -> SignedOutError:
+    return SignedOutError(f"{name} is damaged", hint=f"{LOGIN_HINT} again")

@@ -1,0 +1,109 @@
+"""Refreshes in children that are killed at their n-th step; ``killer.py API_URL STATE_DIR FILES``.
+
+A step is a line of FILES, in whatever thread. For each line ``n`` on stdin: fork, refresh, SIGKILL
+before step n (0: never); then one line of JSON. ``-n``: n children at once, none of them killed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import keyring  # noqa: F401 - so that no child spends its time on that
+import trio
+
+from dmfs.budget import Budget
+from dmfs.errors import DriveError
+from dmfs.session import UserSession
+from dmfs.tls import ca_bundle, client_context
+from dmfs.tokenstore import TokenStore
+from dmfs.wire import Wire, new_client
+
+FILES = tuple(sys.argv[3].split(","))
+
+
+def trace_and_die(at_step: int, report: int) -> None:
+    steps = itertools.count(1)
+
+    def on_event(frame: FrameType, event: str, _: Any) -> Any:
+        code = frame.f_code
+        if not code.co_filename.endswith(FILES) or "/dmfs/" not in code.co_filename:
+            return None
+        if event == "line" and next(steps) == at_step:
+            os.write(
+                report, f"{Path(code.co_filename).name}:{code.co_name}:{frame.f_lineno}".encode()
+            )
+            os.kill(os.getpid(), signal.SIGKILL)
+        return on_event
+
+    threading.settrace(on_event)
+    sys.settrace(on_event)
+
+
+async def refresh(api_url: str, state: Path, context: Any) -> None:
+    async with new_client(context) as client, trio.open_nursery() as nursery:
+        wire = Wire(api_url, client, Budget())
+        session = UserSession(wire, TokenStore(state, "default"), nursery, api_url=api_url)
+        await session.token()
+        nursery.cancel_scope.cancel()
+
+
+def child(at_step: int, report: int, api_url: str, state: Path, context: Any) -> None:
+    status = 1
+    try:
+        if at_step:
+            trace_and_die(at_step, report)
+        trio.run(refresh, api_url, state, context)
+        status = 0
+    except BaseExceptionGroup as group:
+        os.write(report, repr(group.exceptions).encode())
+    except DriveError as error:
+        os.write(report, error.message.encode())
+    finally:
+        os._exit(status)
+
+
+def race(count: int, api_url: str, state: Path, context: Any) -> None:
+    """That many children, held at a line until all are there."""
+    go_read, go_write = os.pipe()
+    pids = []
+    for _ in range(count):
+        pid = os.fork()
+        if pid == 0:
+            os.close(go_write)
+            os.read(go_read, 1)
+            child(0, 2, api_url, state, context)
+        pids.append(pid)
+    os.close(go_write)
+    os.close(go_read)
+    statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    print(json.dumps({"status": max(statuses), "said": str(statuses)}), flush=True)
+
+
+def main() -> None:
+    api_url, state = sys.argv[1], Path(sys.argv[2])
+    context = client_context(ca_bundle(""))
+    for line in sys.stdin:
+        if int(line) < 0:
+            race(-int(line), api_url, state, context)
+            continue
+        read_end, write_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            child(int(line), write_end, api_url, state, context)
+        os.close(write_end)
+        with os.fdopen(read_end, "rb") as pipe:
+            said = pipe.read().decode()
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        print(json.dumps({"status": status, "said": said}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
