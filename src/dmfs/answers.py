@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -61,8 +61,7 @@ def text(table: Any, *keys: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def shared_text(table: Any, *keys: str) -> str:
-    """As ``text``, for values that many entries have in common: kept once in memory."""
+def shared_text(table: Any, *keys: str) -> str:  # what many entries have in common, kept once
     return sys.intern(text(table, *keys))
 
 
@@ -185,8 +184,7 @@ class Contents:
 
 def decode_contents(answer: Json, what: str, project: Project) -> Contents:
     """A page of folder contents or top folders; hidden entries and tombstones are left out."""
-    included = answer.get("included")
-    tips = _Tips(included if isinstance(included, list) else [])
+    tips = _Tips(answer.get("included"))
     children: list[Child] = []
     tipless: list[ItemId] = []
     for row in _rows(answer, what):
@@ -212,18 +210,17 @@ def decode_item(answer: Json, what: str, project: Project) -> Child | None:
         raise BadAnswerError(f"cannot {what}: the answer holds no item")
     if dig(row, "attributes", "hidden") is True:
         return None
-    included = answer.get("included")
-    tip = _Tips(included if isinstance(included, list) else []).of(row)
+    tip = _Tips(answer.get("included")).of(row)
     return _leaf(row, tip or {}, what, project)
 
 
 class _Tips:
     """The versions in ``included``: by id, and the newest by item where the ids do not match."""
 
-    def __init__(self, included: Iterable[Any]) -> None:
+    def __init__(self, included: Any) -> None:
         self._by_id: dict[str, Json] = {}
         self._by_item: dict[str, Json] = {}
-        for version in included:
+        for version in included if isinstance(included, list) else []:
             if text(version, "type") != "versions" or not text(version, "id"):
                 continue
             self._by_id[version["id"]] = version

@@ -130,7 +130,7 @@ async def _join(
     service_folders: bool,
 ) -> Drive:
     metadata_s = settings.metadata_timeout * _INNER_SHARE
-    aps = Aps(wire, tokens, url_minutes=settings.url_minutes)
+    aps = Aps(wire, tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id)
     source = Source(aps, fetcher, nursery, timeout_s=metadata_s)
     sizes = Sizes(source, store)
     await sizes.load()

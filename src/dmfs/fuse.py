@@ -30,7 +30,7 @@ from dmfs.errors import DriveError, IsADirectoryError_, ReadOnlyError
 from dmfs.knobs import raise_knobs
 from dmfs.model import Directory, File, Folder, Listing, Node, Shortcut
 from dmfs.reader import AnyReader
-from dmfs.tree import ROOT_INODE, Tree
+from dmfs.tree import ROOT_INODE, Tree, printable
 from dmfs.trouble import tell_on_signal
 from dmfs.xattrs import attribute, attributes_of, marks
 
@@ -337,6 +337,7 @@ class Operations(pyfuse3.Operations):
         ]
         added = [name for name in new.entries if name not in old.entries]
         for name in changed + added[:NAMES_PUSHED]:
+            log.debug("changed: %s/%s", self._tree.path(parent).rstrip("/"), printable(name))
             pyfuse3.invalidate_entry_async(parent, name.encode(), ignore_enoent=True)
 
 

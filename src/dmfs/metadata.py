@@ -33,7 +33,13 @@ def kept_listings(settings: Settings, *, service_folders: bool) -> KeptListings 
     if settings.cache_size == 0:
         return None
     scope = sign_in_scope(
-        settings.api_url, settings.client_id, settings.profile, str(service_folders)
+        settings.api_url,
+        settings.client_id,
+        settings.profile,
+        settings.sign_in,
+        settings.x_user_id,
+        settings.account_id,
+        str(service_folders),
     )
     return KeptListings(settings.cache_dir, scope)
 

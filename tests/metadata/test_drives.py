@@ -21,7 +21,7 @@ async def listing(drive, path: str) -> Listing:
 
 async def until(done) -> None:
     with trio.fail_after(20):
-        while not done():  # noqa: ASYNC110 - what is waited for is in another process
+        while not done():
             await trio.sleep(0.05)
 
 

@@ -45,7 +45,9 @@ def test_a_walk_never_stands_still_and_leaves_a_reserve(kinds):
     steps = [(Priority.AHEAD, 0.0)] * 270 + [(kind, 0.0) for kind in kinds]
     told = let_through(rate, steps)
     moments = [at for _, at in told]
-    waits = [b - a for a, (kind, b) in zip(moments, told[1:], strict=False) if kind == Priority.WALK]
+    waits = [
+        b - a for a, (kind, b) in zip(moments, told[1:], strict=False) if kind == Priority.WALK
+    ]
     assert max(waits, default=0) < 10
     for start in moments:
         within = [at for at in moments if start - rate.window_s < at <= start]
