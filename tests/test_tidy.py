@@ -14,10 +14,11 @@ FILES = {path.stem: path for path in sorted((SOURCE / "dmfs").glob("*.py"))}
 TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
 
 FLOORS = {
-    "ground": "__init__ errors clock model kinds names plan series rates walk watch config findings",
-    "service": "deadline flight progress pace slots httperrors urgency ledger budget breaker suspend wire tls tokens oauth"
-    " servicekey auth authcode tokenfile vault tokenstore session signin answers pages aps codec"
-    " transfer ranges source",
+    "ground": "__init__ errors clock model kinds names plan series rates walk watch"
+    " config findings",
+    "service": "deadline flight progress pace slots httperrors urgency ledger budget"
+    " breaker suspend wire tls tokens oauth servicekey auth authcode tokenfile vault tokenstore"
+    " session signin answers pages aps codec transfer ranges source",
     "kept": "index cachedir store buffers runs disk memory blocks sizes kept knowledge listings",
     "drive": "tree reader warmer scout poller metadata drive xattrs access",
     "doors": "knobs mountpoint logs trouble background notify fuse show callback login whoami"
