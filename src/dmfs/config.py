@@ -235,7 +235,8 @@ def load_settings(
     outer = {**from_file, **from_environ, **from_flags}
     profile = check_profile(outer.get("profile", "default"))
     for source in (from_file, profiles.get(profile, {}), from_environ, from_flags):
-        if source.get("client_id", values.get("client_id")) != values.get("client_id"):
+        app = values.get("client_id")
+        if app and source.get("client_id", app) != app:
             values.pop("client_secret", None)  # it belongs to the app that is overruled here
         values.update(source)
     settings = replace(Settings(), **values)

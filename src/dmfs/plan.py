@@ -33,6 +33,10 @@ SMALL_FILE_BYTES = PART_BYTES
 FIRST_WINDOW_BYTES = MIB + BLOCK_BYTES
 """A program that reads 1 MiB makes the kernel ask for 128 KiB more."""
 
+GROWTH_BYTES = FIRST_WINDOW_BYTES
+"""No window grows on less than this: where the kernel may read 512 KiB ahead, a program that reads
+260 KiB looks like one that reads 0.9 MiB."""
+
 MAX_WINDOW_BYTES = 128 * MIB
 """16 connections times 8 MiB: less leaves connections idle (64 MiB ahead: 402 MB/s, 128: 694)."""
 
@@ -228,7 +232,7 @@ class Planner:
         if cursor.window == 0:
             if stretch > BLOCK_BYTES:
                 cursor.window = min(FIRST_WINDOW_BYTES, self.max_window_bytes)
-        elif not ready and cursor.since_growth * 2 >= cursor.window:
+        elif not ready and cursor.since_growth >= max(cursor.window // 2, GROWTH_BYTES):
             cursor.window = min(cursor.window * 2, self.max_window_bytes)
             cursor.since_growth = 0
 

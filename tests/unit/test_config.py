@@ -166,3 +166,8 @@ def test_any_file_is_taken_or_refused(text: str) -> None:
         load_settings(text, HOME, {})
     except SetupError:
         pass
+
+
+def test_a_secret_in_the_file_goes_with_an_id_from_the_environment() -> None:
+    settings = load_settings('client_secret = "s"', {"DMFS_CLIENT_ID": "app"}, {})
+    assert (settings.client_id, settings.client_secret) == ("app", "s")
