@@ -41,7 +41,7 @@ from dmfs.model import (
     Root,
 )
 from dmfs.pages import Query, all_pages, pages_expected
-from dmfs.wire import Call, Wire
+from dmfs.wire import PARSERS, Call, Wire
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ async def _decode(page: Json, what: str, project: Project) -> Contents:
     """Off the loop when it is long: 200 entries take a few milliseconds."""
     rows = page.get("data")
     if isinstance(rows, list) and len(rows) > 50:
-        return await trio.to_thread.run_sync(decode_contents, page, what, project)
+        return await trio.to_thread.run_sync(decode_contents, page, what, project, limiter=PARSERS)
     return decode_contents(page, what, project)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib.resources
 import os
 import re
@@ -30,6 +31,10 @@ from dmfs.mountpoint import check_machine, parse_options, prepare_mountpoint, un
 from dmfs.notify import sd_notify
 
 DONE, FAILED, USAGE = 0, 1, 2
+GC_THRESHOLDS = (50_000, 20, 1000)
+"""Of a mount. Entries are many, long-lived and never in cycles; going through all of them, as the
+interpreter's defaults do, kept the loop waiting 190 ms while 50 000 were listed, and took 40 % of
+the time. With these it was 50 to 90 ms on a busy machine, where no collection at all gave 26."""
 TOPICS = {
     "semantics": "what the drive promises, and what not",
     "config": "the configuration keys with their defaults",
@@ -244,6 +249,7 @@ def _mount(args: argparse.Namespace) -> int:
     if log_file is None and args.ready_fd is not None:
         log_file = settings.state_dir / "log" / (mountpoint.strip("/").replace("/", "-") + ".log")
     set_up_logging(args.log_level or "info", log_file)
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         trio.run(_serve, args, settings, mountpoint)
     except BaseExceptionGroup as group:

@@ -54,6 +54,9 @@ SILENCE_S = 15.0
 THREAD_PARSE_BYTES = 256 * 1024
 """A page of 1.5 MB takes some 20 ms to parse: not on the loop that answers the kernel."""
 
+PARSERS = trio.CapacityLimiter(1)
+"""Parsing holds the interpreter; twelve threads at it would keep the loop waiting twelve times as
+long, and be no sooner done."""
 PROBE_PATH = "/authentication/v2/keys"
 """Public keys: no token, no published limit, a kilobyte."""
 
@@ -211,7 +214,7 @@ async def _parse(call: Call, headers: Mapping[str, str], body: bytes) -> dict[st
         )
     try:
         if len(body) > THREAD_PARSE_BYTES:
-            answer = await trio.to_thread.run_sync(json.loads, body)
+            answer = await trio.to_thread.run_sync(json.loads, body, limiter=PARSERS)
         else:
             answer = json.loads(body)
     except (ValueError, RecursionError):
