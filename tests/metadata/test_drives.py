@@ -94,7 +94,7 @@ async def test_an_unchanged_project_is_one_call(emulator, settings):
 @real
 async def test_a_folder_that_was_taken_away_is_shown_so(emulator, settings):
     made = emulator.change("add_folder", path="Bench/Bench Project/Project Files", name="secret")
-    async with open_drive(settings(ttl=0.0)) as drive:
+    async with open_drive(settings(ttl=0.0, patience=30.0)) as drive:
         found = await listing(drive, f"{PROJECT}/Project Files/secret")
         emulator.fault("status", route="contents", contains=made["id"].rpartition(":")[2],
                        times=None, status=403)  # fmt: skip
