@@ -50,7 +50,7 @@ class Breaker:
         if self._open:
             raise OfflineError(
                 f"cannot {what}: the service cannot be reached",
-                hint="working offline with what is cached; this ends by itself",
+                hint="no network? Going on with what is cached until it is back",
             )
 
     def failed(self) -> None:
@@ -79,7 +79,7 @@ class Breaker:
         return True
 
     async def _stay_open(self, probe: Probe) -> None:
-        log.warning("the service cannot be reached; going on with what is cached")
+        log.info("the service cannot be reached; going on with what is cached")
         self._open = True
         wait_s = PROBE_FIRST_S
         while True:
@@ -89,6 +89,6 @@ class Breaker:
             if await probe(PROBE_TIMEOUT_S):
                 break
             wait_s = min(wait_s * PROBE_FACTOR, PROBE_MAX_S)
-        log.warning("the service can be reached again")
+        log.info("the service can be reached again")
         self._open = False
         self.on_close()

@@ -49,23 +49,23 @@ class Budget:
         )
         queue = self._waiting.setdefault(quota, {})
         number = next(self._numbers)
-        queue[number] = asker
         try:
             while (wait_s := await self._try(quota, number, asker)) > 0:
+                queue[number] = asker
                 if asker.level < Priority.AHEAD:
                     refuse_if_late(wait_s, what)
                 await asker.sleep(min(wait_s, LOOK_AGAIN_S))
                 if not asker.wanted:
                     raise DroppedError(f"cannot {what}: nobody wants it any more")
         finally:
-            del queue[number]
+            queue.pop(number, None)
         self.counts[route, asker.level.name.lower()] += 1
 
     async def _try(self, quota: str, number: int, asker: Urgency) -> float:
         """0: it may go. Else the seconds after which to try again."""
         mine = (asker.level, number)
         ahead_of_us = any((other.level, n) < mine for n, other in self._waiting[quota].items())
-        if ahead_of_us and asker.level > Priority.READ:
+        if ahead_of_us and asker.level > Priority.LOOKUP:
             return YIELD_S
         return await self._ledger.take(quota, self._rates.get(quota), asker.level)
 

@@ -105,7 +105,10 @@ class Wire:
         Retries 408, 429, 5xx, broken connections and (once) damaged answers, each after a backoff
         with jitter or the Retry-After asked for, as long as the deadline leaves room.
         """
+        outcome: dict[str, Any] | DriveError | None = None
         for attempt in range(1, ATTEMPTS + 1):
+            if isinstance(outcome, DriveError) and self.breaker.is_open:
+                raise outcome  # it says more than that we are offline
             self.breaker.check(call.what)
             await self._budget.admit(call.route, call.what)
             self.breaker.check(call.what)  # who queued while the network went learns it here
