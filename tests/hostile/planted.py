@@ -1,0 +1,106 @@
+"""Bugs planted on purpose, in a copy of the tree: the suite must fall for each of them.
+
+``python -m tests.hostile.planted [NAME…] [-- PYTEST ARGUMENTS]`` prints which tests caught which.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUGS: dict[str, tuple[str, str, str]] = {
+    "planner: a block too many": (
+        "plan.py",
+        "-(-span.stop // BLOCK_BYTES))",
+        "span.stop // BLOCK_BYTES + 1)",
+    ),
+    "planner: the last block is taken for a whole one": (
+        "plan.py",
+        "return Span(start, min(blocks.stop * BLOCK_BYTES, size_bytes))",
+        "return Span(start, blocks.stop * BLOCK_BYTES)",
+    ),
+    "cache index: blocks are believed unread": (
+        "store.py",
+        "shelf.states[number] = PRESENT",
+        "shelf.states[number] = VERIFIED",
+    ),
+    "paging: a short page is the last": (
+        "aps.py",
+        "query = next_page(page, what, path)",
+        'query = next_page(page, what, path) if len(page.get("data", [])) >= 200 else None',
+    ),
+    "token refresh: a refused token is kept": (
+        "auth.py",
+        "self._fetch_if(lambda: self._token == refused)",
+        "self._fetch_if(lambda: not self._token)",
+    ),
+    "errno mapping: gone is absent": (
+        "errors.py",
+        "errno = errno.ESTALE",
+        "errno = errno.ENOENT",
+    ),
+    "buffers: used again while somebody looks": (
+        "buffers.py",
+        "buffer.append(0)\n        except BufferError:\n            return\n        buffer.pop()",
+        "pass\n        except BufferError:\n            return",
+    ),
+    "ETag: any will do": ("transfer.py", "return not etag or etag == self.etag", "return True"),
+    "wake-up lost: nobody is told of room": (
+        "blocks.py",
+        "if run.done and not run.pins:",
+        "if run.done and run.pins < 0:",
+    ),
+}
+DEFAULT = [
+    "tests/hostile",
+    "tests/unit",
+    "--deselect",
+    "tests/hostile/test_mounted.py",
+    "--maxfail=4",
+]
+
+
+def plant(name: str, arguments: list[str]) -> list[str]:
+    """The tests that fell, '' for none."""
+    file, old, new = BUGS[name]
+    with tempfile.TemporaryDirectory(prefix="dmfs-planted-") as directory:
+        copy = Path(directory) / "tree"
+        skip = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
+        shutil.copytree(ROOT, copy, ignore=skip, symlinks=True)
+        source = copy / "src/dmfs" / file
+        text = source.read_text("utf-8")
+        assert text.count(old) == 1, f"{name}: the place to plant it is gone from {file}"
+        source.write_text(text.replace(old, new), "utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+            cwd=copy, env={**os.environ, "PYTHONPATH": f"{copy}/src:{copy}"},
+            capture_output=True, text=True, timeout=1200, check=False,
+        )  # fmt: skip
+    found = re.findall(r"^(?:FAILED|ERROR) (\S+(?: \S+)*?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    return [*dict.fromkeys(found)]
+
+
+def main() -> int:
+    words = sys.argv[1:]
+    split = words.index("--") if "--" in words else len(words)
+    names, arguments = words[:split], words[split + 1 :] or DEFAULT
+    survived = 0
+    print("| planted bug | caught by |\n|---|---|")
+    for name in BUGS:
+        if names and not any(word in name for word in names):
+            continue
+        fallen = plant(name, arguments)
+        survived += not fallen
+        shown = ", ".join(f"`{each.rpartition('::')[2]}`" for each in fallen[:3])
+        print(f"| {name} | {shown or '**nobody**'} |", flush=True)
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,679 @@
+"""What docs/security.md promises: hostile names, hostile answers, hostile cache directories, and
+where secrets may go. Decoders are fuzzed; ``DMFS_FUZZ`` says with how many inputs."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import json
+import logging
+import os
+import random
+import socket
+import sqlite3
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dmfs.answers import (
+    decode_contents,
+    decode_hubs,
+    decode_item,
+    decode_projects,
+    decode_signed,
+    decode_warnings,
+    next_page,
+    parse_time_ns,
+)
+from dmfs.config import check_api_url, load_settings
+from dmfs.drive import open_drive
+from dmfs.errors import BadAnswerError, DriveError, SetupError, SignedOutError
+from dmfs.httperrors import clean, explain, from_status, retry_after_s
+from dmfs.logs import _OneLine, set_up_logging
+from dmfs.model import File, FolderId, Hub, HubId, Project, ProjectId, Shortcut
+from dmfs.names import NAME_MAX_BYTES, entry_names, legal_name
+from dmfs.ranges import acceptable_url
+from dmfs.show import facts, iso_time
+from dmfs.store import BlockStore
+from dmfs.tokens import decode as decode_sign_in
+from dmfs.transfer import ETagGuard, Transfer
+from dmfs.tree import printable
+from dmfs.xattrs import attribute, attributes_of
+from dmfs_emulator.process import EmulatorProcess
+from tests.hostile.matrix import settings_for, short_waits
+from tests.unit.helpers import truth
+
+FUZZ = int(os.environ.get("DMFS_FUZZ", "60"))
+SOURCE = Path(__file__).resolve().parents[2] / "src/dmfs"
+PROJECT = Project(ProjectId("b.p"), HubId("b.h"), "P", FolderId("root"))
+fuzzed = settings(
+    max_examples=FUZZ, deadline=None, database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)  # fmt: skip
+
+HOSTILE_NAMES = (
+    "..", ".", "", "../../etc/passwd", "/etc/passwd", "a\0b", "-rf", "--help", "a\nb", "a\rb",
+    "\x1b]0;owned\x07", "\x1b[2J\x1b[31mred", "\x9b31m", "\u202egnp.exe", "\ud800", "\udcff",
+    "a" * 5000, "é" * 300, "e\u0301", "\ufeff", " ", "$(reboot)", "`id`", "%s%n", "con", "\u2028",
+)  # fmt: skip
+
+
+# Names
+
+
+def entries_of(names: tuple[str, ...]) -> dict[str, Any]:
+    hubs = [Hub(HubId(f"b.{number}"), name) for number, name in enumerate(names)]
+    return entry_names(hubs)
+
+
+def assert_legal(name: str) -> None:
+    assert name not in ("", ".", "..")
+    assert "/" not in name
+    assert "\0" not in name
+    assert len(name.encode()) <= NAME_MAX_BYTES
+
+
+def test_no_name_leaves_its_directory() -> None:
+    entries = entries_of(HOSTILE_NAMES * 2)
+    assert len(entries) == len(HOSTILE_NAMES) * 2
+    for name in entries:
+        assert_legal(name)
+
+
+@fuzzed
+@given(st.lists(st.text(alphabet=st.characters(), max_size=400), max_size=8))
+def test_any_names_are_legal_and_all_there(names: list[str]) -> None:
+    entries = entries_of(tuple(names))
+    assert len(entries) == len(names)
+    for name in entries:
+        assert_legal(name)
+        assert legal_name(name) == name
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=ascii)
+def test_names_reach_terminals_and_logs_harmless(name: str) -> None:
+    assert printable(name).isprintable()
+    record = logging.LogRecord("dmfs.x", logging.WARNING, "f", 1, "open %s", (name,), None)
+    assert _OneLine("%(message)s").format(record).isprintable()
+    try:
+        raise ValueError(name)
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    lines = _OneLine("%(message)s").format(record).splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert clean(name).isprintable()
+
+
+def test_a_log_line_cannot_be_forged(tmp_path: Path) -> None:
+    set_up_logging("info", tmp_path / "log")
+    try:
+        forged = "x\n2026-01-01 00:00:00,000 ERROR dmfs: all is lost\r\x1b[2K"
+        logging.getLogger("dmfs.test").warning("cannot open %s", forged)
+        lines = (tmp_path / "log").read_text().splitlines()
+        assert len(lines) == 1
+        assert lines[0].isprintable()
+        assert (tmp_path / "log").stat().st_mode & 0o077 == 0
+    finally:
+        for handler in logging.getLogger("dmfs").handlers:
+            handler.close()
+        logging.getLogger("dmfs").handlers.clear()
+        logging.getLogger("dmfs").propagate = True
+        logging.getLogger("dmfs").setLevel(logging.NOTSET)
+
+
+# Decoders, fuzzed
+
+leaf = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30)
+    | st.sampled_from([*HOSTILE_NAMES, "folders", "items", "versions",
+                       "urn:adsk.objects:os.object:b/k", "2022-05-06T08:24:41.0000000Z",
+                       "0001-01-01T00:00:00+14:00",
+                       "9999-12-31T23:59:59-14:00", "items:autodesk.bim360:File"])
+)  # fmt: skip
+KEYS = (
+    "id", "type", "attributes", "name", "displayName", "hidden", "relationships", "tip", "data",
+    "storage", "item", "parent", "storageSize", "createTime", "lastModifiedTime", "extension",
+    "links", "next", "href", "webView", "included", "versionNumber", "createUserName", "url",
+    "urls", "size", "sha1", "status", "meta", "warnings", "Title", "Detail", "HttpStatusCode",
+    "rootFolder", "lastModifiedTimeRollup", "0-9", "10-19", "errors", "detail", "reason",
+)  # fmt: skip
+anything = st.recursive(
+    leaf,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), inner, max_size=7)
+    ),
+    max_leaves=25,
+)
+answers = st.dictionaries(st.sampled_from(KEYS), anything, max_size=8)
+
+
+def _entry(attributes: Any, relationships: Any, kind: Any, links: Any) -> dict[str, Any]:
+    return {
+        "id": "urn:x", "type": kind, "attributes": attributes, "relationships": relationships,
+        "links": links,
+    }  # fmt: skip
+
+
+entry = st.builds(
+    _entry, anything, anything, st.sampled_from(["folders", "items", "versions", 5]), anything
+)
+plausible = st.fixed_dictionaries(
+    {"data": st.lists(entry, max_size=3), "included": st.lists(entry, max_size=3)},
+    optional={"links": anything, "meta": anything},
+)
+
+
+def nothing(_decoded: Any) -> list[Any]:
+    """No entries to use: that it was decoded is all."""
+    return []
+
+
+def use(child: Any) -> None:
+    """What the drive does with an entry."""
+    ((name, node),) = entry_names([child]).items()
+    assert_legal(name)
+    for key, value in attributes_of(node).items():
+        assert attribute(node, key) == value.encode("utf-8", "surrogatepass")
+    if isinstance(node, File | Shortcut):
+        assert abs(node.mtime_ns) < 1 << 80
+        assert iso_time(node.mtime_ns)
+        assert node.size_bytes is None or 0 <= node.size_bytes < 1 << 63
+    if isinstance(node, Shortcut):
+        assert node.body.count(b"\r\n") == 2
+        assert b"\0" not in node.body
+
+
+@fuzzed
+@given(answers | plausible)
+def test_any_answer_is_decoded_or_refused(answer: dict[str, Any]) -> None:
+    check_answer(answer)
+
+
+def check_answer(answer: Any) -> None:
+    """Every decoder gives entries that the drive can use, or says that the answer is bad."""
+    if not isinstance(answer, dict):
+        return  # refused by the wire
+    decoders: list[Callable[[], Any]] = [
+        lambda: decode_hubs(answer, "list"),
+        lambda: decode_projects(answer, "list", HubId("b.h")),
+        lambda: decode_contents(answer, "list", PROJECT).children,
+        lambda: [decode_item(answer, "list", PROJECT)],
+        lambda: nothing(next_page(answer, "list", "/x")),
+        lambda: nothing(decode_signed(answer, "open", 0.0)),
+        lambda: nothing(decode_warnings(answer)),
+    ]
+    for decode in decoders:
+        try:
+            for child in decode() or []:
+                if child is not None:
+                    use(child)
+        except BadAnswerError as error:
+            assert error.message.isprintable()  # noqa: PT017
+
+
+PAGE: dict[str, Any] = {
+    "data": [
+        {
+            "type": "items", "id": "urn:adsk.wipprod:dm.lineage:a",
+            "attributes": {
+                "displayName": "plan.dwg", "createTime": "2022-05-06T08:24:41.0000000Z",
+                "hidden": False, "extension": {"type": "items:autodesk.bim360:File"},
+            },
+            "relationships": {
+                "tip": {"data": {"type": "versions", "id": "urn:v?version=2"}},
+                "parent": {"data": {"type": "folders", "id": "urn:f"}},
+            },
+            "links": {"webView": {"href": "https://acc.autodesk.com/x"}},
+        },
+        {"type": "folders", "id": "urn:g", "attributes": {"name": "Plans", "objectCount": 3}},
+    ],
+    "included": [{
+        "type": "versions", "id": "urn:v?version=2",
+        "attributes": {"name": "plan.dwg", "versionNumber": 2, "storageSize": 1000,
+                       "extension": {"type": "versions:autodesk.bim360:File"}},
+        "relationships": {
+            "item": {"data": {"type": "items", "id": "urn:adsk.wipprod:dm.lineage:a"}},
+            "storage": {"data": {"type": "objects", "id": "urn:adsk.objects:os.object:b/k"}},
+        },
+    }],
+    "links": {"next": {"href": "https://api/x?page[number]=1"}},
+    "urls": {"0-9": "https://cdn/a", "10-19": "https://cdn/b"}, "size": 20, "sha1": "ab" * 20,
+}  # fmt: skip
+"""What a folder and a signing answer look like, in one."""
+VALUES: tuple[Any, ...] = (
+    None, True, 0, -1, 1 << 70, 1.5, float("nan"), "", "x", "\ud800", [], {}, [[]], [None],
+    {"id": 5}, {"data": []}, "urn:adsk.objects:os.object:/", "9" * 5000, *HOSTILE_NAMES,
+)  # fmt: skip
+
+
+def spoil(value: Any, dice: random.Random) -> Any:
+    """A copy in which about one place is another."""
+    if dice.random() < 0.03:
+        return dice.choice(VALUES)
+    if isinstance(value, dict):
+        return {key: spoil(inner, dice) for key, inner in value.items() if dice.random() > 0.01}
+    if isinstance(value, list):
+        return [spoil(inner, dice) for inner in value] * (2 if dice.random() < 0.05 else 1)
+    return value
+
+
+def test_true_answers_with_spoilt_places_are_decoded_or_refused() -> None:
+    """Quicker than hypothesis, and deeper in: most of the answer stays what it should be."""
+    dice = random.Random(os.environ.get("DMFS_FUZZ_SEED", "7"))
+    for _ in range(FUZZ * 20):
+        check_answer(spoil(PAGE, dice))
+
+
+@fuzzed
+@given(st.binary(max_size=300), st.integers(100, 599))
+def test_any_error_body_becomes_one_line(body: bytes, status: int) -> None:
+    assert explain(body).isprintable()
+    error = from_status("open 'x'", status, body, {"x-request-id": body.decode("latin-1")})
+    assert error.message.isprintable()
+    assert error.request_id.isprintable()
+
+
+@fuzzed
+@given(st.text(max_size=60) | st.from_regex(r"\d{1,4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z?"))
+def test_any_time_is_one_or_none(text: str) -> None:
+    seen = parse_time_ns(text)
+    assert seen is None or iso_time(seen)
+
+
+@fuzzed
+@given(st.text(max_size=40))
+def test_any_url_next_page_and_retry_after(text: str) -> None:
+    if acceptable_url(text):
+        assert text.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]"))
+    waited = retry_after_s({"retry-after": text})
+    assert waited is None or 0 <= waited <= 3600
+    for url in (text, f"https://{text}", f"http://{text}"):
+        try:
+            accepted = check_api_url(url)
+        except SetupError:
+            continue
+        assert accepted.startswith(("https://", "http://127", "http://localhost", "http://[::1"))
+
+
+@fuzzed
+@given(
+    st.lists(st.binary(max_size=60) | st.sampled_from([
+        b"HTTP/1.1 206 OK\r\n", b"HTTP/1.1 200\r\n", b"HTTP/1.1 \xb2\xb3\r\n", b"ETag: x\r\n",
+        b"Content-Range: bytes 0-9/100\r\n", b"Content-Range: bytes 0-9/*\r\n",
+        b"Content-Range: bytes 0-99999999999999999999/1\r\n", b"Content-Length: 10\r\n",
+        b"Content-Encoding: gzip\r\n",
+    ]), max_size=8),
+    st.lists(st.binary(max_size=20), max_size=4),
+)  # fmt: skip
+def test_any_headers_never_let_a_byte_of_another_range_in(
+    headers: list[bytes], body: list[bytes]
+) -> None:
+    sink = bytearray(10)
+    token: Any = type("Token", (), {"run_sync_soon": lambda self, call: None})()
+    from dmfs.progress import Progress
+
+    transfer = Transfer(
+        "read 'x'", "https://x/", 0, memoryview(sink), 100, ETagGuard(), Progress(),
+        trio.Event(), token,
+    )  # fmt: skip
+    for line in headers:
+        try:
+            if transfer.on_header(line) is not None:
+                return
+        except ValueError:
+            return  # libcurl aborts the transfer
+    for chunk in body:
+        if transfer.on_body(chunk) is not None:
+            break
+    transfer.finish(0, "")
+    if transfer.filled:
+        assert transfer.status == 206
+        assert transfer.headers["content-range"] in ("bytes 0-9/100", "bytes 0-9/*")
+    assert transfer.filled <= 10
+
+
+@fuzzed
+@given(st.text(max_size=200) | st.builds(
+    "{} = {}".format, st.sampled_from(["ttl", "cache_size", "api_url", "profile", "connections"]),
+    st.text(max_size=20),
+))  # fmt: skip
+def test_any_configuration_is_taken_or_refused_in_words(text: str) -> None:
+    try:
+        load_settings(text, {"HOME": "/nowhere"}, {})
+    except SetupError as error:
+        assert error.message  # noqa: PT017
+
+
+@fuzzed
+@given(st.text(max_size=100) | anything.map(json.dumps))
+def test_any_sign_in_file_is_read_or_refused_in_words(text: str) -> None:
+    try:
+        decode_sign_in(text, "the file")
+    except SignedOutError as error:
+        assert error.message.startswith("the file")  # noqa: PT017
+
+
+@fuzzed
+@given(st.integers(0, 1 << 30))
+def test_any_bytes_for_an_index_are_an_empty_cache(tmp_path_factory: Any, seed: int) -> None:
+    if seed % 10:  # files are slow: a tenth of the inputs
+        return
+    dice = random.Random(seed)
+    directory = tmp_path_factory.mktemp("index")
+    store = BlockStore(directory, limit_bytes=1 << 30, free_percent=0)
+    shelf = store.attach("urn:a", 200_000)  # type: ignore[arg-type]
+    store.write(shelf, 0, memoryview(truth(0, 200_000)))
+    store.close()
+    index = directory / "blocks/index.db"
+    raw = bytearray(index.read_bytes())
+    for _ in range(dice.randrange(1, 40)):
+        raw[dice.randrange(len(raw))] = dice.randrange(256)
+    index.write_bytes(raw)
+    for _ in range(2):
+        try:
+            store = BlockStore(directory, limit_bytes=1 << 30, free_percent=0)
+        except (OSError, sqlite3.Error, SetupError):
+            continue
+        try:
+            shelf = store.attach("urn:a", 200_000)  # type: ignore[arg-type]
+            from dmfs.plan import Span
+
+            buffer = bytearray(200_000)
+            good = store.read(shelf, Span(0, 2), buffer)
+            assert bytes(buffer[:good]) == truth(0, good)
+        except (sqlite3.Error, OSError, TypeError, ValueError, OverflowError):
+            pass  # the disk tier goes on without a cache (see BROKEN there)
+        finally:
+            store.close()
+
+
+# Hostile answers over a real socket
+
+
+@contextmanager
+def server(answer: Callable[[bytes], bytes]) -> Iterator[tuple[str, list[bytes]]]:
+    """A server of one's own words: ``answer(request head)`` → all that is sent."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    heads: list[bytes] = []
+    stop = threading.Event()
+
+    def serve() -> None:
+        while not stop.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(5)
+                try:
+                    head = b""
+                    while b"\r\n\r\n" not in head:
+                        piece = connection.recv(65536)
+                        if not piece:
+                            break
+                        head += piece
+                    heads.append(head)
+                    connection.sendall(answer(head))
+                except OSError:
+                    continue
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", heads
+    finally:
+        stop.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(6)
+
+
+def http(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+TOKEN = json.dumps({"access_token": "secret-token", "expires_in": 3599}).encode()
+BOMBS = {
+    "nested lists": b"[" * 2_000_000,
+    "nested objects": b'{"data":' * 500_000,
+    "a number of a million digits": b'{"data": ' + b"9" * 1_000_000 + b"}",
+    "a number beyond floats": b'{"data": 1e999999}',
+    "not a number": b'{"data": NaN}',
+    "a million empty lists": b'{"data": [' + b"[]," * 1_000_000 + b"[]]}",
+    "no text at all": bytes(range(256)) * 100,
+    "another encoding": '{"data": []}'.encode("utf-32"),
+    "a list": b"[]",
+    "half a pair of surrogates": b'{"data": [{"id": "\\ud800", "type": "hubs"}]}',
+}
+
+
+@pytest.mark.parametrize("body", BOMBS.values(), ids=BOMBS)
+def test_bombs_of_json_are_refused_in_time(body: bytes, tmp_path: Path) -> None:
+    def answer(head: bytes) -> bytes:
+        return http(TOKEN if b"/token" in head else body, "Content-Type: application/json")
+
+    seen = _list_root(answer, tmp_path)
+    assert seen is None or isinstance(seen, DriveError)
+
+
+# httpx leaves its inner generators to the collector when a body is not read to its end
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:Async generator:ResourceWarning"
+)
+def test_a_bomb_of_gzip_is_refused(tmp_path: Path) -> None:
+    packed = gzip.compress(b" " * 200_000_000)
+
+    def answer(head: bytes) -> bytes:
+        return http(TOKEN) if b"/token" in head else http(packed, "Content-Encoding: gzip")
+
+    assert isinstance(_list_root(answer, tmp_path), BadAnswerError)
+
+
+def test_pages_without_end_end_with_the_deadline(tmp_path: Path) -> None:
+    count = 0
+
+    def answer(head: bytes) -> bytes:
+        nonlocal count
+        if b"/token" in head:
+            return http(TOKEN)
+        if b"/projects" not in head:
+            return http(json.dumps({"data": [{
+                "type": "hubs", "id": "b.h", "attributes": {"name": "H"},
+            }]}).encode())  # fmt: skip
+        count += 1
+        path = head.split()[1].decode().partition("?")[0]
+        link = {"next": {"href": f"{path}?page[number]={count}&x={'y' * 500}"}}
+        row = {"type": "projects", "id": f"b.{count}", "attributes": {"name": f"P{count}"}}
+        return http(json.dumps({"data": [row], "links": link}).encode())
+
+    assert isinstance(_list_root(answer, tmp_path, "/H"), DriveError)
+
+
+def _list_root(answer: Callable[[bytes], bytes], tmp_path: Path, path: str = "/") -> Any:
+    """What listing over a made-up service ends with: None, or the DriveError."""
+
+    async def main(url: str) -> Any:
+        fake = type("Emulator", (), {"api_url": url, "client_id": "id", "client_secret": "s3cret"})
+        async with open_drive(settings_for(fake(), tmp_path, metadata_timeout=4.0)) as drive:
+            try:
+                with trio.fail_after(30):
+                    await drive.listings.get(await drive.resolve(path))  # type: ignore[arg-type]
+            except DriveError as error:
+                assert "secret-token" not in error.message  # noqa: PT017
+                return error
+            return None
+
+    with short_waits(), server(answer) as (url, heads):
+        seen = trio.run(main, url)
+    for head in heads:
+        if b"/token" in head:
+            assert b"secret-token" not in head
+    return seen
+
+
+# Where secrets go
+
+
+def test_the_token_goes_to_the_api_origin_alone(tmp_path: Path) -> None:
+    """Not to the object storage, not after a redirect, not to where a next link points."""
+    with EmulatorProcess(world="small:files=3,min=1000,max=2000") as emulator:
+
+        def elsewhere(head: bytes) -> bytes:
+            return http(b"{}", status="404 Not Found")
+
+        with short_waits(), server(elsewhere) as (url, heads):
+
+            async def main() -> None:
+                options: dict[str, Any] = {"ttl": 0.0, "hub_ttl": 0.0, "patience": 10.0}
+                async with open_drive(settings_for(emulator, tmp_path, **options)) as drive:
+                    path = "/Bench/Bench Project/Project Files/small/small-00001.txt"
+                    node = await drive.resolve(path)
+                    assert isinstance(node, File)
+                    for kind, more in (
+                        ("redirect", {"location": url + "/stolen"}),
+                        ("redirect", {"location": url + "/stolen", "status": 308}),
+                        ("next_other_host", {"host": url}),
+                    ):
+                        emulator.fault(kind, origin="api", times=6, **more)
+                        try:
+                            await drive.resolve(path)
+                            await drive.open(node)
+                        except DriveError as error:
+                            assert "stolen" not in error.message  # noqa: PT017
+                        emulator.clear_faults()
+                    emulator.fault("redirect", origin="cdn", times=1, location=url + "/bytes")
+                    reader = await drive.open(node)
+                    data, _ = await reader.read(0, 100)
+                    assert len(data) == 100
+                    reader.close()
+
+            trio.run(main)
+        assert heads == [], "nothing at all was asked of another origin"
+        cdn = [entry for entry in emulator.calls()["log"] if entry["origin"] == "cdn"]
+        assert cdn
+        assert not any(entry["authorization_present"] for entry in cdn)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd", "http://169.254.169.254/latest/meta-data", "ftp://127.0.0.1/x",
+        "gopher://127.0.0.1/x", "http://example.com/x", "https://user@example.com/x",
+        "https://example.com/x y", "https://example.com/\r\nHost: evil", "http://127.0.0.1.evil.com/",
+        "http://[::ffff:169.254.169.254]/", "dict://127.0.0.1/", "//example.com/x", "", "https://",
+        "javascript:alert(1)", "http://localhost.evil.com/x", "http://2130706433/",
+    ],
+)  # fmt: skip
+def test_urls_of_other_kinds_are_never_fetched(url: str) -> None:
+    assert not acceptable_url(url)
+
+
+def test_tls_is_verified_on_both_planes(tmp_path: Path) -> None:
+    trustme = pytest.importorskip("trustme")
+    ca, stranger = trustme.CA(), trustme.CA()
+    cert = ca.issue_cert("127.0.0.1")
+    cert.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    with (tmp_path / "cert.pem").open("wb") as file:
+        for blob in cert.cert_chain_pems:
+            file.write(blob.bytes())
+    for name, authority in (("right.pem", ca), ("wrong.pem", stranger)):
+        authority.cert_pem.write_to_path(str(tmp_path / name))
+    with EmulatorProcess(
+        world="small:files=1,min=1000,max=2000",
+        tls_cert=str(tmp_path / "cert.pem"), tls_key=str(tmp_path / "key.pem"),
+    ) as emulator:  # fmt: skip
+
+        async def look(api: str, ranges: str) -> int:
+            config = settings_for(emulator, tmp_path, ca_file=str(tmp_path / api))
+            async with open_drive(config) as drive:
+                drive.fetcher._ca_bundle = str(tmp_path / ranges)
+                path = "/Bench/Bench Project/Project Files/small/small-00000.txt"
+                node = await drive.resolve(path)
+                assert isinstance(node, File)
+                reader = await drive.open(node)
+                return len((await reader.read(0, 100))[0])
+
+        with short_waits():
+            assert trio.run(look, "right.pem", "right.pem") == 100
+            with pytest.raises(DriveError, match=r"(?i)certificate|ssl"):
+                trio.run(look, "wrong.pem", "right.pem")
+
+
+def test_verification_is_never_switched_off() -> None:
+    for path in SOURCE.glob("*.py"):
+        text = path.read_text("utf-8")
+        for word in ("SSL_VERIFY", "CERT_NONE", "verify=False", "check_hostname", "_unverified"):
+            assert word not in text, f"{path.name}: {word}"
+    context = ssl.create_default_context()
+    assert context.check_hostname
+
+
+def test_nothing_from_the_disk_can_run() -> None:
+    """No pickle, no eval, no import by a name that is data; diskcache (pickle by default) is not
+    used at all."""
+    banned = {"pickle", "marshal", "shelve", "diskcache", "dill", "yaml", "importlib.import_module"}
+    for path in SOURCE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("eval", "exec", "compile", "__import__"), path.name
+            assert not {name.partition(".")[0] for name in names} & banned, path.name
+
+
+def test_facts_of_a_hostile_entry_can_be_printed(capsysbinary: Any) -> None:
+    from dmfs import show
+
+    row = {
+        "id": "urn:x", "type": "items", "attributes": {"displayName": "\ud800\x1b[31m"},
+        "links": {"webView": {"href": "\ud800"}},
+    }  # fmt: skip
+    node = decode_item({"data": row}, "list", PROJECT)
+    assert isinstance(node, Shortcut)
+    drive: Any = type("D", (), {"size_of": lambda self, leaf: 0})()
+    told = facts(drive, "name", node) | {"created_by": "\ud800\x1b[31m"}
+    show._print_json(told)
+    assert b"\x1b" not in capsysbinary.readouterr().out
+
+
+def test_the_cache_and_the_log_are_private(tmp_path: Path) -> None:
+    open_cache = tmp_path / "cache"
+    open_cache.mkdir(mode=0o777)
+    open_cache.chmod(0o777)
+    store = BlockStore(open_cache, limit_bytes=1 << 30, free_percent=0)
+    shelf = store.attach("urn:a", 1000)  # type: ignore[arg-type]
+    store.write(shelf, 0, memoryview(bytes(1000)))
+    store.close()
+    assert open_cache.stat().st_mode & 0o077 == 0
+    planted = [path for path in open_cache.rglob("*") if path.is_file() and path.name.isdigit()]
+    planted[0].unlink()
+    planted[0].symlink_to("/etc/passwd")
+    store = BlockStore(open_cache, limit_bytes=1 << 30, free_percent=0)
+    try:
+        with pytest.raises(OSError, match="symbolic"):
+            store.attach("urn:a", 1000)  # type: ignore[arg-type]
+    finally:
+        store.close()
+
+
+def test_secrets_are_cut_out_of_error_texts() -> None:
+    for text in (
+        "Bearer abc.def", "eyJhbGciOiJIUzI1NiJ9.x.y", "see https://cdn/x?Signature=abc&Expires=1",
+        "client_secret=hunter2", "refresh_token=abc",
+    ):  # fmt: skip
+        kept = clean(f"before {text} after")
+        assert kept in ("before … after", "before see … after")
