@@ -39,6 +39,8 @@ def kept_listings(settings: Settings, *, service_folders: bool) -> KeptListings 
         settings.sign_in,
         settings.x_user_id,
         settings.account_id,
+        settings.key_id,
+        settings.key_file,
         str(service_folders),
     )
     return KeptListings(settings.cache_dir, scope)
