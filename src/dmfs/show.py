@@ -142,7 +142,8 @@ async def cat(drive: Drive, path: str, *, offset: int, length: int | None) -> No
             data, _ = await reader.read(position, min(_READ_BYTES, stop - position))
             if not data:
                 break
-            await trio.to_thread.run_sync(_write_all, data)
+            # whoever reads stdout may have stopped to: Ctrl-C must not wait for that
+            await trio.to_thread.run_sync(_write_all, data, abandon_on_cancel=True)
             position += len(data)
             bar.advance(task, len(data))
     reader.close()

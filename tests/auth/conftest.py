@@ -17,11 +17,11 @@ SETTINGS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
     started = start_emulator()
     yield started
-    # logs, caches, state and cores of all these tests, and of the tests beside them
+    # logs, caches, state and cores of all these tests (of the whole suite it took minutes)
     found = found_in(tmp_path_factory.getbasetemp(), secrets_of(started))
     assert found == [], "secrets were left in files"
     words = stop_emulator(started)

@@ -465,6 +465,6 @@ def _processes(word: str) -> list[tuple[int, str]]:
             line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if entry.name.isdigit() and word in line and "dmfs" in line and "pytest" not in line:
+        if entry.name.isdigit() and word in line and "dmfs mount" in line:
             found.append((int(entry.name), line))
     return found
