@@ -52,7 +52,7 @@ async def test_fifty_pages_take_five_rounds():
 
 @virtual
 async def test_nothing_is_begun_beyond_the_end():
-    service = Service(3)
+    service = Service(3, lambda number: 0.1 if number == 2 else 0.5)
     assert await all_pages("list", service.ask, 500) == [0, 1, 2]
     assert max(service.asked) < AT_ONCE
 
