@@ -349,6 +349,8 @@ def test_interrupted_cat_says_nothing(calm, home):
     process = subprocess.Popen(
         [*dmfs_command(), "cat", f"/{FILES}/Large Files/Tower.rvt"], env=home.environment(),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # a suite that a shell started in the background ignores SIGINT, and so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     try:
         wait_until(lambda: calm.counts()["cdn_get"] >= 1 or process.poll() is not None)
