@@ -53,17 +53,15 @@ def settings(emulator: EmulatorProcess, tmp_path: Path) -> Callable[..., Setting
     """Settings of a drive without a mount."""
 
     def make(**more: Any) -> Settings:
-        return Settings(
-            **{
-                "api_url": emulator.api_url,
-                "client_id": emulator.client_id,
-                "client_secret": emulator.client_secret,
-                "cache_dir": tmp_path / "cache",
-                "state_dir": tmp_path / "state",
-                "poll": 0.0,
-                "rates": "off",
-            }
-            | more
-        )
+        chosen: dict[str, Any] = {
+            "api_url": emulator.api_url,
+            "client_id": emulator.client_id,
+            "client_secret": emulator.client_secret,
+            "cache_dir": tmp_path / "cache",
+            "state_dir": tmp_path / "state",
+            "poll": 0.0,
+            "rates": "off",
+        }
+        return Settings(**(chosen | more))
 
     return make

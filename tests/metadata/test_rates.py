@@ -15,7 +15,9 @@ STEPS = st.lists(
 
 def let_through(rate: Rate, steps: list[tuple[Priority, float]]) -> list[tuple[Priority, float]]:
     """Each asker comes so long after the last one was let through, and waits as it is told."""
-    now, calls, found = 1000.0, [], []
+    now = 1000.0
+    calls: list[float] = []
+    found: list[tuple[Priority, float]] = []
     for priority, pause_s in steps:
         now += pause_s
         while True:
