@@ -79,7 +79,6 @@ class BlockCache:
         self._disk = DiskTier(store, sha1_of)
         self._objects: OrderedDict[StorageId, CachedObject] = OrderedDict()
         self._opening: dict[StorageId, trio.Event] = {}
-        self.misses = 0
         self.epoch = 0
         """Moves when memory or a connection was given back."""
 
@@ -220,7 +219,6 @@ class BlockCache:
         """
         wanted = blocks_of(ahead)
         for missing in self._pieces(opened, blocks_of(demand), wanted, part_bytes):
-            self.misses += 1
             self._launch(opened, missing, speculative=False)
         pieces = self._pieces(opened, wanted, EMPTY, part_bytes)
         backward = ahead.start < demand.start and ahead.stop <= demand.stop

@@ -49,7 +49,6 @@ class RangeFetcher:
             end.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="dmfs-ranges", daemon=True)
         self._stopped = False
-        self.bytes_fetched = 0
         self.gets = 0
 
     def start(self) -> None:
@@ -97,8 +96,6 @@ class RangeFetcher:
             transfer.cancelled = True
             self._command(transfer)
             raise
-        finally:
-            self.bytes_fetched += transfer.filled
         if transfer.error is not None:
             raise transfer.error
 

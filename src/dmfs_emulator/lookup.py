@@ -145,9 +145,5 @@ def _field(rendered: Json, field: str) -> str:
     return str(at).lower() if isinstance(at, bool) else str(at)
 
 
-def has_filters(request: Request) -> bool:
-    return any(key.startswith("filter[") for key in request.query)
-
-
 def answer(body: Json) -> Answer:
     return json_answer(body, content_type=JSONAPI_TYPE)

@@ -14,12 +14,6 @@ def seven_digits(seconds: float) -> str:
     return f"{whole:%Y-%m-%dT%H:%M:%S}.{micros:06d}0Z"
 
 
-def three_digits(seconds: float) -> str:
-    """``2015-11-27T11:11:23.000Z``."""
-    whole, micros = _split(seconds)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{micros // 1000:03d}Z"
-
-
 def offset_form(seconds: float) -> str:
     """``2016-05-24T19:25:23+00:00``, as ``a.`` projects write times."""
     return f"{_split(seconds)[0]:%Y-%m-%dT%H:%M:%S}+00:00"
