@@ -8,6 +8,7 @@ ever depends on the order in which the service listed things.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 
 from dmfs.model import Child, created_ns, own_id
@@ -17,6 +18,7 @@ UNNAMED = "(unnamed)"
 _EXTENSION_MAX_BYTES = 32
 """Longer than any real extension: `Notes v1.final and some more words` has none."""
 _LEGAL = str.maketrans({"/": "／", "\0": "␀"})
+_LONE = re.compile("[\ud800-\udfff]")
 _DOTS = {".": "．", "..": "．．"}
 _FOREVER = 1 << 80
 
@@ -24,10 +26,9 @@ _FOREVER = 1 << 80
 def legal_name(name: str) -> str:
     """``name`` as a single path component that Linux accepts, before any shortening.
 
-    Lone surrogates (JSON can spell them, UTF-8 cannot) become U+FFFD.
+    Lone surrogates (JSON can spell them, UTF-8 cannot) become one U+FFFD each.
     """
-    whole = name.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    legal = whole.translate(_LEGAL)
+    legal = _LONE.sub("\ufffd", name).translate(_LEGAL)
     if legal == name and legal not in _DOTS and legal:
         return name  # the same object: a listing keeps one name, not two
     return _DOTS.get(legal, legal) or UNNAMED

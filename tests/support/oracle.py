@@ -98,8 +98,8 @@ def hash8(identifier: str) -> str:
 
 
 def legal(name: str) -> str:
-    """``/`` and NUL replaced, dots widened, lone surrogates as UTF-8 decoders replace them."""
-    text = name.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    """``/`` and NUL replaced, dots widened, a lone surrogate shows as one U+FFFD."""
+    text = "".join("\ufffd" if 0xD800 <= ord(char) <= 0xDFFF else char for char in name)
     text = text.replace("/", "\uff0f").replace("\0", "\u2400")
     if text in (".", ".."):
         text = "\uff0e" * len(text)
