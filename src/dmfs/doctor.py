@@ -22,6 +22,7 @@ from dmfs.login import open_wire
 from dmfs.model import Hub, Root
 from dmfs.oauth import APPS_URL
 from dmfs.signin import kind_of, token_source, token_store
+from dmfs.tokens import login_hint
 from dmfs.wire import Wire, probe
 
 NETWORK_S = 30.0
@@ -112,7 +113,7 @@ async def _signed_in(settings: Settings, wire: Wire) -> list[Finding]:
             what = "the sign-in service does not answer in time"
             return [Finding("sign-in", ERROR, what, why, "try again; dmfs whoami")]
         except SignedOutError as error:
-            what = f"signed out: run dmfs login ({error.message})"
+            what = f"signed out: {login_hint(settings.profile)} ({error.message})"
             return [Finding("sign-in", ERROR, what, why, error.hint)]
         except DriveError as error:
             return [Finding("sign-in", ERROR, error.message, why, error.hint)]

@@ -19,7 +19,7 @@ from dmfs.errors import DriveError, GrantRefusedError, SignedOutError, TooSlowEr
 from dmfs.flight import Flights
 from dmfs.oauth import App, ask_grant
 from dmfs.tokenfile import Stamp
-from dmfs.tokens import LOGIN_HINT, Grant, Kept, SignIn
+from dmfs.tokens import Grant, Kept, SignIn, login_hint
 from dmfs.tokenstore import TokenStore
 from dmfs.wire import Wire
 
@@ -53,6 +53,7 @@ class UserSession:
         self._store = store
         self._api_url = api_url
         self._client_id = client_id
+        self._login = login_hint(store.profile)
         # In a nursery of the drive: a request that gives up must not call off a refresh.
         self._flights: Flights[str, str] = Flights(nursery)
         self._stamp: Stamp | None = None
@@ -98,7 +99,7 @@ class UserSession:
             if works and kept.sign_in.usable(wall_time_s()):
                 return kept.sign_in.access_token
             if kept.sign_in.refresh_token == self._dead:
-                raise _gone()
+                raise self._gone()
         refused = self._refused
         return await self._join(lambda kept: _is(kept, refused))
 
@@ -113,7 +114,7 @@ class UserSession:
             if not self._told:
                 # a state of the world, not a bug: no traceback
                 line = "signed out: %s (%s)"
-                log.error(line, error.hint or LOGIN_HINT, error.message)  # noqa: TRY400
+                log.error(line, error.hint or self._login, error.message)  # noqa: TRY400
             self._told = True
             raise
         # an access token may outlive its session for a while: that is no new sign-in
@@ -139,13 +140,14 @@ class UserSession:
             return None
         if kept.sign_in.api_url != self._api_url:
             raise SignedOutError(
-                f"profile {self._store.profile!r} is signed in to another service", hint=LOGIN_HINT
+                f"profile {self._store.profile!r} is signed in to another service",
+                hint=self._login,
             )
         if self._client_id not in ("", kept.sign_in.client_id):
             raise SignedOutError(
                 f"profile {self._store.profile!r} is signed in to another app "
                 f"({kept.sign_in.client_id})",
-                hint=f"{LOGIN_HINT}, or use another profile",
+                hint=f"{self._login}, or use another profile",
             )
         return kept
 
@@ -154,12 +156,12 @@ class UserSession:
         async with self._store.lock(LOCK_S):
             kept = self._checked(await self._store.read_locked())
             if kept is None:
-                raise SignedOutError("nobody is signed in", hint=LOGIN_HINT)
+                raise SignedOutError("nobody is signed in", hint=self._login)
             if not is_stale(kept.sign_in):
                 await self._adopt(kept)
                 return kept.sign_in.access_token
             if kept.sign_in.refresh_token in ("", self._dead):
-                raise _gone()
+                raise self._gone()
             with trio.CancelScope(shield=True):
                 return await self._spend(kept)
         raise AssertionError("unreachable")
@@ -179,7 +181,7 @@ class UserSession:
                 if error.code != "invalid_grant":
                     raise SignedOutError(error.message, hint=error.hint) from None
                 self._dead = old.refresh_token
-                raise _gone() from None
+                raise self._gone() from None
             if grant is None:
                 raise TooSlowError("the service does not answer the refresh", hint="dmfs doctor")
             new = old.renewed(grant, asked_s)
@@ -192,12 +194,11 @@ class UserSession:
         self._kept = kept
         self._stamp = await self._store.stamp()
 
-
-def _gone() -> SignedOutError:
-    return SignedOutError(
-        "the service no longer honours this sign-in (expired, revoked or used elsewhere)",
-        hint=LOGIN_HINT,
-    )
+    def _gone(self) -> SignedOutError:
+        return SignedOutError(
+            "the service no longer honours this sign-in (expired, revoked or used elsewhere)",
+            hint=self._login,
+        )
 
 
 def _is(sign_in: SignIn, access_token: str) -> bool:

@@ -9,7 +9,7 @@ from dmfs.config import Settings
 from dmfs.errors import SetupError, SignedOutError
 from dmfs.oauth import App
 from dmfs.session import UserSession
-from dmfs.tokens import LOGIN_HINT
+from dmfs.tokens import login_hint
 from dmfs.tokenstore import TokenStore
 from dmfs.wire import Wire
 
@@ -82,9 +82,5 @@ def _nobody(settings: Settings) -> SignedOutError:
         return SignedOutError("no client id is configured", hint=NO_CREDENTIALS_HINT)
     return SignedOutError(
         f"nobody is signed in with profile {settings.profile!r}",
-        hint=f"{LOGIN_HINT}" + _profile_flag(settings),
+        hint=login_hint(settings.profile),
     )
-
-
-def _profile_flag(settings: Settings) -> str:
-    return "" if settings.profile == "default" else f" --profile {settings.profile}"

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dmfs.errors import SetupError, SignedOutError
-from dmfs.tokens import LOGIN_HINT
+from dmfs.tokens import login_hint
 
 SIZE_MAX_BYTES = 256 * 1024
 """Tokens are a few kilobytes; room enough for whatever length the service changes them to."""
@@ -32,6 +32,7 @@ class TokenFile:
         self.path = self.directory / f"{profile}.json"
         self._lock_path = self.directory / f"{profile}.lock"
         # one per profile, not per process: whoever writes holds the lock
+        self._login = login_hint(profile)
         self._next_path = self.directory / f"{profile}.next"
 
     def stamp(self) -> Stamp | None:
@@ -51,7 +52,7 @@ class TokenFile:
         except OSError as error:
             raise SignedOutError(
                 f"the sign-in file {self.path} cannot be read: {error.strerror}",
-                hint=f"remove it and {LOGIN_HINT} again",
+                hint=f"remove it and {self._login} again",
             ) from None
         with os.fdopen(descriptor, "rb") as file:
             self._check(os.fstat(file.fileno()))
@@ -61,12 +62,12 @@ class TokenFile:
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
             raise SignedOutError(
                 f"the sign-in file {self.path} is not a file of yours",
-                hint=f"remove it and {LOGIN_HINT} again",
+                hint=f"remove it and {self._login} again",
             )
         if status.st_mode & 0o077:
             raise SignedOutError(
                 f"the sign-in file {self.path} is readable by others, so its tokens may be known",
-                hint=f"dmfs logout, then {LOGIN_HINT} again (or chmod 600 if you trust them all)",
+                hint=f"dmfs logout, then {self._login} again (or chmod 600 if you trust them all)",
             )
 
     def try_lock(self) -> int | None:

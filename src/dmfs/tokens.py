@@ -21,6 +21,13 @@ REFRESH_LIFE_S = 15 * 86400.0
 EXPIRY_MARGIN_S = 60.0
 """A token is renewed this long before its end, so that none expires on its way."""
 LOGIN_HINT = "run dmfs login"
+
+
+def login_hint(profile: str) -> str:
+    """The remedy, complete: without its name another profile would be signed in."""
+    return LOGIN_HINT if profile == "default" else f"{LOGIN_HINT} --profile {profile}"
+
+
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
 
 
@@ -113,23 +120,24 @@ def encode(kept: Kept, *, with_secrets: bool) -> str:
     return json.dumps(head | values, indent=1) + "\n"
 
 
-def decode(text: str, name: str) -> Kept:
-    """The reverse. SignedOutError, naming ``name``: damaged, or of a newer dmfs."""
+def decode(text: str, name: str, login: str = LOGIN_HINT) -> Kept:
+    """The reverse. SignedOutError, naming ``name``: damaged, or of a newer dmfs;
+    ``login`` is its remedy."""
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict) or isinstance(values.get("version"), bool):
-        raise _damaged(name)
+        raise _damaged(name, login)
     version = values.get("version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise SignedOutError(
             f"{name} was written by a newer dmfs (format {version})",
-            hint=f"upgrade dmfs, or {LOGIN_HINT} again with this one",
+            hint=f"upgrade dmfs, or {login} again with this one",
         )
     where = values.get("where")
     if version != FORMAT_VERSION or where not in ("file", "keyring"):
-        raise _damaged(name)
+        raise _damaged(name, login)
     known: dict[str, Any] = {}
     for each in fields(SignIn):
         if each.name not in values:
@@ -137,13 +145,13 @@ def decode(text: str, name: str) -> Kept:
         value = values[each.name]
         wanted = (int, float) if str(each.type) == "float" else str
         if isinstance(value, bool) or not isinstance(value, wanted):
-            raise _damaged(name)
+            raise _damaged(name, login)
         known[each.name] = value
     try:
         return Kept(SignIn(**known), where)
     except TypeError:
-        raise _damaged(name) from None
+        raise _damaged(name, login) from None
 
 
-def _damaged(name: str) -> SignedOutError:
-    return SignedOutError(f"{name} is damaged", hint=f"{LOGIN_HINT} again")
+def _damaged(name: str, login: str) -> SignedOutError:
+    return SignedOutError(f"{name} is damaged", hint=f"{login} again")

@@ -18,7 +18,7 @@ import trio
 
 from dmfs.errors import SignedOutError, TooSlowError
 from dmfs.tokenfile import Stamp, TokenFile
-from dmfs.tokens import LOGIN_HINT, Kept, SignIn, decode, encode
+from dmfs.tokens import Kept, SignIn, decode, encode, login_hint
 from dmfs.vault import Vault, VaultError
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class TokenStore:
 
     def __init__(self, state_dir: Path, profile: str) -> None:
         self.profile = profile
+        self._login = login_hint(profile)
         self.file = TokenFile(state_dir, profile)
         self.vault = Vault(f"{profile} {state_dir}")
 
@@ -72,14 +73,14 @@ class TokenStore:
         text = await trio.to_thread.run_sync(self.file.read)
         if text is None:
             return None
-        kept = decode(text, f"the sign-in file {self.file.path}")
+        kept = decode(text, f"the sign-in file {self.file.path}", self._login)
         if kept.where == "file":
             return kept
         secret = await self.vault.get()
         if secret is None:
-            raise SignedOutError("the desktop keyring has lost the sign-in", hint=LOGIN_HINT)
+            raise SignedOutError("the desktop keyring has lost the sign-in", hint=self._login)
         # The keyring is written first, so it is never older than the file.
-        return replace(decode(secret, "the keyring's entry"), where="keyring")
+        return replace(decode(secret, "the keyring's entry", self._login), where="keyring")
 
     async def read_locked(self) -> Kept | None:
         """The same under the lock, after finishing what a killed process had begun to write."""
@@ -90,7 +91,9 @@ class TokenStore:
     async def describe(self) -> Kept | None:
         """What the file alone says: no tokens if a keyring has them."""
         text = await trio.to_thread.run_sync(self.file.read)
-        return None if text is None else decode(text, f"the sign-in file {self.file.path}")
+        if text is None:
+            return None
+        return decode(text, f"the sign-in file {self.file.path}", self._login)
 
     async def place(self, choice: str) -> str:
         """``keyring`` or ``file`` for a new sign-in, by the setting ``token_store``."""
