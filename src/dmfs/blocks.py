@@ -14,7 +14,6 @@ buffers are filled by the curl thread and disk threads beyond ``filled``.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -25,6 +24,7 @@ from dmfs.disk import DiskTier
 from dmfs.errors import DriveError
 from dmfs.memory import Memory
 from dmfs.model import File, StorageId
+from dmfs.objects import Objects, spoilt
 from dmfs.plan import (
     BLOCK_BYTES,
     EMPTY,
@@ -44,8 +44,6 @@ log = logging.getLogger(__name__)
 Data = bytes | bytearray | memoryview
 DISK_PART_BLOCKS = 2 * MIB // BLOCK_BYTES
 """One thread hop per 2 MiB of warm data instead of one per kernel read (100 µs each)."""
-IDLE_OBJECTS = 64
-"""Closed objects kept attached (a file descriptor each): viewers open and close all the time."""
 
 
 class Bytes(Protocol):
@@ -77,8 +75,7 @@ class BlockCache:
         self._timeout_s = timeout_s
         self._slots = Slots(connections, connections_per_file)
         self._disk = DiskTier(store, sha1_of)
-        self._objects: OrderedDict[StorageId, CachedObject] = OrderedDict()
-        self._opening: dict[StorageId, trio.Event] = {}
+        self._objects = Objects(self._memory, self._disk, nursery)
         self.epoch = 0
         """Moves when memory or a connection was given back."""
 
@@ -93,7 +90,7 @@ class BlockCache:
         return {
             "memory_bytes": self._memory.used_bytes,
             "objects": len(self._objects),
-            "users": sum(opened.users for opened in self._objects.values()),
+            "users": sum(opened.users for opened in self._objects),
             "flying": sum(not run.done for run in runs),
             "pins": sum(run.pins for run in runs),
             "slots": self._slots.in_use,
@@ -103,53 +100,33 @@ class BlockCache:
 
     async def open(self, file: File, size_bytes: int) -> CachedObject:
         """The object of a version, of its authoritative size; to be closed once per open."""
-        while (event := self._opening.get(file.storage_id)) is not None:
-            await event.wait()
-        known = self._objects.get(file.storage_id)
-        if known is not None and known.size_bytes == size_bytes:
-            known.users += 1
-            self._objects.move_to_end(file.storage_id)
-            return known
-        event = self._opening[file.storage_id] = trio.Event()
-        try:
-            opened = CachedObject(file, size_bytes, users=1)
-            await self._disk.attach(opened)
-            self._objects[file.storage_id] = opened
-            self._objects.move_to_end(file.storage_id)
-        finally:
-            del self._opening[file.storage_id]
-            event.set()
-        self._nursery.start_soon(self._trim_objects)
-        return opened
+        return await self._objects.open(file, size_bytes)
 
     def close(self, opened: CachedObject) -> None:
         opened.users -= 1
+
+    def begin_anew(self, storage_id: StorageId) -> None:
+        """An object comes under another ETag; see ``objects.py``."""
+        self._objects.begin_anew(storage_id)
+
+    def is_anew(self, opened: CachedObject) -> bool:
+        """Whether the kernel may hold bytes that are not to be mixed with those that come now."""
+        return self._objects.is_anew(opened.file.storage_id)
 
     async def drain(self) -> None:
         """Before the end: wait until what was fetched is on disk."""
         await self._disk.drain()
 
-    async def _trim_objects(self) -> None:
-        """In a task of the cache's: an opener that is cancelled must not lose hold of a shelf."""
-        idle = [known for known in self._objects.values() if known.users <= 0]
-        for known in idle[: max(0, len(idle) - IDLE_OBJECTS)]:
-            if known.users > 0 or self._objects.get(known.file.storage_id) is not known:
-                continue  # reopened, or let go by another task, while this one waited
-            if any(not run.done or not run.saved for run in known.runs.values()):
-                continue
-            del self._objects[known.file.storage_id]
-            for run in set(known.runs.values()):
-                self._memory.drop(run, known)
-            self._memory.changed()
-            try:
-                await self._disk.release(known)
-            except Exception:
-                log.exception("letting go of %r failed", known.file.name)
-
     # Reading
 
     def ready(self, opened: CachedObject, span: Span) -> Data | None:
         """The bytes if they are at hand without waiting: from a run, or from the page cache."""
+        data = None if opened.spoilt else self._at_hand(opened, span)
+        if data is not None:
+            opened.given = True
+        return data
+
+    def _at_hand(self, opened: CachedObject, span: Span) -> Data | None:
         numbers = blocks_of(span)
         run = opened.runs.get(numbers.start)
         if run is not None:
@@ -183,7 +160,12 @@ class BlockCache:
         pieces: list[Data] = []
         position = span.start
         retried = False
+        era = opened.era
         while position < span.stop:
+            if opened.spoilt:
+                raise spoilt(opened)
+            if era != opened.era:  # what was gathered is not to be mixed with what comes
+                era, pieces, position = opened.era, [], span.start
             number = position // BLOCK_BYTES
             run = opened.runs.get(number)
             if run is None:
@@ -194,6 +176,8 @@ class BlockCache:
             try:
                 await run.reach(piece.stop)
             except DriveError:
+                if era != opened.era:
+                    continue
                 # What was fetched ahead (or read from a bad disk) may fail without the reader's
                 # having asked: its own question deserves its own answer, once.
                 if retried or not (run.speculative or run.from_disk):
@@ -205,8 +189,10 @@ class BlockCache:
                 run.pins -= 1
                 if run.done and not run.pins:
                     self._memory.changed()  # who waits for room may have been told too early
-            pieces.append(run.slice(piece))
-            position = piece.stop
+            if era == opened.era:
+                pieces.append(run.slice(piece))
+                position = piece.stop
+        opened.given = True
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def start(
@@ -280,6 +266,7 @@ class BlockCache:
             self._memory.allocate(run, opened)
         for number in range(blocks.start, blocks.stop):
             opened.runs[number] = run
+        opened.users += 1
         self._nursery.start_soon(self._fly, run, opened)
         return True
 
@@ -308,13 +295,16 @@ class BlockCache:
             self.epoch += 1
             run.done = True
             run.parking.unpark_all()
+            if run.stale:
+                run.saved = True
+                self._memory.forget(run, opened)
             self._memory.changed()
         if not run.saved:
             await self._keep(run, opened)
+        opened.users -= 1
 
     async def _keep(self, run: Run, opened: CachedObject) -> None:
         """What comes after the bytes; nothing that goes wrong here may end the drive."""
-        opened.users += 1  # its file is read here
         try:
             await self._disk.save(run, opened)
             self.epoch += 1
@@ -325,7 +315,6 @@ class BlockCache:
         except Exception:
             log.exception("keeping bytes of %r failed", opened.file.name)
         finally:
-            opened.users -= 1
             run.saved = True
             self._memory.changed()
 

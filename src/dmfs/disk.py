@@ -12,7 +12,7 @@ from collections.abc import Callable
 import trio
 
 from dmfs.errors import DriveError
-from dmfs.model import File
+from dmfs.model import File, StorageId
 from dmfs.plan import BLOCK_BYTES, SMALL_FILE_BYTES, Span
 from dmfs.runs import CachedObject, Run
 from dmfs.store import BlockStore
@@ -40,6 +40,8 @@ class DiskTier:
         self._sha1_of = sha1_of
         self._writing: dict[Run, float] = {}
         """Since when (trio's clock) each write is under way."""
+        self._unwanted: set[StorageId] = set()
+        """Objects of which nothing at rest is to be used, until it could be removed."""
         self._saving = 0
         self._idle = trio.lowlevel.ParkingLot()
         # Readers do not queue behind writers.
@@ -47,6 +49,7 @@ class DiskTier:
         self._writers = trio.CapacityLimiter(THREADS)
         self._checkers = trio.CapacityLimiter(1)
         self._back_at = 0.0
+        self.pause_s = PAUSE_S
 
     async def attach(self, opened: CachedObject) -> None:
         """Find what is at rest of an object."""
@@ -54,6 +57,10 @@ class DiskTier:
         opened.looked_at = trio.current_time()
         if store is None or opened.size_bytes == 0:
             return
+        if opened.file.storage_id in self._unwanted:
+            await self.drop(opened)
+            if opened.file.storage_id in self._unwanted:
+                return
         try:
             opened.shelf = await trio.to_thread.run_sync(
                 store.attach, opened.file.storage_id, opened.size_bytes, limiter=self._readers
@@ -62,9 +69,35 @@ class DiskTier:
             self._failed(error)
 
     async def release(self, opened: CachedObject) -> None:
-        if opened.shelf is not None and self._store is not None:
-            shelf, opened.shelf = opened.shelf, None
+        """Close its files; nobody may read or write them any more."""
+        shelves, opened.old_shelves = opened.old_shelves, []
+        if opened.shelf is not None:
+            shelves.append(opened.shelf)
+            opened.shelf = None
+        for shelf in shelves:
+            assert self._store is not None
             await trio.to_thread.run_sync(self._store.release, shelf, limiter=self._readers)
+
+    def part_with(self, opened: CachedObject) -> None:
+        """From now on nothing that is at rest of an object is used. Never waits; see ``drop``."""
+        if self._store is not None and opened.size_bytes:
+            self._unwanted.add(opened.file.storage_id)
+            if opened.shelf is not None:
+                opened.old_shelves.append(opened.shelf)
+                opened.shelf = None
+
+    async def drop(self, opened: CachedObject) -> None:
+        """Remove what ``part_with`` has put out of use; later, where the disk does not let us."""
+        store, storage_id = self._usable(), opened.file.storage_id
+        if store is None:
+            return
+        try:
+            await trio.to_thread.run_sync(
+                store.drop, storage_id, opened.old_shelves, limiter=self._readers
+            )
+            self._unwanted.discard(storage_id)
+        except BROKEN as error:
+            self._failed(error)
 
     def peek(self, opened: CachedObject, span: Span) -> bytes | None:
         """Bytes that the page cache has; never waits."""
@@ -180,4 +213,4 @@ class DiskTier:
     def _failed(self, error: Exception) -> None:
         if trio.current_time() >= self._back_at:
             log.warning("the disk cache fails (%s); reading on without it", error)
-        self._back_at = trio.current_time() + PAUSE_S
+        self._back_at = trio.current_time() + self.pause_s

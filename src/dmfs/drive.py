@@ -144,6 +144,7 @@ async def _join(
         timeout_s=settings.data_timeout * _INNER_SHARE,
         sha1_of=source.sha1_of,
     )
+    source.etags.on_adopted = blocks.begin_anew
     metadata = join_metadata(
         settings, wire, aps, sizes, kept, nursery,
         timeout_s=metadata_s, service_folders=service_folders,

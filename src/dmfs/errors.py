@@ -49,6 +49,8 @@ class DriveError(Exception):
         """The HTTP status that it was made of, where there was one."""
         self.request_id = ""
         """The service's own number of the request, for a word with its support."""
+        self.retry_after_s: float | None = None
+        """When the service wants to be asked again at the earliest, where it said so."""
 
     def again(self) -> Self:
         """A copy to raise to one more waiter (one instance raised twice mixes tracebacks)."""

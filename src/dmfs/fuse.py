@@ -219,7 +219,7 @@ class Operations(pyfuse3.Operations):
             await self._tell_size(inode)
         handle = next(self._handles)
         self._files[handle] = (reader, path)
-        return pyfuse3.FileInfo(fh=handle, keep_cache=True)
+        return pyfuse3.FileInfo(fh=handle, keep_cache=reader.keep_cache)
 
     async def read(self, fh: int, off: int, size: int) -> Any:
         """Most reads of a stream find their bytes at hand: they go by without the scopes and

@@ -38,12 +38,14 @@ _GRANT_TEXT = re.compile(r"(?i)refresh token|authorization code|PKCE|redirect_?u
 def from_status(
     what: str, status: int, body: bytes, headers: Mapping[str, str] | None = None
 ) -> DriveError:
-    """The error for an answer that is not a success, with its status and request id."""
+    """The error for an answer that is no success, with its status, request id, Retry-After."""
     error = _classified(what, status, body)
     error.status = status
     told = (headers or {}).get
     named = (told(name, "") for name in _REQUEST_IDS)
     error.request_id = next((each for each in named if _REQUEST_ID.fullmatch(each)), "")
+    if status in (429, 503):
+        error.retry_after_s = retry_after_s(headers or {})
     return error
 
 

@@ -21,8 +21,11 @@ TOKEN_PATH = "/authentication/v2/token"  # noqa: S105 - a path
 USERINFO_URL = "https://api.userprofile.autodesk.com/userinfo"
 """Another host than the API's; a stand-in for the service has it on its own."""
 PATIENCE_S = 45.0
-"""Silence that is borne. Long, because a refresh token is spent once its request has arrived: to
-hang up on an answer that was only slow would throw the session away."""
+"""Silence that is borne where a grant is good once. Long, because a refresh token is spent once its
+request has arrived: to hang up on an answer that was only slow would throw the session away. Who
+waits for it does not wait that long: the refresh is nobody's request (``session.py``)."""
+_GOOD_ONCE = frozenset({"refresh_token", "authorization_code"})
+"""Any other grant may be asked for again as often as one likes, within one request's deadline."""
 APPS_URL = "https://aps.autodesk.com/myapps"
 _HINTS = {
     "invalid_client": f"check client_id and client_secret against {APPS_URL}",
@@ -63,7 +66,7 @@ async def ask_grant(wire: Wire, app: App, what: str, form: Mapping[str, str]) ->
         path=TOKEN_PATH,
         form=body,
         headers=headers,
-        patience_s=PATIENCE_S,
+        patience_s=PATIENCE_S if form.get("grant_type") in _GOOD_ONCE else None,
     )
     try:
         answer = await wire.ask(call)

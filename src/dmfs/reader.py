@@ -22,6 +22,8 @@ class Reader:
         self._opened = opened
         self._blocks = blocks
         self._planner = Planner(opened.size_bytes, max_window)
+        self.keep_cache = not blocks.is_anew(opened)
+        """Whether what the kernel holds of this file may be given out."""
         self._refused_at = -1
 
     def read_now(self, offset: int, length: int) -> Data | None:
@@ -61,6 +63,7 @@ class TextReader:
     def __init__(self, shortcut: Shortcut) -> None:
         self._body = shortcut.body
         self.size_bytes = len(shortcut.body)
+        self.keep_cache = True
 
     def read_now(self, offset: int, length: int) -> Data:
         return self._body[offset : offset + length]

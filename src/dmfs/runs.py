@@ -22,7 +22,7 @@ class Run(Progress):
 
     __slots__ = (
         "blocks", "buffer", "consumed", "done", "error", "from_disk", "has_slot", "parking", "pins",
-        "saved", "span", "speculative",
+        "saved", "span", "speculative", "stale",
     )  # fmt: skip
 
     def __init__(self, blocks: Span, span: Span, *, speculative: bool, from_disk: bool) -> None:
@@ -35,6 +35,8 @@ class Run(Progress):
         self.consumed = 0
         self.done = False
         self.saved = from_disk
+        self.stale = False
+        """Begun before the object came under another ETag: its bytes are not to be mixed in."""
         self.error: Exception | None = None
         self.has_slot = False
         self.pins = 0
@@ -74,6 +76,14 @@ class CachedObject:
     shelf: Shelf | None = None
     runs: dict[int, Run] = field(default_factory=dict, repr=False)
     users: int = 0
+    """Open files, and runs on their way: while there are any, no descriptor is closed."""
+    given: bool = False
+    """Somebody has had bytes of it."""
+    era: int = 0
+    """Moves when all that was kept is to be fetched anew."""
+    spoilt: bool = False
+    """Bytes that were given out must not be mixed with those that come now: open it again."""
+    old_shelves: list[Shelf] = field(default_factory=list, repr=False)
     looked_at: float = 0.0
     """When we last looked for what other processes have put on disk (trio's clock)."""
 

@@ -25,12 +25,14 @@ from dmfs.errors import (
     SignedOutError,
     UnreachableError,
 )
+from dmfs.etags import ETags
 from dmfs.flight import Flights
+from dmfs.holds import Holds
 from dmfs.model import File, StorageId
 from dmfs.pace import NEVER, Pace
 from dmfs.plan import Span
 from dmfs.progress import AnyProgress, Progress, as_progress
-from dmfs.transfer import ETagGuard, ObjectChangedError, UrlRefusedError
+from dmfs.transfer import ETagDiffersError, ETagGuard, ObjectChangedError, UrlRefusedError
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +46,6 @@ RENEWALS = 2
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 4.0
 OBJECTS_REMEMBERED = 4096
-
-_Stretch = tuple[StorageId, int, int]
-"""A part of an object by its bounds."""
 
 
 class Signer(Protocol):
@@ -91,9 +90,8 @@ class Source:
         self._refused: cachetools.TTLCache[StorageId, DriveError] = cachetools.TTLCache(
             OBJECTS_REMEMBERED, REFUSAL_MEMORY_S, timer=trio.current_time
         )
-        self._guards: cachetools.LRUCache[_Stretch, ETagGuard] = cachetools.LRUCache(
-            OBJECTS_REMEMBERED
-        )
+        self.etags = ETags(nursery)
+        self._holds = Holds()
         self._pace = Pace()
         self._random = random.Random()
 
@@ -150,12 +148,14 @@ class Source:
             if span.stop > signed.size_bytes:
                 raise GoneError(f"cannot read {file.name!r}: the stored object became shorter")
             part = _part_at(signed, span.start + filled)
+            await self._holds.wait(f"read {file.name!r}", part.url)
             stop = min(span.stop, part.stop) - span.start
+            guard = self.etags.guard((file.storage_id, part.start, part.stop))
             base = filled
             piece = Progress(progress, base)
             try:
                 with trio.move_on_after(late_s) as patience:
-                    await self._fetch(file, part, span.start + base, sink[base:stop], piece)
+                    await self._fetch(file, part, span.start + base, sink[base:stop], guard, piece)
                 filled = base + piece.filled if patience.cancelled_caught else stop
                 if patience.cancelled_caught:
                     late_s = NEVER  # once: if the whole link is slow, waiting is all there is
@@ -167,6 +167,11 @@ class Source:
                 self._forget(file, signed)
                 if renewals > RENEWALS:
                     raise AccessError(error.message) from None
+            except ETagDiffersError:
+                filled = base + piece.filled
+                failures += 1
+                if failures >= ATTEMPTS or await self._is_another_now(file, signed, part, guard):
+                    raise
             except ObjectChangedError:
                 raise
             except DriveError as error:
@@ -175,15 +180,20 @@ class Source:
                 if failures >= ATTEMPTS or isinstance(error, GoneError | AccessError):
                     raise
                 log.info("%s; trying again from byte %d", error.message, span.start + filled)
-                await self._back_off(failures)
+                self._holds.asked(part.url, error)
+                await self._back_off(failures, error)
         self._pace.took(span.length, trio.current_time() - started)
 
     async def _fetch(
-        self, file: File, part: Part, start: int, sink: memoryview, progress: Progress
+        self,
+        file: File,
+        part: Part,
+        start: int,
+        sink: memoryview,
+        guard: ETagGuard,
+        progress: Progress,
     ) -> None:
         """One GET; the offsets of a part's URL count from the start of that part."""
-        # by bounds: an object signed in chunks first and as a whole later has other ETags
-        guard = self._guards.setdefault((file.storage_id, part.start, part.stop), ETagGuard())
         await self._fetcher.fetch(
             f"read {file.name!r}",
             part.url,
@@ -194,7 +204,32 @@ class Source:
             progress=progress,
         )
 
-    async def _back_off(self, failures: int) -> None:
+    async def _is_another_now(
+        self, file: File, signed: Signed, part: Part, refused_by: ETagGuard
+    ) -> bool:
+        """An answer came under another ETag: is that the right one? (See ``etags.py``.)"""
+
+        async def ask() -> str:
+            fresh = await self._fresh(file)
+            now = _part_at(fresh, part.start)
+            if (fresh.size_bytes, now.start, now.stop) != (
+                signed.size_bytes,
+                part.start,
+                part.stop,
+            ):
+                raise ObjectChangedError(f"cannot read {file.name!r}: it is laid out anew")
+            told = ETagGuard()
+            await self._fetch(file, now, part.start, memoryview(bytearray(1)), told, Progress())
+            return told.etag
+
+        self._forget(file, signed)
+        stretch = file.storage_id, part.start, part.stop
+        return await self.etags.settle(f"read {file.name!r}", stretch, refused_by, ask)
+
+    async def _back_off(self, failures: int, error: DriveError) -> None:
+        """Before the next try; at once with ``error`` where that would come after the deadline."""
+        if trio.current_time() + (error.retry_after_s or 0.0) >= trio.current_effective_deadline():
+            raise error
         wait_s = min(BACKOFF_FIRST_S * 2 ** (failures - 1), BACKOFF_MAX_S)
         await trio.sleep(wait_s * (0.5 + self._random.random() / 2))
 

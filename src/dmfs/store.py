@@ -22,7 +22,7 @@ import logging
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +57,8 @@ class Shelf:
     touched_at: float = 0.0
     checked: bool = False
     """All of it was compared with the service's sha1."""
+    retired: bool = False
+    """What still comes for it is not kept."""
 
     def complete(self) -> bool:
         """Whether every block is at rest."""
@@ -109,6 +111,15 @@ class BlockStore:
         with self._index.lock:
             if self._shelves.pop(id(shelf), None) is not None:
                 self._let_go(shelf)
+
+    def drop(self, storage_id: StorageId, shelves: Iterable[Shelf]) -> None:
+        """Forget what is at rest of an object. ``shelves`` keep nothing more (who reads one may
+        go on: its file is closed by ``release``)."""
+        with self._index.transaction():
+            for shelf in shelves:
+                shelf.retired = True
+                shelf.states[:] = bytes(len(shelf.states))
+            self._remove_remains(storage_id)
 
     def refresh(self, shelf: Shelf, blocks: Span) -> None:
         """Learn what other processes have put there meanwhile."""
@@ -266,7 +277,7 @@ class BlockStore:
 
     def _usable(self, shelf: Shelf) -> bool:
         """Whether blocks can be put there: False once released, or wiped by somebody."""
-        if id(shelf) not in self._shelves:
+        if shelf.retired or id(shelf) not in self._shelves:
             return False
         if shelf.row:
             return self._index.alive(shelf.row)

@@ -27,19 +27,25 @@ class ObjectChangedError(BadAnswerError):
     """The ETag is not the one this storage object had before: its bytes must not be mixed."""
 
 
+class ETagDiffersError(ObjectChangedError):
+    """Right in everything but the ETag: which of the two is the odd one has to be asked."""
+
+
 class ETagGuard:
     """The ETag that a storage object had when first seen. Shared by threads, hence the lock."""
 
     def __init__(self, etag: str = "") -> None:
         self._lock = threading.Lock()
         self.etag = etag
+        self.retired = False
+        """Another ETag was adopted: what comes under this one counts no more."""
 
     def admits(self, etag: str) -> bool:
         """Whether bytes under ``etag`` may be mixed with those seen so far; the first one sets."""
         with self._lock:
             if not self.etag:
                 self.etag = etag
-            return not etag or etag == self.etag
+            return (not etag or etag == self.etag) and not self.retired
 
 
 @dataclass(slots=True, eq=False)
@@ -93,6 +99,9 @@ class Transfer:
             self.checked = True
             if self.error is not None:
                 return 0
+        if self.guard.retired:
+            self.error = ETagDiffersError(f"cannot {self.what}: its ETag was the odd one")
+            return 0
         stop = self.filled + len(chunk)
         if stop > len(self.sink):
             self.error = BadAnswerError(f"cannot {self.what}: more bytes came than were asked for")
@@ -131,7 +140,7 @@ class Transfer:
         if "content-encoding" in self.headers and self.headers["content-encoding"] != "identity":
             return BadAnswerError(f"cannot {self.what}: the bytes came encoded")
         if not self.guard.admits(self.headers.get("etag", "")):
-            return ObjectChangedError(f"cannot {self.what}: the stored object changed its ETag")
+            return ETagDiffersError(f"cannot {self.what}: the stored object changed its ETag")
         return None
 
     def finish(self, curl_error: int, curl_text: str) -> None:

@@ -36,8 +36,12 @@ from dmfs.httperrors import (
 
 log = logging.getLogger(__name__)
 
-BODY_MAX_BYTES = 32 * 1024 * 1024
-"""A page of 200 entries with their tips is about 1.5 MB; nothing honest comes near this."""
+MIB = 1024 * 1024
+BODY_MAX_BYTES = 8 * MIB
+"""A page of 200 entries with their tips is 1.1 MB in real answers (1.5 MB indented)."""
+VALUES_MAX = 500_000
+"""The same page holds 24 000 values. 8 MiB of ``[[[]]],`` would take 320 MiB once parsed; so many
+values take 90 at most."""
 ATTEMPTS = 5
 """As Autodesk's own SDK."""
 DAMAGED_ATTEMPTS = 2
@@ -194,7 +198,7 @@ class Wire:
                 if size > limit:
                     if response.is_success:
                         raise BadAnswerError(
-                            f"cannot {call.what}: the answer is larger than 32 MiB"
+                            f"cannot {call.what}: the answer is larger than {limit // MIB} MiB"
                         )
                     break
             return response.status_code, response.headers, b"".join(chunks)
@@ -215,6 +219,8 @@ async def _parse(call: Call, headers: Mapping[str, str], body: bytes) -> dict[st
             f"cannot {call.what}: the answer is a web page, not JSON",
             hint="a proxy or a sign-in page of this network?",
         )
+    if len(body) > THREAD_PARSE_BYTES and sum(map(body.count, (b",", b"[", b"{"))) > VALUES_MAX:
+        raise BadAnswerError(f"cannot {call.what}: the answer holds too many values")
     try:
         if len(body) > THREAD_PARSE_BYTES:
             answer = await trio.to_thread.run_sync(json.loads, body, limiter=PARSERS)

@@ -233,9 +233,13 @@ def _ranged(cell: Cell) -> set[str]:
     if fault in ("403", "expired URL"):
         return {"right"} if cell.times == "once" else {"EACCES"}
     if fault == "changed ETag":
-        return {"right", "EIO"}  # the first one that is seen is the one to stay with
+        return {"right", "EIO"}  # who read under the odd one is told to open the file again
     if fault in ("401", "404"):
         return {"EACCES" if fault == "401" else "ESTALE"}
+    if fault.endswith("Retry-After 60"):
+        return {"EBUSY" if fault.startswith("429") else "EIO"}  # beyond the deadline: at once
+    if fault == "429, Retry-After 1" and cell.times != "once":
+        return {"EBUSY", "ETIMEDOUT"} | (set() if ever else {"right"})
     if fault.startswith("429"):
         return {"EBUSY"} if ever else {"right"}
     return {"EIO"} if ever else {"right"}

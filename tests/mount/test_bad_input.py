@@ -341,7 +341,7 @@ NONSENSE: dict[str, tuple[str, dict[str, Any], str]] = {
     "html_200": ("hubs", {}, "web page"),
     "empty_body": ("hubs", {}, "not valid JSON"),
     "wrong_json_types": ("hubs", {}, "cannot list hubs"),
-    "huge_body": ("hubs", {"megabytes": 40}, "larger than 32 MiB"),
+    "huge_body": ("hubs", {"megabytes": 40}, "larger than 8 MiB"),
     "huge_headers": ("hubs", {}, "cannot list "),
     "redirect": ("hubs", {"location": "http://127.0.0.1:9/"}, "cannot list hubs"),
     "page_circle": ("projects", {}, "pages in a circle"),

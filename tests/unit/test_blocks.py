@@ -12,9 +12,10 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmfs.blocks import IDLE_OBJECTS, BlockCache
+from dmfs.blocks import BlockCache
 from dmfs.errors import DriveError, GoneError, TooSlowError, UnreachableError
 from dmfs.model import File
+from dmfs.objects import IDLE_OBJECTS
 from dmfs.plan import BLOCK_BYTES, EMPTY, MIB, PART_BYTES, Span
 from dmfs.reader import Reader
 from dmfs.runs import CachedObject
@@ -531,7 +532,7 @@ async def test_an_object_reopened_while_others_are_let_go_stays_open(store: Bloc
             nursery.start_soon(reopen)
         await trio.sleep(0.05)
         for each in again:
-            assert cache._objects.get(each.file.storage_id) is each
+            assert cache._objects._known.get(each.file.storage_id) is each
             assert each.shelf is not None
             assert id(each.shelf) in store._shelves
 
@@ -547,7 +548,7 @@ async def test_an_open_that_is_cancelled_leaves_nothing_held(store: BlockStore) 
                 known = await cache.open(a_file(f"cancelled {number}"), 1000)
                 cache.close(known)
         await trio.sleep(0.05)
-        assert sum(known.users for known in cache._objects.values()) == 0
+        assert sum(known.users for known in cache._objects) == 0
         await open_and_close(cache, [a_file("last")])
         await trio.sleep(0.05)
         assert len(store._shelves) == len(cache._objects) <= IDLE_OBJECTS + 1

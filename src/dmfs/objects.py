@@ -1,0 +1,144 @@
+"""Storage objects in the cache: open, lately closed, begun anew. Floor 2.
+
+Runs on the trio loop; state changes only between awaits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import cachetools
+import trio
+
+from dmfs.disk import DiskTier
+from dmfs.memory import Memory
+from dmfs.model import File, StorageId
+from dmfs.runs import CachedObject
+from dmfs.transfer import ObjectChangedError
+
+log = logging.getLogger(__name__)
+
+IDLE_OBJECTS = 64
+"""Closed objects kept attached (a file descriptor each): viewers open and close all the time."""
+ANEW_REMEMBERED = 4096
+
+
+class Objects:
+    """The objects that somebody reads, and those that were read last."""
+
+    def __init__(self, memory: Memory, disk: DiskTier, nursery: trio.Nursery) -> None:
+        self._memory = memory
+        self._disk = disk
+        self._nursery = nursery
+        self._known: OrderedDict[StorageId, CachedObject] = OrderedDict()
+        self._opening: dict[StorageId, trio.Event] = {}
+        self._spoilt: list[CachedObject] = []
+        self._anew: cachetools.LRUCache[StorageId, bool] = cachetools.LRUCache(ANEW_REMEMBERED)
+
+    def __iter__(self) -> Iterator[CachedObject]:
+        return iter([*self._known.values(), *self._spoilt])
+
+    def __len__(self) -> int:
+        return len(self._known) + len(self._spoilt)
+
+    async def open(self, file: File, size_bytes: int) -> CachedObject:
+        """The object of a version, of its authoritative size; to be closed once per open."""
+        while (event := self._opening.get(file.storage_id)) is not None:
+            await event.wait()
+        known = self._known.get(file.storage_id)
+        if known is not None and known.size_bytes == size_bytes:
+            known.users += 1
+            self._known.move_to_end(file.storage_id)
+            return known
+        event = self._opening[file.storage_id] = trio.Event()
+        try:
+            opened = CachedObject(file, size_bytes, users=1)
+            await self._disk.attach(opened)
+            # what is at rest may have been given out before it was closed
+            opened.given = opened.shelf is not None and bool(opened.shelf.row)
+            self._known[file.storage_id] = opened
+            self._known.move_to_end(file.storage_id)
+        finally:
+            del self._opening[file.storage_id]
+            event.set()
+        self._nursery.start_soon(self._trim)
+        return opened
+
+    async def _trim(self) -> None:
+        """In a task of the cache's: an opener that is cancelled must not lose hold of a shelf."""
+        idle = [known for known in self._known.values() if known.users <= 0]
+        for known in idle[: max(0, len(idle) - IDLE_OBJECTS)]:
+            if known.users > 0 or self._known.get(known.file.storage_id) is not known:
+                continue  # reopened, or let go by another task, while this one waited
+            del self._known[known.file.storage_id]
+            for run in set(known.runs.values()):
+                self._memory.drop(run, known)
+            self._memory.changed()
+            await self._release(known)
+        for old in [each for each in self._spoilt if each.users <= 0]:
+            if old in self._spoilt:
+                self._spoilt.remove(old)
+                await self._release(old)
+
+    async def _release(self, opened: CachedObject) -> None:
+        try:
+            await self._disk.release(opened)
+        except Exception:
+            log.exception("letting go of %r failed", opened.file.name)
+
+    # Another ETag
+
+    def is_anew(self, storage_id: StorageId) -> bool:
+        return storage_id in self._anew
+
+    def begin_anew(self, storage_id: StorageId) -> None:
+        """An object comes under another ETag, and that is the right one: let go of all that is
+        kept of it. Who has had bytes of it is told to open it again; for others nothing happened.
+        """
+        self._anew[storage_id] = True
+        opened = self._known.get(storage_id)
+        if opened is None:
+            return
+        opened.era += 1
+        for run in set(opened.runs.values()):
+            run.stale = True
+            if run.done:
+                self._memory.forget(run, opened)
+            else:  # let go of when it lands
+                run.error = spoilt(opened)
+            run.parking.unpark_all()
+        opened.runs.clear()
+        if opened.given:
+            opened.spoilt = True
+            del self._known[storage_id]
+            self._spoilt.append(opened)
+        self._disk.part_with(opened)
+        self._memory.changed()
+        event = None if storage_id in self._opening else trio.Event()
+        if event is not None:  # who opens it meanwhile waits, or would find the old bytes on disk
+            self._opening[storage_id] = event
+        opened.users += 1
+        self._nursery.start_soon(self._drop, opened, event)
+
+    async def _drop(self, opened: CachedObject, event: trio.Event | None) -> None:
+        try:
+            await self._disk.drop(opened)
+            if not opened.spoilt:
+                await self._disk.attach(opened)
+        except Exception:
+            log.exception("dropping bytes of %r failed", opened.file.name)
+        finally:
+            opened.users -= 1
+            if event is not None:
+                del self._opening[opened.file.storage_id]
+                event.set()
+
+
+def spoilt(opened: CachedObject) -> ObjectChangedError:
+    """What a reader of bytes that must not be mixed is told."""
+    return ObjectChangedError(
+        f"cannot read {opened.file.name!r}: it comes under another ETag than what was read before",
+        hint="open it again",
+    )
