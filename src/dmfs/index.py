@@ -65,6 +65,15 @@ class Index:
         newer dmfs, under a running drive. Its files are not ours, whatever their numbers."""
         return self._on_disk() != self._identity
 
+    def reopen(self) -> None:
+        """Go on with the index that stands in the place of ours, or with a new one. sqlite3.Error
+        where it cannot be opened: then nothing works until it can."""
+        with self.lock:
+            with contextlib.suppress(sqlite3.Error):
+                self.db.close()
+            self.db = self._open()
+            self._identity = self._on_disk()
+
     def _on_disk(self) -> tuple[int, int] | None:
         try:
             status = (self._directory / "index.db").stat()

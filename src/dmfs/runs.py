@@ -14,7 +14,7 @@ from dmfs.errors import DriveError
 from dmfs.model import File
 from dmfs.plan import Span
 from dmfs.progress import NOBODY, Progress
-from dmfs.store import ABSENT, Shelf
+from dmfs.shelf import ABSENT, Shelf
 
 
 class Run(Progress):

@@ -21,53 +21,25 @@ import hashlib
 import logging
 import os
 import shutil
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from dmfs.cachedir import own_cache_directory
 from dmfs.clock import wall_time_s
+from dmfs.errors import SetupError
 from dmfs.index import Index
 from dmfs.model import StorageId
 from dmfs.plan import BLOCK_BYTES, MIB, Span, block_count, bytes_of
+from dmfs.shelf import ABSENT, PRESENT, VERIFIED, Shelf, block_crc, block_of, write_all
 
 log = logging.getLogger(__name__)
 
-ABSENT, PRESENT, VERIFIED = 0, 1, 2
 _SMALL_WRITE_BYTES = 1024 * 1024
 """Up to here bytes are written inside the transaction: under a millisecond, and one transaction
 instead of two for each small file."""
 _USED_AT_GRANULARITY_S = 60.0
 """LRU order is kept to the minute: a finer one would make each read a write."""
-
-
-@dataclass(eq=False)
-class Shelf:
-    """One storage object as this process has it open. Its fields change under the index's lock,
-    except that ``states`` may be read on the loop at any time (a byte changes atomically)."""
-
-    storage_id: StorageId
-    size_bytes: int
-    states: bytearray = field(repr=False)
-    row: int = 0
-    """0 while nothing of the object is at rest; then ``fd`` is its file."""
-    fd: int = -1
-    touched_at: float = 0.0
-    checked: bool = False
-    """All of it was compared with the service's sha1."""
-    retired: bool = False
-    """What still comes for it is not kept."""
-
-    def complete(self) -> bool:
-        """Whether every block is at rest."""
-        return bool(self.row) and ABSENT not in self.states
-
-
-def block_crc(storage_id: str, number: int, data: memoryview) -> int:
-    """CRC-32 of a block, bound to its place."""
-    return zlib.crc32(data, zlib.crc32(f"{storage_id} {number}".encode()))
 
 
 class BlockStore:
@@ -96,6 +68,7 @@ class BlockStore:
         reader of small files would otherwise pay more for the cache than for the network.
         """
         with self._index.lock:
+            self._recover()
             shelf = Shelf(storage_id, size_bytes, bytearray(block_count(size_bytes)))
             if not self._adopt(shelf):
                 with self._index.transaction():
@@ -132,29 +105,31 @@ class BlockStore:
         if not self._nowait:
             return None
         first, last = span.start // BLOCK_BYTES, (span.stop - 1) // BLOCK_BYTES
-        if any(shelf.states[number] != VERIFIED for number in range(first, last + 1)):
+        fd = shelf.fd  # another one as soon as the cache begins anew, in a thread
+        if fd < 0 or any(shelf.states[number] != VERIFIED for number in range(first, last + 1)):
             return None
         buffer = bytearray(span.length)
         try:
-            count = os.preadv(shelf.fd, [buffer], span.start, self._nowait)
+            count = os.preadv(fd, [buffer], span.start, self._nowait)
         except BlockingIOError:
             return None
         except OSError:
             self._nowait = 0  # tmpfs and some others know no RWF_NOWAIT
             return None
-        return bytes(buffer) if count == span.length else None
+        return bytes(buffer) if count == span.length and shelf.fd == fd else None
 
     def read(self, shelf: Shelf, blocks: Span, buffer: bytearray) -> int:
         """Fill ``buffer`` with blocks from disk; returns how many bytes from the start are good."""
-        if not shelf.row:
+        row, fd = shelf.row, shelf.fd
+        if not row:
             return 0
         span = bytes_of(blocks, shelf.size_bytes)
         view = memoryview(buffer)
         if span.length >= MIB:
             # a stream: let the disk work on what comes next while this is checked and used
-            os.posix_fadvise(shelf.fd, span.start, 4 * span.length, os.POSIX_FADV_WILLNEED)
-        count = os.preadv(shelf.fd, [buffer], span.start)
-        crcs = self._index.crcs(shelf.row, blocks.start, blocks.stop)
+            os.posix_fadvise(fd, span.start, 4 * span.length, os.POSIX_FADV_WILLNEED)
+        count = os.preadv(fd, [buffer], span.start)
+        crcs = self._index.crcs(row, blocks.start, blocks.stop)
         good = 0
         for number in range(blocks.start, blocks.stop):
             place = bytes_of(Span(number, number + 1), shelf.size_bytes)
@@ -163,8 +138,8 @@ class BlockStore:
             if not whole or crcs.get(number) != block_crc(shelf.storage_id, number, data):
                 self._discard(shelf, number, known=number in crcs)
                 break
-            shelf.states[number] = VERIFIED
             good += len(data)
+        self._verified(shelf, fd, range(blocks.start, blocks.start + block_count(good)))
         return good
 
     def write(self, shelf: Shelf, first: int, data: memoryview) -> bool:
@@ -175,39 +150,48 @@ class BlockStore:
         reserved for an object, which its eviction returns.
         """
         last = first + block_count(len(data))
+        with self._index.lock:
+            self._recover()
         with self._writing(shelf):
             if not self._usable(shelf):
                 return False
             have = self._index.crcs(shelf.row, first, last)
-            blocks = {n: _block(data, n - first) for n in range(first, last) if n not in have}
+            blocks = {n: block_of(data, n - first) for n in range(first, last) if n not in have}
             added = sum(len(block) for block in blocks.values())
             if not self._make_room(added):
                 return False
             self._index.account(shelf.row, added)
             self._touch(shelf)
+            fd = shelf.fd
             at_once = len(data) <= _SMALL_WRITE_BYTES
             if at_once:
-                _write_all(shelf.fd, data, first * BLOCK_BYTES)
+                write_all(shelf.fd, data, first * BLOCK_BYTES)
                 self._add(shelf, blocks)
-        if not at_once and not self._write_large(shelf, first, data, blocks):
+        if not at_once and not self._write_large(shelf, fd, first, data, blocks):
             return False
         # only now: a rolled back row may be another object's tomorrow
-        for number in blocks:
-            shelf.states[number] = VERIFIED
+        self._verified(shelf, fd, blocks)
         return True
 
+    def _verified(self, shelf: Shelf, fd: int, numbers: Iterable[int]) -> None:
+        """Blocks that are known to be right, unless the cache began anew meanwhile."""
+        with self._index.lock:
+            for number in numbers if shelf.fd == fd else ():
+                shelf.states[number] = VERIFIED
+
     def _write_large(
-        self, shelf: Shelf, first: int, data: memoryview, blocks: Mapping[int, memoryview]
+        self, shelf: Shelf, fd: int, first: int, data: memoryview, blocks: Mapping[int, memoryview]
     ) -> bool:
         """Bytes, then rows, for which room is reserved."""
         try:
-            _write_all(shelf.fd, data, first * BLOCK_BYTES)
+            write_all(fd, data, first * BLOCK_BYTES)
         except BaseException:
             with self._index.transaction():
-                self._index.account(shelf.row, -sum(len(block) for block in blocks.values()))
+                if shelf.fd == fd:
+                    self._index.account(shelf.row, -sum(len(block) for block in blocks.values()))
             raise
         with self._index.transaction():
-            if not self._usable(shelf):
+            if shelf.fd != fd or not self._usable(shelf):
                 return False  # wiped meanwhile, reservation and all
             before = self._index.crcs(shelf.row, first, first + block_count(len(data)))
             twice = sum(len(block) for number, block in blocks.items() if number in before)
@@ -217,9 +201,12 @@ class BlockStore:
 
     def verify(self, shelf: Shelf, sha1: str) -> bool:
         """Compare a complete object with the service's sha1; False drops all of its blocks."""
+        fd = shelf.fd
         digest = hashlib.sha1(usedforsecurity=False)
         for offset in range(0, shelf.size_bytes, MIB):
-            digest.update(os.pread(shelf.fd, min(MIB, shelf.size_bytes - offset), offset))
+            digest.update(os.pread(fd, min(MIB, shelf.size_bytes - offset), offset))
+        if shelf.fd != fd:
+            return True  # of a cache that is no more: nothing is proven
         shelf.checked = True
         if digest.hexdigest() == sha1:
             self._index.mark_checked(shelf.row)
@@ -292,9 +279,29 @@ class BlockStore:
 
     def _let_go(self, shelf: Shelf) -> None:
         shelf.states[:] = bytes(len(shelf.states))  # before the number of the file is free
-        if shelf.row:
-            os.close(shelf.fd)
-        shelf.row, shelf.fd = 0, -1
+        for fd in (*shelf.old_fds, *([shelf.fd] if shelf.row else [])):
+            os.close(fd)
+        shelf.row, shelf.fd, shelf.old_fds = 0, -1, []
+
+    def _recover(self) -> None:
+        """Begin anew where the cache was deleted, or replaced by another one, under a running
+        drive: what is at rest there now is not ours. Under the lock, outside of transactions.
+
+        Files stay open until their shelf is released: a thread may be reading one.
+        """
+        if not self._index.replaced():
+            return
+        log.warning("the cache directory %s was replaced; starting anew in it", self._directory)
+        for shelf in self._shelves.values():
+            shelf.states[:] = bytes(len(shelf.states))
+            shelf.old_fds += [shelf.fd] if shelf.row else []
+            shelf.row, shelf.fd, shelf.checked = 0, -1, False
+        try:
+            own_cache_directory(self._directory.parent)
+            own_cache_directory(self._directory)
+        except SetupError as error:
+            raise OSError(errno.EACCES, error.message) from None
+        self._index.reopen()
 
     def _load_states(self, shelf: Shelf, blocks: Span) -> None:
         for number in self._index.crcs(shelf.row, blocks.start, blocks.stop):
@@ -386,14 +393,3 @@ class BlockStore:
 
     def _wipe_data(self) -> None:
         shutil.rmtree(self._directory / "data", ignore_errors=True)
-
-
-def _block(data: memoryview, index: int) -> memoryview:
-    return data[index * BLOCK_BYTES : (index + 1) * BLOCK_BYTES]
-
-
-def _write_all(fd: int, data: memoryview, offset: int) -> None:
-    while data:
-        count = os.pwrite(fd, data, offset)
-        data = data[count:]
-        offset += count

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +249,61 @@ async def test_blocks_of_an_odd_node_are_not_used_while_the_disk_does_not_let_th
             assert store.used_bytes() == BLOCK_BYTES, "ours"
     finally:
         store.close()
+
+
+# The cache directory
+
+
+@pytest.mark.parametrize("how", ["deleted", "deleted whole", "made anew by another drive"])
+@real
+async def test_a_cache_that_was_replaced_is_used_again_without_a_remount(
+    tmp_path: Path, how: str
+) -> None:
+    # It was noticed, and then the drive went without a cache until it was mounted anew.
+    file, other = a_file("f", SIZE), a_file("g", SIZE)
+    store = BlockStore(tmp_path / "cache", limit_bytes=1 << 30, free_percent=0)
+    newcomer = None
+    nodes = Nodes()
+    try:
+        async with cache_over(nodes, store) as cache:
+            cache._disk.pause_s = 1e9  # a disk that fails is one failure too many here
+            opened = await cache.open(file, SIZE)
+            whole = Span(0, 16 * MIB)
+            assert bytes(await cache.get(opened, whole)) == truth(*whole)
+            await settled(cache)
+            old_fd = opened.shelf.fd if opened.shelf else -1
+
+            shutil.rmtree(tmp_path / ("cache" if how == "deleted whole" else "cache/blocks"))
+            if how == "made anew by another drive":
+                newcomer = BlockStore(tmp_path / "cache", limit_bytes=1 << 30, free_percent=0)
+                shelf = newcomer.attach(other.storage_id, SIZE)  # its number is that of our file
+                newcomer.write(shelf, 0, memoryview(bytes(4 * BLOCK_BYTES)))
+
+            if how != "deleted":  # else it is for who writes to find out
+                second = await cache.open(a_file("h", SIZE), SIZE)
+                assert bytes(await cache.get(second, FIRST)) == truth(*FIRST)
+            last = Span(16 * MIB, SIZE)
+            assert bytes(await cache.get(opened, last)) == truth(*last)
+            await settled(cache)
+            gets = nodes.gets
+            cache._memory.make_room(64 * MIB, consumed_only=False)  # from now on the disk alone
+            assert cache.ready(opened, FIRST) is None, "what was verified in files that are gone"
+            for span in (last, Span(16 * MIB, 16 * MIB + 10), FIRST):
+                assert bytes(await cache.get(opened, span)) == truth(*span)
+            assert nodes.gets == gets + 1, "what came after is at rest, what was before is not"
+            assert opened.shelf is not None
+            assert opened.shelf.fd not in (-1, old_fd)
+            assert os.fstat(old_fd).st_nlink == 0, "a thread may have been reading it"
+            await settled(cache)
+    finally:
+        store.close()
+        if newcomer is not None:
+            newcomer.close()
+    with closing(BlockStore(tmp_path / "cache", limit_bytes=1 << 30, free_percent=0)) as again:
+        shelf = again.attach(file.storage_id, SIZE)
+        buffer = bytearray(last.length)
+        assert again.read(shelf, Span(128, 160), buffer) == last.length
+        assert bytes(buffer) == truth(*last)
 
 
 @pytest.fixture(scope="module")

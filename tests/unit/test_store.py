@@ -20,7 +20,8 @@ import dmfs.store
 from dmfs.errors import SetupError
 from dmfs.model import StorageId
 from dmfs.plan import BLOCK_BYTES, MIB, Span, block_count, bytes_of
-from dmfs.store import ABSENT, PRESENT, VERIFIED, BlockStore, Shelf, block_crc
+from dmfs.shelf import ABSENT, PRESENT, VERIFIED, Shelf, block_crc
+from dmfs.store import BlockStore
 from tests.unit.helpers import truth
 
 A, B, C = StorageId("urn:a"), StorageId("urn:b"), StorageId("urn:c")
@@ -415,7 +416,7 @@ def test_a_failed_write_leaves_nothing_counted_and_the_next_one_works(
         raise OSError(errno.EIO, "I/O error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(dmfs.store, "_write_all", fail)
+        patch.setattr(dmfs.store, "write_all", fail)
         with pytest.raises(OSError, match="I/O"):
             put(store, shelf)
     assert list(shelf.states) == [ABSENT] * 4

@@ -1,0 +1,54 @@
+"""One storage object as a process has it open in the block store, and its blocks. Floor 2."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from dataclasses import dataclass, field
+
+from dmfs.model import StorageId
+from dmfs.plan import BLOCK_BYTES
+
+ABSENT, PRESENT, VERIFIED = 0, 1, 2
+
+
+@dataclass(eq=False)
+class Shelf:
+    """One storage object as this process has it open. Its fields change under the index's lock,
+    except that ``states`` may be read on the loop at any time (a byte changes atomically)."""
+
+    storage_id: StorageId
+    size_bytes: int
+    states: bytearray = field(repr=False)
+    row: int = 0
+    """0 while nothing of the object is at rest; then ``fd`` is its file."""
+    fd: int = -1
+    touched_at: float = 0.0
+    checked: bool = False
+    """All of it was compared with the service's sha1."""
+    old_fds: list[int] = field(default_factory=list, repr=False)
+    """Files of a cache that was replaced; closed with the shelf."""
+    retired: bool = False
+    """What still comes for it is not kept."""
+
+    def complete(self) -> bool:
+        """Whether every block is at rest."""
+        return bool(self.row) and ABSENT not in self.states
+
+
+def block_crc(storage_id: str, number: int, data: memoryview) -> int:
+    """CRC-32 of a block, bound to its place."""
+    return zlib.crc32(data, zlib.crc32(f"{storage_id} {number}".encode()))
+
+
+def block_of(data: memoryview, index: int) -> memoryview:
+    """The ``index``-th block of ``data``; the last one may be short."""
+    return data[index * BLOCK_BYTES : (index + 1) * BLOCK_BYTES]
+
+
+def write_all(fd: int, data: memoryview, offset: int) -> None:
+    """A pwrite that does not stop short."""
+    while data:
+        count = os.pwrite(fd, data, offset)
+        data = data[count:]
+        offset += count
