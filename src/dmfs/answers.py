@@ -27,6 +27,7 @@ from dmfs.model import (
     Hub,
     HubId,
     ItemId,
+    Leaf,
     Project,
     ProjectId,
     Shortcut,
@@ -42,7 +43,6 @@ SIZE_MAX_BYTES = 1 << 44
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9})\d*)?)?\s*(Z|[+-]\d\d:?\d\d)?"
 )
-
 _WEB_PAGE = re.compile(r"https?://[^\s\x00-\x1f\x7f]+")
 
 
@@ -176,17 +176,18 @@ def next_page(answer: Json, what: str, path: str) -> dict[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """One page of a folder: what is known, and the items whose tip has yet to be asked for."""
+    """One page of a folder: what is known, and the items whose tip has yet to be asked for, as
+    they show should it be refused."""
 
     children: list[Child]
-    tipless: list[ItemId]
+    tipless: list[Leaf]
 
 
 def decode_contents(answer: Json, what: str, project: Project) -> Contents:
     """A page of folder contents or top folders; hidden entries and tombstones are left out."""
     tips = _Tips(answer.get("included"))
     children: list[Child] = []
-    tipless: list[ItemId] = []
+    tipless: list[Leaf] = []
     for row in _rows(answer, what):
         if dig(row, "attributes", "hidden") is True:
             continue
@@ -194,10 +195,8 @@ def decode_contents(answer: Json, what: str, project: Project) -> Contents:
             children.append(_folder(row, what, project))
         elif row.get("type") == "items":
             tip = tips.of(row)
-            if tip is None:
-                tipless.append(ItemId(row["id"]))
-            elif (leaf := _leaf(row, tip, what, project)) is not None:
-                children.append(leaf)
+            if (leaf := _leaf(row, tip, what, project)) is not None:
+                (tipless if tip is None else children).append(leaf)
         else:
             raise BadAnswerError(f"cannot {what}: the answer holds an entry of no known type")
     return Contents(children, tipless)
@@ -260,12 +259,13 @@ def _folder(row: Json, what: str, project: Project) -> Folder:
     )
 
 
-def _time(row: Json, key: str) -> int | None:
+def _time(row: Json | None, key: str) -> int | None:
     return parse_time_ns(text(row, "attributes", key))
 
 
-def _leaf(item: Json, tip: Json, what: str, project: Project) -> Child | None:
-    """The item as it shows: a File, a Shortcut, or None where it is not there for users."""
+def _leaf(item: Json, tip: Json | None, what: str, project: Project) -> Leaf | None:
+    """The item as it shows: a File (one that cannot be opened, without a tip), a Shortcut, or None
+    where it is not there for users."""
     item_type = shared_text(item, "attributes", "extension", "type")
     tip_type = shared_text(tip, "attributes", "extension", "type")
     kind = kind_of(item_type, tip_type)
@@ -294,7 +294,7 @@ def _leaf(item: Json, tip: Json, what: str, project: Project) -> Child | None:
         "web_url": text(item, "links", "webView", "href") or text(tip, "links", "webView", "href"),
     }
     version_id = VersionId(text(tip, "id"))
-    if kind is Kind.FILE and version_id and _is_storage_id(storage_id):
+    if kind is Kind.FILE and (tip is None or (version_id and _is_storage_id(storage_id))):
         return File(
             name=name,
             version_id=version_id,

@@ -28,7 +28,7 @@ from dmfs.answers import (
     next_page,
 )
 from dmfs.auth import TokenSource
-from dmfs.errors import AccessError, BadAnswerError, TokenRefusedError
+from dmfs.errors import AccessError, BadAnswerError, GoneError, TokenRefusedError
 from dmfs.model import (
     Child,
     Directory,
@@ -36,7 +36,7 @@ from dmfs.model import (
     Folder,
     FolderId,
     Hub,
-    ItemId,
+    Leaf,
     Project,
     Root,
 )
@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 
 ITEM_CALLS = 4
 """Tips asked for in parallel where a listing left them out."""
+REFUSED_ITEM = frozenset({403, 404, 410, 423})
+"""What says something about one item; 401 and the rest say something about us or the service."""
 
 
 def path_id(identifier: str) -> str:
@@ -155,23 +157,33 @@ class Aps:
 
         pages = await all_pages(what, ask, expected)
         children = [child for page in pages for child in page.children]
-        tipless = [item_id for page in pages for item_id in page.tipless]
+        tipless = [leaf for page in pages for leaf in page.tipless]
         children += await self._items(project, tipless, what)
         return [_in_folder(child, folder_id) for child in children]
 
-    async def _items(self, project: Project, item_ids: list[ItemId], what: str) -> list[Child]:
-        """Items one by one (300 a minute, ``items/:id/tip`` only 50), a few at a time."""
+    async def _items(self, project: Project, tipless: list[Leaf], what: str) -> list[Child]:
+        """Items one by one (300 a minute, ``items/:id/tip`` only 50), a few at a time.
+
+        One that is refused shows as the listing told it, and cannot be opened: the rest of the
+        folder does not fail for it, and it does not look deleted.
+        """
         found: list[Child] = []
         slots = trio.CapacityLimiter(ITEM_CALLS)
 
-        async def one(item_id: ItemId) -> None:
+        async def one(leaf: Leaf) -> None:
             async with slots:
-                path = f"/data/v1/projects/{path_id(project.id)}/items/{path_id(item_id)}"
-                child = decode_item(await self._ask(what, "item", path, {}), what, project)
+                path = f"/data/v1/projects/{path_id(project.id)}/items/{path_id(leaf.item_id)}"
+                try:
+                    child = decode_item(await self._ask(what, "item", path, {}), what, project)
+                except (AccessError, GoneError) as error:
+                    if error.status not in REFUSED_ITEM:
+                        raise
+                    log.debug("%r is there, but: %s", leaf.name, error.message)
+                    child = leaf
                 if child is not None:
                     found.append(child)
 
-        await _all_of([(one, item_id) for item_id in item_ids])
+        await _all_of([(one, leaf) for leaf in tipless])
         return found
 
     async def _ask(

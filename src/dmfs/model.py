@@ -99,7 +99,8 @@ class File:
     """One version of an item, with bytes of its own.
 
     ``size_bytes`` is the listing's word, ``None`` where it says nothing; the authoritative length
-    comes with the signed URL and may differ.
+    comes with the signed URL and may differ. An item that is listed, but whose tip the service
+    refuses to show, has no version and no storage id: it is there, and cannot be opened.
     """
 
     item_id: ItemId
@@ -120,6 +121,8 @@ class File:
 
     @property
     def identity(self) -> str:
+        if not self.version_id:
+            return f"unreadable {self.project_id} {self.item_id}"
         return f"version {self.project_id} {self.version_id}"
 
 

@@ -246,6 +246,9 @@ class Source:
             del self._signed[file.storage_id]
 
     async def _sign(self, file: File) -> Signed:
+        if not file.storage_id:
+            hint = "the service lists it, but refused what it knows of it; try again in a minute"
+            raise AccessError(f"cannot open {file.name!r}: no permission", hint=hint)
         refused = self._refused.get(file.storage_id)
         if refused is not None:
             raise refused.again()

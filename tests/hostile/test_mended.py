@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -20,6 +21,7 @@ from dmfs.blocks import BlockCache
 from dmfs.budget import Budget
 from dmfs.drive import open_drive
 from dmfs.errors import (
+    AccessError,
     BadAnswerError,
     BusyError,
     DriveError,
@@ -41,6 +43,7 @@ from dmfs.tokens import Kept, SignIn, encode, login_hint
 from dmfs.tokenstore import TokenStore
 from dmfs.transfer import ETagDiffersError, ETagGuard, ObjectChangedError
 from dmfs.wire import BODY_MAX_BYTES, VALUES_MAX, Call, Wire
+from dmfs.xattrs import attributes_of
 from dmfs_emulator.process import EmulatorProcess
 from tests.hostile.matrix import settings_for, short_waits
 from tests.unit.helpers import a_file, real, truth, virtual
@@ -533,3 +536,71 @@ def test_a_lone_surrogate_shows_as_one_replacement_character() -> None:
     assert legal_name("a\ud800b") == "a\ufffdb"
     assert legal_name("\udfff\ud800") == "\ufffd\ufffd"
     assert legal_name("\U0001f600") == "\U0001f600"
+
+
+# An item that is listed and refused
+
+HALF = "/Emulated Builders ／ Headquarters/Quirks/Project Files/Folders/half of the tips missing"
+
+
+@pytest.fixture(scope="module")
+def sample() -> Any:
+    with EmulatorProcess() as started:
+        yield started
+        assert "Traceback" not in started.stderr()
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refused_item_does_not_take_its_folder_along(
+    sample: EmulatorProcess, tmp_path: Path, status: int
+) -> None:
+    # One item whose details the service refused, and the whole folder was EACCES or ESTALE.
+    sample.clear_faults()
+
+    async def main() -> None:
+        settings = settings_for(sample, tmp_path, ttl=0.0, patience=10.0, cache_size=1 << 30)
+        async with open_drive(settings) as drive:
+            folder: Any = await drive.resolve(HALF)
+            true = (await drive.listings.get(folder)).entries
+            sample.fault("status", route="item", status=status, times=2)
+            seen = (await drive.listings.get(folder)).entries
+            assert set(seen) == set(true), "not gone: rsync --delete is listening"
+            odd = [name for name, node in seen.items() if node != true[name]]
+            assert len({seen[name].identity for name in odd}) == 2
+            node, meant = seen[odd[0]], true[odd[0]]
+            assert isinstance(node, File)
+            assert isinstance(meant, File)
+            assert drive.size_of(node) == 0
+            assert node.identity != meant.identity, "another inode: its attributes are kept"
+            assert not {"user.dmfs.version_id", "user.dmfs.storage_id"} & set(attributes_of(node))
+            signed = sample.counts()["sign"]
+            with pytest.raises(AccessError) as told:
+                await drive.open(node)
+            assert told.value.errno == errno.EACCES
+            assert sample.counts()["sign"] == signed
+        sample.reset()
+        for ttl, expected in ((600.0, seen), (0.0, true)):  # as kept on disk; asked again
+            async with open_drive(dataclasses.replace(settings, ttl=ttl)) as drive:
+                assert (await drive.listings.get(folder)).entries == expected
+            assert sample.counts()["contents"] == (0 if ttl else 1)
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, errno.EACCES), (500, errno.EIO)])
+def test_what_says_nothing_about_an_item_still_fails_the_listing(
+    sample: EmulatorProcess, tmp_path: Path, status: int, code: int
+) -> None:
+    sample.clear_faults()
+
+    async def main() -> None:
+        async with open_drive(settings_for(sample, tmp_path)) as drive:
+            folder: Any = await drive.resolve(HALF)
+            sample.fault("status", route="item", status=status, times=None)
+            with pytest.raises(DriveError) as told:
+                await drive.listings.get(folder)
+            assert told.value.errno == code
+            sample.clear_faults()
+
+    with short_waits():
+        trio.run(main)
