@@ -4,6 +4,7 @@ emulator. Short programs; the truth is the emulator's bytes of the version that 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import random
 import time
@@ -17,6 +18,8 @@ pytestmark = pytest.mark.mount
 
 FOLDER = "Bench/Bench Project/Project Files"
 SMALL = f"{FOLDER}/small"
+ASIDE = f"{FOLDER}/aside"
+"""Where items are moved to, and back from."""
 STEPS = int(os.environ.get("DMFS_MOUNT_MODEL_STEPS", "150"))
 TTL_S = 0.3
 BROKEN = {errno.EIO, errno.ETIMEDOUT, errno.EBUSY, errno.EACCES, errno.ESTALE}
@@ -25,6 +28,10 @@ CONFIG = {
     "ttl": f"{TTL_S}s", "hub_ttl": f"{TTL_S}s", "patience": "5s", "rollup_trust": "1s",
     "metadata_timeout": "5s", "data_timeout": "8s",
 }  # fmt: skip
+CHANGES = (
+    "move", "revoke", "new_version", "hide", "new project", "rename", "move back", "grant",
+    "restore", "new_version", "add",
+)  # fmt: skip
 FAULTS: list[dict[str, Any]] = [
     {"kind": "status", "status": 503, "times": 2},
     {"kind": "status", "status": 500, "origin": "cdn", "times": 2},
@@ -54,8 +61,13 @@ class Machine:
         self.dice = random.Random(seed)
         self.handles: dict[int, tuple[str, int]] = {}
         self.trouble_until = 0.0
+        emulator.change("add_folder", path=FOLDER, name="aside")
         self.ever = set(self._names())
+        self.refused: set[str] = set()
+        """Storage ids of items that were taken from us at some time."""
         self.told: dict[str, int] = {}
+        self.turns = itertools.cycle(CHANGES)
+        self.changed: dict[str, int] = {}
 
     # The truth
 
@@ -68,21 +80,31 @@ class Machine:
             todo += folder["folders"]
         raise AssertionError(name)
 
-    def _items(self, *, hidden: bool = False) -> list[Any]:
-        return [item for item in self._folder()["items"] if bool(item["hidden"]) == hidden]
+    def _items(self, folder: str = "small", **flags: bool) -> list[Any]:
+        """Of a folder, those that are to be seen; or the hidden, or the revoked ones."""
+        wanted = {"hidden": False, "revoked": False} | flags
+        return [
+            item
+            for item in self._folder(folder)["items"]
+            if all(bool(item[flag]) == value for flag, value in wanted.items())
+        ]
 
-    def _names(self) -> set[str]:
-        return {item["versions"][-1]["name"] for item in self._items()}
+    def _names(self, folder: str = "small") -> set[str]:
+        return {item["versions"][-1]["name"] for item in self._items(folder)}
+
+    def _projects(self) -> set[str]:
+        return {project["name"] for project in self.emulator.world()["hubs"][0]["projects"]}
 
     # What readers do
 
-    def attempt(self, *call: Any) -> Any:
-        """The answer; None for an error that trouble may look like."""
+    def attempt(self, *call: Any, refused: bool = False) -> Any:
+        """The answer; None for an error that trouble may look like, or a refusal."""
         try:
             answer = self.drive.call(*call, timeout_s=30)
         except OSError as error:
             assert error.errno in BROKEN, (call, error)  # noqa: PT017
-            assert time.monotonic() < self.trouble_until, (call, error)  # noqa: PT017
+            if not (refused and error.errno == errno.EACCES):
+                assert time.monotonic() < self.trouble_until, (call, error)  # noqa: PT017
             self.told["errors"] = self.told.get("errors", 0) + 1
             return None
         self.told[call[0]] = self.told.get(call[0], 0) + 1
@@ -96,6 +118,10 @@ class Machine:
         if names is not None:
             assert set(names) <= self.ever, "a name that never was"
             assert names, "emptiness out of nowhere"
+        aside = self.attempt("listdir", self.drive.path(ASIDE))
+        assert set(aside or ()) <= self.ever, "a name that never was"
+        projects = self.attempt("listdir", self.drive.path("Bench"))
+        assert projects is None or {"Bench Project"} <= set(projects) <= self._projects()
 
     def open(self) -> None:
         for name in self.dice.sample(sorted(self._names()), 1):
@@ -116,7 +142,7 @@ class Machine:
         for fd in self.dice.sample(sorted(self.handles), min(1, len(self.handles))):
             storage, size = self.handles[fd]
             at, length = self.dice.randrange(size + 10), self.dice.choice((1, 4096, 200_000))
-            data = self.attempt("pread", fd, at, length)
+            data = self.attempt("pread", fd, at, length, refused=storage in self.refused)
             if data is not None:
                 want = self.emulator.bytes(storage, at, length) if at < size else b""
                 assert data == want, f"{storage} at {at}: bytes of another version"
@@ -152,9 +178,10 @@ class Machine:
     # What others do
 
     def change(self) -> None:
-        items, hidden = self._items(), self._items(hidden=True)
+        items, hidden, aside = self._items(), self._items(hidden=True), self._items("aside")
         item = self.dice.choice(items)
-        what = self.dice.choice(("new_version", "new_version", "rename", "hide", "restore", "add"))
+        what = next(self.turns)  # in turn: short programs shall have tried all of them
+        self.changed[what] = self.changed.get(what, 0) + 1
         if what == "new_version":
             self.emulator.change(what, id=item["id"], size=self.dice.randrange(1, 400_000))
         elif what == "rename":
@@ -165,6 +192,19 @@ class Machine:
             self.emulator.change(what, id=item["id"])
         elif what == "restore" and hidden:
             self.emulator.change(what, id=self.dice.choice(hidden)["id"])
+        elif what == "move" and len(items) > 3:
+            self.emulator.change("move", id=item["id"], to=ASIDE)
+        elif what == "move back" and aside:
+            self.emulator.change("move", id=self.dice.choice(aside)["id"], to=SMALL)
+        elif what == "revoke" and len(items) > 3:
+            self.refused |= {version["storage"] for version in item["versions"]}
+            self.emulator.change("revoke", id=item["id"])
+        elif what == "grant":
+            for back in self._items(revoked=True)[:1]:
+                self.emulator.change("grant", id=back["id"])
+        elif what == "new project" and len(self._projects()) < 6:
+            name = f"project {self.dice.randrange(10**6)}"
+            self.emulator.change("add_project", path="Bench", name=name)
         elif what == "add" and len(items) < 20:
             name = f"added {self.dice.randrange(10**6)}.bin"
             self.ever.add(name)
@@ -183,7 +223,14 @@ class Machine:
 
         def same() -> bool:
             try:
-                return set(self.drive.call("listdir", self.drive.path(SMALL))) == self._names()
+                return all(
+                    set(self.drive.call("listdir", self.drive.path(path))) == names
+                    for path, names in (
+                        (SMALL, self._names()),
+                        (ASIDE, self._names("aside")),
+                        ("Bench", self._projects()),
+                    )
+                )
             except OSError as error:
                 assert error.errno in BROKEN  # noqa: PT017
                 return False
@@ -207,7 +254,8 @@ def test_a_mount_shows_what_was_true_or_an_error(calm, make_drive):
     time.sleep(2.5)  # refusals are remembered for a moment
     for storage, size in list(machine.handles.values()):
         assert size == machine.emulator.sha256(storage)[1]
-    print(machine.told)
+    print(machine.told, machine.changed)
+    assert set(machine.changed) == set(CHANGES), "what nobody did was not tried"
     assert machine.told["pread"] > STEPS // 20
     assert machine.drive.stop() in (0, 1)  # open files of the hands may keep it busy
     assert "Traceback" not in machine.drive.log()
