@@ -4,6 +4,8 @@ The first ETag that a stretch of an object comes under is the one to stay with: 
 one are not mixed with it. But the first may be the odd one (a node of the CDN in trouble), and then
 every right answer after it would be refused. So another ETag is a question, not yet an answer: two
 GETs with a fresh URL, at once and so on two connections, must agree. What they say is believed.
+(Of an object that is signed in parts each part has an ETag of its own: one that came from an odd
+node and is never asked for again is not found out.)
 """
 
 from __future__ import annotations

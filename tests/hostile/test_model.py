@@ -41,6 +41,7 @@ from dmfs.model import (
     FolderId,
     HubId,
     ItemId,
+    Listing,
     ProjectId,
     StorageId,
     VersionId,
@@ -53,11 +54,13 @@ from dmfs.source import Source
 from dmfs.transfer import ETagDiffersError, ETagGuard, UrlRefusedError
 from dmfs.tree import Tree
 from dmfs.xattrs import attributes_of
+from tests.hostile.kernel import PAGE_BYTES, Kernel, replies_of_ours
 from tests.unit.helpers import in_virtual_time
 
 TTL_S, PATIENCE_S, TIMEOUT_S, DATA_TIMEOUT_S = 60.0, 1.0, 30.0, 60.0
 LATENCY_S = 0.1
 MEMORY = 24 * MIB
+BROKEN = {errno.EIO, errno.EACCES, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY}
 STEPS = int(os.environ.get("DMFS_MODEL_STEPS", "50"))
 EXAMPLES = int(os.environ.get("DMFS_MODEL_EXAMPLES", "50"))
 _TILE = random.Random(11).randbytes(1_000_003)
@@ -74,6 +77,11 @@ def content(storage_id: str, start: int, stop: int) -> bytes:
         pieces.append(piece)
         start += len(piece)
     return b"".join(pieces)
+
+
+def odd_twin(storage_id: str) -> str:
+    """Whose bytes an odd node gives instead."""
+    return f"odd {storage_id}"
 
 
 @dataclass
@@ -133,8 +141,11 @@ class Service:
         self.signed_after = float("-inf")
         self.gets = self.lists = 0
         self.odd: set[str] = set()
-        """Objects that once came under another ETag: should it have been the first one, who read
-        under it gets an error, and reads on after having opened the file again."""
+        """Objects that an odd node served: another ETag, and bytes of something else. Should it
+        have been the first one, who read them gets an error when the right ones come, and reads
+        on after having opened the file again. Never a mix of the two."""
+        self.chunked: set[str] = set()
+        """Objects that were signed in parts at some time."""
         for _ in range(3):
             self.add_folder("top")
         for _ in range(6):
@@ -241,6 +252,7 @@ class Service:
         half = size // 2
         parts: tuple[Part, ...] = (Part(0, size, url),)
         if size > 1 and self.dice.random() < 0.2:
+            self.chunked.add(file.storage_id)
             parts = (Part(0, half, url + "#0"), Part(half, size, url + f"#{half}"))
         data = content(file.storage_id, 0, size) if size <= MIB else b""
         sha1 = hashlib.sha1(data).hexdigest() if data else ""
@@ -259,9 +271,10 @@ class Service:
         if self.faults.strike("expired") or float(signed_at) < self.signed_after:
             raise UrlRefusedError("cannot read: expired")
         etag = f"{storage} {base}"
+        source = storage
         if self.faults.strike("etag"):
             self.odd.add(storage)
-            etag = "another"
+            etag, source = "another", odd_twin(storage)
         if not guard.admits(etag):
             raise ETagDiffersError("cannot read: the stored object changed its ETag")
         cut = len(sink) // 2 if self.faults.strike("cut") else len(sink)
@@ -270,7 +283,7 @@ class Service:
         while filled < len(sink):
             step = min(self.dice.choice((10_000, 300_000, 2_000_000)), len(sink) - filled)
             await trio.sleep(step / 50e6)
-            sink[filled : filled + step] = content(storage, offset + filled, offset + filled + step)
+            sink[filled : filled + step] = content(source, offset + filled, offset + filled + step)
             filled += step
             if told.put(filled):
                 told.wake()
@@ -296,6 +309,8 @@ class Handle:
     reader: Reader
     file: File
     size: int
+    source: str = ""
+    """Whose bytes it has given so far: its own, or its odd twin's; '' while it has given none."""
 
 
 @dataclass
@@ -308,6 +323,7 @@ class World:
     sizes: Sizes
     tree: Tree
     nursery: trio.Nursery
+    kernel: Kernel = field(init=False)
     quiet_since: float = float("-inf")
     handles: list[Handle] = field(default_factory=list)
     seen: dict[str, int] = field(default_factory=dict)
@@ -327,6 +343,14 @@ class World:
             assert not (calm and self.calm()), "an error from a healthy service"
             self.count("errors")
             return None
+        self.check(listing, asked_at, calm=calm and self.calm())
+        self.count("listings")
+        return dict(listing.entries)
+
+    def check(self, listing: Listing, asked_at: float, *, calm: bool) -> None:
+        """It must have been true once, in calm times within the last ttl."""
+        assert isinstance(listing.directory, Folder)
+        place = listing.directory.id
         told = {
             child.item_id if isinstance(child, File) else child.id: (  # type: ignore[union-attr]
                 child.name, child.storage_id if isinstance(child, File) else "folder"
@@ -337,11 +361,9 @@ class World:
         ends = [at for at, _ in history[1:]] + [float("inf")]
         true = [(at, end) for (at, rows), end in zip(history, ends, strict=True) if rows == told]
         assert true, f"{place}: never was {told}"
-        if calm and self.calm():
+        if calm:
             oldest = asked_at - TTL_S - PATIENCE_S - 2 * LATENCY_S
             assert any(end >= oldest for _, end in true), "staler than promised"
-        self.count("listings")
-        return dict(listing.entries)
 
     def calm(self) -> bool:
         return trio.current_time() > self.quiet_since + 130 and not self.service.faults.left
@@ -355,30 +377,54 @@ class World:
             self.count("errors")
             return
         assert size == self.service.sizes[file.storage_id]
-        self.handles.append(Handle(Reader(file, opened, self.blocks, 16 * MIB), file, size))
+        reader = Reader(file, opened, self.blocks, 16 * MIB)
+        self.kernel.opened(file, keep_cache=reader.keep_cache)
+        self.handles.append(Handle(reader, file, size))
 
-    async def read(self, handle: Handle, offset: int, length: int) -> None:
+    async def read(self, handle: Handle, offset: int, length: int) -> bytes | None:
         """Right bytes of the version that was opened, or an error, within the deadline."""
-        want = content(
-            handle.file.storage_id, min(offset, handle.size), min(offset + length, handle.size)
-        )
+        bounds = min(offset, handle.size), min(offset + length, handle.size)
         try:
             with trio.fail_after(DATA_TIMEOUT_S + 1):
                 data, _ = await handle.reader.read(offset, length)
         except DriveError as error:
-            assert error.errno in (  # noqa: PT017 - an outcome like another
-            errno.EIO, errno.EACCES, errno.ESTALE, errno.ETIMEDOUT,
-                                   errno.EBUSY)  # fmt: skip
+            assert error.errno in BROKEN  # noqa: PT017 - an outcome like another
             self.count("errors")
-            return
-        assert bytes(data) == want, f"{handle.file.storage_id} at {offset}: wrong bytes"
+            return None
+        sources = self.sources(handle.file.storage_id, bytes(data), *bounds)
+        # (of an object in parts each part has an ETag of its own: nothing tells between them)
+        if len(sources) == 1 and handle.file.storage_id not in self.service.chunked:
+            assert handle.source in ("", *sources), "bytes of two sources in one open file"
+            handle.source = sources[0]
         self.count("reads")
+        return bytes(data)
+
+    def sources(self, storage_id: str, data: bytes, start: int, stop: int) -> tuple[str, ...]:
+        """Whose bytes these are; those of nobody are wrong."""
+        possible = [storage_id]
+        if storage_id in self.service.odd:
+            possible.append(odd_twin(storage_id))
+        found = tuple(each for each in possible if content(each, start, stop) == data)
+        assert found, f"{storage_id} at {start}: wrong bytes"
+        return found
+
+    async def touch(self, handle: Handle, offset: int) -> None:
+        """A page of the mapped file: the kernel's, if it has it."""
+        page = await self.kernel.touch(
+            handle.file, offset, lambda start, length: self.read(handle, start, length)
+        )
+        if page is not None:
+            start = min(offset - offset % PAGE_BYTES, handle.size)
+            self.sources(handle.file.storage_id, page, start, start + len(page))
+            assert len(page) == min(PAGE_BYTES, handle.size - start)
+            self.count("pages")
 
 
 Step = tuple[str, int, int]
 OPERATIONS = (
     "list", "walk", "open", "open", "read", "read", "read", "read at", "read at", "stream", "many",
-    "close", "attributes", "sleep", "sleep long", "lookup absent",
+    "close", "attributes", "sleep", "sleep long", "lookup absent", "map", "map", "opendir",
+    "readdir", "readdir", "readdir", "closedir", "forget",
 )  # fmt: skip
 CHANGES = (
     "new version", "new version", "rename", "move", "hide", "restore", "revoke", "grant",
@@ -428,6 +474,22 @@ async def _reader_step(world: World, name: str, a: int, b: int) -> None:  # noqa
         case "lookup absent":
             entries = await world.list(place) or {}
             assert "no such name" not in entries
+        case "map" if handles:
+            handle = handles[a % len(handles)]
+            for number in range(6):
+                await world.touch(handle, (b * 7919 + number**3 * 40_000) % (handle.size + 1))
+        case "opendir":
+            try:
+                await world.kernel.opendir(a)
+            except OSError as error:
+                assert error.errno in BROKEN  # noqa: PT017 - an outcome like another
+                world.count("errors")
+        case "readdir":
+            await world.kernel.readdir(a, b, a % 7)
+        case "closedir":
+            await world.kernel.closedir(a)
+        case "forget":
+            await world.kernel.forget()
         case "sleep":
             await trio.sleep(a % 20)
         case "sleep long":
@@ -497,6 +559,11 @@ async def run_program(steps: list[Step], seed: int) -> dict[str, int]:
         source.etags.on_adopted = blocks.begin_anew
         tree = Tree(service.folder("top"), listings)
         world = World(service, listings, blocks, sizes, tree, nursery)
+        # (how old a listing may be is checked where it is asked for directly)
+        world.kernel = Kernel(
+            listings, sizes, service.folder("top"),
+            lambda listing: world.check(listing, 0.0, calm=False),
+        )  # fmt: skip
         for name, a, b in steps:
             if name in FAULTS:
                 service.faults = Faults(name, 0 if name == "none" else 1 + a % 9)
@@ -512,6 +579,7 @@ async def run_program(steps: list[Step], seed: int) -> dict[str, int]:
                     world.quiet_since = trio.current_time()
                 await _reader_step(world, name, a, b)
         await _settle(world)
+        world.seen |= {"seeks": world.kernel.seeks, "faults": world.kernel.faults}
         nursery.cancel_scope.cancel()
     return world.seen
 
@@ -523,10 +591,11 @@ async def _settle(world: World) -> None:
     await trio.sleep(400)
     for handle in world.handles.copy():
         item = service.items[handle.file.item_id]
+        odd = handle.file.storage_id in service.odd
         before = world.seen.get("errors", 0)
         await world.read(handle, max(0, handle.size - 70_000), 100_000)
         fine = item.id not in service.refused and not item.gone
-        if handle.file.storage_id in service.odd and world.seen.get("errors", 0) > before:
+        if odd and world.seen.get("errors", 0) > before:
             handle.reader.close()
             before = world.seen["errors"]
             if fine:  # the reader's own remedy: it was told that what it read is not to be mixed
@@ -536,6 +605,7 @@ async def _settle(world: World) -> None:
         else:
             handle.reader.close()
         assert not fine or world.seen.get("errors", 0) == before, "does not recover"
+    await world.kernel.close()
     await trio.sleep(100)
     slots = world.blocks._slots
     assert (slots.in_use, len(slots._waiting), sum(slots._used.values())) == (0, 0, 0)
@@ -560,7 +630,8 @@ step = st.tuples(
 @given(steps=st.lists(step, min_size=5, max_size=STEPS), seed=st.integers(0, 1 << 30))
 def test_readers_see_what_was_true_or_an_error(steps: list[Step], seed: int) -> None:
     run: Callable[[], Any] = lambda: run_program(steps, seed)  # noqa: E731
-    in_virtual_time(run)
+    with replies_of_ours():
+        in_virtual_time(run)
 
 
 def test_a_long_program() -> None:
@@ -572,9 +643,12 @@ def test_a_long_program() -> None:
         (dice.choice(names), dice.randrange(400), dice.randrange(400))
         for _ in range(int(os.environ.get("DMFS_MODEL_LONG", "600")))
     ]
-    seen = in_virtual_time(lambda: run_program(steps, 7))
-    assert seen["reads"] > 100
-    assert seen["listings"] > 100
+    with replies_of_ours():
+        seen = in_virtual_time(lambda: run_program(steps, 7))
+    least = {"reads": 100, "listings": 100, "pages": 50, "faults": 20, "seeks": 20}
+    for what, number in least.items():
+        assert seen[what] > number, (what, seen)
+    assert seen["pages"] > seen["faults"], "no page was ever found in the kernel"
 
 
 __all__ = ["dataclasses"]
