@@ -24,7 +24,7 @@ import trio
 
 from dmfs.breaker import Breaker
 from dmfs.budget import Budget, refuse_if_late
-from dmfs.errors import BadAnswerError, DriveError
+from dmfs.errors import BadAnswerError, DriveError, SetupError
 from dmfs.httperrors import (
     ERROR_BODY_MAX_BYTES,
     RETRY_STATUSES,
@@ -274,12 +274,20 @@ async def probe(client: httpx.AsyncClient, what: str, url: str) -> Probe:
 
 
 def new_client(context: ssl.SSLContext) -> httpx.AsyncClient:
-    """An httpx client as the Wire wants it. Redirects are not followed: they could move a token."""
-    return httpx.AsyncClient(
-        verify=context,
-        follow_redirects=False,
-        # the deadline of the call is trio's; these only end a silent socket while time is left
-        timeout=_timeout(None),
-        limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-        headers={"Accept": "application/json", "User-Agent": "dmfs"},
-    )
+    """An httpx client as the Wire wants it. Redirects are not followed: they could move a token.
+    SetupError if the environment names a proxy that cannot be one."""
+    try:
+        return httpx.AsyncClient(
+            verify=context,
+            follow_redirects=False,
+            # the deadline of the call is trio's; these only end a silent socket while time is left
+            timeout=_timeout(None),
+            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            headers={"Accept": "application/json", "User-Agent": "dmfs"},
+        )
+    except (ImportError, ValueError, httpx.InvalidURL):
+        # what it says may quote the proxy's password
+        raise SetupError(
+            "the proxy that the environment names cannot be used",
+            hint="HTTPS_PROXY and ALL_PROXY take http:// and https:// addresses, no socks://",
+        ) from None
