@@ -42,7 +42,7 @@ def from_status(
     error = _classified(what, status, body)
     error.status = status
     told = (headers or {}).get
-    named = (told(name, "") for name in _REQUEST_IDS)
+    named = (*(told(name, "") for name in _REQUEST_IDS), _error_id(body))
     error.request_id = next((each for each in named if _REQUEST_ID.fullmatch(each)), "")
     if status in (429, 503):
         error.retry_after_s = retry_after_s(headers or {})
@@ -50,7 +50,17 @@ def from_status(
 
 
 _REQUEST_IDS = ("x-request-id", "x-ads-request-id", "x-amz-request-id", "x-amz-cf-id")
+"""Not documented: what the gateway, Autodesk's own services, S3 and CloudFront send. Where none of
+them is there, the ``id`` of a JSON:API error (which is) does the same service."""
 _REQUEST_ID = re.compile(r"[\w.:+/=-]{1,128}", re.ASCII)
+
+
+def _error_id(body: bytes) -> str:
+    try:
+        found = json.loads(body[:ERROR_BODY_MAX_BYTES])["errors"][0]["id"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return ""
+    return found if isinstance(found, str) else ""
 
 
 def _classified(what: str, status: int, body: bytes) -> DriveError:

@@ -150,3 +150,25 @@ def test_every_error_has_its_errno_and_a_twin_of_its_own() -> None:
         assert (twin.message, twin.hint, str(twin)) == ("what", "how", "what")
         assert twin is not error
         assert twin.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "told"),
+    [
+        ({"x-request-id": "a-1"}, b"", "a-1"),
+        ({"x-ads-request-id": "b-2"}, b"", "b-2"),
+        ({"x-amz-request-id": "C3", "x-amz-cf-id": "D4=="}, b"<Error/>", "C3"),
+        ({"x-amz-cf-id": "D4_=="}, b"", "D4_=="),
+        ({}, b'{"errors": [{"id": "9f-e5", "status": "404"}]}', "9f-e5"),
+        ({"x-request-id": "forged\nline"}, b'{"errors": [{"id": "9f-e5"}]}', "9f-e5"),
+        ({}, b'{"errors": [{"id": "two words"}]}', ""),
+        ({}, b'{"errors": [{"id": 5}]}', ""),
+        ({}, b'{"errors": []}', ""),
+        ({}, b"[" * 60_000, ""),
+        ({}, b'"errors"', ""),
+    ],
+)
+def test_the_services_own_number_of_a_request(
+    headers: dict[str, str], body: bytes, told: str
+) -> None:
+    assert from_status("list hubs", 404, body, headers).request_id == told
