@@ -32,8 +32,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "paging: a short page is the last": (
         "aps.py",
-        "query = next_page(page, what, path)",
-        'query = next_page(page, what, path) if len(page.get("data", [])) >= 200 else None',
+        "project), next_page(page, what, path)",
+        "project), (next_page(page, what, path) if len(page.get('data', [])) >= 200 else None)",
     ),
     "token refresh: a refused token is kept": (
         "auth.py",
@@ -50,7 +50,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "buffer.append(0)\n        except BufferError:\n            return\n        buffer.pop()",
         "pass\n        except BufferError:\n            return",
     ),
-    "ETag: any will do": ("transfer.py", "return not etag or etag == self.etag", "return True"),
+    "ETag: any will do": ("transfer.py", "(not etag or etag == self.etag) and not", "not"),
     "wake-up lost: nobody is told of room": (
         "blocks.py",
         "if run.done and not run.pins:",

@@ -46,6 +46,7 @@ from dmfs.wire import BODY_MAX_BYTES, VALUES_MAX, Call, Wire
 from dmfs.xattrs import attributes_of
 from dmfs_emulator.process import EmulatorProcess
 from tests.hostile.matrix import settings_for, short_waits
+from tests.hostile.planted import BUGS, ROOT
 from tests.unit.helpers import a_file, real, truth, virtual
 
 SIZE = 20 * MIB
@@ -604,3 +605,15 @@ def test_what_says_nothing_about_an_item_still_fails_the_listing(
 
     with short_waits():
         trio.run(main)
+
+
+# The bugs that are planted on purpose
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_there_is_a_place_to_plant_each_bug(name: str) -> None:
+    # The night found out that one of them had no place any more, and told nobody by day.
+    file, old, new = BUGS[name]
+    text = (ROOT / "src/dmfs" / file).read_text("utf-8")
+    assert text.count(old) == 1
+    compile(text.replace(old, new), file, "exec")
