@@ -333,5 +333,4 @@ class BlockCache:
         if not run.has_slot:
             await self._slots.take(opened)
             run.has_slot = True
-        assert run.buffer is not None
-        await self._source.fill(opened.file, run.span, memoryview(run.buffer), run)
+        await self._source.fill(opened.file, run.span, run.sink(), run)

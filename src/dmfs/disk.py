@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
 from dmfs.errors import DriveError
 from dmfs.model import File
-from dmfs.plan import BLOCK_BYTES, SMALL_FILE_BYTES, Span
+from dmfs.plan import BLOCK_BYTES, MIB, SMALL_FILE_BYTES, Span
 from dmfs.runs import CachedObject, Run
 from dmfs.store import BlockStore
 
@@ -27,6 +28,9 @@ PAUSE_S = 60.0
 STUCK_S = 5.0
 """A write of 8 MiB that takes longer is not slow but hangs. A disk that is merely slower than the
 network slows the stream down instead: what waits for it fills the memory, so less is fetched."""
+PATIENT_BYTES = 64 * MIB
+"""While no more than that waits to be written, the disk keeps up, and what is written goes past
+the page cache. A slower one gets the rest through it: memory is wanted for what comes next."""
 LOOK_AGAIN_S = 5.0
 """How often an open object is looked up for what other processes have put there: each look costs
 a thread hop."""
@@ -41,6 +45,7 @@ class DiskTier:
         self._writing: dict[Run, float] = {}
         """Since when (trio's clock) each write is under way."""
         self._saving = 0
+        self._unsaved_bytes = 0
         self._idle = trio.lowlevel.ParkingLot()
         # Readers do not queue behind writers.
         self._readers = trio.CapacityLimiter(THREADS)
@@ -96,7 +101,7 @@ class DiskTier:
             if store is None or shelf is None:
                 raise OSError("out of order")
             good = await trio.to_thread.run_sync(
-                store.read, shelf, run.blocks, run.buffer, limiter=self._readers
+                store.read, shelf, run.blocks, memoryview(run.buffer), limiter=self._readers
             )
         except BROKEN as error:
             if store is not None:
@@ -119,11 +124,14 @@ class DiskTier:
             return
         data = memoryview(run.buffer)[:filled].toreadonly()
         self._saving += 1
+        self._unsaved_bytes += filled
         try:
             if await self._turn():
                 try:
                     self._writing[run] = trio.current_time()
-                    await trio.to_thread.run_sync(store.write, shelf, run.blocks.start, data)
+                    direct = self._unsaved_bytes <= PATIENT_BYTES
+                    write = partial(store.write, shelf, run.blocks.start, data, direct=direct)
+                    await trio.to_thread.run_sync(write)
                 finally:
                     self._writers.release()
         except BROKEN as error:
@@ -131,6 +139,7 @@ class DiskTier:
         finally:
             self._writing.pop(run, None)
             self._saving -= 1
+            self._unsaved_bytes -= filled
             run.saved = True
             if not self._saving:
                 self._idle.unpark_all()
