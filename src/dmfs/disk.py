@@ -14,9 +14,10 @@ import trio
 
 from dmfs.errors import DriveError
 from dmfs.model import File
-from dmfs.plan import BLOCK_BYTES, MIB, SMALL_FILE_BYTES, Span
+from dmfs.plan import BLOCK_BYTES, SMALL_FILE_BYTES, Span
 from dmfs.runs import CachedObject, Run
 from dmfs.store import BlockStore
+from dmfs.writeway import WriteWay
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +29,6 @@ PAUSE_S = 60.0
 STUCK_S = 5.0
 """A write of 8 MiB that takes longer is not slow but hangs. A disk that is merely slower than the
 network slows the stream down instead: what waits for it fills the memory, so less is fetched."""
-PATIENT_BYTES = 64 * MIB
-"""While no more than that waits to be written, the disk keeps up, and what is written goes past
-the page cache. A slower one gets the rest through it: memory is wanted for what comes next."""
 LOOK_AGAIN_S = 5.0
 """How often an open object is looked up for what other processes have put there: each look costs
 a thread hop."""
@@ -46,6 +44,7 @@ class DiskTier:
         """Since when (trio's clock) each write is under way."""
         self._saving = 0
         self._unsaved_bytes = 0
+        self._way = WriteWay()
         self._idle = trio.lowlevel.ParkingLot()
         # Readers do not queue behind writers.
         self._readers = trio.CapacityLimiter(THREADS)
@@ -128,10 +127,11 @@ class DiskTier:
         try:
             if await self._turn():
                 try:
-                    self._writing[run] = trio.current_time()
-                    direct = self._unsaved_bytes <= PATIENT_BYTES
+                    self._writing[run] = began = trio.current_time()
+                    direct = self._way.is_direct(self._unsaved_bytes)
                     write = partial(store.write, shelf, run.blocks.start, data, direct=direct)
                     await trio.to_thread.run_sync(write)
+                    self._way.took(filled, trio.current_time() - began, direct=direct)
                 finally:
                     self._writers.release()
         except BROKEN as error:

@@ -145,8 +145,8 @@ class Planner:
     ``FIRST_WINDOW_BYTES`` for a reader that starts at the top of the file, at nothing for one that
     starts anywhere else until it has read on from there. It doubles when the reader had to wait
     although a good part of the window was used up since the last time, and after a seek it is never
-    more than the stretch read before the seek: a reader of 64 KiB here and there soon gets exactly what
-    it asks for, one that skips a section after 50 MB keeps its window.
+    more than the stretch read before the seek: a reader of 64 KiB here and there soon gets exactly
+    what it asks for, one that skips a section after 50 MB keeps its window.
     """
 
     def __init__(self, size_bytes: int, max_window_bytes: int = MAX_WINDOW_BYTES) -> None:
