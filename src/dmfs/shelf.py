@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import zlib
+import errno
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from isal import isal_zlib
+
+from dmfs.datafile import DataFile
 from dmfs.model import StorageId
 from dmfs.plan import BLOCK_BYTES
 
@@ -21,13 +24,13 @@ class Shelf:
     size_bytes: int
     states: bytearray = field(repr=False)
     row: int = 0
-    """0 while nothing of the object is at rest; then ``fd`` is its file."""
-    fd: int = -1
+    """0 while nothing of the object is at rest; then ``data`` is its file."""
+    data: DataFile | None = None
     touched_at: float = 0.0
     checked: bool = False
     """All of it was compared with the service's sha1."""
-    old_fds: list[int] = field(default_factory=list, repr=False)
-    """Files of a cache that was replaced; closed with the shelf."""
+    old_files: list[DataFile] = field(default_factory=list, repr=False)
+    """Of a cache that was replaced; closed with the shelf."""
     retired: bool = False
     """What still comes for it is not kept."""
 
@@ -37,8 +40,8 @@ class Shelf:
 
 
 def block_crc(storage_id: str, number: int, data: memoryview) -> int:
-    """CRC-32 of a block, bound to its place."""
-    return zlib.crc32(data, zlib.crc32(f"{storage_id} {number}".encode()))
+    """CRC-32 of a block, bound to its place. By isal: 40 GB/s and more, where zlib makes 4."""
+    return isal_zlib.crc32(data, isal_zlib.crc32(f"{storage_id} {number}".encode()))
 
 
 def block_of(data: memoryview, index: int) -> memoryview:
@@ -46,9 +49,13 @@ def block_of(data: memoryview, index: int) -> memoryview:
     return data[index * BLOCK_BYTES : (index + 1) * BLOCK_BYTES]
 
 
-def write_all(fd: int, data: memoryview, offset: int) -> None:
-    """A pwrite that does not stop short."""
-    while data:
-        count = os.pwrite(fd, data, offset)
-        data = data[count:]
-        offset += count
+def crcs_of(shelf: Shelf, blocks: Mapping[int, memoryview]) -> list[tuple[int, int]]:
+    """Number and checksum of each block."""
+    return [(n, block_crc(shelf.storage_id, n, data)) for n, data in blocks.items()]
+
+
+def file_of(shelf: Shelf) -> DataFile:
+    """Of a shelf with something at rest; an OSError where it was let go meanwhile."""
+    if shelf.data is None:
+        raise OSError(errno.EBADF, "the object was closed")
+    return shelf.data

@@ -19,6 +19,7 @@ import errno
 import fcntl
 import hashlib
 import logging
+import mmap
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,11 +28,12 @@ from pathlib import Path
 
 from dmfs.cachedir import own_cache_directory
 from dmfs.clock import wall_time_s
+from dmfs.datafile import DataFile
 from dmfs.errors import SetupError
 from dmfs.index import Index
 from dmfs.model import StorageId
 from dmfs.plan import BLOCK_BYTES, MIB, Span, block_count, bytes_of
-from dmfs.shelf import ABSENT, PRESENT, VERIFIED, Shelf, block_crc, block_of, write_all
+from dmfs.shelf import ABSENT, PRESENT, VERIFIED, Shelf, block_crc, block_of, crcs_of, file_of
 
 log = logging.getLogger(__name__)
 
@@ -102,48 +104,45 @@ class BlockStore:
 
     def peek(self, shelf: Shelf, span: Span) -> bytes | None:
         """Bytes that need no waiting: verified before and in the page cache. For the loop: 6 µs."""
-        if not self._nowait:
+        file = shelf.data  # another one as soon as the cache begins anew, in a thread
+        if not self._nowait or file is None:
             return None
         first, last = span.start // BLOCK_BYTES, (span.stop - 1) // BLOCK_BYTES
-        fd = shelf.fd  # another one as soon as the cache begins anew, in a thread
-        if fd < 0 or any(shelf.states[number] != VERIFIED for number in range(first, last + 1)):
+        if any(shelf.states[number] != VERIFIED for number in range(first, last + 1)):
             return None
         buffer = bytearray(span.length)
         try:
-            count = os.preadv(fd, [buffer], span.start, self._nowait)
+            count = os.preadv(file.fd, [buffer], span.start, self._nowait)
         except BlockingIOError:
             return None
         except OSError:
             self._nowait = 0  # tmpfs and some others know no RWF_NOWAIT
             return None
-        return bytes(buffer) if count == span.length and shelf.fd == fd else None
+        return bytes(buffer) if count == span.length and shelf.data is file else None
 
-    def read(self, shelf: Shelf, blocks: Span, buffer: bytearray) -> int:
+    def read(self, shelf: Shelf, blocks: Span, buffer: memoryview) -> int:
         """Fill ``buffer`` with blocks from disk; returns how many bytes from the start are good."""
-        row, fd = shelf.row, shelf.fd
-        if not row:
+        row, file = shelf.row, shelf.data
+        if file is None:
             return 0
         span = bytes_of(blocks, shelf.size_bytes)
-        view = memoryview(buffer)
-        if span.length >= MIB:
-            # a stream: let the disk work on what comes next while this is checked and used
-            os.posix_fadvise(fd, span.start, 4 * span.length, os.POSIX_FADV_WILLNEED)
-        count = os.preadv(fd, [buffer], span.start)
+        count = file.read(buffer, span.length, span.start)
         crcs = self._index.crcs(row, blocks.start, blocks.stop)
         good = 0
         for number in range(blocks.start, blocks.stop):
             place = bytes_of(Span(number, number + 1), shelf.size_bytes)
-            data = view[place.start - span.start : place.stop - span.start]
+            data = buffer[place.start - span.start : place.stop - span.start]
             whole = place.stop - span.start <= count
             if not whole or crcs.get(number) != block_crc(shelf.storage_id, number, data):
                 self._discard(shelf, number, known=number in crcs)
                 break
             good += len(data)
-        self._verified(shelf, fd, range(blocks.start, blocks.start + block_count(good)))
+        self._verified(shelf, file, range(blocks.start, blocks.start + block_count(good)))
         return good
 
-    def write(self, shelf: Shelf, first: int, data: memoryview) -> bool:
+    def write(self, shelf: Shelf, first: int, data: memoryview, *, direct: bool = False) -> bool:
         """Keep whole blocks from block ``first`` on; False where there is no room for them.
+        ``direct`` is for memory on a page's edge that may wait for the disk.
 
         Room is reserved first, so the limit holds at every moment; the bytes are written without
         the lock (8 MiB take milliseconds); the rows come last. A crash in between leaves room
@@ -162,50 +161,60 @@ class BlockStore:
                 return False
             self._index.account(shelf.row, added)
             self._touch(shelf)
-            fd = shelf.fd
+            file = file_of(shelf)
             at_once = len(data) <= _SMALL_WRITE_BYTES
             if at_once:
-                write_all(shelf.fd, data, first * BLOCK_BYTES)
-                self._add(shelf, blocks)
-        if not at_once and not self._write_large(shelf, fd, first, data, blocks):
+                file.write(data, first * BLOCK_BYTES, direct=False)
+                self._index.add_blocks(shelf.row, crcs_of(shelf, blocks))
+        if not at_once and not self._write_large(shelf, file, first, data, blocks, direct):
             return False
         # only now: a rolled back row may be another object's tomorrow
-        self._verified(shelf, fd, blocks)
+        self._verified(shelf, file, blocks)
         return True
 
-    def _verified(self, shelf: Shelf, fd: int, numbers: Iterable[int]) -> None:
+    def _verified(self, shelf: Shelf, file: DataFile, numbers: Iterable[int]) -> None:
         """Blocks that are known to be right, unless the cache began anew meanwhile."""
         with self._index.lock:
-            for number in numbers if shelf.fd == fd else ():
+            for number in numbers if shelf.data is file else ():
                 shelf.states[number] = VERIFIED
 
     def _write_large(
-        self, shelf: Shelf, fd: int, first: int, data: memoryview, blocks: Mapping[int, memoryview]
+        self,
+        shelf: Shelf,
+        file: DataFile,
+        first: int,
+        data: memoryview,
+        blocks: Mapping[int, memoryview],
+        direct: bool,
     ) -> bool:
         """Bytes, then rows, for which room is reserved."""
+        crcs = crcs_of(shelf, blocks)
         try:
-            write_all(fd, data, first * BLOCK_BYTES)
+            file.write(data, first * BLOCK_BYTES, direct=direct)
         except BaseException:
             with self._index.transaction():
-                if shelf.fd == fd:
+                if shelf.data is file:
                     self._index.account(shelf.row, -sum(len(block) for block in blocks.values()))
             raise
         with self._index.transaction():
-            if shelf.fd != fd or not self._usable(shelf):
+            if shelf.data is not file or not self._usable(shelf):
                 return False  # wiped meanwhile, reservation and all
             before = self._index.crcs(shelf.row, first, first + block_count(len(data)))
             twice = sum(len(block) for number, block in blocks.items() if number in before)
             self._index.account(shelf.row, -twice)  # another process was faster
-            self._add(shelf, blocks)
+            self._index.add_blocks(shelf.row, crcs)
         return True
 
     def verify(self, shelf: Shelf, sha1: str) -> bool:
         """Compare a complete object with the service's sha1; False drops all of its blocks."""
-        fd = shelf.fd
+        file = file_of(shelf)
         digest = hashlib.sha1(usedforsecurity=False)
-        for offset in range(0, shelf.size_bytes, MIB):
-            digest.update(os.pread(fd, min(MIB, shelf.size_bytes - offset), offset))
-        if shelf.fd != fd:
+        with mmap.mmap(-1, 2 * MIB) as memory, memoryview(memory) as buffer:
+            for offset in range(0, shelf.size_bytes, len(buffer)):
+                length = min(len(buffer), shelf.size_bytes - offset)
+                count = file.read(buffer, length, offset)
+                digest.update(buffer[:count])
+        if shelf.data is not file:
             return True  # of a cache that is no more: nothing is proven
         shelf.checked = True
         if digest.hexdigest() == sha1:
@@ -237,14 +246,14 @@ class BlockStore:
         if found.size_bytes != shelf.size_bytes:
             return False
         try:
-            fd = self._open_data(found.id, 0)
+            data = self._open_data(found.id, 0)
         except FileNotFoundError:
             return False
         # Held only now; another process may have evicted it a moment ago.
         if not self._index.alive(found.id):
-            os.close(fd)
+            data.close()
             return True
-        shelf.row, shelf.fd, shelf.touched_at = found.id, fd, found.used_at
+        shelf.row, shelf.data, shelf.touched_at = found.id, data, found.used_at
         shelf.checked = bool(found.checked)
         self._load_states(shelf, Span(0, len(shelf.states)))
         return True
@@ -273,15 +282,16 @@ class BlockStore:
         if not shelf.row:
             now = wall_time_s()
             row = self._index.add_object(shelf.storage_id, shelf.size_bytes, now)
-            shelf.fd = self._open_data(row, os.O_CREAT)
+            shelf.data = self._open_data(row, os.O_CREAT)
             shelf.row, shelf.touched_at = row, now
         return True
 
     def _let_go(self, shelf: Shelf) -> None:
         shelf.states[:] = bytes(len(shelf.states))  # before the number of the file is free
-        for fd in (*shelf.old_fds, *([shelf.fd] if shelf.row else [])):
-            os.close(fd)
-        shelf.row, shelf.fd, shelf.old_fds = 0, -1, []
+        files = [*shelf.old_files, *([shelf.data] if shelf.data is not None else [])]
+        shelf.data, shelf.row, shelf.old_files = None, 0, []
+        for file in files:
+            file.close()
 
     def _recover(self) -> None:
         """Begin anew where the cache was deleted, or replaced by another one, under a running
@@ -294,8 +304,8 @@ class BlockStore:
         log.warning("the cache directory %s was replaced; starting anew in it", self._directory)
         for shelf in self._shelves.values():
             shelf.states[:] = bytes(len(shelf.states))
-            shelf.old_fds += [shelf.fd] if shelf.row else []
-            shelf.row, shelf.fd, shelf.checked = 0, -1, False
+            shelf.old_files += [shelf.data] if shelf.data is not None else []
+            shelf.data, shelf.row, shelf.checked = None, 0, False
         try:
             own_cache_directory(self._directory.parent)
             own_cache_directory(self._directory)
@@ -313,10 +323,6 @@ class BlockStore:
         if abs(now - shelf.touched_at) > _USED_AT_GRANULARITY_S:
             shelf.touched_at = now
             self._index.touch(shelf.row, now)
-
-    def _add(self, shelf: Shelf, blocks: Mapping[int, memoryview]) -> None:
-        crcs = ((n, block_crc(shelf.storage_id, n, data)) for n, data in blocks.items())
-        self._index.add_blocks(shelf.row, crcs)
 
     def _discard(self, shelf: Shelf, number: int, *, known: bool) -> None:
         """Forget a block that is damaged or was never there."""
@@ -381,15 +387,10 @@ class BlockStore:
     def _path(self, row: int) -> Path:
         return self._directory / "data" / f"{row % 256:02x}" / str(row)
 
-    def _open_data(self, row: int, create: int) -> int:
+    def _open_data(self, row: int, create: int) -> DataFile:
         if self._index.replaced():
             raise OSError(errno.ESTALE, "the cache directory was replaced under a running drive")
-        path = self._path(row)
-        if create:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | create | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_SH)
-        return fd
+        return DataFile(self._path(row), create)
 
     def _wipe_data(self) -> None:
         shutil.rmtree(self._directory / "data", ignore_errors=True)
