@@ -7,14 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from dmfs_emulator.process import EmulatorProcess
+from tests.support.fixtures import SETTINGS
 
 from .client import Api, Facts
-
-DEFAULTS = {
-    "api_latency_ms": 0, "route_latency_ms": {}, "cdn_latency_ms": 0, "cdn_bytes_per_s": 0,
-    "rate_limits": "off", "rate_window_s": 60, "token_ttl_s": 3599, "url_ttl_cap_s": None,
-    "signing": None, "url_form": None, "page_limit": None,
-}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +23,7 @@ def running() -> Iterator[EmulatorProcess]:
 def emulator(running: EmulatorProcess) -> Iterator[EmulatorProcess]:
     """Settings, faults and counts as at the start; the world is shared: do not change it."""
     running.clear_faults()
-    running.settings(**DEFAULTS)
+    running.settings(**SETTINGS)
     running.reset()
     yield running
     running.clear_faults()

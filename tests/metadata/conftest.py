@@ -10,8 +10,8 @@ import pytest
 
 from dmfs.config import Settings
 from dmfs_emulator.process import EmulatorProcess
-from tests.mount.conftest import SETTINGS
-from tests.support.mounts import Drive, start_emulator, stop_emulator
+from tests.support.fixtures import calmed, drives, running_emulator
+from tests.support.mounts import Drive
 
 WORLD = "tree:folders=60,files=300,depth=5+wide:items=2300"
 PROJECT = "/Bench/Bench Project"
@@ -19,33 +19,20 @@ PROJECT = "/Bench/Bench Project"
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[EmulatorProcess]:
-    started = start_emulator(world=WORLD)
-    yield started
-    assert "Traceback" not in stop_emulator(started)
+    with running_emulator(world=WORLD) as started:
+        yield started
 
 
 @pytest.fixture
 def emulator(running: EmulatorProcess) -> Iterator[EmulatorProcess]:
-    running.clear_faults()
-    running.settings(**SETTINGS)
-    running.reset()
-    yield running
-    running.clear_faults()
-    running.settings(**SETTINGS)
+    with calmed(running):
+        yield running
 
 
 @pytest.fixture
 def make_drive(emulator: EmulatorProcess, tmp_path: Path) -> Iterator[Callable[..., Drive]]:
-    made: list[Drive] = []
-
-    def make(name: str = "own", source: str = PROJECT, **options: Any) -> Drive:
-        drive = Drive(tmp_path / name, emulator, source=source, **options)
-        made.append(drive)
-        return drive.start()
-
-    yield make
-    for drive in made:
-        drive.close()
+    with drives(tmp_path, emulator, source=PROJECT) as make:
+        yield make
 
 
 @pytest.fixture

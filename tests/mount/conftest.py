@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dmfs_emulator.process import EmulatorProcess
-from tests.support.mounts import Drive, Home, start_emulator, stop_emulator
-
-SETTINGS = {
-    "api_latency_ms": 0, "route_latency_ms": {}, "cdn_latency_ms": 0, "cdn_bytes_per_s": 0,
-    "rate_limits": "off", "rate_window_s": 60, "token_ttl_s": 3599, "url_ttl_cap_s": None,
-    "signing": None, "url_form": None, "page_limit": None,
-}  # fmt: skip
+from tests.support.fixtures import calmed, drives, running_emulator
+from tests.support.mounts import Drive, Home
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,21 +27,15 @@ def world_spec() -> str:
 
 @pytest.fixture(scope="module")
 def emulator(world_spec: str) -> Iterator[EmulatorProcess]:
-    started = start_emulator(world=world_spec)
-    yield started
-    words = stop_emulator(started)
-    assert "Traceback" not in words, words
+    with running_emulator(world=world_spec) as started:
+        yield started
 
 
 @pytest.fixture
 def calm(emulator: EmulatorProcess) -> Iterator[EmulatorProcess]:
     """The module's emulator without faults and with its first settings, counting from 0."""
-    emulator.clear_faults()
-    emulator.settings(**SETTINGS)
-    emulator.reset()
-    yield emulator
-    emulator.clear_faults()
-    emulator.settings(**SETTINGS)
+    with calmed(emulator):
+        yield emulator
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +60,8 @@ def drive(
 @pytest.fixture
 def make_drive(emulator: EmulatorProcess, tmp_path: Path) -> Iterator[Callable[..., Drive]]:
     """Mounts of the test's own: ``make_drive(name="again", config={…})``."""
-    made: list[Drive] = []
-
-    def make(name: str = "own", of: EmulatorProcess | None = None, **options: Any) -> Drive:
-        drive = Drive(tmp_path / name, of or emulator, **options)
-        made.append(drive)
-        return drive.start()
-
-    yield make
-    for drive in made:
-        drive.close()
+    with drives(tmp_path, emulator) as make:
+        yield make
 
 
 @pytest.fixture
@@ -93,7 +73,5 @@ def home(emulator: EmulatorProcess, tmp_path: Path) -> Home:
 @pytest.fixture
 def own_emulator() -> Iterator[EmulatorProcess]:
     """A sample world of the test's own, to change."""
-    started = start_emulator()
-    yield started
-    words = stop_emulator(started)
-    assert "Traceback" not in words, words
+    with running_emulator() as started:
+        yield started

@@ -10,13 +10,9 @@ import pytest
 
 from dmfs.model import File
 from dmfs_emulator.process import EmulatorProcess
+from tests.support.fixtures import SETTINGS
 from tests.unit.helpers import a_file
 
-DEFAULTS = {
-    "api_latency_ms": 0, "route_latency_ms": {}, "cdn_latency_ms": 0, "cdn_bytes_per_s": 0,
-    "rate_limits": "off", "rate_window_s": 60, "token_ttl_s": 3599, "url_ttl_cap_s": None,
-    "signing": None, "url_form": None, "page_limit": None,
-}  # fmt: skip
 FILES = "Bench/Bench Project/Project Files/small"
 _numbers = itertools.count(1)
 
@@ -30,7 +26,7 @@ def running() -> Iterator[EmulatorProcess]:
 @pytest.fixture
 def emulator(running: EmulatorProcess) -> Iterator[EmulatorProcess]:
     running.clear_faults()
-    running.settings(**DEFAULTS)
+    running.settings(**SETTINGS)
     running.reset()
     yield running
     running.clear_faults()

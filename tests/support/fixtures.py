@@ -1,0 +1,56 @@
+"""What the fixtures of several directories are made of: an emulator, its calm, and drives that are
+closed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dmfs_emulator.process import EmulatorProcess
+from tests.support.mounts import Drive, start_emulator, stop_emulator
+
+SETTINGS = {
+    "api_latency_ms": 0, "route_latency_ms": {}, "cdn_latency_ms": 0, "cdn_bytes_per_s": 0,
+    "rate_limits": "off", "rate_window_s": 60, "token_ttl_s": 3599, "url_ttl_cap_s": None,
+    "signing": None, "url_form": None, "page_limit": None,
+}  # fmt: skip
+"""Those that an emulator starts with."""
+
+
+@contextmanager
+def running_emulator(**options: Any) -> Iterator[EmulatorProcess]:
+    """An emulator that must end without a traceback."""
+    started = start_emulator(**options)
+    yield started
+    words = stop_emulator(started)
+    assert "Traceback" not in words, words
+
+
+@contextmanager
+def calmed(emulator: EmulatorProcess) -> Iterator[EmulatorProcess]:
+    """Without faults and with its first settings, before and after; counting from 0."""
+    emulator.clear_faults()
+    emulator.settings(**SETTINGS)
+    emulator.reset()
+    yield emulator
+    emulator.clear_faults()
+    emulator.settings(**SETTINGS)
+
+
+@contextmanager
+def drives(
+    directory: Path, emulator: EmulatorProcess, **defaults: Any
+) -> Iterator[Callable[..., Drive]]:
+    """Mounts of one test: ``make(name="again", config={…})``; ``of`` is another emulator."""
+    made: list[Drive] = []
+
+    def make(name: str = "own", of: EmulatorProcess | None = None, **options: Any) -> Drive:
+        drive = Drive(directory / name, of or emulator, **{**defaults, **options})
+        made.append(drive)
+        return drive.start()
+
+    yield make
+    for drive in made:
+        drive.close()
