@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +20,12 @@ SETTINGS = {
 
 @pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
+    began_s = time.time()
     started = start_emulator()
     yield started
-    # logs, caches, state and cores of all these tests (of the whole suite it took minutes)
-    found = found_in(tmp_path_factory.getbasetemp(), secrets_of(started))
+    # logs, caches, state and cores of all these tests; of those before them (a worker of xdist may
+    # have run tests/mount with its large caches) it took two minutes and more
+    found = found_in(tmp_path_factory.getbasetemp(), secrets_of(started), began_s)
     assert found == [], "secrets were left in files"
     words = stop_emulator(started)
     assert "Traceback" not in words, words

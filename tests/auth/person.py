@@ -236,12 +236,14 @@ KEEPERS = ("tokens", "ring.json", "key.json", "key.pem", "elsewhere.json", "brow
 which holds the address that it was sent to, with a code that is spent."""
 
 
-def found_in(directory: Path, secrets: set[str]) -> list[str]:
-    """Files below that hold one, in whatever form of file."""
+def found_in(directory: Path, secrets: set[str], since_s: float = 0.0) -> list[str]:
+    """Files below that hold one, in whatever form of file; written since then, if it is given."""
     wanted = re.compile(b"|".join(re.escape(secret.encode()) for secret in sorted(secrets)))
     found = []
     for path in directory.rglob("*"):
         if path.is_symlink() or not path.is_file() or set(path.parts) & set(KEEPERS):
+            continue
+        if path.stat().st_mtime < since_s:
             continue
         if wanted.search(path.read_bytes()):
             found.append(str(path))

@@ -24,7 +24,7 @@ from dmfs.blocks import BlockCache
 from dmfs.budget import Budget
 from dmfs.errors import BadAnswerError, DriveError, UnreachableError
 from dmfs.model import Project, ProjectId, Shortcut, StorageId
-from dmfs.plan import BLOCK_BYTES, MIB, Span
+from dmfs.plan import BLOCK_BYTES, MIB, PART_BYTES, Span
 from dmfs.progress import AnyProgress, as_progress
 from dmfs.ranges import RangeFetcher
 from dmfs.show import iso_time
@@ -107,11 +107,11 @@ async def test_who_waits_for_room_is_woken_when_the_last_reader_has_let_go() -> 
     # the other reader waited for 57 s, and got ETIMEDOUT, on an idle drive.
     for _ in range(10):  # trio wakes tasks of one moment in random order
         source = FakeSource(latency_s=0.05, bytes_per_s=1e9)
-        async with cache_over(source, memory=10 * MIB) as cache:
+        async with cache_over(source, memory=PART_BYTES * 5 // 4) as cache:
             readers = [await cache.open(a_file(f"f{n}", SIZE), SIZE) for n in range(2)]
 
             async def read(number: int) -> None:
-                span = Span(0, 8 * MIB)
+                span = Span(0, PART_BYTES)  # one run, and no room for two of them
                 got = await cache.get(readers[number], span)  # noqa: B023
                 assert got == truth(*span)
 
