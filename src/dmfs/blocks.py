@@ -70,13 +70,14 @@ class BlockCache:
         connections_per_file: int,
         timeout_s: float,
         sha1_of: Callable[[File], str] = lambda _file: "",
+        reopen: Callable[[], BlockStore | None] | None = None,
     ) -> None:
         self._source = source
         self._nursery = nursery
         self._memory = Memory(memory_bytes)
         self._timeout_s = timeout_s
         self._slots = Slots(connections, connections_per_file)
-        self._disk = DiskTier(store, sha1_of)
+        self._disk = DiskTier(store, sha1_of, timeout_s=timeout_s, reopen=reopen)
         self._objects: OrderedDict[StorageId, CachedObject] = OrderedDict()
         self._opening: dict[StorageId, trio.Event] = {}
         self.epoch = 0

@@ -1,6 +1,7 @@
 """The disk as the block cache sees it: in threads, best effort, never in the way. Floor 2.
 
-A disk that fails is left alone for a while, with one warning; reads go on from the network.
+A disk that fails is left alone for a while, with one warning until it works again; reads go on
+from the network. One that cannot be written to is still read from.
 """
 
 from __future__ import annotations
@@ -8,25 +9,31 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
+from dmfs.diskhealth import DiskHealth, Kind
+from dmfs.diskthreads import DiskHangsError, DiskThreads
 from dmfs.errors import DriveError
+from dmfs.index import CacheReplacedError
 from dmfs.model import File
 from dmfs.plan import BLOCK_BYTES, SMALL_FILE_BYTES, Span
 from dmfs.runs import CachedObject, Run
-from dmfs.store import BlockStore
+from dmfs.store import BlockStore, Shelf
 
 log = logging.getLogger(__name__)
 
-BROKEN = (OSError, sqlite3.Error, ValueError, TypeError, ArithmeticError, MemoryError)
+BROKEN = (
+    OSError, sqlite3.Error, ValueError, TypeError, ArithmeticError, MemoryError, DriveError,
+)  # fmt: skip
 """What a disk can do to us, and an index that somebody else wrote."""
 THREADS = 2
-PAUSE_S = 60.0
-"""A cache disk that failed is left alone for that long."""
 STUCK_S = 5.0
 """A write of 8 MiB that takes longer is not slow but hangs. A disk that is merely slower than the
 network slows the stream down instead: what waits for it fills the memory, so less is fetched."""
+PATIENCE_SHARE = 0.25
+"""Of a read's deadline, for a disk that hangs: the rest is for the network."""
 LOOK_AGAIN_S = 5.0
 """How often an open object is looked up for what other processes have put there: each look costs
 a thread hop."""
@@ -35,36 +42,67 @@ a thread hop."""
 class DiskTier:
     """A BlockStore (or none) behind threads."""
 
-    def __init__(self, store: BlockStore | None, sha1_of: Callable[[File], str]) -> None:
+    def __init__(
+        self,
+        store: BlockStore | None,
+        sha1_of: Callable[[File], str],
+        *,
+        timeout_s: float,
+        reopen: Callable[[], BlockStore | None] | None = None,
+    ) -> None:
         self._store = store
         self._sha1_of = sha1_of
+        self._reopen = reopen
+        self._replaced = False
+        self._attached: set[CachedObject] = set()
+        self._unreleased: list[Shelf] = []
         self._writing: dict[Run, float] = {}
         """Since when (trio's clock) each write is under way."""
         self._saving = 0
         self._idle = trio.lowlevel.ParkingLot()
         # Readers do not queue behind writers.
-        self._readers = trio.CapacityLimiter(THREADS)
+        self._readers = DiskThreads(THREADS, min(STUCK_S, timeout_s * PATIENCE_SHARE))
         self._writers = trio.CapacityLimiter(THREADS)
         self._checkers = trio.CapacityLimiter(1)
-        self._back_at = 0.0
+        self._health = DiskHealth(log, "the disk cache", "reading on without it")
 
     async def attach(self, opened: CachedObject) -> None:
         """Find what is at rest of an object."""
-        store = self._usable()
         opened.looked_at = trio.current_time()
+        store = await self._current()
         if store is None or opened.size_bytes == 0:
             return
         try:
-            opened.shelf = await trio.to_thread.run_sync(
-                store.attach, opened.file.storage_id, opened.size_bytes, limiter=self._readers
+            shelf = await self._readers.run(
+                partial(store.attach, opened.file.storage_id, opened.size_bytes), store.release
             )
         except BROKEN as error:
-            self._failed(error)
+            self._failed("read", error)
+            return
+        if opened.shelf is None and store is self._store:
+            opened.shelf = shelf
+            self._attached.add(opened)
+        else:  # somebody was faster, or the cache was made anew meanwhile
+            self._unreleased.append(shelf)
 
     async def release(self, opened: CachedObject) -> None:
-        if opened.shelf is not None and self._store is not None:
-            shelf, opened.shelf = opened.shelf, None
-            await trio.to_thread.run_sync(self._store.release, shelf, limiter=self._readers)
+        """Let go of an object, now or, while the disk hangs, with the next one."""
+        self._attached.discard(opened)
+        store, shelf = self._store, opened.shelf
+        if shelf is None or store is None:
+            return
+        opened.shelf = None
+        shelves, self._unreleased = [shelf, *self._unreleased], []
+
+        def let_go() -> None:
+            for each in shelves:
+                store.release(each)
+
+        try:
+            await self._readers.run(let_go)
+        except BROKEN as error:
+            self._unreleased += shelves  # releasing twice does no harm
+            self._failed("read", error)
 
     def peek(self, opened: CachedObject, span: Span) -> bytes | None:
         """Bytes that the page cache has; never waits."""
@@ -73,15 +111,21 @@ class DiskTier:
         return self._store.peek(opened.shelf, span)
 
     async def has_now(self, run: Run, opened: CachedObject) -> bool:
-        """Whether another process has put the whole run on disk since we looked."""
-        store, shelf, now = self._usable(), opened.shelf, trio.current_time()
-        if store is None or shelf is None or now - opened.looked_at < LOOK_AGAIN_S:
+        """Whether the whole run is on disk since we looked: another process has put it there, or
+        the disk is back."""
+        if trio.current_time() - opened.looked_at < LOOK_AGAIN_S:
             return False
-        opened.looked_at = now
+        opened.looked_at = trio.current_time()
+        store = await self._current()
+        if opened.shelf is None:
+            await self.attach(opened)
+        shelf = opened.shelf
+        if store is None or shelf is None:
+            return False
         try:
-            await trio.to_thread.run_sync(store.refresh, shelf, run.blocks, limiter=self._readers)
+            await self._readers.run(partial(store.refresh, shelf, run.blocks))
         except BROKEN as error:
-            self._failed(error)
+            self._failed("read", error)
             return False
         run.from_disk = run.saved = all(
             opened.on_disk(number) for number in range(run.blocks.start, run.blocks.stop)
@@ -89,28 +133,29 @@ class DiskTier:
         return run.from_disk
 
     async def read(self, run: Run, opened: CachedObject) -> None:
-        """Fill a run; DriveError means no more than "not on disk", and that the states know it."""
+        """Fill a run; DriveError means no more than "not on disk", and that the states know it.
+        After one the buffer may still be written to: it must not be used again."""
         store, shelf = self._usable(), opened.shelf
         assert run.buffer is not None
         try:
             if store is None or shelf is None:
-                raise OSError("out of order")
-            good = await trio.to_thread.run_sync(
-                store.read, shelf, run.blocks, run.buffer, limiter=self._readers
-            )
+                raise DiskHangsError
+            good = await self._readers.run(partial(store.read, shelf, run.blocks, run.buffer))
         except BROKEN as error:
             if store is not None:
-                self._failed(error)
+                self._failed("read", error)
             if shelf is not None:
                 shelf.states[:] = bytes(len(shelf.states))
             raise DriveError("the disk cache failed") from error
+        if good:
+            self._health.worked("read")
         run.put(good)
         if good < run.span.length:
             raise DriveError("a block on disk was damaged")
 
     async def save(self, run: Run, opened: CachedObject) -> None:
         """Put the whole blocks of a run at rest, then it may be evicted."""
-        store, shelf = self._usable(), opened.shelf
+        store, shelf = self._usable("write"), opened.shelf
         filled = run.filled
         if run.span.start + filled < opened.size_bytes:
             filled -= filled % BLOCK_BYTES
@@ -123,11 +168,15 @@ class DiskTier:
             if await self._turn():
                 try:
                     self._writing[run] = trio.current_time()
-                    await trio.to_thread.run_sync(store.write, shelf, run.blocks.start, data)
+                    # called off only when the drive ends: until then the buffer is the thread's
+                    if await trio.to_thread.run_sync(
+                        store.write, shelf, run.blocks.start, data, abandon_on_cancel=True
+                    ):
+                        self._health.worked("write")
                 finally:
                     self._writers.release()
         except BROKEN as error:
-            self._failed(error)
+            self._failed("write", error)
         finally:
             self._writing.pop(run, None)
             self._saving -= 1
@@ -151,9 +200,11 @@ class DiskTier:
             if shelf.checked or not shelf.complete():
                 return False
             try:
-                right = await trio.to_thread.run_sync(store.verify, shelf, sha1)
+                right = await trio.to_thread.run_sync(
+                    store.verify, shelf, sha1, abandon_on_cancel=True
+                )
             except BROKEN as error:
-                self._failed(error)
+                self._failed("write", error)  # the mark, most likely; a read finds out by itself
                 return False
         if not right:
             name = opened.file.name
@@ -174,10 +225,30 @@ class DiskTier:
         now = trio.current_time()
         return any(now - since > STUCK_S for since in self._writing.values())
 
-    def _usable(self) -> BlockStore | None:
-        return self._store if trio.current_time() >= self._back_at else None
+    def _usable(self, kind: Kind = "read") -> BlockStore | None:
+        well = self._health.usable(kind) and not self._readers.hangs and not self._replaced
+        return self._store if well else None
 
-    def _failed(self, error: Exception) -> None:
-        if trio.current_time() >= self._back_at:
-            log.warning("the disk cache fails (%s); reading on without it", error)
-        self._back_at = trio.current_time() + PAUSE_S
+    async def _current(self) -> BlockStore | None:
+        """The store, opened anew where its directory was deleted or another disk came in its
+        place. What is open of the old one stays open until the drive ends: threads may be in it."""
+        if self._replaced and self._reopen is not None and self._health.usable("read"):
+            self._replaced, old = False, self._store
+            self._store = None  # by one of us
+            try:
+                self._store = await self._readers.run(self._reopen)
+            except BROKEN as error:
+                self._store, self._replaced = old, True
+                self._failed("read", error)
+                return None
+            for opened in self._attached:
+                opened.shelf = None
+            self._attached.clear()
+        return self._usable()
+
+    def _failed(self, kind: Kind, error: Exception) -> None:
+        if not isinstance(error, CacheReplacedError) or self._reopen is None:
+            self._health.failed(kind, error)
+        elif not self._replaced:
+            log.warning("%s; going on with a new one", error.strerror)
+            self._replaced = True

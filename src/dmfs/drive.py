@@ -40,6 +40,8 @@ _INNER_SHARE = 0.95
 
 DRAIN_S = 5.0
 """At the end the disk gets so long for what was fetched: it need not be fetched again."""
+CLOSE_S = 5.0
+"""And so long to close its files: a disk that hangs must not keep the drive from ending."""
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +89,7 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
     """Join the parts; end all work on the way out. What the body raises comes out bare."""
     bundle = ca_bundle(settings.ca_file)
     context = client_context(bundle)
-    store = await trio.to_thread.run_sync(_open_store, settings)
+    stores = await trio.to_thread.run_sync(_Stores, settings)
     kept = kept_listings(settings, service_folders=service_folders)
     fetcher = RangeFetcher(ca_bundle=bundle, connections=settings.connections)
     fetcher.start()
@@ -98,7 +100,7 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
                 wire = Wire(settings.api_url, clients, budget_of(settings))
                 tokens = await token_source(settings, wire, nursery)
                 drive = await _join(
-                    settings, wire, tokens, fetcher, store, kept, nursery, service_folders
+                    settings, wire, tokens, fetcher, stores, kept, nursery, service_folders
                 )
                 try:
                     yield drive
@@ -111,10 +113,9 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
                 nursery.cancel_scope.cancel()
     finally:
         fetcher.close()
-        if store is not None:
-            store.close()
-        if kept is not None:
-            kept.close()
+        # in a thread that is left behind when the disk hangs: the drive ends all the same
+        with trio.move_on_after(CLOSE_S, shield=True):
+            await trio.to_thread.run_sync(_close, stores, kept, abandon_on_cancel=True)
     if failure is not None:
         raise failure
 
@@ -124,7 +125,7 @@ async def _join(
     wire: Wire,
     tokens: TokenSource,
     fetcher: RangeFetcher,
-    store: BlockStore | None,
+    stores: _Stores,
     kept: KeptListings | None,
     nursery: trio.Nursery,
     service_folders: bool,
@@ -132,17 +133,18 @@ async def _join(
     metadata_s = settings.metadata_timeout * _INNER_SHARE
     aps = Aps(wire, tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id)
     source = Source(aps, fetcher, nursery, timeout_s=metadata_s)
-    sizes = Sizes(source, store)
+    sizes = Sizes(source, stores.first)
     await sizes.load()
     blocks = BlockCache(
         source,
-        store,
+        stores.first,
         nursery,
         memory_bytes=settings.memory_budget,
         connections=settings.connections,
         connections_per_file=settings.connections_per_file,
         timeout_s=settings.data_timeout * _INNER_SHARE,
         sha1_of=source.sha1_of,
+        reopen=stores.open,
     )
     metadata = join_metadata(
         settings, wire, aps, sizes, kept, nursery,
@@ -153,6 +155,31 @@ async def _join(
         settings, aps, metadata.listings, blocks, sizes, fetcher, warmer,
         metadata.scout, metadata.poller, wire,
     )  # fmt: skip
+
+
+class _Stores:
+    """The cache's store, and those that came after it when its directory was replaced."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opened: list[BlockStore] = []
+        self.first = self.open()
+
+    def open(self) -> BlockStore | None:
+        store = _open_store(self._settings)
+        if store is not None:
+            self._opened.append(store)
+        return store
+
+    def close(self) -> None:
+        for store in self._opened:
+            store.close()
+
+
+def _close(stores: _Stores, kept: KeptListings | None) -> None:
+    stores.close()
+    if kept is not None:
+        kept.close()
 
 
 def _open_store(settings: Settings) -> BlockStore | None:

@@ -10,6 +10,7 @@ processes (every change in BEGIN IMMEDIATE).
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import sqlite3
 import threading
@@ -34,6 +35,13 @@ CREATE TABLE sizes (storage_id TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT 
 CREATE TABLE totals (bytes INTEGER NOT NULL);
 INSERT INTO totals VALUES (0);
 """
+
+
+class CacheReplacedError(OSError):
+    """The directory is gone, or another one stands in its place: this store has no future."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ESTALE, "the cache directory was replaced under a running drive")
 
 
 class ObjectRow(NamedTuple):

@@ -21,15 +21,16 @@ import hashlib
 import logging
 import os
 import shutil
+import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dmfs.cachedir import own_cache_directory
 from dmfs.clock import wall_time_s
-from dmfs.index import Index
+from dmfs.index import CacheReplacedError, Index
 from dmfs.model import StorageId
 from dmfs.plan import BLOCK_BYTES, MIB, Span, block_count, bytes_of
 
@@ -99,7 +100,8 @@ class BlockStore:
                 with self._index.transaction():
                     self._remove_remains(storage_id)
             elif shelf.row and wall_time_s() - shelf.touched_at > _USED_AT_GRANULARITY_S:
-                with self._index.transaction():
+                # a disk that has become read-only is still read from
+                with suppress(sqlite3.OperationalError), self._index.transaction():
                     self._touch(shelf)
             self._shelves[id(shelf)] = shelf
             return shelf
@@ -128,8 +130,9 @@ class BlockStore:
             count = os.preadv(shelf.fd, [buffer], span.start, self._nowait)
         except BlockingIOError:
             return None
-        except OSError:
-            self._nowait = 0  # tmpfs and some others know no RWF_NOWAIT
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
+                self._nowait = 0  # tmpfs and some others know no RWF_NOWAIT
             return None
         return bytes(buffer) if count == span.length else None
 
@@ -269,7 +272,8 @@ class BlockStore:
         if id(shelf) not in self._shelves:
             return False
         if shelf.row:
-            return self._index.alive(shelf.row)
+            writable = fcntl.fcntl(shelf.fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+            return writable and self._index.alive(shelf.row)
         if not self._adopt(shelf):
             self._remove_remains(shelf.storage_id)
         if not shelf.row:
@@ -365,11 +369,17 @@ class BlockStore:
 
     def _open_data(self, row: int, create: int) -> int:
         if self._index.replaced():
-            raise OSError(errno.ESTALE, "the cache directory was replaced under a running drive")
+            raise CacheReplacedError
         path = self._path(row)
         if create:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | create | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        flags = create | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            fd = os.open(path, os.O_RDWR | flags, 0o600)
+        except OSError as error:
+            if create or error.errno != errno.EROFS:
+                raise
+            fd = os.open(path, os.O_RDONLY | flags)
         fcntl.flock(fd, fcntl.LOCK_SH)
         return fd
 
