@@ -22,11 +22,12 @@ import dmfs.disk
 from dmfs.answers import Part, Signed, decode_item, decode_signed
 from dmfs.blocks import BlockCache
 from dmfs.budget import Budget
-from dmfs.errors import BadAnswerError, DriveError, UnreachableError
+from dmfs.config import check_api_url, load_settings
+from dmfs.errors import BadAnswerError, DriveError, SetupError, UnreachableError
 from dmfs.model import Project, ProjectId, Shortcut, StorageId
 from dmfs.plan import BLOCK_BYTES, MIB, Span
 from dmfs.progress import AnyProgress, as_progress
-from dmfs.ranges import RangeFetcher
+from dmfs.ranges import RangeFetcher, acceptable_url
 from dmfs.show import iso_time
 from dmfs.sizes import Sizes
 from dmfs.source import Source
@@ -360,3 +361,18 @@ def test_a_cache_disk_that_hangs_does_not_stop_reads(
             store.close()
 
     main()
+
+
+def test_an_address_before_brackets_does_not_pass_for_loopback() -> None:
+    # urlsplit takes the ::1 of "evil[::1]" for the host: tokens would have been sent unencrypted
+    # to whatever the rest of the stack makes of it (found by the fuzzer).
+    for url in ("http://evil[::1]/", "http://\0[::1]:80/x", "http://localhost\n/"):
+        assert not acceptable_url(url)
+        with pytest.raises(SetupError):
+            check_api_url(url)
+
+
+def test_a_cache_of_more_bytes_than_floats_can_count_is_refused_in_words() -> None:
+    # `dmfs mount` ended in a traceback (found by the fuzzer).
+    with pytest.raises(SetupError, match="cache_size"):
+        load_settings(f'cache_size = "{"9" * 400}G"', {"HOME": "/nowhere"}, {})
