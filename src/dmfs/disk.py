@@ -21,6 +21,7 @@ from dmfs.model import File
 from dmfs.plan import BLOCK_BYTES, SMALL_FILE_BYTES, Span
 from dmfs.runs import CachedObject, Run
 from dmfs.store import BlockStore, Shelf
+from dmfs.writeway import WriteWay
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class DiskTier:
         self._writing: dict[Run, float] = {}
         """Since when (trio's clock) each write is under way."""
         self._saving = 0
+        self._unsaved_bytes = 0
+        self._way = WriteWay()
         self._idle = trio.lowlevel.ParkingLot()
         # Readers do not queue behind writers.
         self._readers = DiskThreads(THREADS, min(STUCK_S, timeout_s * PATIENCE_SHARE))
@@ -133,14 +136,15 @@ class DiskTier:
         return run.from_disk
 
     async def read(self, run: Run, opened: CachedObject) -> None:
-        """Fill a run; DriveError means no more than "not on disk", and that the states know it.
-        After one the buffer may still be written to: it must not be used again."""
+        """Fill a run; DriveError means no more than "not on disk", and that the states know it."""
         store, shelf = self._usable(), opened.shelf
         assert run.buffer is not None
         try:
             if store is None or shelf is None:
                 raise DiskHangsError
-            good = await self._readers.run(partial(store.read, shelf, run.blocks, run.buffer))
+            # a thread that was given up still looks at the buffer: so it is not used again
+            read = partial(store.read, shelf, run.blocks, memoryview(run.buffer))
+            good = await self._readers.run(read)
         except BROKEN as error:
             if store is not None:
                 self._failed("read", error)
@@ -164,15 +168,17 @@ class DiskTier:
             return
         data = memoryview(run.buffer)[:filled].toreadonly()
         self._saving += 1
+        self._unsaved_bytes += filled
         try:
             if await self._turn():
                 try:
-                    self._writing[run] = trio.current_time()
+                    self._writing[run] = began = trio.current_time()
+                    direct = self._way.is_direct(self._unsaved_bytes)
+                    write = partial(store.write, shelf, run.blocks.start, data, direct=direct)
                     # called off only when the drive ends: until then the buffer is the thread's
-                    if await trio.to_thread.run_sync(
-                        store.write, shelf, run.blocks.start, data, abandon_on_cancel=True
-                    ):
+                    if await trio.to_thread.run_sync(write, abandon_on_cancel=True):
                         self._health.worked("write")
+                    self._way.took(filled, trio.current_time() - began, direct=direct)
                 finally:
                     self._writers.release()
         except BROKEN as error:
@@ -180,6 +186,7 @@ class DiskTier:
         finally:
             self._writing.pop(run, None)
             self._saving -= 1
+            self._unsaved_bytes -= filled
             run.saved = True
             if not self._saving:
                 self._idle.unpark_all()
