@@ -99,6 +99,7 @@ class BlockCache:
             "flying": sum(not run.done for run in runs),
             "pins": sum(run.pins for run in runs),
             "slots": self._slots.in_use,
+            **self._disk.gauges(),
         }
 
     # Objects

@@ -191,6 +191,11 @@ class DiskTier:
             if not self._saving:
                 self._idle.unpark_all()
 
+    def gauges(self) -> dict[str, int]:
+        """What is in the disk now; 0 on an idle drive."""
+        checking = self._checkers.borrowed_tokens
+        return {"saving": self._saving, "disk_calls": self._readers.under_way + checking}
+
     async def drain(self) -> None:
         """Wait until everything that came is at rest."""
         while self._saving:

@@ -75,6 +75,11 @@ class DiskThreads:
         """Whether some call was given up and is still in the disk."""
         return any(call.given_up for call in tuple(self._calls))
 
+    @property
+    def under_way(self) -> int:
+        """Calls in the disk, given up or not."""
+        return len(self._calls)
+
     async def run(self, work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
         """What ``work`` returns or raises; DiskHangsError once the disk has not answered for the
         patience. A result that comes later goes to ``undo``, in its thread.

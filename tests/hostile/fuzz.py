@@ -374,7 +374,8 @@ def run(decoder: Decoder, inputs: int, seed: str) -> Found:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.hostile.fuzz")
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--inputs", type=int, default=1_000_000, help="for each decoder")
+    default = int(os.environ.get("DMFS_FUZZ_INPUTS", "1000000"))
+    parser.add_argument("--inputs", type=int, default=default, help="for each decoder")
     parser.add_argument("--seed", default="night")
     args = parser.parse_args()
     bad = 0
