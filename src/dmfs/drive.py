@@ -6,6 +6,7 @@ doors to what ``open_drive`` yields.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,11 +36,15 @@ from dmfs.tree import resolve
 from dmfs.warmer import Warmer
 from dmfs.wire import Wire, open_clients
 
+log = logging.getLogger(__name__)
+
 _INNER_SHARE = 0.95
 """Work inside a request gives up a little before the request does: the better error wins."""
 
 DRAIN_S = 5.0
 """At the end the disk gets so long for what was fetched: it need not be fetched again."""
+OPEN_S = 20.0
+"""A disk that is woken up for its first use takes ten; one that hangs must be told of."""
 CLOSE_S = 5.0
 """And so long to close its files: a disk that hangs must not keep the drive from ending."""
 
@@ -89,7 +94,7 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
     """Join the parts; end all work on the way out. What the body raises comes out bare."""
     bundle = ca_bundle(settings.ca_file)
     context = client_context(bundle)
-    stores = await trio.to_thread.run_sync(_Stores, settings)
+    stores = await _open_stores(settings)
     kept = kept_listings(settings, service_folders=service_folders)
     fetcher = RangeFetcher(ca_bundle=bundle, connections=settings.connections)
     fetcher.start()
@@ -176,10 +181,22 @@ class _Stores:
             store.close()
 
 
+async def _open_stores(settings: Settings) -> _Stores:
+    with trio.move_on_after(OPEN_S):
+        return await trio.to_thread.run_sync(_Stores, settings, abandon_on_cancel=True)
+    raise SetupError(
+        f"the cache directory {settings.cache_dir} does not answer",
+        hint="its disk hangs; choose another one with DMFS_CACHE_DIR",
+    )
+
+
 def _close(stores: _Stores, kept: KeptListings | None) -> None:
-    stores.close()
-    if kept is not None:
-        kept.close()
+    try:
+        stores.close()
+        if kept is not None:
+            kept.close()
+    except (OSError, sqlite3.Error) as error:  # of a dead disk; what was not kept is fetched again
+        log.debug("the cache was not closed: %s", error)
 
 
 def _open_store(settings: Settings) -> BlockStore | None:

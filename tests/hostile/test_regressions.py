@@ -19,6 +19,7 @@ import pytest
 import trio
 
 import dmfs.disk
+import dmfs.drive
 from dmfs.answers import Part, Signed, decode_item, decode_signed
 from dmfs.blocks import BlockCache
 from dmfs.budget import Budget
@@ -376,3 +377,24 @@ def test_a_cache_of_more_bytes_than_floats_can_count_is_refused_in_words() -> No
     # `dmfs mount` ended in a traceback (found by the fuzzer).
     with pytest.raises(SetupError, match="cache_size"):
         load_settings(f'cache_size = "{"9" * 400}G"', {"HOME": "/nowhere"}, {})
+
+
+def test_a_cache_disk_that_hangs_at_the_start_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `dmfs mount` said nothing, for ever.
+    go_on = threading.Event()
+    monkeypatch.setattr(dmfs.drive, "OPEN_S", 0.2)
+    monkeypatch.setattr(dmfs.drive, "BlockStore", lambda *_args, **_more: go_on.wait(30))
+
+    @real
+    async def main() -> None:
+        settings = load_settings("", {"HOME": str(tmp_path)}, {"cache_dir": str(tmp_path)})
+        with pytest.raises(SetupError, match="does not answer"):
+            async with dmfs.drive.open_drive(settings):
+                pytest.fail("it opened")
+
+    try:
+        main()
+    finally:
+        go_on.set()
