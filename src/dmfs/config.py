@@ -310,7 +310,7 @@ def check_api_url(url: str) -> str:
     host_ok = split.hostname and split.netloc.find("[") <= 0
     if split.scheme not in ("http", "https") or not (plain and host_ok and port_ok):
         raise SetupError(f"the API URL {url!r} is not an http(s) URL")
-    if split.username or split.password or split.query or split.fragment:
+    if "@" in split.netloc or split.query or split.fragment:
         raise SetupError("the API URL must not carry a user, a password, a query or a fragment")
     if split.scheme == "http" and split.hostname not in _LOOPBACK:
         raise SetupError(
