@@ -44,6 +44,9 @@ THREADS = 4
 LOCK_POLL_FIRST_S = 0.01
 LOCK_POLL_MAX_S = 0.1
 """How often a process looks whether another one's question is answered; a question takes 0.5 s."""
+LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "zfs", "f2fs", "overlay"})
+"""Filesystems on which a lock of a byte is an entry in the kernel's memory. On others (NFS, FUSE)
+it is a question to somebody who may not answer, and so nothing for the loop."""
 _FLOCK = struct.Struct("hhqqi4x")
 """struct flock of 64-bit Linux."""
 
@@ -79,6 +82,7 @@ class KeptListings:
         self._cache: Any = None
         self._identity: tuple[int, int] | None = None
         self._locks_fd = -1
+        self._near = False
         self._threads = DiskThreads(THREADS)
         self._health = DiskHealth(log, "the disk that keeps listings", "asking the service instead")
 
@@ -124,19 +128,20 @@ class KeptListings:
         finally:
             if held:
                 with trio.CancelScope(shield=True):
-                    await self._lock_by_thread(fcntl.F_UNLCK, start)
+                    await self._lock_in_time(fcntl.F_UNLCK, start)
 
     async def _acquire(self, start: int) -> bool:
         wait_s = LOCK_POLL_FIRST_S
         while True:
-            taken = await self._lock_by_thread(fcntl.F_WRLCK, start)
+            taken = await self._lock_in_time(fcntl.F_WRLCK, start)
             if taken is not False:
                 return taken is True
             await trio.sleep(wait_s)
             wait_s = min(wait_s * 2, LOCK_POLL_MAX_S)
 
-    async def _lock_by_thread(self, kind: int, start: int) -> bool | None:
-        """On a network disk a lock is a question to a server: the loop must not wait for it."""
+    async def _lock_in_time(self, kind: int, start: int) -> bool | None:
+        if self._near:  # two thread hops less for each listing: 0.1 of 0.3 ms
+            return self._lock_call(kind, start)
         try:
             return await self._threads.run(
                 partial(self._lock_call, kind, start),
@@ -154,6 +159,7 @@ class KeptListings:
                 self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
                 self._locks_fd = os.open(self._home / "locks", flags, 0o600)
+                self._near = _filesystem(self._locks_fd) in LOCAL
             request = _FLOCK.pack(kind, os.SEEK_SET, start, 1, 0)
             fcntl.fcntl(self._locks_fd, fcntl.F_OFD_SETLK, request)
         except OSError as error:
@@ -219,3 +225,14 @@ class KeptListings:
         for path in self._home.glob("v*"):
             if path != self._place:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _filesystem(descriptor: int) -> str:
+    """The type of the filesystem of an open file, '' where the kernel does not say."""
+    status = os.fstat(descriptor)
+    device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+    for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
+        mount, _, kind = line.partition(" - ")
+        if mount.split()[2] == device:
+            return kind.split()[0]
+    return ""
