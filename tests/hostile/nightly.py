@@ -189,7 +189,7 @@ def main() -> int:
             print(f"nightly: {part.name} …", flush=True)
             found = run(part, out, short=args.short)
             # another run may have added its parts meanwhile
-            results = (json.loads(memory.read_text()) if memory.exists() else {}) | results
+            results |= json.loads(memory.read_text()) if memory.exists() else {}
             results[part.name] = found
             memory.write_text(json.dumps(results))
     command = shlex.join(["scripts/nightly", *(["--short"] if args.short else [])])
