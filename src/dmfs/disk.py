@@ -208,6 +208,8 @@ class DiskTier:
         sha1 = self._sha1_of(opened.file)
         if store is None or shelf is None or not sha1 or opened.size_bytes <= SMALL_FILE_BYTES:
             return False
+        if shelf.checked or not shelf.complete():
+            return False  # and not in the queue: 120 tasks stood there while one file was checked
         async with self._checkers:
             if shelf.checked or not shelf.complete():
                 return False

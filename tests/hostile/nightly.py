@@ -123,11 +123,11 @@ def table(results: dict[str, dict[str, Any]], out: Path, command: str) -> str:
         "kills with `kill -9`, with mutilated cache files": _told(seen, "{kills}"),
         "mounts that did not come back": _told(seen, "{lost_mounts}"),
         "load": _told(seen, "{load_processes} processes × {load_s:.0f} s"),
-        "operations under load": _told(seen, "{operations}, {gib} GiB read and compared"),
+        "operations under load": _told(seen, "{operations:,}, {gib} GiB read and compared"),
         "slowest operation under load": _told(seen, "{slowest_s} s"),
         "peak RSS under load (memory_budget 64 MiB)": _told(seen, "{peak_rss_mib} MiB"),
         "leaks (slots, pins, files, descriptors, threads, tasks)": _leaks(results),
-        "RSS with {memory_inodes} inodes known": _told(
+        "RSS with {memory_inodes:,} inodes known": _told(
             seen, "{memory_inodes_mib} MiB ({memory_start_mib} at the start,"
             " {memory_per_inode} bytes an inode)"
         ),
@@ -145,7 +145,7 @@ def table(results: dict[str, dict[str, Any]], out: Path, command: str) -> str:
     }  # fmt: skip
     lines = [f"`{command}`, on {os.cpu_count()} cores:", "", "| | |", "|---|---|"]
     for name, value in rows.items():
-        title = _told(seen, name) or re.sub(r"\{\w+\} ", "", name)
+        title = _told(seen, name) or re.sub(r"\{[\w:,]+\} ", "", name)
         lines.append(f"| {title} | {value or 'not run'} |")
     lines += ["", "| part | passed | failed | s |", "|---|---|---|---|"]
     for name, each in results.items():

@@ -158,7 +158,8 @@ class Machine:
         if what == "new_version":
             self.emulator.change(what, id=item["id"], size=self.dice.randrange(1, 400_000))
         elif what == "rename":
-            name = f"renamed {self.dice.randrange(1000)}.txt"
+            # never twice: of two equal names the drive gives one a hash, and rightly
+            name = f"renamed {len(self.ever)}.txt"
             self.ever.add(name)
             self.emulator.change(what, id=item["id"], name=name)
         elif what == "hide" and len(items) > 3:
@@ -166,7 +167,7 @@ class Machine:
         elif what == "restore" and hidden:
             self.emulator.change(what, id=self.dice.choice(hidden)["id"])
         elif what == "add" and len(items) < 20:
-            name = f"added {self.dice.randrange(10**6)}.bin"
+            name = f"added {len(self.ever)}.bin"
             self.ever.add(name)
             self.emulator.change(
                 "add_item", path=SMALL, name=name, size=self.dice.randrange(200_000)
