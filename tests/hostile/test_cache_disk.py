@@ -14,6 +14,7 @@ import pytest
 
 from dmfs.diskhealth import PAUSE_S
 from tests.hostile import reader
+from tests.hostile.measure import gauges
 from tests.support.baddisk import BadDisk
 from tests.support.mounts import Drive, wait_until
 
@@ -127,6 +128,7 @@ def test_a_read_only_disk_is_still_read_from(calm, make_drive, disk):
     for name in BIGS[:2]:
         witness.reads(name)
     wait_until(lambda: disk.bytes_at_rest() >= 2 * BIG, what="two files at rest")
+    wait_until(lambda: not gauges(drive)["saving"], what="and their rows")
     disk.turn("erofs")
     calm.reset()
     for name in BIGS[:2]:
