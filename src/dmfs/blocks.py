@@ -75,7 +75,7 @@ class BlockCache:
         self._memory = Memory(memory_bytes)
         self._timeout_s = timeout_s
         self._slots = Slots(connections, connections_per_file)
-        self._disk = DiskTier(store, sha1_of)
+        self._disk = DiskTier(store, sha1_of, timeout_s=timeout_s)
         self._objects = Objects(self._memory, self._disk, nursery)
         self.epoch = 0
         """Moves when memory or a connection was given back."""
@@ -95,6 +95,7 @@ class BlockCache:
             "flying": sum(not run.done for run in runs),
             "pins": sum(run.pins for run in runs),
             "slots": self._slots.in_use,
+            **self._disk.gauges(),
         }
 
     # Objects

@@ -100,7 +100,10 @@ def parse_size(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
     if not match:
         raise ValueError("a size such as 512M or 20G")
-    return int(float(match[1]) * _SIZES[match[2]])
+    try:
+        return int(float(match[1]) * _SIZES[match[2]])
+    except OverflowError:
+        raise ValueError("a size that a disk could have") from None
 
 
 def parse_duration(text: str) -> float:
@@ -302,9 +305,12 @@ def check_api_url(url: str) -> str:
         port_ok = split.port is None or split.port > 0
     except ValueError:
         raise SetupError(f"the API URL {url!r} is not a URL") from None
-    if split.scheme not in ("http", "https") or not split.hostname or not port_ok:
+    plain = not any(char <= " " or char == "\x7f" for char in url)
+    # urlsplit takes what stands in brackets for the host, whatever stands before them
+    host_ok = split.hostname and split.netloc.find("[") <= 0
+    if split.scheme not in ("http", "https") or not (plain and host_ok and port_ok):
         raise SetupError(f"the API URL {url!r} is not an http(s) URL")
-    if split.username or split.password or split.query or split.fragment:
+    if "@" in split.netloc or split.query or split.fragment:
         raise SetupError("the API URL must not carry a user, a password, a query or a fragment")
     if split.scheme == "http" and split.hostname not in _LOOPBACK:
         raise SetupError(

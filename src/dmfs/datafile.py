@@ -27,8 +27,16 @@ class DataFile:
     def __init__(self, path: Path, create: int) -> None:
         if create:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_RDWR | create | os.O_CLOEXEC | os.O_NOFOLLOW
-        self.fd = os.open(path, flags, 0o600)
+        flags = create | os.O_CLOEXEC | os.O_NOFOLLOW
+        self.writable = True
+        """False on a disk that has become read-only: what is there can be read."""
+        try:
+            self.fd = os.open(path, os.O_RDWR | flags, 0o600)
+        except OSError as error:
+            if create or error.errno != errno.EROFS:
+                raise
+            self.fd = os.open(path, os.O_RDONLY | flags)
+            self.writable = False
         self._direct_fd = -1
         self._may_direct = hasattr(os, "O_DIRECT")
         fcntl.flock(self.fd, fcntl.LOCK_SH)
@@ -87,12 +95,14 @@ class DataFile:
     def _direct(self) -> int:
         if self._direct_fd < 0:
             # the same file, whatever became of its name
-            flags = os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC
+            mode = os.O_RDWR if self.writable else os.O_RDONLY
+            flags = mode | os.O_DIRECT | os.O_CLOEXEC
             self._direct_fd = os.open(f"/proc/self/fd/{self.fd}", flags)
         return self._direct_fd
 
     def _refused(self, error: OSError) -> None:
-        """EINVAL: the filesystem has no O_DIRECT, or wants other edges. Others are the caller's."""
-        if error.errno != errno.EINVAL:
+        """EINVAL: the filesystem has no O_DIRECT, or wants other edges; EROFS: it has become
+        read-only since the file was opened. Others are the caller's."""
+        if error.errno not in (errno.EINVAL, errno.EROFS):
             raise error
         self._may_direct = False

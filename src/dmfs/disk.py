@@ -1,6 +1,7 @@
 """The disk as the block cache sees it: in threads, best effort, never in the way. Floor 2.
 
-A disk that fails is left alone for a while, with one warning; reads go on from the network.
+A disk that fails is left alone for a while, with one warning until it works again; reads go on
+from the network. One that cannot be written to is still read from.
 """
 
 from __future__ import annotations
@@ -12,23 +13,28 @@ from functools import partial
 
 import trio
 
+from dmfs.diskhealth import DiskHealth, Kind
+from dmfs.diskthreads import DiskHangsError, DiskThreads
 from dmfs.errors import DriveError
 from dmfs.model import File, StorageId
 from dmfs.plan import BLOCK_BYTES, SMALL_FILE_BYTES, Span
 from dmfs.runs import CachedObject, Run
+from dmfs.shelf import Shelf
 from dmfs.store import BlockStore
 from dmfs.writeway import WriteWay
 
 log = logging.getLogger(__name__)
 
-BROKEN = (OSError, sqlite3.Error, ValueError, TypeError, ArithmeticError, MemoryError)
+BROKEN = (
+    OSError, sqlite3.Error, ValueError, TypeError, ArithmeticError, MemoryError, DriveError,
+)  # fmt: skip
 """What a disk can do to us, and an index that somebody else wrote."""
 THREADS = 2
-PAUSE_S = 60.0
-"""A cache disk that failed is left alone for that long."""
 STUCK_S = 5.0
 """A write of 8 MiB that takes longer is not slow but hangs. A disk that is merely slower than the
 network slows the stream down instead: what waits for it fills the memory, so less is fetched."""
+PATIENCE_SHARE = 0.25
+"""Of a read's deadline, for a disk that hangs: the rest is for the network."""
 LOOK_AGAIN_S = 5.0
 """How often an open object is looked up for what other processes have put there: each look costs
 a thread hop."""
@@ -37,9 +43,16 @@ a thread hop."""
 class DiskTier:
     """A BlockStore (or none) behind threads."""
 
-    def __init__(self, store: BlockStore | None, sha1_of: Callable[[File], str]) -> None:
+    def __init__(
+        self,
+        store: BlockStore | None,
+        sha1_of: Callable[[File], str],
+        *,
+        timeout_s: float,
+    ) -> None:
         self._store = store
         self._sha1_of = sha1_of
+        self._unreleased: list[Shelf] = []
         self._writing: dict[Run, float] = {}
         """Since when (trio's clock) each write is under way."""
         self._unwanted: set[StorageId] = set()
@@ -49,16 +62,15 @@ class DiskTier:
         self._way = WriteWay()
         self._idle = trio.lowlevel.ParkingLot()
         # Readers do not queue behind writers.
-        self._readers = trio.CapacityLimiter(THREADS)
+        self._readers = DiskThreads(THREADS, min(STUCK_S, timeout_s * PATIENCE_SHARE))
         self._writers = trio.CapacityLimiter(THREADS)
         self._checkers = trio.CapacityLimiter(1)
-        self._back_at = 0.0
-        self.pause_s = PAUSE_S
+        self._health = DiskHealth(log, "the disk cache", "reading on without it")
 
     async def attach(self, opened: CachedObject) -> None:
         """Find what is at rest of an object."""
-        store = self._usable()
         opened.looked_at = trio.current_time()
+        store = self._usable()
         if store is None or opened.size_bytes == 0:
             return
         if opened.file.storage_id in self._unwanted:
@@ -66,21 +78,38 @@ class DiskTier:
             if opened.file.storage_id in self._unwanted:
                 return
         try:
-            opened.shelf = await trio.to_thread.run_sync(
-                store.attach, opened.file.storage_id, opened.size_bytes, limiter=self._readers
+            shelf = await self._readers.run(
+                partial(store.attach, opened.file.storage_id, opened.size_bytes), store.release
             )
         except BROKEN as error:
-            self._failed(error)
+            self._failed("read", error)
+            return
+        if opened.shelf is None:
+            opened.shelf = shelf
+        else:  # somebody was faster
+            self._unreleased.append(shelf)
 
     async def release(self, opened: CachedObject) -> None:
-        """Close its files; nobody may read or write them any more."""
-        shelves, opened.old_shelves = opened.old_shelves, []
+        """Let go of an object, now or, while the disk hangs, with the next one."""
+        store = self._store
+        if store is None:
+            return
+        shelves = [*opened.old_shelves, *self._unreleased]
         if opened.shelf is not None:
             shelves.append(opened.shelf)
-            opened.shelf = None
-        for shelf in shelves:
-            assert self._store is not None
-            await trio.to_thread.run_sync(self._store.release, shelf, limiter=self._readers)
+        opened.shelf, opened.old_shelves, self._unreleased = None, [], []
+        if not shelves:
+            return
+
+        def let_go() -> None:
+            for each in shelves:
+                store.release(each)
+
+        try:
+            await self._readers.run(let_go)
+        except BROKEN as error:
+            self._unreleased += shelves  # releasing twice does no harm
+            self._failed("read", error)
 
     def part_with(self, opened: CachedObject) -> None:
         """From now on nothing that is at rest of an object is used. Never waits; see ``drop``."""
@@ -92,16 +121,15 @@ class DiskTier:
 
     async def drop(self, opened: CachedObject) -> None:
         """Remove what ``part_with`` has put out of use; later, where the disk does not let us."""
-        store, storage_id = self._usable(), opened.file.storage_id
+        store, storage_id = self._usable("write"), opened.file.storage_id
         if store is None:
             return
+        old_shelves = tuple(opened.old_shelves)
         try:
-            await trio.to_thread.run_sync(
-                store.drop, storage_id, opened.old_shelves, limiter=self._readers
-            )
+            await self._readers.run(partial(store.drop, storage_id, old_shelves))
             self._unwanted.discard(storage_id)
         except BROKEN as error:
-            self._failed(error)
+            self._failed("write", error)
 
     def peek(self, opened: CachedObject, span: Span) -> bytes | None:
         """Bytes that the page cache has; never waits."""
@@ -110,15 +138,20 @@ class DiskTier:
         return self._store.peek(opened.shelf, span)
 
     async def has_now(self, run: Run, opened: CachedObject) -> bool:
-        """Whether another process has put the whole run on disk since we looked."""
-        store, shelf, now = self._usable(), opened.shelf, trio.current_time()
-        if store is None or shelf is None or now - opened.looked_at < LOOK_AGAIN_S:
+        """Whether the whole run is on disk since we looked: another process has put it there, or
+        the disk is back."""
+        if trio.current_time() - opened.looked_at < LOOK_AGAIN_S:
             return False
-        opened.looked_at = now
+        opened.looked_at = trio.current_time()
+        if opened.shelf is None:
+            await self.attach(opened)
+        store, shelf = self._usable(), opened.shelf
+        if store is None or shelf is None:
+            return False
         try:
-            await trio.to_thread.run_sync(store.refresh, shelf, run.blocks, limiter=self._readers)
+            await self._readers.run(partial(store.refresh, shelf, run.blocks))
         except BROKEN as error:
-            self._failed(error)
+            self._failed("read", error)
             return False
         run.from_disk = run.saved = all(
             opened.on_disk(number) for number in range(run.blocks.start, run.blocks.stop)
@@ -131,23 +164,25 @@ class DiskTier:
         assert run.buffer is not None
         try:
             if store is None or shelf is None:
-                raise OSError("out of order")
-            good = await trio.to_thread.run_sync(
-                store.read, shelf, run.blocks, memoryview(run.buffer), limiter=self._readers
-            )
+                raise DiskHangsError
+            # a thread that was given up still looks at the buffer: so it is not used again
+            read = partial(store.read, shelf, run.blocks, memoryview(run.buffer))
+            good = await self._readers.run(read)
         except BROKEN as error:
             if store is not None:
-                self._failed(error)
+                self._failed("read", error)
             if shelf is not None:
                 shelf.states[:] = bytes(len(shelf.states))
             raise DriveError("the disk cache failed") from error
+        if good:
+            self._health.worked("read")
         run.put(good)
         if good < run.span.length:
             raise DriveError("a block on disk was damaged")
 
     async def save(self, run: Run, opened: CachedObject) -> None:
         """Put the whole blocks of a run at rest, then it may be evicted."""
-        store, shelf = self._usable(), opened.shelf
+        store, shelf = self._usable("write"), opened.shelf
         filled = run.filled
         if run.span.start + filled < opened.size_bytes:
             filled -= filled % BLOCK_BYTES
@@ -163,12 +198,14 @@ class DiskTier:
                     self._writing[run] = began = trio.current_time()
                     direct = self._way.is_direct(self._unsaved_bytes)
                     write = partial(store.write, shelf, run.blocks.start, data, direct=direct)
-                    await trio.to_thread.run_sync(write)
+                    # called off only when the drive ends: until then the buffer is the thread's
+                    if await trio.to_thread.run_sync(write, abandon_on_cancel=True):
+                        self._health.worked("write")
                     self._way.took(filled, trio.current_time() - began, direct=direct)
                 finally:
                     self._writers.release()
         except BROKEN as error:
-            self._failed(error)
+            self._failed("write", error)
         finally:
             self._writing.pop(run, None)
             self._saving -= 1
@@ -176,6 +213,11 @@ class DiskTier:
             run.saved = True
             if not self._saving:
                 self._idle.unpark_all()
+
+    def gauges(self) -> dict[str, int]:
+        """What is in the disk now; 0 on an idle drive."""
+        checking = self._checkers.borrowed_tokens
+        return {"saving": self._saving, "disk_calls": self._readers.under_way + checking}
 
     async def drain(self) -> None:
         """Wait until everything that came is at rest."""
@@ -189,13 +231,17 @@ class DiskTier:
         sha1 = self._sha1_of(opened.file)
         if store is None or shelf is None or not sha1 or opened.size_bytes <= SMALL_FILE_BYTES:
             return False
+        if shelf.checked or not shelf.complete():
+            return False  # and not in the queue: 120 tasks stood there while one file was checked
         async with self._checkers:
             if shelf.checked or not shelf.complete():
                 return False
             try:
-                right = await trio.to_thread.run_sync(store.verify, shelf, sha1)
+                right = await trio.to_thread.run_sync(
+                    store.verify, shelf, sha1, abandon_on_cancel=True
+                )
             except BROKEN as error:
-                self._failed(error)
+                self._failed("write", error)  # the mark, most likely; a read finds out by itself
                 return False
         if not right:
             name = opened.file.name
@@ -216,10 +262,8 @@ class DiskTier:
         now = trio.current_time()
         return any(now - since > STUCK_S for since in self._writing.values())
 
-    def _usable(self) -> BlockStore | None:
-        return self._store if trio.current_time() >= self._back_at else None
+    def _usable(self, kind: Kind = "read") -> BlockStore | None:
+        return self._store if self._health.usable(kind) and not self._readers.hangs else None
 
-    def _failed(self, error: Exception) -> None:
-        if trio.current_time() >= self._back_at:
-            log.warning("the disk cache fails (%s); reading on without it", error)
-        self._back_at = trio.current_time() + self.pause_s
+    def _failed(self, kind: Kind, error: Exception) -> None:
+        self._health.failed(kind, error)

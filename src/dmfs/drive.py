@@ -6,6 +6,7 @@ doors to what ``open_drive`` yields.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,11 +36,17 @@ from dmfs.tree import resolve
 from dmfs.warmer import Warmer
 from dmfs.wire import Wire, open_clients
 
+log = logging.getLogger(__name__)
+
 _INNER_SHARE = 0.95
 """Work inside a request gives up a little before the request does: the better error wins."""
 
 DRAIN_S = 5.0
 """At the end the disk gets so long for what was fetched: it need not be fetched again."""
+OPEN_S = 20.0
+"""A disk that is woken up for its first use takes ten; one that hangs must be told of."""
+CLOSE_S = 5.0
+"""And so long to close its files: a disk that hangs must not keep the drive from ending."""
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +94,7 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
     """Join the parts; end all work on the way out. What the body raises comes out bare."""
     bundle = ca_bundle(settings.ca_file)
     context = client_context(bundle)
-    store = await trio.to_thread.run_sync(_open_store, settings)
+    store = await _open_store(settings)
     kept = kept_listings(settings, await holder(settings), service_folders=service_folders)
     fetcher = RangeFetcher(ca_bundle=bundle, connections=settings.connections)
     fetcher.start()
@@ -111,10 +118,9 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
                 nursery.cancel_scope.cancel()
     finally:
         fetcher.close()
-        if store is not None:
-            store.close()
-        if kept is not None:
-            kept.close()
+        # in a thread that is left behind when the disk hangs: the drive ends all the same
+        with trio.move_on_after(CLOSE_S, shield=True):
+            await trio.to_thread.run_sync(_close, store, kept, abandon_on_cancel=True)
     if failure is not None:
         raise failure
 
@@ -156,7 +162,26 @@ async def _join(
     )  # fmt: skip
 
 
-def _open_store(settings: Settings) -> BlockStore | None:
+async def _open_store(settings: Settings) -> BlockStore | None:
+    with trio.move_on_after(OPEN_S):
+        return await trio.to_thread.run_sync(_store, settings, abandon_on_cancel=True)
+    raise SetupError(
+        f"the cache directory {settings.cache_dir} does not answer",
+        hint="its disk hangs; choose another one with DMFS_CACHE_DIR",
+    )
+
+
+def _close(store: BlockStore | None, kept: KeptListings | None) -> None:
+    try:
+        if store is not None:
+            store.close()
+        if kept is not None:
+            kept.close()
+    except (OSError, sqlite3.Error) as error:  # of a dead disk; what was not kept is fetched again
+        log.debug("the cache was not closed: %s", error)
+
+
+def _store(settings: Settings) -> BlockStore | None:
     if settings.cache_size == 0:
         return None
     try:

@@ -269,6 +269,8 @@ def acceptable_url(url: str) -> bool:
         return False
     if any(char <= " " or char == "\x7f" for char in url) or "@" in split.netloc:
         return False
+    if split.netloc.find("[") > 0:  # urlsplit takes "evil[::1]" for the host ::1
+        return False
     return bool(host) and (
         split.scheme == "https" or (split.scheme == "http" and host in _LOOPBACK)
     )

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from functools import partial
 
 import trio
 
+from dmfs.diskthreads import DiskThreads
 from dmfs.errors import DriveError
 from dmfs.model import File
 from dmfs.source import Source
@@ -25,6 +27,7 @@ class Sizes:
     def __init__(self, source: Source, store: BlockStore | None) -> None:
         self._source = source
         self._store = store
+        self._threads = DiskThreads(1)
         self._real: dict[str, int] = {}
 
     async def load(self) -> None:
@@ -61,6 +64,6 @@ class Sizes:
         if self._store is None:
             return
         try:
-            await trio.to_thread.run_sync(self._store.remember_size, file.storage_id, size_bytes)
+            await self._threads.run(partial(self._store.remember_size, file.storage_id, size_bytes))
         except (OSError, sqlite3.Error) as error:
             log.debug("size not kept on disk: %s", error)

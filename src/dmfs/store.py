@@ -22,8 +22,9 @@ import logging
 import mmap
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dmfs.cachedir import own_cache_directory
@@ -76,7 +77,8 @@ class BlockStore:
                 with self._index.transaction():
                     self._remove_remains(storage_id)
             elif shelf.row and wall_time_s() - shelf.touched_at > _USED_AT_GRANULARITY_S:
-                with self._index.transaction():
+                # a disk that has become read-only is still read from
+                with suppress(sqlite3.OperationalError), self._index.transaction():
                     self._touch(shelf)
             self._shelves[id(shelf)] = shelf
             return shelf
@@ -115,8 +117,9 @@ class BlockStore:
             count = os.preadv(file.fd, [buffer], span.start, self._nowait)
         except BlockingIOError:
             return None
-        except OSError:
-            self._nowait = 0  # tmpfs and some others know no RWF_NOWAIT
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
+                self._nowait = 0  # tmpfs and some others know no RWF_NOWAIT
             return None
         return bytes(buffer) if count == span.length and shelf.data is file else None
 
@@ -276,7 +279,7 @@ class BlockStore:
         if shelf.retired or id(shelf) not in self._shelves:
             return False
         if shelf.row:
-            return self._index.alive(shelf.row)
+            return file_of(shelf).writable and self._index.alive(shelf.row)
         if not self._adopt(shelf):
             self._remove_remains(shelf.storage_id)
         if not shelf.row:

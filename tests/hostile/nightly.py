@@ -6,132 +6,196 @@ import argparse
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = "tests/hostile"
+PYTEST = ["-m", "pytest", "-q", "-s", "--timeout=36000"]
 
 
 @dataclass
 class Part:
-    """A run of pytest, with how much of it: in a night, and in short."""
+    """A run of python, with how much of it: in a night, and in short."""
 
     name: str
-    tests: list[str]
+    words: list[str]
     night: dict[str, str] = field(default_factory=dict)
     short: dict[str, str] = field(default_factory=dict)
 
 
 PARTS = [
-    Part("examples", [f"{HERE}/test_regressions.py"]),
+    Part("examples", [*PYTEST, f"{HERE}/test_regressions.py"]),
     Part(
-        "matrix", [f"{HERE}/test_matrix.py"],
+        "matrix", [*PYTEST, f"{HERE}/test_matrix.py"],
         {"DMFS_MATRIX": "full"}, {"DMFS_MATRIX": "full"},
     ),
     Part(
-        "model", [f"{HERE}/test_model.py"],
+        "crash", [*PYTEST, f"{HERE}/test_mounted.py", "-k", "killed or deleted"],
+        {"DMFS_CRASH_ROUNDS": "200"}, {"DMFS_CRASH_ROUNDS": "25"},
+    ),
+    Part("disk", [*PYTEST, f"{HERE}/test_cache_disk.py"]),
+    Part(
+        "load", [*PYTEST, f"{HERE}/test_mounted.py", "-k", "many_processes"],
+        {"DMFS_LOAD_S": "600"}, {"DMFS_LOAD_S": "60"},
+    ),
+    Part(
+        "memory", [*PYTEST, f"{HERE}/test_memory.py"],
+        {"DMFS_MEMORY_INODES": "100000", "DMFS_MEMORY_S": "60"},
+        {"DMFS_MEMORY_INODES": "100000", "DMFS_MEMORY_S": "20"},
+    ),
+    Part(
+        "model", [*PYTEST, f"{HERE}/test_model.py"],
         {"DMFS_MODEL_EXAMPLES": "50000", "DMFS_MODEL_STEPS": "150", "DMFS_MODEL_LONG": "200000"},
         {"DMFS_MODEL_EXAMPLES": "1500", "DMFS_MODEL_STEPS": "100", "DMFS_MODEL_LONG": "10000"},
     ),
     Part(
-        "mounted model", [f"{HERE}/test_mount_model.py"],
+        "mounted model", [*PYTEST, f"{HERE}/test_mount_model.py"],
         {"DMFS_MOUNT_MODEL_STEPS": "10000"}, {"DMFS_MOUNT_MODEL_STEPS": "600"},
     ),
     Part(
-        "crash", [f"{HERE}/test_mounted.py", "-k", "killed or deleted"],
-        {"DMFS_CRASH_ROUNDS": "200"}, {"DMFS_CRASH_ROUNDS": "25"},
+        "hypothesis", [*PYTEST, f"{HERE}/test_security.py"],
+        {"DMFS_FUZZ": "5000"}, {"DMFS_FUZZ": "1000"},
     ),
     Part(
-        "load", [f"{HERE}/test_mounted.py", "-k", "many_processes"],
-        {"DMFS_LOAD_S": "600", "DMFS_LOAD_PROCESSES": "64"},
-        {"DMFS_LOAD_S": "60", "DMFS_LOAD_PROCESSES": "64"},
-    ),
-    Part(
-        "fuzz", [f"{HERE}/test_security.py"], {"DMFS_FUZZ": "1000000"}, {"DMFS_FUZZ": "2000"},
+        "fuzz", ["-m", f"{HERE}.fuzz".replace("/", ".")],
+        {"DMFS_FUZZ_INPUTS": "1000000"}, {"DMFS_FUZZ_INPUTS": "50000"},
     ),
 ]  # fmt: skip
 
 
-def run(part: Part, out: Path, *, short: bool) -> dict[str, object]:
-    """One part; what pytest counted."""
+def run(part: Part, out: Path, *, short: bool) -> dict[str, Any]:
+    """One part; what pytest counted, or what the fuzzer found."""
     environ = {
         **os.environ, **(part.short if short else part.night),
         "DMFS_HOSTILE_REPORT": str(out / "mounted.jsonl"),
         "DMFS_MATRIX_REPORT": str(out / "matrix.md"),
+        "PYTHONPATH": f"{ROOT}/src:{ROOT}",
     }  # fmt: skip
     started = time.monotonic()
     with (out / f"{part.name}.log").open("w") as log:
-        subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-s", "--timeout=36000", *part.tests],
+        code = subprocess.run(
+            [sys.executable, *part.words],
             cwd=ROOT, env=environ, stdout=log, stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
+        ).returncode  # fmt: skip
     text = (out / f"{part.name}.log").read_text("utf-8", "replace")
     counts = {kind: int(n) for n, kind in re.findall(r"(\d+) (passed|failed|error)", text[-3000:])}
+    rows = [json.loads(line) for line in text.splitlines() if line.startswith('{"decoder"')]
+    failed = counts.get("failed", 0) + counts.get("error", 0)
     return {
-        "passed": counts.get("passed", 0),
-        "failed": counts.get("failed", 0) + counts.get("error", 0) + (not counts),
+        "passed": counts.get("passed", 0) + sum(not row["failures"] for row in rows),
+        "failed": failed + sum(bool(row["failures"]) for row in rows) or int(code != 0),
         "seconds": time.monotonic() - started,
         "hangs": len(re.findall(r"Timeout >|HandsTimeout|HANG", text)),
+        "fuzz": rows,
+        "short": short,
     }
 
 
-def table(results: dict[str, dict[str, object]], out: Path) -> str:
-    """What the night found, as markdown."""
-    numbers: dict[str, float] = {}
+def figures(out: Path) -> dict[str, Any]:
+    """What the tests reported."""
+    found: dict[str, Any] = {}
     if (out / "mounted.jsonl").exists():
         for line in (out / "mounted.jsonl").read_text().splitlines():
-            numbers |= json.loads(line)
+            found |= json.loads(line)
     if (out / "matrix.json").exists():
-        numbers |= json.loads((out / "matrix.json").read_text())
-    wrong = ["wrong bytes", "crash_wrong", "load_wrong"]
-    hangs = numbers.get("hangs", 0) + sum(int(str(each["hangs"])) for each in results.values())
-    failed = {name: each for name, each in results.items() if each["failed"]}
-    rows = {
-        "cells of the fault matrix": numbers.get("cells", "not run"),
-        "cells with an outcome that no rule foresees": numbers.get("unexpected", "not run"),
-        "wrong bytes": sum(numbers.get(key, 0) for key in wrong),
-        "hangs": hangs,
-        "slowest cell (s)": round(numbers.get("slowest", 0), 1),
-        "kills with kill -9": numbers.get("kills", "not run"),
-        "mounts that did not come back": numbers.get("lost_mounts", "not run"),
-        "load (processes × s)": f"{numbers.get('load_processes')} × {numbers.get('load_s')}",
-        "operations under load": numbers.get("operations", "not run"),
-        "read under load (GiB)": numbers.get("gib", "not run"),
-        "slowest operation under load (s)": numbers.get("slowest_s", "not run"),
-        "leaks (slots, pins, files, descriptors, threads, tasks)": "see load"
-        if "load" in failed
-        else 0 if "load" in results else "not run",
-        "peak RSS (MiB)": numbers.get("peak_rss_mib", "not run"),
+        found |= json.loads((out / "matrix.json").read_text())
+    return found
+
+
+def table(results: dict[str, dict[str, Any]], out: Path, command: str) -> str:
+    """What the night found, as markdown."""
+    seen = figures(out)
+    fuzz = results.get("fuzz", {}).get("fuzz", [])
+    speeds = [row["inputs"] / max(row["seconds"], 0.1) for row in fuzz]
+    wrong = ("wrong bytes", "crash_wrong", "load_wrong")
+    hangs = seen.get("hangs", 0) + sum(each["hangs"] for each in results.values())
+    rows: dict[str, str | None] = {
+        "cells of the fault matrix": _told(seen, "{cells}"),
+        "cells with an outcome that no rule foresees": _told(seen, "{unexpected}"),
+        "slowest cell, of deadlines of 2.5 and 3 s": _told(seen, "{slowest:.1f} s"),
+        "kills with `kill -9`, with mutilated cache files": _told(seen, "{kills}"),
+        "mounts that did not come back": _told(seen, "{lost_mounts}"),
+        "load": _told(seen, "{load_processes} processes × {load_s:.0f} s"),
+        "operations under load": _told(seen, "{operations:,}, {gib} GiB read and compared"),
+        "slowest operation under load": _told(seen, "{slowest_s} s"),
+        "peak RSS under load (memory_budget 64 MiB)": _told(seen, "{peak_rss_mib} MiB"),
+        "leaks (slots, pins, files, descriptors, threads, tasks)": _leaks(results),
+        "RSS with {memory_inodes:,} inodes known": _told(
+            seen, "{memory_inodes_mib} MiB ({memory_start_mib} at the start,"
+            " {memory_per_inode} bytes an inode)"
+        ),
+        "peak RSS, and {memory_files} files being read (memory_budget 192 MiB; goal 300 MiB)":
+            _told(seen, "{memory_peak_mib} MiB"),
+        "bad days of the cache's disk": str(results["disk"]["passed"]) if "disk" in results
+            else None,
+        "decoders fuzzed": f"{len(fuzz)}, with {min(row['inputs'] for row in fuzz):,} inputs each"
+            f" ({min(speeds):,.0f} to {max(speeds):,.0f} a second)" if fuzz else None,
+        "inputs that broke a decoder's rule":
+            str(sum(len(row["failures"]) for row in fuzz)) if fuzz else None,
+        "wrong bytes (but for those that cannot be caught)":
+            str(sum(seen.get(key, 0) for key in wrong)),
+        "hangs": str(hangs),
     }  # fmt: skip
-    lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
-    lines += ["", "| part | tests passed | failed | s |", "|---|---|---|---|"]
+    lines = [f"`{command}`, on {os.cpu_count()} cores:", "", "| | |", "|---|---|"]
+    for name, value in rows.items():
+        title = _told(seen, name) or re.sub(r"\{[\w:,]+\} ", "", name)
+        lines.append(f"| {title} | {value or 'not run'} |")
+    lines += ["", "| part | passed | failed | s |", "|---|---|---|---|"]
     for name, each in results.items():
-        lines.append(f"| {name} | {each['passed']} | {each['failed']} | {each['seconds']:.0f} |")
+        short = " (short)" if each["short"] else ""
+        lines.append(
+            f"| {name}{short} | {each['passed']} | {each['failed']} | {each['seconds']:.0f} |"
+        )
     return "\n".join(lines)
+
+
+def _told(seen: dict[str, Any], text: str) -> str | None:
+    try:
+        return text.format(**seen)
+    except KeyError:
+        return None
+
+
+def _leaks(results: dict[str, dict[str, Any]]) -> str | None:
+    if "load" not in results:
+        return None
+    return "see load" if results["load"]["failed"] else "0"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/nightly")
     parser.add_argument("--short", action="store_true", help="some ten minutes")
     parser.add_argument("--only", default="", help="parts, with commas between them")
+    parser.add_argument("--into", type=Path, help="add to what an earlier run wrote there")
     args = parser.parse_args()
     wanted = [word.strip() for word in args.only.split(",") if word.strip()]
     unknown = set(wanted) - {part.name for part in PARTS}
     if unknown:
         parser.error(f"no such part: {sorted(unknown)} (there are {[p.name for p in PARTS]})")
-    out = Path(tempfile.mkdtemp(prefix="dmfs-nightly-"))
+    out = args.into or Path(tempfile.mkdtemp(prefix="dmfs-nightly-"))
+    out.mkdir(parents=True, exist_ok=True)
     print(f"nightly: writing to {out}", flush=True)
-    results = {}
+    memory = out / "results.json"
+    results = json.loads(memory.read_text()) if memory.exists() else {}
     for part in PARTS:
         if not wanted or part.name in wanted:
             print(f"nightly: {part.name} …", flush=True)
-            results[part.name] = run(part, out, short=args.short)
-    told = table(results, out)
+            found = run(part, out, short=args.short)
+            # another run may have added its parts meanwhile
+            results |= json.loads(memory.read_text()) if memory.exists() else {}
+            results[part.name] = found
+            memory.write_text(json.dumps(results))
+    command = shlex.join(["scripts/nightly", *(["--short"] if args.short else [])])
+    if set(results) != {part.name for part in PARTS}:
+        command += f" --only {shlex.quote(','.join(results))}"
+    told = table(results, out, command)
     (out / "table.md").write_text(told + "\n")
     print(told)
     return 1 if any(each["failed"] for each in results.values()) else 0

@@ -185,7 +185,8 @@ class Machine:
         if what == "new_version":
             self.emulator.change(what, id=item["id"], size=self.dice.randrange(1, 400_000))
         elif what == "rename":
-            name = f"renamed {self.dice.randrange(1000)}.txt"
+            # never twice: of two equal names the drive gives one a hash, and rightly
+            name = f"renamed {len(self.ever)}.txt"
             self.ever.add(name)
             self.emulator.change(what, id=item["id"], name=name)
         elif what == "hide" and len(items) > 3:
@@ -206,7 +207,7 @@ class Machine:
             name = f"project {self.dice.randrange(10**6)}"
             self.emulator.change("add_project", path="Bench", name=name)
         elif what == "add" and len(items) < 20:
-            name = f"added {self.dice.randrange(10**6)}.bin"
+            name = f"added {len(self.ever)}.bin"
             self.ever.add(name)
             self.emulator.change(
                 "add_item", path=SMALL, name=name, size=self.dice.randrange(200_000)

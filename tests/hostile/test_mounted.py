@@ -8,7 +8,6 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.hostile import reader
+from tests.hostile.measure import gauges, peak_while, report
 from tests.support.hands import Hands
 from tests.support.mounts import Drive, mounted_at, wait_until
 
@@ -25,11 +25,14 @@ pytestmark = pytest.mark.mount
 
 FOLDER = "Bench/Bench Project/Project Files"
 BIG = 40_000_000
-ROUNDS = int(os.environ.get("DMFS_CRASH_ROUNDS", "8"))
-LOAD_S = float(os.environ.get("DMFS_LOAD_S", "8"))
-PROCESSES = int(os.environ.get("DMFS_LOAD_PROCESSES", "16"))
-REPORT = os.environ.get("DMFS_HOSTILE_REPORT", "")
+ROUNDS = int(os.environ.get("DMFS_CRASH_ROUNDS", "20"))
+LOAD_S = float(os.environ.get("DMFS_LOAD_S", "60"))
+PROCESSES = int(os.environ.get("DMFS_LOAD_PROCESSES", "64"))
 BROKEN = {errno.ENOTCONN, errno.ECONNABORTED, errno.EIO}
+AT_REST = (
+    "flying", "pins", "slots", "users", "files", "directories", "saving", "disk_calls",
+)  # fmt: skip
+"""Gauges that are 0 on an idle drive."""
 RSS_MAX = 300 << 20
 DATA_TIMEOUT_S = 60
 
@@ -37,24 +40,6 @@ DATA_TIMEOUT_S = 60
 @pytest.fixture(scope="module")
 def world_spec() -> str:
     return f"small:files=60+big:size={BIG},count=3+tree:folders=40,files=200,depth=4"
-
-
-def report(**numbers: float) -> None:
-    """For the table of the night."""
-    if REPORT:
-        with Path(REPORT).open("a") as file:
-            file.write(json.dumps(numbers) + "\n")
-
-
-def gauges(drive: Drive) -> dict[str, int]:
-    """What the drive says of itself on SIGUSR2."""
-    assert drive.process is not None
-    before = drive.log().count("gauges {")
-    drive.process.send_signal(signal.SIGUSR2)
-    wait_until(lambda: drive.log().count("gauges {") > before, 20, "gauges")
-    lines = [line for line in drive.log().splitlines() if "gauges {" in line]
-    found: dict[str, int] = json.loads(lines[-1].partition("gauges ")[2])
-    return found
 
 
 # Crash and power
@@ -79,7 +64,9 @@ def mutilate(cache: Path, dice: random.Random) -> str:
 
 @pytest.mark.timeout(120 + 15 * ROUNDS)
 def test_killed_at_any_moment_with_its_cache_mutilated(calm, make_drive):  # noqa: C901
-    dice = random.Random(time.time_ns() if ROUNDS > 20 else 5)
+    seed = time.time_ns() if ROUNDS > 20 else 5
+    print("seed", seed)
+    dice = random.Random(seed)
     drive = make_drive(name="round", log_level="info")
     names = [f"big/big-0{n}.bin" for n in range(3)]
     tiles = {}
@@ -200,11 +187,11 @@ def test_many_processes_at_once(calm, make_drive, tmp_path):
         )
         for seed in range(PROCESSES)
     ]  # fmt: skip
-    peak = 0
+    assert drive.process is not None
     try:
-        while any(child.poll() is None for child in children):
-            peak = max(peak, _rss(drive))
-            time.sleep(0.1)
+        peak = peak_while(
+            drive.process.pid, lambda: any(child.poll() is None for child in children)
+        )
         told = [json.loads(child.communicate(timeout=60)[0]) for child in children]
     finally:
         for child in children:
@@ -218,7 +205,7 @@ def test_many_processes_at_once(calm, make_drive, tmp_path):
     assert sum(each["wrong"] for each in told) == 0
     assert all(each["operations"] for each in told)
     assert max(each["slowest"] for each in told) < DATA_TIMEOUT_S
-    for gauge in ("flying", "pins", "slots", "users", "files", "directories"):
+    for gauge in AT_REST:
         assert after[gauge] == 0, (gauge, after)
     assert after["memory_bytes"] <= 64 << 20
     # idle connections, the shelves of closed objects; a leak would be one for each open
@@ -237,19 +224,13 @@ def test_many_processes_at_once(calm, make_drive, tmp_path):
     )  # fmt: skip
 
 
-def _rss(drive: Drive) -> int:
-    assert drive.process is not None
-    pages = Path(f"/proc/{drive.process.pid}/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
 def _at_rest(drive: Drive) -> dict[str, int]:
     """Gauges once nothing is under way: kernel read-ahead and releases come a little later."""
     found: dict[str, int] = {}
 
     def rest() -> bool:
         found.update(gauges(drive))
-        return not any(found[key] for key in ("flying", "pins", "slots", "users", "files"))
+        return not any(found[key] for key in AT_REST)
 
     try:
         wait_until(rest, 20)

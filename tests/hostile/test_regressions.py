@@ -19,14 +19,16 @@ import pytest
 import trio
 
 import dmfs.disk
+import dmfs.drive
 from dmfs.answers import Part, Signed, decode_item, decode_signed
 from dmfs.blocks import BlockCache
 from dmfs.budget import Budget
-from dmfs.errors import BadAnswerError, DriveError, UnreachableError
+from dmfs.config import check_api_url, load_settings
+from dmfs.errors import BadAnswerError, DriveError, SetupError, UnreachableError
 from dmfs.model import Project, ProjectId, Shortcut, StorageId
 from dmfs.plan import BLOCK_BYTES, MIB, PART_BYTES, Span
 from dmfs.progress import AnyProgress, as_progress
-from dmfs.ranges import RangeFetcher
+from dmfs.ranges import RangeFetcher, acceptable_url
 from dmfs.show import iso_time
 from dmfs.sizes import Sizes
 from dmfs.source import Source
@@ -360,3 +362,39 @@ def test_a_cache_disk_that_hangs_does_not_stop_reads(
             store.close()
 
     main()
+
+
+def test_an_address_before_brackets_does_not_pass_for_loopback() -> None:
+    # urlsplit takes the ::1 of "evil[::1]" for the host: tokens would have been sent unencrypted
+    # to whatever the rest of the stack makes of it (found by the fuzzer).
+    for url in ("http://evil[::1]/", "http://\0[::1]:80/x", "http://localhost\n/"):
+        assert not acceptable_url(url)
+        with pytest.raises(SetupError):
+            check_api_url(url)
+
+
+def test_a_cache_of_more_bytes_than_floats_can_count_is_refused_in_words() -> None:
+    # `dmfs mount` ended in a traceback (found by the fuzzer).
+    with pytest.raises(SetupError, match="cache_size"):
+        load_settings(f'cache_size = "{"9" * 400}G"', {"HOME": "/nowhere"}, {})
+
+
+def test_a_cache_disk_that_hangs_at_the_start_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `dmfs mount` said nothing, for ever.
+    go_on = threading.Event()
+    monkeypatch.setattr(dmfs.drive, "OPEN_S", 0.2)
+    monkeypatch.setattr(dmfs.drive, "BlockStore", lambda *_args, **_more: go_on.wait(30))
+
+    @real
+    async def main() -> None:
+        settings = load_settings("", {"HOME": str(tmp_path)}, {"cache_dir": str(tmp_path)})
+        with pytest.raises(SetupError, match="does not answer"):
+            async with dmfs.drive.open_drive(settings):
+                pytest.fail("it opened")
+
+    try:
+        main()
+    finally:
+        go_on.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sqlite3
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dmfs.clock
+import dmfs.kept
 from dmfs.clock import Moment
 from dmfs.codec import BadRecordError, Record, decode, encode
 from dmfs.kept import KeptListings
@@ -103,8 +105,19 @@ async def test_a_damaged_database_is_begun_anew(tmp_path) -> None:
     kept.close()
 
 
+def test_a_filesystem_is_known_by_its_name() -> None:
+    fd = os.open("/proc", os.O_RDONLY)
+    try:
+        assert dmfs.kept._filesystem(fd) == "proc"
+    finally:
+        os.close(fd)
+
+
 @real
-async def test_a_lock_holds_off_others(tmp_path) -> None:
+@pytest.mark.parametrize("near", [True, False], ids=["near", "far"])
+async def test_a_lock_holds_off_others(tmp_path, monkeypatch, near) -> None:
+    if not near:
+        monkeypatch.setattr(dmfs.kept, "LOCAL", frozenset())
     one, two = KeptListings(tmp_path, "me"), KeptListings(tmp_path, "me")
     async with one.lock("a"):
         async with two.lock("b"):
