@@ -15,11 +15,13 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 
 FLOORS = {
     "ground": "__init__ errors clock heap shorthand model kinds names plan series rates walk watch"
+    " writeway"
     " config findings",
     "service": "deadline flight progress pace slots httperrors urgency ledger budget"
     " breaker suspend wire tls tokens oauth servicekey auth authcode tokenfile vault tokenstore"
     " session signin answers pages aps codec transfer ranges source",
-    "kept": "index cachedir store buffers runs disk memory blocks sizes kept knowledge listings",
+    "kept": "index cachedir datafile store buffers runs disk memory blocks sizes kept knowledge"
+    " listings",
     "drive": "tree reader warmer scout poller metadata drive xattrs access",
     "doors": "knobs mountpoint logs trouble background notify fuse show callback login whoami"
     " checkup doctor accounts demo cli __main__",

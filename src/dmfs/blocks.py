@@ -30,6 +30,7 @@ from dmfs.plan import (
     EMPTY,
     MIB,
     PART_BYTES,
+    SMALL_FILE_BYTES,
     Span,
     blocks_of,
     bytes_of,
@@ -236,7 +237,9 @@ class BlockCache:
         part long; the last may grow into ``extra``, so that the first read of a stream and what
         is fetched ahead of it are one GET."""
         part_blocks = max(1, part_bytes // BLOCK_BYTES)
-        small = opened.size_bytes <= PART_BYTES  # not a backward stream's ahead in the same block
+        small = (
+            opened.size_bytes <= SMALL_FILE_BYTES
+        )  # not a backward stream's ahead in the same block
         covers = small and extra.start < blocks.start and extra.stop >= blocks.stop
         end = max(blocks.stop, extra.stop if extra.start <= blocks.stop else 0)
         number = blocks.start
@@ -333,5 +336,4 @@ class BlockCache:
         if not run.has_slot:
             await self._slots.take(opened)
             run.has_slot = True
-        assert run.buffer is not None
-        await self._source.fill(opened.file, run.span, memoryview(run.buffer), run)
+        await self._source.fill(opened.file, run.span, run.sink(), run)

@@ -82,9 +82,9 @@ class Settings:
     """The minute of ``rates``; shorter ones are for tests."""
     metadata_timeout: float = 30.0
     data_timeout: float = 60.0
-    connections: int = 32
+    connections: int = 48
     """Parallel range requests in all."""
-    connections_per_file: int = 16
+    connections_per_file: int = 24
     url_minutes: int = 60
     """Life asked for a signed URL (the service gives 1 to 60)."""
     ca_file: str = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
@@ -16,6 +17,7 @@ from dmfs.model import File
 from dmfs.plan import BLOCK_BYTES, SMALL_FILE_BYTES, Span
 from dmfs.runs import CachedObject, Run
 from dmfs.store import BlockStore
+from dmfs.writeway import WriteWay
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,8 @@ class DiskTier:
         self._writing: dict[Run, float] = {}
         """Since when (trio's clock) each write is under way."""
         self._saving = 0
+        self._unsaved_bytes = 0
+        self._way = WriteWay()
         self._idle = trio.lowlevel.ParkingLot()
         # Readers do not queue behind writers.
         self._readers = trio.CapacityLimiter(THREADS)
@@ -96,7 +100,7 @@ class DiskTier:
             if store is None or shelf is None:
                 raise OSError("out of order")
             good = await trio.to_thread.run_sync(
-                store.read, shelf, run.blocks, run.buffer, limiter=self._readers
+                store.read, shelf, run.blocks, memoryview(run.buffer), limiter=self._readers
             )
         except BROKEN as error:
             if store is not None:
@@ -119,11 +123,15 @@ class DiskTier:
             return
         data = memoryview(run.buffer)[:filled].toreadonly()
         self._saving += 1
+        self._unsaved_bytes += filled
         try:
             if await self._turn():
                 try:
-                    self._writing[run] = trio.current_time()
-                    await trio.to_thread.run_sync(store.write, shelf, run.blocks.start, data)
+                    self._writing[run] = began = trio.current_time()
+                    direct = self._way.is_direct(self._unsaved_bytes)
+                    write = partial(store.write, shelf, run.blocks.start, data, direct=direct)
+                    await trio.to_thread.run_sync(write)
+                    self._way.took(filled, trio.current_time() - began, direct=direct)
                 finally:
                     self._writers.release()
         except BROKEN as error:
@@ -131,6 +139,7 @@ class DiskTier:
         finally:
             self._writing.pop(run, None)
             self._saving -= 1
+            self._unsaved_bytes -= filled
             run.saved = True
             if not self._saving:
                 self._idle.unpark_all()

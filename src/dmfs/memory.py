@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import trio
 
-from dmfs.buffers import BufferPool
+from dmfs.buffers import BufferPool, room_for
 from dmfs.runs import CachedObject, Run
 
 
@@ -35,7 +35,8 @@ class Memory:
     def allocate(self, run: Run, opened: CachedObject) -> None:
         """Give a run its buffer; room was made before."""
         run.buffer = self._buffers.take(run.span.length)
-        self.used_bytes += run.span.length
+        self.used_bytes += len(run.buffer)
+        self._buffers.shrink(self.budget_bytes - self.used_bytes)
         self._runs[run] = opened
 
     def forget(self, run: Run, opened: CachedObject) -> None:
@@ -44,14 +45,14 @@ class Memory:
             if opened.runs.get(number) is run:
                 del opened.runs[number]
         if self._runs.pop(run, None) is not None:
-            self.used_bytes -= run.span.length
+            self.used_bytes -= room_for(run.span.length)
 
     def drop(self, run: Run, opened: CachedObject) -> None:
         """Forget a finished run and use its buffer again, unless a reader is on its way to it."""
         self.forget(run, opened)
         if run.buffer is not None and not run.pins:
-            self._buffers.give(run.buffer)
-            run.buffer = None
+            buffer, run.buffer = run.buffer, None
+            self._buffers.give(buffer)
 
     def make_room(self, need_bytes: int, *, consumed_only: bool) -> bool:
         """Evict until ``need_bytes`` fit; whether they do.
@@ -78,4 +79,4 @@ class Memory:
         self._room.unpark_all()
 
     def _fits(self, need_bytes: int) -> bool:
-        return self.used_bytes + need_bytes <= self.budget_bytes
+        return self.used_bytes + room_for(need_bytes) <= self.budget_bytes

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from dmfs.buffers import Buffer
 from dmfs.errors import DriveError
 from dmfs.model import File
 from dmfs.plan import Span
@@ -31,7 +32,8 @@ class Run(Progress):
         self.span = span
         self.speculative = speculative
         self.from_disk = from_disk
-        self.buffer: bytearray | None = None
+        self.buffer: Buffer | None = None
+        """May be longer than the span."""
         self.consumed = 0
         self.done = False
         self.saved = from_disk
@@ -57,6 +59,11 @@ class Run(Progress):
             self.wanted = min(self.wanted, needed)
             if self.filled < needed:
                 await self.parking.park()
+
+    def sink(self) -> memoryview:
+        """Where the bytes of the span belong."""
+        assert self.buffer is not None
+        return memoryview(self.buffer)[: self.span.length]
 
     def slice(self, span: Span) -> memoryview:
         assert self.buffer is not None

@@ -389,7 +389,7 @@ def test_any_bytes_for_an_index_are_an_empty_cache(tmp_path_factory: Any, seed: 
             from dmfs.plan import Span
 
             buffer = bytearray(200_000)
-            good = store.read(shelf, Span(0, 2), buffer)
+            good = store.read(shelf, Span(0, 2), memoryview(buffer))
             assert bytes(buffer[:good]) == truth(0, good)
         except (sqlite3.Error, OSError, TypeError, ValueError, OverflowError):
             pass  # the disk tier goes on without a cache (see BROKEN there)

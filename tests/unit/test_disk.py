@@ -12,12 +12,12 @@ import trio
 
 import dmfs.disk
 from dmfs.blocks import BlockCache
-from dmfs.plan import BLOCK_BYTES, EMPTY, MIB, PART_BYTES, Span
+from dmfs.plan import BLOCK_BYTES, EMPTY, MIB, SMALL_FILE_BYTES, Span
 from dmfs.runs import CachedObject
 from dmfs.store import ABSENT, BlockStore
 from tests.unit.helpers import FakeSource, a_file, real, truth
 
-SIZE = PART_BYTES + MIB + 77
+SIZE = SMALL_FILE_BYTES + MIB + 77
 
 
 @asynccontextmanager

@@ -99,7 +99,8 @@ class Run:
         assert plan.demand == clipped
         assert 0 <= plan.ahead.start <= plan.ahead.stop <= self.size
         assert plan.ahead.length <= max(self.max_window, SMALL_FILE_BYTES)
-        assert MIN_PART_BYTES <= plan.part_bytes <= PART_BYTES
+        longest = SMALL_FILE_BYTES if self.size <= SMALL_FILE_BYTES else PART_BYTES
+        assert MIN_PART_BYTES <= plan.part_bytes <= longest
         self.fetched |= set(range(*blocks_of(plan.demand))) | set(range(*blocks_of(plan.ahead)))
         self.planner.on_accepted(plan.ahead)
         return plan.demand, plan.ahead

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import dmfs.store
+from dmfs.datafile import DataFile
 from dmfs.errors import SetupError
 from dmfs.model import StorageId
 from dmfs.plan import BLOCK_BYTES, MIB, Span, block_count, bytes_of
@@ -52,7 +53,7 @@ def get(store: BlockStore, shelf: Shelf, blocks: Span | None = None) -> bytes:
     blocks = blocks or Span(0, block_count(shelf.size_bytes))
     span = bytes_of(blocks, shelf.size_bytes)
     buffer = bytearray(span.length)
-    good = store.read(shelf, blocks, buffer)
+    good = store.read(shelf, blocks, memoryview(buffer))
     assert bytes(buffer[:good]) == truth(span.start, span.start + good)
     return bytes(buffer[:good])
 
@@ -411,11 +412,11 @@ def test_a_failed_write_leaves_nothing_counted_and_the_next_one_works(
     store = open_store(tmp_path)
     shelf = store.attach(A, SIZE)
 
-    def fail(fd: int, data: memoryview, offset: int) -> None:
+    def fail(file: DataFile, data: memoryview, offset: int, *, direct: bool) -> None:
         raise OSError(errno.EIO, "I/O error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(dmfs.store, "_write_all", fail)
+        patch.setattr(DataFile, "write", fail)
         with pytest.raises(OSError, match="I/O"):
             put(store, shelf)
     assert list(shelf.states) == [ABSENT] * 4
