@@ -34,6 +34,8 @@ from dmfs.httperrors import (
     from_transport,
     retry_after_s,
 )
+from dmfs.rates import Priority
+from dmfs.urgency import current_urgency
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +114,8 @@ class Wire:
         """What ``decode`` makes of the JSON object answered to ``call``.
 
         Retries 408, 429, 5xx, broken connections and (once) damaged answers, each after a backoff
-        with jitter or the Retry-After asked for, as long as the deadline leaves room.
+        with jitter or the Retry-After asked for, as long as the deadline leaves room and somebody
+        waits for it.
         """
         outcome: T | DriveError
         failed: DriveError | None = None
@@ -127,6 +130,8 @@ class Wire:
                 return outcome
             if wait_s is None or attempt == ATTEMPTS or self.breaker.is_open:
                 raise outcome
+            if outcome.status != 429 and current_urgency().level >= Priority.AHEAD:
+                raise outcome  # nobody waits: an idle mount asked 20 times a minute
             if trio.current_time() + wait_s >= trio.current_effective_deadline():
                 raise outcome
             failed = outcome

@@ -80,7 +80,8 @@ def test_a_steady_reader_is_never_refused(readers, pauses, limit):
     the waits stay within what a request may take, no window is overfilled, nothing is lost."""
     rate = Rate(limit)
     readers = max(1, readers * limit // 1000)  # as many as 1000 a minute would serve
-    now, calls, asked = 1000.0, [], [1000.0] * readers
+    calls: list[float] = []
+    now, asked = 1000.0, [1000.0] * readers
     moments, longest_s, turn = [], 0.0, 0
     while now < 1000 + 3 * rate.span_s:
         asked.sort()
