@@ -19,7 +19,7 @@ FLOORS = {
     " config findings",
     "service": "deadline flight progress pace slots httperrors urgency ledger budget"
     " breaker suspend wire tls tokens oauth servicekey auth authcode tokenfile vault tokenstore"
-    " session signin answers pages aps codec transfer ranges source",
+    " session signin answers pages aps codec transfer ranges origins source",
     "kept": "index cachedir datafile store buffers runs disk memory blocks sizes kept knowledge"
     " listings",
     "drive": "tree reader warmer scout poller metadata drive xattrs access",

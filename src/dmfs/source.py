@@ -22,6 +22,7 @@ from dmfs.errors import (
     BadAnswerError,
     DriveError,
     GoneError,
+    OfflineError,
     SignedOutError,
     UnreachableError,
 )
@@ -44,6 +45,7 @@ RENEWALS = 2
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 4.0
 OBJECTS_REMEMBERED = 4096
+_FINAL = GoneError, AccessError, OfflineError
 
 _Stretch = tuple[StorageId, int, int]
 """A part of an object by its bounds."""
@@ -172,7 +174,7 @@ class Source:
             except DriveError as error:
                 filled = base + piece.filled
                 failures = failures + 1 if filled == base else 1
-                if failures >= ATTEMPTS or isinstance(error, GoneError | AccessError):
+                if failures >= ATTEMPTS or isinstance(error, _FINAL):
                     raise
                 log.info("%s; trying again from byte %d", error.message, span.start + filled)
                 await self._back_off(failures)

@@ -149,6 +149,16 @@ class Wire:
             return False
         return not is_web_page(headers, body) and not 300 <= status < 400
 
+    async def reaches(self, origin: str, timeout_s: float) -> bool:
+        """Whether another host (``https://host``) answers anything at all."""
+        client = next(self._clients)
+        try:
+            with trio.fail_after(timeout_s):
+                await probe(client, "reach the storage", f"{origin}/")
+        except (DriveError, trio.TooSlowError):
+            return False
+        return True
+
     async def _attempt(
         self, call: Call, attempt: int, decode: Decode[T]
     ) -> tuple[T | DriveError, float | None]:
