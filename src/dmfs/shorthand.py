@@ -7,6 +7,7 @@ without the ids is one text for a whole project, kept once.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -37,6 +38,7 @@ def kept_once(short: str) -> str:
     return short if short.isprintable() else sys.intern(short)
 
 
+@functools.lru_cache(maxsize=512)  # the project's and the folder's come again with each entry
 def in_link(identifier: str) -> str:
     """An id as links spell it: ``urn%3Aadsk.wipprod%3Adm.lineage%3A…``."""
     return quote(identifier, safe="", errors="replace")

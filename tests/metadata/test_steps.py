@@ -7,22 +7,62 @@ garbage included: other processes do not count.
 from __future__ import annotations
 
 import gc
+import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pyfuse3
 import pytest
 import trio
 
+from dmfs.fuse import ROOT_INODE, Operations, Ownership
 from dmfs.heap import GC_THRESHOLDS
 from dmfs.kept import KeptListings
 from dmfs.listings import Freshness, Listings
-from dmfs.model import Child, Directory, Folder, FolderId, HubId, ProjectId
+from dmfs.model import Child, Directory, Folder, FolderId, HubId, Listing, ProjectId
 from tests.unit.helpers import a_file, real
 
 ENTRIES = 50_000
 LONGEST_S = 0.05
 WIDE = Folder(FolderId("wide"), ProjectId("b.project"), HubId("b.hub"), "wide")
+
+
+def test_a_reply_of_many_entries_lets_others_have_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the kernel's buffer takes."""
+    told: list[bytes] = []
+
+    def reply(_token: object, name: bytes, _entry: object, _next: int) -> bool:
+        told.append(name)
+        return True
+
+    monkeypatch.setattr(pyfuse3, "readdir_reply", reply)
+    entries = {f"{n}.dwg": a_file(f"{n}.dwg") for n in range(5000)}
+    listing = Listing(WIDE, entries, 0.0)
+    listings = SimpleNamespace(on_change=None, fresh_for=lambda _: 60.0)
+    settings = SimpleNamespace(metadata_timeout=30.0, data_timeout=60.0)
+    drive: Any = SimpleNamespace(listings=listings, settings=settings, size_of=lambda _: 1)
+    turns: list[int] = []
+
+    async def other() -> None:
+        while True:
+            turns.append(len(told))
+            await trio.lowlevel.checkpoint()
+
+    @real
+    async def body() -> None:
+        operations = Operations(drive, WIDE, Ownership(0, 0))
+        operations._directories[1] = ROOT_INODE, listing
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other)
+            await operations.readdir(1, 0, None)
+            nursery.cancel_scope.cancel()
+
+    body()
+    assert len(told) == 5002
+    assert max(b - a for a, b in itertools.pairwise(turns)) <= 200
 
 
 class Steps(trio.abc.Instrument):
