@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
+import dmfs.clock
 from dmfs.drive import open_drive
 from dmfs.errors import AccessError, DriveError, OfflineError
 from dmfs.model import File, Folder, Listing
@@ -226,6 +227,23 @@ def _answers(emulator) -> bool:
     except OSError:
         return False
     return True
+
+
+@real
+async def test_a_clock_set_back_does_no_harm(emulator, settings, monkeypatch):
+    """By an hour, while the drive runs and before the next one starts."""
+    async with open_drive(settings()) as drive:
+        first = await listing(drive, TREE)
+        now_s = dmfs.clock.wall_time_s()
+        monkeypatch.setattr(dmfs.clock, "wall_time_s", lambda: now_s - 3600)
+        emulator.reset()
+        assert await listing(drive, TREE) is first
+        renewed = await drive.listings.renew(first.directory)
+        assert renewed.entries == first.entries
+    async with open_drive(settings()) as drive:
+        assert (await listing(drive, TREE)).entries == first.entries
+        assert 0 < drive.listings.fresh_for(first.directory) <= 60
+    assert {k: n for k, n in emulator.counts().items() if n and k != "token"} == {"contents": 1}
 
 
 @real

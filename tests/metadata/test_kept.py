@@ -119,7 +119,7 @@ async def test_a_lock_holds_off_others(tmp_path) -> None:
     two.close()
 
 
-def test_a_clock_set_back_does_no_harm(monkeypatch) -> None:
+def test_the_boot_clock_dates_a_moment(monkeypatch) -> None:
     """The boot clock decides; without it a moment in the future is one that cannot be dated."""
     kept = Moment.now()
     monkeypatch.setattr(dmfs.clock, "wall_time_s", lambda: kept[0] - 3600)

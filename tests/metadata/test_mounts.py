@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -62,6 +63,41 @@ def test_two_listed_folders_trigger_nothing(emulator, make_drive):
         drive.call("listdir", drive.path(*parts))
     time.sleep(0.3)
     assert drive.counts() == {"contents": 1}
+
+
+def test_two_mounts_and_a_command_at_once_make_one_call(emulator, make_drive):
+    config = {"ttl": "10m", "hub_ttl": "10m"}
+    one = make_drive(config=config)
+    two = make_drive("two", home=one.home)
+    for drive in (one, two):
+        drive.call("listdir", drive.path())
+    emulator.reset()
+    emulator.settings(api_latency_ms=1500)
+    with ThreadPoolExecutor(3) as pool:
+        listed = [
+            pool.submit(drive.call, "listdir", drive.path("Project Files")) for drive in (one, two)
+        ]
+        said = pool.submit(one.home.run, "ls", f"{PROJECT}/Project Files")
+    assert listed[0].result() == listed[1].result()
+    assert said.result().stdout.decode().split("\n")[:-1] == listed[0].result()
+    counts = one.counts()
+    counts.pop("token", None)  # the command's own
+    assert counts == {"contents": 1}
+
+
+def test_all_mounts_of_an_app_keep_to_its_rates_together(emulator, make_drive):
+    """A tenth of the published rates, in minutes of 6 s: 30 listings each; two walks of 61."""
+    config = {"rates": "contents=30,topFolders=30", "rate_window": "6s", "ttl": "10m"}
+    one = make_drive(config=config)
+    apart = {"DMFS_CACHE_DIR": str(one.home.directory / "another cache")}
+    two = make_drive("two", home=one.home, environ=apart)
+    emulator.settings(rate_limits="0.1", rate_window_s=6)
+    emulator.reset()
+    with ThreadPoolExecutor(2) as pool:
+        walks = [pool.submit(find, drive, "Project Files", "tree") for drive in (one, two)]
+    assert [len(walk.result()) for walk in walks] == [300, 300]
+    assert one.counts()["contents"] == 2 * (ABOVE + FOLDERS)
+    assert emulator.calls()["status_429"] == 0
 
 
 @pytest.mark.tool("rsync")
