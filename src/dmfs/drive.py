@@ -27,7 +27,7 @@ from dmfs.poller import Poller
 from dmfs.ranges import RangeFetcher
 from dmfs.reader import AnyReader, Reader, TextReader
 from dmfs.scout import Scout
-from dmfs.signin import token_source
+from dmfs.signin import holder, token_source
 from dmfs.sizes import Sizes
 from dmfs.source import Source
 from dmfs.store import BlockStore
@@ -89,7 +89,7 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
     bundle = ca_bundle(settings.ca_file)
     context = client_context(bundle)
     store = await trio.to_thread.run_sync(_open_store, settings)
-    kept = kept_listings(settings, service_folders=service_folders)
+    kept = kept_listings(settings, await holder(settings), service_folders=service_folders)
     fetcher = RangeFetcher(ca_bundle=bundle, connections=settings.connections)
     fetcher.start()
     failure: Exception | None = None

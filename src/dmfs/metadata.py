@@ -29,8 +29,8 @@ def budget_of(settings: Settings) -> Budget:
     return Budget(parse_rates(settings.rates, settings.rate_window), ledger)
 
 
-def kept_listings(settings: Settings, *, service_folders: bool) -> KeptListings | None:
-    """What is on disk for this sign-in."""
+def kept_listings(settings: Settings, holder: str, *, service_folders: bool) -> KeptListings | None:
+    """What is on disk for this sign-in of this person (``signin.holder``)."""
     if settings.cache_size == 0:
         return None
     scope = sign_in_scope(
@@ -42,6 +42,7 @@ def kept_listings(settings: Settings, *, service_folders: bool) -> KeptListings 
         settings.account_id,
         settings.key_id,
         settings.key_file,
+        holder,
         str(service_folders),
     )
     return KeptListings(settings.cache_dir, scope)

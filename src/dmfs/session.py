@@ -63,6 +63,8 @@ class UserSession:
         self._refused = ""
         """The access token that the service refused last."""
         self._told = False
+        self._user_id = ""
+        """Whose listings and blocks this process holds, as soon as a sign-in told it."""
 
     async def token(self) -> str:
         """A token that is believed to be valid. SignedOutError if there can be none."""
@@ -146,6 +148,13 @@ class UserSession:
                 f"profile {self._store.profile!r} is signed in to another app "
                 f"({kept.sign_in.client_id})",
                 hint=f"{LOGIN_HINT}, or use another profile",
+            )
+        self._user_id = self._user_id or kept.sign_in.user_id
+        if kept.sign_in.user_id not in ("", self._user_id):
+            # what is in memory was listed with the rights of the one before
+            raise SignedOutError(
+                f"somebody else has signed in with profile {self._store.profile!r}",
+                hint="unmount and mount again to see what that account sees",
             )
         return kept
 

@@ -43,6 +43,21 @@ def token_store(settings: Settings) -> TokenStore:
     return TokenStore(settings.state_dir, settings.profile)
 
 
+async def holder(settings: Settings) -> str:
+    """Whose tokens a drive will use, as far as is known without asking: one person's listings are
+    not another's, though both use the same profile. '' where it is not a person, or nobody."""
+    store = token_store(settings)
+    if await kind_of(settings, store) != "user":
+        return ""
+    try:
+        kept = await store.describe()
+    except SignedOutError:
+        return ""  # its own error will tell why
+    if kept is None:
+        return ""
+    return kept.sign_in.user_id or f"signed in at {kept.sign_in.signed_in_s}"
+
+
 async def token_source(settings: Settings, wire: Wire, nursery: trio.Nursery) -> TokenSource:
     """How this configuration signs in; a person's sign-in is kept alive in ``nursery``.
 
