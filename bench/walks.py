@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -270,23 +271,24 @@ def offline(place: Path) -> Result:
             emulator.refuse("api", away_s)
             gone = time.perf_counter()
             time.sleep(1.1)
-            timed("ls", drive.path("Project Files"))  # somebody notices
             failed = time.perf_counter()
+            timed("ls", drive.path("Project Files"))  # somebody notices
             wait_until(lambda: "going on with what is cached" in drive.log(), 10)
             told.within("known within 2 s", time.perf_counter() - failed, 2.0)
             time.sleep(2)
             took_s = timed("find", tree)[0] + timed("cat", *cached)[0]
             told.within("a walk and 100 files at local speed", took_s, max(3 * local_s, 1.0))
             slowest = 0.0
-            for attempt in [
-                *(lambda n=n: list(Path(drive.path("Project Files", f"unlisted {n}")).iterdir())
-                  for n in range(20)),
-                *(lambda fd=fd: os.pread(fd, 100, 0) for fd in signed),
-                *(lambda path=path: Path(path).read_bytes() for path in uncached[10:]),
-            ]:  # fmt: skip
+            unlisted = [drive.path("Project Files", f"unlisted {n}") for n in range(20)]
+            attempts: list[tuple[Callable[[Any], object], Any]] = [
+                *((os.scandir, path) for path in unlisted),
+                *((_first_bytes, fd) for fd in signed),
+                *((_all_bytes, path) for path in uncached[10:]),
+            ]
+            for attempt, argument in attempts:
                 began = time.perf_counter()
                 try:
-                    attempt()
+                    attempt(argument)
                 except OSError:
                     slowest = max(slowest, time.perf_counter() - began)
                 else:
@@ -297,15 +299,23 @@ def offline(place: Path) -> Result:
             late_s = time.perf_counter() - gone - away_s
             told.within("back within one probe of its return", late_s, 10.0)
             for fd in signed:
-                wait_until(lambda fd=fd: _reads(fd), 20)
+                wait_until(partial(_reads, fd), 20)
                 os.close(fd)
             told.figures = {"local s": local_s, "offline s": took_s, "back after s": late_s}
     return told
 
 
+def _first_bytes(fd: int) -> bytes:
+    return os.pread(fd, 100, 0)
+
+
+def _all_bytes(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
 def _reads(fd: int) -> bool:
     try:
-        return bool(os.pread(fd, 100, 0))
+        return bool(_first_bytes(fd))
     except OSError:
         return False
 

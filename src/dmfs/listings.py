@@ -160,7 +160,11 @@ class Listings:
     def _refresh(self, directory: Directory, asker: Urgency, believe_s: float) -> Flight[Listing]:
         identity = directory.identity
         under_way = self._urgencies.get(identity)
-        if under_way is not None:
+        if under_way is None:
+            # Now, not when the work begins: who joins in between found nothing to raise, and
+            # waited at speculation's pace, 29 s under the published limit.
+            self._urgencies[identity] = asker
+        else:
             under_way.raise_to(asker.level)
             asker = under_way
         with urgency(asker):
@@ -168,7 +172,6 @@ class Listings:
 
     async def _fly(self, directory: Directory, asker: Urgency, believe_s: float) -> Listing:
         identity = directory.identity
-        self._urgencies[identity] = asker
         speculative = asker.level >= Priority.AHEAD
         try:
             return await self._fetch(directory, believe_s)

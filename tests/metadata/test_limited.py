@@ -12,8 +12,9 @@ from dmfs.budget import Budget
 from dmfs.config import Settings
 from dmfs.listings import Freshness, Listings
 from dmfs.model import Child, Directory, Folder, FolderId, HubId, ProjectId
-from dmfs.rates import Rate
+from dmfs.rates import Priority, Rate
 from dmfs.scout import Scout
+from dmfs.urgency import Urgency, current_urgency, urgency
 from tests.unit.helpers import a_file, virtual
 
 FOLDERS = 1500
@@ -59,6 +60,32 @@ class Service:
         while stack:
             yield (here := stack.pop())
             stack += reversed(self.below[here])
+
+
+@virtual
+async def test_who_joins_speculation_before_it_has_begun_raises_it() -> None:
+    """Both are woken by the same answer of the disk, in one turn of the loop."""
+    levels: list[Priority] = []
+
+    async def ask(directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
+        await trio.sleep(0.1)
+        levels.append(current_urgency().level)
+        return [], ()
+
+    async with trio.open_nursery() as nursery:
+        listings = Listings(
+            ask, Service(0).learn, nursery, freshness=Freshness(), timeout_s=30,
+            service_folders=False,
+        )  # fmt: skip
+
+        async def walker(number: int) -> None:
+            with urgency(Urgency(Priority.WALK)):
+                await listings.get(folder(f"{number}"))
+
+        for number in range(30):
+            nursery.start_soon(listings.ahead, folder(f"{number}"), lambda: True)
+            nursery.start_soon(walker, number)
+    assert levels == [Priority.WALK] * 30
 
 
 @pytest.mark.parametrize("seed", range(3))
