@@ -264,6 +264,7 @@ def offline(place: Path) -> Result:
             paths = sorted(files.stdout.decode().splitlines())
             cached, uncached = paths[:100], paths[200::140]  # apart: nothing is read ahead
             timed("ls", drive.path("Project Files"))
+            time.sleep(1.5)  # or the next find is the walk of whoever listed what is above it
             timed("cat", *cached)
             signed = [os.open(path, os.O_RDONLY) for path in uncached[:10]]
             local_s = timed("find", tree)[0] + timed("cat", *cached)[0]
