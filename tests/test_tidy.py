@@ -14,11 +14,12 @@ FILES = {path.stem: path for path in sorted((SOURCE / "dmfs").glob("*.py"))}
 TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
 
 FLOORS = {
-    "ground": "__init__ errors clock model kinds names plan series rates walk watch writeway"
+    "ground": "__init__ errors clock heap shorthand model kinds names plan series rates walk watch"
+    " writeway"
     " config findings",
     "service": "deadline flight progress pace slots httperrors urgency ledger budget"
     " breaker suspend wire tls tokens oauth servicekey auth authcode tokenfile vault tokenstore"
-    " session signin answers pages aps codec transfer ranges etags holds source",
+    " session signin answers pages aps codec transfer ranges etags holds origins source",
     "kept": "diskthreads diskhealth index cachedir datafile shelf store buffers runs disk memory"
     " objects blocks sizes kept knowledge listings",
     "drive": "tree reader warmer scout poller metadata drive xattrs access",

@@ -33,8 +33,11 @@ from dmfs.model import (
     Shortcut,
     StorageId,
     VersionId,
+    link_ids,
+    version_ids,
 )
 from dmfs.names import UNNAMED
+from dmfs.shorthand import shorten
 
 Json = Mapping[str, Any]
 STORAGE_PREFIX = "urn:adsk.objects:os.object:"
@@ -254,7 +257,7 @@ def _folder(row: Json, what: str, project: Project) -> Folder:
         object_count=number(row, "attributes", "objectCount"),
         created_by=shared_text(row, "attributes", "createUserName"),
         extension_type=shared_text(row, "attributes", "extension", "type"),
-        web_url=text(row, "links", "webView", "href"),
+        link=shorten(text(row, "links", "webView", "href"), link_ids(project.id, row["id"])),
         service=is_service_folder(name, at_root=at_root),
     )
 
@@ -291,29 +294,27 @@ def _leaf(item: Json, tip: Json | None, what: str, project: Project) -> Leaf | N
         "version_number": number(tip, "attributes", "versionNumber"),
         "created_by": shared_text(tip, "attributes", "createUserName"),
         "extension_type": tip_type or item_type,
-        "web_url": text(item, "links", "webView", "href") or text(tip, "links", "webView", "href"),
     }
+    url = text(item, "links", "webView", "href") or text(tip, "links", "webView", "href")
     version_id = VersionId(text(tip, "id"))
     if kind is Kind.FILE and (tip is None or (version_id and _is_storage_id(storage_id))):
         return File(
             name=name,
-            version_id=version_id,
+            version=shorten(version_id, version_ids(common["item_id"])),
             storage_id=StorageId(storage_id),
             size_bytes=number(tip, "attributes", "storageSize"),
+            link=shorten(url, link_ids(project.id, common["folder_id"], item["id"])),
             **common,
         )
-    return _shortcut(name, version_id, common)
+    return _shortcut(name, version_id, url, common)
 
 
-def _shortcut(name: str, version_id: VersionId, common: dict[str, Any]) -> Shortcut:
-    url = common["web_url"]
+def _shortcut(name: str, version_id: VersionId, url: str, common: dict[str, Any]) -> Shortcut:
     if not _WEB_PAGE.fullmatch(url):  # a line more in the shortcut, or a program to be opened
         url = _built_url(common["project_id"], common["folder_id"], common["item_id"])
-    common["web_url"] = url
     body = f"[InternetShortcut]\r\nURL={url}\r\n".encode("utf-8", "replace")
-    return Shortcut(
-        name=f"{name or UNNAMED}.url", version_id=version_id or None, body=body, **common
-    )
+    common |= {"name": f"{name or UNNAMED}.url", "web_url": url, "body": body}
+    return Shortcut(version_id=version_id or None, **common)
 
 
 def _built_url(project_id: str, folder_id: str, item_id: str) -> str:

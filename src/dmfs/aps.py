@@ -41,7 +41,7 @@ from dmfs.model import (
     Root,
 )
 from dmfs.pages import Query, all_pages, pages_expected
-from dmfs.wire import PARSERS, Call, Wire
+from dmfs.wire import Call, Decode, T, Wire
 
 log = logging.getLogger(__name__)
 
@@ -151,15 +151,19 @@ class Aps:
     ) -> list[Child]:
         path = f"/data/v1/projects/{path_id(project.id)}/folders/{path_id(folder_id)}/contents"
 
+        def decode(page: Json) -> tuple[Contents, Query | None]:
+            found = decode_contents(page, what, project)
+            children = [_in_folder(child, folder_id) for child in found.children]
+            return replace(found, children=children), next_page(page, what, path)
+
         async def ask(query: Query) -> tuple[Contents, Query | None]:
-            page = await self._ask(what, "contents", path, query)
-            return await _decode(page, what, project), next_page(page, what, path)
+            return await self._ask_for(what, "contents", path, query, decode)
 
         pages = await all_pages(what, ask, expected)
         children = [child for page in pages for child in page.children]
         tipless = [leaf for page in pages for leaf in page.tipless]
-        children += await self._items(project, tipless, what)
-        return [_in_folder(child, folder_id) for child in children]
+        items = await self._items(project, tipless, what)
+        return children + [_in_folder(child, folder_id) for child in items]
 
     async def _items(self, project: Project, tipless: list[Leaf], what: str) -> list[Child]:
         """Items one by one (300 a minute, ``items/:id/tip`` only 50), a few at a time.
@@ -189,16 +193,23 @@ class Aps:
     async def _ask(
         self, what: str, route: str, path: str, params: Mapping[str, str]
     ) -> dict[str, Any]:
+        return await self._ask_for(what, route, path, params, lambda answer: answer)
+
+    async def _ask_for(
+        self, what: str, route: str, path: str, params: Mapping[str, str], decode: Decode[T]
+    ) -> T:
         """A GET with the token; a 401 renews it once (it may mean a missing scope too: no loop)."""
         token = await self._tokens.token()
         # Project and Data take it; storage and folders/search do not know it
         takes_user = path.startswith(("/project/", "/data/")) and route != "search"
         user_id = self._x_user_id if takes_user else ""
         try:
-            return await self._wire.ask(_get(what, route, path, params, token, user_id))
+            call = _get(what, route, path, params, token, user_id)
+            return await self._wire.ask_for(call, decode)
         except TokenRefusedError:
             token = await self._tokens.renew(token)
-            return await self._wire.ask(_get(what, route, path, params, token, user_id))
+            call = _get(what, route, path, params, token, user_id)
+            return await self._wire.ask_for(call, decode)
 
 
 ADMISSION_HINT = (
@@ -214,14 +225,6 @@ def _get(
     if user_id:
         headers["x-user-id"] = user_id
     return Call(what=what, route=route, method="GET", path=path, params=params, headers=headers)
-
-
-async def _decode(page: Json, what: str, project: Project) -> Contents:
-    """Off the loop when it is long: 200 entries take a few milliseconds."""
-    rows = page.get("data")
-    if isinstance(rows, list) and len(rows) > 50:
-        return await trio.to_thread.run_sync(decode_contents, page, what, project, limiter=PARSERS)
-    return decode_contents(page, what, project)
 
 
 def _in_folder(child: Child, folder_id: FolderId) -> Child:

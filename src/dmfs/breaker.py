@@ -39,6 +39,7 @@ class Breaker:
         self._open = False
         self._suspected = trio.Event()
         self._nudged = trio.Event()
+        self.on_open: Callable[[], None] = lambda: None
         self.on_close: Callable[[], None] = lambda: None
 
     @property
@@ -81,6 +82,7 @@ class Breaker:
     async def _stay_open(self, probe: Probe) -> None:
         log.info("the service cannot be reached; going on with what is cached")
         self._open = True
+        self.on_open()
         wait_s = PROBE_FIRST_S
         while True:
             self._nudged = trio.Event()

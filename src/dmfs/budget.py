@@ -67,7 +67,9 @@ class Budget:
         ahead_of_us = any((other.level, n) < mine for n, other in self._waiting[quota].items())
         if ahead_of_us and asker.level > Priority.LOOKUP:
             return YIELD_S
-        return await self._ledger.take(quota, self._rates.get(quota), asker.level)
+        # who waits for a size to complete a listing must not use up what readers live on
+        level = max(asker.level, Priority.READ) if quota == "oss" else asker.level
+        return await self._ledger.take(quota, self._rates.get(quota), level)
 
     def hold(self, route: str, retry_after_s: float | None) -> None:
         """A 429 came: nobody asks ``route`` before that time."""

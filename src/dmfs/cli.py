@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import importlib.resources
 import os
 import re
@@ -25,16 +24,13 @@ from dmfs.background import READY, start_in_background, tell_parent
 from dmfs.config import ACCOUNT_KEYS, KEYS, Settings, default_paths, load_settings, nearest
 from dmfs.drive import Drive, open_drive
 from dmfs.errors import DriveError, SetupError, UsageError
+from dmfs.heap import keep_trimmed, set_up_heap
 from dmfs.logs import LEVELS, set_up_logging
 from dmfs.model import File, Shortcut
 from dmfs.mountpoint import check_machine, parse_options, prepare_mountpoint, unmount
 from dmfs.notify import sd_notify
 
 DONE, FAILED, USAGE = 0, 1, 2
-GC_THRESHOLDS = (50_000, 20, 1000)
-"""Of a mount. Entries are many, long-lived and never in cycles; going through all of them, as the
-interpreter's defaults do, kept the loop waiting 190 ms while 50 000 were listed, and took 40 % of
-the time. With these it was 50 to 90 ms on a busy machine, where no collection at all gave 26."""
 TOPICS = {
     "semantics": "what the drive promises, and what not",
     "config": "the configuration keys with their defaults",
@@ -249,7 +245,7 @@ def _mount(args: argparse.Namespace) -> int:
     if log_file is None and args.ready_fd is not None:
         log_file = settings.state_dir / "log" / (mountpoint.strip("/").replace("/", "-") + ".log")
     set_up_logging(args.log_level or "info", log_file)
-    gc.set_threshold(*GC_THRESHOLDS)
+    set_up_heap()
     try:
         trio.run(_serve, args, settings, mountpoint)
     except BaseExceptionGroup as group:
@@ -298,6 +294,7 @@ async def _serve(args: argparse.Namespace, settings: Settings, mountpoint: str) 
         await drive.listings.get(root)  # fail now, with the reason, rather than at the first ls
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, stop)
+            nursery.start_soon(keep_trimmed)
             ownership = fuse.Ownership(options.uid, options.gid, options.umask)
             await fuse.serve(
                 drive, root, mountpoint, ownership, set(options.kernel), on_ready, stop

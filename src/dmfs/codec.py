@@ -19,8 +19,9 @@ from typing import Any
 
 from dmfs.clock import Moment
 from dmfs.model import Child, Directory, File, Folder, Hub, Project, Root, Shortcut
+from dmfs.shorthand import kept_once
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ROWS_A_LINE = 500
 """Some 3 ms of parsing, less than the interpreter's own 5 ms turn."""
 
@@ -46,9 +47,14 @@ _INTERNED = {
     for kind, names in _KEPT.items()
 }
 """Texts that many entries have in common: kept once in memory."""
-_TEXTS = frozenset(
-    {"created_by", "extension_type", "id", "name", "item_id", "version_id", "storage_id"}
-)
+_SHORT = {
+    kind: [names.index(name) for name in ("link", "version") if name in names]
+    for kind, names in _KEPT.items()
+}
+_TEXTS = frozenset({
+    "created_by", "extension_type", "link", "version", "version_id", "id", "name", "item_id",
+    "storage_id",
+})  # fmt: skip
 _NUMBERS = frozenset({
     "size_bytes", "mtime_ns", "created_ns", "version_number", "rollup_ns", "object_count",
 })  # fmt: skip
@@ -162,6 +168,8 @@ def _child(letter: Any, values: list[Any], shared: Mapping[str, str]) -> Child:
         values[at] = base64.b64decode(values[at], validate=True)
     for at in _INTERNED[kind]:
         values[at] = sys.intern(values[at])
+    for at in _SHORT[kind]:
+        values[at] = kept_once(values[at])
     place, names = _PLACES.get(kind, (0, ()))
     common = [shared[name] for name in names]
     return kind(*values[:place], *common, *values[place:])  # type: ignore[no-any-return]

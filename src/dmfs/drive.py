@@ -23,6 +23,7 @@ from dmfs.kept import KeptListings
 from dmfs.listings import Listings
 from dmfs.metadata import budget_of, join_metadata, kept_listings
 from dmfs.model import File, Leaf, Node, Shortcut
+from dmfs.origins import WatchedFetcher
 from dmfs.poller import Poller
 from dmfs.ranges import RangeFetcher
 from dmfs.reader import AnyReader, Reader, TextReader
@@ -137,7 +138,8 @@ async def _join(
 ) -> Drive:
     metadata_s = settings.metadata_timeout * _INNER_SHARE
     aps = Aps(wire, tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id)
-    source = Source(aps, fetcher, nursery, timeout_s=metadata_s)
+    watched = WatchedFetcher(fetcher, wire.reaches, nursery)
+    source = Source(aps, watched, nursery, timeout_s=metadata_s)
     sizes = Sizes(source, store)
     await sizes.load()
     blocks = BlockCache(
@@ -152,7 +154,7 @@ async def _join(
     )
     source.etags.on_adopted = blocks.begin_anew
     metadata = join_metadata(
-        settings, wire, aps, sizes, kept, nursery,
+        settings, wire, aps, sizes, kept, watched, nursery,
         timeout_s=metadata_s, service_folders=service_folders,
     )  # fmt: skip
     warmer = Warmer(sizes, blocks, nursery)

@@ -15,7 +15,7 @@ processes: who asks the service holds a lock meanwhile, and the others find the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -37,7 +37,7 @@ from dmfs.errors import (
 )
 from dmfs.flight import Flight, Flights
 from dmfs.kept import KeptListings
-from dmfs.knowledge import Freshness, Knowledge, Known
+from dmfs.knowledge import Freshness, Knowledge, Known, changed_names
 from dmfs.model import Child, Directory, File, Folder, Listing
 from dmfs.names import entry_names
 from dmfs.rates import Priority
@@ -50,8 +50,8 @@ DENIAL_MEMORY_S = 30.0
 walker that comes to it some time after walk-ahead did."""
 RETRY_FIRST_S = 2.0
 RETRY_MAX_S = 60.0
-THREAD_NAMES = 1000
-"""Entries from which names are made off the loop (about 10 µs each)."""
+THREAD_ENTRIES = 1000
+"""Entries from which a listing is worked on off the loop: names take about 10 µs each."""
 SIZE_CALLS = 8
 JOINS = 3
 """Somebody may join speculation just as it gives way; then the question is put anew."""
@@ -59,7 +59,8 @@ POLL_BELIEVES_S = 15.0
 """A poll takes another process's answer that is no older: half of the shortest interval."""
 
 Ask = Callable[[Directory], Awaitable[tuple[list[Child], tuple[str, ...]]]]
-OnChange = Callable[[Listing, Listing], None]
+OnChange = Callable[[Directory, Sequence[str]], None]
+"""A directory, and the names in it that mean something else than before."""
 
 
 class Listings:
@@ -159,7 +160,11 @@ class Listings:
     def _refresh(self, directory: Directory, asker: Urgency, believe_s: float) -> Flight[Listing]:
         identity = directory.identity
         under_way = self._urgencies.get(identity)
-        if under_way is not None:
+        if under_way is None:
+            # Now, not when the work begins: who joins in between found nothing to raise, and
+            # waited at speculation's pace, 29 s under the published limit.
+            self._urgencies[identity] = asker
+        else:
             under_way.raise_to(asker.level)
             asker = under_way
         with urgency(asker):
@@ -167,7 +172,6 @@ class Listings:
 
     async def _fly(self, directory: Directory, asker: Urgency, believe_s: float) -> Listing:
         identity = directory.identity
-        self._urgencies[identity] = asker
         speculative = asker.level >= Priority.AHEAD
         try:
             return await self._fetch(directory, believe_s)
@@ -198,16 +202,18 @@ class Listings:
                 await self._failed(directory, error)
                 raise
             listing = Listing(directory, entries, asked_at, rollup_ns, warnings)
-            self._keep(listing, moment)
+            await self._keep(listing, moment)
             if self._kept is not None:
                 self._nursery.start_soon(self._save, listing, moment, stack.pop_all())
             return listing
 
     async def _entries_of(self, children: list[Child]) -> dict[str, Child]:
-        shown = [child for child in children if self._shown(child)]
-        if len(shown) > THREAD_NAMES:
-            return await trio.to_thread.run_sync(entry_names, shown)
-        return entry_names(shown)
+        def work() -> dict[str, Child]:
+            return entry_names(child for child in children if self._shown(child))
+
+        if len(children) > THREAD_ENTRIES:
+            return await trio.to_thread.run_sync(work)
+        return work()
 
     def _shown(self, child: Child) -> bool:
         return self._service_folders or not (isinstance(child, Folder) and child.service)
@@ -270,11 +276,18 @@ class Listings:
 
     # Keeping
 
-    def _keep(self, listing: Listing, moment: Moment, parent: str = "") -> Known:
+    async def _keep(self, listing: Listing, moment: Moment, parent: str = "") -> Known:
         old = self.knowledge.get(listing.directory.identity)
-        known = self.knowledge.keep(listing, moment, parent)
+        names: Sequence[str] = ()
         if old is not None and self.on_change is not None:
-            self.on_change(old.listing, listing)
+            before, after = old.listing.entries, listing.entries
+            if len(before) + len(after) > THREAD_ENTRIES:
+                names = await trio.to_thread.run_sync(changed_names, before, after)
+            else:
+                names = changed_names(before, after)
+        known = self.knowledge.keep(listing, moment, parent)
+        if names and self.on_change is not None:
+            self.on_change(listing.directory, names)
         return known
 
     async def _save(self, listing: Listing, moment: Moment, lock: AsyncExitStack) -> None:
@@ -305,7 +318,9 @@ class Listings:
         assert self._kept is not None
         record = await self._kept.load(directory.identity)
         known = self.knowledge.get(directory.identity)
-        return self._adopt(directory, record) if known is None and record is not None else known
+        if known is not None or record is None:
+            return known
+        return await self._adopt(directory, record)
 
     async def _from_others(self, directory: Directory, believe_s: float) -> Listing | None:
         """What another process asked for meanwhile, if it is newer than ours and fresh enough."""
@@ -322,14 +337,14 @@ class Listings:
         told = self.knowledge.rollup(directory)
         if told is not None and record.rollup_ns != told:
             return None  # something changed since
-        return self._adopt(directory, record).listing
+        return (await self._adopt(directory, record)).listing
 
-    def _adopt(self, directory: Directory, record: Record) -> Known:
+    async def _adopt(self, directory: Directory, record: Record) -> Known:
         """A moment that no clock can date is long ago."""
         age_s = record.moment.age_s()
         listed_at = trio.current_time() - age_s if age_s is not None else float("-inf")
         listing = Listing(directory, record.entries, listed_at, record.rollup_ns, record.warnings)
-        return self._keep(listing, record.moment, record.parent)
+        return await self._keep(listing, record.moment, record.parent)
 
 
 __all__ = ["Freshness", "Listings"]

@@ -13,6 +13,7 @@ from dmfs.config import Settings
 from dmfs.kept import KeptListings, sign_in_scope
 from dmfs.ledger import FileLedger
 from dmfs.listings import Freshness, Listings
+from dmfs.origins import WatchedFetcher
 from dmfs.poller import Poller
 from dmfs.rates import parse_rates
 from dmfs.scout import Scout
@@ -62,6 +63,7 @@ def join_metadata(
     aps: Aps,
     sizes: Sizes,
     kept: KeptListings | None,
+    watched: WatchedFetcher,
     nursery: trio.Nursery,
     *,
     timeout_s: float,
@@ -90,8 +92,15 @@ def join_metadata(
     def on_wake(seconds: float) -> None:
         listings.slept(seconds)
         breaker.nudge()
+        watched.suspect()
 
-    breaker.on_close = listings.knowledge.reconnected
+    def on_close() -> None:
+        listings.knowledge.reconnected()
+        watched.suspect()  # nudged: it looks now instead of some seconds later
+
+    # a network that is gone is gone for both, and a stream does not ask the other one
+    breaker.on_open, watched.on_open = watched.suspect, breaker.failed
+    breaker.on_close = on_close
     nursery.start_soon(breaker.watch, wire.probe)
     nursery.start_soon(watch_suspend, on_wake)
     nursery.start_soon(poller.run)

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NewType
 
+from dmfs.shorthand import expand, in_link
+
 HubId = NewType("HubId", str)
 """``b.<account guid>`` (BIM 360, ACC) or ``a.<base64>`` (Fusion Team, BIM 360 Team, personal)."""
 ProjectId = NewType("ProjectId", str)
@@ -85,9 +87,15 @@ class Folder:
     object_count: int | None = None
     created_by: str = ""
     extension_type: str = ""
-    web_url: str = ""
+    link: str = ""
+    """``web_url`` in shorthand, as is a file's."""
     service: bool = False
     """Made by a BIM 360/ACC tool for itself (issues, checklists …), not by people."""
+
+    @property
+    def web_url(self) -> str:
+        """The entry's page in a browser, as the service names it; '' where it does not."""
+        return expand(self.link, link_ids(self.project_id, self.id))
 
     @property
     def identity(self) -> str:
@@ -104,7 +112,8 @@ class File:
     """
 
     item_id: ItemId
-    version_id: VersionId
+    version: str
+    """``version_id`` in shorthand: it repeats the end of the item's id."""
     storage_id: StorageId
     folder_id: FolderId
     project_id: ProjectId
@@ -117,7 +126,16 @@ class File:
     version_number: int | None = None
     created_by: str = ""
     extension_type: str = ""
-    web_url: str = ""
+    link: str = ""
+
+    @property
+    def version_id(self) -> VersionId:
+        return VersionId(expand(self.version, version_ids(self.item_id)))
+
+    @property
+    def web_url(self) -> str:
+        """As of a folder."""
+        return expand(self.link, link_ids(self.project_id, self.folder_id, self.item_id))
 
     @property
     def identity(self) -> str:
@@ -159,6 +177,16 @@ Leaf = File | Shortcut
 Node = Root | Hub | Project | Folder | File | Shortcut
 Child = Hub | Project | Folder | File | Shortcut
 """What can stand in a listing: anything but the root."""
+
+
+def link_ids(project_id: ProjectId, *others: str) -> list[str]:
+    """The ids that an entry's web link repeats, as it spells them."""
+    return [in_link(each) for each in (project_id.removeprefix("b."), *others)]
+
+
+def version_ids(item_id: ItemId) -> list[str]:
+    """What the id of a version repeats of its item's: ``5qEPmBP6YuptoOxOf9LEug``."""
+    return [item_id.rpartition(":")[2]]
 
 
 def own_id(node: Child) -> str:

@@ -15,7 +15,7 @@ from dmfs.errors import DriveError
 from dmfs.knowledge import LONG_AGO
 from dmfs.listings import Listings
 from dmfs.model import Directory, Hub, Project, Root
-from dmfs.pages import PAGE_LIMIT
+from dmfs.pages import pages_expected
 from dmfs.rates import Priority
 from dmfs.urgency import Urgency, urgency
 from dmfs.watch import Periods, Watch
@@ -73,7 +73,7 @@ class Poller:
         try:
             if directory is not None:
                 listing = await self._listings.renew(directory)
-                calls = max(1, -(-len(listing.entries) // PAGE_LIMIT))
+                calls = pages_expected(len(listing.entries))
                 calls += await self._follow(within)
         except DriveError as error:
             log.debug("not polled: %s", error.message)
@@ -96,6 +96,6 @@ class Poller:
                     if stale > STALE_A_ROUND:
                         break
                 node = knowledge.directory(directory.identity)
-                await self._listings.renew(node or directory)
-                calls += 1
+                listing = await self._listings.renew(node or directory)
+                calls += pages_expected(len(listing.entries))
         return calls

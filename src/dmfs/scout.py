@@ -15,7 +15,7 @@ from itertools import islice
 import cachetools
 import trio
 
-from dmfs.errors import DriveError
+from dmfs.errors import DriveError, DroppedError
 from dmfs.listings import Listings
 from dmfs.model import Directory
 from dmfs.rates import Priority
@@ -25,7 +25,10 @@ from dmfs.walk import VISITS_MAX, Walk, WalkPlanner, upcoming
 log = logging.getLogger(__name__)
 
 AHEAD_MAX = 256
-"""Listed and not yet opened: what is in vain if the walk stops here, a minute's quota at most."""
+"""Listed and not yet opened: what is in vain if the walk stops here, a minute's quota."""
+NEAR_MAX, NEAR_AT_ONCE = 256, 8
+"""So many more, a few at a time: what lies ahead may lie far ahead, and a walker that goes down a
+branch nobody knew waits for each level of it. Of 300 calls a minute such walks used 0.62."""
 FAILURE_MEMORY_S = 30.0
 """What could not be listed ahead is left to who opens it."""
 QUEUE_MAX = 64
@@ -76,7 +79,9 @@ class Scout:
         if self._queue_of != (walk, walk.deepest):
             self._queue.clear()
             self._queue_of = walk, walk.deepest
-        while len(self._under_way) < self._at_once and len(walk.ahead) < AHEAD_MAX:
+        while len(self._under_way) < self._at_once and len(walk.ahead) < AHEAD_MAX + NEAR_MAX:
+            if len(walk.ahead) >= AHEAD_MAX and len(self._under_way) >= NEAR_AT_ONCE:
+                return
             identity = self._next(walk)
             if identity is None:
                 return
@@ -108,6 +113,8 @@ class Scout:
         identity = directory.identity
         try:
             await self._listings.ahead(directory, lambda: walk.alive(trio.current_time()))
+        except DroppedError:
+            pass  # its time ran out in the queue of the budget, or the walk ended: no failure
         except DriveError as error:
             log.debug("not listed ahead: %s", error.message)
             self._failed[identity] = True
@@ -116,5 +123,6 @@ class Scout:
             self._failed[identity] = True
         finally:
             self._under_way.discard(identity)
-        self._idle = 0  # its directories may be new
+        self._idle = 0  # its directories may be new, and wanted before those that were found
+        self._queue.clear()
         self._go_ahead(walk)

@@ -22,6 +22,7 @@ from dmfs.errors import (
     BadAnswerError,
     DriveError,
     GoneError,
+    OfflineError,
     SignedOutError,
     UnreachableError,
 )
@@ -46,6 +47,7 @@ RENEWALS = 2
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 4.0
 OBJECTS_REMEMBERED = 4096
+_FINAL = GoneError, AccessError, OfflineError
 
 
 class Signer(Protocol):
@@ -177,7 +179,7 @@ class Source:
             except DriveError as error:
                 filled = base + piece.filled
                 failures = failures + 1 if filled == base else 1
-                if failures >= ATTEMPTS or isinstance(error, GoneError | AccessError):
+                if failures >= ATTEMPTS or isinstance(error, _FINAL):
                     raise
                 log.info("%s; trying again from byte %d", error.message, span.start + filled)
                 self._holds.asked(part.url, error)

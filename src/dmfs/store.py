@@ -212,11 +212,12 @@ class BlockStore:
         """Compare a complete object with the service's sha1; False drops all of its blocks."""
         file = file_of(shelf)
         digest = hashlib.sha1(usedforsecurity=False)
-        with mmap.mmap(-1, 2 * MIB) as memory, memoryview(memory) as buffer:
-            for offset in range(0, shelf.size_bytes, len(buffer)):
-                length = min(len(buffer), shelf.size_bytes - offset)
-                count = file.read(buffer, length, offset)
-                digest.update(buffer[:count])
+        # not closed by hand: the traceback of a failed read still holds a view of it
+        buffer = memoryview(mmap.mmap(-1, 2 * MIB))
+        for offset in range(0, shelf.size_bytes, len(buffer)):
+            length = min(len(buffer), shelf.size_bytes - offset)
+            count = file.read(buffer, length, offset)
+            digest.update(buffer[:count])
         if shelf.data is not file:
             return True  # of a cache that is no more: nothing is proven
         shelf.checked = True

@@ -14,10 +14,10 @@ import json
 import logging
 import random
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import trio
@@ -25,6 +25,7 @@ import trio
 from dmfs.breaker import Breaker
 from dmfs.budget import Budget, refuse_if_late
 from dmfs.errors import BadAnswerError, DriveError, SetupError
+from dmfs.heap import uncollected
 from dmfs.httperrors import (
     ERROR_BODY_MAX_BYTES,
     RETRY_STATUSES,
@@ -33,8 +34,14 @@ from dmfs.httperrors import (
     from_transport,
     retry_after_s,
 )
+from dmfs.rates import Priority
+from dmfs.urgency import current_urgency
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Decode = Callable[[dict[str, Any]], T]
+"""From the JSON object to what is kept of it; BadAnswerError for another shape."""
 
 MIB = 1024 * 1024
 BODY_MAX_BYTES = 8 * MIB
@@ -56,15 +63,15 @@ POOLS = 6
 through one pool."""
 SILENCE_S = 15.0
 THREAD_PARSE_BYTES = 256 * 1024
-"""A page of 1.5 MB takes some 20 ms to parse: not on the loop that answers the kernel."""
+"""A page of 1.5 MB takes some 20 ms to parse, and as long to decode: not on the loop that answers
+the kernel."""
 
 PARSERS = trio.CapacityLimiter(1)
 """Parsing holds the interpreter; twelve threads at it would keep the loop waiting twelve times as
-long, and be no sooner done."""
+long, and be no sooner done. Parsed and decoded in one go, so that one page at a time (10 MB)
+stands in memory: the holes that a dozen left in the heap stayed there, 20 MiB of them."""
 PROBE_PATH = "/authentication/v2/keys"
 """Public keys: no token, no published limit, a kilobyte."""
-
-Outcome = tuple[dict[str, Any] | DriveError, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +111,34 @@ class Wire:
         self._random = random.Random()
 
     async def ask(self, call: Call) -> dict[str, Any]:
-        """The JSON object answered to ``call``.
+        """The JSON object answered to ``call``; see ``ask_for``."""
+        return await self.ask_for(call, _as_is)
+
+    async def ask_for(self, call: Call, decode: Decode[T]) -> T:
+        """What ``decode`` makes of the JSON object answered to ``call``.
 
         Retries 408, 429, 5xx, broken connections and (once) damaged answers, each after a backoff
-        with jitter or the Retry-After asked for, as long as the deadline leaves room.
+        with jitter or the Retry-After asked for, as long as the deadline leaves room and somebody
+        waits for it.
         """
-        outcome: dict[str, Any] | DriveError | None = None
+        outcome: T | DriveError
+        failed: DriveError | None = None
         for attempt in range(1, ATTEMPTS + 1):
-            if isinstance(outcome, DriveError) and self.breaker.is_open:
-                raise outcome  # it says more than that we are offline
+            if failed is not None and self.breaker.is_open:
+                raise failed  # it says more than that we are offline
             self.breaker.check(call.what)
             await self._budget.admit(call.route, call.what)
             self.breaker.check(call.what)  # who queued while the network went learns it here
-            outcome, wait_s = await self._attempt(call, attempt)
+            outcome, wait_s = await self._attempt(call, attempt, decode)
             if not isinstance(outcome, DriveError):
                 return outcome
             if wait_s is None or attempt == ATTEMPTS or self.breaker.is_open:
                 raise outcome
+            if outcome.status != 429 and current_urgency().level >= Priority.AHEAD:
+                raise outcome  # nobody waits: an idle mount asked 20 times a minute
             if trio.current_time() + wait_s >= trio.current_effective_deadline():
                 raise outcome
+            failed = outcome
             log.info("%s; trying again in %.1f s", outcome.message, wait_s)
             await trio.sleep(wait_s)
         raise AssertionError("unreachable")
@@ -137,9 +153,23 @@ class Wire:
             return False
         return not is_web_page(headers, body) and not 300 <= status < 400
 
+    async def reaches(self, origin: str, timeout_s: float) -> bool:
+        """Whether another host (``https://host``) is there: anything it says will do, and if it
+        breaks the conversation off, that is for whoever reads from it to judge."""
+        client = next(self._clients)
+        try:
+            with trio.fail_after(timeout_s):
+                response = await client.send(client.build_request("GET", f"{origin}/"), stream=True)
+                await response.aclose()
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            return True
+        except (httpx.TransportError, httpx.InvalidURL, OSError, trio.TooSlowError):
+            return False
+        return True
+
     async def _attempt(
-        self, call: Call, attempt: int
-    ) -> tuple[dict[str, Any] | DriveError, float | None]:
+        self, call: Call, attempt: int, decode: Decode[T]
+    ) -> tuple[T | DriveError, float | None]:
         """One try: the answer, or an error and seconds to wait before the next (None: final)."""
         started = trio.current_time()
         backoff_s = min(BACKOFF_FIRST_S * 2 ** (attempt - 1), BACKOFF_MAX_S)
@@ -158,11 +188,13 @@ class Wire:
         log.debug("%s %s %d %d bytes %.0f ms", call.method, call.route, status, len(body), took_ms)
         if 200 <= status < 300:
             if call.may_be_empty and not body.strip():
-                return {}, None
+                return decode({}), None
             try:
-                return await _parse(call, headers, body), None
-            except BadAnswerError as error:
-                return error, (backoff_s if attempt < DAMAGED_ATTEMPTS else None)
+                return await _parse(call, headers, body, decode), None
+            except _DamagedError as damage:
+                return damage.error, (backoff_s if attempt < DAMAGED_ATTEMPTS else None)
+            except BadAnswerError as error:  # whole, but not what we know: as it will be next time
+                return error, None
         failure = from_status(call.what, status, body, headers)
         if status not in RETRY_STATUSES:
             return failure, None
@@ -212,24 +244,46 @@ def is_web_page(headers: Mapping[str, str], body: bytes) -> bool:
     return "html" in headers.get("content-type", "") or body[:64].lstrip()[:1] == b"<"
 
 
-async def _parse(call: Call, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """The body as a JSON object; BadAnswerError otherwise."""
+class _DamagedError(Exception):
+    """An answer that is no JSON object: an accident, perhaps."""
+
+    def __init__(self, error: BadAnswerError) -> None:
+        self.error = error
+
+
+async def _parse(call: Call, headers: Mapping[str, str], body: bytes, decode: Decode[T]) -> T:
+    """What ``decode`` makes of the body; _DamagedError where there is no JSON object."""
     if is_web_page(headers, body):
-        raise BadAnswerError(
-            f"cannot {call.what}: the answer is a web page, not JSON",
-            hint="a proxy or a sign-in page of this network?",
+        raise _DamagedError(
+            BadAnswerError(
+                f"cannot {call.what}: the answer is a web page, not JSON",
+                hint="a proxy or a sign-in page of this network?",
+            )
         )
     if len(body) > THREAD_PARSE_BYTES and sum(map(body.count, (b",", b"[", b"{"))) > VALUES_MAX:
-        raise BadAnswerError(f"cannot {call.what}: the answer holds too many values")
-    try:
-        if len(body) > THREAD_PARSE_BYTES:
-            answer = await trio.to_thread.run_sync(json.loads, body, limiter=PARSERS)
-        else:
+        raise _DamagedError(BadAnswerError(f"cannot {call.what}: the answer holds too many values"))
+
+    def parse() -> T:
+        try:
             answer = json.loads(body)
-    except (ValueError, RecursionError):
-        raise BadAnswerError(f"cannot {call.what}: the answer is not valid JSON") from None
-    if not isinstance(answer, dict):
-        raise BadAnswerError(f"cannot {call.what}: the answer is not a JSON object")
+        except (ValueError, RecursionError):
+            complaint = f"cannot {call.what}: the answer is not valid JSON"
+            raise _DamagedError(BadAnswerError(complaint)) from None
+        if not isinstance(answer, dict):
+            complaint = f"cannot {call.what}: the answer is not a JSON object"
+            raise _DamagedError(BadAnswerError(complaint))
+        return decode(answer)
+
+    def parse_much() -> T:
+        with uncollected():  # 30 000 objects, of which 400 stay
+            return parse()
+
+    if len(body) > THREAD_PARSE_BYTES:
+        return await trio.to_thread.run_sync(parse_much, limiter=PARSERS)
+    return parse()
+
+
+def _as_is(answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 

@@ -94,6 +94,28 @@ async def test_a_wait_beyond_the_deadline_is_busy_at_once():
     assert trio.current_time() == began
 
 
+@virtual
+async def test_sizes_that_complete_a_listing_do_not_use_up_what_readers_live_on():
+    budget = Budget({"oss": Rate(100, 60.0)})
+    waits: list[float] = []
+
+    async def ask(level: Priority | None) -> None:
+        began = trio.current_time()
+        if level is None:
+            await budget.admit("sign", "open")
+        else:
+            with urgency(Urgency(level)):
+                await budget.admit("sign", "size")
+        waits.append(trio.current_time() - began)
+
+    for _ in range(80):
+        await ask(Priority.LOOKUP)
+    assert max(waits) == 0
+    for level in (Priority.LOOKUP, None, Priority.LOOKUP, None):
+        await ask(level)
+    assert all(2 < wait_s < 4 for wait_s in waits[80:]), "one each three seconds, whoever asks"
+
+
 @real
 async def test_two_processes_share_one_account(tmp_path):
     now = 1000.0

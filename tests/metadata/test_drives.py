@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 import trio
 
+import dmfs.clock
 from dmfs.drive import open_drive
-from dmfs.errors import AccessError, DriveError
-from dmfs.model import Folder, Listing
+from dmfs.errors import AccessError, DriveError, OfflineError
+from dmfs.model import File, Folder, Listing
 from tests.metadata.conftest import PROJECT
+from tests.support.mounts import wait_until
 from tests.unit.helpers import real
 
 WIDE = f"{PROJECT}/Project Files/wide"
@@ -17,6 +19,23 @@ TREE = f"{PROJECT}/Project Files/tree"
 
 async def listing(drive, path: str) -> Listing:
     return await drive.listings.get(await drive.resolve(path))
+
+
+def go_away(emulator, seconds: float, *origins: str) -> None:
+    """The API last: with it goes the way to tell the emulator anything."""
+    for origin in sorted(origins, reverse=True):
+        emulator.refuse(origin, seconds)
+    if "api" in origins:
+        wait_until(lambda: not _answers(emulator), 5)
+
+
+async def read(drive, file: File) -> bytes:
+    reader = await drive.open(file)
+    try:
+        data, _ = await reader.read(0, 1 << 20)
+        return bytes(data)
+    finally:
+        reader.close()
 
 
 async def until(done) -> None:
@@ -114,7 +133,7 @@ async def test_offline_and_back(emulator, settings):
     """Known things answer at once, the rest fails at once, and all comes back by itself."""
     async with open_drive(settings(ttl=0.0, patience=0.2)) as drive:
         known = await listing(drive, TREE)
-        emulator.refuse("api", 6.0)
+        go_away(emulator, 6.0, "api")
         with pytest.raises(DriveError):
             await drive.listings.renew(known.directory)
         await until(lambda: drive.wire.breaker.is_open)
@@ -128,6 +147,50 @@ async def test_offline_and_back(emulator, settings):
         assert trio.current_time() - began < 2, "50 answers, 50 refusals"
         await until(lambda: not drive.wire.breaker.is_open)
         await drive.listings.renew(known.directory)
+
+
+@pytest.mark.parametrize("away", [("cdn",), ("api", "cdn")])
+def test_bytes_without_a_network(emulator, settings, away):
+    """What is cached can be read; the rest fails at once, without a GET; and all comes back."""
+
+    @real
+    async def run() -> None:
+        async with open_drive(settings(ttl=600.0)) as drive:
+            top = await listing(drive, TREE)
+            files = [each for each in top.entries.values() if isinstance(each, File)]
+            for each in top.entries.values():
+                if len(files) < 12 and isinstance(each, Folder):
+                    below = await drive.listings.get(each)
+                    files += [each for each in below.entries.values() if isinstance(each, File)]
+            cached, first, *others = files[:12]
+            data = await read(drive, cached)
+            for file in (first, *others):
+                (await drive.open(file)).close()  # signed: the API has nothing to do with it
+            go_away(emulator, 6.0, *away)
+            began = trio.current_time()
+            with pytest.raises(DriveError):
+                await read(drive, first)
+            assert trio.current_time() - began < 4, "it is known within 2 s"
+            gets, began = drive.fetcher.gets, trio.current_time()
+            for file in others:
+                if "api" in away:  # found out by a stream that never asks it
+                    await until(lambda: drive.wire.breaker.is_open)
+                with pytest.raises(OfflineError):
+                    await read(drive, file)
+            assert drive.fetcher.gets == gets
+            if "api" not in away:
+                assert trio.current_time() - began < 0.05 * len(others) + 1
+            assert await read(drive, cached) == data
+            await until(lambda: not drive.wire.breaker.is_open)
+            with trio.fail_after(15):
+                while True:
+                    try:
+                        assert len(await read(drive, first)) == first.size_bytes
+                        break
+                    except DriveError:
+                        await trio.sleep(0.2)
+
+    run()
 
 
 @real
@@ -164,6 +227,23 @@ def _answers(emulator) -> bool:
     except OSError:
         return False
     return True
+
+
+@real
+async def test_a_clock_set_back_does_no_harm(emulator, settings, monkeypatch):
+    """By an hour, while the drive runs and before the next one starts."""
+    async with open_drive(settings()) as drive:
+        first = await listing(drive, TREE)
+        now_s = dmfs.clock.wall_time_s()
+        monkeypatch.setattr(dmfs.clock, "wall_time_s", lambda: now_s - 3600)
+        emulator.reset()
+        assert await listing(drive, TREE) is first
+        renewed = await drive.listings.renew(first.directory)
+        assert renewed.entries == first.entries
+    async with open_drive(settings()) as drive:
+        assert (await listing(drive, TREE)).entries == first.entries
+        assert 0 < drive.listings.fresh_for(first.directory) <= 60
+    assert {k: n for k, n in emulator.counts().items() if n and k != "token"} == {"contents": 1}
 
 
 @real

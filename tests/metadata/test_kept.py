@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import dmfs.clock
 import dmfs.kept
 from dmfs.clock import Moment
-from dmfs.codec import BadRecordError, Record, decode, encode
+from dmfs.codec import FORMAT_VERSION, BadRecordError, Record, decode, encode
 from dmfs.kept import KeptListings
 from dmfs.model import Folder, FolderId, HubId, Project, ProjectId, Root, Shortcut
 from tests.unit.helpers import a_file, real
@@ -68,7 +68,7 @@ async def test_what_is_foreign_or_damaged_is_a_miss(tmp_path) -> None:
     assert (await kept.load(PLACE.identity)) is not None
     assert await KeptListings(tmp_path, "somebody else").load(PLACE.identity) is None
     kept.close()
-    db = sqlite3.connect(tmp_path / "listings" / "v1" / "cache.db")
+    db = sqlite3.connect(tmp_path / f"listings/v{FORMAT_VERSION}" / "cache.db")
     db.execute("UPDATE Cache SET value = ?, mode = 1", (b"junk",))
     db.commit()
     assert await KeptListings(tmp_path, "me").load(PLACE.identity) is None
@@ -96,7 +96,7 @@ async def test_what_another_version_wrote_is_discarded(tmp_path) -> None:
 
 @real
 async def test_a_damaged_database_is_begun_anew(tmp_path) -> None:
-    place = tmp_path / "listings" / "v1"
+    place = tmp_path / f"listings/v{FORMAT_VERSION}"
     place.mkdir(parents=True)
     (place / "cache.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
     kept = KeptListings(tmp_path, "me")
@@ -132,7 +132,7 @@ async def test_a_lock_holds_off_others(tmp_path, monkeypatch, near) -> None:
     two.close()
 
 
-def test_a_clock_set_back_does_no_harm(monkeypatch) -> None:
+def test_the_boot_clock_dates_a_moment(monkeypatch) -> None:
     """The boot clock decides; without it a moment in the future is one that cannot be dated."""
     kept = Moment.now()
     monkeypatch.setattr(dmfs.clock, "wall_time_s", lambda: kept[0] - 3600)

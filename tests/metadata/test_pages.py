@@ -44,7 +44,7 @@ def test_every_page_once_in_order_whatever_the_hint(pages, expected, seed):
 
 
 @virtual
-async def test_fifty_pages_take_five_rounds():
+async def test_fifty_pages_take_three_rounds():
     service = Service(50)
     await all_pages("list", service.ask, 50)
     assert trio.current_time() == pytest.approx(0.5 * math.ceil(50 / AT_ONCE))

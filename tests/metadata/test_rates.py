@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dmfs.rates import SHARE, Priority, Rate, parse_rates, wait_s
@@ -11,6 +11,10 @@ from dmfs.rates import SHARE, Priority, Rate, parse_rates, wait_s
 STEPS = st.lists(
     st.tuples(st.sampled_from(list(Priority)), st.floats(0, 3)), min_size=1, max_size=300
 )
+
+
+REQUEST_S = 30 * 0.95
+"""An open may take so long (``metadata_timeout``)."""
 
 
 def let_through(rate: Rate, steps: list[tuple[Priority, float]]) -> list[tuple[Priority, float]]:
@@ -62,6 +66,39 @@ def test_the_whole_quota_is_used():
     moments = [at for _, at in let_through(rate, [(Priority.WALK, 0.0)] * 1500)]
     per_min = (1500 - 300) / ((moments[-1] - moments[300]) / 60)
     assert per_min >= 0.95 * 300 * 60 / 61 * SHARE[Priority.WALK]
+
+
+@given(
+    st.integers(1, 80),
+    st.lists(st.floats(0, 0.5), min_size=1, max_size=20),
+    st.sampled_from([1000, 300]),
+)
+@example(80, [0.0], 1000)
+@settings(max_examples=10, deadline=None)
+def test_a_steady_reader_is_never_refused(readers, pauses, limit):
+    """Up to 80 at once (the window of a series, and as many opens besides), for three minutes:
+    the waits stay within what a request may take, no window is overfilled, nothing is lost."""
+    rate = Rate(limit)
+    readers = max(1, readers * limit // 1000)  # as many as 1000 a minute would serve
+    calls: list[float] = []
+    now, asked = 1000.0, [1000.0] * readers
+    moments, longest_s, turn = [], 0.0, 0
+    while now < 1000 + 3 * rate.span_s:
+        asked.sort()
+        now = max(now, asked[0])
+        while (seconds := wait_s(rate, calls, Priority.READ, now)) > 0:
+            now += max(seconds, 1e-6)
+            calls = [at for at in calls if at > now - rate.span_s]
+        longest_s = max(longest_s, now - asked[0])
+        calls.append(now)
+        moments.append(now)
+        turn += 1
+        asked[0] = now + pauses[turn % len(pauses)] * readers / 1000
+    assert longest_s < REQUEST_S
+    for number, start in enumerate(moments):
+        after = number + limit
+        assert after >= len(moments) or moments[after] >= start + rate.window_s
+    assert len(moments) >= 0.95 * 3 * limit
 
 
 @pytest.mark.parametrize("text", ["contents", "contents=0", "contents=-1", "nothing=5", "hubs=x"])

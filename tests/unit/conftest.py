@@ -45,7 +45,7 @@ def new_file(emulator: EmulatorProcess) -> Callable[[int], File]:
             version["name"],
             size,
             item_id=item["id"],
-            version_id=version["id"],
+            version=version["id"],
             storage_id=version["storage"],
         )
 

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from dmfs.errors import DriveError
-from dmfs.model import File, FolderId, HubId, ItemId, ProjectId, StorageId, VersionId
+from dmfs.model import File, FolderId, HubId, ItemId, ProjectId, StorageId
 from dmfs.plan import Span
 from dmfs.progress import AnyProgress, as_progress
 
@@ -66,7 +66,7 @@ def a_file(name: str = "plan.dwg", size: int | None = 1000, **fields: Any) -> Fi
     """A file; all its ids follow from its name unless given."""
     values: dict[str, Any] = {
         "item_id": ItemId(f"urn:adsk.wipprod:dm.lineage:{name}"),
-        "version_id": VersionId(f"urn:adsk.wipprod:fs.file:vf.{name}?version=1"),
+        "version": f"urn:adsk.wipprod:fs.file:vf.{name}?version=1",
         "storage_id": StorageId(f"urn:adsk.objects:os.object:wip.dm.prod/{name}"),
         "folder_id": FolderId("folder"),
         "project_id": ProjectId("b.project"),

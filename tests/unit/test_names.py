@@ -120,7 +120,7 @@ def test_names_stay_when_others_come_and_go(members: list[Child], data: st.DataO
 def test_a_new_version_does_not_change_who_keeps_the_name() -> None:
     one, two = member("a.txt", "id 1", 5), member("a.txt", "id 2", 6)
     assert isinstance(one, File)
-    newer = replace(one, mtime_ns=10**18, version_number=7, version_id="v7")  # type: ignore[arg-type]
+    newer = replace(one, mtime_ns=10**18, version_number=7, version="v7")
     assert ids(entry_names([one, two])) == ids(entry_names([two, newer]))
 
 
@@ -222,7 +222,7 @@ def test_golden_inode_numbers() -> None:
 
 def test_a_new_version_is_a_new_inode_and_another_project_too() -> None:
     one = a_file("a")
-    two = replace(one, version_id="other")  # type: ignore[arg-type]
+    two = replace(one, version="other")
     three = replace(one, project_id=ProjectId("b.other"))
     numbers = {inode_number(each.identity) for each in (one, two, three)}
     assert len(numbers) == 3

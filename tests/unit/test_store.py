@@ -556,3 +556,21 @@ def test_a_writer_killed_at_any_moment_leaves_no_wrong_byte(tmp_path: Path) -> N
             store.release(shelf)
         store.close()
     assert seen > 0
+
+
+def test_a_disk_that_fails_while_a_file_is_verified_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It was a BufferError (of memory that the failed read still held), which nobody expects.
+    store = open_store(tmp_path)
+    shelf = full(store, A)
+
+    def fail(file: DataFile, buffer: memoryview, length: int, offset: int) -> int:
+        piece = buffer[:length]
+        raise OSError(errno.EIO, f"I/O error at {offset} of {len(piece)}")
+
+    monkeypatch.setattr(DataFile, "read", fail)
+    with pytest.raises(OSError, match="I/O error"):
+        store.verify(shelf, "0" * 40)
+    assert shelf.complete()
+    store.close()

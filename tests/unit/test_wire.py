@@ -29,6 +29,8 @@ from dmfs.errors import (
     UnreachableError,
 )
 from dmfs.model import Root
+from dmfs.rates import Priority
+from dmfs.urgency import Urgency, urgency
 from dmfs.wire import ATTEMPTS, Call, Wire, open_clients
 from dmfs_emulator.process import EmulatorProcess
 from tests.unit.helpers import real, virtual
@@ -83,6 +85,40 @@ async def test_retries_back_off_with_growing_bounded_waits_and_then_give_up() ->
     assert len(service.asked_at) == ATTEMPTS
     for number, wait_s in enumerate(service.waits):
         assert 0.25 * 2**number <= wait_s <= 0.5 * 2**number + 0.02
+
+
+@pytest.mark.parametrize(
+    ("level", "asked"),
+    [(Priority.LOOKUP, 3), (Priority.WALK, 3), (Priority.AHEAD, 1), (Priority.POLL, 1)],
+)
+def test_what_nobody_waits_for_is_not_tried_again(level: Priority, asked: int) -> None:
+    @virtual
+    async def body() -> None:
+        service = Service(status(503), status(503), httpx.Response(200, json={"a": 1}))
+        async with wire_to(service) as wire:
+            with urgency(Urgency(level)):
+                if asked == 1:
+                    with pytest.raises(UnreachableError):
+                        await wire.ask(CALL)
+                else:
+                    assert await wire.ask(CALL) == {"a": 1}
+        assert len(service.asked_at) == asked
+
+    body()
+
+
+@virtual
+async def test_an_answer_of_another_shape_is_not_asked_for_again() -> None:
+    """A damaged one is, once: see below."""
+
+    def decode(answer: dict[str, Any]) -> str:
+        raise BadAnswerError(f"not what we know: {answer}")
+
+    service = Service(httpx.Response(200, json={"a": 1}))
+    async with wire_to(service) as wire:
+        with pytest.raises(BadAnswerError, match="not what we know"):
+            await wire.ask_for(CALL, decode)
+    assert len(service.asked_at) == 1
 
 
 @pytest.mark.parametrize("code", [408, 500, 502, 503, 504])
