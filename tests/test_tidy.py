@@ -14,9 +14,8 @@ FILES = {path.stem: path for path in sorted((SOURCE / "dmfs").glob("*.py"))}
 TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
 
 FLOORS = {
-    "ground": "__init__ errors clock heap shorthand model kinds names plan series rates walk watch"
-    " writeway"
-    " config findings",
+    "ground": "__init__ errors clock values heap shorthand model kinds names plan series rates"
+    " walk watch writeway config findings",
     "service": "deadline flight progress pace slots httperrors urgency ledger budget"
     " breaker suspend wire tls tokens oauth servicekey auth authcode tokenfile vault tokenstore"
     " session signin answers pages aps codec transfer ranges etags holds origins source",

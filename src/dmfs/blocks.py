@@ -85,6 +85,14 @@ class BlockCache:
         """Bytes of all buffers in use."""
         return self._memory.used_bytes
 
+    def share_budget(self, elsewhere_bytes: Callable[[], int]) -> None:
+        """The memory budget is for that as well."""
+        self._memory.elsewhere_bytes = elsewhere_bytes
+
+    def settle(self) -> None:
+        """Give back what the budget no longer allows. For whoever made more of what shares it."""
+        self._memory.settle()
+
     def gauges(self) -> dict[str, int]:
         """What is held now: all but memory and objects are 0 on an idle drive."""
         runs = list(self._memory)

@@ -55,7 +55,8 @@ class Settings:
     cache_free_percent: int = 5
     """Part of the cache's disk that is always left free."""
     memory_budget: int = 192 * MIB
-    """Bytes in flight and fetched ahead, over all open files."""
+    """Bytes in flight and fetched ahead, over all open files, and what is known of the tree; half
+    of it at least is for the former."""
     max_window: int = MAX_WINDOW_BYTES
     ttl: float = 60.0
     """How long a folder listing is believed without asking."""

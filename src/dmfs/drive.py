@@ -157,6 +157,7 @@ async def _join(
         settings, wire, aps, sizes, kept, watched, nursery,
         timeout_s=metadata_s, service_folders=service_folders,
     )  # fmt: skip
+    blocks.share_budget(lambda: metadata.listings.knowledge.memory_bytes)
     warmer = Warmer(sizes, blocks, nursery)
     return Drive(
         settings, aps, metadata.listings, blocks, sizes, fetcher, warmer,

@@ -167,6 +167,7 @@ class Operations(pyfuse3.Operations):
         with self._drive.scout.entering(directory):
             listing = await self._tree.list(inode)
         self._drive.poller.looked(directory)
+        self._drive.blocks.settle()  # more may be known now, of the same budget
         handle = next(self._handles)
         self._directories[handle] = (inode, listing)
         return handle

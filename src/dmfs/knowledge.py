@@ -18,6 +18,8 @@ from dmfs.model import Child, Directory, File, Folder, Hub, Listing, Root, Short
 ENTRIES_KEPT = 100_000
 """Entries in memory, about a kilobyte each; the least recently listed directories go first, and
 come back from disk. What the kernel holds stays besides."""
+ENTRY_BYTES = 950
+"""Resident, with its inode: 943 measured at 100 000 of them."""
 DEPTH_MAX = 32
 """Folders go 25 deep."""
 GLANCE_S = 5.0
@@ -66,6 +68,11 @@ class Knowledge:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What all of it takes, about, with the inodes that the kernel has been told of."""
+        return self._entries * ENTRY_BYTES
 
     def get(self, identity: str) -> Known | None:
         return self._known.get(identity)

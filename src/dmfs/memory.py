@@ -7,12 +7,15 @@ one that a reader has been woken for. Touched on the loop alone, between awaits.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import trio
 
 from dmfs.buffers import BufferPool, room_for
 from dmfs.runs import CachedObject, Run
+
+LEAST_SHARE = 0.5
+"""Of the budget, for runs: readers go on, however much is known of the tree, with less ahead."""
 
 
 class Memory:
@@ -20,6 +23,8 @@ class Memory:
 
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
+        self.elsewhere_bytes: Callable[[], int] = lambda: 0
+        """What else of the drive grows with use: the budget is for both."""
         self.used_bytes = 0
         self._runs: OrderedDict[Run, CachedObject] = OrderedDict()
         self._buffers = BufferPool()
@@ -36,7 +41,7 @@ class Memory:
         """Give a run its buffer; room was made before."""
         run.buffer = self._buffers.take(run.span.length)
         self.used_bytes += len(run.buffer)
-        self._buffers.shrink(self.budget_bytes - self.used_bytes)
+        self._buffers.shrink(self._limit_bytes() - self.used_bytes)
         self._runs[run] = opened
 
     def forget(self, run: Run, opened: CachedObject) -> None:
@@ -78,5 +83,15 @@ class Memory:
         """A run became evictable: those who wait for room may try again."""
         self._room.unpark_all()
 
+    def settle(self) -> None:
+        """Give back what the budget no longer allows: others of its bytes are used elsewhere."""
+        if not self.make_room(0, consumed_only=False):
+            return  # what is under way is given back when it is done
+        self._buffers.shrink(self._limit_bytes() - self.used_bytes)
+
     def _fits(self, need_bytes: int) -> bool:
-        return self.used_bytes + room_for(need_bytes) <= self.budget_bytes
+        return self.used_bytes + room_for(need_bytes) <= self._limit_bytes()
+
+    def _limit_bytes(self) -> int:
+        least = int(self.budget_bytes * LEAST_SHARE)
+        return max(least, self.budget_bytes - self.elsewhere_bytes())

@@ -32,7 +32,6 @@ from dmfs.answers import (
     decode_signed,
     decode_warnings,
     next_page,
-    parse_time_ns,
 )
 from dmfs.clock import Moment
 from dmfs.codec import BadRecordError, Record, encode
@@ -51,6 +50,7 @@ from dmfs.tokens import Kept, SignIn
 from dmfs.tokens import decode as decode_sign_in
 from dmfs.tokens import encode as encode_sign_in
 from dmfs.transfer import ETagGuard, Transfer
+from dmfs.values import parse_time_ns
 from dmfs.wire import Call
 from dmfs.xattrs import attribute, attributes_of
 from tests.hostile.corpus import (

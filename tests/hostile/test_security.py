@@ -33,7 +33,6 @@ from dmfs.answers import (
     decode_signed,
     decode_warnings,
     next_page,
-    parse_time_ns,
 )
 from dmfs.config import check_api_url, load_settings
 from dmfs.drive import open_drive
@@ -48,6 +47,7 @@ from dmfs.store import BlockStore
 from dmfs.tokens import decode as decode_sign_in
 from dmfs.transfer import ETagGuard, Transfer
 from dmfs.tree import printable
+from dmfs.values import parse_time_ns
 from dmfs_emulator.process import EmulatorProcess
 from tests.hostile import fuzz
 from tests.hostile.corpus import PROJECT

@@ -20,12 +20,12 @@ from dmfs.answers import (
     decode_signed,
     decode_warnings,
     next_page,
-    parse_time_ns,
 )
 from dmfs.errors import BadAnswerError
 from dmfs.kinds import Kind, is_service_folder, kind_of
 from dmfs.model import File, Folder, FolderId, HubId, Project, ProjectId, Shortcut, StorageId
 from dmfs.names import entry_names
+from dmfs.values import parse_time_ns
 
 HERE = Path(__file__).resolve().parents[2]
 CAPTURES = next(
