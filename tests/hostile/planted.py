@@ -31,9 +31,9 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "shelf.states[number] = VERIFIED",
     ),
     "paging: a short page is the last": (
-        "aps.py",
-        "project), next_page(page, what, path)",
-        "project), (next_page(page, what, path) if len(page.get('data', [])) >= 200 else None)",
+        "answers.py",
+        "    if not href:\n",
+        '    if not href or len(answer.get("data", [])) < 200:\n',
     ),
     "token refresh: a refused token is kept": (
         "auth.py",

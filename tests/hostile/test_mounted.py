@@ -258,7 +258,9 @@ def test_sigusr2_tells_tasks_threads_and_gauges(calm, make_drive):
         assert found["inodes"] > 3
         assert found["rss_bytes"] > 1 << 20
         wait_until(lambda: "most recent call first" in drive.log(), what="faulthandler")
-        wait_until(lambda: re.search(r"task .*_ask:\d+ .*_exchange:", drive.log()), 10, "the task")
+        wait_until(
+            lambda: re.search(r"task .*ask_for:\d+ .*_exchange:", drive.log()), 10, "the task"
+        )
         assert calm.client_secret not in drive.log()
         assert drive.process is not None
         assert drive.process.poll() is None, "SIGUSR2 ended the drive"
