@@ -19,6 +19,11 @@ _MOUNT_TIMEOUT_S = 30.0
 _LIST_TIMEOUT_S = 120.0
 
 
+_AS_THE_SERVICE = {"rates": "off"}
+"""The emulated service has no limits unless a row says so; a drive that keeps to the published
+ones would measure them."""
+
+
 class Drive:
     """A mounted drive. ``path`` is where its Project Files are."""
 
@@ -58,7 +63,8 @@ def dmfs(
     )
     if ca_file is not None:
         env["SSL_CERT_FILE"] = str(ca_file)
-    options = [f"--set={key}={value}" for key, value in (settings or {}).items()]
+    chosen = _AS_THE_SERVICE | dict(settings or {})
+    options = [f"--set={key}={value}" for key, value in chosen.items()]
     arguments = [
         *python("dmfs"), "mount", "-f", SOURCE, str(mountpoint), "--log-level=warning", *options,
     ]  # fmt: skip

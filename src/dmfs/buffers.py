@@ -13,9 +13,10 @@ import contextlib
 import mmap
 from collections import defaultdict
 
-STEP_BYTES = 512 * 1024
-"""Sizes are multiples of this: a stream's parts are, so its buffers fit each other, and nobody pays
-for much more than he asked for. What is smaller is a bytearray of its own."""
+STEP_BYTES = 128 * 1024
+"""Sizes are multiples of this, a block: runs are, so their buffers fit each other, and nobody pays
+for more than he asked for. What is smaller is a bytearray of its own."""
+HUGE_FROM_BYTES = 2 * 1024 * 1024
 
 Buffer = bytearray | mmap.mmap
 
@@ -65,6 +66,7 @@ class BufferPool:
 
 def _mapping(size_bytes: int) -> mmap.mmap:
     mapping = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError):  # a kernel without them
-        mapping.madvise(mmap.MADV_HUGEPAGE)  # a half to a quarter of the faults
+    if size_bytes >= HUGE_FROM_BYTES:
+        with contextlib.suppress(OSError):  # a kernel without them
+            mapping.madvise(mmap.MADV_HUGEPAGE)  # a half to a quarter of the faults
     return mapping

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import trio
 
@@ -61,11 +61,23 @@ class _Call(Generic[T]):
         return self._value
 
 
+class _Unlimited:
+    """A "CapacityLimiter-like object" for threads that have their place already: a second limiter
+    would cost a turn of the loop."""
+
+    async def acquire_on_behalf_of(self, borrower: object) -> None:
+        pass
+
+    def release_on_behalf_of(self, borrower: object) -> None:
+        pass
+
+
 class DiskThreads:
     """A few places for calls to one disk."""
 
     def __init__(self, places: int, patience_s: float = HUNG_AFTER_S) -> None:
         self._places = trio.CapacityLimiter(places)
+        self._unlimited = cast(trio.CapacityLimiter, _Unlimited())
         self._patience_s = patience_s
         # threads take themselves off; each step is atomic under the GIL
         self._calls: set[_Call[Any]] = set()
@@ -94,10 +106,18 @@ class DiskThreads:
             finally:
                 self._calls.discard(call)
 
-        async with self._places:
+        try:
+            self._places.acquire_nowait()  # a turn of the loop less, for each small read
+        except trio.WouldBlock:
+            await self._places.acquire()
+        try:
             if self.hangs:
                 raise DiskHangsError
             self._calls.add(call)
             with trio.CancelScope(shield=True, deadline=trio.current_time() + self._patience_s):
-                await trio.to_thread.run_sync(in_thread, abandon_on_cancel=True)
+                await trio.to_thread.run_sync(
+                    in_thread, abandon_on_cancel=True, limiter=self._unlimited
+                )
+        finally:
+            self._places.release()
         return call.take()

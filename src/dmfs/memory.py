@@ -65,14 +65,18 @@ class Memory:
         Speculation evicts only what its reader has used up: under pressure all windows shrink
         instead of pushing out each other's unread bytes.
         """
-        if not self._fits(need_bytes):
-            for run, opened in list(self._runs.items()):
-                used_up = run.consumed >= run.span.length or run.from_disk
-                if run.done and run.saved and not run.pins and (used_up or not consumed_only):
-                    self.drop(run, opened)
-                    if self._fits(need_bytes):
-                        break
-        return self._fits(need_bytes)
+        missing_bytes = self.used_bytes + room_for(need_bytes) - self._limit_bytes()
+        victims = []
+        for run, opened in self._runs.items() if missing_bytes > 0 else ():
+            used_up = run.consumed >= run.span.length or run.from_disk
+            if run.done and run.saved and not run.pins and (used_up or not consumed_only):
+                victims.append((run, opened))
+                missing_bytes -= room_for(run.span.length)
+                if missing_bytes <= 0:
+                    break
+        for run, opened in victims:
+            self.drop(run, opened)
+        return missing_bytes <= 0
 
     async def wait_for_room(self, need_bytes: int) -> None:
         """For demand: until runs of others are done."""
@@ -88,9 +92,6 @@ class Memory:
         if not self.make_room(0, consumed_only=False):
             return  # what is under way is given back when it is done
         self._buffers.shrink(self._limit_bytes() - self.used_bytes)
-
-    def _fits(self, need_bytes: int) -> bool:
-        return self.used_bytes + room_for(need_bytes) <= self._limit_bytes()
 
     def _limit_bytes(self) -> int:
         least = int(self.budget_bytes * LEAST_SHARE)
