@@ -15,6 +15,7 @@ from typing import Any
 
 import pyfuse3
 
+from dmfs.blocks import BlockCache
 from dmfs.fuse import Operations, Ownership
 from dmfs.listings import Listings
 from dmfs.model import Directory, File, Folder, Listing
@@ -60,10 +61,11 @@ class Kernel:
     """Open directories, and the page cache."""
 
     def __init__(
-        self, listings: Listings, sizes: Sizes, root: Directory, check: Callable[[Listing], None]
-    ) -> None:
+        self, listings: Listings, blocks: BlockCache, sizes: Sizes, root: Directory,
+        check: Callable[[Listing], None],
+    ) -> None:  # fmt: skip
         drive: Any = SimpleNamespace(
-            listings=listings, size_of=sizes.of,
+            listings=listings, blocks=blocks, size_of=sizes.of,
             settings=SimpleNamespace(metadata_timeout=30.0, data_timeout=60.0),
             poller=SimpleNamespace(looked=lambda _directory: None),
             scout=SimpleNamespace(entering=lambda _directory: nullcontext()),

@@ -561,7 +561,7 @@ async def run_program(steps: list[Step], seed: int) -> dict[str, int]:
         world = World(service, listings, blocks, sizes, tree, nursery)
         # (how old a listing may be is checked where it is asked for directly)
         world.kernel = Kernel(
-            listings, sizes, service.folder("top"),
+            listings, blocks, sizes, service.folder("top"),
             lambda listing: world.check(listing, 0.0, calm=False),
         )  # fmt: skip
         for name, a, b in steps:
