@@ -40,7 +40,7 @@ GROWTH_BYTES = FIRST_WINDOW_BYTES
 260 KiB looks like one that reads 0.9 MiB."""
 
 GROWTH_SHARE = 4
-"""A window doubles when its reader stalls after a fourth of it: 629 MB/s for 1 GiB on that link,
+"""A window doubles when its reader stalls after a fourth of it: 629 MB/s for 512 MiB on that link,
 573 after a half, 645 after an eighth. Who reads a stretch and stops has had at most four times of
 it fetched, or the first window."""
 
