@@ -76,7 +76,8 @@ def test_memory_of_many_inodes_and_many_readers(calm, make_drive):
     assert told["errors"] == 0
     assert told["bytes"] > FILES << 20
     assert with_inodes - at_start < FIRST_USE_BYTES + INODES * PER_INODE_BYTES
-    assert peak < BASE_BYTES + BUDGET_BYTES + INODES * PER_INODE_BYTES + SLACK_BYTES
+    # inodes and bytes share the budget, however many there are: 288 MiB, of the 300 asked for
+    assert peak < BASE_BYTES + BUDGET_BYTES + SLACK_BYTES
     assert drive.stop() == 0
     assert "Traceback" not in drive.log()
 
