@@ -8,6 +8,7 @@ A person's sign-in, which can be lost, is ``session.py``'s.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -43,7 +44,7 @@ class TokenSource(Protocol):
         ...
 
 
-class _SelfMade:
+class _SelfMade(ABC):
     """A token source that needs nobody: what it holds may be thrown away and fetched anew."""
 
     def __init__(self) -> None:
@@ -88,8 +89,9 @@ class _SelfMade:
         self._token = grant.access_token
         self._expires_at = started + useful_life_s(grant.lifetime_s)
 
+    @abstractmethod
     async def _ask(self) -> Grant:
-        raise NotImplementedError
+        """A new token, by whatever this source has."""
 
 
 class TwoLegged(_SelfMade):

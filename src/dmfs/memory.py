@@ -89,9 +89,8 @@ class Memory:
 
     def settle(self) -> None:
         """Give back what the budget no longer allows: others of its bytes are used elsewhere."""
-        if not self.make_room(0, consumed_only=False):
-            return  # what is under way is given back when it is done
-        self._buffers.shrink(self._limit_bytes() - self.used_bytes)
+        self.make_room(0, consumed_only=False)
+        self._buffers.shrink(max(0, self._limit_bytes() - self.used_bytes))
 
     def _limit_bytes(self) -> int:
         least = int(self.budget_bytes * LEAST_SHARE)

@@ -6,7 +6,6 @@ All ranges are half-open. The only arithmetic between bytes and blocks is here: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,20 +87,6 @@ def bytes_of(blocks: Span, size_bytes: int) -> Span:
 
 def block_count(size_bytes: int) -> int:
     return -(-size_bytes // BLOCK_BYTES)
-
-
-def gaps(blocks: Span, have: Callable[[int], bool]) -> Iterator[Span]:
-    """The maximal runs of blocks in ``blocks`` that nobody has."""
-    start: int | None = None
-    for index in range(blocks.start, blocks.stop):
-        if have(index):
-            if start is not None:
-                yield Span(start, index)
-                start = None
-        elif start is None:
-            start = index
-    if start is not None:
-        yield Span(start, blocks.stop)
 
 
 class Plan(NamedTuple):

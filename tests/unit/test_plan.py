@@ -25,7 +25,6 @@ from dmfs.plan import (
     block_count,
     blocks_of,
     bytes_of,
-    gaps,
 )
 
 READ = 128 * KIB
@@ -65,19 +64,6 @@ def test_bytes_of_is_the_inverse_clipped_to_the_object(size: int, first: int, co
 def test_block_count(size: int) -> None:
     assert block_count(size) == blocks_of(Span(0, size)).length
     assert bytes_of(Span(0, block_count(size)), size) == (0, size)
-
-
-@given(st.integers(0, 50), st.integers(0, 50), st.frozensets(st.integers(0, 110)))
-def test_gaps_partition_what_is_missing_into_maximal_runs(
-    start: int, length: int, have: frozenset[int]
-) -> None:
-    blocks = Span(start, start + length)
-    found = list(gaps(blocks, have.__contains__))
-    missing = [n for n in range(*blocks) if n not in have]
-    assert [n for gap in found for n in range(*gap)] == missing
-    assert all(gap.length > 0 for gap in found)
-    for one, two in itertools.pairwise(found):
-        assert one.stop < two.start  # else the two would be one
 
 
 class Run:

@@ -53,6 +53,21 @@ async def test_bytes_make_room_for_what_becomes_known() -> None:
 
 
 @virtual
+async def test_idle_buffers_go_even_while_what_is_under_way_takes_more_than_its_share() -> None:
+    async with cache_over(FakeSource(latency_s=0), memory=BUDGET, connections=64, per_file=64) as c:
+        known = [0]
+        c.share_budget(lambda: known[0])
+        file = await opened(c, SIZE)
+        await c.get(file, Span(0, 48 * MIB))
+        c._memory.make_room(BUDGET, consumed_only=False)  # all of it lies idle
+        c.start(file, EMPTY, Span(64 * MIB, 64 * MIB + 40 * MIB))
+        assert (c.memory_used, c._memory._buffers.free_bytes) == (40 * MIB, 8 * MIB)
+        known[0] = BUDGET // 2  # 32 MiB are left, and 40 on their way
+        c.settle()
+        assert c._memory._buffers.free_bytes == 0
+
+
+@virtual
 async def test_the_measure_of_what_is_known_follows_its_entries() -> None:
     world = World()
     async with listings_of(world) as listings:
