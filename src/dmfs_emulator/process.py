@@ -105,15 +105,17 @@ class EmulatorProcess:
         child = self._child
         if child is None:
             return 0
+        # The end of its stdin is the word to end. A SIGTERM right behind it found it, once in a few
+        # hundred, already past its own handler: it died of the signal (-15) instead of ending.
         if child.stdin is not None and not child.stdin.closed:
             child.stdin.close()
-        if child.poll() is None:
-            child.terminate()
-        try:
-            child.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        for harder in (child.terminate, child.kill):
+            try:
+                child.wait(_STOP_TIMEOUT_S)
+                break
+            except subprocess.TimeoutExpired:
+                harder()
+        child.wait()
         if child.stdout is not None:
             child.stdout.close()
         if self._stderr is not None and not self._stderr.closed:
