@@ -15,10 +15,11 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 
 FLOORS = {
     "ground": "__init__ errors clock values heap shorthand model kinds names plan series rates"
-    " walk watch writeway config findings",
+    " walk watch writeway arena config findings",
     "service": "deadline flight progress pace slots httperrors urgency ledger budget"
     " breaker suspend wire tls tokens oauth servicekey auth authcode tokenfile vault tokenstore"
-    " session signin answers pages aps codec transfer ranges etags holds origins source",
+    " session signin answers pages aps codec transfer curlloop ranges rangewire rangeworker"
+    " rangeprocess etags holds origins source",
     "kept": "diskthreads diskhealth index cachedir datafile shelf store buffers runs disk memory"
     " objects blocks sizes kept knowledge listings",
     "drive": "tree reader warmer scout poller metadata drive xattrs access",
@@ -31,7 +32,7 @@ ORDER = [name for floor in FLOORS.values() for name in floor.split()]
 ONLY_IN = {
     "pyfuse3": {"fuse"},
     "httpx": {"wire", "login", "doctor"},  # the latter two name the type of wire's client only
-    "pycurl": {"ranges", "transfer"},  # the loop and what one of its transfers does with a chunk
+    "pycurl": {"curlloop"},
     "dmfs_emulator": {"demo"},
 }
 """Top-level package → the files that may import it."""
@@ -41,7 +42,7 @@ WALL_CLOCK_IN = {"clock"}
 PROCESS_CLOCK = {"time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.sleep"}
 PROCESS_CLOCK_IN = {
     "demo": "waits for a child process, outside of trio",
-    "ranges": "the curl thread has libcurl's timers to keep, and no trio",
+    "curlloop": "the curl thread has libcurl's timers to keep, and no trio",
 }
 ENVIRONMENT = {"os.environ", "os.getenv", "os.environb", "sys.argv"}
 ENVIRONMENT_IN = {"cli"}

@@ -19,6 +19,7 @@ from typing import Protocol
 
 import trio
 
+from dmfs.arena import Arena
 from dmfs.deadline import deadline
 from dmfs.disk import DiskTier
 from dmfs.errors import DriveError
@@ -69,10 +70,11 @@ class BlockCache:
         connections_per_file: int,
         timeout_s: float,
         sha1_of: Callable[[File], str] = lambda _file: "",
+        arena: Arena | None = None,
     ) -> None:
         self._source = source
         self._nursery = nursery
-        self._memory = Memory(memory_bytes)
+        self._memory = Memory(memory_bytes, arena)
         self._timeout_s = timeout_s
         self._slots = Slots(connections, connections_per_file)
         self._disk = DiskTier(store, sha1_of, timeout_s=timeout_s)

@@ -166,7 +166,7 @@ class DiskTier:
             if store is None or shelf is None:
                 raise DiskHangsError
             # a thread that was given up still looks at the buffer: so it is not used again
-            read = partial(store.read, shelf, run.blocks, memoryview(run.buffer))
+            read = partial(store.read, shelf, run.blocks, run.buffer)
             good = await self._readers.run(read)
         except BROKEN as error:
             if store is not None:
@@ -189,7 +189,7 @@ class DiskTier:
         if store is None or shelf is None or run.buffer is None or not filled or self._stuck():
             run.saved = True
             return
-        data = memoryview(run.buffer)[:filled].toreadonly()
+        data = run.buffer[:filled].toreadonly()
         self._saving += 1
         self._unsaved_bytes += filled
         try:

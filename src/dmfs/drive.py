@@ -15,8 +15,10 @@ from dataclasses import dataclass
 import trio
 
 from dmfs.aps import Aps
+from dmfs.arena import Arena
 from dmfs.auth import TokenSource
 from dmfs.blocks import BlockCache
+from dmfs.buffers import STEP_BYTES
 from dmfs.config import Settings
 from dmfs.errors import SetupError, UnreachableError
 from dmfs.kept import KeptListings
@@ -25,6 +27,7 @@ from dmfs.metadata import budget_of, join_metadata, kept_listings
 from dmfs.model import File, Leaf, Node, Shortcut
 from dmfs.origins import WatchedFetcher
 from dmfs.poller import Poller
+from dmfs.rangeprocess import RangeProcess
 from dmfs.ranges import RangeFetcher
 from dmfs.reader import AnyReader, Reader, TextReader
 from dmfs.scout import Scout
@@ -42,6 +45,8 @@ log = logging.getLogger(__name__)
 _INNER_SHARE = 0.95
 """Work inside a request gives up a little before the request does: the better error wins."""
 
+ARENA_SHARE = 4
+"""Address space for each byte of the memory budget, so that pieces of all sizes always fit."""
 DRAIN_S = 5.0
 """At the end the disk gets so long for what was fetched: it need not be fetched again."""
 OPEN_S = 20.0
@@ -59,7 +64,7 @@ class Drive:
     listings: Listings
     blocks: BlockCache
     sizes: Sizes
-    fetcher: RangeFetcher
+    fetcher: RangeProcess
     warmer: Warmer
     scout: Scout
     poller: Poller
@@ -78,6 +83,7 @@ class Drive:
         if it may be listed but not read."""
         if isinstance(leaf, Shortcut):
             return TextReader(leaf)
+        self.fetcher.prepare()
         try:
             size_bytes = await self.sizes.authoritative(leaf)
         except UnreachableError:
@@ -97,16 +103,21 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
     context = client_context(bundle)
     store = await _open_store(settings)
     kept = kept_listings(settings, await holder(settings), service_folders=service_folders)
-    fetcher = RangeFetcher(ca_bundle=bundle, connections=settings.connections)
-    fetcher.start()
+    arena = _arena(settings)
+    ranges = RangeFetcher(ca_bundle=bundle, connections=settings.connections)
+    ranges.start()
     failure: Exception | None = None
     try:
         async with open_clients(context) as clients, trio.open_nursery() as nursery:
             try:
                 wire = Wire(settings.api_url, clients, budget_of(settings))
                 tokens = await token_source(settings, wire, nursery)
+                fetcher = RangeProcess(
+                    ranges, arena, ca_bundle=bundle, connections=settings.connections
+                )
+                nursery.start_soon(fetcher.run)
                 drive = await _join(
-                    settings, wire, tokens, fetcher, store, kept, nursery, service_folders
+                    settings, wire, tokens, fetcher, arena, store, kept, nursery, service_folders
                 )
                 try:
                     yield drive
@@ -118,7 +129,9 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
             finally:
                 nursery.cancel_scope.cancel()
     finally:
-        fetcher.close()
+        ranges.close()
+        if arena is not None:
+            arena.close()
         # in a thread that is left behind when the disk hangs: the drive ends all the same
         with trio.move_on_after(CLOSE_S, shield=True):
             await trio.to_thread.run_sync(_close, store, kept, abandon_on_cancel=True)
@@ -130,7 +143,8 @@ async def _join(
     settings: Settings,
     wire: Wire,
     tokens: TokenSource,
-    fetcher: RangeFetcher,
+    fetcher: RangeProcess,
+    arena: Arena | None,
     store: BlockStore | None,
     kept: KeptListings | None,
     nursery: trio.Nursery,
@@ -151,6 +165,7 @@ async def _join(
         connections_per_file=settings.connections_per_file,
         timeout_s=settings.data_timeout * _INNER_SHARE,
         sha1_of=source.sha1_of,
+        arena=arena,
     )
     source.etags.on_adopted = blocks.begin_anew
     metadata = join_metadata(
@@ -163,6 +178,16 @@ async def _join(
         settings, aps, metadata.listings, blocks, sizes, fetcher, warmer,
         metadata.scout, metadata.poller, wire,
     )  # fmt: skip
+
+
+def _arena(settings: Settings) -> Arena | None:
+    """Memory for what is fetched; None where there is no address space: then it is not shared."""
+    steps = -(-settings.memory_budget * ARENA_SHARE // STEP_BYTES)
+    try:
+        return Arena(steps * STEP_BYTES)
+    except OSError as error:
+        log.info("no memory to share with a fetching process: %s", error)
+        return None
 
 
 async def _open_store(settings: Settings) -> BlockStore | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import trio
 
+from dmfs.arena import Arena
 from dmfs.buffers import BufferPool, room_for
 from dmfs.runs import CachedObject, Run
 
@@ -21,13 +22,13 @@ LEAST_SHARE = 0.5
 class Memory:
     """Runs with a buffer, and the room they take."""
 
-    def __init__(self, budget_bytes: int) -> None:
+    def __init__(self, budget_bytes: int, arena: Arena | None = None) -> None:
         self.budget_bytes = budget_bytes
         self.elsewhere_bytes: Callable[[], int] = lambda: 0
         """What else of the drive grows with use: the budget is for both."""
         self.used_bytes = 0
         self._runs: OrderedDict[Run, CachedObject] = OrderedDict()
-        self._buffers = BufferPool()
+        self._buffers = BufferPool(arena)
         self._room = trio.lowlevel.ParkingLot()
 
     def __iter__(self) -> Iterator[Run]:
@@ -55,9 +56,8 @@ class Memory:
     def drop(self, run: Run, opened: CachedObject) -> None:
         """Forget a finished run and use its buffer again, unless a reader is on its way to it."""
         self.forget(run, opened)
-        if run.buffer is not None and not run.pins:
-            buffer, run.buffer = run.buffer, None
-            self._buffers.give(buffer)
+        if not run.pins:
+            run.buffer = None
 
     def make_room(self, need_bytes: int, *, consumed_only: bool) -> bool:
         """Evict until ``need_bytes`` fit; whether they do.

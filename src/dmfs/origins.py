@@ -15,9 +15,7 @@ import trio
 
 from dmfs.breaker import Breaker
 from dmfs.errors import OfflineError, UnreachableError
-from dmfs.progress import AnyProgress
-from dmfs.ranges import RangeFetcher
-from dmfs.transfer import ETagGuard
+from dmfs.transfer import Fetcher, Get
 
 ORIGINS_MAX = 16
 """One a region, and old ones. Who comes after that has none: it fails more slowly."""
@@ -29,7 +27,7 @@ Reach = Callable[[str, float], Awaitable[bool]]
 class WatchedFetcher:
     """As the fetcher, and OfflineError at once while the URL's host is known to be away."""
 
-    def __init__(self, fetcher: RangeFetcher, reach: Reach, nursery: trio.Nursery) -> None:
+    def __init__(self, fetcher: Fetcher, reach: Reach, nursery: trio.Nursery) -> None:
         self._fetcher = fetcher
         self._reach = reach
         self._nursery = nursery
@@ -37,24 +35,12 @@ class WatchedFetcher:
         self.on_open: Callable[[], None] = lambda: None
         """A host went away: the whole network?"""
 
-    async def fetch(
-        self,
-        what: str,
-        url: str,
-        start: int,
-        sink: memoryview,
-        *,
-        total_bytes: int,
-        guard: ETagGuard,
-        progress: AnyProgress,
-    ) -> None:
-        """See ``RangeFetcher.fetch``."""
-        breaker = self._of(url)
-        breaker.check(what)
+    async def fetch(self, get: Get) -> None:
+        """See ``transfer.Fetcher``."""
+        breaker = self._of(get.url)
+        breaker.check(get.what)
         try:
-            await self._fetcher.fetch(
-                what, url, start, sink, total_bytes=total_bytes, guard=guard, progress=progress
-            )
+            await self._fetcher.fetch(get)
         except UnreachableError as error:
             if not error.status:
                 breaker.failed()

@@ -20,13 +20,32 @@ class Progress:
     two threads comes second sees the other (both are single attribute writes under the GIL).
     """
 
-    __slots__ = ("_base", "_parent", "filled", "wanted")
+    __slots__ = ("_base", "_on_want", "_parent", "filled", "wanted")
 
     def __init__(self, parent: Progress | None = None, base: int = 0) -> None:
         self.filled = 0
         self.wanted = NOBODY
         self._parent = parent
         self._base = base
+        self._on_want: Callable[[int], None] | None = None
+
+    def want(self, filled: int) -> None:
+        """Somebody is about to wait for so much: he is woken (once) when it is there."""
+        if filled < self.wanted:
+            self.wanted = filled
+            if self._on_want is not None:
+                self._on_want(filled)
+
+    def watch(self, on_want: Callable[[int], None] | None) -> None:
+        """For one who fills it from far away, and has to be told what is waited for. None ends."""
+        if self._parent is not None:
+            base = self._base
+            above = None if on_want is None else lambda filled: on_want(filled - base)
+            self._parent.watch(above)
+            return
+        self._on_want = on_want
+        if on_want is not None and self.wanted < NOBODY:
+            on_want(self.wanted)
 
     def put(self, filled: int) -> bool:
         """Tell; whether somebody is to be woken. Never goes back: the last word of a transfer that

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import trio
 
-from dmfs.buffers import Buffer
 from dmfs.errors import DriveError
 from dmfs.model import File
 from dmfs.plan import Span
@@ -32,8 +31,8 @@ class Run(Progress):
         self.span = span
         self.speculative = speculative
         self.from_disk = from_disk
-        self.buffer: Buffer | None = None
-        """May be longer than the span."""
+        self.buffer: memoryview | None = None
+        """May be longer than the span; of nobody else as long as there is any view of it."""
         self.consumed = 0
         self.done = False
         self.saved = from_disk
@@ -58,18 +57,18 @@ class Run(Progress):
         while self.filled < needed:
             if self.error is not None:
                 raise self.error.again() if isinstance(self.error, DriveError) else self.error
-            self.wanted = min(self.wanted, needed)
+            self.want(needed)
             if self.filled < needed:
                 await self.parking.park()
 
     def sink(self) -> memoryview:
         """Where the bytes of the span belong."""
         assert self.buffer is not None
-        return memoryview(self.buffer)[: self.span.length]
+        return self.buffer[: self.span.length]
 
     def slice(self, span: Span) -> memoryview:
         assert self.buffer is not None
-        view = memoryview(self.buffer).toreadonly()
+        view = self.buffer.toreadonly()
         self.consumed = max(self.consumed, span.stop - self.span.start)
         return view[span.start - self.span.start : span.stop - self.span.start]
 

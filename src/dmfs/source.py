@@ -33,7 +33,14 @@ from dmfs.model import File, StorageId
 from dmfs.pace import NEVER, Pace
 from dmfs.plan import Span
 from dmfs.progress import AnyProgress, Progress, as_progress
-from dmfs.transfer import ETagDiffersError, ETagGuard, ObjectChangedError, UrlRefusedError
+from dmfs.transfer import (
+    ETagDiffersError,
+    ETagGuard,
+    Fetcher,
+    Get,
+    ObjectChangedError,
+    UrlRefusedError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -55,24 +62,6 @@ class Signer(Protocol):
 
     async def sign(self, file: File) -> Signed:
         """Leave to read the bytes of a version."""
-        ...
-
-
-class Fetcher(Protocol):
-    """The engine below; a separate process could stand here."""
-
-    async def fetch(
-        self,
-        what: str,
-        url: str,
-        start: int,
-        sink: memoryview,
-        *,
-        total_bytes: int,
-        guard: ETagGuard,
-        progress: AnyProgress,
-    ) -> None:
-        """See ``ranges.RangeFetcher.fetch``."""
         ...
 
 
@@ -197,14 +186,11 @@ class Source:
     ) -> None:
         """One GET; the offsets of a part's URL count from the start of that part."""
         await self._fetcher.fetch(
-            f"read {file.name!r}",
-            part.url,
-            start - part.start,
-            sink,
-            total_bytes=part.stop - part.start,
-            guard=guard,
-            progress=progress,
-        )
+            Get(
+                f"read {file.name!r}", part.url, start - part.start, sink,
+                part.stop - part.start, guard, progress,
+            )
+        )  # fmt: skip
 
     async def _is_another_now(
         self, file: File, signed: Signed, part: Part, refused_by: ETagGuard

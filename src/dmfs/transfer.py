@@ -1,21 +1,24 @@
 """One ranged GET under way: what libcurl's callbacks do. Floor 1.
 
-Checks status, Content-Range, length and ETag before the first byte counts.
+Checks status, Content-Range, length and ETag before the first byte counts. Knows no event loop: it
+runs in the drive's curl thread and in the fetching process alike.
 """
 
 from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-
-import trio
+from typing import Protocol
+from urllib.parse import urlsplit
 
 from dmfs.errors import BadAnswerError, DriveError, UnreachableError
 from dmfs.httperrors import ERROR_BODY_MAX_BYTES, clean, from_status
 from dmfs.progress import Progress
 
 _HEADERS_MAX_BYTES = 64 * 1024
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
 
@@ -29,6 +32,16 @@ class ObjectChangedError(BadAnswerError):
 
 class ETagDiffersError(ObjectChangedError):
     """Right in everything but the ETag: which of the two is the odd one has to be asked."""
+
+
+def other_etag(what: str) -> ETagDiffersError:
+    """These bytes are not to be mixed with those that came before."""
+    return ETagDiffersError(f"cannot {what}: the stored object changed its ETag")
+
+
+def odd_etag(what: str) -> ETagDiffersError:
+    """Another ETag was adopted while these bytes were on their way."""
+    return ETagDiffersError(f"cannot {what}: its ETag was the odd one")
 
 
 class ETagGuard:
@@ -48,19 +61,60 @@ class ETagGuard:
             return (not etag or etag == self.etag) and not self.retired
 
 
-@dataclass(slots=True, eq=False)
-class Transfer:
-    """One GET under way. Owned by the curl thread from submit to finish, except ``cancelled``."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Get:
+    """A ranged GET to be made: ``[start, start + len(sink))`` of an object of ``total_bytes``."""
 
     what: str
+    """For error texts: ``read 'a.dwg'``."""
     url: str = field(repr=False)
     start: int
-    sink: memoryview
+    sink: memoryview = field(repr=False)
     total_bytes: int
     guard: ETagGuard
     progress: Progress
-    done: trio.Event
-    token: trio.lowlevel.TrioToken
+    """Told as the first n bytes of ``sink`` become valid; they stay so if the rest then fails."""
+
+    def check_url(self) -> None:
+        """Before anything is sent to it. BadAnswerError."""
+        if not acceptable_url(self.url):
+            raise BadAnswerError(f"cannot {self.what}: the service named a URL that is not https")
+
+
+class Fetcher(Protocol):
+    """The engine, wherever it runs."""
+
+    async def fetch(self, get: Get) -> None:
+        """Fill ``get.sink``. UrlRefusedError, ObjectChangedError, or another DriveError. Cancelling
+        gives the connection up."""
+        ...
+
+
+def acceptable_url(url: str) -> bool:
+    """https anywhere, plain http to this machine only (the emulator's CDN)."""
+    try:
+        split = urlsplit(url)
+        host = split.hostname or ""
+    except ValueError:
+        return False
+    if any(char <= " " or char == "\x7f" for char in url) or "@" in split.netloc:
+        return False
+    if split.netloc.find("[") > 0:  # urlsplit takes "evil[::1]" for the host ::1
+        return False
+    return bool(host) and (
+        split.scheme == "https" or (split.scheme == "http" and host in _LOOPBACK)
+    )
+
+
+@dataclass(slots=True, eq=False)
+class Transfer:
+    """One GET under way. Owned by libcurl's thread from submit to finish, except ``cancelled``."""
+
+    get: Get
+    on_wanted: Callable[[Transfer], None]
+    """Somebody waits for what has come. In libcurl's thread, as the next one."""
+    on_end: Callable[[Transfer], None]
+    """``error`` and ``filled`` are final."""
     cancelled: bool = False
     filled: int = 0
     error: DriveError | None = None
@@ -69,13 +123,13 @@ class Transfer:
     status: int = 0
     checked: bool = False
     error_body: bytearray = field(default_factory=bytearray)
-    telling: bool = False
 
     def on_header(self, line: bytes) -> int | None:
         """libcurl's header callback; a return other than None aborts the transfer."""
         self.header_bytes += len(line)
         if self.header_bytes > _HEADERS_MAX_BYTES:
-            self.error = BadAnswerError(f"cannot {self.what}: the answer's headers are too large")
+            what = self.get.what
+            self.error = BadAnswerError(f"cannot {what}: the answer's headers are too large")
             return 0
         text = line.decode("latin-1").strip()
         if text.startswith("HTTP/"):
@@ -99,77 +153,60 @@ class Transfer:
             self.checked = True
             if self.error is not None:
                 return 0
-        if self.guard.retired:
-            self.error = ETagDiffersError(f"cannot {self.what}: its ETag was the odd one")
+        if self.get.guard.retired:
+            self.error = odd_etag(self.get.what)
             return 0
         stop = self.filled + len(chunk)
-        if stop > len(self.sink):
-            self.error = BadAnswerError(f"cannot {self.what}: more bytes came than were asked for")
+        if stop > len(self.get.sink):
+            what = self.get.what
+            self.error = BadAnswerError(f"cannot {what}: more bytes came than were asked for")
             return 0
-        self.sink[self.filled : stop] = chunk
+        self.get.sink[self.filled : stop] = chunk
         self.filled = stop
-        if self.progress.put(stop) and not self.telling:
-            self.telling = True
-            try:
-                self.token.run_sync_soon(self.tell)
-            except trio.RunFinishedError:
-                return 0
+        if self.get.progress.put(stop):
+            self.on_wanted(self)
         return None
-
-    def tell(self) -> None:
-        """On the trio loop: somebody waits for what has come, in one or several chunks."""
-        self.telling = False
-        if not self.cancelled:
-            self.progress.wake()
 
     def check_headers(self) -> DriveError | None:
         """Whether this is the range that was asked for, of the object that was asked for."""
-        stop = self.start + len(self.sink)
+        get, what = self.get, self.get.what
+        stop = get.start + len(get.sink)
         if self.status == 200:
-            whole = self.start == 0 and stop == self.total_bytes
+            whole = get.start == 0 and stop == get.total_bytes
             if not whole or self.headers.get("content-length", str(stop)) != str(stop):
-                return BadAnswerError(f"cannot {self.what}: the range was ignored by the server")
+                return BadAnswerError(f"cannot {what}: the range was ignored by the server")
         elif self.status == 206:
             match = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
-            if not match or (int(match[1]), int(match[2]) + 1) != (self.start, stop):
-                return BadAnswerError(f"cannot {self.what}: another range came than was asked for")
-            if match[3] not in ("*", str(self.total_bytes)):
-                return ObjectChangedError(f"cannot {self.what}: the stored object has another size")
+            if not match or (int(match[1]), int(match[2]) + 1) != (get.start, stop):
+                return BadAnswerError(f"cannot {what}: another range came than was asked for")
+            if match[3] not in ("*", str(get.total_bytes)):
+                return ObjectChangedError(f"cannot {what}: the stored object has another size")
         else:
-            return BadAnswerError(f"cannot {self.what}: unexpected HTTP status {self.status}")
+            return BadAnswerError(f"cannot {what}: unexpected HTTP status {self.status}")
         if "content-encoding" in self.headers and self.headers["content-encoding"] != "identity":
-            return BadAnswerError(f"cannot {self.what}: the bytes came encoded")
-        if not self.guard.admits(self.headers.get("etag", "")):
-            return ETagDiffersError(f"cannot {self.what}: the stored object changed its ETag")
+            return BadAnswerError(f"cannot {what}: the bytes came encoded")
+        if not get.guard.admits(self.headers.get("etag", "")):
+            return other_etag(what)
         return None
 
     def finish(self, curl_error: int, curl_text: str) -> None:
-        """Judge the transfer and wake the trio task that waits for it."""
+        """Judge the transfer and tell who waits for it."""
         if self.error is None:
             self.error = self._judge(curl_error, curl_text)
-        try:
-            self.token.run_sync_soon(self.land)
-        except trio.RunFinishedError:
-            pass
+        self.on_end(self)
 
     def _judge(self, curl_error: int, curl_text: str) -> DriveError | None:
+        what = self.get.what
         if self.status == 403:
-            failure = from_status(self.what, 403, bytes(self.error_body), self.headers)
+            failure = from_status(what, 403, bytes(self.error_body), self.headers)
             refused = UrlRefusedError(failure.message)
             refused.status, refused.request_id = failure.status, failure.request_id
             return refused
         if self.status and not 200 <= self.status < 300:
-            return from_status(self.what, self.status, bytes(self.error_body), self.headers)
+            return from_status(what, self.status, bytes(self.error_body), self.headers)
         if curl_error:
             reason = clean(curl_text) or f"libcurl error {curl_error}"
-            return UnreachableError(
-                f"cannot {self.what}: {reason}", hint="check the network connection"
-            )
-        if self.filled != len(self.sink):
-            return UnreachableError(f"cannot {self.what}: the answer ended early")
+            return UnreachableError(f"cannot {what}: {reason}", hint="check the network connection")
+        if self.filled != len(self.get.sink):
+            return UnreachableError(f"cannot {what}: the answer ended early")
         return None
-
-    def land(self) -> None:
-        if not self.cancelled and self.progress.put(self.filled):
-            self.progress.wake()
-        self.done.set()

@@ -21,8 +21,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import trio
-
 from dmfs import ledger, wire
 from dmfs.answers import (
     decode_contents,
@@ -43,13 +41,12 @@ from dmfs.model import File, HubId, Shortcut
 from dmfs.names import NAME_MAX_BYTES, entry_names
 from dmfs.oauth import _decode as decode_grant
 from dmfs.progress import Progress
-from dmfs.ranges import acceptable_url
 from dmfs.servicekey import read_key
 from dmfs.show import iso_time
 from dmfs.tokens import Kept, SignIn
 from dmfs.tokens import decode as decode_sign_in
 from dmfs.tokens import encode as encode_sign_in
-from dmfs.transfer import ETagGuard, Transfer
+from dmfs.transfer import ETagGuard, Get, Transfer, acceptable_url
 from dmfs.values import parse_time_ns
 from dmfs.wire import Call
 from dmfs.xattrs import attribute, attributes_of
@@ -204,11 +201,8 @@ def check_error_body(raw: bytes) -> None:
 def check_headers(raw: bytes) -> None:
     """No byte of another range is let in."""
     sink = bytearray(10)
-    token: Any = _Token()
-    transfer = Transfer(
-        "read 'x'", "https://x/", 0, memoryview(sink), 100, ETagGuard(), Progress(),
-        trio.Event(), token,
-    )  # fmt: skip
+    get = Get("read 'x'", "https://x/", 0, memoryview(sink), 100, ETagGuard(), Progress())
+    transfer = Transfer(get, lambda _: None, lambda _: None)
     try:
         for line in raw.splitlines(keepends=True):
             if transfer.on_header(line) is not None:
@@ -223,11 +217,6 @@ def check_headers(raw: bytes) -> None:
         assert transfer.status == 206
         assert re.fullmatch(r"bytes 0+-0*9/(0*100|\*)", transfer.headers["content-range"])
     assert transfer.filled <= 10
-
-
-class _Token:
-    def run_sync_soon(self, call: object) -> None:
-        """Nobody waits."""
 
 
 def check_config(raw: bytes) -> None:

@@ -46,9 +46,9 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "errno = errno.ENOENT",
     ),
     "buffers: used again while somebody looks": (
-        "buffers.py",
-        "buffer.resize(len(buffer))\n",
-        "pass\n",
+        "arena.py",
+        "ref(array, lambda _: self._dead.append((piece, stop)))",
+        "self._dead.append((piece, stop))",
     ),
     "disk: a hung call is followed by others": (
         "diskthreads.py",

@@ -34,14 +34,13 @@ from dmfs.model import File
 from dmfs.names import legal_name
 from dmfs.objects import IDLE_OBJECTS
 from dmfs.plan import BLOCK_BYTES, EMPTY, MIB, Span
-from dmfs.progress import AnyProgress, as_progress
 from dmfs.runs import CachedObject
 from dmfs.source import Source
 from dmfs.store import BlockStore
 from dmfs.tokenfile import TokenFile
 from dmfs.tokens import Kept, SignIn, encode, login_hint
 from dmfs.tokenstore import TokenStore
-from dmfs.transfer import ETagDiffersError, ETagGuard, ObjectChangedError
+from dmfs.transfer import ETagDiffersError, Get, ObjectChangedError
 from dmfs.wire import BODY_MAX_BYTES, VALUES_MAX, Call, Wire
 from dmfs.xattrs import attributes_of
 from dmfs_emulator.process import EmulatorProcess
@@ -70,19 +69,16 @@ class Nodes:
         await trio.sleep(0.01)
         return Signed(SIZE, "", (Part(0, SIZE, "https://cdn/x"),), trio.current_time() + 3600)
 
-    async def fetch(
-        self, what: str, url: str, start: int, sink: memoryview, *, total_bytes: int,
-        guard: ETagGuard, progress: AnyProgress,
-    ) -> None:  # fmt: skip
+    async def fetch(self, get: Get) -> None:
+        start, sink = get.start, get.sink
         self.gets += 1
         odd = self.odd.pop(0) if self.odd else False
         await trio.sleep(0.01)
-        if not guard.admits("odd" if odd else "right"):
-            raise ETagDiffersError(f"cannot {what}: another ETag")
+        if not get.guard.admits("odd" if odd else "right"):
+            raise ETagDiffersError(f"cannot {get.what}: another ETag")
         sink[:] = bytes(len(sink)) if odd else truth(start, start + len(sink))
-        told = as_progress(progress)
-        told.put(len(sink))
-        told.wake()
+        get.progress.put(len(sink))
+        get.progress.wake()
 
 
 @asynccontextmanager

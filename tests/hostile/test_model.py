@@ -47,11 +47,10 @@ from dmfs.model import (
     VersionId,
 )
 from dmfs.plan import BLOCK_BYTES, MIB
-from dmfs.progress import AnyProgress, as_progress
 from dmfs.reader import Reader
 from dmfs.sizes import Sizes
 from dmfs.source import Source
-from dmfs.transfer import ETagDiffersError, ETagGuard, UrlRefusedError
+from dmfs.transfer import ETagDiffersError, Get, UrlRefusedError
 from dmfs.tree import Tree
 from dmfs.xattrs import attributes_of
 from tests.hostile.kernel import PAGE_BYTES, Kernel, replies_of_ours
@@ -258,14 +257,11 @@ class Service:
         sha1 = hashlib.sha1(data).hexdigest() if data else ""
         return Signed(size, sha1, parts, trio.current_time() + 300)
 
-    async def fetch(
-        self, what: str, url: str, start: int, sink: memoryview, *, total_bytes: int,
-        guard: ETagGuard, progress: AnyProgress,
-    ) -> None:  # fmt: skip
+    async def fetch(self, get: Get) -> None:
+        url, start, sink = get.url, get.start, get.sink
         self.gets += 1
         signed_at, _, key = url.removeprefix("https://cdn/").partition(" ")
         storage, _, base = key.partition("#")
-        told = as_progress(progress)
         await trio.sleep(LATENCY_S / 4)
         await self._fail("read")
         if self.faults.strike("expired") or float(signed_at) < self.signed_after:
@@ -275,7 +271,7 @@ class Service:
         if self.faults.strike("etag"):
             self.odd.add(storage)
             etag, source = "another", odd_twin(storage)
-        if not guard.admits(etag):
+        if not get.guard.admits(etag):
             raise ETagDiffersError("cannot read: the stored object changed its ETag")
         cut = len(sink) // 2 if self.faults.strike("cut") else len(sink)
         stall = len(sink) // 3 if self.faults.strike("stall") else len(sink)
@@ -285,8 +281,8 @@ class Service:
             await trio.sleep(step / 50e6)
             sink[filled : filled + step] = content(source, offset + filled, offset + filled + step)
             filled += step
-            if told.put(filled):
-                told.wake()
+            if get.progress.put(filled):
+                get.progress.wake()
             if filled >= cut < len(sink):
                 raise UnreachableError("cannot read: made up, in the middle")
             if filled >= stall < len(sink):

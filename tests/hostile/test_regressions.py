@@ -27,17 +27,16 @@ from dmfs.config import check_api_url, load_settings
 from dmfs.errors import BadAnswerError, DriveError, SetupError, UnreachableError
 from dmfs.model import Project, ProjectId, Shortcut, StorageId
 from dmfs.plan import BLOCK_BYTES, MIB, PART_BYTES, Span
-from dmfs.progress import AnyProgress, as_progress
-from dmfs.ranges import RangeFetcher, acceptable_url
+from dmfs.ranges import RangeFetcher
 from dmfs.show import iso_time
 from dmfs.sizes import Sizes
 from dmfs.source import Source
 from dmfs.store import BlockStore
 from dmfs.tls import ca_bundle
-from dmfs.transfer import ETagGuard, ObjectChangedError
+from dmfs.transfer import Get, ObjectChangedError, acceptable_url
 from dmfs.tree import printable
 from dmfs.wire import Call, Wire
-from tests.unit.helpers import FakeSource, a_file, real, truth, virtual
+from tests.unit.helpers import FakeSource, a_file, a_get, real, truth, virtual
 
 SIZE = 64 * MIB
 
@@ -74,10 +73,7 @@ def test_a_url_that_libcurl_refuses_fails_alone(url: str) -> None:
         try:
             for each in (url, "http://127.0.0.1:9/x"):
                 with trio.fail_after(15), pytest.raises(DriveError) as told:
-                    await fetcher.fetch(
-                        "read 'x'", each, 0, memoryview(bytearray(10)), total_bytes=10,
-                        guard=ETagGuard(), progress=lambda _: None,
-                    )  # fmt: skip
+                    await fetcher.fetch(a_get(each, 10))
                 assert "127.0.0.1:9/" not in told.value.message
         finally:
             fetcher.close()
@@ -92,10 +88,7 @@ def test_a_fetch_after_the_curl_thread_has_gone_fails_at_once() -> None:
         fetcher.start()
         fetcher.close()
         with trio.fail_after(15), pytest.raises(UnreachableError):
-            await fetcher.fetch(
-                "read 'x'", "http://127.0.0.1:9/x", 0, memoryview(bytearray(10)), total_bytes=10,
-                guard=ETagGuard(), progress=lambda _: None,
-            )  # fmt: skip
+            await fetcher.fetch(a_get("http://127.0.0.1:9/x", 10))
 
     trio.run(main)
 
@@ -138,17 +131,14 @@ class Layouts:
     async def sign(self, file: Any) -> Signed:
         return Signed(1000, "", self.answers.pop(0), trio.current_time() + 60)
 
-    async def fetch(
-        self, what: str, url: str, start: int, sink: memoryview, *, total_bytes: int,
-        guard: ETagGuard, progress: AnyProgress,
-    ) -> None:  # fmt: skip
-        if not guard.admits(f'"{url}"'):
+    async def fetch(self, get: Get) -> None:
+        url, start, sink = get.url, get.start, get.sink
+        if not get.guard.admits(f'"{url}"'):
             raise ObjectChangedError("cannot read: the stored object changed its ETag")
         base = 600 if url.endswith("b") else 0
         sink[:] = truth(base + start, base + start + len(sink))
-        told = as_progress(progress)
-        told.put(len(sink))
-        told.wake()
+        get.progress.put(len(sink))
+        get.progress.wake()
 
 
 @virtual

@@ -41,11 +41,10 @@ from dmfs.httperrors import clean, explain, from_status, retry_after_s
 from dmfs.logs import _OneLine, set_up_logging
 from dmfs.model import File, Hub, HubId, Shortcut
 from dmfs.names import entry_names, legal_name
-from dmfs.ranges import acceptable_url
 from dmfs.show import facts, iso_time
 from dmfs.store import BlockStore
 from dmfs.tokens import decode as decode_sign_in
-from dmfs.transfer import ETagGuard, Transfer
+from dmfs.transfer import ETagGuard, Get, Transfer, acceptable_url
 from dmfs.tree import printable
 from dmfs.values import parse_time_ns
 from dmfs_emulator.process import EmulatorProcess
@@ -270,13 +269,10 @@ def test_any_headers_never_let_a_byte_of_another_range_in(
     headers: list[bytes], body: list[bytes]
 ) -> None:
     sink = bytearray(10)
-    token: Any = type("Token", (), {"run_sync_soon": lambda self, call: None})()
     from dmfs.progress import Progress
 
-    transfer = Transfer(
-        "read 'x'", "https://x/", 0, memoryview(sink), 100, ETagGuard(), Progress(),
-        trio.Event(), token,
-    )  # fmt: skip
+    get = Get("read 'x'", "https://x/", 0, memoryview(sink), 100, ETagGuard(), Progress())
+    transfer = Transfer(get, lambda _: None, lambda _: None)
     for line in headers:
         try:
             if transfer.on_header(line) is not None:
@@ -549,7 +545,7 @@ def test_tls_is_verified_on_both_planes(tmp_path: Path) -> None:
         async def look(api: str, ranges: str) -> int:
             config = settings_for(emulator, tmp_path, ca_file=str(tmp_path / api))
             async with open_drive(config) as drive:
-                drive.fetcher._ca_bundle = str(tmp_path / ranges)
+                drive.fetcher._here._ca_bundle = str(tmp_path / ranges)
                 path = "/Bench/Bench Project/Project Files/small/small-00000.txt"
                 node = await drive.resolve(path)
                 assert isinstance(node, File)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -14,8 +16,11 @@ from trio.testing import MockClock
 from dmfs.errors import DriveError
 from dmfs.model import File, FolderId, HubId, ItemId, ProjectId, StorageId
 from dmfs.plan import Span
-from dmfs.progress import AnyProgress, as_progress
+from dmfs.progress import AnyProgress, Progress, as_progress
+from dmfs.transfer import ETagGuard, Get
+from dmfs_emulator.process import EmulatorProcess
 
+_numbers = itertools.count(1)
 _PERIOD = random.Random(7).randbytes(1_000_003)
 
 
@@ -49,6 +54,27 @@ def in_virtual_time(body: Callable[[], Any]) -> Any:
             return await body()
 
     return trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+def a_new_file(emulator: EmulatorProcess, size: int) -> File:
+    """A file of that size that nobody has asked for before."""
+    folder = "Bench/Bench Project/Project Files"
+    item = emulator.change(
+        "add_item", path=folder, name=f"unit {next(_numbers)}.bin", size=size
+    )  # fmt: skip
+    version = item["versions"][-1]
+    return a_file(
+        version["name"], size, item_id=item["id"], version=version["id"],
+        storage_id=version["storage"],
+    )  # fmt: skip
+
+
+def a_get(url: str, length: int, **changes: Any) -> Get:
+    """The first ``length`` bytes of an object of that size."""
+    get = Get(
+        "read 'x'", url, 0, memoryview(bytearray(length)), length, ETagGuard(), Progress()
+    )  # fmt: skip
+    return dataclasses.replace(get, **changes)
 
 
 def truth(start: int, stop: int) -> bytes:

@@ -12,6 +12,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmfs.arena import Arena
 from dmfs.blocks import BlockCache
 from dmfs.errors import DriveError, GoneError, TooSlowError, UnreachableError
 from dmfs.model import File
@@ -45,6 +46,7 @@ async def cache_over(
             connections=connections,
             connections_per_file=per_file,
             timeout_s=timeout_s,
+            arena=Arena(4 * MIB + 4 * (memory - memory % MIB)),
         )
         nursery.cancel_scope.cancel()
 

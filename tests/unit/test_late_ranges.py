@@ -9,9 +9,8 @@ from dmfs.answers import Part, Signed
 from dmfs.model import File, FolderId, HubId, ItemId, ProjectId, StorageId, VersionId
 from dmfs.pace import SAMPLES_NEEDED
 from dmfs.plan import Span
-from dmfs.progress import AnyProgress, as_progress
 from dmfs.source import Source
-from dmfs.transfer import ETagGuard
+from dmfs.transfer import Get
 
 SIZE = 4000
 FILE = File(
@@ -30,16 +29,13 @@ class Limping:
     async def sign(self, file: File) -> Signed:
         return Signed(SIZE, "", (Part(0, SIZE, "https://cdn/x"),), trio.current_time() + 3600)
 
-    async def fetch(
-        self, what: str, url: str, start: int, sink: memoryview, *, total_bytes: int,
-        guard: ETagGuard, progress: AnyProgress,
-    ) -> None:  # fmt: skip
+    async def fetch(self, get: Get) -> None:
+        start, sink = get.start, get.sink
         self.starts.append(start)
-        told = as_progress(progress)
         count = 100 if self.limps else len(sink)
         sink[:count] = bytes((start + n) % 251 for n in range(count))
-        if told.put(count):
-            told.wake()
+        if get.progress.put(count):
+            get.progress.wake()
         if self.limps:
             self.limps -= 1
             await trio.sleep_forever()

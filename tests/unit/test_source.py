@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-import dmfs.ranges
+import dmfs.curlloop
 import dmfs.source
 from dmfs.answers import Part, Signed
 from dmfs.aps import Aps
@@ -20,13 +20,13 @@ from dmfs.budget import Budget
 from dmfs.errors import AccessError, BadAnswerError, DriveError, GoneError, UnreachableError
 from dmfs.model import File
 from dmfs.plan import Span
-from dmfs.ranges import RangeFetcher, acceptable_url
+from dmfs.ranges import RangeFetcher
 from dmfs.source import Source
 from dmfs.tls import ca_bundle
-from dmfs.transfer import ETagGuard, ObjectChangedError
+from dmfs.transfer import ETagGuard, Get, ObjectChangedError, acceptable_url
 from dmfs.wire import Wire, open_clients
 from dmfs_emulator.process import EmulatorProcess
-from tests.unit.helpers import a_file, real, truth, virtual
+from tests.unit.helpers import a_file, a_get, real, truth, virtual
 
 SIZE = 3_000_000
 NewFile = Callable[[int], File]
@@ -299,7 +299,7 @@ async def test_a_stalled_body_is_given_up_and_resumed(
 ) -> None:
     file = new_file(SIZE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dmfs.ranges, "STALL_TIMEOUT_S", 1)
+        patch.setattr(dmfs.curlloop, "STALL_TIMEOUT_S", 1)
         async with parts_of(emulator) as parts:
             emulator.fault("stall_mid_body", origin="cdn", after_bytes=400_000, seconds=None)
             assert await parts.read(file, 0, 900_000) == parts.true(file, 0, 900_000)
@@ -378,10 +378,7 @@ async def test_a_refused_url_never_reaches_libcurl() -> None:
     fetcher.start()
     for url in ("file:///etc/passwd", "http://example.com/secret?Signature=abc"):
         with pytest.raises(BadAnswerError) as caught:
-            await fetcher.fetch(
-                "read x", url, 0, memoryview(bytearray(5)), total_bytes=5,
-                guard=ETagGuard(), progress=lambda _: None,
-            )  # fmt: skip
+            await fetcher.fetch(a_get(url, 5))
         assert "passwd" not in caught.value.message
         assert "Signature" not in caught.value.message
     assert fetcher.gets == 0
@@ -407,10 +404,7 @@ async def test_closing_ends_what_is_under_way(emulator: EmulatorProcess, new_fil
 
         async def one() -> None:
             try:
-                await parts.fetcher.fetch(
-                    "read x", part.url, 0, memoryview(bytearray(SIZE)), total_bytes=SIZE,
-                    guard=ETagGuard(), progress=lambda _: None,
-                )  # fmt: skip
+                await parts.fetcher.fetch(a_get(part.url, SIZE))
             except DriveError as error:
                 errors.append(error)
 
@@ -418,7 +412,7 @@ async def test_closing_ends_what_is_under_way(emulator: EmulatorProcess, new_fil
             nursery.start_soon(one)
             await trio.sleep(0.2)
             await trio.to_thread.run_sync(parts.fetcher.close)
-    assert [error.message for error in errors] == ["cannot read x: the drive is shutting down"]
+    assert [error.message for error in errors] == ["cannot read 'x': the drive is shutting down"]
 
 
 # The source alone, in virtual time
@@ -447,17 +441,8 @@ class FakeFetcher:
         self.script: list[tuple[int, DriveError]] = []
         """Bytes to give, then the error."""
 
-    async def fetch(
-        self,
-        what: str,
-        url: str,
-        start: int,
-        sink: memoryview,
-        *,
-        total_bytes: int,
-        guard: ETagGuard,
-        progress: Any,
-    ) -> None:
+    async def fetch(self, get: Get) -> None:
+        url, start, sink, progress = get.url, get.start, get.sink, get.progress
         await trio.sleep(0.01)
         self.urls.append(url)
         self.starts.append(start)
