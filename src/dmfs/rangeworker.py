@@ -8,6 +8,7 @@ its socket does: it cannot outlive its drive.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import socket
@@ -90,8 +91,10 @@ class Worker:
             self.say({"end": number, "filled": transfer.filled, "error": error})
 
     def say(self, message: Message) -> None:
-        """Waits while the drive has too much to read; OSError once it has gone."""
-        self._control.send(encode(message))
+        """Waits while the drive has too much to read. Once it has gone nobody listens, and
+        ``_listen`` finds out: an error in one of libcurl's callbacks would only be printed."""
+        with contextlib.suppress(OSError):
+            self._control.send(encode(message))
 
 
 class _Guard(ETagGuard):

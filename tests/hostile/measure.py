@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.processes import family
+
 from tests.support.mounts import Drive, wait_until
 
 REPORT = os.environ.get("DMFS_HOSTILE_REPORT", "")
@@ -34,12 +36,20 @@ def gauges(drive: Drive) -> dict[str, int]:
 
 
 def rss_bytes(pid: int) -> int:
-    """Resident now; 0 once the process is gone."""
+    """Resident now, of a process and its family; 0 once it is gone. Memory that they share as the
+    arena is shared counts once, libraries for each of them."""
+    return sum(_resident_bytes(member) for member in family(pid))
+
+
+def _resident_bytes(pid: int) -> int:
     try:
-        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-    except (OSError, IndexError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
         return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    own = [line.split()[1] for line in status.splitlines() if line[:8] in ("RssAnon:", "RssFile:")]
+    shared = [line.split()[1] for line in rollup.splitlines() if line.startswith("Pss_Shmem:")]
+    return sum(map(int, own + shared)) * 1024
 
 
 def peak_while(pid: int, busy: Callable[[], bool]) -> int:

@@ -543,7 +543,10 @@ def test_tls_is_verified_on_both_planes(tmp_path: Path) -> None:
     ) as emulator:  # fmt: skip
 
         async def look(api: str, ranges: str) -> int:
-            config = settings_for(emulator, tmp_path, ca_file=str(tmp_path / api))
+            config = settings_for(
+                emulator, tmp_path, ca_file=str(tmp_path / api),
+                metadata_timeout=20.0, data_timeout=20.0,  # a TLS handshake on a busy machine
+            )  # fmt: skip
             async with open_drive(config) as drive:
                 drive.fetcher._here._ca_bundle = str(tmp_path / ranges)
                 path = "/Bench/Bench Project/Project Files/small/small-00000.txt"
