@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 _INNER_SHARE = 0.95
 """Work inside a request gives up a little before the request does: the better error wins."""
 
+LARGE_FILE_BYTES = 1024 * 1024
+"""From here on a process of its own is worth its start (0.1 CPU-s, 10 MiB)."""
 ARENA_SHARE = 4
 """Address space for each byte of the memory budget, so that pieces of all sizes always fit."""
 DRAIN_S = 5.0
@@ -83,7 +85,8 @@ class Drive:
         if it may be listed but not read."""
         if isinstance(leaf, Shortcut):
             return TextReader(leaf)
-        self.fetcher.prepare()
+        if self.sizes.of(leaf) >= LARGE_FILE_BYTES:
+            self.fetcher.prepare()
         try:
             size_bytes = await self.sizes.authoritative(leaf)
         except UnreachableError:

@@ -288,7 +288,8 @@ class Operations(pyfuse3.Operations):
     def gauges(self) -> dict[str, int]:
         """What is held now; for SIGUSR2."""
         held = {"inodes": len(self._tree), "files": len(self._files)}
-        return held | {"directories": len(self._directories)} | self._drive.blocks.gauges()
+        held |= {"directories": len(self._directories), "gets": self._drive.fetcher.under_way}
+        return held | self._drive.blocks.gauges()
 
     def _timeout(self, directory: int, at_most_s: float = 3600.0) -> float:
         """For how long the kernel may believe a name in a directory (or its absence)."""

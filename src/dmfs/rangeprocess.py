@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 
 import trio
@@ -57,8 +58,13 @@ class RangeProcess:
         return self._here.gets + self._gets
 
     @property
+    def under_way(self) -> int:
+        """Requests that the process has not ended yet; 0 on an idle drive."""
+        return 0 if self._link is None else len(self._link.flights)
+
+    @property
     def pid(self) -> int | None:
-        """Of the process, while it runs."""
+        """Of the process, while it is ready."""
         return None if self._link is None else self._link.process.pid
 
     def prepare(self) -> None:
@@ -96,6 +102,10 @@ class RangeProcess:
                 log.warning("the fetching process keeps ending; fetching without it for a minute")
                 await trio.sleep(DEATHS_WITHIN_S)
 
+    def _is_ready(self, link: _Link) -> None:
+        # not before: its interpreter takes a tenth of a second, and the thread here none
+        self._link = link
+
     async def _live(self, arena: Arena) -> None:
         """One process from start to end. OSError where it cannot be started."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -107,7 +117,7 @@ class RangeProcess:
                     [sys.executable, "-P", "-m", "dmfs.rangeworker"],
                     stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True,
                 )  # fmt: skip
-            link = _Link(ours, process)
+            link = _Link(ours, process, self._is_ready)
             try:
                 sizes = {
                     "arena_bytes": arena.size_bytes,
@@ -116,7 +126,6 @@ class RangeProcess:
                 hello = encode(self._hello | sizes)
                 socket.send_fds(ours, [hello], [arena.fd])
                 ours.setblocking(False)
-                self._link = link
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(link.speak)
                     nursery.start_soon(link.watch_dropped)
@@ -145,11 +154,14 @@ class _Flight:
 class _Link:
     """The conversation with one process. On the loop alone."""
 
-    def __init__(self, control: socket.socket, process: trio.Process) -> None:
+    def __init__(
+        self, control: socket.socket, process: trio.Process, on_ready: Callable[[_Link], None]
+    ) -> None:
         self.process = process
+        self._on_ready = on_ready
         self._control = control
         self._numbers = 0
-        self._flights: dict[int, _Flight] = {}
+        self.flights: dict[int, _Flight] = {}
         """Until the process says that it is through: a buffer is not used again before."""
         self._unsent: deque[bytes] = deque()
         self._full = trio.Event()
@@ -158,7 +170,7 @@ class _Link:
     async def fetch(self, get: Get, at: int) -> None:
         self._numbers += 1
         number, flight = self._numbers, _Flight(get)
-        self._flights[number] = flight
+        self.flights[number] = flight
         self._say({
             "get": number, "what": get.what, "url": get.url, "start": get.start, "at": at,
             "length": len(get.sink), "total_bytes": get.total_bytes,
@@ -204,7 +216,7 @@ class _Link:
         while True:
             await self._dropped.wait()
             await trio.sleep(DROPPED_S / 5)
-            waiting = [flight.dropped_at for flight in self._flights.values()]
+            waiting = [flight.dropped_at for flight in self.flights.values()]
             oldest = min(waiting, default=math.inf)
             if trio.current_time() - oldest > DROPPED_S:
                 log.warning("the fetching process does not answer; it is ended")
@@ -215,24 +227,26 @@ class _Link:
 
     def end(self) -> None:
         """The process is dead."""
-        for flight in self._flights.values():
+        for flight in self.flights.values():
             what = flight.get.what
             flight.error = UnreachableError(f"cannot {what}: the fetching process ended")
             flight.done.set()
-        self._flights.clear()
+        self.flights.clear()
 
     def _hear(self, message: Message) -> None:
         if "bytes" in message:
             self._filled(message["filled"], message["bytes"])
         elif "head" in message:
-            flight = self._flights[message["head"]]
+            flight = self.flights[message["head"]]
             if not flight.get.guard.admits(message["etag"]):
                 self._refuse(message["head"], flight, other_etag(flight.get.what))
+        elif "ready" in message:
+            self._on_ready(self)
         else:
             self._ended(message)
 
     def _filled(self, number: int, filled: int) -> None:
-        flight = self._flights[number]
+        flight = self.flights[number]
         if flight.get.guard.retired:
             self._refuse(number, flight, odd_etag(flight.get.what))
         elif flight.error is None and flight.get.progress.put(filled):
@@ -242,7 +256,7 @@ class _Link:
         number = message["end"]
         if message["filled"]:
             self._filled(number, message["filled"])
-        flight = self._flights.pop(number)
+        flight = self.flights.pop(number)
         if flight.error is None:
             flight.error = to_error(message["error"])
         flight.done.set()
@@ -256,7 +270,7 @@ class _Link:
         self._say({"want": number, "filled": filled})
 
     def _drop(self, number: int, flight: _Flight) -> None:
-        if number in self._flights and flight.dropped_at == math.inf:
+        if number in self.flights and flight.dropped_at == math.inf:
             flight.dropped_at = trio.current_time()
             self._dropped.set()
             self._say({"drop": number})

@@ -42,6 +42,7 @@ class Worker:
 
     def run(self) -> None:
         """Until the drive has gone."""
+        self.say({"ready": True})
         while True:
             if self._loop.wait():
                 self._listen()

@@ -24,8 +24,9 @@ FILES = int(os.environ.get("DMFS_MEMORY_FILES", "64"))
 SECONDS = float(os.environ.get("DMFS_MEMORY_S", "8"))
 BIG = 40_000_000
 PER_FOLDER = 50
-BASE_BYTES = 64 << 20
-"""The interpreter and its libraries: 53 MiB at the start."""
+BASE_BYTES = 76 << 20
+"""The interpreter and its libraries: 53 MiB at the start; the fetching process has 24 more, 14 of
+them libraries that the drive has too, counted for both."""
 BUDGET_BYTES = 192 << 20
 """The default memory_budget; 64 readers fill it."""
 PER_INODE_BYTES = 1600
@@ -77,7 +78,7 @@ def test_memory_of_many_inodes_and_many_readers(calm, make_drive):
     assert told["errors"] == 0
     assert told["bytes"] > FILES << 20
     assert with_inodes - at_start < FIRST_USE_BYTES + INODES * PER_INODE_BYTES
-    # inodes and bytes share the budget, however many there are: 288 MiB, of the 300 asked for
+    # inodes and bytes share the budget, however many there are: 300 MiB
     assert peak < BASE_BYTES + BUDGET_BYTES + SLACK_BYTES
     assert drive.stop() == 0
     assert "Traceback" not in drive.log()

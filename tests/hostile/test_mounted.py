@@ -30,7 +30,7 @@ LOAD_S = float(os.environ.get("DMFS_LOAD_S", "60"))
 PROCESSES = int(os.environ.get("DMFS_LOAD_PROCESSES", "64"))
 BROKEN = {errno.ENOTCONN, errno.ECONNABORTED, errno.EIO}
 AT_REST = (
-    "flying", "pins", "slots", "users", "files", "directories", "saving", "disk_calls",
+    "flying", "gets", "pins", "slots", "users", "files", "directories", "saving", "disk_calls",
 )  # fmt: skip
 """Gauges that are 0 on an idle drive."""
 RSS_MAX = 300 << 20

@@ -126,11 +126,17 @@ async def test_without_it_and_for_what_is_not_in_the_arena_bytes_come_by_our_own
     async with parts_of(emulator) as parts:
         assert await parts.read(file) == parts.true(file)
         assert (parts.process.gets, parts.here.gets, parts.process.pid) == (1, 1, None)
+        parts.process.prepare()
+        await trio.sleep(0.01)  # it starts: nobody waits for that
+        await parts.process.fetch(await parts.get(file))
+        assert parts.here.gets == 2
         await parts.started()
         sink = memoryview(bytearray(SIZE))
         await parts.process.fetch(await parts.get(file, sink=sink))
         assert bytes(sink) == parts.true(file)
-        assert parts.here.gets == 2
+        assert parts.here.gets == 3
+        await parts.process.fetch(await parts.get(file))
+        assert (parts.process.gets, parts.here.gets, parts.process.under_way) == (4, 3, 0)
 
 
 @real
@@ -232,6 +238,7 @@ async def test_one_that_does_not_answer_is_ended_and_its_buffers_are_nobody_else
         os.kill(pid, signal.SIGSTOP)
         with trio.move_on_after(0.2) as patience:
             await parts.process.fetch(get)  # type: ignore[arg-type]
+        assert parts.process.under_way == 1
         assert patience.cancelled_caught
         get = None
         assert parts.arena.idle_bytes == 0, "it may still write there"
