@@ -5,7 +5,7 @@ before the ``get`` that follows it, an ETag before the first byte that came unde
 of one version of dmfs, so nothing here is checked twice.
 
 To the process: ``hello`` (once, with the arena's descriptor), ``get``, ``want``, ``drop``.
-From it: ``ready`` (once), ``head`` (an ETag), ``filled``, ``end``; the last exactly once for each ``get``.
+From it: ``ready`` (once), ``head`` (an ETag), ``filled``, ``end`` (exactly once for each ``get``).
 """
 
 from __future__ import annotations
