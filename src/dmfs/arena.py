@@ -1,4 +1,4 @@
-"""One stretch of memory that two processes can see, given out in pieces. Floor 0.
+"""A stretch of memory that two processes can see (or one), given out in pieces. Floor 0.
 
 A piece returns by itself when the last view of it is gone, whoever held it: so its next content is
 never seen through an old view. Address space costs nothing (the file behind it is sparse), so there
@@ -14,6 +14,10 @@ import os
 from bisect import bisect_left, insort
 from collections import deque
 from weakref import ref
+
+
+_PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
+"""Without a word to the kernel's accounting of what might be used: most of it never is."""
 
 
 class Spaces:
@@ -56,14 +60,17 @@ class Spaces:
 class Arena:
     """Touched by one thread, except that views may die in any."""
 
-    def __init__(self, size_bytes: int) -> None:
+    def __init__(self, size_bytes: int, *, shared: bool = True) -> None:
         """Whole pages; OSError where not even address space is to be had."""
         self.size_bytes = size_bytes
-        self.fd = _shared_file(size_bytes)
+        self.fd = _shared_file(size_bytes) if shared else -1
         """To be mapped by the other process; -1 where this system does not share memory so."""
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS if self.fd < 0 else mmap.MAP_SHARED
+        flags = _PRIVATE if self.fd < 0 else mmap.MAP_SHARED
         self._mapping = mmap.mmap(self.fd, size_bytes, flags=flags)
         self._discard = mmap.MADV_DONTNEED if self.fd < 0 else mmap.MADV_REMOVE
+        if self.fd < 0:
+            with contextlib.suppress(OSError):  # a kernel without them
+                self._mapping.madvise(mmap.MADV_HUGEPAGE)
         self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._mapping))
         self._empty = Spaces(size_bytes)
         self._idle = Spaces()

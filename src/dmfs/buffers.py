@@ -3,11 +3,13 @@
 A fresh buffer costs more than the bytes that go through it: its pages are zeroed and faulted in
 (1.2 CPU-s a GiB on a virtual machine that gives free pages back to its host, against 0.06 for
 writing into pages that are there). So buffers stay when their run is gone, and count
-against the same budget as those in use. They are pieces of one arena: on a page's edge, as O_DIRECT
-wants them, and where the fetching process can fill them.
+against the same budget as those in use. They are pieces of an arena: on a page's edge, as O_DIRECT
+wants them, and one that the fetching process can fill.
 """
 
 from __future__ import annotations
+
+import contextlib
 
 from dmfs.arena import Arena
 
@@ -27,23 +29,31 @@ class BufferPool:
     """``take`` a buffer with undefined content; it comes back when nobody looks at it any more.
     ``shrink`` what lies idle."""
 
-    def __init__(self, arena: Arena | None) -> None:
-        self._arena = arena
+    def __init__(self, shared: Arena | None) -> None:
+        self._shared = shared
+        # Not shared, it may be of huge pages, which a disk fills at 2600 instead of 1000 MB/s;
+        # those of shared memory are small unless an administrator wants it otherwise.
+        self._own: Arena | None = None
+        if shared is not None:
+            with contextlib.suppress(OSError):  # no address space: then all come from there
+                self._own = Arena(shared.size_bytes, shared=False)
 
     @property
     def free_bytes(self) -> int:
         """What lies idle."""
-        return 0 if self._arena is None else self._arena.idle_bytes
+        return sum(arena.idle_bytes for arena in (self._shared, self._own) if arena is not None)
 
-    def take(self, size_bytes: int) -> memoryview:
-        """A buffer of ``room_for(size_bytes)``."""
+    def take(self, size_bytes: int, *, for_disk: bool = False) -> memoryview:
+        """A buffer of ``room_for(size_bytes)``, to be filled by the disk or from the network."""
         size_bytes, piece = room_for(size_bytes), None
-        if self._arena is not None and size_bytes >= STEP_BYTES:
+        arena = self._own if for_disk and self._own is not None else self._shared
+        if arena is not None and size_bytes >= STEP_BYTES:
             # (None: no stretch so long. There is more room than the budget, so next to never.)
-            piece = self._arena.allot(size_bytes)
+            piece = arena.allot(size_bytes)
         return memoryview(bytearray(size_bytes)) if piece is None else piece
 
     def shrink(self, to_bytes: int) -> None:
         """Give idle buffers back to the system until at most that much lies idle."""
-        if self._arena is not None:
-            self._arena.shrink(to_bytes)
+        for arena in (self._own, self._shared):
+            if arena is not None:
+                arena.shrink(to_bytes - (self.free_bytes - arena.idle_bytes))

@@ -40,7 +40,7 @@ class Memory:
 
     def allocate(self, run: Run, opened: CachedObject) -> None:
         """Give a run its buffer; room was made before."""
-        run.buffer = self._buffers.take(run.span.length)
+        run.buffer = self._buffers.take(run.span.length, for_disk=run.from_disk)
         self.used_bytes += len(run.buffer)
         self._buffers.shrink(self._limit_bytes() - self.used_bytes)
         self._runs[run] = opened

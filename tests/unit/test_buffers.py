@@ -104,6 +104,23 @@ def test_idle_buffers_are_given_back_to_the_system() -> None:
     assert pool.take(8 * MIB)[0] == 0, "new pages"
 
 
+def test_buffers_for_the_disk_are_not_shared_and_count_too() -> None:
+    pool, arena = a_pool()
+    for_disk, other = pool.take(MIB, for_disk=True), pool.take(2 * MIB)
+    assert len(for_disk) == MIB
+    assert arena.offset_of(for_disk) is None
+    assert arena.offset_of(other) is not None
+    for_disk[:] = other[:MIB]
+    del for_disk
+    assert pool.free_bytes == MIB
+    del other
+    assert pool.free_bytes == 3 * MIB
+    pool.shrink(2 * MIB)
+    assert (pool.free_bytes, arena.idle_bytes) == (2 * MIB, 2 * MIB)
+    pool.shrink(MIB)
+    assert pool.free_bytes == MIB
+
+
 def test_where_no_stretch_is_long_enough_it_is_memory_of_our_own() -> None:
     pool, arena = a_pool(MIB)
     buffer = pool.take(2 * MIB)
