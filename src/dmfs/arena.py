@@ -15,7 +15,6 @@ from bisect import bisect_left, insort
 from collections import deque
 from weakref import ref
 
-
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
 """Without a word to the kernel's accounting of what might be used: most of it never is."""
 
