@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench import rivals
 from bench.context import Bench
@@ -102,8 +103,11 @@ def rand_4k(bench: Bench, result: Result) -> None:
 
 
 def _into_memory(drive: Drive) -> None:
-    """The cache file's pages in memory, those of the mount not (O_DIRECT passes them anyway)."""
-    dd(drive.file(_FILE), _KEPT_SIZE)
+    """The cache file's pages in memory, those of the mount not (O_DIRECT passes them anyway).
+    dmfs reads streams past them, so the file that it has open is read here."""
+    open_files = {str(each.readlink()) for each in Path(f"/proc/{drive.pid}/fd").iterdir()}
+    (kept,) = [each for each in open_files if "/blocks/data/" in each]
+    dd(kept, _KEPT_SIZE)
 
 
 def _fio(bench: Bench, path: str, seconds: int, *, cold: bool) -> float:

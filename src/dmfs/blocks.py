@@ -14,6 +14,7 @@ buffers are filled by the curl thread and disk threads beyond ``filled``.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -28,8 +29,8 @@ from dmfs.model import File, StorageId
 from dmfs.objects import Objects, spoilt
 from dmfs.plan import (
     BLOCK_BYTES,
+    DISK_PART_BYTES,
     EMPTY,
-    MIB,
     PART_BYTES,
     SMALL_FILE_BYTES,
     Span,
@@ -44,8 +45,10 @@ from dmfs.store import BlockStore
 log = logging.getLogger(__name__)
 
 Data = bytes | bytearray | memoryview
-DISK_PART_BLOCKS = 2 * MIB // BLOCK_BYTES
-"""One thread hop per 2 MiB of warm data instead of one per kernel read (100 µs each)."""
+_DISK_PART_BLOCKS = DISK_PART_BYTES // BLOCK_BYTES
+SPENT_PARTS = 2
+"""Parts from disk that stay after their last byte was given out: by then the kernel's reads that
+lie out of order have come, and nobody looks at the oldest part's buffer any more."""
 
 
 class Bytes(Protocol):
@@ -79,6 +82,7 @@ class BlockCache:
         self._slots = Slots(connections, connections_per_file)
         self._disk = DiskTier(store, sha1_of, timeout_s=timeout_s)
         self._objects = Objects(self._memory, self._disk, nursery)
+        self._spent: deque[tuple[Run, CachedObject]] = deque()
         self.epoch = 0
         """Moves when memory or a connection was given back."""
 
@@ -146,10 +150,23 @@ class BlockCache:
                 self._memory.touch(run)
                 view = run.slice(span)
                 if run.consumed >= run.span.length:
-                    self.epoch += 1  # its memory may be had now
+                    self._used_up(run, opened)
                 return view
             return self._joined(opened, span)
         return self._disk.peek(opened, span)
+
+    def _used_up(self, run: Run, opened: CachedObject) -> None:
+        """Its memory may be had now. That of a part from disk goes to the next one at once: the
+        bytes are in the kernel's cache and on disk, and the buffer is still in the processor's."""
+        self.epoch += 1
+        if (
+            run.from_disk
+            and run.span.length == DISK_PART_BYTES
+            and (run, opened) not in self._spent
+        ):
+            self._spent.append((run, opened))
+            if len(self._spent) > SPENT_PARTS:
+                self._memory.drop(*self._spent.popleft())
 
     def _joined(self, opened: CachedObject, span: Span) -> Data | None:
         """Bytes across runs, if all of them hold theirs."""
@@ -245,7 +262,8 @@ class BlockCache:
                 continue
             disk = opened.on_disk(number)
             start = self._whole_small(opened, extra, number) if covers and not disk else number
-            limit = min(end, start + (DISK_PART_BLOCKS if disk else part_blocks))
+            part = _DISK_PART_BLOCKS - start % _DISK_PART_BLOCKS if disk else part_blocks
+            limit = min(end, start + part)
             stop = number + 1
             while stop < limit and stop not in opened.runs and opened.on_disk(stop) == disk:
                 stop += 1

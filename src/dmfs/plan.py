@@ -6,6 +6,7 @@ All ranges are half-open. The only arithmetic between bytes and blocks is here: 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,6 +46,15 @@ it fetched, or the first window."""
 
 MAX_WINDOW_BYTES = 128 * MIB
 """24 connections times 4 MiB, and what is asked for next: less leaves connections idle."""
+
+DISK_PART_BYTES = 4 * MIB
+"""Longest single read of the disk, and on multiples of it: its buffer is made of huge pages (2600
+MB/s where pages of 4 KiB made 1000), and the kernel's reads of 512 KiB never lie across two. Parts
+of 2 MiB cost a quarter more CPU, 8 MiB no less."""
+
+DISK_WINDOW_BYTES = 16 * MIB
+"""How far ahead of its reader a stream reads what is at rest: four parts hide the hop to a thread
+and back, and the bytes are still in the processor's cache when they are given out."""
 
 NEAR_BYTES = 2 * BLOCK_BYTES
 """The kernel keeps two reads in flight and threads interleave them: this far out of order is
@@ -134,9 +144,16 @@ class Planner:
     what it asks for, one that skips a section after 50 MB keeps its window.
     """
 
-    def __init__(self, size_bytes: int, max_window_bytes: int = MAX_WINDOW_BYTES) -> None:
+    def __init__(
+        self,
+        size_bytes: int,
+        max_window_bytes: int = MAX_WINDOW_BYTES,
+        at_rest: Callable[[int], bool] = lambda _offset: False,
+    ) -> None:
+        """``at_rest`` tells whether the byte at an offset is on disk."""
         self.size_bytes = size_bytes
         self.max_window_bytes = max_window_bytes
+        self._at_rest = at_rest
         self._cursors: list[_Cursor] = []
         self._current: _Cursor | None = None
         self._reads = 0
@@ -238,5 +255,26 @@ class Planner:
         else:
             target = min(cursor.high + cursor.window, self.size_bytes)
             span = Span(max(cursor.fetched_high, cursor.high), target)
+            if cursor.window and span.start < self.size_bytes and self._at_rest(span.start):
+                return self._ahead_at_rest(cursor, span)
         at_the_edge = target in (0, self.size_bytes)
         return span if span.length and (span.length >= step or at_the_edge) else EMPTY
+
+    def _ahead_at_rest(self, cursor: _Cursor, span: Span) -> Span:
+        """Instead of ``span``: what is at rest from its start on, in whole parts once the window
+        holds one. This window follows from the stretch alone: a part read in vain costs two
+        milliseconds, so nobody has to stall first. Beyond what is at rest nothing changes."""
+        window = min(max(2 * (cursor.high - cursor.low), FIRST_WINDOW_BYTES), DISK_WINDOW_BYTES)
+        window = min(window, self.max_window_bytes)
+        target = cursor.high + window
+        if window >= DISK_PART_BYTES:
+            target -= target % DISK_PART_BYTES
+        target = min(target, self.size_bytes)
+        step = min(window // 2, DISK_PART_BYTES // 2)
+        if target - span.start < step and target < self.size_bytes:
+            return EMPTY
+        stop = span.start
+        while stop < target and self._at_rest(stop):
+            stop = min((stop // BLOCK_BYTES + 1) * BLOCK_BYTES, target)
+        stop = stop if stop == target else max(stop, span.stop)
+        return Span(span.start, stop) if stop > span.start else EMPTY

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dmfs.blocks import BlockCache, Data
 from dmfs.model import File, Shortcut
-from dmfs.plan import Plan, Planner, Span
+from dmfs.plan import BLOCK_BYTES, Plan, Planner, Span
 from dmfs.runs import CachedObject
 
 
@@ -21,7 +21,9 @@ class Reader:
         self.size_bytes = opened.size_bytes
         self._opened = opened
         self._blocks = blocks
-        self._planner = Planner(opened.size_bytes, max_window)
+        self._planner = Planner(
+            opened.size_bytes, max_window, lambda offset: opened.on_disk(offset // BLOCK_BYTES)
+        )
         self.keep_cache = not blocks.is_anew(opened)
         """Whether what the kernel holds of this file may be given out."""
         self._refused_at = -1

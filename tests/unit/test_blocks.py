@@ -13,13 +13,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmfs.arena import Arena
-from dmfs.blocks import BlockCache
+from dmfs.blocks import SPENT_PARTS, BlockCache
 from dmfs.errors import DriveError, GoneError, TooSlowError, UnreachableError
 from dmfs.model import File
 from dmfs.objects import IDLE_OBJECTS
-from dmfs.plan import BLOCK_BYTES, EMPTY, MIB, PART_BYTES, Span
+from dmfs.plan import (
+    BLOCK_BYTES,
+    DISK_PART_BYTES,
+    DISK_WINDOW_BYTES,
+    EMPTY,
+    KIB,
+    MIB,
+    PART_BYTES,
+    Span,
+    block_count,
+)
 from dmfs.reader import Reader
 from dmfs.runs import CachedObject
+from dmfs.shelf import Shelf
 from dmfs.slots import DEMAND_RESERVE
 from dmfs.store import BlockStore
 from tests.unit.helpers import FakeSource, a_file, in_virtual_time, real, truth, virtual
@@ -465,6 +476,42 @@ def test_a_failing_disk_is_bypassed_with_one_warning(
     warnings = [r for r in caplog.records if r.levelname == "WARNING"]
     assert len(warnings) == 1
     assert "disk cache fails" in warnings[0].message
+
+
+@real
+async def test_a_stream_from_disk_is_read_in_whole_parts_and_uses_few_buffers(
+    store: BlockStore,
+) -> None:
+    size = 16 * DISK_PART_BYTES
+    async with cache_over(FakeSource(latency_s=0, bytes_per_s=1e12), store) as cache:
+        file = await opened(cache, size)
+        for start in range(0, size, DISK_PART_BYTES):
+            await cache.get(file, Span(start, start + DISK_PART_BYTES))
+        await cache.drain()
+    reads: list[Span] = []
+    read = store.read
+
+    def counted(shelf: Shelf, blocks: Span, buffer: memoryview) -> int:
+        reads.append(blocks)
+        return read(shelf, blocks, buffer)
+
+    store.read = counted  # type: ignore[method-assign]
+    silent = FakeSource()
+    async with cache_over(silent, store, memory=64 * MIB) as cache:
+        file = await opened(cache, size)
+        reader = Reader(file.file, file, cache, 64 * MIB)
+        for offset in range(0, size, 512 * KIB):
+            data, _ = await reader.read(offset, 512 * KIB)
+            assert bytes(data) == truth(offset, offset + 512 * KIB)
+            del data
+        # the window, what was just given out, and the parts of the beginning
+        limit = DISK_WINDOW_BYTES + (SPENT_PARTS + 1) * DISK_PART_BYTES + 2 * DISK_PART_BYTES
+        assert cache.memory_used <= limit
+    assert silent.fills == []
+    assert sorted(n for blocks in reads for n in range(*blocks)) == [*range(block_count(size))]
+    assert len(reads) <= 16 + 6  # small ones while it is not known yet that it is a stream
+    part_blocks = DISK_PART_BYTES // BLOCK_BYTES
+    assert all(n // part_blocks == (m - 1) // part_blocks for n, m in reads)
 
 
 @real

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from dmfs.plan import (
     BLOCK_BYTES,
+    DISK_PART_BYTES,
+    DISK_WINDOW_BYTES,
     EMPTY,
     FIRST_WINDOW_BYTES,
     KIB,
@@ -69,9 +71,13 @@ def test_block_count(size: int) -> None:
 class Run:
     """A planner with what a reader remembers: all that was asked for, and what was accepted."""
 
-    def __init__(self, size: int, max_window: int = MAX_WINDOW_BYTES) -> None:
+    def __init__(
+        self, size: int, max_window: int = MAX_WINDOW_BYTES, at_rest: Span = EMPTY
+    ) -> None:
         self.size = size
-        self.planner = Planner(size, max_window)
+        self.planner = Planner(
+            size, max_window, lambda offset: at_rest.start <= offset < at_rest.stop
+        )
         self.max_window = max_window
         self.fetched: set[int] = set()
         """Blocks asked for, by demand or ahead."""
@@ -96,12 +102,13 @@ class Run:
 @given(
     size=st.sampled_from([0, 1, SMALL_FILE_BYTES, SMALL_FILE_BYTES + 1, BIG]) | st.integers(0, BIG),
     reads=st.lists(st.tuples(EDGY, st.integers(0, 1 << 40), st.booleans()), max_size=30),
-    window=st.sampled_from([MIB, 64 * MIB, MAX_WINDOW_BYTES]),
+    window=st.sampled_from([MIB, 5 * MIB, 64 * MIB, MAX_WINDOW_BYTES]),
+    at_rest=st.sampled_from([EMPTY, Span(0, BIG), Span(20 * MIB, 90 * MIB)]),
 )
 def test_any_reads_give_sane_plans(
-    size: int, reads: list[tuple[int, int, bool]], window: int
+    size: int, reads: list[tuple[int, int, bool]], window: int, at_rest: Span
 ) -> None:
-    run = Run(size, window)
+    run = Run(size, window, at_rest)
     for offset, length, ready in reads:
         run.read(offset, length, ready=ready)
 
@@ -143,10 +150,11 @@ def interleaved(offsets: list[int]) -> Iterator[int]:
 
 @pytest.mark.parametrize("order", [list, swapped, interleaved])
 @pytest.mark.parametrize("size", [BIG, 64 * MIB, 64 * MIB + 1, SMALL_FILE_BYTES + 1])
+@pytest.mark.parametrize("at_rest", [EMPTY, Span(0, BIG), Span(20 * MIB, 50 * MIB)])
 def test_a_sequential_read_plans_everything_and_not_far_beyond_its_readers(
-    order: object, size: int
+    order: object, size: int, at_rest: Span
 ) -> None:
-    run = Run(size)
+    run = Run(size, at_rest=at_rest)
     readers: list[int] = []
     asked_ahead = 0
     for offset in order(list(range(0, size, READ))):  # type: ignore[operator]
@@ -169,6 +177,33 @@ def test_ahead_never_asks_again_for_what_was_accepted(size: int) -> None:
         if ahead.length:
             assert ahead.start >= accepted
             accepted = ahead.stop
+
+
+@pytest.mark.parametrize("read", [READ, 512 * KIB, MIB])
+def test_what_is_at_rest_is_read_ahead_in_whole_parts_without_a_stall(read: int) -> None:
+    run = Run(BIG, at_rest=Span(0, BIG))
+    aheads: list[Span] = []
+    for offset in range(0, BIG, read):
+        _, ahead = run.read(offset, read, ready=offset > 0)
+        reader = offset + read
+        # who reads a stretch and stops has had no more than twice of it read ahead of him
+        assert ahead.stop <= reader + max(FIRST_WINDOW_BYTES, min(2 * reader, DISK_WINDOW_BYTES))
+        aheads += [ahead] if ahead.length else []
+    whole = [ahead for ahead in aheads if ahead.start >= 2 * DISK_PART_BYTES]
+    assert all(ahead.start % DISK_PART_BYTES == 0 for ahead in whole)
+    assert all(ahead.stop % DISK_PART_BYTES == 0 for ahead in whole[:-1])
+    assert len(aheads) <= BIG / DISK_PART_BYTES + 8
+
+
+def test_where_nothing_is_at_rest_any_more_the_streams_own_window_goes_on() -> None:
+    run = Run(BIG, at_rest=Span(0, 100 * MIB))
+    aheads = [run.read(offset, READ, ready=True)[1] for offset in range(0, 120 * MIB, READ)]
+    reader = 0
+    for ahead in aheads:
+        reader += READ
+        if ahead.stop > 100 * MIB:  # before the reader is there, but he has not stalled
+            assert ahead.stop <= reader + FIRST_WINDOW_BYTES
+    assert any(ahead.start <= 100 * MIB < ahead.stop for ahead in aheads)
 
 
 def test_what_was_not_accepted_is_asked_for_again() -> None:

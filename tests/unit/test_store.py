@@ -372,6 +372,45 @@ def test_another_size_for_the_same_object_starts_anew(store: BlockStore, tmp_pat
     assert books_balance(tmp_path) == SIZE + 1
 
 
+@pytest.mark.parametrize("first", [0, 3])
+@pytest.mark.parametrize("damaged", [None, 3, 4, 6, 7])
+def test_what_is_read_as_one_stretch_is_right_up_to_the_first_wrong_block(
+    first: int, damaged: int | None, store: BlockStore, tmp_path: Path
+) -> None:
+    size = 7 * BLOCK_BYTES + 1
+    shelf = full(store, A, size)
+    if damaged is not None:
+        with data_file(tmp_path).open("r+b") as data:
+            data.seek(damaged * BLOCK_BYTES)
+            data.write(bytes([truth(damaged * BLOCK_BYTES, damaged * BLOCK_BYTES + 1)[0] ^ 1]))
+    good = get(store, shelf, Span(first, 8))
+    expected = size if damaged is None else damaged * BLOCK_BYTES
+    assert len(good) == max(0, expected - first * BLOCK_BYTES)
+    gone = [number for number in range(8) if shelf.states[number] == ABSENT]
+    assert gone == ([] if damaged is None else [damaged])
+    lost = sum(bytes_of(Span(n, n + 1), size).length for n in gone)
+    assert books_balance(tmp_path) == size - lost
+
+
+def test_blocks_in_each_others_place_are_wrong(store: BlockStore, tmp_path: Path) -> None:
+    shelf = full(store, A, 4 * BLOCK_BYTES)
+    with data_file(tmp_path).open("r+b") as data:
+        data.seek(BLOCK_BYTES)
+        data.write(truth(2 * BLOCK_BYTES, 3 * BLOCK_BYTES) + truth(BLOCK_BYTES, 2 * BLOCK_BYTES))
+    assert len(get(store, shelf)) == BLOCK_BYTES
+
+
+@pytest.mark.parametrize("crc", ["'one'", "-1", "1 << 40", "1.5", "x'00ff'"])
+def test_a_checksum_that_somebody_else_wrote_is_a_wrong_one(
+    crc: str, store: BlockStore, tmp_path: Path
+) -> None:
+    shelf = full(store, A)
+    with sqlite3.connect(tmp_path / "blocks" / "index.db") as db:
+        db.execute(f"UPDATE blocks SET crc = {crc} WHERE number = 2")
+    db.close()
+    assert len(get(store, shelf)) == 2 * BLOCK_BYTES
+
+
 def test_peek_gives_only_what_was_verified(store: BlockStore, tmp_path: Path) -> None:
     shelf = full(store, A)
     seen = store.peek(shelf, Span(100, 200))
@@ -380,6 +419,7 @@ def test_peek_gives_only_what_was_verified(store: BlockStore, tmp_path: Path) ->
     again = store.attach(A, SIZE)
     assert store.peek(again, Span(100, 200)) is None
     get(store, again, Span(0, 1))
+    assert store.peek(again, Span(0, BLOCK_BYTES)) is None  # a stream's read
     assert store.peek(again, Span(BLOCK_BYTES - 5, BLOCK_BYTES + 5)) is None
     os.truncate(data_file(tmp_path), 50)
     assert store.peek(again, Span(0, 100)) is None
