@@ -19,8 +19,8 @@ FLOORS = {
     "service": "deadline flight progress pace slots httperrors urgency ledger budget"
     " breaker suspend wire tls tokens oauth servicekey auth authcode tokenfile vault tokenstore"
     " session signin answers pages aps codec transfer ranges etags holds origins source",
-    "kept": "diskthreads diskhealth index cachedir datafile shelf store buffers runs disk memory"
-    " objects blocks sizes kept knowledge listings",
+    "kept": "diskthreads diskhealth index eviction cachedir datafile shelf store buffers runs"
+    " groupcommit disk memory objects blocks sizes kept knowledge listings",
     "drive": "tree reader warmer scout poller metadata drive xattrs access",
     "doors": "knobs mountpoint logs trouble background notify fuse show callback login whoami"
     " checkup doctor accounts demo cli __main__",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import trio
@@ -16,11 +16,12 @@ import trio
 from dmfs.diskhealth import DiskHealth, Kind
 from dmfs.diskthreads import DiskHangsError, DiskThreads
 from dmfs.errors import DriveError
+from dmfs.groupcommit import GroupCommit
 from dmfs.model import File, StorageId
 from dmfs.plan import BLOCK_BYTES, SMALL_FILE_BYTES, Span
 from dmfs.runs import CachedObject, Run
 from dmfs.shelf import Shelf
-from dmfs.store import BlockStore
+from dmfs.store import BlockStore, SmallWrite
 from dmfs.writeway import WriteWay
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ THREADS = 2
 STUCK_S = 5.0
 """A write of 8 MiB that takes longer is not slow but hangs. A disk that is merely slower than the
 network slows the stream down instead: what waits for it fills the memory, so less is fetched."""
+GATHERED_BYTES = 256 * 1024
+"""Writes up to here share a transaction with others: a small file, a random read."""
 PATIENCE_SHARE = 0.25
 """Of a read's deadline, for a disk that hangs: the rest is for the network."""
 LOOK_AGAIN_S = 5.0
@@ -53,7 +56,7 @@ class DiskTier:
         self._store = store
         self._sha1_of = sha1_of
         self._unreleased: list[Shelf] = []
-        self._writing: dict[Run, float] = {}
+        self._writing: dict[object, float] = {}
         """Since when (trio's clock) each write is under way."""
         self._unwanted: set[StorageId] = set()
         """Objects of which nothing at rest is to be used, until it could be removed."""
@@ -64,6 +67,7 @@ class DiskTier:
         # Readers do not queue behind writers.
         self._readers = DiskThreads(THREADS, min(STUCK_S, timeout_s * PATIENCE_SHARE))
         self._writers = trio.CapacityLimiter(THREADS)
+        self._small = GroupCommit(self._write_gathered)
         self._checkers = trio.CapacityLimiter(1)
         self._health = DiskHealth(log, "the disk cache", "reading on without it")
 
@@ -89,15 +93,17 @@ class DiskTier:
         else:  # somebody was faster
             self._unreleased.append(shelf)
 
-    async def release(self, opened: CachedObject) -> None:
-        """Let go of an object, now or, while the disk hangs, with the next one."""
+    async def release(self, parted: Iterable[CachedObject]) -> None:
+        """Let go of objects, now or, while the disk hangs, with the next ones."""
         store = self._store
         if store is None:
             return
-        shelves = [*opened.old_shelves, *self._unreleased]
-        if opened.shelf is not None:
-            shelves.append(opened.shelf)
-        opened.shelf, opened.old_shelves, self._unreleased = None, [], []
+        shelves, self._unreleased = self._unreleased, []
+        for opened in parted:
+            shelves += opened.old_shelves
+            if opened.shelf is not None:
+                shelves.append(opened.shelf)
+            opened.shelf, opened.old_shelves = None, []
         if not shelves:
             return
 
@@ -193,26 +199,45 @@ class DiskTier:
         self._saving += 1
         self._unsaved_bytes += filled
         try:
-            if await self._turn():
-                try:
-                    self._writing[run] = began = trio.current_time()
-                    direct = self._way.is_direct(self._unsaved_bytes)
-                    write = partial(store.write, shelf, run.blocks.start, data, direct=direct)
-                    # called off only when the drive ends: until then the buffer is the thread's
-                    if await trio.to_thread.run_sync(write, abandon_on_cancel=True):
-                        self._health.worked("write")
-                    self._way.took(filled, trio.current_time() - began, direct=direct)
-                finally:
-                    self._writers.release()
-        except BROKEN as error:
-            self._failed("write", error)
+            if filled <= GATHERED_BYTES:
+                await self._small.put((shelf, run.blocks.start, data))
+            else:
+                direct = self._way.is_direct(self._unsaved_bytes)
+                write = partial(store.write, shelf, run.blocks.start, data, direct=direct)
+                took_s = await self._write(write)
+                if took_s is not None:
+                    self._way.took(filled, took_s, direct=direct)
         finally:
-            self._writing.pop(run, None)
             self._saving -= 1
             self._unsaved_bytes -= filled
             run.saved = True
             if not self._saving:
                 self._idle.unpark_all()
+
+    async def _write_gathered(self, writes: list[SmallWrite]) -> None:
+        store = self._usable("write")
+        if store is not None:
+            await self._write(lambda: any(store.write_small(writes)))
+
+    async def _write(self, write: Callable[[], bool]) -> float | None:
+        """In a thread, when there is one free: seconds it took, None where nothing came of it."""
+        turn = object()
+        try:
+            if not await self._turn():
+                return None
+            try:
+                self._writing[turn] = began = trio.current_time()
+                # called off only when the drive ends: until then the buffers are the thread's
+                if await trio.to_thread.run_sync(write, abandon_on_cancel=True):
+                    self._health.worked("write")
+                return trio.current_time() - began
+            finally:
+                self._writers.release()
+        except BROKEN as error:
+            self._failed("write", error)
+            return None
+        finally:
+            self._writing.pop(turn, None)
 
     def gauges(self) -> dict[str, int]:
         """What is in the disk now; 0 on an idle drive."""
