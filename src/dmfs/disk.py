@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import trio
@@ -43,6 +43,10 @@ LOOK_AGAIN_S = 5.0
 a thread hop."""
 
 
+ABSENT_MAX = 1024
+"""Objects of which it is remembered that nothing is at rest: some windows of small files."""
+
+
 class DiskTier:
     """A BlockStore (or none) behind threads."""
 
@@ -60,6 +64,8 @@ class DiskTier:
         """Since when (trio's clock) each write is under way."""
         self._unwanted: set[StorageId] = set()
         """Objects of which nothing at rest is to be used, until it could be removed."""
+        self._absent: dict[StorageId, float] = {}
+        """When (trio's clock) it was found that nothing is at rest of each."""
         self._saving = 0
         self._unsaved_bytes = 0
         self._way = WriteWay()
@@ -81,6 +87,12 @@ class DiskTier:
             await self.drop(opened)
             if opened.file.storage_id in self._unwanted:
                 return
+        looked_at = self._absent.pop(opened.file.storage_id, None)
+        if looked_at is not None and trio.current_time() - looked_at < LOOK_AGAIN_S:
+            opened.looked_at = looked_at
+            if opened.shelf is None:
+                opened.shelf = store.attach_absent(opened.file.storage_id, opened.size_bytes)
+            return
         try:
             shelf = await self._readers.run(
                 partial(store.attach, opened.file.storage_id, opened.size_bytes), store.release
@@ -92,6 +104,22 @@ class DiskTier:
             opened.shelf = shelf
         else:  # somebody was faster
             self._unreleased.append(shelf)
+
+    async def look_up(self, storage_ids: Sequence[StorageId]) -> None:
+        """Learn of which objects nothing is at rest, all at once: to attach one of those in the
+        next seconds needs no thread. Best effort; not for objects that are attached."""
+        store = self._usable()
+        if store is None:
+            return
+        looked_at = trio.current_time()
+        try:
+            absent = await self._readers.run(partial(store.absent, storage_ids))
+        except BROKEN as error:
+            self._failed("read", error)
+            return
+        if len(self._absent) + len(absent) > ABSENT_MAX:
+            self._absent.clear()
+        self._absent.update(dict.fromkeys(absent, looked_at))
 
     async def release(self, parted: Iterable[CachedObject]) -> None:
         """Let go of objects, now or, while the disk hangs, with the next ones."""

@@ -137,9 +137,13 @@ class FileLedger:
         return self._change(quota, change)
 
     def _change(self, quota: str, change: Callable[[Account, float], float]) -> float:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._directory / quota
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(self._directory / quota, flags, 0o600)
+        try:
+            fd = os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(path, flags, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             before = os.pread(fd, _HEADER.size + 8 * _CALLS_MAX, 0)

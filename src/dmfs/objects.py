@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cachetools
 import trio
@@ -68,6 +68,12 @@ class Objects:
             event.set()
         self._trim()
         return opened
+
+    async def look_up(self, storage_ids: Iterable[StorageId]) -> None:
+        """These will be opened soon: see of which there is nothing on disk."""
+        unknown = [each for each in storage_ids if each not in self._known]
+        if unknown:
+            await self._disk.look_up(unknown)
 
     def _trim(self) -> None:
         """Let go of what was closed longest ago, and of what is spoilt. Never waits."""

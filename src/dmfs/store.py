@@ -8,7 +8,8 @@ so that after a crash, a truncation or a mix-up the checksum decides: a bad bloc
 an error, never a wrong byte. Several processes share one cache: object ids are never used twice,
 an open file is held by a shared flock, and whoever evicts must get the exclusive one first.
 
-All methods block (up to tens of milliseconds) and are called in threads, except ``peek``.
+All methods block (up to tens of milliseconds) and are called in threads, except ``peek``
+and ``attach_absent``.
 Measured, 1 MiB values: put 224 µs here, 2250 µs in diskcache; read with a cold page cache 396
 against 1074 µs.
 """
@@ -87,6 +88,18 @@ class BlockStore:
                     self._touch(shelf)
             self._shelves[id(shelf)] = shelf
             return shelf
+
+    def absent(self, storage_ids: Sequence[StorageId]) -> set[StorageId]:
+        """Those of some hundred objects of which nothing is at rest: one question for all."""
+        with self._index.lock:
+            self._recover()
+            return set(storage_ids) - self._index.present(storage_ids)
+
+    def attach_absent(self, storage_id: StorageId, size_bytes: int) -> Shelf:
+        """As ``attach``, of an object that was ``absent`` just now. Never waits: for the loop."""
+        shelf = Shelf(storage_id, size_bytes, bytearray(block_count(size_bytes)))
+        self._shelves[id(shelf)] = shelf  # one step: who goes through them copies them in one
+        return shelf
 
     def release(self, shelf: Shelf) -> None:
         """Close an object; it may now be evicted."""
@@ -337,7 +350,7 @@ class BlockStore:
         if not self._index.replaced():
             return
         log.warning("the cache directory %s was replaced; starting anew in it", self._directory)
-        for shelf in self._shelves.values():
+        for shelf in list(self._shelves.values()):
             shelf.states[:] = bytes(len(shelf.states))
             shelf.old_files += [shelf.data] if shelf.data is not None else []
             shelf.data, shelf.row, shelf.checked = None, 0, False
