@@ -229,6 +229,7 @@ class DiskTier:
         try:
             if filled <= GATHERED_BYTES:
                 await self._small.put((shelf, run.blocks.start, data))
+                self._absent.pop(opened.file.storage_id, None)
             else:
                 direct = self._way.is_direct(self._unsaved_bytes)
                 write = partial(store.write, shelf, run.blocks.start, data, direct=direct)

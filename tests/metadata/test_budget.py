@@ -146,9 +146,12 @@ async def test_without_a_rate_the_account_is_only_looked_at_for_holds_of_others(
     one, two = (FileLedger(tmp_path, "app", clock=lambda: now) for _ in range(2))
     looks: list[str] = []
     look = one._take
-    monkeypatch.setattr(
-        one, "_take", lambda quota, *rest: looks.append(quota) or look(quota, *rest)
-    )
+
+    def counted(quota, rate, priority):
+        looks.append(quota)
+        return look(quota, rate, priority)
+
+    monkeypatch.setattr(one, "_take", counted)
     for _ in range(5):
         assert await one.take("oss", None, Priority.READ) == 0
     assert looks == ["oss"]
