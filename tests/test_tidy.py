@@ -20,8 +20,8 @@ FLOORS = {
     " breaker suspend wire tls tokens oauth servicekey auth authcode tokenfile vault tokenstore"
     " session signin answers pages aps codec transfer curlloop ranges rangewire rangeworker"
     " rangeprocess etags holds origins source",
-    "kept": "diskthreads diskhealth index cachedir datafile shelf store buffers runs disk memory"
-    " objects blocks sizes kept knowledge listings",
+    "kept": "diskthreads diskhealth index eviction cachedir datafile shelf store buffers runs"
+    " groupcommit disk memory objects blocks sizes kept knowledge listings",
     "drive": "tree reader warmer scout poller metadata drive xattrs access",
     "doors": "knobs mountpoint logs trouble background notify fuse show callback login whoami"
     " checkup doctor accounts demo cli __main__",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import trio
@@ -117,6 +117,10 @@ class BlockCache:
     async def open(self, file: File, size_bytes: int) -> CachedObject:
         """The object of a version, of its authoritative size; to be closed once per open."""
         return await self._objects.open(file, size_bytes)
+
+    async def look_up(self, storage_ids: Iterable[StorageId]) -> None:
+        """These will be opened soon, in the next seconds: to save them a look at the disk each."""
+        await self._objects.look_up(storage_ids)
 
     def close(self, opened: CachedObject) -> None:
         opened.users -= 1

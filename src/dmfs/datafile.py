@@ -25,13 +25,11 @@ class DataFile:
     """An open file, held by a shared flock until ``close``. Raises OSError."""
 
     def __init__(self, path: Path, create: int) -> None:
-        if create:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = create | os.O_CLOEXEC | os.O_NOFOLLOW
         self.writable = True
         """False on a disk that has become read-only: what is there can be read."""
         try:
-            self.fd = os.open(path, os.O_RDWR | flags, 0o600)
+            self.fd = _open(path, os.O_RDWR | flags)
         except OSError as error:
             if create or error.errno != errno.EROFS:
                 raise
@@ -106,3 +104,14 @@ class DataFile:
         if error.errno not in (errno.EINVAL, errno.EROFS):
             raise error
         self._may_direct = False
+
+
+def _open(path: Path, flags: int) -> int:
+    """The directory is made when it is missing (one of 256), not tried to be made for each file."""
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        if not flags & os.O_CREAT:
+            raise
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.open(path, flags, 0o600)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import trio
@@ -16,11 +16,12 @@ import trio
 from dmfs.diskhealth import DiskHealth, Kind
 from dmfs.diskthreads import DiskHangsError, DiskThreads
 from dmfs.errors import DriveError
+from dmfs.groupcommit import GroupCommit
 from dmfs.model import File, StorageId
 from dmfs.plan import BLOCK_BYTES, SMALL_FILE_BYTES, Span
 from dmfs.runs import CachedObject, Run
 from dmfs.shelf import Shelf
-from dmfs.store import BlockStore
+from dmfs.store import BlockStore, SmallWrite
 from dmfs.writeway import WriteWay
 
 log = logging.getLogger(__name__)
@@ -33,11 +34,17 @@ THREADS = 2
 STUCK_S = 5.0
 """A write of 8 MiB that takes longer is not slow but hangs. A disk that is merely slower than the
 network slows the stream down instead: what waits for it fills the memory, so less is fetched."""
+GATHERED_BYTES = 256 * 1024
+"""Writes up to here share a transaction with others: a small file, a random read."""
 PATIENCE_SHARE = 0.25
 """Of a read's deadline, for a disk that hangs: the rest is for the network."""
 LOOK_AGAIN_S = 5.0
 """How often an open object is looked up for what other processes have put there: each look costs
 a thread hop."""
+
+
+ABSENT_MAX = 1024
+"""Objects of which it is remembered that nothing is at rest: some windows of small files."""
 
 
 class DiskTier:
@@ -53,10 +60,12 @@ class DiskTier:
         self._store = store
         self._sha1_of = sha1_of
         self._unreleased: list[Shelf] = []
-        self._writing: dict[Run, float] = {}
+        self._writing: dict[object, float] = {}
         """Since when (trio's clock) each write is under way."""
         self._unwanted: set[StorageId] = set()
         """Objects of which nothing at rest is to be used, until it could be removed."""
+        self._absent: dict[StorageId, float] = {}
+        """When (trio's clock) it was found that nothing is at rest of each."""
         self._saving = 0
         self._unsaved_bytes = 0
         self._way = WriteWay()
@@ -64,6 +73,7 @@ class DiskTier:
         # Readers do not queue behind writers.
         self._readers = DiskThreads(THREADS, min(STUCK_S, timeout_s * PATIENCE_SHARE))
         self._writers = trio.CapacityLimiter(THREADS)
+        self._small = GroupCommit(self._write_gathered)
         self._checkers = trio.CapacityLimiter(1)
         self._health = DiskHealth(log, "the disk cache", "reading on without it")
 
@@ -77,6 +87,12 @@ class DiskTier:
             await self.drop(opened)
             if opened.file.storage_id in self._unwanted:
                 return
+        looked_at = self._absent.pop(opened.file.storage_id, None)
+        if looked_at is not None and trio.current_time() - looked_at < LOOK_AGAIN_S:
+            opened.looked_at = looked_at
+            if opened.shelf is None:
+                opened.shelf = store.attach_absent(opened.file.storage_id, opened.size_bytes)
+            return
         try:
             shelf = await self._readers.run(
                 partial(store.attach, opened.file.storage_id, opened.size_bytes), store.release
@@ -89,15 +105,33 @@ class DiskTier:
         else:  # somebody was faster
             self._unreleased.append(shelf)
 
-    async def release(self, opened: CachedObject) -> None:
-        """Let go of an object, now or, while the disk hangs, with the next one."""
+    async def look_up(self, storage_ids: Sequence[StorageId]) -> None:
+        """Learn of which objects nothing is at rest, all at once: to attach one of those in the
+        next seconds needs no thread. Best effort; not for objects that are attached."""
+        store = self._usable()
+        if store is None:
+            return
+        looked_at = trio.current_time()
+        try:
+            absent = await self._readers.run(partial(store.absent, storage_ids))
+        except BROKEN as error:
+            self._failed("read", error)
+            return
+        if len(self._absent) + len(absent) > ABSENT_MAX:
+            self._absent.clear()
+        self._absent.update(dict.fromkeys(absent, looked_at))
+
+    async def release(self, parted: Iterable[CachedObject]) -> None:
+        """Let go of objects, now or, while the disk hangs, with the next ones."""
         store = self._store
         if store is None:
             return
-        shelves = [*opened.old_shelves, *self._unreleased]
-        if opened.shelf is not None:
-            shelves.append(opened.shelf)
-        opened.shelf, opened.old_shelves, self._unreleased = None, [], []
+        shelves, self._unreleased = self._unreleased, []
+        for opened in parted:
+            shelves += opened.old_shelves
+            if opened.shelf is not None:
+                shelves.append(opened.shelf)
+            opened.shelf, opened.old_shelves = None, []
         if not shelves:
             return
 
@@ -193,26 +227,46 @@ class DiskTier:
         self._saving += 1
         self._unsaved_bytes += filled
         try:
-            if await self._turn():
-                try:
-                    self._writing[run] = began = trio.current_time()
-                    direct = self._way.is_direct(self._unsaved_bytes)
-                    write = partial(store.write, shelf, run.blocks.start, data, direct=direct)
-                    # called off only when the drive ends: until then the buffer is the thread's
-                    if await trio.to_thread.run_sync(write, abandon_on_cancel=True):
-                        self._health.worked("write")
-                    self._way.took(filled, trio.current_time() - began, direct=direct)
-                finally:
-                    self._writers.release()
-        except BROKEN as error:
-            self._failed("write", error)
+            if filled <= GATHERED_BYTES:
+                await self._small.put((shelf, run.blocks.start, data))
+                self._absent.pop(opened.file.storage_id, None)
+            else:
+                direct = self._way.is_direct(self._unsaved_bytes)
+                write = partial(store.write, shelf, run.blocks.start, data, direct=direct)
+                took_s = await self._write(write)
+                if took_s is not None:
+                    self._way.took(filled, took_s, direct=direct)
         finally:
-            self._writing.pop(run, None)
             self._saving -= 1
             self._unsaved_bytes -= filled
             run.saved = True
             if not self._saving:
                 self._idle.unpark_all()
+
+    async def _write_gathered(self, writes: list[SmallWrite]) -> None:
+        store = self._usable("write")
+        if store is not None:
+            await self._write(lambda: any(store.write_small(writes)))
+
+    async def _write(self, write: Callable[[], bool]) -> float | None:
+        """In a thread, when there is one free: seconds it took, None where nothing came of it."""
+        turn = object()
+        try:
+            if not await self._turn():
+                return None
+            try:
+                self._writing[turn] = began = trio.current_time()
+                # called off only when the drive ends: until then the buffers are the thread's
+                if await trio.to_thread.run_sync(write, abandon_on_cancel=True):
+                    self._health.worked("write")
+                return trio.current_time() - began
+            finally:
+                self._writers.release()
+        except BROKEN as error:
+            self._failed("write", error)
+            return None
+        finally:
+            self._writing.pop(turn, None)
 
     def gauges(self) -> dict[str, int]:
         """What is in the disk now; 0 on an idle drive."""

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,6 +101,16 @@ class Index:
             "SELECT id, size, used_at, checked FROM objects WHERE storage_id = ?", storage_id
         )
         return None if row is None else ObjectRow(*row)
+
+    def present(self, storage_ids: Sequence[str]) -> set[str]:
+        """Those of some hundred objects that have a row."""
+        places = ",".join("?" * len(storage_ids))
+        with self.lock, self._watched():
+            rows = self.db.execute(
+                f"SELECT storage_id FROM objects WHERE storage_id IN ({places})",  # noqa: S608
+                tuple(storage_ids),
+            ).fetchall()
+        return {storage_id for (storage_id,) in rows}
 
     def alive(self, row: int) -> bool:
         return self._one("SELECT 1 FROM objects WHERE id = ?", row) is not None

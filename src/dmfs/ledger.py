@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 HOLD_MAX_S = 3600.0
 """As the longest Retry-After that is believed; a later moment is from before a reboot."""
+LOOK_AGAIN_S = 1.0
+"""A quota without a rate is only looked at for holds of other processes, this often: there is
+nothing to enter, and each look costs a thread (0.1 ms of CPU)."""
 _HEADER = struct.Struct("<8sd")
 _MAGIC = b"dmfsbud1"
 _CALLS_MAX = 4096
@@ -107,13 +110,21 @@ class FileLedger:
         self._alone = MemoryLedger()
         self._broken = False
         self._holds: dict[str, float] = {}
+        self._free_until: dict[str, float] = {}
+        """Quotas without a rate that nobody holds (trio's clock)."""
 
     async def take(self, quota: str, rate: Rate | None, priority: Priority) -> float:
         """See ``Ledger``."""
+        if rate is None and trio.current_time() < self._free_until.get(quota, 0.0):
+            return 0.0
         if not self._broken:
             try:
                 # a lock may have to be waited for, and a home directory may be far away
-                return await trio.to_thread.run_sync(self._take, quota, rate, priority)
+                looked_at = trio.current_time()
+                seconds = await trio.to_thread.run_sync(self._take, quota, rate, priority)
+                if rate is None and not seconds and quota not in self._holds:
+                    self._free_until[quota] = looked_at + LOOK_AGAIN_S
+                return seconds
             except OSError as error:
                 self._give_up(error)
         return await self._alone.take(quota, rate, priority)
@@ -122,6 +133,7 @@ class FileLedger:
         """Kept for the next ``take``, which writes it for all; that one comes at once."""
         self._alone.hold(quota, seconds)
         self._holds[quota] = self._clock() + seconds
+        self._free_until.pop(quota, None)
 
     def _give_up(self, error: OSError) -> None:
         self._broken = True
@@ -137,9 +149,13 @@ class FileLedger:
         return self._change(quota, change)
 
     def _change(self, quota: str, change: Callable[[Account, float], float]) -> float:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._directory / quota
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(self._directory / quota, flags, 0o600)
+        try:
+            fd = os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(path, flags, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             before = os.pread(fd, _HEADER.size + 8 * _CALLS_MAX, 0)

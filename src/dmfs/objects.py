@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cachetools
 import trio
@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 IDLE_OBJECTS = 64
 """Closed objects kept attached (a file descriptor each): viewers open and close all the time."""
+LET_GO_AT_ONCE = 16
+"""Once there are more, so many go in one call to the disk: each costs a thread, and with 1000
+small files opened and closed in turn that was one for every file."""
 ANEW_REMEMBERED = 4096
 
 
@@ -63,30 +66,37 @@ class Objects:
         finally:
             del self._opening[file.storage_id]
             event.set()
-        self._nursery.start_soon(self._trim)
+        self._trim()
         return opened
 
-    async def _trim(self) -> None:
-        """In a task of the cache's: an opener that is cancelled must not lose hold of a shelf."""
+    async def look_up(self, storage_ids: Iterable[StorageId]) -> None:
+        """These will be opened soon: see of which there is nothing on disk."""
+        unknown = [each for each in storage_ids if each not in self._known]
+        if unknown:
+            await self._disk.look_up(unknown)
+
+    def _trim(self) -> None:
+        """Let go of what was closed longest ago, and of what is spoilt. Never waits."""
         idle = [known for known in self._known.values() if known.users <= 0]
-        for known in idle[: max(0, len(idle) - IDLE_OBJECTS)]:
-            if known.users > 0 or self._known.get(known.file.storage_id) is not known:
-                continue  # reopened, or let go by another task, while this one waited
+        parted = [each for each in self._spoilt if each.users <= 0]
+        for old in parted:
+            self._spoilt.remove(old)
+        more = len(idle) - IDLE_OBJECTS
+        for known in idle[: more + LET_GO_AT_ONCE - 1] if more > 0 else ():
             del self._known[known.file.storage_id]
             for run in set(known.runs.values()):
                 self._memory.drop(run, known)
+            parted.append(known)
+        if parted:
             self._memory.changed()
-            await self._release(known)
-        for old in [each for each in self._spoilt if each.users <= 0]:
-            if old in self._spoilt:
-                self._spoilt.remove(old)
-                await self._release(old)
+            # in a task of the cache's: an opener that is cancelled must not lose hold of a shelf
+            self._nursery.start_soon(self._release, parted)
 
-    async def _release(self, opened: CachedObject) -> None:
+    async def _release(self, parted: list[CachedObject]) -> None:
         try:
-            await self._disk.release(opened)
+            await self._disk.release(parted)
         except Exception:
-            log.exception("letting go of %r failed", opened.file.name)
+            log.exception("letting go of %r and others failed", parted[0].file.name)
 
     # Another ETag
 

@@ -26,6 +26,14 @@ AT_ONCE = MAX_WINDOW
 """Files being prepared: one window."""
 
 
+LOOKED_UP = 96
+"""Files looked up on disk at once: two windows. Each alone costs a thread, on the way between its
+signing and its bytes (0.2 to 0.3 ms of CPU a file)."""
+LOOKED_UP_FOR_S = 4.0
+"""A little shorter than the disk tier's own memory of it."""
+DIRECTORIES = 64
+
+
 class Warmer:
     """Watches opens; prepares what comes next."""
 
@@ -35,6 +43,8 @@ class Warmer:
         self._nursery = nursery
         self._planner = SeriesPlanner()
         self._under_way: set[str] = set()
+        self._looked_up: dict[str, tuple[range, float]] = {}
+        """Of each directory: the indices that were looked up, and when (trio's clock)."""
 
     def on_open(self, listing: Listing, name: str) -> None:
         """A file of ``listing`` was opened. Returns at once."""
@@ -42,11 +52,29 @@ class Warmer:
         if index >= len(listing.names) or listing.names[index] != name:
             return
         directory = listing.directory.identity
-        for ahead in self._planner.on_open(directory, index, len(listing.names)):
+        prepared = self._planner.on_open(directory, index, len(listing.names))
+        if prepared:
+            self._look_up(listing, prepared)
+        for ahead in prepared:
             node = listing.entries[listing.names[ahead]]
             if isinstance(node, File) and self._worth_it(node):
                 self._under_way.add(node.storage_id)
                 self._nursery.start_soon(self._warm, node)
+
+    def _look_up(self, listing: Listing, prepared: range) -> None:
+        """See what is on disk of these and the next ones, unless that was done just now."""
+        directory, now = listing.directory.identity, trio.current_time()
+        known, looked_at = self._looked_up.get(directory, (range(0), 0.0))
+        if prepared[-1] in known and now - looked_at < LOOKED_UP_FOR_S:
+            return
+        if len(self._looked_up) >= DIRECTORIES:
+            self._looked_up.clear()
+        end = len(listing.names) if prepared.step > 0 else -1
+        following = range(prepared[0], end, prepared.step)[:LOOKED_UP]
+        self._looked_up[directory] = following, now
+        nodes = [listing.entries[listing.names[each]] for each in following]
+        storage_ids = [node.storage_id for node in nodes if isinstance(node, File)]
+        self._nursery.start_soon(self._blocks.look_up, storage_ids)
 
     def _worth_it(self, file: File) -> bool:
         size_bytes = self._sizes.of(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
+import dmfs.ledger
 from dmfs.budget import Budget
 from dmfs.errors import BusyError, DroppedError
 from dmfs.ledger import FileLedger
@@ -135,6 +136,35 @@ async def test_two_processes_share_one_account(tmp_path):
     for path in tmp_path.rglob("contents"):
         assert path.stat().st_mode & 0o077 == 0
     assert await one.take("hubs", RATE, Priority.LOOKUP) == 0
+
+
+@real
+async def test_without_a_rate_the_account_is_only_looked_at_for_holds_of_others(
+    tmp_path, monkeypatch
+):
+    now = 1000.0
+    one, two = (FileLedger(tmp_path, "app", clock=lambda: now) for _ in range(2))
+    looks: list[str] = []
+    look = one._take
+
+    def counted(quota, rate, priority):
+        looks.append(quota)
+        return look(quota, rate, priority)
+
+    monkeypatch.setattr(one, "_take", counted)
+    for _ in range(5):
+        assert await one.take("oss", None, Priority.READ) == 0
+    assert looks == ["oss"]
+    one.hold("oss", 5.0)  # its own counts at once
+    assert await one.take("oss", None, Priority.READ) == pytest.approx(5.0)
+    assert await one.take("oss", None, Priority.READ) == pytest.approx(5.0)
+    now += 6.0
+    assert await one.take("oss", None, Priority.READ) == 0
+    two.hold("oss", 7.0)
+    assert await two.take("oss", None, Priority.READ) == pytest.approx(7.0)
+    monkeypatch.setattr(dmfs.ledger, "LOOK_AGAIN_S", 0.0)
+    one._free_until.clear()
+    assert await one.take("oss", None, Priority.READ) == pytest.approx(7.0)
 
 
 @real

@@ -12,9 +12,10 @@ import trio
 
 import dmfs.disk
 from dmfs.blocks import BlockCache
+from dmfs.model import StorageId
 from dmfs.plan import BLOCK_BYTES, EMPTY, MIB, SMALL_FILE_BYTES, Span
 from dmfs.runs import CachedObject
-from dmfs.shelf import ABSENT
+from dmfs.shelf import ABSENT, Shelf
 from dmfs.store import BlockStore
 from tests.unit.helpers import FakeSource, a_file, real, truth
 
@@ -114,3 +115,39 @@ async def test_a_complete_file_that_the_sha1_proves_wrong_is_dropped(
         await cache.get(file, Span(0, BLOCK_BYTES))
         assert len(source.fills) == fills + 1, "asked for again"
     assert "does not match the service's sha1" in caplog.text
+
+
+@real
+async def test_what_was_looked_up_and_is_absent_costs_no_look_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = quick()
+    async with caches(tmp_path, [source]) as (cache,):
+        await whole(cache, await cache.open(a_file("there", SIZE), SIZE))
+    async with caches(tmp_path, [source]) as (cache,):
+        store = cache._disk._store
+        assert store is not None
+        looks: list[str] = []
+        attach = store.attach
+
+        def counted(storage_id: StorageId, size_bytes: int) -> Shelf:
+            looks.append(storage_id)
+            return attach(storage_id, size_bytes)
+
+        monkeypatch.setattr(store, "attach", counted)
+        names = ["there", "new", "newer", "late"]
+        await cache.look_up([a_file(name).storage_id for name in names])
+        for name in ("new", "newer"):
+            opened = await cache.open(a_file(name, SIZE), SIZE)
+            assert looks == []
+            fills = len(source.fills)
+            assert await whole(cache, opened) == truth(0, SIZE)
+            assert opened.shelf is not None
+            assert opened.shelf.complete(), "and it is kept as any other"
+            assert len(source.fills) > fills
+        fills = len(source.fills)
+        assert await whole(cache, await cache.open(a_file("there", SIZE), SIZE)) == truth(0, SIZE)
+        assert (len(looks), len(source.fills)) == (1, fills)
+        monkeypatch.setattr(dmfs.disk, "LOOK_AGAIN_S", 0.0)
+        await cache.open(a_file("late", SIZE), SIZE)
+        assert len(looks) == 2, "what was seen long ago does not count"

@@ -9,7 +9,7 @@ import json
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -429,6 +429,38 @@ def test_signing_in_without_credentials_says_what_to_set() -> None:
         with pytest.raises(AccessError) as caught:
             TwoLegged(None, client_id, secret, "s")  # type: ignore[arg-type]
         assert "DMFS_CLIENT_ID" in caught.value.hint
+
+
+# Several clients
+
+
+@virtual
+async def test_calls_go_to_the_client_with_the_fewest_under_way() -> None:
+    under_way, most = [0] * 3, [0] * 3
+
+    def answering(number: int) -> httpx.AsyncClient:
+        async def handler(request: httpx.Request) -> httpx.Response:
+            under_way[number] += 1
+            most[number] = max(most[number], under_way[number])
+            await trio.sleep(1 + number)  # those who are slow get less to do
+            under_way[number] -= 1
+            return httpx.Response(200, json={})
+
+        return httpx.AsyncClient(transport=httpx.MockTransport(handler))
+
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(answering(number)) for number in range(3)]
+        wire = Wire("https://api", clients, Budget())
+        for _ in range(3):  # one after the other: all on one client, and its one connection
+            await wire.ask(CALL)
+        assert most == [1, 0, 0]
+        async with trio.open_nursery() as nursery:
+            for _ in range(6):
+                nursery.start_soon(wire.ask, CALL)
+        assert most == [2, 2, 2]
+        with trio.move_on_after(0.5):
+            await wire.ask(CALL)
+        assert wire._under_way == [0, 0, 0], "what is called off is under way no more"
 
 
 # Against the emulator
