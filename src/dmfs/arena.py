@@ -13,6 +13,7 @@ import mmap
 import os
 from bisect import bisect_left, insort
 from collections import deque
+from functools import cache
 from weakref import ref
 
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
@@ -93,7 +94,7 @@ class Arena:
         if start is None:
             return None
         piece, stop = start, start + size_bytes
-        array = (ctypes.c_ubyte * size_bytes).from_buffer(self._mapping, piece)
+        array = _bytes_type(size_bytes).from_buffer(self._mapping, piece)
         self._alive[piece] = ref(array, lambda _: self._dead.append((piece, stop)))
         return memoryview(array).cast("B")
 
@@ -123,6 +124,11 @@ class Arena:
             start, stop = self._dead.popleft()
             del self._alive[start]
             self._idle.give(start, stop)
+
+
+@cache
+def _bytes_type(size_bytes: int) -> type[ctypes.Array[ctypes.c_ubyte]]:
+    return ctypes.c_ubyte * size_bytes
 
 
 def _shared_file(size_bytes: int) -> int:

@@ -266,8 +266,9 @@ class BlockCache:
                 continue
             disk = opened.on_disk(number)
             start = self._whole_small(opened, extra, number) if covers and not disk else number
-            part = _DISK_PART_BLOCKS - start % _DISK_PART_BLOCKS if disk else part_blocks
-            limit = min(end, start + part)
+            part = _DISK_PART_BLOCKS if disk else part_blocks
+            whole = disk or part_bytes == PART_BYTES
+            limit = min(end, start + (part - start % part if whole else part))
             stop = number + 1
             while stop < limit and stop not in opened.runs and opened.on_disk(stop) == disk:
                 stop += 1

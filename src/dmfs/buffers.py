@@ -41,7 +41,8 @@ class BufferPool:
     @property
     def free_bytes(self) -> int:
         """What lies idle."""
-        return sum(arena.idle_bytes for arena in (self._shared, self._own) if arena is not None)
+        own_bytes = 0 if self._own is None else self._own.idle_bytes
+        return own_bytes if self._shared is None else own_bytes + self._shared.idle_bytes
 
     def take(self, size_bytes: int, *, for_disk: bool = False) -> memoryview:
         """A buffer of ``room_for(size_bytes)``, to be filled by the disk or from the network."""
@@ -54,6 +55,9 @@ class BufferPool:
 
     def shrink(self, to_bytes: int) -> None:
         """Give idle buffers back to the system until at most that much lies idle."""
+        excess_bytes = self.free_bytes - max(0, to_bytes)
         for arena in (self._own, self._shared):
-            if arena is not None:
-                arena.shrink(to_bytes - (self.free_bytes - arena.idle_bytes))
+            if arena is not None and excess_bytes > 0:
+                before_bytes = arena.idle_bytes
+                arena.shrink(before_bytes - excess_bytes)
+                excess_bytes -= before_bytes - arena.idle_bytes

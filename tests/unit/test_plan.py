@@ -315,3 +315,23 @@ def test_two_streams_in_one_file_keep_their_windows() -> None:
     run.read(332 * MIB, READ)
     assert len(run.fetched) - before <= PART_BYTES * 2 // BLOCK_BYTES
     assert 332 * MIB // BLOCK_BYTES in run.fetched
+
+
+def test_a_stream_asks_for_whole_parts_whenever_it_is_refused() -> None:
+    """Slower than its network, it finds no room at any moment; what it asks for next is whole."""
+    size = 1000 * MIB + 77
+    planner, dice = Planner(size), random.Random(5)
+    edges = []
+    for offset in range(0, size, 4 * BLOCK_BYTES):
+        plan = planner.on_read(offset, 4 * BLOCK_BYTES, ready=dice.random() < 0.9)
+        if plan.ahead.length and plan.part_bytes == PART_BYTES:
+            taken = dice.randrange(plan.ahead.length // PART_BYTES + 1) * PART_BYTES
+            stop = min(plan.ahead.start - plan.ahead.start % PART_BYTES + taken, plan.ahead.stop)
+            edges.append(plan.ahead)
+            planner.on_accepted(Span(plan.ahead.start, max(stop, plan.ahead.start)))
+        else:
+            planner.on_accepted(plan.ahead)
+    assert len(edges) > 50
+    assert all(span.stop % PART_BYTES == 0 or span.stop == size for span in edges)
+    behind = [span for span in edges[1:] if span.start % PART_BYTES]
+    assert len(behind) <= 1, "the reader caught up with it at most at the start"
