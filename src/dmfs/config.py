@@ -74,7 +74,7 @@ class Settings:
     poll_others: float = 300.0
     """The same for what was used in the last hour."""
     walk_ahead: int = 22
-    """Listings asked for at a time ahead of a program that walks the tree, of the 56 that may be
+    """Listings asked for at a time ahead of a program that walks the tree, of the 48 that may be
     under way in all; 0: never."""
     rates: str = ""
     """Calls a minute by endpoint where they differ from the published ones, such as

@@ -25,7 +25,7 @@ PAGE_LIMIT = 200
 PAGES_MAX = 2000
 """400 000 entries in one folder. A listing that goes on beyond that is a circle in disguise."""
 AT_ONCE = 20
-"""Pages asked for in parallel, of 56 that the wire may: 50 pages in 3 rounds. Decoding them takes a
+"""Pages asked for in parallel, of 48 that the wire may: 50 pages in 3 rounds. Decoding them takes a
 second of one core besides, during which the next ones travel."""
 
 

@@ -59,8 +59,8 @@ BURST_SHARE: Mapping[Priority, float] = MappingProxyType({
 """Part of a quota that may be used as fast as can be: a project of 265 folders is walked in one
 go. What remains is spread over the rest of the window, so that a long walk, or a copy of many
 files, never stands still for longer than a request may take. Of 1000 signings a minute 200 are
-left for the rest of it, one each 0.3 s: 56 files that are made ready and 32 that are opened at the
-same time wait for 27 s at most, where a request has 28 (at 0.9 it was 48). Lookups outside of
+left for the rest of it, one each 0.3 s: 48 files that are made ready and 32 that are opened at the
+same time wait for 24 s at most, where a request has 28 (at 0.9 it was 48). Lookups outside of
 walks are exempt: there are only as many as people make."""
 
 

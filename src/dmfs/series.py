@@ -16,10 +16,9 @@ REACH = 4
 STEPS_BEFORE = 2
 """Steps that make a series: a person who opens two neighbours starts nothing."""
 FIRST_WINDOW = 8
-MAX_WINDOW = 56
-"""Files ahead: at 130 ms a file, 56 of them feed a reader of 430 files a second (1000 files in
-4.2 s, with 48 in 4.5, with 64 no faster, in turns). More would wait too long for the published
-rate (see ``rates.BURST_SHARE``); also the most that is fetched in vain when it stops."""
+MAX_WINDOW = 48
+"""Files ahead: at 130 ms a file, 48 of them feed a reader of 370 files a second (1000 files in
+4.6 s where 32 took 7.5); also the most that is fetched in vain when it stops."""
 CURSORS = 4
 DIRECTORIES = 64
 

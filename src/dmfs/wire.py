@@ -57,8 +57,8 @@ BACKOFF_MAX_S = 8.0
 CONNECTIONS = 2
 """httpcore's pool looks through all its connections and all who wait, twice a call: 48 calls at a
 time take 0.80 ms of CPU each over 6 pools of 8, 0.53 over 24 of 2."""
-POOLS = 28
-"""56 calls at once, a window of small files: signing 1000 of them at 100 ms a call took 12.5 s
+POOLS = 24
+"""48 calls at once, a window of small files: signing 1000 of them at 100 ms a call took 12.5 s
 through one pool of 8."""
 SILENCE_S = 15.0
 THREAD_PARSE_BYTES = 256 * 1024
