@@ -1,8 +1,9 @@
 """The data plane in a process of its own, as the drive sees it. Floor 1.
 
 Ranges whose bytes go into the arena are fetched by ``rangeworker.py``, which writes them there
-without our interpreter's lock: on two cores a stream over TLS went from BEFORE to AFTER MB/s. The
-rest (small files), and everything while there is no such process, is fetched by the thread in ours.
+without our interpreter's lock: on two cores, in turns, a stream went from 618 to 818 MB/s to 735 to
+981, and an absent name's p99 beside one from 9 to 7.4 ms. The rest (small files), and everything
+while there is no such process, is fetched by the thread in ours.
 """
 
 from __future__ import annotations
