@@ -267,7 +267,7 @@ class BlockCache:
             disk = opened.on_disk(number)
             start = self._whole_small(opened, extra, number) if covers and not disk else number
             part = _DISK_PART_BLOCKS if disk else part_blocks
-            whole = disk or part_bytes == PART_BYTES
+            whole = disk or part_bytes == PART_BYTES  # of full size: on multiples of it
             limit = min(end, start + (part - start % part if whole else part))
             stop = number + 1
             while stop < limit and stop not in opened.runs and opened.on_disk(stop) == disk:

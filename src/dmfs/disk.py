@@ -41,8 +41,6 @@ PATIENCE_SHARE = 0.25
 LOOK_AGAIN_S = 5.0
 """How often an open object is looked up for what other processes have put there: each look costs
 a thread hop."""
-
-
 ABSENT_MAX = 1024
 """Objects of which it is remembered that nothing is at rest: some windows of small files."""
 

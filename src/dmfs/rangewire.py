@@ -26,8 +26,8 @@ from dmfs.errors import (
 from dmfs.transfer import ETagDiffersError, ObjectChangedError, UrlRefusedError
 
 PACKET_MAX_BYTES = 64 * 1024
-"""A signed URL has two thousand characters, and an ETag of more than the headers may have is
-refused; what is longer is not sent."""
+"""A signed URL has two thousand characters; one of more than an eighth of this is not sent (JSON
+may take six for one). An ETag has at most ``transfer.ETAG_MAX_CHARS``."""
 _ERRORS: dict[str, type[DriveError]] = {
     error.__name__: error
     for error in (

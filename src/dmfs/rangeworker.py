@@ -94,7 +94,7 @@ class Worker:
     def say(self, message: Message) -> None:
         """Waits while the drive has too much to read. Once it has gone nobody listens, and
         ``_listen`` finds out: an error in one of libcurl's callbacks would only be printed."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(ConnectionError):
             self._control.send(encode(message))
 
 

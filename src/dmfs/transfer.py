@@ -18,6 +18,9 @@ from dmfs.httperrors import ERROR_BODY_MAX_BYTES, clean, from_status
 from dmfs.progress import Progress
 
 _HEADERS_MAX_BYTES = 64 * 1024
+ETAG_MAX_CHARS = 1024
+"""S3's have 34. A longer one would not fit a packet of the fetching process, and bytes must never
+be told of before the ETag that they came under."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
@@ -185,7 +188,10 @@ class Transfer:
             return BadAnswerError(f"cannot {what}: unexpected HTTP status {self.status}")
         if "content-encoding" in self.headers and self.headers["content-encoding"] != "identity":
             return BadAnswerError(f"cannot {what}: the bytes came encoded")
-        if not get.guard.admits(self.headers.get("etag", "")):
+        etag = self.headers.get("etag", "")
+        if len(etag) > ETAG_MAX_CHARS:
+            return BadAnswerError(f"cannot {what}: the answer's ETag is too long")
+        if not get.guard.admits(etag):
             return other_etag(what)
         return None
 

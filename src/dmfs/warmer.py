@@ -24,8 +24,6 @@ WARMED_BYTES = MIB
 """Larger files are worth a round trip of their own."""
 AT_ONCE = MAX_WINDOW
 """Files being prepared: one window."""
-
-
 LOOKED_UP = 96
 """Files looked up on disk at once: two windows. Each alone costs a thread, on the way between its
 signing and its bytes (0.2 to 0.3 ms of CPU a file)."""

@@ -55,8 +55,10 @@ def test_memory_of_many_inodes_and_many_readers(calm, make_drive):
     )  # fmt: skip
     walk_s = time.monotonic() - began
     assert found.stdout.count(b"\n") >= INODES
-    # the kernel forgets some when others of this machine want its memory: 8454 of 10 000 once
-    assert gauges(drive)["inodes"] >= INODES * 0.75
+    for _ in range(3):  # the kernel forgets some when others want its memory: 8454 were left once
+        if gauges(drive)["inodes"] < INODES:
+            subprocess.run(["find", drive.path(FOLDER, "tree"), "-printf", ""], check=True)
+    assert gauges(drive)["inodes"] >= INODES
     with_inodes = rss_bytes(drive.process.pid)
     words = [sys.executable, "-IS", streams.__file__, str(SECONDS), *names]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as readers:

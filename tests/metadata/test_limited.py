@@ -21,10 +21,13 @@ FOLDERS = 1500
 DEPTH = 6
 CALL_S = 0.5
 RATE = Rate(300)
-USED = 0.85
-"""Of what the limit allows, whatever the tree is like: 0.94 to 0.98, and 0.90 once in 24 runs,
-for which of the tasks woken at one moment goes first is random. The benchmark's tree has to reach
-0.95. When what lay ahead was capped however near it was, some trees gave 0.62."""
+USED = 0.92
+"""Of what the limit allows, in the mean of three trees: 0.95 to 0.97 here. (One alone gives 0.93
+to 0.98, and 0.90 once in 24 runs: which of the tasks woken at one moment goes first is random.)
+The benchmark's tree has to reach 0.95. When what lay ahead was capped however near it was, some
+trees gave 0.62."""
+USED_LEAST = 0.85
+TREES = 3
 
 
 def folder(name: str) -> Folder:
@@ -89,12 +92,12 @@ async def test_who_joins_speculation_before_it_has_begun_raises_it() -> None:
     assert levels == [Priority.WALK] * 30
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_limited_walk_uses_its_quota_and_leaves_a_person_alone(seed: int) -> None:
+def test_a_limited_walk_uses_its_quota_and_leaves_a_person_alone() -> None:
     waits: list[float] = []
+    used: list[float] = []
 
     @virtual
-    async def run() -> None:
+    async def run(seed: int) -> None:
         service = Service(seed)
         async with trio.open_nursery() as nursery:
             listings = Listings(
@@ -122,7 +125,10 @@ def test_a_limited_walk_uses_its_quota_and_leaves_a_person_alone(seed: int) -> N
         assert FOLDERS <= len(calls) <= (FOLDERS + 30) * 1.02
         for number, start in enumerate(calls[: -RATE.limit]):
             assert calls[number + RATE.limit] >= start + RATE.window_s
-        assert len(calls) / RATE.limit * RATE.window_s / took_s >= USED
+        used.append(len(calls) / RATE.limit * RATE.window_s / took_s)
 
-    run()
+    for seed in range(TREES):
+        run(seed)
+    assert min(used) >= USED_LEAST
+    assert sum(used) / TREES >= USED
     assert max(waits) <= 2 * CALL_S
