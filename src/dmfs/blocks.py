@@ -14,7 +14,6 @@ buffers are filled by the curl thread and disk threads beyond ``filled``.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -31,6 +30,7 @@ from dmfs.plan import (
     BLOCK_BYTES,
     DISK_PART_BYTES,
     EMPTY,
+    MIN_PART_BYTES,
     PART_BYTES,
     SMALL_FILE_BYTES,
     Span,
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 Data = bytes | bytearray | memoryview
 _DISK_PART_BLOCKS = DISK_PART_BYTES // BLOCK_BYTES
 SPENT_PARTS = 2
-"""Parts from disk that stay after their last byte was given out: by then the kernel's reads that
+"""Parts of an object that stay after their last byte was given out: by then the kernel's reads that
 lie out of order have come, and nobody looks at the oldest part's buffer any more."""
 
 
@@ -82,7 +82,6 @@ class BlockCache:
         self._slots = Slots(connections, connections_per_file)
         self._disk = DiskTier(store, sha1_of, timeout_s=timeout_s)
         self._objects = Objects(self._memory, self._disk, nursery)
-        self._spent: deque[tuple[Run, CachedObject]] = deque()
         self.epoch = 0
         """Moves when memory or a connection was given back."""
 
@@ -152,25 +151,29 @@ class BlockCache:
         if run is not None:
             if run.holds(span):
                 self._memory.touch(run)
-                view = run.slice(span)
-                if run.consumed >= run.span.length:
-                    self._used_up(run, opened)
-                return view
+                return self._given_out(run, opened, span)
             return self._joined(opened, span)
         return self._disk.peek(opened, span)
 
+    def _given_out(self, run: Run, opened: CachedObject, span: Span) -> memoryview:
+        view = run.slice(span)
+        if run.consumed >= run.span.length:
+            self._used_up(run, opened)
+        return view
+
     def _used_up(self, run: Run, opened: CachedObject) -> None:
-        """Its memory may be had now. That of a part from disk goes to the next one at once: the
-        bytes are in the kernel's cache and on disk, and the buffer is still in the processor's."""
+        """Its memory may be had now. That of a part that is at rest goes to the next one at once:
+        the bytes are in the kernel's cache and on disk, and a buffer that was used just now is
+        still in the processor's, where a new one has to be faulted in page by page."""
         self.epoch += 1
         if (
-            run.from_disk
-            and run.span.length == DISK_PART_BYTES
-            and (run, opened) not in self._spent
+            (run.speculative or run.span.length >= MIN_PART_BYTES)  # of a stream
+            and run not in opened.spent
+            and all(map(opened.on_disk, range(run.blocks.start, run.blocks.stop)))
         ):
-            self._spent.append((run, opened))
-            if len(self._spent) > SPENT_PARTS:
-                self._memory.drop(*self._spent.popleft())
+            opened.spent.append(run)
+            if len(opened.spent) > SPENT_PARTS:
+                self._memory.drop(opened.spent.popleft(), opened)
 
     def _joined(self, opened: CachedObject, span: Span) -> Data | None:
         """Bytes across runs, if all of them hold theirs."""
@@ -184,7 +187,7 @@ class BlockCache:
             if not run.holds(piece):
                 return None
             self._memory.touch(run)
-            pieces.append(run.slice(piece))
+            pieces.append(self._given_out(run, opened, piece))
             position = piece.stop
         return b"".join(pieces)
 
@@ -223,7 +226,7 @@ class BlockCache:
                 if run.done and not run.pins:
                     self._memory.changed()  # who waits for room may have been told too early
             if era == opened.era:
-                pieces.append(run.slice(piece))
+                pieces.append(self._given_out(run, opened, piece))
                 position = piece.stop
         opened.given = True
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -352,6 +355,8 @@ class BlockCache:
             log.exception("keeping bytes of %r failed", opened.file.name)
         finally:
             run.saved = True
+            if run.consumed >= run.span.length:
+                self._used_up(run, opened)
             self._memory.changed()
 
     async def _fetch(self, run: Run, opened: CachedObject) -> None:

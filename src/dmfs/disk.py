@@ -229,11 +229,7 @@ class DiskTier:
                 await self._small.put((shelf, run.blocks.start, data))
                 self._absent.pop(opened.file.storage_id, None)
             else:
-                direct = self._way.is_direct(self._unsaved_bytes)
-                write = partial(store.write, shelf, run.blocks.start, data, direct=direct)
-                took_s = await self._write(write)
-                if took_s is not None:
-                    self._way.took(filled, took_s, direct=direct)
+                await self._write(partial(store.write, shelf, run.blocks.start, data), filled)
         finally:
             self._saving -= 1
             self._unsaved_bytes -= filled
@@ -244,25 +240,26 @@ class DiskTier:
     async def _write_gathered(self, writes: list[SmallWrite]) -> None:
         store = self._usable("write")
         if store is not None:
-            await self._write(lambda: any(store.write_small(writes)))
+            await self._write(lambda direct: any(store.write_small(writes)))
 
-    async def _write(self, write: Callable[[], bool]) -> float | None:
-        """In a thread, when there is one free: seconds it took, None where nothing came of it."""
+    async def _write(self, write: Callable[..., bool], size_bytes: int = 0) -> None:
+        """In a thread, when there is one free, told whether to write past the page cache."""
         turn = object()
         try:
             if not await self._turn():
-                return None
+                return
             try:
                 self._writing[turn] = began = trio.current_time()
+                direct = self._way.begin(size_bytes, self._unsaved_bytes)
+                work = partial(write, direct=direct)
                 # called off only when the drive ends: until then the buffers are the thread's
-                if await trio.to_thread.run_sync(write, abandon_on_cancel=True):
+                if await trio.to_thread.run_sync(work, abandon_on_cancel=True):
                     self._health.worked("write")
-                return trio.current_time() - began
+                self._way.took(size_bytes, trio.current_time() - began, direct=direct)
             finally:
                 self._writers.release()
         except BROKEN as error:
             self._failed("write", error)
-            return None
         finally:
             self._writing.pop(turn, None)
 

@@ -6,6 +6,7 @@ memory allows after. Whoever needs bytes of it waits until it is filled that far
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 import trio
@@ -81,6 +82,8 @@ class CachedObject:
     size_bytes: int
     shelf: Shelf | None = None
     runs: dict[int, Run] = field(default_factory=dict, repr=False)
+    spent: deque[Run] = field(default_factory=deque, repr=False)
+    """Parts whose last byte was given out lately, and that are at rest."""
     users: int = 0
     """Open files, and runs on their way: while there are any, no descriptor is closed."""
     given: bool = False

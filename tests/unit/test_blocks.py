@@ -516,6 +516,42 @@ async def test_a_stream_from_disk_is_read_in_whole_parts_and_uses_few_buffers(
 
 
 @real
+async def test_a_stream_that_is_kept_on_disk_leaves_the_memory_to_what_comes_next(
+    store: BlockStore,
+) -> None:
+    """New memory costs a page fault for each 4 KiB, so what is at rest makes room by itself."""
+    size = 32 * PART_BYTES
+    async with cache_over(FakeSource(latency_s=0, bytes_per_s=1e12), store) as cache:
+        file = await opened(cache, size)
+        most = 0
+        reader = Reader(file.file, file, cache, 4 * PART_BYTES)
+        for offset in range(0, size, 512 * KIB):
+            data, _ = await reader.read(offset, 512 * KIB)
+            assert bytes(data) == truth(offset, offset + 512 * KIB)
+            del data
+            if offset % PART_BYTES == 0:
+                await cache.drain()  # or this reader outruns the disk
+                most = max(most, cache.memory_used)
+        await cache.drain()
+        # the window, what is read now, and what was given out
+        assert most <= (4 + 1 + SPENT_PARTS + 1) * PART_BYTES
+        assert cache.memory_used <= SPENT_PARTS * PART_BYTES
+
+
+@real
+async def test_without_a_disk_a_stream_stays_in_memory_as_long_as_there_is_room() -> None:
+    size = 8 * PART_BYTES
+    source = FakeSource(latency_s=0, bytes_per_s=1e12)
+    async with cache_over(source, None, memory=64 * MIB) as cache:
+        file = await opened(cache, size)
+        for _ in range(2):
+            for start in range(0, size, PART_BYTES):
+                await cache.get(file, Span(start, start + PART_BYTES))
+        assert sum(span.length for span in source.fills) == size
+        assert cache.memory_used == size
+
+
+@real
 async def test_a_damaged_block_on_disk_is_fetched_again_unseen(
     store: BlockStore, tmp_path: Path
 ) -> None:
