@@ -20,8 +20,8 @@ read costs an eighth of a megabyte. At rest a finer block is nearly free in a sp
 
 PART_BYTES = 4 * MIB
 """Longest single GET of a stream. A window of 128 MiB holds 32 of them: at 30 ms and 50 MB/s a
-connection that is 629 MB/s over 24 connections, where parts of 8 MiB leave a third of these without
-work (495) and 2 MiB spend more on round trips (565). On multiples of it, or a reader who is slower
+connection that is 675 MB/s over 28 connections, where parts of 8 MiB leave a third of these without
+work (496) and 2 MiB spend more on round trips (618). On multiples of it, or a reader who is slower
 than his network makes two or three odd ones of each (500 to 760 GETs a GiB instead of 290), and
 their buffers fit nobody else's bytes."""
 
@@ -42,12 +42,12 @@ GROWTH_BYTES = FIRST_WINDOW_BYTES
 260 KiB looks like one that reads 0.9 MiB."""
 
 GROWTH_SHARE = 4
-"""A window doubles when its reader stalls after a fourth of it: 629 MB/s for 512 MiB on that link,
-573 after a half, 645 after an eighth. Who reads a stretch and stops has had at most four times of
+"""A window doubles when its reader stalls after a fourth of it: 675 MB/s for 512 MiB on that link,
+591 after a half, 729 after an eighth. Who reads a stretch and stops has had at most four times of
 it fetched, or the first window."""
 
 MAX_WINDOW_BYTES = 128 * MIB
-"""24 connections times 4 MiB, and what is asked for next: less leaves connections idle."""
+"""28 connections times 4 MiB, and what is asked for next: less leaves connections idle."""
 
 DISK_PART_BYTES = 4 * MIB
 """Longest single read of the disk, and on multiples of it: its buffer is made of huge pages (2600
