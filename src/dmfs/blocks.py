@@ -146,8 +146,7 @@ class BlockCache:
         return data
 
     def _at_hand(self, opened: CachedObject, span: Span) -> Data | None:
-        numbers = blocks_of(span)
-        run = opened.runs.get(numbers.start)
+        run = opened.runs.get(span.start // BLOCK_BYTES)
         if run is not None:
             if run.holds(span):
                 self._memory.touch(run)

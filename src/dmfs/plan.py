@@ -78,7 +78,7 @@ class Span(NamedTuple):
 
     @property
     def length(self) -> int:
-        return max(0, self.stop - self.start)
+        return self.stop - self.start if self.stop > self.start else 0
 
 
 EMPTY = Span(0, 0)
@@ -250,6 +250,8 @@ class Planner:
 
     def _ahead(self, cursor: _Cursor, part_bytes: int) -> Span:
         """Top up in steps of a part, or of half a small window: not a GET for every read."""
+        if not cursor.window:  # a random reader: this is on the way of each of its reads
+            return EMPTY
         step = min(part_bytes, cursor.window // 2)
         if cursor.backward:
             target = max(cursor.low - cursor.window, 0)
@@ -259,7 +261,7 @@ class Planner:
             if part_bytes == PART_BYTES and target < self.size_bytes:
                 target = max(target - target % PART_BYTES, cursor.high)
             span = Span(max(cursor.fetched_high, cursor.high), target)
-            if cursor.window and span.start < self.size_bytes and self._at_rest(span.start):
+            if span.start < self.size_bytes and self._at_rest(span.start):
                 return self._ahead_at_rest(cursor, span)
         at_the_edge = target in (0, self.size_bytes)
         return span if span.length and (span.length >= step or at_the_edge) else EMPTY
