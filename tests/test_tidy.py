@@ -15,7 +15,7 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items(
 
 FLOORS = {
     "ground": "__init__ errors clock values heap shorthand model kinds names plan series rates"
-    " walk watch writeway arena config findings",
+    " walk watch writeway delivery arena config findings",
     "service": "deadline flight progress pace slots httperrors urgency ledger budget"
     " breaker suspend wire tls tokens oauth servicekey auth authcode tokenfile vault tokenstore"
     " session signin answers pages aps codec transfer curlloop ranges rangewire rangeworker"

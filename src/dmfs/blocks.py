@@ -362,4 +362,6 @@ class BlockCache:
         if not run.has_slot:
             await self._slots.take(opened)
             run.has_slot = True
+        mark = opened.delivery.asked(trio.current_time())
         await self._source.fill(opened.file, run.span, run.sink(), run)
+        opened.delivery.came(mark, run.span.length, trio.current_time())

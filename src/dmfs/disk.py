@@ -240,7 +240,7 @@ class DiskTier:
     async def _write_gathered(self, writes: list[SmallWrite]) -> None:
         store = self._usable("write")
         if store is not None:
-            await self._write(lambda direct: any(store.write_small(writes)))
+            await self._write(lambda **_: any(store.write_small(writes)))
 
     async def _write(self, write: Callable[..., bool], size_bytes: int = 0) -> None:
         """In a thread, when there is one free, told whether to write past the page cache."""

@@ -22,7 +22,10 @@ class Reader:
         self._opened = opened
         self._blocks = blocks
         self._planner = Planner(
-            opened.size_bytes, max_window, lambda offset: opened.on_disk(offset // BLOCK_BYTES)
+            opened.size_bytes,
+            max_window,
+            lambda offset: opened.on_disk(offset // BLOCK_BYTES),
+            lambda: opened.delivery.way_bytes,
         )
         self.keep_cache = not blocks.is_anew(opened)
         """Whether what the kernel holds of this file may be given out."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from dmfs.delivery import Delivery
 from dmfs.errors import DriveError
 from dmfs.model import File
 from dmfs.plan import Span
@@ -82,6 +83,7 @@ class CachedObject:
     size_bytes: int
     shelf: Shelf | None = None
     runs: dict[int, Run] = field(default_factory=dict, repr=False)
+    delivery: Delivery = field(default_factory=Delivery, repr=False)
     spent: deque[Run] = field(default_factory=deque, repr=False)
     """Parts whose last byte was given out lately, and that are at rest."""
     users: int = 0
