@@ -17,9 +17,9 @@ FLOORS = {
     "ground": "__init__ errors clock values heap shorthand model kinds names plan series rates"
     " walk watch writeway delivery arena config findings",
     "service": "deadline flight progress pace slots httperrors urgency ledger budget"
-    " breaker suspend wire tls tokens oauth servicekey auth authcode tokenfile vault tokenstore"
-    " session signin answers pages aps codec transfer curlloop ranges rangewire rangeworker"
-    " rangeprocess etags holds origins source",
+    " breaker suspend tls curlmulti questions wire tokens oauth servicekey auth authcode"
+    " tokenfile vault tokenstore session signin answers pages aps codec transfer curlloop"
+    " ranges rangewire rangeworker rangeprocess etags holds origins source",
     "kept": "diskthreads diskhealth index eviction cachedir datafile shelf store buffers runs"
     " groupcommit disk memory objects blocks sizes kept knowledge listings",
     "drive": "tree reader warmer scout poller metadata drive xattrs access",
@@ -31,8 +31,9 @@ ORDER = [name for floor in FLOORS.values() for name in floor.split()]
 
 ONLY_IN = {
     "pyfuse3": {"fuse"},
-    "httpx": {"wire", "login", "doctor"},  # the latter two name the type of wire's client only
-    "pycurl": {"curlloop"},
+    # (login and doctor name the type of wire's client only)
+    "httpx": {"wire", "login", "doctor"},
+    "pycurl": {"curlmulti", "curlloop", "questions"},
     "dmfs_emulator": {"demo"},
 }
 """Top-level package → the files that may import it."""
@@ -42,7 +43,7 @@ WALL_CLOCK_IN = {"clock"}
 PROCESS_CLOCK = {"time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.sleep"}
 PROCESS_CLOCK_IN = {
     "demo": "waits for a child process, outside of trio",
-    "curlloop": "the curl thread has libcurl's timers to keep, and no trio",
+    "curlmulti": "the curl thread has libcurl's timers to keep, and no trio",
 }
 ENVIRONMENT = {"os.environ", "os.getenv", "os.environb", "sys.argv"}
 ENVIRONMENT_IN = {"cli"}

@@ -35,7 +35,7 @@ from dmfs.signin import holder, token_source
 from dmfs.sizes import Sizes
 from dmfs.source import Source
 from dmfs.store import BlockStore
-from dmfs.tls import ca_bundle, client_context
+from dmfs.tls import ca_bundle
 from dmfs.tree import resolve
 from dmfs.warmer import Warmer
 from dmfs.wire import Wire, open_clients
@@ -103,7 +103,6 @@ class Drive:
 async def open_drive(settings: Settings, *, service_folders: bool = False) -> AsyncIterator[Drive]:
     """Join the parts; end all work on the way out. What the body raises comes out bare."""
     bundle = ca_bundle(settings.ca_file)
-    context = client_context(bundle)
     store = await _open_store(settings)
     kept = kept_listings(settings, await holder(settings), service_folders=service_folders)
     arena = _arena(settings)
@@ -111,7 +110,7 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
     ranges.start()
     failure: Exception | None = None
     try:
-        async with open_clients(context) as clients, trio.open_nursery() as nursery:
+        async with open_clients(bundle) as clients, trio.open_nursery() as nursery:
             try:
                 wire = Wire(settings.api_url, clients, budget_of(settings))
                 tokens = await token_source(settings, wire, nursery)

@@ -1,4 +1,5 @@
-"""One conversation with the API: retries, limits, JSON. Floor 1; sole user of httpx.
+"""One conversation with the API: retries, limits, JSON. Floor 1; sole user of httpx, which posts
+forms. Questions are asked by libcurl (``questions.py``).
 
 Owns: backoff, the body limit, turning a broken conversation into a DriveError.
 Must not know: tokens, what the JSON means.
@@ -13,10 +14,11 @@ import json
 import logging
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 import httpx
 import trio
@@ -33,7 +35,9 @@ from dmfs.httperrors import (
     from_transport,
     retry_after_s,
 )
+from dmfs.questions import BrokenError, PackedTwiceError, Questions
 from dmfs.rates import Priority
+from dmfs.tls import client_context
 from dmfs.urgency import current_urgency
 
 log = logging.getLogger(__name__)
@@ -54,12 +58,11 @@ DAMAGED_ATTEMPTS = 2
 """A damaged answer may be an accident once; a captive portal says the same for ever."""
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 8.0
-CONNECTIONS = 2
-"""httpcore's pool looks through all its connections and all who wait, twice a call: 48 calls at a
-time take 0.80 ms of CPU each over 6 pools of 8, 0.53 over 24 of 2."""
-POOLS = 24
+CONNECTIONS = 48
 """48 calls at once, a window of small files: signing 1000 of them at 100 ms a call took 12.5 s
-through one pool of 8."""
+through 8."""
+FORM_CONNECTIONS = 2
+"""Tokens: now and then, one at a time."""
 SILENCE_S = 15.0
 THREAD_PARSE_BYTES = 256 * 1024
 """A page of 1.5 MB takes some 20 ms to parse, and as long to decode: not on the loop that answers
@@ -71,6 +74,18 @@ long, and be no sooner done. Parsed and decoded in one go, so that one page at a
 stands in memory: the holes that a dozen left in the heap stayed there, 20 MiB of them."""
 PROBE_PATH = "/authentication/v2/keys"
 """Public keys: no token, no published limit, a kilobyte."""
+
+
+_BROKEN = BrokenError, httpx.TransportError, httpx.DecodingError, httpx.InvalidURL, OSError
+_HEADERS = {"Accept": "application/json", "User-Agent": "dmfs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Who speaks to the API. Without ``questions`` httpx asks them as well."""
+
+    forms: httpx.AsyncClient
+    questions: Questions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +113,13 @@ class Wire:
     def __init__(
         self,
         api_url: str,
-        client: httpx.AsyncClient | Sequence[httpx.AsyncClient],
+        clients: httpx.AsyncClient | Clients,
         budget: Budget,
         breaker: Breaker | None = None,
     ) -> None:
+        """A client alone is for who asks little."""
         self._api_url = api_url
-        clients = [client] if isinstance(client, httpx.AsyncClient) else client
-        self._clients = clients
-        self._under_way = [0] * len(clients)
+        self._clients = clients if isinstance(clients, Clients) else Clients(clients)
         self._budget = budget
         self.breaker = breaker or Breaker()
         self._random = random.Random()
@@ -149,14 +163,14 @@ class Wire:
         try:
             with trio.fail_after(timeout_s):
                 status, headers, body = await self._exchange(call)
-        except (httpx.TransportError, httpx.InvalidURL, OSError, trio.TooSlowError, DriveError):
+        except (*_BROKEN, trio.TooSlowError, DriveError):
             return False
         return not is_web_page(headers, body) and not 300 <= status < 400
 
     async def reaches(self, origin: str, timeout_s: float) -> bool:
         """Whether another host (``https://host``) is there: anything it says will do, and if it
         breaks the conversation off, that is for whoever reads from it to judge."""
-        client = self._clients[self._least_busy()]
+        client = self._clients.forms
         try:
             with trio.fail_after(timeout_s):
                 response = await client.send(client.build_request("GET", f"{origin}/"), stream=True)
@@ -176,7 +190,7 @@ class Wire:
         backoff_s *= 0.5 + self._random.random() / 2
         try:
             status, headers, body = await self._exchange(call)
-        except (httpx.TransportError, httpx.DecodingError, httpx.InvalidURL, OSError) as error:
+        except _BROKEN as error:
             log.debug("%s %s failed: %s", call.method, call.route, clean(str(error)))
             self.breaker.failed()
             return from_transport(call.what, error), backoff_s
@@ -207,21 +221,9 @@ class Wire:
 
     async def _exchange(self, call: Call) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body, the body cut off (errors) or refused (answers) at its limit."""
-        number = self._least_busy()
-        self._under_way[number] += 1
-        try:
-            return await self._exchange_by(self._clients[number], call)
-        finally:
-            self._under_way[number] -= 1
-
-    def _least_busy(self) -> int:
-        """The client with the fewest calls under way: nobody waits while a connection is free, and
-        who asks one thing after the other does so on one connection."""
-        return min(range(len(self._clients)), key=self._under_way.__getitem__)
-
-    async def _exchange_by(
-        self, client: httpx.AsyncClient, call: Call
-    ) -> tuple[int, Mapping[str, str], bytes]:
+        if self._clients.questions is not None and call.method == "GET":
+            return await self._ask(self._clients.questions, call)
+        client = self._clients.forms
         request = client.build_request(
             call.method,
             call.url or self._api_url + call.path,
@@ -234,7 +236,7 @@ class Wire:
         try:
             if len(response.headers.get_list("content-encoding", split_commas=True)) > 1:
                 # each layer multiplies a thousandfold, and decoders do it in one step
-                raise BadAnswerError(f"cannot {call.what}: the answer is packed more than once")
+                raise _packed_twice(call)
             limit = BODY_MAX_BYTES if response.is_success else ERROR_BODY_MAX_BYTES
             chunks: list[bytes] = []
             size = 0
@@ -243,14 +245,40 @@ class Wire:
                 size += len(chunk)
                 if size > limit:
                     if response.is_success:
-                        raise BadAnswerError(
-                            f"cannot {call.what}: the answer is larger than {limit // MIB} MiB"
-                        )
+                        raise _too_large(call)
                     break
             return response.status_code, response.headers, b"".join(chunks)
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                 await response.aclose()
+
+    async def _ask(self, questions: Questions, call: Call) -> tuple[int, Mapping[str, str], bytes]:
+        """As ``_exchange``, by libcurl."""
+        url = call.url or self._api_url + call.path
+        if call.params:
+            url += "?" + urlencode(call.params, quote_via=quote)
+        try:
+            answer = await questions.ask(
+                url,
+                {**_HEADERS, **call.headers},
+                silence_s=call.patience_s or SILENCE_S,
+                body_max_bytes=BODY_MAX_BYTES,
+                error_max_bytes=ERROR_BODY_MAX_BYTES,
+            )
+        except PackedTwiceError:
+            raise _packed_twice(call) from None
+        if answer.is_cut and 200 <= answer.status < 300:
+            raise _too_large(call)
+        return answer.status, answer.headers, answer.body
+
+
+def _packed_twice(call: Call) -> BadAnswerError:
+    return BadAnswerError(f"cannot {call.what}: the answer is packed more than once")
+
+
+def _too_large(call: Call) -> BadAnswerError:
+    limit_mib = BODY_MAX_BYTES // MIB
+    return BadAnswerError(f"cannot {call.what}: the answer is larger than {limit_mib} MiB")
 
 
 def is_web_page(headers: Mapping[str, str], body: bytes) -> bool:
@@ -302,10 +330,16 @@ def _as_is(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def open_clients(context: ssl.SSLContext) -> AsyncIterator[list[httpx.AsyncClient]]:
-    """The httpx clients of a Wire, closed on the way out."""
-    async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(new_client(context)) for _ in range(POOLS)]
+async def open_clients(bundle: str) -> AsyncIterator[Clients]:
+    """The clients of a drive's Wire, closed on the way out."""
+    questions = Questions(ca_bundle=bundle, connections=CONNECTIONS)
+    try:
+        async with new_client(client_context(bundle)) as forms, trio.open_nursery() as nursery:
+            nursery.start_soon(questions.run)
+            yield Clients(forms, questions)
+            nursery.cancel_scope.cancel()
+    finally:
+        questions.close()
 
 
 def _timeout(patience_s: float | None) -> httpx.Timeout:
@@ -350,8 +384,10 @@ def new_client(context: ssl.SSLContext) -> httpx.AsyncClient:
             follow_redirects=False,
             # the deadline of the call is trio's; these only end a silent socket while time is left
             timeout=_timeout(None),
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-            headers={"Accept": "application/json", "User-Agent": "dmfs"},
+            limits=httpx.Limits(
+                max_connections=FORM_CONNECTIONS, max_keepalive_connections=FORM_CONNECTIONS
+            ),
+            headers=_HEADERS,
         )
     except (ImportError, ValueError, httpx.InvalidURL):
         # what it says may quote the proxy's password

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +15,7 @@ from dmfs.budget import Budget
 from dmfs.errors import AccessError, BadAnswerError
 from dmfs.model import Child, File, Folder, Hub, HubId, Project, Root, Shortcut
 from dmfs.names import entry_names
+from dmfs.tls import ca_bundle
 from dmfs.wire import Wire, open_clients
 from dmfs_emulator.process import EmulatorProcess
 from tests.unit.helpers import real
@@ -27,7 +27,7 @@ HQ = "Emulated Builders / Headquarters"
 async def service_of(
     emulator: EmulatorProcess, client: tuple[str, str] = ("emulator-app", "emulator-secret")
 ) -> AsyncIterator[Aps]:
-    async with open_clients(ssl.create_default_context()) as clients:
+    async with open_clients(ca_bundle("")) as clients:
         wire = Wire(emulator.api_url, clients, Budget())
         yield Aps(wire, TwoLegged(wire, *client, "data:read"), url_minutes=60)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -82,7 +81,7 @@ class Parts:
 
 @asynccontextmanager
 async def parts_of(
-    emulator: EmulatorProcess, *, bundle: str = "", context: ssl.SSLContext | None = None
+    emulator: EmulatorProcess, *, bundle: str = "", api_bundle: str = ""
 ) -> AsyncIterator[Parts]:
     bundle = ca_bundle(bundle)
     arena = Arena(64 * MIB)
@@ -91,7 +90,7 @@ async def parts_of(
     process = RangeProcess(here, arena, ca_bundle=bundle, connections=8)
     try:
         async with (
-            open_clients(context or ssl.create_default_context()) as clients,
+            open_clients(ca_bundle(api_bundle)) as clients,
             trio.open_nursery() as nursery,
         ):
             wire = Wire(emulator.api_url, clients, Budget())
@@ -381,14 +380,14 @@ async def test_it_verifies_certificates(tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_bytes(b"".join(b.bytes() for b in cert.cert_chain_pems))
     for name, authority in (("right.pem", ca), ("wrong.pem", stranger)):
         authority.cert_pem.write_to_path(str(tmp_path / name))
-    context = ssl.create_default_context(cafile=str(tmp_path / "right.pem"))
+    right = str(tmp_path / "right.pem")
     with EmulatorProcess(
         world="small:files=1,min=10,max=20",
         tls_cert=str(tmp_path / "cert.pem"), tls_key=str(tmp_path / "key.pem"),
     ) as emulator:  # fmt: skip
         file = a_new_file(emulator, SIZE)
         for bundle in ("right.pem", "wrong.pem"):
-            async with parts_of(emulator, bundle=str(tmp_path / bundle), context=context) as parts:
+            async with parts_of(emulator, bundle=str(tmp_path / bundle), api_bundle=right) as parts:
                 await parts.started()
                 get = await parts.get(file)
                 if bundle == "right.pem":

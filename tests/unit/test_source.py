@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -62,7 +61,7 @@ async def parts_of(emulator: EmulatorProcess, *, connections: int = 8) -> AsyncI
     fetcher.start()
     try:
         async with (
-            open_clients(ssl.create_default_context()) as clients,
+            open_clients(ca_bundle("")) as clients,
             trio.open_nursery() as nursery,
         ):
             wire = Wire(emulator.api_url, clients, Budget())

@@ -7,9 +7,8 @@ import gc
 import gzip
 import json
 import random
-import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -31,6 +30,7 @@ from dmfs.errors import (
 )
 from dmfs.model import Root
 from dmfs.rates import Priority
+from dmfs.tls import ca_bundle
 from dmfs.urgency import Urgency, urgency
 from dmfs.wire import ATTEMPTS, Call, Wire, open_clients
 from dmfs_emulator.process import EmulatorProcess
@@ -434,41 +434,12 @@ def test_signing_in_without_credentials_says_what_to_set() -> None:
 # Several clients
 
 
-@virtual
-async def test_calls_go_to_the_client_with_the_fewest_under_way() -> None:
-    under_way, most = [0] * 3, [0] * 3
-
-    def answering(number: int) -> httpx.AsyncClient:
-        async def handler(request: httpx.Request) -> httpx.Response:
-            under_way[number] += 1
-            most[number] = max(most[number], under_way[number])
-            await trio.sleep(1 + number)  # those who are slow get less to do
-            under_way[number] -= 1
-            return httpx.Response(200, json={})
-
-        return httpx.AsyncClient(transport=httpx.MockTransport(handler))
-
-    async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(answering(number)) for number in range(3)]
-        wire = Wire("https://api", clients, Budget())
-        for _ in range(3):  # one after the other: all on one client, and its one connection
-            await wire.ask(CALL)
-        assert most == [1, 0, 0]
-        async with trio.open_nursery() as nursery:
-            for _ in range(6):
-                nursery.start_soon(wire.ask, CALL)
-        assert most == [2, 2, 2]
-        with trio.move_on_after(0.5):
-            await wire.ask(CALL)
-        assert wire._under_way == [0, 0, 0], "what is called off is under way no more"
-
-
 # Against the emulator
 
 
 @asynccontextmanager
 async def service_of(emulator: EmulatorProcess, secret: str = "") -> AsyncIterator[Aps]:
-    async with open_clients(ssl.create_default_context()) as clients:
+    async with open_clients(ca_bundle("")) as clients:
         wire = Wire(emulator.api_url, clients, Budget())
         tokens = TwoLegged(wire, emulator.client_id, secret or emulator.client_secret, "data:read")
         yield Aps(wire, tokens, url_minutes=60)
