@@ -178,7 +178,7 @@ class _Line:
         text = line.decode("latin-1").strip()
         if text.startswith("HTTP/"):
             words = text.split()
-            self._begin(int(words[1]) if len(words) > 1 and words[1].isdigit() else 0)
+            self._begin(int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0)
         elif ":" in text:
             name, _, value = text.partition(":")
             name, value = name.strip().lower(), value.strip()

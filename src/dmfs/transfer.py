@@ -138,7 +138,7 @@ class Transfer:
         if text.startswith("HTTP/"):
             self.headers.clear()
             words = text.split()
-            self.status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+            self.status = int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0
         elif ":" in text:
             name, _, value = text.partition(":")
             self.headers[name.strip().lower()] = value.strip()

@@ -28,6 +28,7 @@ from dmfs.plan import (
     Span,
     block_count,
 )
+from dmfs.progress import AnyProgress
 from dmfs.reader import Reader
 from dmfs.runs import CachedObject
 from dmfs.shelf import Shelf
@@ -513,6 +514,36 @@ async def test_a_stream_from_disk_is_read_in_whole_parts_and_uses_few_buffers(
     assert len(reads) <= 16 + 6  # small ones while it is not known yet that it is a stream
     part_blocks = DISK_PART_BYTES // BLOCK_BYTES
     assert all(n // part_blocks == (m - 1) // part_blocks for n, m in reads)
+
+
+class OneLink(FakeSource):
+    """All ranges share it: what more of them are asked for only waits."""
+
+    def __init__(self) -> None:
+        super().__init__(latency_s=0.01, bytes_per_s=12e6)
+        self._link = trio.Lock()
+
+    async def fill(self, file: File, span: Span, sink: memoryview, progress: AnyProgress) -> None:
+        async with self._link:
+            await super().fill(file, span, sink, progress)
+
+
+@pytest.mark.parametrize("full", [True, False])
+@virtual
+async def test_a_link_that_is_full_is_not_asked_for_more(full: bool) -> None:
+    source = OneLink() if full else FakeSource(latency_s=0.3, bytes_per_s=12e6)
+    async with cache_over(source, memory=192 * MIB, connections=32, per_file=28) as cache:
+        file = await opened(cache, 400 * MIB)
+        reader = Reader(file.file, file, cache, 128 * MIB)
+        ahead = 0
+        for offset in range(0, 160 * MIB, 512 * KIB):
+            await reader.read(offset, 512 * KIB)
+            asked = sum(run.span.length for run in set(file.runs.values()) if not run.consumed)
+            ahead = max(ahead, asked)
+    if full:
+        assert ahead <= 40 * MIB
+    else:  # more of them do bring more
+        assert ahead >= 96 * MIB
 
 
 @real
