@@ -100,6 +100,8 @@ class Listings:
         """The listing: fresh, or old after ``patience``, or the error of the first question."""
         identity = directory.identity
         known = self.knowledge.use(identity) or await self._recall(directory)
+        # once more: on a busy machine it was listed for another between the recall's end and now
+        known = known or self.knowledge.use(identity)
         if known is None:
             self._refuse_denied(identity)
             return await self._refreshed(directory)

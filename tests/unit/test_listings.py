@@ -146,6 +146,25 @@ async def test_fifty_who_ask_at_once_cost_one_call() -> None:
 
 
 @virtual
+async def test_what_was_listed_for_another_during_a_recall_is_not_asked_for_again() -> None:
+    """A recall that found nothing on disk wakes who waits for it one step of the loop later, and on
+    a busy machine the listing had landed by then: one of 41 folders was listed twice."""
+    world = World()
+    async with listings_of(world) as listings:
+        await down(listings, "Hub")
+        recall = listings._recall
+
+        async def slow(directory: Directory) -> Any:
+            found = await recall(directory)
+            await listings.renew(directory)  # another's
+            return found
+
+        listings._recall = slow  # type: ignore[method-assign]
+        await listings.get(PROJECT)
+    assert world.calls["Project"] == 1
+
+
+@virtual
 async def test_a_stale_listing_waits_for_the_new_one_up_to_the_patience() -> None:
     world = World()
     async with listings_of(world) as listings:
