@@ -49,6 +49,7 @@ class Questions:
 
     def __init__(self, *, ca_bundle: str, connections: int) -> None:
         self._ca_bundle = ca_bundle
+        self._connections = connections
         self._multi = CurlMulti(connections, self._on_timer)
         self._sleep = trio.CancelScope()
         self._timer_at = math.inf
@@ -84,12 +85,12 @@ class Questions:
         try:
             line.prepare(url, headers, body_max_bytes, error_max_bytes)
             self._multi.add(line.curl, line.on_end)
-            # now, not when the loop comes round: beside eight streams that is 25 ms later
-            self._multi.act(timer_due=True)
         except Exception as error:  # noqa: BLE001 - pycurl raises what it likes
             text = f"libcurl takes no such request ({type(error).__name__})"
             raise BrokenError(text) from None
         try:
+            # now, not when the loop comes round: beside eight streams that is 25 ms later
+            self._multi.act(timer_due=True)
             with trio.CancelScope() as line.patience:
                 line.bear(silence_s)
                 await line.done.wait()
@@ -99,7 +100,10 @@ class Questions:
                 line.curl.close()
         if not line.done.is_set():
             raise BrokenError(f"nothing came for {silence_s:.0f} s")
-        self._idle.append(line)
+        if len(self._idle) < self._connections:
+            self._idle.append(line)
+        else:  # more than that only wait for a connection
+            line.curl.close()
         return line.answer()
 
 

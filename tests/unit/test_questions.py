@@ -245,6 +245,7 @@ async def test_no_more_connections_than_allowed_and_each_used_again() -> None:
             for number in range(30):
                 nursery.start_soon(one, number)
         assert answers == {number: str(number).encode() for number in range(30)}
+        assert len(questions._idle) == 3, "of handles neither"
         assert server.most_open <= 3
         assert server.connections <= 3
 
