@@ -49,7 +49,7 @@ class Questions:
 
     def __init__(self, *, ca_bundle: str, connections: int) -> None:
         self._ca_bundle = ca_bundle
-        self._connections = connections
+        self._places = trio.CapacityLimiter(connections)
         self._multi = CurlMulti(connections, self._on_timer)
         self._sleep = trio.CancelScope()
         self._timer_at = math.inf
@@ -81,7 +81,26 @@ class Questions:
     ) -> Answer:
         """The answer, whatever its status; its body up to one limit or (no success) the other.
         BrokenError also after ``silence_s`` without a byte; PackedTwiceError."""
-        line = self._idle.pop() if self._idle else _Line(self._ca_bundle)
+        place = object()
+        try:
+            self._places.acquire_on_behalf_of_nowait(place)  # (the other one gives up a turn)
+        except trio.WouldBlock:
+            await self._places.acquire_on_behalf_of(place)  # so long nothing is to be heard
+        try:
+            line = self._idle.pop() if self._idle else _Line(self._ca_bundle)
+            return await self._ask(line, url, headers, silence_s, body_max_bytes, error_max_bytes)
+        finally:
+            self._places.release_on_behalf_of(place)
+
+    async def _ask(
+        self,
+        line: _Line,
+        url: str,
+        headers: Mapping[str, str],
+        silence_s: float,
+        body_max_bytes: int,
+        error_max_bytes: int,
+    ) -> Answer:
         try:
             line.prepare(url, headers, body_max_bytes, error_max_bytes)
             self._multi.add(line.curl, line.on_end)
@@ -100,10 +119,7 @@ class Questions:
                 line.curl.close()
         if not line.done.is_set():
             raise BrokenError(f"nothing came for {silence_s:.0f} s")
-        if len(self._idle) < self._connections:
-            self._idle.append(line)
-        else:  # more than that only wait for a connection
-            line.curl.close()
+        self._idle.append(line)
         return line.answer()
 
 

@@ -9,6 +9,7 @@ import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -248,6 +249,17 @@ async def test_no_more_connections_than_allowed_and_each_used_again() -> None:
         assert len(questions._idle) == 3, "of handles neither"
         assert server.most_open <= 3
         assert server.connections <= 3
+
+
+@real
+async def test_waiting_for_a_connection_is_no_silence() -> None:
+    async def slow(stream: trio.SocketStream, head: bytes) -> None:
+        await trio.sleep(0.2)
+        await saying()(stream, head)
+
+    async with asking(slow, connections=1) as (questions, server), trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(partial(ask, questions, server.url, silence_s=0.6))
 
 
 @real
