@@ -49,7 +49,7 @@ class Questions:
 
     def __init__(self, *, ca_bundle: str, connections: int) -> None:
         self._ca_bundle = ca_bundle
-        self._places = trio.CapacityLimiter(connections)
+        self._places = trio.Semaphore(connections)
         self._multi = CurlMulti(connections, self._on_timer)
         self._sleep = trio.CancelScope()
         self._timer_at = math.inf
@@ -81,32 +81,25 @@ class Questions:
     ) -> Answer:
         """The answer, whatever its status; its body up to one limit or (no success) the other.
         BrokenError also after ``silence_s`` without a byte; PackedTwiceError."""
-        place = object()
         try:
-            self._places.acquire_on_behalf_of_nowait(place)  # (the other one gives up a turn)
+            self._places.acquire_nowait()  # (the other one gives up a turn of the loop)
         except trio.WouldBlock:
-            await self._places.acquire_on_behalf_of(place)  # so long nothing is to be heard
+            await self._places.acquire()  # so long nothing is to be heard
         try:
             line = self._idle.pop() if self._idle else _Line(self._ca_bundle)
-            return await self._ask(line, url, headers, silence_s, body_max_bytes, error_max_bytes)
+            try:
+                line.prepare(url, headers, body_max_bytes, error_max_bytes)
+                self._multi.add(line.curl, line.on_end)
+            except Exception as error:  # noqa: BLE001 - pycurl raises what it likes
+                text = f"libcurl takes no such request ({type(error).__name__})"
+                raise BrokenError(text) from None
+            await self._hear(line, silence_s)
         finally:
-            self._places.release_on_behalf_of(place)
+            self._places.release()
+        return line.answer()
 
-    async def _ask(
-        self,
-        line: _Line,
-        url: str,
-        headers: Mapping[str, str],
-        silence_s: float,
-        body_max_bytes: int,
-        error_max_bytes: int,
-    ) -> Answer:
-        try:
-            line.prepare(url, headers, body_max_bytes, error_max_bytes)
-            self._multi.add(line.curl, line.on_end)
-        except Exception as error:  # noqa: BLE001 - pycurl raises what it likes
-            text = f"libcurl takes no such request ({type(error).__name__})"
-            raise BrokenError(text) from None
+    async def _hear(self, line: _Line, silence_s: float) -> None:
+        """Until its transfer has ended; the handle is idle then, or closed if it has not."""
         try:
             # now, not when the loop comes round: beside eight streams that is 25 ms later
             self._multi.act(timer_due=True)
@@ -120,7 +113,6 @@ class Questions:
         if not line.done.is_set():
             raise BrokenError(f"nothing came for {silence_s:.0f} s")
         self._idle.append(line)
-        return line.answer()
 
 
 class _Line:
