@@ -1,14 +1,19 @@
-"""For all tests: real mounts only where they are possible, and nothing left behind."""
+"""For all tests: real mounts only where they are possible, nothing left behind, and an emulator for
+those of single packages (folders of whole journeys have emulators of their own)."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from dmfs.emulator.process import EmulatorProcess
+from dmfs.model import File
 from tests.support import mounts
+from tests.support.fixtures import SETTINGS
+from tests.support.helpers import a_new_file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,3 +41,25 @@ def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         left.append(f"{path} is still mounted")
         mounts.force_unmount(path)
     assert not left, f"left behind by process {os.getpid()}: {left}"
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[EmulatorProcess]:
+    with EmulatorProcess(world="sample+small:files=3,min=1024,max=40960") as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(running: EmulatorProcess) -> Iterator[EmulatorProcess]:
+    running.clear_faults()
+    running.settings(**SETTINGS)
+    running.reset()
+    yield running
+    running.clear_faults()
+
+
+@pytest.fixture
+def new_file(emulator: EmulatorProcess) -> Callable[[int], File]:
+    """A file of that size that nobody has asked for before."""
+
+    return lambda size: a_new_file(emulator, size)

@@ -34,7 +34,7 @@ ONLY_IN = {
     # (login and doctor name the type of wire's client only)
     "httpx": {"wire", "login", "doctor"},
     "pycurl": {"curlmulti", "curlloop", "questions"},
-    "dmfs_emulator": {"demo"},
+    "dmfs.emulator": {"demo"},
 }
 """Top-level package → the files that may import it."""
 
@@ -120,7 +120,7 @@ def test_httpx_is_only_named_outside_of_wire(name: str) -> None:
 
 
 def test_the_emulator_imports_nothing_from_the_drive() -> None:
-    for path in (SOURCE / "dmfs_emulator").rglob("*.py"):
+    for path in (SOURCE / "dmfs.emulator").rglob("*.py"):
         tops = {top for top, _ in imports(ast.parse(path.read_text("utf-8")))}
         assert "dmfs" not in tops, path
 

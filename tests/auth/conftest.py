@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.emulator.process import EmulatorProcess
 from tests.auth.person import Person, found_in, secrets_of
 from tests.support.mounts import start_emulator, stop_emulator
 

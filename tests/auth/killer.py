@@ -19,12 +19,12 @@ from typing import Any
 import keyring  # noqa: F401 - so that no child spends its time on that
 import trio
 
-from dmfs.budget import Budget
+from dmfs.auth.token_store import TokenStore
+from dmfs.auth.user_session import UserSession
 from dmfs.errors import DriveError
-from dmfs.session import UserSession
-from dmfs.tls import ca_bundle, client_context
-from dmfs.tokenstore import TokenStore
-from dmfs.wire import Wire, new_client
+from dmfs.http.json_client import Wire, new_client
+from dmfs.http.tls import ca_bundle, client_context
+from dmfs.ratelimit.limiter import Budget
 
 FILES = tuple(sys.argv[3].split(","))
 

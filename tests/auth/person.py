@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dmfs.tokenfile import TokenFile
-from dmfs.tokens import Kept, SignIn, encode
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.auth.token_file import TokenFile
+from dmfs.auth.tokens import Kept, SignIn, encode
+from dmfs.emulator.process import EmulatorProcess
 from tests.support.mounts import Home, dmfs_command
 
 SECRETS: set[str] = set()

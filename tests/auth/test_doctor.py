@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from dmfs.checkup import check_here
+from dmfs.cli.doctor.machine import check_here
+from dmfs.cli.doctor.service import clock_finding
 from dmfs.config import Settings
-from dmfs.doctor import clock_finding
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.emulator.process import EmulatorProcess
 from tests.auth.person import Person
 
 
@@ -127,7 +127,7 @@ def test_no_clock_to_compare_with() -> None:
 
 
 def test_no_fuse_and_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    monkeypatch.setattr("dmfs.mountpoint.FUSE_DEVICE", str(tmp_path / "nothing"))
+    monkeypatch.setattr("dmfs.fuse.mountpoint.FUSE_DEVICE", str(tmp_path / "nothing"))
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("U", (), {"free": 1, "total": 100}))
     found = check_here(Settings(cache_dir=tmp_path, state_dir=tmp_path / "state"))
     by_check = {each.check: each for each in found}

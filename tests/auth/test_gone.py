@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dmfs.listings import DENIAL_MEMORY_S
-from dmfs.session import LOOK_S
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.auth.user_session import LOOK_S
+from dmfs.emulator.process import EmulatorProcess
+from dmfs.namespace.listings import DENIAL_MEMORY_S
 from tests.auth.person import Person
 from tests.support.mounts import Drive, wait_until
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from dmfs import vault
-from dmfs.vault import Vault, VaultError
+from dmfs.auth import desktop_keyring
+from dmfs.auth.desktop_keyring import Vault, VaultError
 from tests.auth.person import Person
 
 HERE = str(Path(__file__).parent)
@@ -86,7 +86,7 @@ def test_no_keyring_means_a_file(person: Person) -> None:
 def test_a_silent_keyring_is_not_waited_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.auth.fakering import Silent
 
-    monkeypatch.setattr(vault, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(desktop_keyring, "PATIENCE_S", 0.2)
     monkeypatch.setattr("keyring.get_keyring", Silent)
 
     async def main() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.emulator.process import EmulatorProcess
 from tests.auth.person import Person, visit
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import trio
 
-from dmfs import session
-from dmfs.budget import Budget
+from dmfs.auth import user_session
+from dmfs.auth.token_file import TokenFile
+from dmfs.auth.token_store import TokenStore
+from dmfs.auth.user_session import UserSession
+from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import SetupError, SignedOutError, TooSlowError
-from dmfs.session import UserSession
-from dmfs.tls import ca_bundle, client_context
-from dmfs.tokenfile import TokenFile
-from dmfs.tokenstore import TokenStore
-from dmfs.wire import Wire, new_client
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.http.json_client import Wire, new_client
+from dmfs.http.tls import ca_bundle, client_context
+from dmfs.ratelimit.limiter import Budget
 from tests.auth.person import Killer, Person
 from tests.support.mounts import dmfs_command
 
@@ -128,7 +128,7 @@ def test_an_answer_that_is_slow_is_waited_for(
     person: Person, emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To hang up would throw the session away: the request has arrived and counts."""
-    monkeypatch.setattr("dmfs.wire.SILENCE_S", 0.2)
+    monkeypatch.setattr("dmfs.http.json_client.SILENCE_S", 0.2)
     person.hand(expired=True)
     emulator.settings(route_latency_ms={"token": 600})
 
@@ -144,7 +144,7 @@ def test_a_mount_keeps_an_idle_session_alive(
 ) -> None:
     """A day after the last refresh, once; though the access token would still do."""
     person.hand(ages_s=2 * 86400, access_expires_s=2e9)
-    monkeypatch.setattr(session, "KEEP_CHECK_S", 0.02)
+    monkeypatch.setattr(user_session, "KEEP_CHECK_S", 0.02)
 
     async def work(made: UserSession) -> None:
         with trio.move_on_after(0.6):
@@ -167,7 +167,7 @@ def test_idle_keeping_survives_an_outage(
     person: Person, emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person.hand(ages_s=2 * 86400, access_expires_s=2e9)
-    monkeypatch.setattr(session, "KEEP_CHECK_S", 0.02)
+    monkeypatch.setattr(user_session, "KEEP_CHECK_S", 0.02)
     emulator.fault("status", route="token", status=400, shape="jsonapi", times=1)
 
     async def work(made: UserSession) -> None:
@@ -193,7 +193,7 @@ def test_a_dead_session_is_not_asked_about_again(person: Person, emulator: Emula
 
 def test_a_lock_that_is_never_released(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.hand(expired=True)
-    monkeypatch.setattr(session, "LOCK_S", 0.2)
+    monkeypatch.setattr(user_session, "LOCK_S", 0.2)
     holder = TokenStore(person.home.state, "default").file.try_lock()
     assert holder is not None
 
@@ -255,7 +255,7 @@ def test_a_refresh_that_is_never_answered(
     person: Person, emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person.hand(expired=True)
-    monkeypatch.setattr(session, "REFRESH_S", 0.3)
+    monkeypatch.setattr(user_session, "REFRESH_S", 0.3)
     emulator.fault("stall_before_headers", route="token", times=None)
 
     async def work(made: UserSession) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from dmfs import cli
-from dmfs.authcode import new_attempt
+from dmfs.auth.authorization_code import new_attempt
+from dmfs.auth.jwt_assertion import ServiceKey
+from dmfs.auth.token_endpoint import App
+from dmfs.auth.tokens import Grant, SignIn
+from dmfs.cli import main as cli
 from dmfs.config import Settings
-from dmfs.oauth import App
-from dmfs.servicekey import ServiceKey
-from dmfs.tokens import Grant, SignIn
-from dmfs.wire import Call
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.emulator.process import EmulatorProcess
+from dmfs.http.json_client import Call
 from tests.auth.person import Person, found_in, secrets_of
 from tests.support.mounts import Drive
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.emulator.process import EmulatorProcess
 from tests.auth.person import SECRETS, Person
 from tests.support.mounts import toml
 

@@ -11,16 +11,16 @@ import time
 from pathlib import Path
 
 import pytest
-from bench.drives import is_mounted
-from bench.growth import trace_of
-from bench.markdown import table
-from bench.registry import ROWS
-from bench.results import Result, Series, short
-from bench.service import LOCAL, service
-from bench.webserver import seed_of
 
-from bench import rows  # noqa: F401 - enters them
-from dmfs_emulator.contentbytes import Computed, read
+from dmfs.emulator.world.content import Computed, read
+from tests.bench import rows  # noqa: F401 - enters them
+from tests.bench.drives import is_mounted
+from tests.bench.growth import trace_of
+from tests.bench.markdown import table
+from tests.bench.registry import ROWS
+from tests.bench.results import Result, Series, short
+from tests.bench.service import LOCAL, service
+from tests.bench.webserver import seed_of
 from tests.support.mounts import mount_table, why_no_mounts
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -84,8 +84,8 @@ def test_the_table_of_a_run_is_markdown():
 def test_a_run_that_is_told_to_end_leaves_nothing_behind(tmp_path):
     if why_no_mounts():
         pytest.skip(why_no_mounts())
-    command = [sys.executable, "-P", "-m", "bench", "--row", "zip", f"--disk={tmp_path}"]
-    environ = os.environ | {"PYTHONPATH": f"{_ROOT}/src:{_ROOT}"}
+    command = [sys.executable, "-P", "-m", "tests.bench", "--row", "zip", f"--disk={tmp_path}"]
+    environ = os.environ | {"PYTHONPATH": str(_ROOT)}
     with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as run:
         mine: list[str] = []
         give_up = time.monotonic() + 60

@@ -10,12 +10,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from bench.drives import dmfs
-from bench.places import Places
-from bench.seaweed import find_weed, put, seaweed
-from bench.service import LOCAL, service
 
-from dmfs_emulator.presign import presigned
+from dmfs.emulator.api.s3_presign import presigned
+from tests.bench.drives import dmfs
+from tests.bench.places import Places
+from tests.bench.seaweed import find_weed, put, seaweed
+from tests.bench.service import LOCAL, service
 from tests.support.mounts import why_no_mounts
 
 _WORLD = "big:size=9000000,count=4"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.emulator.process import EmulatorProcess
 
 READ = "data:read data:search"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.emulator.process import EmulatorProcess
 from tests.support.fixtures import SETTINGS
 
 from .client import Api, Facts

@@ -14,9 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dmfs_emulator.contentbytes import TILE_BYTES, Computed, read
-from dmfs_emulator.process import EmulatorProcess
-from dmfs_emulator.zipbytes import ZipArchive
+from dmfs.emulator.process import EmulatorProcess
+from dmfs.emulator.world.content import TILE_BYTES, Computed, read
+from dmfs.emulator.world.zip_content import ZipArchive
 
 from .client import Api, fetch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmfs_emulator.process import EmulatorError
+from dmfs.emulator.process import EmulatorError
 
 from .client import Api, Facts, fetch
 
@@ -15,7 +15,7 @@ FILES = f"{HUB}/Sample Project/Project Files"
 @pytest.fixture(scope="module")
 def world():
     """One emulator for this module: each test changes another place."""
-    from dmfs_emulator.process import EmulatorProcess
+    from dmfs.emulator.process import EmulatorProcess
 
     with EmulatorProcess() as emulator:
         yield emulator

@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 import zipfile
 import zlib
 
-from dmfs_emulator import documents
+from dmfs.emulator.world import documents
 
 
 def test_png():

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dmfs_emulator.faults import KINDS
-from dmfs_emulator.process import EmulatorError
+from dmfs.emulator.process import EmulatorError
+from dmfs.emulator.server.faults import KINDS
 
 from .client import Api, fetch, raw_exchange
 

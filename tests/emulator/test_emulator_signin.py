@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from dmfs_emulator.process import EmulatorError, EmulatorProcess
+from dmfs.emulator.process import EmulatorError, EmulatorProcess
 
 from .client import Reply, fetch, token_reply
 

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from dmfs_emulator import sample, sample_names
-from dmfs_emulator.facts import world as world_facts
-from dmfs_emulator.worlds import make_world
+from dmfs.emulator.world import sample, sample_names
+from dmfs.emulator.world.catalog import make_world
+from dmfs.emulator.world.facts import world as world_facts
 
 ID_SHAPES = {
     "hub": r"b\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|a\.[A-Za-z0-9]+={0,2}",

@@ -21,8 +21,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dmfs import ledger, wire
-from dmfs.answers import (
+from dmfs.aps.json_values import parse_time_ns
+from dmfs.aps.jsonapi import (
     decode_contents,
     decode_hubs,
     decode_item,
@@ -31,25 +31,26 @@ from dmfs.answers import (
     decode_warnings,
     next_page,
 )
-from dmfs.clock import Moment
-from dmfs.codec import BadRecordError, Record, encode
-from dmfs.codec import decode as decode_record
+from dmfs.auth.jwt_assertion import read_key
+from dmfs.auth.token_endpoint import _decode as decode_grant
+from dmfs.auth.tokens import Kept, SignIn
+from dmfs.auth.tokens import decode as decode_sign_in
+from dmfs.auth.tokens import encode as encode_sign_in
+from dmfs.cli.browse import iso_time
 from dmfs.config import check_api_url, load_settings
 from dmfs.errors import BadAnswerError, SetupError, SignedOutError
-from dmfs.httperrors import explain, from_status, retry_after_s
+from dmfs.fetch.curl.progress import Progress
+from dmfs.fetch.curl.transfer import ETagGuard, Get, Transfer, acceptable_url
+from dmfs.http import json_client
+from dmfs.http.errormap import explain, from_status, retry_after_s
+from dmfs.http.json_client import Call
 from dmfs.model import File, HubId, Shortcut
 from dmfs.names import NAME_MAX_BYTES, entry_names
-from dmfs.oauth import _decode as decode_grant
-from dmfs.progress import Progress
-from dmfs.servicekey import read_key
-from dmfs.show import iso_time
-from dmfs.tokens import Kept, SignIn
-from dmfs.tokens import decode as decode_sign_in
-from dmfs.tokens import encode as encode_sign_in
-from dmfs.transfer import ETagGuard, Get, Transfer, acceptable_url
-from dmfs.values import parse_time_ns
-from dmfs.wire import Call
-from dmfs.xattrs import attribute, attributes_of
+from dmfs.namespace.listing_codec import BadRecordError, Record, encode
+from dmfs.namespace.listing_codec import decode as decode_record
+from dmfs.namespace.xattrs import attribute, attributes_of
+from dmfs.ratelimit import shared_log
+from dmfs.system.clock import Moment
 from tests.hostile.corpus import (
     CONFIGS,
     ERRORS,
@@ -183,8 +184,10 @@ def at_once(work: Coroutine[Any, Any, Any]) -> Any:
 
 def check_body(raw: bytes) -> None:
     try:
-        found = at_once(wire._parse(Call("list", "hubs", "GET", "/x"), {}, raw, wire._as_is))
-    except wire._DamagedError as damaged:
+        found = at_once(
+            json_client._parse(Call("list", "hubs", "GET", "/x"), {}, raw, json_client._as_is)
+        )
+    except json_client._DamagedError as damaged:
         refused(damaged.error)
         return
     assert isinstance(found, dict)
@@ -267,7 +270,7 @@ def check_wait(raw: bytes) -> None:
 
 
 def check_account(raw: bytes) -> None:
-    account = ledger._decode(raw)
+    account = shared_log._decode(raw)
     assert 0 <= account.held_until < 1e12
     assert account.calls == sorted(account.calls)
 
@@ -328,7 +331,7 @@ DECODERS: dict[str, Decoder] = {
     "URL": Decoder(check_url, URLS, binary=True),
     "Retry-After": Decoder(check_wait, WAITS, binary=True),
     "ledger": Decoder(
-        check_account, (ledger._encode(ledger.Account(5.0, [1.0, 2.0, 3.0])),), binary=True
+        check_account, (shared_log._encode(shared_log.Account(5.0, [1.0, 2.0, 3.0])),), binary=True
     ),
     "key file": Decoder(check_key, KEYS, binary=True),
 }

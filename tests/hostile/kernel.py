@@ -15,11 +15,11 @@ from typing import Any
 
 import pyfuse3
 
-from dmfs.blocks import BlockCache
-from dmfs.fuse import Operations, Ownership
-from dmfs.listings import Listings
+from dmfs.blocks.cache import BlockCache
+from dmfs.blocks.object_sizes import Sizes
+from dmfs.fuse.operations import Operations, Ownership
 from dmfs.model import Directory, File, Folder, Listing
-from dmfs.sizes import Sizes
+from dmfs.namespace.listings import Listings
 
 PAGE_BYTES = 4096
 CLUSTER_PAGES = 32

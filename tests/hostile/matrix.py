@@ -18,15 +18,15 @@ from typing import Any
 
 import trio
 
-import dmfs.budget
-import dmfs.curlloop
-import dmfs.source
-import dmfs.wire
+import dmfs.fetch.curl.transfers
+import dmfs.fetch.object_client
+import dmfs.http.json_client
+import dmfs.ratelimit.limiter
 from dmfs.config import Settings
 from dmfs.drive import Drive, open_drive
+from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import DriveError
 from dmfs.model import File, Shortcut
-from dmfs_emulator.process import EmulatorProcess
 
 FILES = 5
 WORLD = f"sample+small:files={FILES},min=20000,max=40960+big:size=40000000,count=1"
@@ -254,10 +254,10 @@ def _ranged(cell: Cell) -> set[str]:
 def short_waits() -> Iterator[None]:
     """Backoffs and silences in proportion to the short deadlines of the cells."""
     values: dict[Any, dict[str, float]] = {
-        dmfs.wire: {"BACKOFF_FIRST_S": 0.02, "BACKOFF_MAX_S": 0.1, "SILENCE_S": 0.7},
-        dmfs.source: {"BACKOFF_FIRST_S": 0.02, "BACKOFF_MAX_S": 0.1},
-        dmfs.curlloop: {"STALL_TIMEOUT_S": 1},
-        dmfs.budget: {"DEFAULT_HOLD_S": 0.2},
+        dmfs.http.json_client: {"BACKOFF_FIRST_S": 0.02, "BACKOFF_MAX_S": 0.1, "SILENCE_S": 0.7},
+        dmfs.fetch.object_client: {"BACKOFF_FIRST_S": 0.02, "BACKOFF_MAX_S": 0.1},
+        dmfs.fetch.curl.transfers: {"STALL_TIMEOUT_S": 1},
+        dmfs.ratelimit.limiter: {"DEFAULT_HOLD_S": 0.2},
     }
     before = {
         (module, name): getattr(module, name) for module, names in values.items() for name in names

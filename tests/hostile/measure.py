@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.processes import family
-
+from tests.bench.processes import family
 from tests.support.mounts import Drive, wait_until
 
 REPORT = os.environ.get("DMFS_HOSTILE_REPORT", "")

@@ -76,7 +76,7 @@ def run(part: Part, out: Path, *, short: bool) -> dict[str, Any]:
         **os.environ, **(part.short if short else part.night),
         "DMFS_HOSTILE_REPORT": str(out / "mounted.jsonl"),
         "DMFS_MATRIX_REPORT": str(out / "matrix.md"),
-        "PYTHONPATH": f"{ROOT}/src:{ROOT}",
+        "PYTHONPATH": str(ROOT),
     }  # fmt: skip
     started = time.monotonic()
     with (out / f"{part.name}.log").open("w") as log:

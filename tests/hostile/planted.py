@@ -16,27 +16,27 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUGS: dict[str, tuple[str, str, str]] = {
     "planner: a block too many": (
-        "plan.py",
+        "blocks/readahead.py",
         "-(-span.stop // BLOCK_BYTES))",
         "span.stop // BLOCK_BYTES + 1)",
     ),
     "planner: the last block is taken for a whole one": (
-        "plan.py",
+        "blocks/readahead.py",
         "return Span(start, min(blocks.stop * BLOCK_BYTES, size_bytes))",
         "return Span(start, blocks.stop * BLOCK_BYTES)",
     ),
     "cache index: blocks are believed unread": (
-        "store.py",
+        "blocks/store/block_store.py",
         "shelf.states[number] = PRESENT",
         "shelf.states[number] = VERIFIED",
     ),
     "paging: a short page is the last": (
-        "answers.py",
+        "aps/jsonapi.py",
         "    if not href:\n",
         '    if not href or len(answer.get("data", [])) < 200:\n',
     ),
     "token refresh: a refused token is kept": (
-        "auth.py",
+        "auth/token_sources.py",
         "self._fetch_if(lambda: self._token == refused)",
         "self._fetch_if(lambda: not self._token)",
     ),
@@ -46,35 +46,40 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "errno = errno.ENOENT",
     ),
     "buffers: used again while somebody looks": (
-        "arena.py",
+        "system/shared_memory.py",
         "ref(array, lambda _: self._dead.append((piece, stop)))",
         "self._dead.append((piece, stop))",
     ),
     "disk: a hung call is followed by others": (
-        "diskthreads.py",
+        "system/disk_threads.py",
         "            if self.hangs:\n",
         "            if False:\n",
     ),
     "disk: a late result is lost": (
-        "diskthreads.py",
+        "system/disk_threads.py",
         "if self.given_up and self._error is None and self._undo is not None:",
         "if False:",
     ),
     "disk: one failure too many is warned of": (
-        "diskhealth.py",
+        "system/disk_health.py",
         "again = bool(self._ailing) or now < self._warned_at + WARN_AGAIN_S",
         "again = False",
     ),
-    "ETag: any will do": ("transfer.py", "(not etag or etag == self.etag) and not", "not"),
+    "ETag: any will do": (
+        "fetch/curl/transfer.py",
+        "(not etag or etag == self.etag) and not",
+        "not",
+    ),
     "wake-up lost: nobody is told of room": (
-        "blocks.py",
+        "blocks/cache.py",
         "if run.done and not run.pins:",
         "if run.done and run.pins < 0:",
     ),
 }
+UNITS = "aps auth blocks fetch fuse http namespace prefetch ratelimit system words"
 DEFAULT = [
     "tests/hostile",
-    "tests/unit",
+    *(f"tests/{each}" for each in UNITS.split()),
     "--deselect",
     "tests/hostile/test_mounted.py",
     "--deselect",
@@ -94,13 +99,13 @@ def plant(name: str, arguments: list[str]) -> list[str]:
         copy = Path(directory) / "tree"
         skip = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
         shutil.copytree(ROOT, copy, ignore=skip, symlinks=True)
-        source = copy / "src/dmfs" / file
+        source = copy / "dmfs" / file
         text = source.read_text("utf-8")
         assert text.count(old) == 1, f"{name}: the place to plant it is gone from {file}"
         source.write_text(text.replace(old, new), "utf-8")
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, *PLACES],
-            cwd=copy, env={**os.environ, "PYTHONPATH": f"{copy}/src:{copy}"},
+            cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)},
             capture_output=True, text=True, timeout=1200, check=False,
         )  # fmt: skip
     found = re.findall(r"^(?:FAILED|ERROR) (\S+(?: \S+)*?)(?: - .*)?$", done.stdout, re.MULTILINE)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dmfs.diskhealth import PAUSE_S
+from dmfs.system.disk_health import PAUSE_S
 from tests.hostile import reader
 from tests.hostile.measure import gauges
 from tests.support.baddisk import BadDisk
@@ -62,7 +62,7 @@ class Witness:
 
     def warnings(self) -> list[str]:
         """Of the block cache; what the listings say of the same disk is another line."""
-        return [line for line in self.complaints() if "dmfs.disk" in line]
+        return [line for line in self.complaints() if "dmfs.blocks.disk_tier" in line]
 
     def complaints(self) -> list[str]:
         return [line for line in self.drive.log().splitlines() if "WARNING" in line]

@@ -16,10 +16,17 @@ import httpx
 import pytest
 import trio
 
-from dmfs.answers import Part, Signed
-from dmfs.blocks import BlockCache
-from dmfs.budget import Budget
+from dmfs.aps.jsonapi import Part, Signed
+from dmfs.auth.token_file import TokenFile
+from dmfs.auth.token_store import TokenStore
+from dmfs.auth.tokens import Kept, SignIn, encode, login_hint
+from dmfs.blocks.cache import BlockCache
+from dmfs.blocks.extents import CachedObject
+from dmfs.blocks.open_objects import IDLE_OBJECTS
+from dmfs.blocks.readahead import BLOCK_BYTES, EMPTY, MIB, Span
+from dmfs.blocks.store.block_store import BlockStore
 from dmfs.drive import open_drive
+from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import (
     AccessError,
     BadAnswerError,
@@ -29,24 +36,17 @@ from dmfs.errors import (
     TooSlowError,
     UnreachableError,
 )
-from dmfs.holds import HOLD_MAX_S, Holds
+from dmfs.fetch.curl.transfer import ETagDiffersError, Get, ObjectChangedError
+from dmfs.fetch.host_backoff import HOLD_MAX_S, Holds
+from dmfs.fetch.object_client import Source
+from dmfs.http.json_client import BODY_MAX_BYTES, VALUES_MAX, Call, Wire
 from dmfs.model import File
 from dmfs.names import legal_name
-from dmfs.objects import IDLE_OBJECTS
-from dmfs.plan import BLOCK_BYTES, EMPTY, MIB, Span
-from dmfs.runs import CachedObject
-from dmfs.source import Source
-from dmfs.store import BlockStore
-from dmfs.tokenfile import TokenFile
-from dmfs.tokens import Kept, SignIn, encode, login_hint
-from dmfs.tokenstore import TokenStore
-from dmfs.transfer import ETagDiffersError, Get, ObjectChangedError
-from dmfs.wire import BODY_MAX_BYTES, VALUES_MAX, Call, Wire
-from dmfs.xattrs import attributes_of
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.namespace.xattrs import attributes_of
+from dmfs.ratelimit.limiter import Budget
 from tests.hostile.matrix import settings_for, short_waits
 from tests.hostile.planted import BUGS, ROOT
-from tests.unit.helpers import a_file, real, truth, virtual
+from tests.support.helpers import a_file, real, truth, virtual
 
 SIZE = 20 * MIB
 BIG = "/Bench/Bench Project/Project Files/big/big-00.bin"
@@ -611,6 +611,6 @@ def test_what_says_nothing_about_an_item_still_fails_the_listing(
 def test_there_is_a_place_to_plant_each_bug(name: str) -> None:
     # The night found out that one of them had no place any more, and told nobody by day.
     file, old, new = BUGS[name]
-    text = (ROOT / "src/dmfs" / file).read_text("utf-8")
+    text = (ROOT / "dmfs" / file).read_text("utf-8")
     assert text.count(old) == 1
     compile(text.replace(old, new), file, "exec")

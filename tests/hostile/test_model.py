@@ -22,8 +22,11 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dmfs.answers import Part, Signed
-from dmfs.blocks import BlockCache
+from dmfs.aps.jsonapi import Part, Signed
+from dmfs.blocks.cache import BlockCache
+from dmfs.blocks.object_sizes import Sizes
+from dmfs.blocks.readahead import BLOCK_BYTES, MIB
+from dmfs.blocks.reader import Reader
 from dmfs.errors import (
     AccessError,
     BadAnswerError,
@@ -32,7 +35,9 @@ from dmfs.errors import (
     GoneError,
     UnreachableError,
 )
-from dmfs.listings import Freshness, Listings
+from dmfs.fetch.curl.transfer import ETagDiffersError, Get, UrlRefusedError
+from dmfs.fetch.object_client import Source
+from dmfs.fuse.inode_table import Tree
 from dmfs.model import (
     Child,
     Directory,
@@ -46,15 +51,10 @@ from dmfs.model import (
     StorageId,
     VersionId,
 )
-from dmfs.plan import BLOCK_BYTES, MIB
-from dmfs.reader import Reader
-from dmfs.sizes import Sizes
-from dmfs.source import Source
-from dmfs.transfer import ETagDiffersError, Get, UrlRefusedError
-from dmfs.tree import Tree
-from dmfs.xattrs import attributes_of
+from dmfs.namespace.listings import Freshness, Listings
+from dmfs.namespace.xattrs import attributes_of
 from tests.hostile.kernel import PAGE_BYTES, Kernel, replies_of_ours
-from tests.unit.helpers import in_virtual_time
+from tests.support.helpers import in_virtual_time
 
 TTL_S, PATIENCE_S, TIMEOUT_S, DATA_TIMEOUT_S = 60.0, 1.0, 30.0, 60.0
 LATENCY_S = 0.1

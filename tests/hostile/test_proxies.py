@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.emulator.process import EmulatorProcess
 from tests.support.mounts import Home, start_emulator, stop_emulator
 from tests.support.proxy import Proxy, running_proxy
 

@@ -18,25 +18,25 @@ import httpx
 import pytest
 import trio
 
-import dmfs.disk
+import dmfs.blocks.disk_tier
 import dmfs.drive
-from dmfs.answers import Part, Signed, decode_item, decode_signed
-from dmfs.blocks import BlockCache
-from dmfs.budget import Budget
+from dmfs.aps.jsonapi import Part, Signed, decode_item, decode_signed
+from dmfs.blocks.cache import BlockCache
+from dmfs.blocks.object_sizes import Sizes
+from dmfs.blocks.readahead import BLOCK_BYTES, MIB, PART_BYTES, Span
+from dmfs.blocks.store.block_store import BlockStore
+from dmfs.cli.browse import iso_time
 from dmfs.config import check_api_url, load_settings
 from dmfs.errors import BadAnswerError, DriveError, SetupError, UnreachableError
+from dmfs.fetch.curl.transfer import Get, ObjectChangedError, acceptable_url
+from dmfs.fetch.object_client import Source
+from dmfs.fetch.thread_fetcher import RangeFetcher
+from dmfs.fuse.inode_table import printable
+from dmfs.http.json_client import Call, Wire
+from dmfs.http.tls import ca_bundle
 from dmfs.model import Project, ProjectId, Shortcut, StorageId
-from dmfs.plan import BLOCK_BYTES, MIB, PART_BYTES, Span
-from dmfs.ranges import RangeFetcher
-from dmfs.show import iso_time
-from dmfs.sizes import Sizes
-from dmfs.source import Source
-from dmfs.store import BlockStore
-from dmfs.tls import ca_bundle
-from dmfs.transfer import Get, ObjectChangedError, acceptable_url
-from dmfs.tree import printable
-from dmfs.wire import Call, Wire
-from tests.unit.helpers import FakeSource, a_file, a_get, real, truth, virtual
+from dmfs.ratelimit.limiter import Budget
+from tests.support.helpers import FakeSource, a_file, a_get, real, truth, virtual
 
 SIZE = 64 * MIB
 
@@ -328,7 +328,7 @@ def test_a_cache_disk_that_hangs_does_not_stop_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Whatever waited for the disk held its memory; soon all of it, and every read timed out.
-    monkeypatch.setattr(dmfs.disk, "STUCK_S", 1.0)
+    monkeypatch.setattr(dmfs.blocks.disk_tier, "STUCK_S", 1.0)
     go_on = threading.Event()
 
     class Hanging(BlockStore):

@@ -25,7 +25,8 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dmfs.answers import (
+from dmfs.aps.json_values import parse_time_ns
+from dmfs.aps.jsonapi import (
     decode_contents,
     decode_hubs,
     decode_item,
@@ -34,29 +35,28 @@ from dmfs.answers import (
     decode_warnings,
     next_page,
 )
+from dmfs.auth.tokens import decode as decode_sign_in
+from dmfs.blocks.store.block_store import BlockStore
+from dmfs.cli.browse import facts, iso_time
 from dmfs.config import check_api_url, load_settings
 from dmfs.drive import open_drive
+from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import BadAnswerError, DriveError, SetupError, SignedOutError
-from dmfs.httperrors import clean, explain, from_status, retry_after_s
-from dmfs.logs import _OneLine, set_up_logging
+from dmfs.fetch.curl.transfer import ETagGuard, Get, Transfer, acceptable_url
+from dmfs.fuse.inode_table import printable
+from dmfs.http.errormap import clean, explain, from_status, retry_after_s
 from dmfs.model import File, Hub, HubId, Shortcut
 from dmfs.names import entry_names, legal_name
-from dmfs.show import facts, iso_time
-from dmfs.store import BlockStore
-from dmfs.tokens import decode as decode_sign_in
-from dmfs.transfer import ETagGuard, Get, Transfer, acceptable_url
-from dmfs.tree import printable
-from dmfs.values import parse_time_ns
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.telemetry.logs import _OneLine, set_up_logging
 from tests.hostile import fuzz
 from tests.hostile.corpus import PROJECT
 from tests.hostile.fuzz import DECODERS, assert_legal, run, use
 from tests.hostile.matrix import settings_for, short_waits
 from tests.hostile.mutations import HOSTILE_NAMES
-from tests.unit.helpers import truth
+from tests.support.helpers import truth
 
 FUZZ = int(os.environ.get("DMFS_FUZZ", "60"))
-SOURCE = Path(__file__).resolve().parents[2] / "src/dmfs"
+SOURCE = Path(__file__).resolve().parents[2] / "dmfs"
 fuzzed = settings(
     max_examples=FUZZ, deadline=None, database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
@@ -269,7 +269,7 @@ def test_any_headers_never_let_a_byte_of_another_range_in(
     headers: list[bytes], body: list[bytes]
 ) -> None:
     sink = bytearray(10)
-    from dmfs.progress import Progress
+    from dmfs.fetch.curl.progress import Progress
 
     get = Get("read 'x'", "https://x/", 0, memoryview(sink), 100, ETagGuard(), Progress())
     transfer = Transfer(get, lambda _: None, lambda _: None)
@@ -333,7 +333,7 @@ def test_any_bytes_for_an_index_are_an_empty_cache(tmp_path_factory: Any, seed: 
             continue
         try:
             shelf = store.attach("urn:a", 200_000)  # type: ignore[arg-type]
-            from dmfs.plan import Span
+            from dmfs.blocks.readahead import Span
 
             buffer = bytearray(200_000)
             good = store.read(shelf, Span(0, 2), memoryview(buffer))
@@ -590,7 +590,7 @@ def test_nothing_from_the_disk_can_run() -> None:
 
 
 def test_facts_of_a_hostile_entry_can_be_printed(capsysbinary: Any) -> None:
-    from dmfs import show
+    from dmfs.cli import browse
 
     row = {
         "id": "urn:x", "type": "items", "attributes": {"displayName": "\ud800\x1b[31m"},
@@ -600,7 +600,7 @@ def test_facts_of_a_hostile_entry_can_be_printed(capsysbinary: Any) -> None:
     assert isinstance(node, Shortcut)
     drive: Any = type("D", (), {"size_of": lambda self, leaf: 0})()
     told = facts(drive, "name", node) | {"created_by": "\ud800\x1b[31m"}
-    show._print_json(told)
+    browse._print_json(told)
     assert b"\x1b" not in capsysbinary.readouterr().out
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dmfs_emulator.process import EmulatorProcess
+from dmfs.emulator.process import EmulatorProcess
 from tests.support.fixtures import calmed, drives, running_emulator
 from tests.support.mounts import Drive, Home
 

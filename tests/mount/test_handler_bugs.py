@@ -101,9 +101,10 @@ def test_damaged_bytes(calm, patient, kind):
 
 BROKEN = '''
 """Loaded by Python before the command: bugs where the drive's own code has none."""
-import dmfs.reader, dmfs.tree
+import dmfs.blocks.reader
+import dmfs.fuse.inode_table
 
-read, lookup = dmfs.reader.Reader.read, dmfs.tree.Tree.lookup
+read, lookup = dmfs.blocks.reader.Reader.read, dmfs.fuse.inode_table.Tree.lookup
 
 async def broken_read(self, offset, length):
     if self.file.name == "Tower.rvt":
@@ -115,7 +116,7 @@ async def broken_lookup(self, parent, name):
         raise KeyError("made by a test")
     return await lookup(self, parent, name)
 
-dmfs.reader.Reader.read, dmfs.tree.Tree.lookup = broken_read, broken_lookup
+dmfs.blocks.reader.Reader.read, dmfs.fuse.inode_table.Tree.lookup = broken_read, broken_lookup
 '''
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from dmfs.knobs import READ_AHEAD_KB, knob_paths, raise_knobs
+from dmfs.fuse.kernel_params import READ_AHEAD_KB, knob_paths, raise_knobs
 
 
 @pytest.fixture(scope="module")

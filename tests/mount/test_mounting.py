@@ -433,7 +433,7 @@ def test_demo_ends_without_a_trace(home, point, number):
 
         wait_until(introduced, 40, "the demo introduces itself")
         assert mounted_at(point)
-        emulators = [line for pid, line in processes_of_session() if "dmfs_emulator" in line]
+        emulators = [line for pid, line in processes_of_session() if "dmfs.emulator" in line]
         assert emulators
         process.send_signal(number)
         assert process.wait(30) == 0

@@ -1,4 +1,4 @@
-"""One test per promise of ``src/dmfs/semantics.md``, by its name there."""
+"""One test per promise of ``dmfs/help/semantics.md``, by its name there."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def oracle(emulator) -> Oracle:
 
 
 def test_every_promise_has_its_test():
-    text = (Path(__file__).parents[2] / "src/dmfs/semantics.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "dmfs/help/semantics.md").read_text("utf-8")
     promised = re.findall(r"^- `(\w+)`", text, re.MULTILINE)
     here = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     there = {

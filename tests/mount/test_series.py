@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dmfs.series import MAX_WINDOW
+from dmfs.prefetch.file_series import MAX_WINDOW
 from tests.support.mounts import wait_until
 
 FOLDER = "Bench/Bench Project/Project Files/small"

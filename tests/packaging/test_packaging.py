@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
+LOCKS = sorted((ROOT / "scripts/requirements").glob("*.lock"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # Put together here so that this file does not name them itself.
@@ -87,20 +87,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
 def test_wheel_holds_the_packages_and_their_data(wheel: zipfile.Path) -> None:
     for name in [
         "dmfs/__init__.py",
-        "dmfs/cli.py",
+        "dmfs/cli/main.py",
         "dmfs/py.typed",
-        "dmfs/semantics.md",
-        "dmfs_emulator/__init__.py",
-        "dmfs_emulator/__main__.py",
-        "dmfs_emulator/py.typed",
+        "dmfs/help/semantics.md",
+        "dmfs/emulator/__init__.py",
+        "dmfs/emulator/__main__.py",
     ]:
         assert wheel.joinpath(name).is_file(), name
 
 
 def test_wheel_holds_every_source_file_and_nothing_else(wheel: zipfile.Path) -> None:
     sources = {
-        path.relative_to(ROOT / "src").as_posix()
-        for path in (ROOT / "src").rglob("*")
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "dmfs").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     names = [name for name in wheel.root.namelist() if not name.endswith("/")]
@@ -112,8 +111,8 @@ def test_wheel_has_both_commands_and_the_licence(wheel: zipfile.Path) -> None:
     names = wheel.root.namelist()
     (entry_points,) = [name for name in names if name.endswith("entry_points.txt")]
     text = wheel.joinpath(entry_points).read_text()
-    assert "dmfs = dmfs.cli:main" in text
-    assert "mount.dmfs = dmfs.cli:mount_helper" in text
+    assert "dmfs = dmfs.cli.main:main" in text
+    assert "mount.dmfs = dmfs.cli.main:mount_helper" in text
     assert any(name.endswith("/LICENSE") for name in names)
 
 
@@ -179,7 +178,7 @@ def test_locks_cover_what_the_project_asks_for() -> None:
         ("dev", PROJECT["dependencies"] + extras["dev"]),
         ("bench", PROJECT["dependencies"] + extras["bench"]),
     ]:
-        locked = requirements(ROOT / "requirements" / f"{lock}.lock")
+        locked = requirements(ROOT / "scripts/requirements" / f"{lock}.lock")
         assert {canonical(one) for one in wanted} <= set(locked), f"run scripts/lock ({lock})"
 
 

@@ -1,1 +1,0 @@
-"""The benchmark behind ``scripts/bench``: dmfs beside its rivals and the limit. Not shipped."""

@@ -1,0 +1,8 @@
+"""``python -m dmfs``: the same door as the ``dmfs`` command."""
+
+import sys
+
+from dmfs.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The endpoints of Autodesk Platform Services. Only this package spells their words."""

@@ -1,0 +1,1 @@
+"""Signing in: tokens, where they are stored, who refreshes them."""

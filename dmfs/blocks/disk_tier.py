@@ -1,0 +1,318 @@
+"""The disk as the block cache sees it: in threads, best effort, never in the way. Floor 2.
+
+A disk that fails is left alone for a while, with one warning until it works again; reads go on
+from the network. One that cannot be written to is still read from.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import trio
+
+from dmfs.blocks.extents import CachedObject, Run
+from dmfs.blocks.group_commit import GroupCommit
+from dmfs.blocks.readahead import BLOCK_BYTES, SMALL_FILE_BYTES, Span
+from dmfs.blocks.store.block_store import BlockStore, SmallWrite
+from dmfs.blocks.store.direct_io import WriteWay
+from dmfs.blocks.store.stored_object import Shelf
+from dmfs.errors import DriveError
+from dmfs.model import File, StorageId
+from dmfs.system.disk_health import DiskHealth, Kind
+from dmfs.system.disk_threads import DiskHangsError, DiskThreads
+
+log = logging.getLogger(__name__)
+
+BROKEN = (
+    OSError, sqlite3.Error, ValueError, TypeError, ArithmeticError, MemoryError, DriveError,
+)  # fmt: skip
+"""What a disk can do to us, and an index that somebody else wrote."""
+THREADS = 2
+STUCK_S = 5.0
+"""A write of 8 MiB that takes longer is not slow but hangs. A disk that is merely slower than the
+network slows the stream down instead: what waits for it fills the memory, so less is fetched."""
+GATHERED_BYTES = 256 * 1024
+"""Writes up to here share a transaction with others: a small file, a random read."""
+PATIENCE_SHARE = 0.25
+"""Of a read's deadline, for a disk that hangs: the rest is for the network."""
+LOOK_AGAIN_S = 5.0
+"""How often an open object is looked up for what other processes have put there: each look costs
+a thread hop."""
+ABSENT_MAX = 1024
+"""Objects of which it is remembered that nothing is at rest: some windows of small files."""
+
+
+class DiskTier:
+    """A BlockStore (or none) behind threads."""
+
+    def __init__(
+        self,
+        store: BlockStore | None,
+        sha1_of: Callable[[File], str],
+        *,
+        timeout_s: float,
+    ) -> None:
+        self._store = store
+        self._sha1_of = sha1_of
+        self._unreleased: list[Shelf] = []
+        self._writing: dict[object, float] = {}
+        """Since when (trio's clock) each write is under way."""
+        self._unwanted: set[StorageId] = set()
+        """Objects of which nothing at rest is to be used, until it could be removed."""
+        self._absent: dict[StorageId, float] = {}
+        """When (trio's clock) it was found that nothing is at rest of each."""
+        self._saving = 0
+        self._unsaved_bytes = 0
+        self._way = WriteWay()
+        self._idle = trio.lowlevel.ParkingLot()
+        # Readers do not queue behind writers.
+        self._readers = DiskThreads(THREADS, min(STUCK_S, timeout_s * PATIENCE_SHARE))
+        self._writers = trio.CapacityLimiter(THREADS)
+        self._small = GroupCommit(self._write_gathered)
+        self._checkers = trio.CapacityLimiter(1)
+        self._health = DiskHealth(log, "the disk cache", "reading on without it")
+
+    async def attach(self, opened: CachedObject) -> None:
+        """Find what is at rest of an object."""
+        opened.looked_at = trio.current_time()
+        store = self._usable()
+        if store is None or opened.size_bytes == 0:
+            return
+        if opened.file.storage_id in self._unwanted:
+            await self.drop(opened)
+            if opened.file.storage_id in self._unwanted:
+                return
+        looked_at = self._absent.pop(opened.file.storage_id, None)
+        if looked_at is not None and trio.current_time() - looked_at < LOOK_AGAIN_S:
+            opened.looked_at = looked_at
+            if opened.shelf is None:
+                opened.shelf = store.attach_absent(opened.file.storage_id, opened.size_bytes)
+            return
+        try:
+            shelf = await self._readers.run(
+                partial(store.attach, opened.file.storage_id, opened.size_bytes), store.release
+            )
+        except BROKEN as error:
+            self._failed("read", error)
+            return
+        if opened.shelf is None:
+            opened.shelf = shelf
+        else:  # somebody was faster
+            self._unreleased.append(shelf)
+
+    async def look_up(self, storage_ids: Sequence[StorageId]) -> None:
+        """Learn of which objects nothing is at rest, all at once: to attach one of those in the
+        next seconds needs no thread. Best effort; not for objects that are attached."""
+        store = self._usable()
+        if store is None:
+            return
+        looked_at = trio.current_time()
+        try:
+            absent = await self._readers.run(partial(store.absent, storage_ids))
+        except BROKEN as error:
+            self._failed("read", error)
+            return
+        if len(self._absent) + len(absent) > ABSENT_MAX:
+            self._absent.clear()
+        self._absent.update(dict.fromkeys(absent, looked_at))
+
+    async def release(self, parted: Iterable[CachedObject]) -> None:
+        """Let go of objects, now or, while the disk hangs, with the next ones."""
+        store = self._store
+        if store is None:
+            return
+        shelves, self._unreleased = self._unreleased, []
+        for opened in parted:
+            shelves += opened.old_shelves
+            if opened.shelf is not None:
+                shelves.append(opened.shelf)
+            opened.shelf, opened.old_shelves = None, []
+        if not shelves:
+            return
+
+        def let_go() -> None:
+            for each in shelves:
+                store.release(each)
+
+        try:
+            await self._readers.run(let_go)
+        except BROKEN as error:
+            self._unreleased += shelves  # releasing twice does no harm
+            self._failed("read", error)
+
+    def part_with(self, opened: CachedObject) -> None:
+        """From now on nothing that is at rest of an object is used. Never waits; see ``drop``."""
+        if self._store is not None and opened.size_bytes:
+            self._unwanted.add(opened.file.storage_id)
+            if opened.shelf is not None:
+                opened.old_shelves.append(opened.shelf)
+                opened.shelf = None
+
+    async def drop(self, opened: CachedObject) -> None:
+        """Remove what ``part_with`` has put out of use; later, where the disk does not let us."""
+        store, storage_id = self._usable("write"), opened.file.storage_id
+        if store is None:
+            return
+        old_shelves = tuple(opened.old_shelves)
+        try:
+            await self._readers.run(partial(store.drop, storage_id, old_shelves))
+            self._unwanted.discard(storage_id)
+        except BROKEN as error:
+            self._failed("write", error)
+
+    def peek(self, opened: CachedObject, span: Span) -> bytes | None:
+        """Bytes that the page cache has; never waits."""
+        if opened.shelf is None or self._store is None:
+            return None
+        return self._store.peek(opened.shelf, span)
+
+    async def has_now(self, run: Run, opened: CachedObject) -> bool:
+        """Whether the whole run is on disk since we looked: another process has put it there, or
+        the disk is back."""
+        if trio.current_time() - opened.looked_at < LOOK_AGAIN_S:
+            return False
+        opened.looked_at = trio.current_time()
+        if opened.shelf is None:
+            await self.attach(opened)
+        store, shelf = self._usable(), opened.shelf
+        if store is None or shelf is None:
+            return False
+        try:
+            await self._readers.run(partial(store.refresh, shelf, run.blocks))
+        except BROKEN as error:
+            self._failed("read", error)
+            return False
+        run.from_disk = run.saved = all(
+            opened.on_disk(number) for number in range(run.blocks.start, run.blocks.stop)
+        )
+        return run.from_disk
+
+    async def read(self, run: Run, opened: CachedObject) -> None:
+        """Fill a run; DriveError means no more than "not on disk", and that the states know it."""
+        store, shelf = self._usable(), opened.shelf
+        assert run.buffer is not None
+        try:
+            if store is None or shelf is None:
+                raise DiskHangsError
+            # a thread that was given up still looks at the buffer: so it is not used again
+            read = partial(store.read, shelf, run.blocks, run.buffer)
+            good = await self._readers.run(read)
+        except BROKEN as error:
+            if store is not None:
+                self._failed("read", error)
+            if shelf is not None:
+                shelf.states[:] = bytes(len(shelf.states))
+            raise DriveError("the disk cache failed") from error
+        if good:
+            self._health.worked("read")
+        run.put(good)
+        if good < run.span.length:
+            raise DriveError("a block on disk was damaged")
+
+    async def save(self, run: Run, opened: CachedObject) -> None:
+        """Put the whole blocks of a run at rest, then it may be evicted."""
+        store, shelf = self._usable("write"), opened.shelf
+        filled = run.filled
+        if run.span.start + filled < opened.size_bytes:
+            filled -= filled % BLOCK_BYTES
+        if store is None or shelf is None or run.buffer is None or not filled or self._stuck():
+            run.saved = True
+            return
+        data = run.buffer[:filled].toreadonly()
+        self._saving += 1
+        self._unsaved_bytes += filled
+        try:
+            if filled <= GATHERED_BYTES:
+                await self._small.put((shelf, run.blocks.start, data))
+                self._absent.pop(opened.file.storage_id, None)
+            else:
+                await self._write(partial(store.write, shelf, run.blocks.start, data), filled)
+        finally:
+            self._saving -= 1
+            self._unsaved_bytes -= filled
+            run.saved = True
+            if not self._saving:
+                self._idle.unpark_all()
+
+    async def _write_gathered(self, writes: list[SmallWrite]) -> None:
+        store = self._usable("write")
+        if store is not None:
+            await self._write(lambda **_: any(store.write_small(writes)))
+
+    async def _write(self, write: Callable[..., bool], size_bytes: int = 0) -> None:
+        """In a thread, when there is one free, told whether to write past the page cache."""
+        turn = object()
+        try:
+            if not await self._turn():
+                return
+            try:
+                self._writing[turn] = began = trio.current_time()
+                direct = self._way.begin(size_bytes, self._unsaved_bytes)
+                work = partial(write, direct=direct)
+                # called off only when the drive ends: until then the buffers are the thread's
+                if await trio.to_thread.run_sync(work, abandon_on_cancel=True):
+                    self._health.worked("write")
+                self._way.took(size_bytes, trio.current_time() - began, direct=direct)
+            finally:
+                self._writers.release()
+        except BROKEN as error:
+            self._failed("write", error)
+        finally:
+            self._writing.pop(turn, None)
+
+    def gauges(self) -> dict[str, int]:
+        """What is in the disk now; 0 on an idle drive."""
+        checking = self._checkers.borrowed_tokens
+        return {"saving": self._saving, "disk_calls": self._readers.under_way + checking}
+
+    async def drain(self) -> None:
+        """Wait until everything that came is at rest."""
+        while self._saving:
+            await self._idle.park()
+
+    async def proves_wrong(self, opened: CachedObject) -> bool:
+        """Compare a large file that has become complete with the service's sha1, where it gave one
+        (small ones were compared before their first byte was handed out). Wrong blocks are gone."""
+        store, shelf = self._usable(), opened.shelf
+        sha1 = self._sha1_of(opened.file)
+        if store is None or shelf is None or not sha1 or opened.size_bytes <= SMALL_FILE_BYTES:
+            return False
+        if shelf.checked or not shelf.complete():
+            return False  # and not in the queue: 120 tasks stood there while one file was checked
+        async with self._checkers:
+            if shelf.checked or not shelf.complete():
+                return False
+            try:
+                right = await trio.to_thread.run_sync(
+                    store.verify, shelf, sha1, abandon_on_cancel=True
+                )
+            except BROKEN as error:
+                self._failed("write", error)  # the mark, most likely; a read finds out by itself
+                return False
+        if not right:
+            name = opened.file.name
+            log.warning("%r does not match the service's sha1; its blocks are dropped", name)
+        return not right
+
+    async def _turn(self) -> bool:
+        """Wait for a writer's place; False once the disk hangs: who waits holds memory, and soon
+        all of it."""
+        while not self._stuck():
+            with trio.move_on_after(STUCK_S / 5):
+                await self._writers.acquire()
+                return True
+        return False
+
+    def _stuck(self) -> bool:
+        """Whether the disk hangs: then nothing more waits for it (and holds memory meanwhile)."""
+        now = trio.current_time()
+        return any(now - since > STUCK_S for since in self._writing.values())
+
+    def _usable(self, kind: Kind = "read") -> BlockStore | None:
+        return self._store if self._health.usable(kind) and not self._readers.hangs else None
+
+    def _failed(self, kind: Kind, error: Exception) -> None:
+        self._health.failed(kind, error)

@@ -1,0 +1,102 @@
+"""A run: a stretch of blocks with one buffer, in flight or in memory. Floor 2.
+
+Filled by one GET or one read of the disk; found by its blocks while it fills and for as long as
+memory allows after. Whoever needs bytes of it waits until it is filled that far.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import trio
+
+from dmfs.blocks.readahead import Span
+from dmfs.blocks.store.stored_object import ABSENT, Shelf
+from dmfs.errors import DriveError
+from dmfs.fetch.bandwidth_delay import Delivery
+from dmfs.fetch.curl.progress import NOBODY, Progress
+from dmfs.model import File
+
+
+class Run(Progress):
+    """A stretch of blocks with its buffer, valid as far as ``filled``."""
+
+    __slots__ = (
+        "blocks", "buffer", "consumed", "done", "error", "from_disk", "has_slot", "parking", "pins",
+        "saved", "span", "speculative", "stale",
+    )  # fmt: skip
+
+    def __init__(self, blocks: Span, span: Span, *, speculative: bool, from_disk: bool) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.span = span
+        self.speculative = speculative
+        self.from_disk = from_disk
+        self.buffer: memoryview | None = None
+        """May be longer than the span; of nobody else as long as there is any view of it."""
+        self.consumed = 0
+        self.done = False
+        self.saved = from_disk
+        self.stale = False
+        """Begun before the object came under another ETag: its bytes are not to be mixed in."""
+        self.error: Exception | None = None
+        self.has_slot = False
+        self.pins = 0
+        """Readers between their wait and their slice: the buffer must not be used again."""
+        self.parking = trio.lowlevel.ParkingLot()
+
+    def wake(self) -> None:
+        self.wanted = NOBODY  # who still waits says so again
+        self.parking.unpark_all()
+
+    def holds(self, span: Span) -> bool:
+        return self.span.start <= span.start and span.stop <= self.span.start + self.filled
+
+    async def reach(self, stop: int) -> None:
+        """Wait until the bytes before ``stop`` are valid, or raise what went wrong."""
+        needed = stop - self.span.start
+        while self.filled < needed:
+            if self.error is not None:
+                raise self.error.again() if isinstance(self.error, DriveError) else self.error
+            self.want(needed)
+            if self.filled < needed:
+                await self.parking.park()
+
+    def sink(self) -> memoryview:
+        """Where the bytes of the span belong."""
+        assert self.buffer is not None
+        return self.buffer[: self.span.length]
+
+    def slice(self, span: Span) -> memoryview:
+        assert self.buffer is not None
+        view = self.buffer.toreadonly()
+        self.consumed = max(self.consumed, span.stop - self.span.start)
+        return view[span.start - self.span.start : span.stop - self.span.start]
+
+
+@dataclass(eq=False)
+class CachedObject:
+    """A storage object with readers, or lately closed."""
+
+    file: File
+    size_bytes: int
+    shelf: Shelf | None = None
+    runs: dict[int, Run] = field(default_factory=dict, repr=False)
+    delivery: Delivery = field(default_factory=Delivery, repr=False)
+    spent: deque[Run] = field(default_factory=deque, repr=False)
+    """Parts whose last byte was given out lately, and that are at rest."""
+    users: int = 0
+    """Open files, and runs on their way: while there are any, no descriptor is closed."""
+    given: bool = False
+    """Somebody has had bytes of it."""
+    era: int = 0
+    """Moves when all that was kept is to be fetched anew."""
+    spoilt: bool = False
+    """Bytes that were given out must not be mixed with those that come now: open it again."""
+    old_shelves: list[Shelf] = field(default_factory=list, repr=False)
+    looked_at: float = 0.0
+    """When we last looked for what other processes have put on disk (trio's clock)."""
+
+    def on_disk(self, number: int) -> bool:
+        return self.shelf is not None and self.shelf.states[number] != ABSENT

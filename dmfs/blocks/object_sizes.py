@@ -1,0 +1,69 @@
+"""Real sizes of storage objects, where the listing tells another one or none. Floor 2.
+
+The listing's ``storageSize`` may disagree with the bytes; the signed answer's ``size`` is the
+authority. What was learned once is kept for good: storage objects do not change.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from functools import partial
+
+import trio
+
+from dmfs.blocks.store.block_store import BlockStore
+from dmfs.errors import DriveError
+from dmfs.fetch.object_client import Source
+from dmfs.model import File
+from dmfs.system.disk_threads import DiskThreads
+
+log = logging.getLogger(__name__)
+
+
+class Sizes:
+    """``of(file)`` never waits; ``learn(file)`` asks the storage (one signing call)."""
+
+    def __init__(self, source: Source, store: BlockStore | None) -> None:
+        self._source = source
+        self._store = store
+        self._threads = DiskThreads(1)
+        self._real: dict[str, int] = {}
+
+    async def load(self) -> None:
+        if self._store is not None:
+            try:
+                self._real.update(await trio.to_thread.run_sync(self._store.sizes))
+            except (OSError, sqlite3.Error, ValueError) as error:
+                log.warning("real sizes that were learned before are lost (%s)", error)
+
+    def of(self, file: File) -> int:
+        """What a read will deliver, as far as is known."""
+        known = self._real.get(file.storage_id)
+        return known if known is not None else file.size_bytes or 0
+
+    async def authoritative(self, file: File) -> int:
+        """The real size; signs the file if nobody did. AccessError if it may not be read."""
+        size_bytes = await self._source.size(file)
+        if size_bytes != self.of(file):
+            await self._remember(file, size_bytes)
+        return size_bytes
+
+    async def learn(self, file: File) -> None:
+        """For a listing that tells no size. A file that cannot be signed stays at 0: its open
+        gives the reason."""
+        if file.storage_id in self._real:
+            return
+        try:
+            await self.authoritative(file)
+        except DriveError as error:
+            log.debug("no size for %r: %s", file.name, error.message)
+
+    async def _remember(self, file: File, size_bytes: int) -> None:
+        self._real[file.storage_id] = size_bytes
+        if self._store is None:
+            return
+        try:
+            await self._threads.run(partial(self._store.remember_size, file.storage_id, size_bytes))
+        except (OSError, sqlite3.Error) as error:
+            log.debug("size not kept on disk: %s", error)

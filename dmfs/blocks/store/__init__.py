@@ -1,0 +1,1 @@
+"""Blocks at rest: sparse files and their index. Blocking, no trio."""

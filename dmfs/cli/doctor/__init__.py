@@ -1,0 +1,1 @@
+"""``dmfs doctor``: what is wrong with this machine, this sign-in, this account."""

@@ -1,0 +1,175 @@
+"""``dmfs doctor`` on this machine: FUSE, permissions, kernel knobs, cache. Floor 4; blocking."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+from dmfs.cli.doctor.findings import ERROR, NOTE, OK, WARNING, Finding
+from dmfs.config import Settings
+from dmfs.errors import DriveError
+from dmfs.fuse.kernel_params import READ_AHEAD_KB, knob_paths
+from dmfs.fuse.mountpoint import FILESYSTEM, MountOptions, check_machine, mounts
+
+_CACHE_WHY = "without a cache on disk everything read is fetched again"
+
+
+def check_here(settings: Settings) -> list[Finding]:
+    """All local findings."""
+    return [
+        *_fuse(),
+        *_private(settings),
+        *_knobs(),
+        *_cache(settings),
+    ]
+
+
+def _fuse() -> list[Finding]:
+    options = MountOptions(frozenset(), 0, 0, 0, service_folders=False)
+    why = "`dmfs mount` needs it; `dmfs ls`, `stat` and `cat` do not"
+    try:
+        check_machine(options)
+    except DriveError as error:
+        return [Finding("fuse", ERROR, error.message, why, error.hint)]
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        remedy = "ask root for access (mode 0666 is usual), or start the container as root"
+        return [
+            Finding("fuse", ERROR, f"/dev/fuse cannot be opened: {error.strerror}", why, remedy)
+        ]
+    found = [Finding("fuse", OK, "/dev/fuse and fusermount3 are there")]
+    helper = shutil.which("fusermount3")
+    if os.geteuid() != 0 and helper is not None and not Path(helper).stat().st_mode & 0o4000:
+        what = f"{helper} is not setuid root"
+        found.append(Finding("fuse", ERROR, what, why, "reinstall the package fuse3"))
+    if os.geteuid() != 0:
+        found.append(_sharing())
+    return found
+
+
+def _sharing() -> Finding:
+    try:
+        lines = Path("/etc/fuse.conf").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    if any(line.strip() == "user_allow_other" for line in lines):
+        return Finding("permissions", OK, "mounts may be shared with other users (allow_other)")
+    return Finding(
+        "permissions",
+        NOTE,
+        "only you will see your mounts",
+        "-o allow_other and allow_root are refused to ordinary users here",
+        "if others must see them, ask root to put user_allow_other into /etc/fuse.conf",
+    )
+
+
+def _private(settings: Settings) -> list[Finding]:
+    """Are our directories ours, private and writable?"""
+    found = []
+    for name, path, private in (
+        ("state directory", settings.state_dir, False),
+        ("sign-in directory", settings.state_dir / "tokens", True),
+        ("cache directory", settings.cache_dir, True),
+    ):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue  # made when it is needed
+        except OSError as error:
+            found.append(Finding("permissions", ERROR, f"{name} {path}: {error.strerror}"))
+            continue
+        if not os.access(path, os.W_OK | os.X_OK):
+            found.append(
+                Finding(
+                    "permissions",
+                    ERROR,
+                    f"the {name} {path} is not yours to write",
+                    "sign-ins and blocks are kept there",
+                    f"chown {os.geteuid()} {path}",
+                )
+            )
+        elif private and status.st_mode & 0o077:
+            what = f"the {name} {path} is open to others"
+            why = "it holds tokens or what you read"
+            found.append(Finding("permissions", WARNING, what, why, f"chmod 700 {path}"))
+    return found or [Finding("permissions", OK, "our directories are ours alone")]
+
+
+def _knobs() -> list[Finding]:
+    """The kernel's readahead and queue of each of our mounts; nothing is broken by any value."""
+    found = []
+    for mountpoint, kind in sorted(mounts().items()):
+        if kind != FILESYSTEM:
+            continue
+        values = {}
+        try:
+            paths = knob_paths(mountpoint)
+        except OSError as error:
+            what = f"the mount at {mountpoint} does not answer: {error.strerror}"
+            remedy = f"dmfs umount {mountpoint}, then mount it again"
+            found.append(Finding("kernel", WARNING, what, "its process is gone", remedy))
+            continue
+        for name, path in paths.items():
+            try:
+                values[name] = int(path.read_text())
+            except (OSError, ValueError):
+                continue
+        told = ", ".join(f"{name} {value}" for name, value in values.items()) or "not readable"
+        low = values.get("read_ahead_kb", READ_AHEAD_KB) < READ_AHEAD_KB
+        why = "one stream makes eight times as many requests as it needs" if low else ""
+        remedy = f"as root: echo {READ_AHEAD_KB} > {paths['read_ahead_kb']}" if low else ""
+        found.append(Finding("kernel", NOTE if low else OK, f"{mountpoint}: {told}", why, remedy))
+    return found or [Finding("kernel", OK, "no drive is mounted, so there are no knobs to look at")]
+
+
+def _cache(settings: Settings) -> list[Finding]:
+    if settings.cache_size == 0:
+        return [Finding("cache", NOTE, "there is no cache on disk (cache_size = 0)", _CACHE_WHY)]
+    place = settings.cache_dir
+    nearest = next(path for path in (place, *place.absolute().parents) if path.exists())
+    try:
+        usage = shutil.disk_usage(nearest)
+    except OSError as error:
+        what = f"the cache's disk cannot be asked: {error.strerror}"
+        return [Finding("cache", ERROR, what, _CACHE_WHY, "choose another with DMFS_CACHE_DIR")]
+    free_percent = 100 * usage.free / max(1, usage.total)
+    found = []
+    if free_percent <= settings.cache_free_percent:
+        found.append(
+            Finding(
+                "cache",
+                WARNING,
+                f"{free_percent:.1f} % of the disk of {place} is free",
+                f"the cache leaves {settings.cache_free_percent} % free, so it keeps nothing new",
+                "free some space, or choose another disk with DMFS_CACHE_DIR",
+            )
+        )
+    damage = _damage(place / "blocks")
+    if damage:
+        remedy = f"unmount all drives, then remove {place}; only bytes to be fetched anew are lost"
+        found.append(Finding("cache", ERROR, f"its index is damaged: {damage}", _CACHE_WHY, remedy))
+    free_gib = usage.free / 2**30
+    return found or [Finding("cache", OK, f"{place}: sound, {free_gib:.0f} GiB free on its disk")]
+
+
+def _damage(directory: Path) -> str:
+    """What SQLite says of the cache's index, '' if it is sound or not there. Reads only."""
+    for path in sorted(directory.glob("*.sqlite*")) + sorted(directory.glob("*.db")):
+        if path.name.endswith(("-wal", "-shm", "-journal")):
+            continue
+        try:
+            connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2)
+            try:
+                answer = connection.execute("PRAGMA quick_check(1)").fetchone()
+            finally:
+                connection.close()
+        except sqlite3.OperationalError:
+            continue  # locked by a mount that is at work: it is well
+        except sqlite3.Error as error:
+            return str(error)
+        if answer is None or answer[0] != "ok":
+            return str(answer[0] if answer else "no answer")
+    return ""

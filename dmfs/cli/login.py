@@ -1,0 +1,251 @@
+"""``dmfs login`` and ``dmfs logout``: a person's sign-in begins and ends. Floor 4."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+import trio
+
+from dmfs.auth.authorization_code import (
+    Attempt,
+    check_callback,
+    code_of,
+    looks_like_callback,
+    new_attempt,
+)
+from dmfs.auth.factory import token_store
+from dmfs.auth.loopback_server import listen
+from dmfs.auth.token_endpoint import APPS_URL, App, ask_grant, revoke, user_info
+from dmfs.auth.tokens import SignIn, claims
+from dmfs.auth.user_session import LOCK_S, store_sign_in
+from dmfs.config import Settings
+from dmfs.errors import AccessError, DriveError, GrantRefusedError, SetupError, TooSlowError
+from dmfs.http.json_client import Wire, new_client, probe
+from dmfs.http.tls import ca_bundle, client_context
+from dmfs.ratelimit.limiter import Budget
+from dmfs.system.clock import wall_time_s
+
+PATIENCE_S = 300.0
+"""As long as the service's own code lives."""
+NETWORK_S = 60.0
+NAME_S = 10.0
+PASTES = 5
+USER_SCOPE = "user-profile:read"
+"""Beside the drive's own: for the name in `dmfs whoami`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """How to go about it. ``patience_s`` is for the person, not for the network."""
+
+    browser: bool = True
+    prompt_login: bool = False
+    patience_s: float = PATIENCE_S
+
+
+@asynccontextmanager
+async def open_wire(settings: Settings) -> AsyncIterator[tuple[Wire, httpx.AsyncClient]]:
+    """A wire without a drive."""
+    async with new_client(client_context(ca_bundle(settings.ca_file))) as client:
+        yield Wire(settings.api_url, client, Budget()), client
+
+
+async def login(settings: Settings, choices: Choices) -> None:
+    """Sign a person in and keep it. DriveErrors say what went wrong and what to do."""
+    if not settings.client_id:
+        raise SetupError(
+            "no client id is configured",
+            hint=f"set DMFS_CLIENT_ID to that of your app ({APPS_URL}), or client_id in the "
+            f"configuration ([profiles.{settings.profile}] for this profile alone)",
+        )
+    _, port, _ = check_callback(settings.callback)
+    attempt = new_attempt(
+        settings.api_url,
+        settings.client_id,
+        settings.callback,
+        wanted_scopes(settings),
+        prompt_login=choices.prompt_login,
+    )
+    async with open_wire(settings) as (wire, client):
+        await _check_request(client, settings, attempt)
+        if choices.browser and port:
+            code = await _by_browser(settings, attempt, choices)
+        else:
+            code = await _by_hand(attempt, choices)
+        await _finish(wire, settings, attempt, code)
+
+
+def wanted_scopes(settings: Settings) -> str:
+    """What to ask consent for: the drive's scopes, and the person's name."""
+    scopes = settings.scopes.split()
+    return " ".join(scopes if USER_SCOPE in scopes else [*scopes, USER_SCOPE])
+
+
+async def _check_request(client: httpx.AsyncClient, settings: Settings, attempt: Attempt) -> None:
+    """Ask for the page as a browser will: a refusal there would leave us waiting for nothing."""
+    with trio.move_on_after(NETWORK_S) as scope:
+        answer = await probe(client, "reach the sign-in page", attempt.url)
+    if scope.cancelled_caught:
+        raise TooSlowError("the sign-in page does not answer", hint="dmfs doctor")
+    if 400 <= answer.status < 500 and answer.status != 429:
+        raise AccessError(
+            f"the service refuses this sign-in (HTTP {answer.status}): either there is no app "
+            f"{settings.client_id!r}, or {settings.callback} is not its callback URL",
+            hint=f"compare both with {APPS_URL}; --callback takes what is registered there",
+        )
+    if answer.status >= 500:
+        raise DriveError(f"the sign-in page answers HTTP {answer.status}", hint="try again later")
+
+
+async def _by_browser(settings: Settings, attempt: Attempt, choices: Choices) -> str:
+    """The code that the browser brings back to us."""
+    _, port, path = check_callback(settings.callback)
+    origin = settings.callback.removesuffix(urlsplit(settings.callback).path)
+
+    def accept(target: str) -> str:
+        return code_of(origin + target, attempt)
+
+    async with listen(port, path, accept) as listener:
+        _say("Sign in and allow access on the page that opens in your browser, or open it by hand:")
+        _say(f"\n  {attempt.url}\n")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_open_browser, attempt.url)
+            with trio.move_on_after(choices.patience_s):
+                code = await _only(listener.wait)
+                nursery.cancel_scope.cancel()
+                return code
+            nursery.cancel_scope.cancel()
+    raise TooSlowError(
+        f"nobody signed in within {choices.patience_s / 60:.0f} minutes",
+        hint="run dmfs login again; without a browser on this machine, with --no-browser",
+    )
+
+
+async def _only(work: object) -> str:
+    """The DriveError inside a nursery's group comes out bare."""
+    try:
+        return str(await work())  # type: ignore[operator]
+    except BaseExceptionGroup as group:
+        found = group.subgroup(DriveError)
+        inner: BaseException | None = found
+        while isinstance(inner, BaseExceptionGroup):
+            inner = inner.exceptions[0]
+        if inner is None:
+            raise
+        raise inner from None
+
+
+async def _open_browser(url: str) -> None:
+    """Best effort, in a thread: some browsers stay in the foreground."""
+    opened = await trio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True)
+    if not opened:
+        _say("(No browser could be started here.)")
+
+
+async def _by_hand(attempt: Attempt, choices: Choices) -> str:
+    """The code in the address that a person pastes."""
+    _say("Open this page in a browser anywhere, sign in and allow access:")
+    _say(f"\n  {attempt.url}\n")
+    _say("Then paste the address that the browser shows (it may say that it cannot be reached):")
+    for left in reversed(range(PASTES)):
+        with trio.move_on_after(choices.patience_s) as scope:
+            line = await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
+        if scope.cancelled_caught:
+            raise TooSlowError("nothing was pasted in time", hint="run dmfs login again")
+        if not line:
+            raise SetupError("nothing was pasted", hint="run dmfs login at a terminal")
+        text = line.strip()
+        if looks_like_callback(text, attempt.callback) or not left:
+            return code_of(text, attempt)
+        _say(f"That is not the callback URL; it begins with {attempt.callback}? — once more:")
+    raise AssertionError("unreachable")
+
+
+async def _finish(wire: Wire, settings: Settings, attempt: Attempt, code: str) -> None:
+    """From the code to a sign-in that is kept."""
+    app = App(settings.client_id, settings.client_secret)
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "code_verifier": attempt.verifier,
+        "redirect_uri": attempt.callback,
+    }
+    now_s = wall_time_s()
+    with trio.move_on_after(NETWORK_S) as scope:
+        try:
+            grant = await ask_grant(wire, app, "finish the sign-in", form)
+        except GrantRefusedError as error:
+            hint = error.hint
+            if error.code == "invalid_grant":
+                hint = "a code is good once and for 5 minutes: run dmfs login again"
+            raise AccessError(error.message, hint=hint) from None
+    if scope.cancelled_caught:
+        raise TooSlowError("the service did not finish the sign-in in time", hint="run dmfs login")
+    told: dict[str, str] = {}
+    with trio.move_on_after(NAME_S):  # another host, and only for the name
+        told = await user_info(wire, settings.api_url, grant.access_token)
+    if not grant.refresh_token:
+        raise AccessError("the service gave no refresh token", hint=f"check the app at {APPS_URL}")
+    sign_in = SignIn(
+        api_url=settings.api_url,
+        client_id=settings.client_id,
+        client_secret=settings.client_secret,
+        scopes=wanted_scopes(settings),
+        user_id=told.get("sub", "") or str(claims(grant.access_token).get("userid", "")),
+        user_name=told.get("name", ""),
+        user_email=told.get("email", ""),
+    ).renewed(grant, now_s)
+    store = token_store(settings)
+    where = await store_sign_in(store, sign_in, settings.token_store)
+    who = sign_in.user_name or sign_in.user_id or "somebody"
+    place = "the desktop keyring" if where == "keyring" else str(store.file.path)
+    _say(f"Signed in as {who} with profile {settings.profile!r}; kept in {place}.")
+
+
+async def logout(settings: Settings) -> None:
+    """Revoke the session and forget it. Forgets in any case; says so if it could not revoke."""
+    store = token_store(settings)
+    complaint = ""
+    async with store.lock(LOCK_S):
+        try:
+            kept = await store.read_locked()
+        except DriveError as error:
+            kept, complaint = None, error.message
+        if kept is None and not complaint:
+            _say(f"Nobody is signed in with profile {settings.profile!r}.")
+            return
+        if kept is not None:
+            complaint = await _revoke(settings, kept.sign_in)
+        await store.forget()
+    if complaint:
+        raise DriveError(
+            f"forgotten here, but not revoked at the service: {complaint}",
+            hint="the session ends by itself within 15 days; or change your password",
+        )
+    _say(f"Signed out of profile {settings.profile!r}.")
+
+
+async def _revoke(settings: Settings, sign_in: SignIn) -> str:
+    """'' or why not."""
+    if sign_in.api_url != settings.api_url:
+        return f"it is of {sign_in.api_url}"
+    app = App(sign_in.client_id, sign_in.client_secret)
+    async with open_wire(settings) as (wire, _):
+        with trio.move_on_after(NETWORK_S):
+            try:
+                await revoke(wire, app, sign_in.refresh_token)
+            except DriveError as error:
+                return error.message
+            return ""
+    return "no answer in time"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

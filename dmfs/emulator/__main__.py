@@ -1,0 +1,156 @@
+"""The command line: ``python -m dmfs_emulator``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import ssl
+import sys
+from typing import NoReturn
+
+import trio
+
+from dmfs.emulator.server.listeners import HOST, serve
+from dmfs.emulator.server.settings import Settings, parse_rate_limits
+from dmfs.emulator.server.state import Emulator
+from dmfs.emulator.sign_in.apps import APPS
+from dmfs.emulator.world.catalog import make_world
+
+
+class _Parser(argparse.ArgumentParser):
+    """One clear line instead of the usage text."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise ValueError(text)
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="dmfs.emulator", allow_abbrev=False,
+        description="A stand-in for Autodesk's Data Management service, on loopback.",
+    )  # fmt: skip
+    add = parser.add_argument
+    add("--host", default=HOST, help="refused unless it is loopback (default %(default)s)")
+    add("--port", type=_port, default=0, help="of the API; 0 is any free one")
+    add("--cdn-port", type=_port, default=0, help="of the CDN; 0 is any free one")
+    add("--world", default="sample", metavar="SPEC",
+        help="sample, empty, or tree:… wide:… small:… big:… joined by +")  # fmt: skip
+    add("--rate-limits", type=parse_rate_limits, default="off", metavar="off|published|SCALE")
+    add("--api-latency-ms", type=_not_negative, default=0.0, metavar="N")
+    add("--cdn-latency-ms", type=_not_negative, default=0.0, metavar="N", help="to first byte")
+    add("--cdn-mb-per-s", type=_not_negative, default=0.0, metavar="N",
+        help="per connection, in 10^6 bytes; 0 is unlimited")  # fmt: skip
+    add("--token-ttl-s", type=_not_negative, default=3599.0, metavar="N")
+    add("--url-ttl-cap-s", type=_not_negative, default=None, metavar="N")
+    add("--tls-cert", metavar="FILE", help="with --tls-key: both origins speak TLS")
+    add("--tls-key", metavar="FILE")
+    add("--until-eof", action="store_true", help="end when stdin ends")
+    add("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
+    return parser
+
+
+def _tls(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ssl.SSLContext | None:
+    if (options.tls_cert is None) != (options.tls_key is None):
+        parser.error("--tls-cert and --tls-key belong together")
+    if options.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(options.tls_cert, options.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        parser.error(f"cannot use the certificate: {error}")
+    return context
+
+
+async def _until_eof() -> None:
+    """Returns when stdin is at its end."""
+    while await trio.to_thread.run_sync(os.read, 0, 4096, abandon_on_cancel=True):
+        pass
+
+
+async def _until_signal() -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            return
+
+
+async def _run(emulator: Emulator, options: argparse.Namespace, tls: ssl.SSLContext | None) -> None:
+    async def ready() -> None:
+        app = next(iter(APPS.values()))
+        line = {
+            "api_url": emulator.api_url,
+            "cdn_url": emulator.cdn_url,
+            "pid": os.getpid(),
+            "client_id": app.client_id,
+            "client_secret": app.secret,
+        }
+        print(json.dumps(line), flush=True)
+
+    async with trio.open_nursery() as nursery:
+
+        async def end_with(wait: object) -> None:
+            await wait()  # type: ignore[operator]
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(end_with, _until_signal)
+        if options.until_eof:
+            nursery.start_soon(end_with, _until_eof)
+        await serve(emulator, (options.port, options.cdn_port), tls, ready)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the emulator until it is told to end; the exit status."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.host not in ("127.0.0.1", "localhost"):
+        parser.error(f"only loopback (127.0.0.1) is served, not {options.host}")
+    logging.basicConfig(stream=sys.stderr, level=options.log_level.upper())
+    tls = _tls(parser, options)
+    settings = Settings(
+        api_latency_ms=options.api_latency_ms,
+        cdn_latency_ms=options.cdn_latency_ms,
+        cdn_bytes_per_s=options.cdn_mb_per_s * 1e6,
+        rate_limits=options.rate_limits,
+        token_ttl_s=options.token_ttl_s,
+        url_ttl_cap_s=options.url_ttl_cap_s,
+    )
+    try:
+        world = make_world(options.world)
+    except ValueError as error:
+        parser.error(f"--world: {error}")
+    try:
+        trio.run(_run, Emulator(world, settings), options, tls)
+    except BaseExceptionGroup as group:
+        taken, rest = group.split(OSError)
+        if taken is None or rest is not None:
+            raise
+        print(f"{parser.prog}: cannot listen: {_first(taken)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""``GET /schema/v1/versions/:id``: what an extension type looks like, for the types known here."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from dmfs.emulator.api import errors
+from dmfs.emulator.server.http import Answer, Request, json_answer
+
+if TYPE_CHECKING:
+    from dmfs.emulator.server.state import Emulator
+    from dmfs.emulator.sign_in.apps import Token
+
+_KNOWN = {
+    "hubs": ("core:Hub", "a360:PersonalHub", "bim360:Account"),
+    "projects": ("core:Project", "bim360:Project"),
+    "folders": ("core:Folder", "bim360:Folder"),
+    "items": (
+        "core:File", "bim360:File", "bim360:C4RModel", "bim360:Document", "bim360:TitleBlock",
+        "bim360:ReviewDocument", "bim360:FDX", "a360:CompositeDesign", "fusion360:Design",
+        "fusion360:Drawing",
+    ),
+}  # fmt: skip
+_KNOWN["versions"] = (*_KNOWN["items"], "core:Deleted")
+_ID = re.compile(r"(\w+):autodesk\.(\w+:\w+)-(\d+\.\d+(?:\.\d+)?)")
+
+
+async def schema(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
+    """A JSON schema of the type's ``extension``; 404 for types that nobody has registered."""
+    match = _ID.fullmatch(args[0])
+    if match is None or match[2] not in _KNOWN.get(match[1], ()):
+        return errors.jsonapi(404, "NOT_FOUND", "The requested schema does not exist.")
+    properties: dict[str, Any] = {}
+    if match[2] == "bim360:File":
+        names = ("processState", "extractionState", "sourceFileName", "conformingStatus")
+        properties = {name: {"type": "string"} for name in names}
+    return json_answer(
+        {
+            "id": args[0],
+            "$schema": "http://json-schema.org/draft-04/schema#",
+            "title": match[2],
+            "type": "object",
+            "properties": {
+                "type": {"type": "string", "enum": [args[0].rpartition("-")[0]]},
+                "version": {"type": "string", "enum": [match[3]]},
+                "data": {"type": "object", "properties": properties},
+            },
+            "required": ["type", "version"],
+        }
+    )

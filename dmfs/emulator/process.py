@@ -1,0 +1,253 @@
+"""Starting and steering an emulator from Python; stdlib only.
+
+>>> with EmulatorProcess(world="small:files=3") as emulator:
+...     emulator.counts()["contents"]
+0
+"""
+
+from __future__ import annotations
+
+import builtins
+import http.client
+import json
+import os
+import select
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+from urllib.parse import urlencode, urlsplit
+
+from dmfs.emulator import browser
+from dmfs.emulator.browser import EmulatorError
+
+__all__ = ["EmulatorError", "EmulatorProcess"]
+
+_STOP_TIMEOUT_S = 5.0
+_CONTROL_TIMEOUT_S = 60.0
+
+
+class EmulatorProcess:
+    """An emulator in a process of its own, ended with ours (``--until-eof``).
+
+    ``rate_limits`` is ``off``, ``published`` or a scale; ``cdn_mb_per_s`` is per connection in
+    10^6 bytes, 0 for unlimited. The control calls are described in ``docs/emulator.md``.
+    """
+
+    def __init__(
+        self, *, world: str = "sample", port: int = 0, cdn_port: int = 0,
+        rate_limits: str | float = "off", api_latency_ms: float = 0, cdn_latency_ms: float = 0,
+        cdn_mb_per_s: float = 0, token_ttl_s: float = 3599, url_ttl_cap_s: float | None = None,
+        tls_cert: str | None = None, tls_key: str | None = None, log_level: str = "warning",
+        start_timeout_s: float = 20.0,
+    ) -> None:  # fmt: skip
+        options: dict[str, object] = {
+            "world": world, "port": port, "cdn-port": cdn_port, "rate-limits": rate_limits,
+            "api-latency-ms": api_latency_ms, "cdn-latency-ms": cdn_latency_ms,
+            "cdn-mb-per-s": cdn_mb_per_s, "token-ttl-s": token_ttl_s,
+            "url-ttl-cap-s": url_ttl_cap_s, "tls-cert": tls_cert, "tls-key": tls_key,
+            "log-level": log_level,
+        }  # fmt: skip
+        self._arguments = ["--until-eof"] + [
+            f"--{name}={value}" for name, value in options.items() if value is not None
+        ]
+        self._start_timeout_s = start_timeout_s
+        self._child: subprocess.Popen[builtins.bytes] | None = None
+        self._stderr: IO[builtins.bytes] | None = None
+        self.api_url = self.cdn_url = self.client_id = self.client_secret = ""
+        self.pid = 0
+        self._last_words = ""
+
+    def start(self) -> Self:
+        """Start it and wait until both origins listen; EmulatorError with its stderr if not."""
+        # A file rather than a pipe: nobody has to drain it, and it can be read afterwards.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
+        environment = dict(os.environ)
+        here = str(Path(__file__).resolve().parent.parent)
+        paths = [here, *filter(None, [environment.get("PYTHONPATH")])]
+        environment["PYTHONPATH"] = os.pathsep.join(paths)
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "dmfs.emulator", *self._arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, env=environment,
+            # Ctrl-C in our terminal is ours to handle: what depends on the emulator ends first.
+            start_new_session=True,
+        )  # fmt: skip
+        line = self._ready_line(self._child)
+        if not line:
+            status = self.stop()
+            raise EmulatorError(f"the emulator did not start ({status}): {self.stderr()}")
+        ready = json.loads(line)
+        self.api_url, self.cdn_url = ready["api_url"], ready["cdn_url"]
+        self.client_id, self.client_secret = ready["client_id"], ready["client_secret"]
+        self.pid = ready["pid"]
+        return self
+
+    def _ready_line(self, child: subprocess.Popen[builtins.bytes]) -> builtins.bytes:
+        """The first line of its stdout; what there is of it when the deadline passes."""
+        assert child.stdout is not None
+        deadline = time.monotonic() + self._start_timeout_s
+        line = b""
+        while not line.endswith(b"\n"):
+            left_s = deadline - time.monotonic()
+            readable, _, _ = select.select([child.stdout], [], [], max(0.0, left_s))
+            chunk = os.read(child.stdout.fileno(), 4096) if readable else b""
+            if not chunk:
+                return b""
+            line += chunk
+        return line
+
+    def stop(self) -> int:
+        """End it; its exit status. Harmless when it is not running."""
+        child = self._child
+        if child is None:
+            return 0
+        # The end of its stdin is the word to end. A SIGTERM right behind it found it, once in a few
+        # hundred, already past its own handler: it died of the signal (-15) instead of ending.
+        if child.stdin is not None and not child.stdin.closed:
+            child.stdin.close()
+        for harder in (child.terminate, child.kill):
+            try:
+                child.wait(_STOP_TIMEOUT_S)
+                break
+            except subprocess.TimeoutExpired:
+                harder()
+        child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
+        if self._stderr is not None and not self._stderr.closed:
+            self._stderr.seek(0)
+            self._last_words = self._stderr.read().decode(errors="replace")
+            self._stderr.close()
+        return child.returncode
+
+    def stderr(self) -> str:
+        """What it has written to stderr so far."""
+        if self._stderr is None or self._stderr.closed:
+            return self._last_words
+        self._stderr.seek(0)
+        return self._stderr.read().decode(errors="replace")
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _request(self, method: str, path: str, body: object) -> builtins.bytes:
+        """One control call, on a connection of its own."""
+        at = urlsplit(self.api_url)
+        connection: http.client.HTTPConnection
+        if at.scheme == "https":
+            connection = http.client.HTTPSConnection(
+                at.netloc, timeout=_CONTROL_TIMEOUT_S,
+                # A certificate made for the occasion, on loopback.
+                context=ssl._create_unverified_context(),  # noqa: S323, SLF001
+            )  # fmt: skip
+        else:
+            connection = http.client.HTTPConnection(at.netloc, timeout=_CONTROL_TIMEOUT_S)
+        try:
+            payload = None if body is None else json.dumps(body).encode()
+            connection.request(method, f"/_emulator/{path.lstrip('/')}", payload)
+            response = connection.getresponse()
+            data = response.read()
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise EmulatorError(f"{method} /_emulator/{path}: {data.decode(errors='replace')}")
+        return data
+
+    def control(self, method: str, path: str, body: object = None) -> Any:
+        """One control call; ``path`` is what follows ``/_emulator/``."""
+        return json.loads(self._request(method, path, body))
+
+    def calls(self) -> dict[str, Any]:
+        """``counts``, ``cdn_bytes``, ``status_429`` and ``log``."""
+        result: dict[str, Any] = self.control("GET", "calls")
+        return result
+
+    def counts(self) -> dict[str, int]:
+        """Calls by route since the start or the last reset."""
+        result: dict[str, int] = self.calls()["counts"]
+        return result
+
+    def reset(self) -> None:
+        """Zero counts, log and rate-limit windows; the world stays as it is."""
+        self.control("POST", "reset")
+
+    def world(self) -> dict[str, Any]:
+        """Raw facts: hubs, projects, folders, items, versions."""
+        result: dict[str, Any] = self.control("GET", "world")
+        return result
+
+    def settings(self, **changes: object) -> dict[str, Any]:
+        """Change settings; all settings as they are now."""
+        method = "PATCH" if changes else "GET"
+        result: dict[str, Any] = self.control(method, "settings", changes or None)
+        return result
+
+    def fault(
+        self, kind: str, *, origin: str | None = None, route: str | None = None,
+        page: int | None = None, contains: str | None = None, times: int | None = 1,
+        skip: int = 0, **params: object,
+    ) -> int:  # fmt: skip
+        """Order a fault for matching requests; its id."""
+        match = {"origin": origin, "route": route, "page": page, "contains": contains}
+        order = {"match": match, "kind": kind, "times": times, "skip": skip, **params}
+        return int(self.control("POST", "faults", order)["id"])
+
+    def faults(self) -> list[dict[str, Any]]:
+        """All orders with their ``hits``."""
+        result: list[dict[str, Any]] = self.control("GET", "faults")["faults"]
+        return result
+
+    def clear_faults(self) -> None:
+        self.control("DELETE", "faults")
+
+    def change(self, op: str, **fields: object) -> dict[str, Any]:
+        """Change the world; the new raw facts of what was changed."""
+        result: dict[str, Any] = self.control("POST", "change", {"op": op, **fields})
+        return result
+
+    def bytes(self, storage: str, offset: int = 0, length: int | None = None) -> builtins.bytes:
+        """True bytes of a storage object, clamped to its end."""
+        query: dict[str, object] = {"storage": storage, "offset": offset}
+        if length is not None:
+            query["length"] = length
+        return self._request("GET", f"bytes?{urlencode(query)}", None)
+
+    def sha256(self, storage: str) -> tuple[str, int]:
+        """Hex digest and length of the true bytes."""
+        answer = self.control("GET", f"sha256?{urlencode({'storage': storage})}")
+        return answer["sha256"], answer["size"]
+
+    def refuse(self, origin: str, seconds: float) -> None:
+        """Close the listener of ``api`` or ``cdn`` for that long, and drop its connections."""
+        self.control("POST", "refuse", {"origin": origin, "seconds": seconds})
+
+    def sign_in(self, client_id: str = "emulator-desktop", **fields: str) -> dict[str, Any]:
+        """A session as if a person had consented: ``access_token``, ``refresh_token``."""
+        body = {"client_id": client_id, **fields}
+        result: dict[str, Any] = self.control("POST", "sessions", body)
+        return result
+
+    def consent(self, url: str, *, allow: bool = True, user: str = "ADAEMU000001") -> str:
+        """Answer the consent page at ``url`` as a person would; where the browser is sent next.
+
+        EmulatorError if there is no page to answer; its text says why.
+        """
+        return browser.consent(self.api_url, url, allow=allow, user=user)
+
+    def expire_tokens(self) -> None:
+        self.control("POST", "expire_tokens")
+
+    def expire_urls(self) -> None:
+        self.control("POST", "expire_urls")

@@ -1,0 +1,1 @@
+"""The emulator's HTTP server: sockets, routes, faults, rate limits, control."""

@@ -1,0 +1,145 @@
+"""The control endpoint, ``/_emulator/…`` on the API origin: see ``docs/emulator.md``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from dmfs.emulator.api.errors import Refusal
+from dmfs.emulator.server import sign_in_control, threads
+from dmfs.emulator.server.http import Answer, Request, bytes_answer, json_answer
+from dmfs.emulator.world import changes, facts
+from dmfs.emulator.world.content import read
+from dmfs.emulator.world.model import Storage
+
+if TYPE_CHECKING:
+    from dmfs.emulator.server.state import Emulator
+
+_BYTES_MAX = 256 * 1024 * 1024
+
+
+async def handle(emulator: Emulator, request: Request) -> Answer:
+    """Dispatch by method and last segment; what makes no sense is a 400 that says why."""
+    key = (request.method, "/".join(request.segments[1:]))
+    handler = _HANDLERS.get(key)
+    if handler is None:
+        return json_answer({"error": f"no control call {key[0]} /_emulator/{key[1]}"}, 404)
+    try:
+        body = json.loads(request.body) if request.body else {}
+        if not isinstance(body, dict):
+            raise ValueError("the body is a JSON object")
+        return await handler(emulator, request, body)
+    except LookupError as error:
+        return json_answer({"error": str(error.args[0]) if error.args else "not found"}, 404)
+    except (ValueError, TypeError) as error:
+        return json_answer({"error": str(error)}, 400)
+
+
+async def _world(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    return json_answer(facts.world(emulator.world))
+
+
+def _storage(emulator: Emulator, request: Request) -> Storage:
+    urn = request.query.get("storage", "")
+    storage = emulator.world.storages.get(urn)
+    if storage is None:
+        raise LookupError(f"no storage object {urn!r}")
+    return storage
+
+
+async def _sha256(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    storage = _storage(emulator, request)
+    digest = await threads.digest(storage.content, "sha256")
+    return json_answer({"storage": storage.urn, "sha256": digest, "size": storage.content.size})
+
+
+async def _bytes(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    content = _storage(emulator, request).content
+    start = max(0, request.number("offset", 0))
+    length = request.number("length", content.size)
+    stop = min(content.size, start + length)
+    if stop - start > _BYTES_MAX:
+        raise ValueError(f"at most {_BYTES_MAX} bytes at once")
+    await threads.prepare(content)
+    return bytes_answer(read(content, start, stop), "application/octet-stream")
+
+
+async def _calls(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    return json_answer(emulator.calls.as_dict())
+
+
+async def _reset(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    emulator.calls.reset()
+    emulator.limits.reset()
+    return json_answer({})
+
+
+async def _settings(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    emulator.settings.update(body)
+    return json_answer(emulator.settings.as_dict())
+
+
+async def _add_fault(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    return json_answer({"id": emulator.faults.add(body).id})
+
+
+async def _faults(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    return json_answer({"faults": emulator.faults.as_list()})
+
+
+async def _clear_faults(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    emulator.faults.clear()
+    return json_answer({})
+
+
+async def _refuse(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    origin, seconds = body.get("origin"), float(body.get("seconds", 1))
+    if origin not in ("api", "cdn"):
+        raise ValueError("origin is api or cdn")
+    answer = json_answer({})
+
+    async def after_sent() -> None:
+        # Only once this answer is out: refusing the API drops this connection too.
+        emulator.refuse(origin, seconds)
+
+    answer.after_sent = after_sent
+    return answer
+
+
+async def _change(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    try:
+        result = changes.apply(emulator.world, body)
+    except Refusal as refusal:
+        return refusal.answer
+    return json_answer(result)
+
+
+async def _expire_tokens(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    emulator.tokens.expire_all()
+    return json_answer({})
+
+
+async def _expire_urls(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    emulator.signer.expire_all()
+    return json_answer({})
+
+
+_Handler = Callable[["Emulator", Request, dict[str, Any]], Awaitable[Answer]]
+_HANDLERS: dict[tuple[str, str], _Handler] = {
+    ("GET", "world"): _world,
+    ("GET", "sha256"): _sha256,
+    ("GET", "bytes"): _bytes,
+    ("GET", "calls"): _calls,
+    ("POST", "reset"): _reset,
+    ("GET", "settings"): _settings,
+    ("PATCH", "settings"): _settings,
+    ("POST", "faults"): _add_fault,
+    ("GET", "faults"): _faults,
+    ("DELETE", "faults"): _clear_faults,
+    ("POST", "refuse"): _refuse,
+    ("POST", "change"): _change,
+    ("POST", "expire_tokens"): _expire_tokens,
+    ("POST", "expire_urls"): _expire_urls,
+    **sign_in_control.HANDLERS,
+}

@@ -1,0 +1,123 @@
+"""One request from arrival to answer: routing, token, limits, faults, counting."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import h11
+import trio
+
+from dmfs.emulator.api import errors
+from dmfs.emulator.api.errors import Refusal
+from dmfs.emulator.server import control, fault_kinds, routes
+from dmfs.emulator.server.faults import Fault
+from dmfs.emulator.server.http import Answer, Delivery, Request, Stream, deliver
+
+if TYPE_CHECKING:
+    from dmfs.emulator.server.state import Emulator
+
+_log = logging.getLogger("dmfs.emulator")
+
+
+async def handle(
+    emulator: Emulator, stream: Stream, connection: h11.Connection, request: Request
+) -> Answer:
+    """Answer one request on the wire. ConnectionBroken: no further request can follow."""
+    if request.origin == "api" and request.segments[:1] == ["_emulator"]:
+        answer = await _guarded(control.handle(emulator, request))
+        await deliver(stream, connection, answer, Delivery())
+        return answer
+    route, args = routes.find(request.origin, request.method, request.segments)
+    name = route.name if route else "other"
+    entry = _entry(request, name)
+    emulator.calls.begin(entry)
+    fault = emulator.faults.pick(request.origin, name, _page(request), request.target)
+    entry["fault"] = fault.kind if fault else None
+    answer, delivery = await _prepare(emulator, request, route, args, fault)
+    entry["client"] = request.client_id
+    answer.date_offset_s = emulator.settings.date_offset_s
+    try:
+        await deliver(stream, connection, answer, delivery)
+    finally:
+        status = 0 if delivery.reset_before_headers else answer.status
+        emulator.calls.end(entry, status, delivery.sent_bytes)
+        _log.info("%s %s %s %s", name, request.method, request.path, status)
+    return answer
+
+
+async def _prepare(
+    emulator: Emulator,
+    request: Request,
+    route: routes.Route | None,
+    args: list[str],
+    fault: Fault | None,
+) -> tuple[Answer, Delivery]:
+    """The answer and how it is to travel, with the latency already spent."""
+    settings = emulator.settings
+    is_cdn = request.origin == "cdn"
+    carries_bytes = is_cdn or (route is not None and route.name == "signed_resource")
+    delivery = Delivery(rate_bytes_per_s=settings.cdn_bytes_per_s if carries_bytes else 0.0)
+    latency_ms = settings.cdn_latency_ms if is_cdn else settings.api_latency_ms
+    if route is not None:
+        latency_ms = settings.route_latency_ms.get(route.name, latency_ms)
+    if latency_ms:
+        await trio.sleep(latency_ms / 1000)
+    answer = fault_kinds.replacement(fault) if fault else None
+    if answer is None:
+        answer = await _guarded(_call(emulator, request, route, args))
+        if fault is not None:
+            fault_kinds.spoil(fault, answer, delivery)
+    return answer, delivery
+
+
+async def _call(
+    emulator: Emulator, request: Request, route: routes.Route | None, args: list[str]
+) -> Answer:
+    if route is None:
+        if request.origin == "cdn":
+            return errors.xml(405, "MethodNotAllowed", "The specified method is not allowed")
+        return errors.gateway(404, "NOT_FOUND", "The requested path does not exist.")
+    if not route.scope:
+        return await route.handler(emulator, request, args)
+    token = emulator.tokens.require(request, route.scope)
+    retry_after_s = emulator.limits.retry_after_s(token.app.client_id, route.limit)
+    if retry_after_s is not None:
+        return errors.quota(retry_after_s)
+    return await route.handler(emulator, request, args, token)
+
+
+async def _guarded(call: Any) -> Answer:
+    """A refusal is an answer; a bug is a 500 and a traceback on stderr, never a dead server."""
+    try:
+        answer: Answer = await call
+    except Refusal as refusal:
+        return refusal.answer
+    except Exception:  # noqa: BLE001 - the net under every handler
+        _log.exception("a handler failed")
+        return errors.jsonapi(500, "EMULATOR_BUG", "The emulator has a bug; see its stderr.")
+    return answer
+
+
+def _page(request: Request) -> int:
+    text = request.query.get("page[number]", "0")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _entry(request: Request, route: str) -> dict[str, Any]:
+    return {
+        "t": time.time(),
+        "origin": request.origin,
+        "method": request.method,
+        "route": route,
+        "client": "",
+        "path": request.path,
+        "query": request.query_text,
+        "range": request.headers.get("range"),
+        "status": 0,
+        "bytes": 0,
+        "authorization_present": "authorization" in request.headers,
+        "user_id": request.headers.get("x-user-id"),
+        "fault": None,
+    }

@@ -1,0 +1,254 @@
+"""What a request is, what an answer is, and how an answer is put on the wire.
+
+A handler makes an :class:`Answer`; a fault may change it or the :class:`Delivery` that goes with
+it; :func:`deliver` writes it. Framing is h11's as long as the answer is honest; a delivery that
+breaks off writes the head by h11 and then leaves the connection in ruins, on purpose.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import h11
+import trio
+
+from dmfs.emulator.world import times
+from dmfs.emulator.world.content import Content, Literal
+
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+CHUNK_BYTES = 1024 * 1024
+"""A chunk at full speed; between chunks other tasks get their turn."""
+_PACED_CHUNK_BYTES = 64 * 1024
+_ONE_SEND_BYTES = 128 * 1024
+_REASONS = {
+    200: "OK", 206: "Partial Content", 302: "Found", 304: "Not Modified", 400: "Bad Request",
+    401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    409: "Conflict", 416: "Range Not Satisfiable", 423: "Locked", 429: "Too Many Requests",
+    500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable",
+    504: "Gateway Timeout",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Request:
+    """A parsed request. ``segments`` are the raw path's parts, percent-decoded one by one."""
+
+    origin: str
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    path: str = ""
+    query_text: str = ""
+    segments: list[str] = field(default_factory=list)
+    query: dict[str, str] = field(default_factory=dict)
+    client_id: str = ""
+    """Filled in once a token or a signature tells who asks."""
+
+    def __post_init__(self) -> None:
+        self.path, _, self.query_text = self.target.partition("?")
+        self.segments = [_decode(part) for part in self.path.split("/")[1:]]
+        self.query = dict(parse_qsl(self.query_text, keep_blank_values=True))
+
+    def number(self, key: str, default: int) -> int:
+        """A query parameter as an integer; ValueError if it is something else."""
+        return int(self.query.get(key, default))
+
+    def flag(self, key: str) -> bool:
+        return self.query.get(key, "").lower() == "true"
+
+
+def _decode(part: str) -> str:
+    return unquote(part, errors="surrogateescape")
+
+
+@dataclass(slots=True)
+class Answer:
+    """Status, headers and a body: ``content[start:stop]``, or ``flow`` of unknown length."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    content: Content | None = None
+    start: int = 0
+    stop: int = 0
+    flow: AsyncIterator[bytes] | None = None
+    after_sent: Callable[[], Awaitable[None]] | None = None
+    head_only: bool = False
+    date_offset_s: float = 0.0
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+    def body(self) -> bytes:
+        """The body in one piece, for those who want to damage it."""
+        return b"" if self.content is None else b"".join(self.content.pieces(self.start, self.stop))
+
+    def set_body(self, body: bytes, content_type: str | None = None) -> None:
+        self.content, self.start, self.stop = Literal(body), 0, len(body)
+        if content_type:
+            self.headers["Content-Type"] = content_type
+
+
+@dataclass(slots=True)
+class Delivery:
+    """How an answer travels: normally at once and whole.
+
+    ``cut_after``: after that many body bytes comes ``cut_how``: ``rst``, ``fin`` or ``stall``
+    (for ``stall_s`` seconds, None = for ever; then the rest).
+    """
+
+    delay_s: float = 0.0
+    reset_before_headers: bool = False
+    cut_after: int | None = None
+    cut_how: str = "rst"
+    stall_s: float | None = None
+    rate_bytes_per_s: float = 0.0
+    sent_bytes: int = 0
+    """Body bytes handed to the socket so far; counted even if the client goes away."""
+
+    @property
+    def is_plain(self) -> bool:
+        return self.cut_after is None and not self.rate_bytes_per_s
+
+
+class ConnectionBroken(Exception):
+    """The connection is unusable (we reset it, or the client went away)."""
+
+
+def json_answer(body: Any, status: int = 200, content_type: str = "application/json") -> Answer:
+    """JSON. Escaped to ASCII, because real answers may spell lone surrogates and NULs."""
+    return bytes_answer(json.dumps(body).encode(), content_type, status)
+
+
+def bytes_answer(body: bytes, content_type: str, status: int = 200) -> Answer:
+    answer = Answer(status)
+    answer.set_body(body, content_type)
+    return answer
+
+
+def raw_socket(stream: Stream) -> trio.socket.SocketType:
+    if isinstance(stream, trio.SSLStream):
+        return stream.transport_stream.socket
+    return stream.socket
+
+
+def reset_connection(stream: Stream) -> None:
+    """RST instead of FIN: lingering for zero seconds throws away what was not sent."""
+    sock = raw_socket(stream)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+async def deliver(
+    stream: Stream, connection: h11.Connection, answer: Answer, delivery: Delivery
+) -> None:
+    """Write the answer; counts in ``delivery.sent_bytes``. Raises ConnectionBroken after a cut."""
+    if delivery.delay_s:
+        await trio.sleep(delivery.delay_s)
+    if delivery.reset_before_headers:
+        reset_connection(stream)
+        raise ConnectionBroken
+    head = _head(connection, answer)
+    content = None if answer.head_only or answer.status == 304 else answer.content
+    if answer.flow is not None:
+        await stream.send_all(head)
+        async for chunk in answer.flow:
+            await _send(stream, connection, memoryview(chunk), delivery)
+    elif content is not None and answer.length <= _ONE_SEND_BYTES and delivery.is_plain:
+        body = b"".join(content.pieces(answer.start, answer.stop))
+        # One packet instead of two: most calls are this small.
+        await stream.send_all(head + (connection.send(h11.Data(data=body)) or b""))
+        delivery.sent_bytes = len(body)
+    else:
+        await stream.send_all(head)
+        pieces = iter(()) if content is None else content.pieces(answer.start, answer.stop)
+        await _send_body(stream, connection, pieces, answer.length, delivery)
+    end = connection.send(h11.EndOfMessage())
+    if end:
+        await stream.send_all(end)
+
+
+def _head(connection: h11.Connection, answer: Answer) -> bytes:
+    date = times.http_date(time.time() + answer.date_offset_s)
+    headers = [("Date", date), *answer.headers.items()]
+    if answer.flow is not None:
+        headers.append(("Transfer-Encoding", "chunked"))
+    elif answer.status != 304 and "Content-Length" not in answer.headers:
+        headers.append(("Content-Length", str(answer.length)))
+    reason = _REASONS.get(answer.status, "").encode()
+    head = connection.send(h11.Response(status_code=answer.status, headers=headers, reason=reason))
+    assert head is not None
+    return head
+
+
+async def _send(
+    stream: Stream, connection: h11.Connection, data: memoryview, delivery: Delivery
+) -> None:
+    """Send body bytes and count them as they go out, for the client may leave at any moment."""
+    # With passthrough h11 keeps account of the framing but hands our slices through uncopied.
+    for part in connection.send_with_data_passthrough(h11.Data(data=data)) or ():  # type: ignore[arg-type]
+        if isinstance(stream, trio.SSLStream):
+            await stream.send_all(part)
+            delivery.sent_bytes += len(part)
+            continue
+        rest = memoryview(part)
+        while rest:
+            try:
+                count = await stream.socket.send(rest)
+            except OSError as error:
+                raise trio.BrokenResourceError from error
+            delivery.sent_bytes += count
+            rest = rest[count:]
+
+
+async def _send_body(
+    stream: Stream,
+    connection: h11.Connection,
+    pieces: Iterator[memoryview],
+    length: int,
+    delivery: Delivery,
+) -> None:
+    """The body in chunks, paced and cut as the delivery says."""
+    cut_at = None if delivery.cut_after is None else min(delivery.cut_after, length)
+    rate = delivery.rate_bytes_per_s
+    step = CHUNK_BYTES if not rate else max(1, min(_PACED_CHUNK_BYTES, int(rate / 20)))
+    began = trio.current_time()
+    for piece in pieces:
+        at = 0
+        while at < len(piece):
+            stop = min(at + step, len(piece))
+            if cut_at is not None:
+                stop = min(stop, at + cut_at - delivery.sent_bytes)
+            if stop > at:
+                await _send(stream, connection, piece[at:stop], delivery)
+            at = stop
+            if delivery.sent_bytes == cut_at:
+                await _cut(stream, delivery)
+                cut_at = None
+            if rate:
+                await trio.sleep_until(began + delivery.sent_bytes / rate)
+    if cut_at is not None:
+        await _cut(stream, delivery)
+
+
+async def _cut(stream: Stream, delivery: Delivery) -> None:
+    if delivery.cut_how == "stall":
+        await trio.sleep(math.inf if delivery.stall_s is None else delivery.stall_s)
+        return
+    if delivery.cut_how == "rst":
+        # Let what was sent arrive first: a reset throws away what the peer has not read.
+        await trio.sleep(0.05)
+        reset_connection(stream)
+    else:
+        await stream.aclose()
+    raise ConnectionBroken

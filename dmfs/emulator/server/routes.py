@@ -1,0 +1,106 @@
+"""Which path is which handler: names as they are counted, limits and scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dmfs.emulator.api import cdn, commands, data, oss, project, schema
+from dmfs.emulator.server.http import Answer
+from dmfs.emulator.sign_in import apps, oauth
+
+Handler = Callable[..., Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``limit`` is a bucket of ``limits``; an empty scope means the path needs no token."""
+
+    name: str
+    method: str
+    pattern: tuple[str, ...]
+    handler: Handler
+    limit: str = ""
+    scope: str = "data:read"
+
+    def match(self, method: str, segments: list[str]) -> list[str] | None:
+        """The values of the ``:x`` parts, or None."""
+        if len(segments) != len(self.pattern) or method != self.method:
+            return None
+        args: list[str] = []
+        for part, segment in zip(self.pattern, segments, strict=True):
+            if part.startswith(":"):
+                args.append(segment)
+            elif part != segment:
+                return None
+        return args
+
+
+def _route(name: str, path: str, handler: Handler, **extra: Any) -> Route:
+    method, _, where = path.partition(" ")
+    extra.setdefault("limit", name)
+    return Route(name, method, tuple(where.split("/")[1:]), handler, **extra)
+
+
+_HUB = "GET /project/v1/hubs/:h"
+_PROJECT = f"{_HUB}/projects/:p"
+_DATA = "GET /data/v1/projects/:p"
+_OSS = "GET /oss/v2/buckets/:b/objects/:k"
+API_ROUTES = (
+    _route("token", "POST /authentication/v2/token", apps.token, limit="", scope=""),
+    _route("authorize", "GET /authentication/v2/authorize", oauth.authorize, scope=""),
+    _route("authorize", "POST /authentication/v2/authorize", oauth.decide, scope=""),
+    _route("revoke", "POST /authentication/v2/revoke", oauth.revoke, scope=""),
+    _route("introspect", "POST /authentication/v2/introspect", oauth.introspect, scope=""),
+    _route("logout", "GET /authentication/v2/logout", oauth.logout, scope=""),
+    _route(
+        "openid", "GET /.well-known/openid-configuration", oauth.openid_configuration, scope=""
+    ),
+    _route("userinfo", "GET /userinfo", oauth.userinfo, scope="user-profile:read"),
+    _route("hubs", "GET /project/v1/hubs", project.hubs),
+    _route("hub", _HUB, project.hub),
+    _route("projects", f"{_HUB}/projects", project.projects),
+    _route("project", _PROJECT, project.project),
+    _route("project_hub", f"{_PROJECT}/hub", project.project_hub),
+    _route("topFolders", f"{_PROJECT}/topFolders", project.top_folders),
+    _route("folder", f"{_DATA}/folders/:f", data.folder),
+    _route("parent", f"{_DATA}/folders/:f/parent", data.parent),
+    _route("contents", f"{_DATA}/folders/:f/contents", data.contents),
+    _route("search", f"{_DATA}/folders/:f/search", data.search, scope="data:search"),
+    _route("item", f"{_DATA}/items/:i", data.item),
+    _route("item_parent", f"{_DATA}/items/:i/parent", data.item_parent),
+    _route("tip", f"{_DATA}/items/:i/tip", data.tip),
+    _route("versions", f"{_DATA}/items/:i/versions", data.versions),
+    _route("version", f"{_DATA}/versions/:v", data.version),
+    _route("version_item", f"{_DATA}/versions/:v/item", data.version_item),
+    _route(
+        "download_formats", f"{_DATA}/versions/:v/downloadFormats", data.download_formats
+    ),
+    *(
+        _route("refs", f"{_DATA}/{kind}/:x/{tail}", data.relations)
+        for kind in ("folders", "items", "versions")
+        for tail in ("refs", "relationships/refs", "relationships/links")
+    ),
+    _route("commands", "POST /data/v1/projects/:p/commands", commands.commands),
+    _route("schema", "GET /schema/v1/versions/:s", schema.schema),
+    _route("sign", f"{_OSS}/signeds3download", oss.sign, limit="oss"),
+    _route("details", f"{_OSS}/details", oss.details, limit="oss"),
+    _route(
+        "signed_resource", "GET /oss/v2/signedresources/:id", oss.signed_resource,
+        limit="", scope="",
+    ),
+)  # fmt: skip
+_CDN_GET = Route("cdn_get", "GET", (), cdn.get, scope="")
+_CDN_HEAD = Route("cdn_head", "HEAD", (), cdn.get, scope="")
+
+
+def find(origin: str, method: str, segments: list[str]) -> tuple[Route | None, list[str]]:
+    """The route of a request and the values in its path."""
+    if origin == "cdn":
+        return {"GET": _CDN_GET, "HEAD": _CDN_HEAD}.get(method), []
+    for route in API_ROUTES:
+        args = route.match(method, segments)
+        if args is not None:
+            return route, args
+    return None, []

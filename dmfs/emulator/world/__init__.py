@@ -1,0 +1,1 @@
+"""The emulated hubs, projects, folders, items, versions and their bytes."""

@@ -1,0 +1,47 @@
+"""World specifications: ``sample``, ``empty``, and benches joined by ``+``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dmfs.emulator.world.bench import Bench
+from dmfs.emulator.world.model import World
+from dmfs.emulator.world.sample import make_sample
+
+_PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
+    "tree": (Bench.tree, {"folders": 265, "files": 3000, "depth": 6}),
+    "wide": (Bench.wide, {"items": 10000}),
+    "small": (Bench.small, {"files": 1000, "min": 1024, "max": 40960}),
+    "big": (Bench.big, {"size": 1 << 30, "count": 8, "zip": 0, "members": 256}),
+}
+
+
+def make_world(spec: str) -> World:
+    """The world of a specification; ValueError says what is wrong with it."""
+    world = World()
+    if spec == "empty":
+        return world
+    parts = spec.split("+")
+    if "sample" in parts:
+        make_sample(world)
+        parts.remove("sample")
+    bench = Bench(world) if parts else None
+    for part in parts:
+        name, _, text = part.partition(":")
+        if name not in _PARTS:
+            raise ValueError(f"unknown world {name!r}")
+        make, defaults = _PARTS[name]
+        make(bench, **_arguments(name, text, defaults))
+    return world
+
+
+def _arguments(name: str, text: str, defaults: dict[str, int]) -> dict[str, int]:
+    arguments = dict(defaults)
+    for pair in filter(None, text.split(",")):
+        key, _, value = pair.partition("=")
+        if key not in defaults:
+            raise ValueError(f"{name} has no parameter {key!r}")
+        if not (value.isascii() and value.isdigit()):
+            raise ValueError(f"{name}: {key} is a number, not {value!r}")
+        arguments[key] = int(value)
+    return {f"{key}_": value for key, value in arguments.items()}

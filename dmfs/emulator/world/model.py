@@ -1,0 +1,187 @@
+"""The data of a world: what the service knows, without a word about how it is asked.
+
+Plain mutable records. Times are strings exactly as they are served (a garbage time must be
+possible) except where a ``_s`` says seconds since the epoch. Children are kept in the order in
+which they are listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from dmfs.emulator.world.content import Content
+
+Json = dict[str, Any]
+
+DELETED_VERSION = "versions:autodesk.core:Deleted"
+
+
+@dataclass(slots=True, eq=False)
+class Storage:
+    """An object in OSS. ``signing``: complete, chunked, fallback, forbidden (403), gone (404)."""
+
+    urn: str
+    content: Content
+    signing: str = "complete"
+    gives_sha1: bool = True
+    modified_s: float = 1.7e9
+    sha1: str | None = None
+    """Kept once computed."""
+
+
+@dataclass(slots=True, eq=False)
+class Version:
+    """One version. ``listed_size`` is storageSize as listed, None where the key is missing."""
+
+    id: str
+    number: int
+    type: str
+    name: str | None
+    display_name: str | None
+    storage: Storage | None
+    listed_size: int | None
+    create_time: str
+    modified_time: str | None
+    file_type: str | None = None
+    mime_type: str | None = None
+    user: tuple[str, str] = ("", "")
+    data: Json = field(default_factory=dict)
+    web_view: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """A file through all its versions (oldest first); the last one is the tip."""
+
+    id: str
+    type: str
+    display_name: str | None
+    parent: Folder
+    create_time: str
+    modified_time: str | None
+    versions: list[Version] = field(default_factory=list)
+    hidden: bool = False
+    reserved: Json | None = None
+    user: tuple[str, str] = ("", "")
+    data: Json = field(default_factory=dict)
+    web_view: bool = True
+    revoked: bool = False
+    leaks: bool = False
+    """Listed although it is hidden (facts 8.4)."""
+
+    @property
+    def tip(self) -> Version:
+        return self.versions[-1]
+
+
+@dataclass(slots=True, eq=False)
+class Folder:
+    """A folder. ``included``: normal, missing, partial or duplicate, see ``api_data``."""
+
+    id: str
+    name: str
+    project: Project
+    parent: Folder | None
+    create_time: str
+    modified_s: float
+    rollup_s: float
+    type: str = "folders:autodesk.bim360:Folder"
+    children: list[Folder | Item] = field(default_factory=list)
+    hidden: bool = False
+    service: bool = False
+    included: str = "normal"
+    user: tuple[str, str] = ("", "")
+    allowed_types: tuple[str, ...] = ()
+    visible_types: tuple[str, ...] = ()
+    revoked: bool = False
+    leaks: bool = False
+    """Listed although it is hidden (facts 8.2, 8.4)."""
+
+    @property
+    def folders(self) -> list[Folder]:
+        return [child for child in self.children if isinstance(child, Folder)]
+
+    @property
+    def items(self) -> list[Item]:
+        return [child for child in self.children if isinstance(child, Item)]
+
+
+@dataclass(slots=True, eq=False)
+class Project:
+    """A project. ``top`` are its top folders where they are not the root's own children."""
+
+    id: str
+    name: str
+    hub: Hub
+    type: str
+    project_type: str = ""
+    root: Folder = field(init=False)
+    top: list[Folder] | None = None
+    active: bool = True
+    lingers: bool = False
+    """Still in the list of projects although no longer active."""
+    not_ready: int = 0
+    """How many more times topFolders answers 404, as a fresh project does (facts 2)."""
+    revoked: bool = False
+
+    @property
+    def top_folders(self) -> list[Folder]:
+        return self.root.folders if self.top is None else self.top
+
+
+@dataclass(slots=True, eq=False)
+class Hub:
+    """An account (``b.``) or a team or a person (``a.``)."""
+
+    id: str
+    name: str
+    type: str
+    region: str
+    projects: list[Project] = field(default_factory=list)
+
+    @property
+    def is_account(self) -> bool:
+        return self.id.startswith("b.")
+
+
+class World:
+    """All hubs, and an index of everything by id. ``generation`` counts changes."""
+
+    def __init__(self) -> None:
+        self.hubs: list[Hub] = []
+        self.projects: dict[str, Project] = {}
+        self.folders: dict[str, Folder] = {}
+        self.items: dict[str, Item] = {}
+        self.versions: dict[str, tuple[Item, Version]] = {}
+        self.storages: dict[str, Storage] = {}
+        self.owners: dict[str, Item] = {}
+        """By storage URN: the first item that has these bytes; its rights are theirs."""
+        self.generation = 0
+
+    def hub(self, hub_id: str) -> Hub | None:
+        return next((hub for hub in self.hubs if hub.id == hub_id), None)
+
+    def add_version(self, item: Item, version: Version) -> None:
+        item.versions.append(version)
+        self.versions[version.id] = (item, version)
+        if version.storage is not None:
+            self.storages[version.storage.urn] = version.storage
+            self.owners.setdefault(version.storage.urn, item)
+
+
+def ancestors(node: Folder | Item) -> Iterator[Folder]:
+    """The parent, its parent, and so on up to the project's root."""
+    at = node.parent
+    while at is not None:
+        yield at
+        at = at.parent
+
+
+def is_revoked(node: Folder | Item) -> bool:
+    return node.revoked or any(folder.revoked for folder in ancestors(node))
+
+
+def project_of(node: Folder | Item) -> Project:
+    return node.project if isinstance(node, Folder) else node.parent.project

@@ -1,0 +1,1 @@
+"""Contents: ranges of storage objects over HTTP."""

@@ -1,0 +1,1 @@
+"""Transfers by libcurl, in a thread or a process of their own. No trio."""

@@ -1,0 +1,72 @@
+"""What the drive and its fetching process say to each other. Floor 1.
+
+JSON, a message a packet, over a socket that keeps packets whole and in order: ``drop`` is heard
+before the ``get`` that follows it, an ETag before the first byte that came under it. Both ends are
+of one version of dmfs, so nothing here is checked twice.
+
+To the process: ``hello`` (once, with the arena's descriptor), ``get``, ``want``, ``drop``.
+From it: ``ready`` (once), ``head`` (an ETag), ``filled``, ``end`` (exactly once for each ``get``).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dmfs.errors import (
+    AccessError,
+    BadAnswerError,
+    BusyError,
+    DriveError,
+    GoneError,
+    GrantRefusedError,
+    TokenRefusedError,
+    UnreachableError,
+)
+from dmfs.fetch.curl.transfer import ETagDiffersError, ObjectChangedError, UrlRefusedError
+
+PACKET_MAX_BYTES = 64 * 1024
+"""A signed URL has two thousand characters; one of more than an eighth of this is not sent (JSON
+may take six for one). An ETag has at most ``transfer.ETAG_MAX_CHARS``."""
+_ERRORS: dict[str, type[DriveError]] = {
+    error.__name__: error
+    for error in (
+        AccessError, BadAnswerError, BusyError, DriveError, GoneError, GrantRefusedError,
+        TokenRefusedError, UnreachableError, ETagDiffersError, ObjectChangedError, UrlRefusedError,
+    )
+}  # fmt: skip
+
+Message = dict[str, Any]
+
+
+def encode(message: Message) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def decode(packet: bytes) -> Message:
+    message: Message = json.loads(packet)
+    return message
+
+
+def from_error(error: DriveError | None) -> Message | None:
+    """What is to be known of an error on the other side."""
+    if error is None:
+        return None
+    return {
+        "class": type(error).__name__,
+        "message": error.message,
+        "hint": error.hint,
+        "status": error.status,
+        "request_id": error.request_id,
+        "retry_after_s": error.retry_after_s,
+    }
+
+
+def to_error(told: Message | None) -> DriveError | None:
+    """The same error again."""
+    if told is None:
+        return None
+    error = _ERRORS.get(told["class"], DriveError)(told["message"], hint=told["hint"])
+    error.status, error.request_id = told["status"], told["request_id"]
+    error.retry_after_s = told["retry_after_s"]
+    return error

@@ -1,0 +1,292 @@
+"""The data plane in a process of its own, as the drive sees it. Floor 1.
+
+Ranges whose bytes go into the arena are fetched by ``rangeworker.py``, which writes them there
+without our interpreter's lock: on two cores, in turns, a stream went from 618 to 818 MB/s to 735 to
+981, and an absent name's p99 beside one from 9 to 7.4 ms. The rest (small files), and everything
+while there is no such process, is fetched by the thread in ours.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+import trio
+
+from dmfs.errors import DriveError, UnreachableError
+from dmfs.fetch.curl import transfers
+from dmfs.fetch.curl.transfer import Get, odd_etag, other_etag
+from dmfs.fetch.curl.worker_protocol import PACKET_MAX_BYTES, Message, decode, encode, to_error
+from dmfs.fetch.thread_fetcher import RangeFetcher
+from dmfs.system.shared_memory import Arena
+
+log = logging.getLogger(__name__)
+
+DEATHS_MAX = 3
+DEATHS_WITHIN_S = 60.0
+"""A process that dies more often than that is not started again for as long."""
+DROPPED_S = 5.0
+"""It confirms within a millisecond that it writes no more; one that does not is stuck, and killed:
+its requests would run into their deadlines one by one."""
+SETTLE_S = 0.25
+"""So long a request that was called off waits for that word, to know how far its bytes had come."""
+PACKETS_AT_ONCE = 64
+"""Then other tasks have their turn."""
+
+
+class RangeProcess:
+    """As the fetcher in our own process, which it falls back on. ``run`` it in a nursery."""
+
+    def __init__(
+        self, here: RangeFetcher, arena: Arena | None, *, ca_bundle: str, connections: int
+    ) -> None:
+        self._here = here
+        self._arena = arena if arena is not None and arena.fd >= 0 else None
+        self._hello = {"ca_bundle": ca_bundle, "connections": connections}
+        self._needed = trio.Event()
+        self._link: _Link | None = None
+        self._gets = 0
+
+    @property
+    def gets(self) -> int:
+        """Requests so far."""
+        return self._here.gets + self._gets
+
+    @property
+    def under_way(self) -> int:
+        """Requests that the process has not ended yet; 0 on an idle drive."""
+        return 0 if self._link is None else len(self._link.flights)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while it is ready."""
+        return None if self._link is None else self._link.process.pid
+
+    def prepare(self) -> None:
+        """Somebody is about to read: it takes a tenth of a second to start. Never waits."""
+        self._needed.set()
+
+    async def fetch(self, get: Get) -> None:
+        """See ``transfer.Fetcher``."""
+        link, arena = self._link, self._arena
+        at = None if link is None or arena is None else arena.offset_of(get.sink)
+        packet_fits = len(get.url) < PACKET_MAX_BYTES // 8
+        if link is None or at is None or not packet_fits:
+            await self._here.fetch(get)
+            return
+        get.check_url()
+        self._gets += 1
+        await link.fetch(get, at)
+
+    async def run(self) -> None:
+        """Keep a process once one is needed; until cancelled, which ends it."""
+        if self._arena is None:
+            return
+        deaths: deque[float] = deque(maxlen=DEATHS_MAX)
+        await self._needed.wait()
+        while True:
+            try:
+                await self._live(self._arena)
+            except OSError as error:
+                log.warning("the fetching process cannot be started (%s)", error)
+            except Exception:
+                log.exception("the fetching process is ended")
+            deaths.append(trio.current_time())
+            since = trio.current_time() - (deaths[0] if len(deaths) == DEATHS_MAX else -math.inf)
+            if since < DEATHS_WITHIN_S:
+                log.warning("the fetching process keeps ending; fetching without it for a minute")
+                await trio.sleep(DEATHS_WITHIN_S)
+
+    def _is_ready(self, link: _Link) -> None:
+        # not before: its interpreter takes a tenth of a second, and the thread here none
+        self._link = link
+
+    async def _live(self, arena: Arena) -> None:
+        """One process from start to end. OSError where it cannot be started."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
+            with theirs:
+                # -P: what lies in the current directory is not ours to run. Its own session: a
+                # Ctrl-C is the drive's to handle.
+                process = await trio.lowlevel.open_process(
+                    [sys.executable, "-P", "-m", "dmfs.fetch.curl.worker"],
+                    stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True,
+                )  # fmt: skip
+            link = _Link(ours, process, self._is_ready)
+            try:
+                sizes = {
+                    "arena_bytes": arena.size_bytes,
+                    "stall_timeout_s": transfers.STALL_TIMEOUT_S,
+                }
+                hello = encode(self._hello | sizes)
+                socket.send_fds(ours, [hello], [arena.fd])
+                ours.setblocking(False)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(link.speak)
+                    nursery.start_soon(link.watch_dropped)
+                    await link.listen()
+                    nursery.cancel_scope.cancel()
+                log.warning("the fetching process ended; its requests are made again")
+            finally:
+                self._link = None
+                # Before its requests fail and their buffers are used again: nobody writes any more.
+                process.kill()
+                with trio.CancelScope(shield=True):
+                    await process.wait()
+                link.end()
+
+
+class _Flight:
+    """A request with the process."""
+
+    def __init__(self, get: Get) -> None:
+        self.get = get
+        self.done = trio.Event()
+        self.error: DriveError | None = None
+        self.dropped_at = math.inf
+
+
+class _Link:
+    """The conversation with one process. On the loop alone."""
+
+    def __init__(
+        self, control: socket.socket, process: trio.Process, on_ready: Callable[[_Link], None]
+    ) -> None:
+        self.process = process
+        self._on_ready = on_ready
+        self._control = control
+        self._numbers = 0
+        self.flights: dict[int, _Flight] = {}
+        """Until the process says that it is through: a buffer is not used again before."""
+        self._unsent: deque[bytes] = deque()
+        self._full = trio.Event()
+        self._dropped = trio.Event()
+
+    async def fetch(self, get: Get, at: int) -> None:
+        self._numbers += 1
+        number, flight = self._numbers, _Flight(get)
+        self.flights[number] = flight
+        self._say({
+            "get": number, "what": get.what, "url": get.url, "start": get.start, "at": at,
+            "length": len(get.sink), "total_bytes": get.total_bytes,
+        })  # fmt: skip
+        get.progress.watch(partial(self._want, number))
+        try:
+            await flight.done.wait()
+        except trio.Cancelled:
+            self._drop(number, flight)
+            with trio.move_on_after(SETTLE_S, shield=True):
+                await flight.done.wait()
+            raise
+        finally:
+            get.progress.watch(None)
+        if flight.error is not None:
+            raise flight.error
+
+    async def listen(self) -> None:
+        """Hear what it says, until it has gone."""
+        while True:
+            await trio.lowlevel.wait_readable(self._control)
+            for _ in range(PACKETS_AT_ONCE):
+                try:
+                    packet = self._control.recv(PACKET_MAX_BYTES)
+                except BlockingIOError:
+                    break
+                except ConnectionError:
+                    return
+                if not packet:
+                    return
+                self._hear(decode(packet))
+
+    async def speak(self) -> None:
+        """Say the rest when it had too much to read."""
+        while True:
+            await self._full.wait()
+            await trio.lowlevel.wait_writable(self._control)
+            self._full = trio.Event()
+            self._flush()
+
+    async def watch_dropped(self) -> None:
+        """End a process that no longer answers."""
+        while True:
+            await self._dropped.wait()
+            await trio.sleep(DROPPED_S / 5)
+            waiting = [flight.dropped_at for flight in self.flights.values()]
+            oldest = min(waiting, default=math.inf)
+            if trio.current_time() - oldest > DROPPED_S:
+                log.warning("the fetching process does not answer; it is ended")
+                self.process.kill()
+                return
+            if oldest == math.inf:
+                self._dropped = trio.Event()
+
+    def end(self) -> None:
+        """The process is dead."""
+        for flight in self.flights.values():
+            what = flight.get.what
+            flight.error = UnreachableError(f"cannot {what}: the fetching process ended")
+            flight.done.set()
+        self.flights.clear()
+
+    def _hear(self, message: Message) -> None:
+        if "bytes" in message:
+            self._filled(message["filled"], message["bytes"])
+        elif "head" in message:
+            flight = self.flights[message["head"]]
+            if not flight.get.guard.admits(message["etag"]):
+                self._refuse(message["head"], flight, other_etag(flight.get.what))
+        elif "ready" in message:
+            self._on_ready(self)
+        else:
+            self._ended(message)
+
+    def _filled(self, number: int, filled: int) -> None:
+        flight = self.flights[number]
+        if flight.get.guard.retired:
+            self._refuse(number, flight, odd_etag(flight.get.what))
+        elif flight.error is None and flight.get.progress.put(filled):
+            flight.get.progress.wake()
+
+    def _ended(self, message: Message) -> None:
+        number = message["end"]
+        if message["filled"]:
+            self._filled(number, message["filled"])
+        flight = self.flights.pop(number)
+        if flight.error is None:
+            flight.error = to_error(message["error"])
+        flight.done.set()
+
+    def _refuse(self, number: int, flight: _Flight, error: DriveError) -> None:
+        if flight.error is None:
+            flight.error = error
+            self._drop(number, flight)
+
+    def _want(self, number: int, filled: int) -> None:
+        self._say({"want": number, "filled": filled})
+
+    def _drop(self, number: int, flight: _Flight) -> None:
+        if number in self.flights and flight.dropped_at == math.inf:
+            flight.dropped_at = trio.current_time()
+            self._dropped.set()
+            self._say({"drop": number})
+
+    def _say(self, message: Message) -> None:
+        """Now, or as soon as it has read what was said before; never waits."""
+        self._unsent.append(encode(message))
+        self._flush()
+
+    def _flush(self) -> None:
+        try:
+            while self._unsent:
+                self._control.send(self._unsent[0])
+                self._unsent.popleft()
+        except BlockingIOError:
+            self._full.set()
+        except OSError:
+            self._unsent.clear()  # it has gone: ``listen`` finds out

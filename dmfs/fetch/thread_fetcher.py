@@ -1,0 +1,144 @@
+"""The data plane in the drive's own process: ranged GETs on libcurl, in a thread. Floor 1.
+
+One thread drives all transfers (``curl/transfers.py``). httpx on trio took 3 CPU-s per GiB over
+TLS where libcurl takes 0.8, and its work would sit on the loop that answers the kernel.
+
+One verb: ``fetch``. It never hands out a byte before the answer's status, Content-Range and ETag
+have been checked, so a caller may use what has arrived while the rest is on its way.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from dmfs.errors import UnreachableError
+from dmfs.fetch.curl import transfers
+from dmfs.fetch.curl.transfer import Get, Transfer
+from dmfs.fetch.curl.transfers import CurlLoop
+
+log = logging.getLogger(__name__)
+
+
+class RangeFetcher:
+    """Fetches byte ranges of URLs into buffers. Start with ``start``, end with ``close``."""
+
+    def __init__(self, *, ca_bundle: str, connections: int) -> None:
+        self._ca_bundle = ca_bundle
+        self._connections = connections
+        self._commands: deque[Transfer | None] = deque()
+        self._wake_send, self._wake_receive = socket.socketpair()
+        for end in (self._wake_send, self._wake_receive):
+            end.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name="dmfs-ranges", daemon=True)
+        self._stopped = False
+        self.gets = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """End all transfers and the thread. Blocks for milliseconds."""
+        if not self._stopped:
+            self._stopped = True
+            self._command(None)
+            self._thread.join(timeout=5)
+            self._wake_send.close()
+            self._wake_receive.close()
+
+    async def fetch(self, get: Get) -> None:
+        """See ``transfer.Fetcher``."""
+        get.check_url()
+        if not self._thread.is_alive():
+            raise UnreachableError(f"cannot {get.what}: the range fetcher has ended")
+        landing = _Landing(trio.lowlevel.current_trio_token())
+        transfer = Transfer(get, landing.tell, landing.end)
+        self.gets += 1
+        self._command(transfer)
+        try:
+            await landing.done.wait()
+        except trio.Cancelled:
+            transfer.cancelled = True
+            self._command(transfer)
+            raise
+        if transfer.error is not None:
+            raise transfer.error
+
+    def _command(self, command: Transfer | None) -> None:
+        self._commands.append(command)
+        try:
+            self._wake_send.send(b"\0")
+        except (BlockingIOError, OSError):
+            pass  # a full pipe wakes as well; a closed one means that we are done
+
+    # Below: in the curl thread alone.
+
+    def _run(self) -> None:
+        loop = CurlLoop(
+            self._ca_bundle, self._connections, self._wake_receive,
+            stall_timeout_s=transfers.STALL_TIMEOUT_S,
+        )  # fmt: skip
+        try:
+            while True:
+                if loop.wait():
+                    self._drain()
+                while self._commands:
+                    command = self._commands.popleft()
+                    if command is None:
+                        return
+                    if command.cancelled:
+                        loop.drop(command)
+                    else:
+                        loop.add(command)
+        except Exception:
+            log.exception("the range fetcher broke down")
+        finally:
+            loop.close()
+
+    def _drain(self) -> None:
+        try:
+            while self._wake_receive.recv(4096):
+                pass
+        except (BlockingIOError, OSError):
+            pass
+
+
+class _Landing:
+    """What a transfer in the curl thread tells the trio loop."""
+
+    def __init__(self, token: trio.lowlevel.TrioToken) -> None:
+        self._token = token
+        self._telling = False
+        self.done = trio.Event()
+
+    def tell(self, transfer: Transfer) -> None:
+        """Once for one or several chunks."""
+        if not self._telling:
+            self._telling = True
+            self._soon(lambda: self._told(transfer))
+
+    def end(self, transfer: Transfer) -> None:
+        self._soon(lambda: self._ended(transfer))
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        try:
+            self._token.run_sync_soon(call)
+        except trio.RunFinishedError:
+            pass
+
+    # Below: on the loop.
+
+    def _told(self, transfer: Transfer) -> None:
+        self._telling = False
+        if not transfer.cancelled:
+            transfer.get.progress.wake()
+
+    def _ended(self, transfer: Transfer) -> None:
+        if not transfer.cancelled and transfer.get.progress.put(transfer.filled):
+            transfer.get.progress.wake()
+        self.done.set()

@@ -1,0 +1,1 @@
+"""The kernel's door: FUSE requests become calls of ``Drive``."""

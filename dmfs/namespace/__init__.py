@@ -1,0 +1,1 @@
+"""Names: the listings of folders, in memory and on disk, and when they are refreshed."""

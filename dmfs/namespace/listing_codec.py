@@ -1,0 +1,216 @@
+"""Listings ↔ plain text for the disk. Floor 1, pure.
+
+    line 1      {"version", "moment", "directory", "parent", "rollup_ns", "warnings", "rows"}
+    each next   a JSON array of up to ROWS_A_LINE rows: [name, kind, values…]
+
+Lines, since parsing one text of 50 000 entries would hold the interpreter for 300 ms; what all
+entries of a folder share (project, hub, folder) is not repeated. Anything that is not exactly as
+written here is a BadRecordError, and the caller's miss.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from dmfs.compact import kept_once
+from dmfs.model import Child, Directory, File, Folder, Hub, Project, Root, Shortcut
+from dmfs.system.clock import Moment
+
+FORMAT_VERSION = 2
+ROWS_A_LINE = 500
+"""Some 3 ms of parsing, less than the interpreter's own 5 ms turn."""
+
+_KINDS: Mapping[str, type[Any]] = {
+    "h": Hub, "p": Project, "d": Folder, "f": File, "s": Shortcut, "r": Root,
+}  # fmt: skip
+_LETTERS = {kind: letter for letter, kind in _KINDS.items()}
+_SHARED = ("project_id", "hub_id", "folder_id")
+_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS.values()}
+_KEPT = {
+    kind: tuple(name for name in _FIELDS[kind] if kind not in (File, Shortcut, Folder)
+                or name not in _SHARED)
+    for kind in _KINDS.values()
+}  # fmt: skip
+_PLACES: Mapping[type[Any], tuple[int, tuple[str, ...]]] = {
+    Folder: (1, ("project_id", "hub_id")),
+    File: (3, ("folder_id", "project_id", "hub_id")),
+    Shortcut: (2, ("folder_id", "project_id", "hub_id")),
+}
+"""Where the shared ids stand among a node's fields."""
+_INTERNED = {
+    kind: [names.index(name) for name in ("created_by", "extension_type") if name in names]
+    for kind, names in _KEPT.items()
+}
+"""Texts that many entries have in common: kept once in memory."""
+_SHORT = {
+    kind: [names.index(name) for name in ("link", "version") if name in names]
+    for kind, names in _KEPT.items()
+}
+_TEXTS = frozenset({
+    "created_by", "extension_type", "link", "version", "version_id", "id", "name", "item_id",
+    "storage_id",
+})  # fmt: skip
+_NUMBERS = frozenset({
+    "size_bytes", "mtime_ns", "created_ns", "version_number", "rollup_ns", "object_count",
+})  # fmt: skip
+
+
+class BadRecordError(ValueError):
+    """Not what this version writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A listing as it is kept: plain data with the moment at which it was true."""
+
+    moment: Moment
+    directory: Directory
+    parent: str
+    rollup_ns: int | None
+    warnings: tuple[str, ...]
+    entries: Mapping[str, Child]
+
+
+def encode(record: Record) -> bytes:
+    """May take a while (50 000 entries: 0.5 s); for a thread."""
+    rows = [[name, *_row(child)] for name, child in record.entries.items()]
+    shared = _shared(record.entries.values())
+    head = {
+        "version": FORMAT_VERSION,
+        "moment": list(record.moment),
+        "directory": _whole(record.directory),
+        "parent": record.parent,
+        "rollup_ns": record.rollup_ns,
+        "warnings": list(record.warnings),
+        "shared": shared,
+        "rows": len(rows),
+    }
+    lines = [json.dumps(head)]
+    starts = range(0, len(rows), ROWS_A_LINE)
+    lines += [json.dumps(rows[start : start + ROWS_A_LINE]) for start in starts]
+    return "\n".join(lines).encode("ascii")
+
+
+def _shared(children: Iterable[Child]) -> list[str]:
+    """What the entries of one directory have in common; each must agree."""
+    found: dict[str, str] = {}
+    for child in children:
+        if isinstance(child, File | Shortcut | Folder):
+            for name in _SHARED:
+                value = getattr(child, name, None)
+                if value is not None and found.setdefault(name, value) != value:
+                    raise BadRecordError(f"entries of different {name}")
+    return [found.get(name, "") for name in _SHARED]
+
+
+def _row(child: Child) -> list[Any]:
+    kind = type(child)
+    return [_LETTERS[kind], *(_plain(getattr(child, name)) for name in _KEPT[kind])]
+
+
+def _whole(node: Directory) -> list[Any]:
+    kind = type(node)
+    return [_LETTERS[kind], *(_plain(getattr(node, name)) for name in _FIELDS[kind])]
+
+
+def _plain(value: Any) -> Any:
+    return base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
+
+
+def decode(raw: bytes) -> Record:
+    """For a thread. BadRecordError for anything that is not what ``encode`` writes."""
+    try:
+        first, _, rest = raw.partition(b"\n")
+        head = json.loads(first)
+        if head["version"] != FORMAT_VERSION:
+            raise BadRecordError(f"version {head['version']}")
+        shared = dict(zip(_SHARED, head["shared"], strict=True))
+        if not all(isinstance(value, str) for value in shared.values()):
+            raise BadRecordError("shared ids are not texts")
+        entries: dict[str, Child] = {}
+        for line in rest.split(b"\n") if rest else []:
+            for name, letter, *values in json.loads(line):
+                child = _child(letter, values, shared)
+                entries[child.name if child.name == name else name] = child
+        if len(entries) != head["rows"] or not all(type(name) is str for name in entries):
+            raise BadRecordError("rows are missing")
+        wall_s, boot, boot_s = head["moment"]
+        return Record(
+            moment=Moment((float(wall_s), _text(boot), float(boot_s))),
+            directory=_directory(head["directory"]),
+            parent=_text(head["parent"]),
+            rollup_ns=_number(head["rollup_ns"]),
+            warnings=tuple(_text(line) for line in head["warnings"]),
+            entries=entries,
+        )
+    except BadRecordError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as e:
+        raise BadRecordError(f"not a listing: {e}") from None
+
+
+def _child(letter: Any, values: list[Any], shared: Mapping[str, str]) -> Child:
+    """A node from its row. Values are checked by their types, the same few combinations all over:
+    what a damaged disk says must not reach the kernel."""
+    kind = _KINDS[letter]
+    types = (kind, *map(type, values))
+    if types not in _GOOD_TYPES:
+        _check(kind, values)
+        if len(_GOOD_TYPES) < _COMBINATIONS_MAX:
+            _GOOD_TYPES.add(types)
+    if kind is Shortcut:
+        at = _KEPT[kind].index("body")
+        values[at] = base64.b64decode(values[at], validate=True)
+    for at in _INTERNED[kind]:
+        values[at] = sys.intern(values[at])
+    for at in _SHORT[kind]:
+        values[at] = kept_once(values[at])
+    place, names = _PLACES.get(kind, (0, ()))
+    common = [shared[name] for name in names]
+    return kind(*values[:place], *common, *values[place:])  # type: ignore[no-any-return]
+
+
+_GOOD_TYPES: set[tuple[type[Any], ...]] = set()
+_COMBINATIONS_MAX = 1000
+
+
+def _check(kind: type[Any], values: list[Any], names: tuple[str, ...] = ()) -> None:
+    names = names or _KEPT[kind]
+    if kind is Root or len(values) != len(names):
+        raise BadRecordError("a row of another shape")
+    required = _TEXTS - {"version_id"} if kind is Shortcut else _TEXTS
+    for name, value in zip(names, values, strict=True):
+        if name in _NUMBERS:
+            _number(value)
+        elif name == "service":
+            if not isinstance(value, bool):
+                raise BadRecordError("service is no truth value")
+        elif not isinstance(value, str) and (value is not None or name in required):
+            raise BadRecordError(f"{name} is no text")
+
+
+def _directory(row: Any) -> Directory:
+    letter, *values = row
+    kind = _KINDS[letter]
+    if kind in (File, Shortcut):
+        raise BadRecordError("not a directory")
+    if kind is not Root:
+        _check(kind, values, _FIELDS[kind])
+    return kind(*values)  # type: ignore[no-any-return]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise BadRecordError("not a text")
+    return value
+
+
+def _number(value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise BadRecordError("not a number")
+    return value

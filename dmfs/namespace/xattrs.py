@@ -1,0 +1,69 @@
+"""Extended attributes: the service's ids and links of an entry, and of a directory what its
+listing is worth. Floor 3, pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from dmfs.errors import NoAttributeError, UnsupportedError
+from dmfs.model import File, Folder, Hub, Node, Project, Shortcut
+from dmfs.system.clock import Moment
+
+PREFIX = "user.dmfs."
+
+
+def attributes_of(node: Node) -> dict[str, str]:
+    """Every xattr that applies to a node, by its full name."""
+    values: dict[str, object] = {"extension_type": getattr(node, "extension_type", "")}
+    match node:
+        case Hub():
+            values |= {"hub_id": node.id}
+        case Project():
+            values |= {"hub_id": node.hub_id, "project_id": node.id, "web_url": node.web_url}
+        case Folder():
+            values |= {
+                "hub_id": node.hub_id,
+                "project_id": node.project_id,
+                "folder_id": node.id,
+                "web_url": node.web_url,
+                "created_by": node.created_by,
+            }
+        case File() | Shortcut():
+            values |= {
+                "hub_id": node.hub_id,
+                "project_id": node.project_id,
+                "folder_id": node.folder_id,
+                "item_id": node.item_id,
+                "version_id": node.version_id,
+                "version_number": node.version_number,
+                "web_url": node.web_url,
+                "created_by": node.created_by,
+            }
+            if isinstance(node, File):
+                values["storage_id"] = node.storage_id
+    return {PREFIX + key: str(value) for key, value in values.items() if value not in ("", None)}
+
+
+def marks(listed_at: Moment | None, *, stale: bool) -> dict[str, str]:
+    """When a directory's listing was true (``2026-03-01T09:30:00Z``), and ``stale`` where that is
+    longer ago than the drive would like: it could not ask, or is asking."""
+    if listed_at is None:
+        return {}
+    try:
+        when = datetime.fromtimestamp(listed_at[0], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return {}
+    return {PREFIX + "listed_at": when} | ({PREFIX + "stale": "1"} if stale else {})
+
+
+def attribute(node: Node, name: str, more: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """One value. NoAttributeError for an unknown name of ours, UnsupportedError for namespaces
+    that the drive does not keep (``security.``, ``system.`` …)."""
+    if not name.startswith("user."):
+        raise UnsupportedError(f"no attributes of the kind {name.partition('.')[0]!r} here")
+    value = (attributes_of(node) | dict(more)).get(name)
+    if value is None:
+        raise NoAttributeError(f"no attribute {name!r} here")
+    return value.encode("utf-8", "surrogatepass")

@@ -1,0 +1,1 @@
+"""What is listed or opened before anybody asks."""

@@ -1,0 +1,1 @@
+"""How often the service may be called, and which call goes first."""

@@ -1,8 +1,0 @@
-"""``python -m dmfs``: the same door as the ``dmfs`` command."""
-
-import sys
-
-from dmfs.cli import main
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Inodes and paths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+
+import dmfs.fuse.inode_table
+from dmfs.errors import GoneError, NotADirectoryError_, NotFoundError
+from dmfs.fuse.inode_table import ROOT_INODE, Tree, printable, resolve
+from dmfs.model import Child, Directory, Folder, FolderId, Hub, HubId, Project, ProjectId, Root
+from dmfs.names import inode_number
+from dmfs.namespace.listings import Freshness, Listings
+from tests.support.helpers import a_file, virtual
+
+HUB = Hub(HubId("b.h"), "Hub")
+PROJECT = Project(ProjectId("b.p"), HUB.id, "Project")
+FOLDER = Folder(FolderId("f"), PROJECT.id, HUB.id, "Plans")
+EMPTY = Folder(FolderId("e"), PROJECT.id, HUB.id, "Empty")
+FILE = a_file("plan.dwg")
+WORLD: dict[str, list[Child]] = {
+    "root": [HUB], HUB.identity: [PROJECT], PROJECT.identity: [FOLDER, EMPTY],
+    FOLDER.identity: [FILE, a_file("elevation.dwg"), a_file("bell\x07.txt")], EMPTY.identity: [],
+}  # fmt: skip
+
+
+async def _ask(directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
+    await trio.sleep(0)
+    return WORLD[directory.identity], ()
+
+
+async def _learn(file: Any) -> None:
+    raise AssertionError(file)
+
+
+def listings_in(nursery: trio.Nursery) -> Listings:
+    return Listings(
+        _ask, _learn, nursery, freshness=Freshness(), timeout_s=30, service_folders=False
+    )
+
+
+@virtual
+async def test_lookups_are_counted_and_the_last_forget_ends_the_row() -> None:
+    async with trio.open_nursery() as nursery:
+        tree = Tree(PROJECT, listings_in(nursery))
+        assert await tree.lookup(ROOT_INODE, "Plans") == FOLDER
+        assert await tree.lookup(ROOT_INODE, "plans") is None
+        row = tree.hold(ROOT_INODE, "Plans", FOLDER)
+        assert row.number == inode_number(FOLDER.identity) == tree.number_of(FOLDER)
+        assert tree.hold(ROOT_INODE, "Plans", FOLDER) is row
+        file = tree.hold(row.number, "plan.dwg", FILE)
+        assert tree.path(file.number) == "/Plans/plan.dwg"
+        assert len(tree) == 3
+        tree.forget(row.number, 1)
+        assert tree.row(row.number) is row
+        tree.forget(row.number, 1)
+        with pytest.raises(GoneError):
+            tree.row(row.number)
+        assert tree.held(FOLDER) is None
+        assert tree.held(FILE) == file.number
+        tree.forget(file.number, 99)  # more than were counted
+        tree.forget(424242, 1)  # never held
+        tree.forget(ROOT_INODE, 10**9)
+        assert len(tree) == 1
+        assert tree.row(ROOT_INODE).node == PROJECT
+
+
+@virtual
+async def test_files_are_no_directories() -> None:
+    async with trio.open_nursery() as nursery:
+        tree = Tree(FOLDER, listings_in(nursery))
+        number = tree.hold(ROOT_INODE, "plan.dwg", FILE).number
+        with pytest.raises(NotADirectoryError_):
+            await tree.list(number)
+        with pytest.raises(NotADirectoryError_):
+            await tree.lookup(number, "x")
+
+
+@virtual
+async def test_two_identities_of_one_number_live_side_by_side() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dmfs.fuse.inode_table, "inode_number", lambda identity: 77)
+        async with trio.open_nursery() as nursery:
+            tree = Tree(PROJECT, listings_in(nursery))
+            nodes = [a_file(f"{n}") for n in range(3)]
+            rows = [tree.hold(ROOT_INODE, node.name, node) for node in nodes]
+            assert [row.number for row in rows] == [77, 78, 79]
+            tree.forget(77, 1)
+            assert tree.number_of(nodes[1]) == 78  # held: it keeps its number
+            assert tree.hold(ROOT_INODE, "0", nodes[0]).number == 77
+            assert [tree.row(n).node for n in (77, 78, 79)] == nodes
+
+
+@virtual
+async def test_a_path_with_a_forgotten_parent_is_still_told() -> None:
+    async with trio.open_nursery() as nursery:
+        tree = Tree(PROJECT, listings_in(nursery))
+        parent = tree.hold(ROOT_INODE, "Plans", FOLDER)
+        child = tree.hold(parent.number, "plan.dwg", FILE)
+        tree.forget(parent.number, 1)
+        assert tree.path(child.number) == "/plan.dwg"
+        # getattr of the open file asks for this: it must not answer ESTALE
+        assert tree.fresh_for(child.parent) == 0
+        assert tree.path(123456) == "/"
+
+
+@pytest.mark.parametrize(
+    ("path", "node"),
+    [("/", Root()), ("", Root()), ("//Hub/./Project/", PROJECT), ("Hub/Project/Plans", FOLDER),
+     ("/Hub/Project/Plans/plan.dwg", FILE)],
+)  # fmt: skip
+def test_resolve(path: str, node: object) -> None:
+    @virtual
+    async def body() -> None:
+        async with trio.open_nursery() as nursery:
+            assert await resolve(listings_in(nursery), path) == node
+
+    body()
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "hint"),
+    [
+        ("/Hub/Projekt", "there is no 'Projekt' in '/Hub'", "did you mean 'Project'?"),
+        ("/zzz", "there is no 'zzz' in '/'", "there is: 'Hub'"),
+        ("/Hub/Project/Empty/x", "there is no 'x' in '/Hub/Project/Empty'", "it is empty"),
+        ("/Hub/Project/Plans/plan.dvg", "there is no 'plan.dvg'", "did you mean 'plan.dwg'"),
+        ("/Hub/Project/Plans/bell.txt", "there is no 'bell.txt'", "'bell�.txt'"),
+    ],
+)  # fmt: skip
+def test_resolve_says_what_is_missing_and_what_is_there(path: str, message: str, hint: str) -> None:
+    @virtual
+    async def body() -> None:
+        async with trio.open_nursery() as nursery:
+            with pytest.raises(NotFoundError) as caught:
+                await resolve(listings_in(nursery), path)
+            assert message in caught.value.message
+            assert hint in caught.value.hint
+
+    body()
+
+
+@virtual
+async def test_resolve_through_a_file_says_so() -> None:
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(NotADirectoryError_, match="is a file, so there is no 'x'"):
+            await resolve(listings_in(nursery), "/Hub/Project/Plans/plan.dwg/x")
+
+
+def test_printable() -> None:
+    assert printable("a\x1b[31mb\udcff\nc") == "a�[31mb�\ufffdc"

@@ -1,0 +1,92 @@
+"""The planner of series: what is prepared, how far ahead, and what starts nothing."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dmfs.prefetch.file_series import (
+    CURSORS,
+    DIRECTORIES,
+    FIRST_WINDOW,
+    MAX_WINDOW,
+    REACH,
+    STEPS_BEFORE,
+    SeriesPlanner,
+)
+
+
+def prepared(planner: SeriesPlanner, opens: list[int], count: int, name: str = "d") -> list[int]:
+    return [ahead for index in opens for ahead in planner.on_open(name, index, count)]
+
+
+def test_two_neighbours_start_nothing_and_a_third_starts_the_first_window() -> None:
+    planner = SeriesPlanner()
+    assert prepared(planner, [10, 11], 100) == []
+    assert prepared(planner, [12], 100) == list(range(13, 13 + FIRST_WINDOW))
+    assert STEPS_BEFORE == 2
+
+
+def test_a_series_downwards_is_prepared_downwards() -> None:
+    planner = SeriesPlanner()
+    assert prepared(planner, [99, 98, 97], 100) == list(range(96, 96 - FIRST_WINDOW, -1))
+
+
+def test_random_opens_start_nothing() -> None:
+    order = list(range(0, 10_000, 50))
+    random.Random(7).shuffle(order)
+    far = [index for index in order if index % 100]
+    assert prepared(SeriesPlanner(), far, 10_000) == []
+
+
+@given(st.integers(3, 400), st.booleans())
+def test_a_whole_series_is_prepared_once_and_never_more_than_a_window_ahead(
+    count: int, down: bool
+) -> None:
+    planner = SeriesPlanner()
+    order = range(count - 1, -1, -1) if down else range(count)
+    told: list[int] = []
+    for index in order:
+        ahead = planner.on_open("d", index, count)
+        told += ahead
+        assert all(0 <= each < count for each in ahead)
+        assert all((index - each if down else each - index) <= MAX_WINDOW for each in ahead)
+    assert len(told) == len(set(told)), "told twice"
+    assert set(told) == set(order) - set(list(order)[: STEPS_BEFORE + 1])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 299)), max_size=200))
+def test_any_opens_give_indices_that_exist(opens: list[tuple[int, int]]) -> None:
+    planner = SeriesPlanner()
+    for directory, index in opens:
+        ahead = planner.on_open(str(directory), index, 300)
+        assert len(ahead) <= MAX_WINDOW
+        assert all(0 <= each < 300 for each in ahead)
+
+
+def test_two_threads_of_one_series_are_one_series() -> None:
+    """Swapped neighbours and entries that a pattern leaves out do not end it."""
+    planner = SeriesPlanner()
+    opens = [0, 2, 1, 3, 5, 4, 8, 7, 9]
+    told = prepared(planner, opens, 1000)
+    assert told == sorted(set(told))
+    assert told[-1] - 9 >= FIRST_WINDOW // 2
+    assert max(b - a for a, b in itertools.pairwise(opens)) <= REACH
+
+
+def test_series_far_apart_in_one_directory_do_not_disturb_each_other() -> None:
+    planner = SeriesPlanner()
+    told = prepared(planner, [0, 500, 1, 499, 2, 498], 1000)
+    assert told == [*range(3, 3 + FIRST_WINDOW), *range(497, 497 - FIRST_WINDOW, -1)]
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    planner = SeriesPlanner()
+    for directory in range(DIRECTORIES * 3):
+        for index in range(0, 10_000, 100):
+            planner.on_open(str(directory), index, 10_000)
+    assert len(planner._directories) == DIRECTORIES
+    assert all(len(cursors) <= CURSORS for cursors in planner._directories.values())
