@@ -15,14 +15,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from dmfs.blocks.readahead import MAX_WINDOW_BYTES, MIB
+from dmfs.blocks.readahead import MAX_WINDOW_BYTES
 from dmfs.errors import SetupError, UsageError
 from dmfs.ratelimit.limits import WINDOW_S, parse_rates
+from dmfs.spans import MIB
+from dmfs.urls import check_api_url
 
 DEFAULT_API_URL = "https://developer.api.autodesk.com"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,25 +300,3 @@ def _value(key: str, raw: object, where: str) -> Any:
     if low is not None and high is not None and not low <= value <= high:
         raise SetupError(f"{where}: {text} is out of bounds ({low:g} to {high:g})")
     return value
-
-
-def check_api_url(url: str) -> str:
-    """The base URL without a trailing slash; plain http only to this machine itself."""
-    try:
-        split = urlsplit(url)
-        port_ok = split.port is None or split.port > 0
-    except ValueError:
-        raise SetupError(f"the API URL {url!r} is not a URL") from None
-    plain = not any(char <= " " or char == "\x7f" for char in url)
-    # urlsplit takes what stands in brackets for the host, whatever stands before them
-    host_ok = split.hostname and split.netloc.find("[") <= 0
-    if split.scheme not in ("http", "https") or not (plain and host_ok and port_ok):
-        raise SetupError(f"the API URL {url!r} is not an http(s) URL")
-    if "@" in split.netloc or split.query or split.fragment:
-        raise SetupError("the API URL must not carry a user, a password, a query or a fragment")
-    if split.scheme == "http" and split.hostname not in _LOOPBACK:
-        raise SetupError(
-            f"the API URL {url!r} would send tokens unencrypted",
-            hint="use https; plain http is only allowed to loopback",
-        )
-    return url.rstrip("/")

@@ -6,6 +6,7 @@ doors to what ``open_drive`` yields.
 
 from __future__ import annotations
 
+import difflib
 import logging
 import sqlite3
 from collections.abc import AsyncIterator
@@ -15,29 +16,29 @@ from dataclasses import dataclass
 import trio
 
 from dmfs.aps.client import Aps
-from dmfs.auth.factory import holder, token_source
+from dmfs.auth.factory import principal, token_source
 from dmfs.auth.token_sources import TokenSource
 from dmfs.blocks.buffers import STEP_BYTES
 from dmfs.blocks.cache import BlockCache
-from dmfs.blocks.object_sizes import Sizes
+from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.reader import AnyReader, Reader, TextReader
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.config import Settings
-from dmfs.errors import SetupError, UnreachableError
-from dmfs.fetch.hosts import WatchedFetcher
-from dmfs.fetch.object_client import Source
-from dmfs.fetch.process_fetcher import RangeProcess
-from dmfs.fetch.thread_fetcher import RangeFetcher
-from dmfs.fuse.inode_table import resolve
-from dmfs.http.json_client import Wire, open_clients
+from dmfs.errors import NotADirectory, NotFoundError, SetupError, UnreachableError
+from dmfs.fetch.hosts import HostBreakers
+from dmfs.fetch.object_client import ObjectClient
+from dmfs.fetch.process_fetcher import ProcessFetcher
+from dmfs.fetch.thread_fetcher import ThreadFetcher
+from dmfs.http.json_client import JsonClient, open_clients
 from dmfs.http.tls import ca_bundle
 from dmfs.metadata import budget_of, join_metadata, kept_listings
-from dmfs.model import File, Leaf, Node, Shortcut
-from dmfs.namespace.listing_store import KeptListings
+from dmfs.model import File, Hub, Leaf, Listing, Node, Project, Root, Shortcut
+from dmfs.names import printable
+from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listings import Listings
 from dmfs.namespace.poller import Poller
-from dmfs.prefetch.list_ahead import Scout
-from dmfs.prefetch.open_ahead import Warmer
+from dmfs.prefetch.list_ahead import TreePrefetcher
+from dmfs.prefetch.open_ahead import SmallFilePrefetcher
 from dmfs.system.shared_memory import Arena
 
 log = logging.getLogger(__name__)
@@ -65,12 +66,12 @@ class Drive:
     aps: Aps
     listings: Listings
     blocks: BlockCache
-    sizes: Sizes
-    fetcher: RangeProcess
-    warmer: Warmer
-    scout: Scout
+    sizes: ObjectSizes
+    fetcher: ProcessFetcher
+    warmer: SmallFilePrefetcher
+    scout: TreePrefetcher
     poller: Poller
-    wire: Wire
+    wire: JsonClient
 
     async def resolve(self, path: str) -> Node:
         """The node at a path of the whole drive; NotFoundError tells which part is missing."""
@@ -104,17 +105,17 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
     """Join the parts; end all work on the way out. What the body raises comes out bare."""
     bundle = ca_bundle(settings.ca_file)
     store = await _open_store(settings)
-    kept = kept_listings(settings, await holder(settings), service_folders=service_folders)
+    kept = kept_listings(settings, await principal(settings), service_folders=service_folders)
     arena = _arena(settings)
-    ranges = RangeFetcher(ca_bundle=bundle, connections=settings.connections)
+    ranges = ThreadFetcher(ca_bundle=bundle, connections=settings.connections)
     ranges.start()
     failure: Exception | None = None
     try:
         async with open_clients(bundle) as clients, trio.open_nursery() as nursery:
             try:
-                wire = Wire(settings.api_url, clients, budget_of(settings))
+                wire = JsonClient(settings.api_url, clients, budget_of(settings))
                 tokens = await token_source(settings, wire, nursery)
-                fetcher = RangeProcess(
+                fetcher = ProcessFetcher(
                     ranges, arena, ca_bundle=bundle, connections=settings.connections
                 )
                 nursery.start_soon(fetcher.run)
@@ -143,20 +144,20 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
 
 async def _join(
     settings: Settings,
-    wire: Wire,
+    wire: JsonClient,
     tokens: TokenSource,
-    fetcher: RangeProcess,
+    fetcher: ProcessFetcher,
     arena: Arena | None,
     store: BlockStore | None,
-    kept: KeptListings | None,
+    kept: ListingStore | None,
     nursery: trio.Nursery,
     service_folders: bool,
 ) -> Drive:
     metadata_s = settings.metadata_timeout * _INNER_SHARE
     aps = Aps(wire, tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id)
-    watched = WatchedFetcher(fetcher, wire.reaches, nursery)
-    source = Source(aps, watched, nursery, timeout_s=metadata_s)
-    sizes = Sizes(source, store)
+    watched = HostBreakers(fetcher, wire.reaches, nursery)
+    source = ObjectClient(aps, watched, nursery, timeout_s=metadata_s)
+    sizes = ObjectSizes(source, store)
     await sizes.load()
     blocks = BlockCache(
         source,
@@ -175,7 +176,7 @@ async def _join(
         timeout_s=metadata_s, service_folders=service_folders,
     )  # fmt: skip
     blocks.share_budget(lambda: metadata.listings.knowledge.memory_bytes)
-    warmer = Warmer(sizes, blocks, nursery)
+    warmer = SmallFilePrefetcher(sizes, blocks, nursery)
     return Drive(
         settings, aps, metadata.listings, blocks, sizes, fetcher, warmer,
         metadata.scout, metadata.poller, wire,
@@ -201,7 +202,7 @@ async def _open_store(settings: Settings) -> BlockStore | None:
     )
 
 
-def _close(store: BlockStore | None, kept: KeptListings | None) -> None:
+def _close(store: BlockStore | None, kept: ListingStore | None) -> None:
     try:
         if store is not None:
             store.close()
@@ -225,3 +226,42 @@ def _store(settings: Settings) -> BlockStore | None:
             f"the cache directory {settings.cache_dir} cannot be used: {error}",
             hint="free some space there, or choose another one with DMFS_CACHE_DIR",
         ) from None
+
+
+async def resolve(listings: Listings, path: str) -> Node:
+    """The node at a path in the whole drive (``/Hub/Project/folder/file``).
+
+    NotFoundError says which part is not there and what is there instead.
+    """
+    node: Node = Root()
+    seen = ""
+    for part in [piece for piece in path.split("/") if piece and piece != "."]:
+        if isinstance(node, File | Shortcut):
+            raise NotADirectory(f"{seen!r} is a file, so there is no {part!r} in it")
+        listing = await listings.get(node)
+        child = listing.entries.get(part)
+        if child is None:
+            raise NotFoundError(
+                f"there is no {printable(part)!r} in {seen or '/'!r}", hint=_instead(part, listing)
+            )
+        node = child
+        seen += f"/{part}"
+    return node
+
+
+def _instead(part: str, listing: Listing) -> str:
+    kind = {Root: "hubs", Hub: "projects", Project: "folders"}.get(
+        type(listing.directory), "entries"
+    )
+    names = list(listing.names)
+    if not names:
+        return f"it is empty: no {kind}"
+    close = difflib.get_close_matches(part, names, n=3, cutoff=0.5)
+    shown = close or names[:5]
+    text = ", ".join(repr(printable(name)) for name in shown)
+    more = len(names) - len(shown)
+    return (
+        f"did you mean {text}?"
+        if close
+        else f"there is: {text}" + (f" and {more} more" if more > 0 else "")
+    )

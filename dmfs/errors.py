@@ -5,18 +5,18 @@ will be told, so the translation is complete by construction and nothing ever se
 
     DriveError                EIO
     ├── NotFoundError         ENOENT      nothing of that name; a definite answer
-    ├── NotADirectoryError_   ENOTDIR
-    ├── IsADirectoryError_    EISDIR
+    ├── NotADirectory   ENOTDIR
+    ├── IsADirectory    EISDIR
     ├── AccessError           EACCES      no permission, not signed in
     │   ├── TokenRefusedError             the token was refused: renew once
     │   ├── SignedOutError                nobody is signed in, or no more
     │   └── GrantRefusedError             the token endpoint said no
     ├── BusyError             EBUSY       rate-limited (429) beyond the deadline
-    │   └── DroppedError                  speculation that gave way
+    │   └── SpeculationDropped                  speculation that gave way
     ├── UnreachableError      EIO         network or service down
     │   └── OfflineError                  known to be down: nothing was tried
-    ├── BadAnswerError        EIO         an answer that is damaged or makes no sense
-    ├── TooSlowError          ETIMEDOUT   slower than the deadline
+    ├── BadResponseError        EIO         an answer that is damaged or makes no sense
+    ├── DeadlineError          ETIMEDOUT   slower than the deadline
     ├── GoneError             ESTALE      the bytes of an open version are gone
     ├── ReadOnlyError         EROFS       any write
     ├── NoAttributeError      ENODATA     unknown xattr
@@ -66,13 +66,13 @@ class NotFoundError(DriveError):
     errno = errno.ENOENT
 
 
-class NotADirectoryError_(DriveError):  # noqa: N801 - the builtin's name is taken
+class NotADirectory(DriveError):
     """A file where a directory was needed."""
 
     errno = errno.ENOTDIR
 
 
-class IsADirectoryError_(DriveError):  # noqa: N801 - the builtin's name is taken
+class IsADirectory(DriveError):
     """A directory where a file was needed."""
 
     errno = errno.EISDIR
@@ -107,7 +107,7 @@ class BusyError(DriveError):
     errno = errno.EBUSY
 
 
-class DroppedError(BusyError):
+class SpeculationDropped(BusyError):
     """Speculation that gave way; whoever joined it asks again for itself."""
 
 
@@ -121,13 +121,13 @@ class OfflineError(UnreachableError):
     """Known to be down: nothing was tried."""
 
 
-class BadAnswerError(DriveError):
+class BadResponseError(DriveError):
     """An answer that is damaged, oversized or contradicts itself."""
 
     errno = errno.EIO
 
 
-class TooSlowError(DriveError):
+class DeadlineError(DriveError):
     """The deadline of the request passed first."""
 
     errno = errno.ETIMEDOUT
@@ -169,3 +169,19 @@ class SetupError(DriveError):
 
 class UsageError(SetupError):
     """What was typed makes no sense; trying again will not help (exit code 2)."""
+
+
+class UrlRefusedError(DriveError):
+    """403 from the CDN: the URL expired (or was revoked). A fresh one is to be signed."""
+
+
+class ObjectChangedError(BadResponseError):
+    """The ETag is not the one this storage object had before: its bytes must not be mixed."""
+
+
+class ETagDiffersError(ObjectChangedError):
+    """Right in everything but the ETag: which of the two is the odd one has to be asked."""
+
+
+class KeyringError(SignedOutError):
+    """The keyring is locked, silent, absent or refuses."""

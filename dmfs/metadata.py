@@ -7,33 +7,35 @@ from dataclasses import dataclass
 import trio
 
 from dmfs.aps.client import Aps
-from dmfs.blocks.object_sizes import Sizes
+from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.config import Settings
-from dmfs.fetch.hosts import WatchedFetcher
-from dmfs.http.circuit_breaker import Breaker
-from dmfs.http.json_client import Wire
-from dmfs.namespace.listing_store import KeptListings, sign_in_scope
+from dmfs.fetch.hosts import HostBreakers
+from dmfs.http.circuit_breaker import CircuitBreaker
+from dmfs.http.json_client import JsonClient
+from dmfs.namespace.listing_store import ListingStore, cache_partition
 from dmfs.namespace.listings import Freshness, Listings
 from dmfs.namespace.poll_schedule import Periods
 from dmfs.namespace.poller import Poller
-from dmfs.prefetch.list_ahead import Scout
-from dmfs.ratelimit.limiter import Budget
+from dmfs.prefetch.list_ahead import TreePrefetcher
+from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.ratelimit.limits import parse_rates
-from dmfs.ratelimit.shared_log import FileLedger
+from dmfs.ratelimit.shared_log import FileRateLog
 from dmfs.system.suspend import watch_suspend
 
 
-def budget_of(settings: Settings) -> Budget:
+def budget_of(settings: Settings) -> RateLimiter:
     """One account for all processes of this client id."""
-    ledger = FileLedger(settings.state_dir, settings.client_id)
-    return Budget(parse_rates(settings.rates, settings.rate_window), ledger)
+    ledger = FileRateLog(settings.state_dir, settings.client_id)
+    return RateLimiter(parse_rates(settings.rates, settings.rate_window), ledger)
 
 
-def kept_listings(settings: Settings, holder: str, *, service_folders: bool) -> KeptListings | None:
-    """What is on disk for this sign-in of this person (``signin.holder``)."""
+def kept_listings(
+    settings: Settings, principal: str, *, service_folders: bool
+) -> ListingStore | None:
+    """What is on disk for this sign-in of this person (``signin.principal``)."""
     if settings.cache_size == 0:
         return None
-    scope = sign_in_scope(
+    scope = cache_partition(
         settings.api_url,
         settings.client_id,
         settings.profile,
@@ -42,10 +44,10 @@ def kept_listings(settings: Settings, holder: str, *, service_folders: bool) -> 
         settings.account_id,
         settings.key_id,
         settings.key_file,
-        holder,
+        principal,
         str(service_folders),
     )
-    return KeptListings(settings.cache_dir, scope)
+    return ListingStore(settings.cache_dir, scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +55,24 @@ class Metadata:
     """What a drive needs of it."""
 
     listings: Listings
-    scout: Scout
+    scout: TreePrefetcher
     poller: Poller
 
 
 def join_metadata(
     settings: Settings,
-    wire: Wire,
+    wire: JsonClient,
     aps: Aps,
-    sizes: Sizes,
-    kept: KeptListings | None,
-    watched: WatchedFetcher,
+    sizes: ObjectSizes,
+    kept: ListingStore | None,
+    watched: HostBreakers,
     nursery: trio.Nursery,
     *,
     timeout_s: float,
     service_folders: bool,
 ) -> Metadata:
     """The parts and the tasks that keep them going; these end with the nursery."""
-    breaker: Breaker = wire.breaker
+    breaker: CircuitBreaker = wire.breaker
     listings = Listings(
         aps.children,
         sizes.learn,
@@ -90,7 +92,7 @@ def join_metadata(
     poller = Poller(listings, periods, hub_period_s=settings.hub_ttl)
 
     def on_wake(seconds: float) -> None:
-        listings.slept(seconds)
+        listings.on_suspend(seconds)
         breaker.nudge()
         watched.suspect()
 
@@ -104,4 +106,6 @@ def join_metadata(
     nursery.start_soon(breaker.watch, wire.probe)
     nursery.start_soon(watch_suspend, on_wake)
     nursery.start_soon(poller.run)
-    return Metadata(listings, Scout(listings, nursery, at_once=settings.walk_ahead), poller)
+    return Metadata(
+        listings, TreePrefetcher(listings, nursery, at_once=settings.walk_ahead), poller
+    )

@@ -217,3 +217,26 @@ class Listing:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.entries))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRange:
+    """A stretch of the object with the URL that serves it, offsets relative to the part."""
+
+    start: int
+    stop: int
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SignedObject:
+    """Leave to read a storage object: its authoritative size, its sha1 where known, its URLs.
+
+    No repr: URLs are secrets and must not reach a log or a traceback.
+    """
+
+    size_bytes: int
+    sha1: str
+    parts: tuple[SignedRange, ...]
+    expires_at: float
+    """trio's clock, seconds."""

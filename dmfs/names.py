@@ -103,3 +103,8 @@ def inode_number(identity: str) -> int:
     """A 63-bit number that is the same on every mount; never 0 and never the root's 1."""
     digest = hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return max(int.from_bytes(digest, "big") >> 1, 2)
+
+
+def printable(name: str) -> str:
+    """A name that any terminal and log can take: undecodable bytes and controls are replaced."""
+    return "".join(char if char.isprintable() else "�" for char in name)

@@ -14,23 +14,21 @@ from urllib.parse import quote
 
 import trio
 
+from dmfs.aps.json_values import Json
 from dmfs.aps.jsonapi import (
     Contents,
-    Json,
-    Signed,
-    bucket_and_key,
     decode_contents,
     decode_hubs,
     decode_item,
     decode_projects,
-    decode_signed,
     decode_warnings,
     next_page,
 )
 from dmfs.aps.paging import Query, all_pages, pages_expected
+from dmfs.aps.signed_urls import bucket_and_key, decode_signed
 from dmfs.auth.token_sources import TokenSource
-from dmfs.errors import AccessError, BadAnswerError, GoneError, TokenRefusedError
-from dmfs.http.json_client import Call, Decode, T, Wire
+from dmfs.errors import AccessError, BadResponseError, GoneError, TokenRefusedError
+from dmfs.http.json_client import Call, Decode, JsonClient, T
 from dmfs.model import (
     Child,
     Directory,
@@ -41,6 +39,7 @@ from dmfs.model import (
     Leaf,
     Project,
     Root,
+    SignedObject,
 )
 
 log = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ class Aps:
     """Autodesk Platform Services: Project, Data, OSS and Schema."""
 
     def __init__(
-        self, wire: Wire, tokens: TokenSource, *, url_minutes: int, x_user_id: str = ""
+        self, wire: JsonClient, tokens: TokenSource, *, url_minutes: int, x_user_id: str = ""
     ) -> None:
         self._wire = wire
         self._tokens = tokens
@@ -87,7 +86,7 @@ class Aps:
                 expected = pages_expected(directory.object_count)
                 return await self._contents(project, directory.id, what, expected), ()
 
-    async def sign(self, file: File) -> Signed:
+    async def sign(self, file: File) -> SignedObject:
         """URLs for a file's bytes, with the longest life the service gives. One call."""
         what = f"open {file.name!r}"
         bucket, key = bucket_and_key(file.storage_id)
@@ -143,7 +142,7 @@ class Aps:
             answer = await self._ask(what, "topFolders", path, {"excludeDeleted": "true"})
             return decode_contents(answer, what, project).children
         if project.root_folder_id is None:
-            raise BadAnswerError(f"cannot {what}: the service named no root folder")
+            raise BadResponseError(f"cannot {what}: the service named no root folder")
         return await self._contents(project, project.root_folder_id, what)
 
     async def _contents(

@@ -57,3 +57,6 @@ def parse_time_ns(stamp: str) -> int | None:
         minutes = int(zone[1:3]) * 60 + int(zone[-2:])
         seconds -= minutes * 60 if zone[0] == "+" else -minutes * 60
     return seconds * 10**9 + int((match[7] or "").ljust(9, "0"))
+
+
+Json = Mapping[str, Any]

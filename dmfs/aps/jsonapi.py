@@ -2,7 +2,7 @@
 
 Owns every assumption about the shape of the Project, Data and OSS answers. What is merely odd is
 accepted (facts gathered from real answers: `included` missing, tips missing from it, ids twice,
-times with 0 to 7 digits); what would make an entry silently disappear raises BadAnswerError,
+times with 0 to 7 digits); what would make an entry silently disappear raises BadResponseError,
 because a missing entry looks like a deleted file to `rsync --delete`.
 """
 
@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from dmfs.aps.item_types import Kind, is_service_folder, kind_of
-from dmfs.aps.json_values import dig, number, parse_time_ns, shared_text, text
+from dmfs.aps.json_values import Json, dig, number, parse_time_ns, shared_text, text
+from dmfs.aps.signed_urls import _is_storage_id
 from dmfs.compact import shorten
-from dmfs.errors import BadAnswerError
+from dmfs.errors import BadResponseError
 from dmfs.http.errormap import clean
 from dmfs.model import (
     Child,
@@ -38,20 +39,16 @@ from dmfs.model import (
 )
 from dmfs.names import UNNAMED
 
-Json = Mapping[str, Any]
-STORAGE_PREFIX = "urn:adsk.objects:os.object:"
-SIZE_MAX_BYTES = 1 << 44
-"""16 TiB, where the service takes 5. A byte of memory is kept for each block of an open file."""
 _WEB_PAGE = re.compile(r"https?://[^\s\x00-\x1f\x7f]+")
 
 
 def _rows(answer: Json, what: str) -> list[Json]:
     rows = answer.get("data")
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise BadAnswerError(f"cannot {what}: the answer holds no list of entries")
+        raise BadResponseError(f"cannot {what}: the answer holds no list of entries")
     for row in rows:
         if not text(row, "id"):
-            raise BadAnswerError(f"cannot {what}: the answer holds an entry without an id")
+            raise BadResponseError(f"cannot {what}: the answer holds an entry without an id")
     return rows
 
 
@@ -99,7 +96,7 @@ def _plain_name(row: Json, what: str) -> str:
     """The name of a hub or a project; '' where the service gives none."""
     name = dig(row, "attributes", "name")
     if not isinstance(name, str | None):
-        raise BadAnswerError(f"cannot {what}: the answer holds an entry without a usable name")
+        raise BadResponseError(f"cannot {what}: the answer holds an entry without a usable name")
     return name or ""
 
 
@@ -114,7 +111,7 @@ def next_page(answer: Json, what: str, path: str) -> dict[str, str] | None:
     href = link.get("href") if isinstance(link, Mapping) else link
     if not isinstance(links, Mapping | None) or not isinstance(href, str | None):
         # taken for the end, it would cut the listing short
-        raise BadAnswerError(f"cannot {what}: the answer's link to the next page is none")
+        raise BadResponseError(f"cannot {what}: the answer's link to the next page is none")
     if not href:
         return None
     try:
@@ -123,7 +120,7 @@ def next_page(answer: Json, what: str, path: str) -> dict[str, str] | None:
     except ValueError:
         query, split = {}, urlsplit("")
     if not query or unquote(split.path).rstrip("/") != unquote(path).rstrip("/"):
-        raise BadAnswerError(f"cannot {what}: the answer's link to the next page leads elsewhere")
+        raise BadResponseError(f"cannot {what}: the answer's link to the next page leads elsewhere")
     return query
 
 
@@ -151,7 +148,7 @@ def decode_contents(answer: Json, what: str, project: Project) -> Contents:
             if (leaf := _leaf(row, tip, what, project)) is not None:
                 (tipless if tip is None else children).append(leaf)
         else:
-            raise BadAnswerError(f"cannot {what}: the answer holds an entry of no known type")
+            raise BadResponseError(f"cannot {what}: the answer holds an entry of no known type")
     return Contents(children, tipless)
 
 
@@ -159,7 +156,7 @@ def decode_item(answer: Json, what: str, project: Project) -> Child | None:
     """``GET items/:id``: the item with its tip in ``included``; None where it is hidden."""
     row = answer.get("data")
     if not isinstance(row, Mapping) or not text(row, "id"):
-        raise BadAnswerError(f"cannot {what}: the answer holds no item")
+        raise BadResponseError(f"cannot {what}: the answer holds no item")
     if dig(row, "attributes", "hidden") is True:
         return None
     tip = _Tips(answer.get("included")).of(row)
@@ -193,7 +190,7 @@ def _version_number(version: Json) -> int:
 def _folder(row: Json, what: str, project: Project) -> Folder:
     name = text(row, "attributes", "name") or text(row, "attributes", "displayName")
     if not name and not isinstance(dig(row, "attributes", "name"), str | None):
-        raise BadAnswerError(f"cannot {what}: the answer holds a folder without a usable name")
+        raise BadResponseError(f"cannot {what}: the answer holds a folder without a usable name")
     parent = text(row, "relationships", "parent", "data", "id")
     at_root = project.id.startswith("b.") and parent == project.root_folder_id
     return Folder(
@@ -227,10 +224,12 @@ def _leaf(item: Json, tip: Json | None, what: str, project: Project) -> Leaf | N
     name = text(tip, "attributes", "name") or text(item, "attributes", "displayName")
     shown = dig(item, "attributes", "displayName"), dig(tip, "attributes", "name")
     if not name and any(value is not None and not isinstance(value, str) for value in shown):
-        raise BadAnswerError(f"cannot {what}: the answer holds an item without a usable name")
+        raise BadResponseError(f"cannot {what}: the answer holds an item without a usable name")
     storage_id = text(tip, "relationships", "storage", "data", "id")
     if not isinstance(dig(tip, "relationships", "storage", "data", "id"), str | None):
-        raise BadAnswerError(f"cannot {what}: the answer holds a file without a usable storage id")
+        raise BadResponseError(
+            f"cannot {what}: the answer holds a file without a usable storage id"
+        )
     common: dict[str, Any] = {
         "item_id": ItemId(item["id"]),
         "folder_id": FolderId(shared_text(item, "relationships", "parent", "data", "id")),
@@ -280,72 +279,3 @@ def _built_url(project_id: str, folder_id: str, item_id: str) -> str:
     )
     query = f"folderUrn={folder}&entityId={item}"
     return f"https://acc.autodesk.com/docs/files/projects/{project}?{query}"
-
-
-def _is_storage_id(storage_id: str) -> bool:
-    bucket, slash, key = storage_id.removeprefix(STORAGE_PREFIX).partition("/")
-    return storage_id.startswith(STORAGE_PREFIX) and bool(bucket and slash and key)
-
-
-def bucket_and_key(storage_id: StorageId) -> tuple[str, str]:
-    """Split at the FIRST slash: object keys may hold more."""
-    bucket, _, key = storage_id.removeprefix(STORAGE_PREFIX).partition("/")
-    return bucket, key
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A stretch of the object with the URL that serves it, offsets relative to the part."""
-
-    start: int
-    stop: int
-    url: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Signed:
-    """Leave to read a storage object: its authoritative size, its sha1 where known, its URLs.
-
-    No repr: URLs are secrets and must not reach a log or a traceback.
-    """
-
-    size_bytes: int
-    sha1: str
-    parts: tuple[Part, ...]
-    expires_at: float
-    """trio's clock, seconds."""
-
-
-def decode_signed(answer: Json, what: str, expires_at: float) -> Signed:
-    """``complete`` and ``fallback`` (one URL) or ``chunked`` (URLs by inclusive ranges)."""
-    size = number(answer, "size")
-    if size is None:
-        raise BadAnswerError(f"cannot {what}: the answer tells no size")
-    if size > SIZE_MAX_BYTES:
-        raise BadAnswerError(f"cannot {what}: the answer tells a size beyond all reason")
-    sha1 = text(answer, "sha1").lower()
-    sha1 = sha1 if re.fullmatch(r"[0-9a-f]{40}", sha1) else ""
-    url = text(answer, "url")
-    if url:
-        return Signed(size, sha1, (Part(0, size, url),), expires_at)
-    urls = answer.get("urls")
-    if not isinstance(urls, Mapping):
-        status = clean(text(answer, "status"))
-        raise BadAnswerError(
-            f"cannot {what}: the answer holds no URL (status {status or 'missing'})"
-        )
-    found = sorted(_part(key, value, what) for key, value in urls.items())
-    parts = tuple(Part(*bounds) for bounds in found)
-    edges = [0, *(part.stop for part in parts)]
-    if [part.start for part in parts] != edges[:-1] or edges[-1] != size:
-        raise BadAnswerError(
-            f"cannot {what}: the parts of the answer do not make up the whole file"
-        )
-    return Signed(size, sha1, parts, expires_at)
-
-
-def _part(key: str, url: object, what: str) -> tuple[int, int, str]:
-    match = re.fullmatch(r"(\d{1,18})-(\d{1,18})", key)
-    if not match or not isinstance(url, str):
-        raise BadAnswerError(f"cannot {what}: the answer holds a part without a range")
-    return int(match[1]), int(match[2]) + 1, url

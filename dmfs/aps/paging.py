@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 import trio
 
-from dmfs.errors import BadAnswerError
+from dmfs.errors import BadResponseError
 
 T = TypeVar("T")
 Query = Mapping[str, str]
@@ -55,7 +55,7 @@ async def all_pages(what: str, ask: AskPage[T], expected: int = 1) -> list[T]:
     while query is not None:
         key = tuple(sorted(query.items()))
         if key in seen or len(found) >= PAGES_MAX:
-            raise BadAnswerError(f"cannot {what}: the listing pages in a circle")
+            raise BadResponseError(f"cannot {what}: the listing pages in a circle")
         seen.add(key)
         page, query = await ask(query)
         found.append(page)

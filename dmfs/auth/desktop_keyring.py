@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from dmfs.errors import SignedOutError
+from dmfs.errors import KeyringError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -26,12 +26,8 @@ SILENCE_S = 60.0
 """After a silence nobody waits again for this long (each waiting costs a thread)."""
 
 
-class VaultError(SignedOutError):
-    """The keyring is locked, silent, absent or refuses."""
-
-
-def _locked(why: str) -> VaultError:
-    return VaultError(
+def _locked(why: str) -> KeyringError:
+    return KeyringError(
         f"the desktop keyring cannot be used ({why})",
         hint='unlock it, or keep the sign-in in a file: token_store = "file", then dmfs login',
     )
@@ -50,16 +46,16 @@ class Vault:
         """Is there a keyring that keeps things better than a private file would?"""
         try:
             return await self._ask(_is_real)
-        except VaultError as error:
+        except KeyringError as error:
             log.debug("%s", error.message)
             return False
 
     async def get(self) -> str | None:
-        """What is kept. VaultError if the keyring cannot be asked."""
+        """What is kept. KeyringError if the keyring cannot be asked."""
         return await self._ask(lambda ring: ring.get_password(SERVICE, self._entry))
 
     async def set(self, text: str) -> None:
-        """Keep it. VaultError if it cannot be."""
+        """Keep it. KeyringError if it cannot be."""
         await self._ask(lambda ring: ring.set_password(SERVICE, self._entry, text))
 
     async def delete(self) -> None:

@@ -11,7 +11,7 @@ from dmfs.auth.tokens import login_hint
 from dmfs.auth.user_session import UserSession
 from dmfs.config import Settings
 from dmfs.errors import SetupError, SignedOutError
-from dmfs.http.json_client import Wire
+from dmfs.http.json_client import JsonClient
 
 
 async def kind_of(settings: Settings, store: TokenStore) -> str:
@@ -43,7 +43,7 @@ def token_store(settings: Settings) -> TokenStore:
     return TokenStore(settings.state_dir, settings.profile)
 
 
-async def holder(settings: Settings) -> str:
+async def principal(settings: Settings) -> str:
     """Whose tokens a drive will use, as far as is known without asking: one person's listings are
     not another's, though both use the same profile. '' where it is not a person, or nobody."""
     store = token_store(settings)
@@ -58,7 +58,7 @@ async def holder(settings: Settings) -> str:
     return kept.sign_in.user_id or f"signed in at {kept.sign_in.signed_in_s}"
 
 
-async def token_source(settings: Settings, wire: Wire, nursery: trio.Nursery) -> TokenSource:
+async def token_source(settings: Settings, wire: JsonClient, nursery: trio.Nursery) -> TokenSource:
     """How this configuration signs in; a person's sign-in is kept alive in ``nursery``.
 
     AccessError or SetupError at once if it cannot.
@@ -86,7 +86,7 @@ async def token_source(settings: Settings, wire: Wire, nursery: trio.Nursery) ->
 
 
 def user_session(
-    settings: Settings, wire: Wire, nursery: trio.Nursery, store: TokenStore
+    settings: Settings, wire: JsonClient, nursery: trio.Nursery, store: TokenStore
 ) -> UserSession:
     """The person's sign-in of this profile."""
     return UserSession(wire, store, nursery, api_url=settings.api_url, client_id=settings.client_id)

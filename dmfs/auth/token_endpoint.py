@@ -10,12 +10,12 @@ from typing import Any
 from dmfs.auth.tokens import Grant, is_token
 from dmfs.config import DEFAULT_API_URL
 from dmfs.errors import (
-    BadAnswerError,
+    BadResponseError,
     DriveError,
     GrantRefusedError,
     TokenRefusedError,
 )
-from dmfs.http.json_client import Call, Wire
+from dmfs.http.json_client import Call, JsonClient
 
 TOKEN_PATH = "/authentication/v2/token"  # noqa: S105 - a path
 USERINFO_URL = "https://api.userprofile.autodesk.com/userinfo"
@@ -53,7 +53,7 @@ def _authenticated(app: App, form: Mapping[str, str]) -> tuple[dict[str, str], d
     return dict(form), {"Authorization": "Basic " + base64.b64encode(pair).decode()}
 
 
-async def ask_grant(wire: Wire, app: App, what: str, form: Mapping[str, str]) -> Grant:
+async def ask_grant(wire: JsonClient, app: App, what: str, form: Mapping[str, str]) -> Grant:
     """One grant. GrantRefusedError with OAuth's code where the service says no; else DriveErrors.
 
     ``form`` holds ``grant_type`` and what belongs to it.
@@ -84,7 +84,7 @@ def _decode(answer: Mapping[str, Any], what: str) -> Grant:
     token, lifetime_s = answer.get("access_token"), answer.get("expires_in")
     refresh = answer.get("refresh_token", "")
     if not is_token(token) or not (refresh == "" or is_token(refresh)):
-        raise BadAnswerError(f"cannot {what}: the answer holds no usable token")
+        raise BadResponseError(f"cannot {what}: the answer holds no usable token")
     known = isinstance(lifetime_s, int | float) and not isinstance(lifetime_s, bool)
     if not known or not 0 <= float(lifetime_s or 0) <= 10 * 86400:
         lifetime_s = 300
@@ -93,7 +93,7 @@ def _decode(answer: Mapping[str, Any], what: str) -> Grant:
     )
 
 
-async def revoke(wire: Wire, app: App, refresh_token: str) -> None:
+async def revoke(wire: JsonClient, app: App, refresh_token: str) -> None:
     """End a session at the service. DriveError if it could not be told."""
     form = {"token": refresh_token, "token_type_hint": "refresh_token"}
     body, headers = _authenticated(app, form)
@@ -110,7 +110,7 @@ async def revoke(wire: Wire, app: App, refresh_token: str) -> None:
     )
 
 
-async def user_info(wire: Wire, api_url: str, access_token: str) -> dict[str, str]:
+async def user_info(wire: JsonClient, api_url: str, access_token: str) -> dict[str, str]:
     """``sub``, ``name`` and ``email`` of a token's user, each where told; {} if nobody says.
 
     A token without the scope user-profile:read is refused here; that is no reason to fail.

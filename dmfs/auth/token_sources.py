@@ -20,7 +20,7 @@ from dmfs.auth.jwt_assertion import ServiceKey, assertion, read_key
 from dmfs.auth.token_endpoint import App, ask_grant
 from dmfs.auth.tokens import Grant, useful_life_s
 from dmfs.errors import AccessError, DriveError, GrantRefusedError, SetupError
-from dmfs.http.json_client import Wire
+from dmfs.http.json_client import JsonClient
 from dmfs.system.clock import wall_time_s
 
 ASSERTION_LIFE_S = 240.0
@@ -97,7 +97,7 @@ class _SelfMade(ABC):
 class TwoLegged(_SelfMade):
     """The app itself, without a user: client id and secret (BIM 360 and ACC hubs only)."""
 
-    def __init__(self, wire: Wire, client_id: str, client_secret: str, scopes: str) -> None:
+    def __init__(self, wire: JsonClient, client_id: str, client_secret: str, scopes: str) -> None:
         super().__init__()
         if not client_id or not client_secret:
             missing = "client id" if not client_id else "client secret"
@@ -122,7 +122,14 @@ class ServiceAccount(_SelfMade):
     """A Secure Service Account: an assertion signed with its key becomes a user's token."""
 
     def __init__(
-        self, wire: Wire, app: App, scopes: str, *, key_file: str, key_id: str, account_id: str
+        self,
+        wire: JsonClient,
+        app: App,
+        scopes: str,
+        *,
+        key_file: str,
+        key_id: str,
+        account_id: str,
     ) -> None:
         super().__init__()
         if not app.client_id or not app.client_secret:

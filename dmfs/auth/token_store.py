@@ -16,10 +16,10 @@ from pathlib import Path
 
 import trio
 
-from dmfs.auth.desktop_keyring import Vault, VaultError
+from dmfs.auth.desktop_keyring import Vault
 from dmfs.auth.token_file import Stamp, TokenFile
-from dmfs.auth.tokens import Kept, SignIn, decode, encode, login_hint
-from dmfs.errors import SignedOutError, TooSlowError
+from dmfs.auth.tokens import SignIn, StoredSignIn, decode, encode, login_hint
+from dmfs.errors import DeadlineError, KeyringError, SignedOutError
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ LOCK_POLL_S = 0.05
 """A refresh takes some 200 ms; flock in a thread could not be called off."""
 
 
-class Write:
+class PendingWrite:
     """A write that has its room on the disk."""
 
     def __init__(self, file: TokenFile, vault: Vault, descriptor: int) -> None:
@@ -39,13 +39,13 @@ class Write:
     async def commit(self, sign_in: SignIn, where: str) -> str:
         """Keep it, durably; where it went: a keyring that refuses is passed by, with a warning."""
         self._done = True
-        kept = Kept(sign_in, where)
+        kept = StoredSignIn(sign_in, where)
         if where == "keyring":
             try:
                 await self._vault.set(encode(kept, with_secrets=True))
-            except VaultError as error:
+            except KeyringError as error:
                 log.warning("%s; keeping the sign-in in %s", error.message, self._file.path)
-                kept = Kept(sign_in, "file")
+                kept = StoredSignIn(sign_in, "file")
         text = encode(kept, with_secrets=kept.where == "file")
         await trio.to_thread.run_sync(self._file.commit, self._descriptor, text)
         return kept.where
@@ -68,7 +68,7 @@ class TokenStore:
         """Changes with every write of anybody. Cheap."""
         return await trio.to_thread.run_sync(self.file.stamp)
 
-    async def read(self) -> Kept | None:
+    async def read(self) -> StoredSignIn | None:
         """What is kept, None if nothing. SignedOutError with the remedy if it cannot be used."""
         text = await trio.to_thread.run_sync(self.file.read)
         if text is None:
@@ -82,13 +82,13 @@ class TokenStore:
         # The keyring is written first, so it is never older than the file.
         return replace(decode(secret, "the keyring's entry", self._login), where="keyring")
 
-    async def read_locked(self) -> Kept | None:
+    async def read_locked(self) -> StoredSignIn | None:
         """The same under the lock, after finishing what a killed process had begun to write."""
         if await trio.to_thread.run_sync(self.file.recover, _is_whole):
             log.warning("finished the write of a process that was killed")
         return await self.read()
 
-    async def describe(self) -> Kept | None:
+    async def describe(self) -> StoredSignIn | None:
         """What the file alone says: no tokens if a keyring has them."""
         text = await trio.to_thread.run_sync(self.file.read)
         if text is None:
@@ -100,7 +100,7 @@ class TokenStore:
         if choice == "auto":
             return "keyring" if await self.vault.available() else "file"
         if choice == "keyring" and not await self.vault.available():
-            raise VaultError(
+            raise KeyringError(
                 "there is no desktop keyring, or it is locked",
                 hint='unlock it, or set token_store = "file"',
             )
@@ -108,11 +108,11 @@ class TokenStore:
 
     @asynccontextmanager
     async def lock(self, timeout_s: float) -> AsyncIterator[None]:
-        """One process at a time. TooSlowError if another one keeps it for longer than that."""
+        """One process at a time. DeadlineError if another one keeps it for longer than that."""
         give_up = trio.current_time() + timeout_s
         while (descriptor := await trio.to_thread.run_sync(self.file.try_lock)) is None:
             if trio.current_time() > give_up:
-                raise TooSlowError(
+                raise DeadlineError(
                     "another dmfs process is refreshing this sign-in and does not finish",
                     hint=f"see who has {self.file.directory} open",
                 )
@@ -123,10 +123,10 @@ class TokenStore:
             os.close(descriptor)
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Write]:
+    async def writing(self) -> AsyncIterator[PendingWrite]:
         """Room for a new version first; the lock is held by the caller."""
         descriptor = await trio.to_thread.run_sync(self.file.prepare)
-        write = Write(self.file, self.vault, descriptor)
+        write = PendingWrite(self.file, self.vault, descriptor)
         try:
             yield write
         finally:

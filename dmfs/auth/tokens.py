@@ -103,14 +103,14 @@ def claims(token: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredSignIn:
     """A sign-in and where it lies: ``file`` or ``keyring``."""
 
     sign_in: SignIn
     where: str
 
 
-def encode(kept: Kept, *, with_secrets: bool) -> str:
+def encode(kept: StoredSignIn, *, with_secrets: bool) -> str:
     """One JSON object. Without secrets: what the file says of a sign-in that a keyring holds."""
     values = asdict(kept.sign_in)
     if not with_secrets:
@@ -120,7 +120,7 @@ def encode(kept: Kept, *, with_secrets: bool) -> str:
     return json.dumps(head | values, indent=1) + "\n"
 
 
-def decode(text: str, name: str, login: str = LOGIN_HINT) -> Kept:
+def decode(text: str, name: str, login: str = LOGIN_HINT) -> StoredSignIn:
     """The reverse. SignedOutError, naming ``name``: damaged, or of a newer dmfs;
     ``login`` is its remedy."""
     try:
@@ -148,7 +148,7 @@ def decode(text: str, name: str, login: str = LOGIN_HINT) -> Kept:
             raise _damaged(name, login)
         known[each.name] = value
     try:
-        return Kept(SignIn(**known), where)
+        return StoredSignIn(SignIn(**known), where)
     except TypeError:
         raise _damaged(name, login) from None
 

@@ -17,11 +17,11 @@ import trio
 from dmfs.auth.token_endpoint import App, ask_grant
 from dmfs.auth.token_file import Stamp
 from dmfs.auth.token_store import TokenStore
-from dmfs.auth.tokens import Grant, Kept, SignIn, login_hint
-from dmfs.errors import DriveError, GrantRefusedError, SignedOutError, TooSlowError
-from dmfs.http.json_client import Wire
+from dmfs.auth.tokens import Grant, SignIn, StoredSignIn, login_hint
+from dmfs.errors import DeadlineError, DriveError, GrantRefusedError, SignedOutError
+from dmfs.http.json_client import JsonClient
 from dmfs.system.clock import wall_time_s
-from dmfs.system.single_flight import Flights
+from dmfs.system.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class UserSession:
 
     def __init__(
         self,
-        wire: Wire,
+        wire: JsonClient,
         store: TokenStore,
         nursery: trio.Nursery,
         *,
@@ -55,9 +55,9 @@ class UserSession:
         self._client_id = client_id
         self._login = login_hint(store.profile)
         # In a nursery of the drive: a request that gives up must not call off a refresh.
-        self._flights: Flights[str, str] = Flights(nursery)
+        self._flights: SingleFlight[str, str] = SingleFlight(nursery)
         self._stamp: Stamp | None = None
-        self._kept: Kept | None = None
+        self._kept: StoredSignIn | None = None
         self._looked_at = float("-inf")
         self._dead = ""
         """The refresh token that the service refused."""
@@ -125,7 +125,7 @@ class UserSession:
             self._told = False
         return str(token)
 
-    async def _look(self) -> Kept | None:
+    async def _look(self) -> StoredSignIn | None:
         """What is kept, read again only if somebody has written."""
         now = trio.current_time()
         if self._kept is None or now - self._looked_at > LOOK_S:
@@ -136,7 +136,7 @@ class UserSession:
             self._looked_at = now
         return self._checked(self._kept)
 
-    def _checked(self, kept: Kept | None) -> Kept | None:
+    def _checked(self, kept: StoredSignIn | None) -> StoredSignIn | None:
         """Tokens go to the service and the app that they are of, and nowhere else."""
         if kept is None:
             return None
@@ -175,7 +175,7 @@ class UserSession:
                 return await self._spend(kept)
         raise AssertionError("unreachable")
 
-    async def _spend(self, kept: Kept) -> str:
+    async def _spend(self, kept: StoredSignIn) -> str:
         """Use the refresh token up. Everything that can fail beforehand comes beforehand."""
         old = kept.sign_in
         app = App(old.client_id, old.client_secret)
@@ -192,14 +192,14 @@ class UserSession:
                 self._dead = old.refresh_token
                 raise self._gone() from None
             if grant is None:
-                raise TooSlowError("the service does not answer the refresh", hint="dmfs doctor")
+                raise DeadlineError("the service does not answer the refresh", hint="dmfs doctor")
             new = old.renewed(grant, asked_s)
             where = await write.commit(new, kept.where)
-        await self._adopt(Kept(new, where))
+        await self._adopt(StoredSignIn(new, where))
         log.info("the sign-in was refreshed")
         return new.access_token
 
-    async def _adopt(self, kept: Kept) -> None:
+    async def _adopt(self, kept: StoredSignIn) -> None:
         self._kept = kept
         self._stamp = await self._store.stamp()
 

@@ -50,7 +50,7 @@ class BufferPool:
         arena = self._own if for_disk and self._own is not None else self._shared
         if arena is not None and size_bytes >= STEP_BYTES:
             # (None: no stretch so long. There is more room than the budget, so next to never.)
-            piece = arena.allot(size_bytes)
+            piece = arena.allocate_space(size_bytes)
         return memoryview(bytearray(size_bytes)) if piece is None else piece
 
     def shrink(self, to_bytes: int) -> None:

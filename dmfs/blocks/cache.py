@@ -20,25 +20,16 @@ from typing import Protocol
 import trio
 
 from dmfs.blocks.disk_tier import DiskTier
-from dmfs.blocks.extents import CachedObject, Run
-from dmfs.blocks.memory_tier import Memory
-from dmfs.blocks.open_objects import Objects, spoilt
-from dmfs.blocks.readahead import (
-    BLOCK_BYTES,
-    DISK_PART_BYTES,
-    EMPTY,
-    MIN_PART_BYTES,
-    PART_BYTES,
-    SMALL_FILE_BYTES,
-    Span,
-    blocks_of,
-    bytes_of,
-)
+from dmfs.blocks.extents import CachedObject, Extent
+from dmfs.blocks.memory_tier import MemoryTier
+from dmfs.blocks.open_objects import OpenObjects, spoilt
+from dmfs.blocks.readahead import DISK_PART_BYTES, MIN_PART_BYTES, PART_BYTES
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.errors import DriveError
-from dmfs.fetch.connection_slots import Slots
+from dmfs.fetch.connection_slots import ConnectionLimiter
 from dmfs.fetch.curl.progress import Progress
 from dmfs.model import File, StorageId
+from dmfs.spans import BLOCK_BYTES, EMPTY, SMALL_FILE_BYTES, Span, blocks_of, bytes_of
 from dmfs.system.deadline import deadline
 from dmfs.system.shared_memory import Arena
 
@@ -52,7 +43,7 @@ lie out of order have come, and nobody looks at the oldest part's buffer any mor
 
 
 class Bytes(Protocol):
-    """Where missing bytes come from (``source.Source``)."""
+    """Where missing bytes come from (``source.ObjectClient``)."""
 
     async def fill(self, file: File, span: Span, sink: memoryview, progress: Progress) -> None:
         """Fill ``sink`` with ``span``, telling how far it is valid."""
@@ -77,11 +68,11 @@ class BlockCache:
     ) -> None:
         self._source = source
         self._nursery = nursery
-        self._memory = Memory(memory_bytes, arena)
+        self._memory = MemoryTier(memory_bytes, arena)
         self._timeout_s = timeout_s
-        self._slots = Slots(connections, connections_per_file)
+        self._slots = ConnectionLimiter(connections, connections_per_file)
         self._disk = DiskTier(store, sha1_of, timeout_s=timeout_s)
-        self._objects = Objects(self._memory, self._disk, nursery)
+        self._objects = OpenObjects(self._memory, self._disk, nursery)
         self.epoch = 0
         """Moves when memory or a connection was given back."""
 
@@ -154,13 +145,13 @@ class BlockCache:
             return self._joined(opened, span)
         return self._disk.peek(opened, span)
 
-    def _given_out(self, run: Run, opened: CachedObject, span: Span) -> memoryview:
+    def _given_out(self, run: Extent, opened: CachedObject, span: Span) -> memoryview:
         view = run.slice(span)
         if run.consumed >= run.span.length:
             self._used_up(run, opened)
         return view
 
-    def _used_up(self, run: Run, opened: CachedObject) -> None:
+    def _used_up(self, run: Extent, opened: CachedObject) -> None:
         """Its memory may be had now. That of a part that is at rest goes to the next one at once:
         the bytes are in the kernel's cache and on disk, and a buffer that was used just now is
         still in the processor's, where a new one has to be faulted in page by page."""
@@ -293,7 +284,7 @@ class BlockCache:
         """Start a run; False (and nothing done) for speculation that finds no room."""
         span = bytes_of(blocks, opened.size_bytes)
         from_disk = opened.on_disk(blocks.start)
-        run = Run(blocks, span, speculative=speculative, from_disk=from_disk)
+        run = Extent(blocks, span, speculative=speculative, from_disk=from_disk)
         if speculative:
             if not self._memory.make_room(span.length, consumed_only=True):
                 return False
@@ -308,7 +299,7 @@ class BlockCache:
         self._nursery.start_soon(self._fly, run, opened)
         return True
 
-    async def _fly(self, run: Run, opened: CachedObject) -> None:
+    async def _fly(self, run: Extent, opened: CachedObject) -> None:
         """The life of a run: room, a connection, the bytes, the disk."""
         try:
             with deadline(self._timeout_s, f"read {opened.file.name!r}"):
@@ -341,7 +332,7 @@ class BlockCache:
             await self._keep(run, opened)
         opened.users -= 1
 
-    async def _keep(self, run: Run, opened: CachedObject) -> None:
+    async def _keep(self, run: Extent, opened: CachedObject) -> None:
         """What comes after the bytes; nothing that goes wrong here may end the drive."""
         try:
             await self._disk.save(run, opened)
@@ -358,7 +349,7 @@ class BlockCache:
                 self._used_up(run, opened)
             self._memory.changed()
 
-    async def _fetch(self, run: Run, opened: CachedObject) -> None:
+    async def _fetch(self, run: Extent, opened: CachedObject) -> None:
         if not run.has_slot:
             await self._slots.take(opened)
             run.has_slot = True

@@ -13,14 +13,14 @@ from functools import partial
 
 import trio
 
-from dmfs.blocks.extents import CachedObject, Run
+from dmfs.blocks.extents import CachedObject, Extent
 from dmfs.blocks.group_commit import GroupCommit
-from dmfs.blocks.readahead import BLOCK_BYTES, SMALL_FILE_BYTES, Span
 from dmfs.blocks.store.block_store import BlockStore, SmallWrite
-from dmfs.blocks.store.direct_io import WriteWay
-from dmfs.blocks.store.stored_object import Shelf
+from dmfs.blocks.store.direct_io import DirectIoPolicy
+from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.errors import DriveError
 from dmfs.model import File, StorageId
+from dmfs.spans import BLOCK_BYTES, SMALL_FILE_BYTES, Span
 from dmfs.system.disk_health import DiskHealth, Kind
 from dmfs.system.disk_threads import DiskHangsError, DiskThreads
 
@@ -57,7 +57,7 @@ class DiskTier:
     ) -> None:
         self._store = store
         self._sha1_of = sha1_of
-        self._unreleased: list[Shelf] = []
+        self._unreleased: list[StoredObject] = []
         self._writing: dict[object, float] = {}
         """Since when (trio's clock) each write is under way."""
         self._unwanted: set[StorageId] = set()
@@ -66,7 +66,7 @@ class DiskTier:
         """When (trio's clock) it was found that nothing is at rest of each."""
         self._saving = 0
         self._unsaved_bytes = 0
-        self._way = WriteWay()
+        self._way = DirectIoPolicy()
         self._idle = trio.lowlevel.ParkingLot()
         # Readers do not queue behind writers.
         self._readers = DiskThreads(THREADS, min(STUCK_S, timeout_s * PATIENCE_SHARE))
@@ -169,7 +169,7 @@ class DiskTier:
             return None
         return self._store.peek(opened.shelf, span)
 
-    async def has_now(self, run: Run, opened: CachedObject) -> bool:
+    async def has_now(self, run: Extent, opened: CachedObject) -> bool:
         """Whether the whole run is on disk since we looked: another process has put it there, or
         the disk is back."""
         if trio.current_time() - opened.looked_at < LOOK_AGAIN_S:
@@ -190,7 +190,7 @@ class DiskTier:
         )
         return run.from_disk
 
-    async def read(self, run: Run, opened: CachedObject) -> None:
+    async def read(self, run: Extent, opened: CachedObject) -> None:
         """Fill a run; DriveError means no more than "not on disk", and that the states know it."""
         store, shelf = self._usable(), opened.shelf
         assert run.buffer is not None
@@ -212,7 +212,7 @@ class DiskTier:
         if good < run.span.length:
             raise DriveError("a block on disk was damaged")
 
-    async def save(self, run: Run, opened: CachedObject) -> None:
+    async def save(self, run: Extent, opened: CachedObject) -> None:
         """Put the whole blocks of a run at rest, then it may be evicted."""
         store, shelf = self._usable("write"), opened.shelf
         filled = run.filled

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 
 import trio
 
-from dmfs.blocks.readahead import Span
-from dmfs.blocks.store.stored_object import ABSENT, Shelf
+from dmfs.blocks.store.stored_object import ABSENT, StoredObject
 from dmfs.errors import DriveError
-from dmfs.fetch.bandwidth_delay import Delivery
+from dmfs.fetch.bandwidth_delay import BandwidthDelay
 from dmfs.fetch.curl.progress import NOBODY, Progress
 from dmfs.model import File
+from dmfs.spans import Span
 
 
-class Run(Progress):
+class Extent(Progress):
     """A stretch of blocks with its buffer, valid as far as ``filled``."""
 
     __slots__ = (
@@ -81,10 +81,10 @@ class CachedObject:
 
     file: File
     size_bytes: int
-    shelf: Shelf | None = None
-    runs: dict[int, Run] = field(default_factory=dict, repr=False)
-    delivery: Delivery = field(default_factory=Delivery, repr=False)
-    spent: deque[Run] = field(default_factory=deque, repr=False)
+    shelf: StoredObject | None = None
+    runs: dict[int, Extent] = field(default_factory=dict, repr=False)
+    delivery: BandwidthDelay = field(default_factory=BandwidthDelay, repr=False)
+    spent: deque[Extent] = field(default_factory=deque, repr=False)
     """Parts whose last byte was given out lately, and that are at rest."""
     users: int = 0
     """Open files, and runs on their way: while there are any, no descriptor is closed."""
@@ -94,7 +94,7 @@ class CachedObject:
     """Moves when all that was kept is to be fetched anew."""
     spoilt: bool = False
     """Bytes that were given out must not be mixed with those that come now: open it again."""
-    old_shelves: list[Shelf] = field(default_factory=list, repr=False)
+    old_shelves: list[StoredObject] = field(default_factory=list, repr=False)
     looked_at: float = 0.0
     """When we last looked for what other processes have put on disk (trio's clock)."""
 

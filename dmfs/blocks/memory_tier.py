@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 import trio
 
 from dmfs.blocks.buffers import BufferPool, room_for
-from dmfs.blocks.extents import CachedObject, Run
+from dmfs.blocks.extents import CachedObject, Extent
 from dmfs.system.shared_memory import Arena
 
 LEAST_SHARE = 0.5
 """Of the budget, for runs: readers go on, however much is known of the tree, with less ahead."""
 
 
-class Memory:
+class MemoryTier:
     """Runs with a buffer, and the room they take."""
 
     def __init__(self, budget_bytes: int, arena: Arena | None = None) -> None:
@@ -27,25 +27,25 @@ class Memory:
         self.elsewhere_bytes: Callable[[], int] = lambda: 0
         """What else of the drive grows with use: the budget is for both."""
         self.used_bytes = 0
-        self._runs: OrderedDict[Run, CachedObject] = OrderedDict()
+        self._runs: OrderedDict[Extent, CachedObject] = OrderedDict()
         self._buffers = BufferPool(arena)
         self._room = trio.lowlevel.ParkingLot()
 
-    def __iter__(self) -> Iterator[Run]:
+    def __iter__(self) -> Iterator[Extent]:
         return iter(self._runs)
 
-    def touch(self, run: Run) -> None:
+    def touch(self, run: Extent) -> None:
         """Used just now."""
         self._runs.move_to_end(run)
 
-    def allocate(self, run: Run, opened: CachedObject) -> None:
+    def allocate(self, run: Extent, opened: CachedObject) -> None:
         """Give a run its buffer; room was made before."""
         run.buffer = self._buffers.take(run.span.length, for_disk=run.from_disk)
         self.used_bytes += len(run.buffer)
         self._buffers.shrink(self._limit_bytes() - self.used_bytes)
         self._runs[run] = opened
 
-    def forget(self, run: Run, opened: CachedObject) -> None:
+    def forget(self, run: Extent, opened: CachedObject) -> None:
         """Let a run's blocks be asked for again. The buffer stays with whoever still has it."""
         for number in range(run.blocks.start, run.blocks.stop):
             if opened.runs.get(number) is run:
@@ -53,7 +53,7 @@ class Memory:
         if self._runs.pop(run, None) is not None:
             self.used_bytes -= room_for(run.span.length)
 
-    def drop(self, run: Run, opened: CachedObject) -> None:
+    def drop(self, run: Extent, opened: CachedObject) -> None:
         """Forget a finished run and use its buffer again, unless a reader is on its way to it."""
         self.forget(run, opened)
         if not run.pins:

@@ -14,17 +14,17 @@ import trio
 
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.errors import DriveError
-from dmfs.fetch.object_client import Source
+from dmfs.fetch.object_client import ObjectClient
 from dmfs.model import File
 from dmfs.system.disk_threads import DiskThreads
 
 log = logging.getLogger(__name__)
 
 
-class Sizes:
+class ObjectSizes:
     """``of(file)`` never waits; ``learn(file)`` asks the storage (one signing call)."""
 
-    def __init__(self, source: Source, store: BlockStore | None) -> None:
+    def __init__(self, source: ObjectClient, store: BlockStore | None) -> None:
         self._source = source
         self._store = store
         self._threads = DiskThreads(1)

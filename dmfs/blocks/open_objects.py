@@ -14,8 +14,8 @@ import trio
 
 from dmfs.blocks.disk_tier import DiskTier
 from dmfs.blocks.extents import CachedObject
-from dmfs.blocks.memory_tier import Memory
-from dmfs.fetch.curl.transfer import ObjectChangedError
+from dmfs.blocks.memory_tier import MemoryTier
+from dmfs.errors import ObjectChangedError
 from dmfs.model import File, StorageId
 
 log = logging.getLogger(__name__)
@@ -28,10 +28,10 @@ small files opened and closed in turn that was one for every file."""
 ANEW_REMEMBERED = 4096
 
 
-class Objects:
+class OpenObjects:
     """The objects that somebody reads, and those that were read last."""
 
-    def __init__(self, memory: Memory, disk: DiskTier, nursery: trio.Nursery) -> None:
+    def __init__(self, memory: MemoryTier, disk: DiskTier, nursery: trio.Nursery) -> None:
         self._memory = memory
         self._disk = disk
         self._nursery = nursery

@@ -11,13 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-KIB = 1024
-MIB = 1024 * KIB
-
-BLOCK_BYTES = 128 * KIB
-"""The kernel's usual read, so a stream touches each block once; fine enough that a random 4 KiB
-read costs an eighth of a megabyte. At rest a finer block is nearly free in a sparse file (30 µs a
-64 KiB put, against 459 µs in a file or row of its own)."""
+from dmfs.spans import BLOCK_BYTES, EMPTY, MIB, SMALL_FILE_BYTES, Span
 
 PART_BYTES = 4 * MIB
 """Longest single GET of a stream. A window of 128 MiB holds 32 of them: at 30 ms and 50 MB/s a
@@ -31,9 +25,6 @@ MIN_PART_BYTES = MIB
 connections then share the ramp (1 GiB at 30 ms and 50 MB/s a connection: 444 MB/s with parts of
 8 MiB from the start, when each doubling took a whole part's 200 ms)."""
 
-SMALL_FILE_BYTES = 8 * MIB
-"""Up to here a file is fetched by one GET: one call less to sign and check, and its checksum is
-compared before the first byte is handed out."""
 
 FIRST_WINDOW_BYTES = MIB + BLOCK_BYTES
 """A program that reads 1 MiB makes the kernel ask for 128 KiB more."""
@@ -47,7 +38,7 @@ GROWTH_SHARE = 4
 591 after a half, 729 after an eighth. Who reads a stretch and stops has had at most four times of
 it fetched, or the first window."""
 
-WAYS = 8
+BDP_FACTOR = 8
 """A window grows no further than to so many times the bytes that keep the link busy
 (``delivery.py``): then more would only wait in memory. Eight, since what is known of the link is as
 old as one or two doublings: in a model of thirteen links (1 to 300 ms, 2 MB/s to 2 GB/s, with and
@@ -76,37 +67,6 @@ BACK_BYTES = 1 * MIB
 
 MAX_CURSORS = 4
 """Streams told apart within one open file: a header and a body, in two threads."""
-
-
-class Span(NamedTuple):
-    """Half-open ``[start, stop)``, of bytes or of block numbers."""
-
-    start: int
-    stop: int
-
-    @property
-    def length(self) -> int:
-        return self.stop - self.start if self.stop > self.start else 0
-
-
-EMPTY = Span(0, 0)
-
-
-def blocks_of(span: Span) -> Span:
-    """The block numbers that a byte range touches."""
-    if span.length == 0:
-        return EMPTY
-    return Span(span.start // BLOCK_BYTES, -(-span.stop // BLOCK_BYTES))
-
-
-def bytes_of(blocks: Span, size_bytes: int) -> Span:
-    """The byte range of a run of blocks in an object of that size (its last block may be short)."""
-    start = min(blocks.start * BLOCK_BYTES, size_bytes)
-    return Span(start, min(blocks.stop * BLOCK_BYTES, size_bytes))
-
-
-def block_count(size_bytes: int) -> int:
-    return -(-size_bytes // BLOCK_BYTES)
 
 
 class Plan(NamedTuple):
@@ -161,14 +121,14 @@ class Planner:
         size_bytes: int,
         max_window_bytes: int = MAX_WINDOW_BYTES,
         at_rest: Callable[[int], bool] = lambda _offset: False,
-        way_bytes: Callable[[], float] = lambda: math.inf,
+        bdp_bytes: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        """``at_rest`` tells whether the byte at an offset is on disk, ``way_bytes`` how many under
+        """``at_rest`` tells whether the byte at an offset is on disk, ``bdp_bytes`` how many under
         way keep the link busy."""
         self.size_bytes = size_bytes
         self.max_window_bytes = max_window_bytes
         self._at_rest = at_rest
-        self._way_bytes = way_bytes
+        self._way_bytes = bdp_bytes
         self._cursors: list[_Cursor] = []
         self._current: _Cursor | None = None
         self._reads = 0
@@ -262,7 +222,7 @@ class Planner:
             if stretch > BLOCK_BYTES:
                 cursor.window = min(FIRST_WINDOW_BYTES, self.max_window_bytes)
         elif not ready and cursor.since_growth >= max(cursor.window // GROWTH_SHARE, GROWTH_BYTES):
-            cursor.enough = cursor.window > WAYS * self._way_bytes()
+            cursor.enough = cursor.window > BDP_FACTOR * self._way_bytes()
             if not cursor.enough:
                 cursor.window = min(cursor.window * 2, self.max_window_bytes)
             cursor.since_growth = 0

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dmfs.blocks.cache import BlockCache, Data
 from dmfs.blocks.extents import CachedObject
-from dmfs.blocks.readahead import BLOCK_BYTES, Plan, Planner, Span
+from dmfs.blocks.readahead import Plan, Planner
 from dmfs.model import File, Shortcut
+from dmfs.spans import BLOCK_BYTES, Span
 
 
 class Reader:
@@ -25,7 +26,7 @@ class Reader:
             opened.size_bytes,
             max_window,
             lambda offset: opened.on_disk(offset // BLOCK_BYTES),
-            lambda: opened.delivery.way_bytes,
+            lambda: opened.delivery.bdp_bytes,
         )
         self.keep_cache = not blocks.is_anew(opened)
         """Whether what the kernel holds of this file may be given out."""

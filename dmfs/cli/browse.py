@@ -19,10 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dmfs.drive import Drive
-from dmfs.errors import DriveError, IsADirectoryError_
-from dmfs.fuse.inode_table import printable
+from dmfs.errors import DriveError, IsADirectory
 from dmfs.model import File, Folder, Hub, Node, Project, Root, Shortcut
-from dmfs.names import inode_number
+from dmfs.names import inode_number, printable
 from dmfs.namespace.xattrs import PREFIX, attributes_of
 
 _KINDS = {
@@ -125,7 +124,7 @@ async def cat(drive: Drive, path: str, *, offset: int, length: int | None) -> No
     """The bytes of a file to stdout, with a progress bar where a person waits."""
     node = await drive.resolve(path)
     if not isinstance(node, File | Shortcut):
-        raise IsADirectoryError_(f"{path!r} is a directory")
+        raise IsADirectory(f"{path!r} is a directory")
     reader = await drive.open(node)
     stop = reader.size_bytes if length is None else min(reader.size_bytes, offset + length)
     total = max(0, stop - offset)

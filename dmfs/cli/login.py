@@ -25,10 +25,10 @@ from dmfs.auth.token_endpoint import APPS_URL, App, ask_grant, revoke, user_info
 from dmfs.auth.tokens import SignIn, claims
 from dmfs.auth.user_session import LOCK_S, store_sign_in
 from dmfs.config import Settings
-from dmfs.errors import AccessError, DriveError, GrantRefusedError, SetupError, TooSlowError
-from dmfs.http.json_client import Wire, new_client, probe
+from dmfs.errors import AccessError, DeadlineError, DriveError, GrantRefusedError, SetupError
+from dmfs.http.json_client import JsonClient, new_client, probe
 from dmfs.http.tls import ca_bundle, client_context
-from dmfs.ratelimit.limiter import Budget
+from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.system.clock import wall_time_s
 
 PATIENCE_S = 300.0
@@ -50,10 +50,10 @@ class Choices:
 
 
 @asynccontextmanager
-async def open_wire(settings: Settings) -> AsyncIterator[tuple[Wire, httpx.AsyncClient]]:
+async def open_wire(settings: Settings) -> AsyncIterator[tuple[JsonClient, httpx.AsyncClient]]:
     """A wire without a drive."""
     async with new_client(client_context(ca_bundle(settings.ca_file))) as client:
-        yield Wire(settings.api_url, client, Budget()), client
+        yield JsonClient(settings.api_url, client, RateLimiter()), client
 
 
 async def login(settings: Settings, choices: Choices) -> None:
@@ -92,7 +92,7 @@ async def _check_request(client: httpx.AsyncClient, settings: Settings, attempt:
     with trio.move_on_after(NETWORK_S) as scope:
         answer = await probe(client, "reach the sign-in page", attempt.url)
     if scope.cancelled_caught:
-        raise TooSlowError("the sign-in page does not answer", hint="dmfs doctor")
+        raise DeadlineError("the sign-in page does not answer", hint="dmfs doctor")
     if 400 <= answer.status < 500 and answer.status != 429:
         raise AccessError(
             f"the service refuses this sign-in (HTTP {answer.status}): either there is no app "
@@ -121,7 +121,7 @@ async def _by_browser(settings: Settings, attempt: Attempt, choices: Choices) ->
                 nursery.cancel_scope.cancel()
                 return code
             nursery.cancel_scope.cancel()
-    raise TooSlowError(
+    raise DeadlineError(
         f"nobody signed in within {choices.patience_s / 60:.0f} minutes",
         hint="run dmfs login again; without a browser on this machine, with --no-browser",
     )
@@ -157,7 +157,7 @@ async def _by_hand(attempt: Attempt, choices: Choices) -> str:
         with trio.move_on_after(choices.patience_s) as scope:
             line = await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
         if scope.cancelled_caught:
-            raise TooSlowError("nothing was pasted in time", hint="run dmfs login again")
+            raise DeadlineError("nothing was pasted in time", hint="run dmfs login again")
         if not line:
             raise SetupError("nothing was pasted", hint="run dmfs login at a terminal")
         text = line.strip()
@@ -167,7 +167,7 @@ async def _by_hand(attempt: Attempt, choices: Choices) -> str:
     raise AssertionError("unreachable")
 
 
-async def _finish(wire: Wire, settings: Settings, attempt: Attempt, code: str) -> None:
+async def _finish(wire: JsonClient, settings: Settings, attempt: Attempt, code: str) -> None:
     """From the code to a sign-in that is kept."""
     app = App(settings.client_id, settings.client_secret)
     form = {
@@ -186,7 +186,7 @@ async def _finish(wire: Wire, settings: Settings, attempt: Attempt, code: str) -
                 hint = "a code is good once and for 5 minutes: run dmfs login again"
             raise AccessError(error.message, hint=hint) from None
     if scope.cancelled_caught:
-        raise TooSlowError("the service did not finish the sign-in in time", hint="run dmfs login")
+        raise DeadlineError("the service did not finish the sign-in in time", hint="run dmfs login")
     told: dict[str, str] = {}
     with trio.move_on_after(NAME_S):  # another host, and only for the name
         told = await user_info(wire, settings.api_url, grant.access_token)

@@ -15,8 +15,8 @@ from dmfs.auth.tokens import claims
 from dmfs.cli.login import open_wire
 from dmfs.config import Settings
 from dmfs.errors import AccessError, DriveError, SignedOutError
-from dmfs.fuse.inode_table import printable
 from dmfs.model import Hub, Root
+from dmfs.names import printable
 from dmfs.system.clock import wall_time_s
 
 NETWORK_S = 60.0

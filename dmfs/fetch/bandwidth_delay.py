@@ -28,7 +28,7 @@ class Mark(NamedTuple):
     bytes: int
 
 
-class Delivery:
+class BandwidthDelay:
     """Of one object."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Delivery:
         self._least_s = math.inf
 
     @property
-    def way_bytes(self) -> float:
+    def bdp_bytes(self) -> float:
         """Under way they keep the link busy, as far as is known; infinite while nothing is."""
         if not self._rates:
             return math.inf

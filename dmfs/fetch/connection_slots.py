@@ -11,7 +11,7 @@ DEMAND_RESERVE = 4
 """Connections that fetching ahead never takes, so that a new reader starts at once."""
 
 
-class Slots:
+class ConnectionLimiter:
     """A bound on work in all and per owner. Not a lock: touched without awaits in between."""
 
     def __init__(self, total: int, per_owner: int) -> None:

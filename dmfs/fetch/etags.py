@@ -16,9 +16,10 @@ from collections.abc import Awaitable, Callable
 import cachetools
 import trio
 
-from dmfs.fetch.curl.transfer import ETagGuard, ObjectChangedError
+from dmfs.errors import ObjectChangedError
+from dmfs.fetch.curl.transfer import ETagGuard
 from dmfs.model import StorageId
-from dmfs.system.single_flight import Flights
+from dmfs.system.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class ETags:
         self._adopted: cachetools.TTLCache[Stretch, bool] = cachetools.TTLCache(
             OBJECTS_REMEMBERED, ADOPTION_EVERY_S, timer=trio.current_time
         )
-        self._flights: Flights[Stretch, bool] = Flights(nursery)
+        self._flights: SingleFlight[Stretch, bool] = SingleFlight(nursery)
         self.on_adopted: Callable[[StorageId], None] | None = None
         """Told, before any byte under the new ETag is fetched, that those kept are not to be
         mixed with it."""

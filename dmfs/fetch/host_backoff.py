@@ -19,7 +19,7 @@ by mistake is asked again within a minute."""
 HOSTS_REMEMBERED = 64
 
 
-class Holds:
+class HostBackoff:
     """``asked`` when a host said when to come back, ``wait`` before each GET."""
 
     def __init__(self) -> None:

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import trio
 
 from dmfs.errors import OfflineError, UnreachableError
-from dmfs.fetch.curl.transfer import Fetcher, Get
-from dmfs.http.circuit_breaker import Breaker
+from dmfs.fetch.curl.transfer import Fetcher, RangeRequest
+from dmfs.http.circuit_breaker import CircuitBreaker
 
 ORIGINS_MAX = 16
 """One a region, and old ones. Who comes after that has none: it fails more slowly."""
@@ -24,18 +24,18 @@ Reach = Callable[[str, float], Awaitable[bool]]
 """Whether an origin (``https://host``) answers within so many seconds."""
 
 
-class WatchedFetcher:
+class HostBreakers:
     """As the fetcher, and OfflineError at once while the URL's host is known to be away."""
 
     def __init__(self, fetcher: Fetcher, reach: Reach, nursery: trio.Nursery) -> None:
         self._fetcher = fetcher
         self._reach = reach
         self._nursery = nursery
-        self._breakers: dict[str, Breaker] = {}
+        self._breakers: dict[str, CircuitBreaker] = {}
         self.on_open: Callable[[], None] = lambda: None
         """A host went away: the whole network?"""
 
-    async def fetch(self, get: Get) -> None:
+    async def fetch(self, get: RangeRequest) -> None:
         """See ``transfer.Fetcher``."""
         breaker = self._of(get.url)
         breaker.check(get.what)
@@ -56,12 +56,12 @@ class WatchedFetcher:
     def _opened(self) -> None:
         self.on_open()
 
-    def _of(self, url: str) -> Breaker:
+    def _of(self, url: str) -> CircuitBreaker:
         split = urlsplit(url)
         origin = f"{split.scheme}://{split.netloc}"
         breaker = self._breakers.get(origin)
         if breaker is None:
-            breaker = Breaker()
+            breaker = CircuitBreaker()
             breaker.on_open = self._opened
             if len(self._breakers) < ORIGINS_MAX:
                 self._breakers[origin] = breaker

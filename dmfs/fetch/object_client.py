@@ -15,32 +15,27 @@ from typing import Protocol
 import cachetools
 import trio
 
-from dmfs.aps.jsonapi import Part, Signed
-from dmfs.blocks.readahead import Span
 from dmfs.errors import (
     AccessError,
-    BadAnswerError,
+    BadResponseError,
     DriveError,
+    ETagDiffersError,
     GoneError,
+    ObjectChangedError,
     OfflineError,
     SignedOutError,
     UnreachableError,
-)
-from dmfs.fetch.curl.progress import AnyProgress, Progress, as_progress
-from dmfs.fetch.curl.transfer import (
-    ETagDiffersError,
-    ETagGuard,
-    Fetcher,
-    Get,
-    ObjectChangedError,
     UrlRefusedError,
 )
+from dmfs.fetch.curl.progress import AnyProgress, Progress, as_progress
+from dmfs.fetch.curl.transfer import ETagGuard, Fetcher, RangeRequest
 from dmfs.fetch.etags import ETags
-from dmfs.fetch.host_backoff import Holds
-from dmfs.fetch.stragglers import NEVER, Pace
-from dmfs.model import File, StorageId
+from dmfs.fetch.host_backoff import HostBackoff
+from dmfs.fetch.stragglers import NEVER, StragglerDetector
+from dmfs.model import File, SignedObject, SignedRange, StorageId
+from dmfs.spans import Span
 from dmfs.system.deadline import deadline
-from dmfs.system.single_flight import Flights
+from dmfs.system.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +55,12 @@ _FINAL = GoneError, AccessError, OfflineError
 class Signer(Protocol):
     """What the service must be able to do for us."""
 
-    async def sign(self, file: File) -> Signed:
+    async def sign(self, file: File) -> SignedObject:
         """Leave to read the bytes of a version."""
         ...
 
 
-class Source:
+class ObjectClient:
     """Bytes on demand; everything it knows is in memory and may be forgotten."""
 
     def __init__(
@@ -74,16 +69,16 @@ class Source:
         self._signer = signer
         self._fetcher = fetcher
         self._timeout_s = timeout_s
-        self._flights: Flights[StorageId, Signed] = Flights(nursery)
-        self._signed: cachetools.LRUCache[StorageId, Signed] = cachetools.LRUCache(
+        self._flights: SingleFlight[StorageId, SignedObject] = SingleFlight(nursery)
+        self._signed: cachetools.LRUCache[StorageId, SignedObject] = cachetools.LRUCache(
             OBJECTS_REMEMBERED
         )
         self._refused: cachetools.TTLCache[StorageId, DriveError] = cachetools.TTLCache(
             OBJECTS_REMEMBERED, REFUSAL_MEMORY_S, timer=trio.current_time
         )
         self.etags = ETags(nursery)
-        self._holds = Holds()
-        self._pace = Pace()
+        self._holds = HostBackoff()
+        self._pace = StragglerDetector()
         self._random = random.Random()
 
     async def size(self, file: File) -> int:
@@ -115,7 +110,7 @@ class Source:
             log.warning(
                 "%r: the bytes do not match the service's sha1 (try %d)", file.name, attempt
             )
-        raise BadAnswerError(
+        raise BadResponseError(
             f"cannot read {file.name!r}: the bytes do not match the checksum of the service"
         )
 
@@ -132,7 +127,7 @@ class Source:
         """Piece by piece, resuming after whatever has arrived when something breaks."""
         filled = 0
         failures = renewals = 0
-        late_s = self._pace.late_after_s(span.length)
+        late_s = self._pace.straggler_timeout_s(span.length)
         started = trio.current_time()
         while filled < span.length:
             signed = await self._fresh(file)
@@ -178,7 +173,7 @@ class Source:
     async def _fetch(
         self,
         file: File,
-        part: Part,
+        part: SignedRange,
         start: int,
         sink: memoryview,
         guard: ETagGuard,
@@ -186,14 +181,14 @@ class Source:
     ) -> None:
         """One GET; the offsets of a part's URL count from the start of that part."""
         await self._fetcher.fetch(
-            Get(
+            RangeRequest(
                 f"read {file.name!r}", part.url, start - part.start, sink,
                 part.stop - part.start, guard, progress,
             )
         )  # fmt: skip
 
     async def _is_another_now(
-        self, file: File, signed: Signed, part: Part, refused_by: ETagGuard
+        self, file: File, signed: SignedObject, part: SignedRange, refused_by: ETagGuard
     ) -> bool:
         """An answer came under another ETag: is that the right one? (See ``etags.py``.)"""
 
@@ -221,19 +216,19 @@ class Source:
         wait_s = min(BACKOFF_FIRST_S * 2 ** (failures - 1), BACKOFF_MAX_S)
         await trio.sleep(wait_s * (0.5 + self._random.random() / 2))
 
-    async def _fresh(self, file: File) -> Signed:
+    async def _fresh(self, file: File) -> SignedObject:
         """Signed URLs with life left in them."""
         signed = self._signed.get(file.storage_id)
         if signed is not None and signed.expires_at - trio.current_time() > RENEW_MARGIN_S:
             return signed
         return await self._sign(file)
 
-    def _forget(self, file: File, signed: Signed) -> None:
+    def _forget(self, file: File, signed: SignedObject) -> None:
         """The URL was refused: unless somebody renewed it meanwhile, it is to be signed anew."""
         if self._signed.get(file.storage_id) is signed:
             del self._signed[file.storage_id]
 
-    async def _sign(self, file: File) -> Signed:
+    async def _sign(self, file: File) -> SignedObject:
         if not file.storage_id:
             hint = "the service lists it, but refused what it knows of it; try again in a minute"
             raise AccessError(f"cannot open {file.name!r}: no permission", hint=hint)
@@ -242,7 +237,7 @@ class Source:
             raise refused.again()
         return await self._flights.join(file.storage_id, lambda: self._ask(file)).wait()
 
-    async def _ask(self, file: File) -> Signed:
+    async def _ask(self, file: File) -> SignedObject:
         try:
             with deadline(self._timeout_s, f"open {file.name!r}"):
                 signed = await self._signer.sign(file)
@@ -255,7 +250,7 @@ class Source:
         return signed
 
 
-def _part_at(signed: Signed, offset: int) -> Part:
+def _part_at(signed: SignedObject, offset: int) -> SignedRange:
     for part in signed.parts:
         if part.start <= offset < part.stop:
             return part

@@ -21,9 +21,9 @@ import trio
 
 from dmfs.errors import DriveError, UnreachableError
 from dmfs.fetch.curl import transfers
-from dmfs.fetch.curl.transfer import Get, odd_etag, other_etag
+from dmfs.fetch.curl.transfer import RangeRequest, odd_etag, other_etag
 from dmfs.fetch.curl.worker_protocol import PACKET_MAX_BYTES, Message, decode, encode, to_error
-from dmfs.fetch.thread_fetcher import RangeFetcher
+from dmfs.fetch.thread_fetcher import ThreadFetcher
 from dmfs.system.shared_memory import Arena
 
 log = logging.getLogger(__name__)
@@ -40,11 +40,11 @@ PACKETS_AT_ONCE = 64
 """Then other tasks have their turn."""
 
 
-class RangeProcess:
+class ProcessFetcher:
     """As the fetcher in our own process, which it falls back on. ``run`` it in a nursery."""
 
     def __init__(
-        self, here: RangeFetcher, arena: Arena | None, *, ca_bundle: str, connections: int
+        self, here: ThreadFetcher, arena: Arena | None, *, ca_bundle: str, connections: int
     ) -> None:
         self._here = here
         self._arena = arena if arena is not None and arena.fd >= 0 else None
@@ -72,7 +72,7 @@ class RangeProcess:
         """Somebody is about to read: it takes a tenth of a second to start. Never waits."""
         self._needed.set()
 
-    async def fetch(self, get: Get) -> None:
+    async def fetch(self, get: RangeRequest) -> None:
         """See ``transfer.Fetcher``."""
         link, arena = self._link, self._arena
         at = None if link is None or arena is None else arena.offset_of(get.sink)
@@ -145,7 +145,7 @@ class RangeProcess:
 class _Flight:
     """A request with the process."""
 
-    def __init__(self, get: Get) -> None:
+    def __init__(self, get: RangeRequest) -> None:
         self.get = get
         self.done = trio.Event()
         self.error: DriveError | None = None
@@ -168,7 +168,7 @@ class _Link:
         self._full = trio.Event()
         self._dropped = trio.Event()
 
-    async def fetch(self, get: Get, at: int) -> None:
+    async def fetch(self, get: RangeRequest, at: int) -> None:
         self._numbers += 1
         number, flight = self._numbers, _Flight(get)
         self.flights[number] = flight

@@ -17,7 +17,7 @@ MARGIN = 2.0
 NEVER = float("inf")
 
 
-class Pace:
+class StragglerDetector:
     """Durations of recent ranges, in seconds per full range, by class of size."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Pace:
         """A range arrived whole."""
         self._taken.setdefault(_class(size_bytes), deque(maxlen=SAMPLES)).append(duration_s)
 
-    def late_after_s(self, size_bytes: int) -> float:
+    def straggler_timeout_s(self, size_bytes: int) -> float:
         """Seconds after which a range of this size is late; NEVER while too little is known."""
         taken = self._taken.get(_class(size_bytes))
         if taken is None or len(taken) < SAMPLES_NEEDED:

@@ -19,13 +19,13 @@ import trio
 
 from dmfs.errors import UnreachableError
 from dmfs.fetch.curl import transfers
-from dmfs.fetch.curl.transfer import Get, Transfer
-from dmfs.fetch.curl.transfers import CurlLoop
+from dmfs.fetch.curl.transfer import RangeRequest, Transfer
+from dmfs.fetch.curl.transfers import Transfers
 
 log = logging.getLogger(__name__)
 
 
-class RangeFetcher:
+class ThreadFetcher:
     """Fetches byte ranges of URLs into buffers. Start with ``start``, end with ``close``."""
 
     def __init__(self, *, ca_bundle: str, connections: int) -> None:
@@ -51,7 +51,7 @@ class RangeFetcher:
             self._wake_send.close()
             self._wake_receive.close()
 
-    async def fetch(self, get: Get) -> None:
+    async def fetch(self, get: RangeRequest) -> None:
         """See ``transfer.Fetcher``."""
         get.check_url()
         if not self._thread.is_alive():
@@ -79,7 +79,7 @@ class RangeFetcher:
     # Below: in the curl thread alone.
 
     def _run(self) -> None:
-        loop = CurlLoop(
+        loop = Transfers(
             self._ca_bundle, self._connections, self._wake_receive,
             stall_timeout_s=transfers.STALL_TIMEOUT_S,
         )  # fmt: skip

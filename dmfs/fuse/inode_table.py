@@ -6,11 +6,10 @@ they are the same on every mount without being stored anywhere.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
-from dmfs.errors import GoneError, NotADirectoryError_, NotFoundError
-from dmfs.model import Child, Directory, File, Hub, Listing, Node, Project, Root, Shortcut
+from dmfs.errors import GoneError, NotADirectory
+from dmfs.model import Child, Directory, File, Listing, Node, Shortcut
 from dmfs.names import inode_number
 from dmfs.namespace.listings import Listings
 
@@ -26,11 +25,11 @@ class Inode:
     parent: int
     name: str
     lookups: int = 0
-    size_told: int = -1
+    reported_size: int = -1
     """What the kernel believes of a file's size; another one learned since is told at open."""
 
 
-class Tree:
+class InodeTable:
     """The drive below one directory, its root."""
 
     def __init__(self, root: Directory, listings: Listings) -> None:
@@ -53,7 +52,7 @@ class Tree:
     def directory(self, number: int) -> Directory:
         node = self.row(number).node
         if isinstance(node, File | Shortcut):
-            raise NotADirectoryError_(f"{node.name!r} is not a directory")
+            raise NotADirectory(f"{node.name!r} is not a directory")
         return node
 
     async def list(self, number: int) -> Listing:
@@ -123,47 +122,3 @@ class Tree:
             parts.append(row.name)
             row = self._rows.get(row.parent)
         return "/" + "/".join(reversed(parts))
-
-
-async def resolve(listings: Listings, path: str) -> Node:
-    """The node at a path in the whole drive (``/Hub/Project/folder/file``).
-
-    NotFoundError says which part is not there and what is there instead.
-    """
-    node: Node = Root()
-    seen = ""
-    for part in [piece for piece in path.split("/") if piece and piece != "."]:
-        if isinstance(node, File | Shortcut):
-            raise NotADirectoryError_(f"{seen!r} is a file, so there is no {part!r} in it")
-        listing = await listings.get(node)
-        child = listing.entries.get(part)
-        if child is None:
-            raise NotFoundError(
-                f"there is no {printable(part)!r} in {seen or '/'!r}", hint=_instead(part, listing)
-            )
-        node = child
-        seen += f"/{part}"
-    return node
-
-
-def printable(name: str) -> str:
-    """A name that any terminal and log can take: undecodable bytes and controls are replaced."""
-    return "".join(char if char.isprintable() else "�" for char in name)
-
-
-def _instead(part: str, listing: Listing) -> str:
-    kind = {Root: "hubs", Hub: "projects", Project: "folders"}.get(
-        type(listing.directory), "entries"
-    )
-    names = list(listing.names)
-    if not names:
-        return f"it is empty: no {kind}"
-    close = difflib.get_close_matches(part, names, n=3, cutoff=0.5)
-    shown = close or names[:5]
-    text = ", ".join(repr(printable(name)) for name in shown)
-    more = len(names) - len(shown)
-    return (
-        f"did you mean {text}?"
-        if close
-        else f"there is: {text}" + (f" and {more} more" if more > 0 else "")
-    )

@@ -25,13 +25,14 @@ import trio
 
 from dmfs.blocks.reader import AnyReader
 from dmfs.drive import Drive
-from dmfs.errors import DriveError, IsADirectoryError_, ReadOnlyError
-from dmfs.fuse.inode_table import ROOT_INODE, Tree, printable
+from dmfs.errors import DriveError, IsADirectory, ReadOnlyError
+from dmfs.fuse.inode_table import ROOT_INODE, InodeTable
 from dmfs.fuse.kernel_params import raise_knobs
 from dmfs.model import Directory, File, Folder, Listing, Node, Shortcut
+from dmfs.names import printable
 from dmfs.namespace.xattrs import attribute, attributes_of, marks
 from dmfs.system.deadline import deadline
-from dmfs.telemetry.access_log import Access
+from dmfs.telemetry.access_log import AccessRecord
 from dmfs.telemetry.stack_report import tell_on_signal
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ NAMES_PUSHED = 10_000
 """Names told to the kernel per change, 20 ms of the loop; those that are only new come last. What
 is not told is believed until its time is over (the ttl)."""
 
-_access: ContextVar[Access] = ContextVar("access")
+_access: ContextVar[AccessRecord] = ContextVar("access")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def request(
 
         @functools.wraps(handler)
         async def guarded(self: Operations, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            access = Access(name)
+            access = AccessRecord(name)
             _access.set(access)
             code = errno.EIO
             try:
@@ -121,7 +122,7 @@ class Operations(pyfuse3.Operations):
     def __init__(self, drive: Drive, root: Directory, ownership: Ownership) -> None:
         super().__init__()
         self._drive = drive
-        self._tree = Tree(root, drive.listings)
+        self._tree = InodeTable(root, drive.listings)
         self._ownership = ownership
         self.metadata_timeout_s = drive.settings.metadata_timeout
         self.data_timeout_s = drive.settings.data_timeout
@@ -146,7 +147,7 @@ class Operations(pyfuse3.Operations):
             return absent
         timeout_s = self._timeout(parent_inode)
         row = self._tree.hold(parent_inode, text, child)
-        row.size_told = self._size_of(child)
+        row.reported_size = self._size_of(child)
         return self._attributes(row.number, child, timeout_s)
 
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
@@ -157,7 +158,7 @@ class Operations(pyfuse3.Operations):
     async def getattr(self, inode: int, ctx: Any) -> pyfuse3.EntryAttributes:
         _access.get().path = self._tree.path(inode)
         row = self._tree.row(inode)
-        row.size_told = self._size_of(row.node)
+        row.reported_size = self._size_of(row.node)
         return self._attributes(inode, row.node, self._timeout(row.parent))
 
     @request()
@@ -191,7 +192,7 @@ class Operations(pyfuse3.Operations):
             entry = self._attributes(self._tree.number_of(child), child, timeout_s)
             if not pyfuse3.readdir_reply(token, name.encode(), entry, index + 1):
                 return
-            self._tree.hold(inode, name, child).size_told = self._size_of(child)
+            self._tree.hold(inode, name, child).reported_size = self._size_of(child)
 
     def _dots(self, inode: int, index: int, timeout_s: float) -> pyfuse3.EntryAttributes:
         """``.`` and ``..``; of a parent that the kernel has forgotten the number is all we know."""
@@ -214,12 +215,12 @@ class Operations(pyfuse3.Operations):
         row = self._tree.row(inode)
         node = row.node
         if not isinstance(node, File | Shortcut):
-            raise IsADirectoryError_(f"{path} is a directory")
+            raise IsADirectory(f"{path} is a directory")
         listing = self._tree.known(row.parent)
         if listing is not None:
             self._drive.warmer.on_open(listing, row.name)
         reader = await self._drive.open(node)
-        if reader.size_bytes != row.size_told:
+        if reader.size_bytes != row.reported_size:
             await self._tell_size(inode)
         handle = next(self._handles)
         self._files[handle] = (reader, path)

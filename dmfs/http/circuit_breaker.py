@@ -32,7 +32,7 @@ PROBE_TIMEOUT_S = 5.0
 Probe = Callable[[float], Awaitable[bool]]
 
 
-class Breaker:
+class CircuitBreaker:
     """Of one origin. Nothing is ever suspected unless ``watch`` runs."""
 
     def __init__(self) -> None:

@@ -22,28 +22,28 @@ from dmfs.http.curl_multi import CurlMulti
 
 CONNECT_TIMEOUT_S = 10
 HEADERS_MAX_BYTES = 64 * 1024
-PACKINGS = "gzip, deflate"
+ENCODINGS = "gzip, deflate"
 _AUTHORITY_ERRORS = frozenset({pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE})
 
 
-class BrokenError(Exception):
+class TransportError(Exception):
     """No (whole) answer came. Its text names the kind of failure and never a URL's path."""
 
 
-class PackedTwiceError(Exception):
+class NestedEncodingError(Exception):
     """Each layer multiplies a thousandfold, so one is all that is unpacked."""
 
 
 class Answer(NamedTuple):
-    """Header names in lower case. ``is_cut``: there was more than the limit."""
+    """Header names in lower case. ``truncated``: there was more than the limit."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    is_cut: bool
+    truncated: bool
 
 
-class Questions:
+class CurlClient:
     """Asks over at most ``connections``, whose users wait for each other; certificates and proxies
     (``HTTPS_PROXY``, ``NO_PROXY``) as for ranges, redirects are not followed. ``run`` it."""
 
@@ -53,7 +53,7 @@ class Questions:
         self._multi = CurlMulti(connections, self._on_timer)
         self._sleep = trio.CancelScope()
         self._timer_at = math.inf
-        self._idle: list[_Line] = []
+        self._idle: list[_Handle] = []
 
     async def run(self) -> None:
         """Let libcurl work; until cancelled. Sleeps while nothing is under way."""
@@ -80,25 +80,25 @@ class Questions:
         error_max_bytes: int,
     ) -> Answer:
         """The answer, whatever its status; its body up to one limit or (no success) the other.
-        BrokenError also after ``silence_s`` without a byte; PackedTwiceError."""
+        TransportError also after ``silence_s`` without a byte; NestedEncodingError."""
         try:
             self._places.acquire_nowait()  # (the other one gives up a turn of the loop)
         except trio.WouldBlock:
             await self._places.acquire()  # so long nothing is to be heard
         try:
-            line = self._idle.pop() if self._idle else _Line(self._ca_bundle)
+            line = self._idle.pop() if self._idle else _Handle(self._ca_bundle)
             try:
                 line.prepare(url, headers, body_max_bytes, error_max_bytes)
                 self._multi.add(line.curl, line.on_end)
             except Exception as error:  # noqa: BLE001 - pycurl raises what it likes
                 text = f"libcurl takes no such request ({type(error).__name__})"
-                raise BrokenError(text) from None
+                raise TransportError(text) from None
             await self._hear(line, silence_s)
         finally:
             self._places.release()
         return line.answer()
 
-    async def _hear(self, line: _Line, silence_s: float) -> None:
+    async def _hear(self, line: _Handle, silence_s: float) -> None:
         """Until its transfer has ended; the handle is idle then, or closed if it has not."""
         try:
             # now, not when the loop comes round: beside eight streams that is 25 ms later
@@ -111,11 +111,11 @@ class Questions:
                 self._multi.remove(line.curl)
                 line.curl.close()
         if not line.done.is_set():
-            raise BrokenError(f"nothing came for {silence_s:.0f} s")
+            raise TransportError(f"nothing came for {silence_s:.0f} s")
         self._idle.append(line)
 
 
-class _Line:
+class _Handle:
     """A handle of libcurl's, used for one question after the other. Its callbacks run within
     ``act`` of the multi; what they return (other than None) ends the transfer."""
 
@@ -129,7 +129,7 @@ class _Line:
             pycurl.PATH_AS_IS: 1,
             pycurl.CONNECTTIMEOUT: CONNECT_TIMEOUT_S,
             pycurl.CAINFO: ca_bundle,
-            pycurl.ACCEPT_ENCODING: PACKINGS,
+            pycurl.ACCEPT_ENCODING: ENCODINGS,
             pycurl.HEADERFUNCTION: self._on_header,
             pycurl.WRITEFUNCTION: self._on_body,
         }.items():
@@ -175,14 +175,14 @@ class _Line:
     def answer(self) -> Answer:
         """What came, or how it broke."""
         if self._packed_twice:
-            raise PackedTwiceError
-        is_cut = self._body_bytes > self._limit
-        if self._code and not is_cut:
+            raise NestedEncodingError
+        truncated = self._body_bytes > self._limit
+        if self._code and not truncated:
             # (the word that leads to a hint about ca_file; libcurl's texts vary)
             prefix = "CERTIFICATE: " if self._code in _AUTHORITY_ERRORS else ""
-            raise BrokenError(prefix + (self._text or f"libcurl error {self._code}"))
+            raise TransportError(prefix + (self._text or f"libcurl error {self._code}"))
         body, self._chunks = b"".join(self._chunks), []
-        return Answer(self._status, self._headers, body, is_cut)
+        return Answer(self._status, self._headers, body, truncated)
 
     def _on_header(self, line: bytes) -> int | None:
         self.bear(self._silence_s)

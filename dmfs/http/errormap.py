@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from dmfs.errors import (
     AccessError,
-    BadAnswerError,
+    BadResponseError,
     BusyError,
     DriveError,
     GoneError,
@@ -86,7 +86,7 @@ def _classified(what: str, status: int, body: bytes) -> DriveError:
         return GoneError(message)
     if status in RETRY_STATUSES or status >= 500:
         return UnreachableError(message)
-    return BadAnswerError(message)
+    return BadResponseError(message)
 
 
 def _grant_refusal(status: int, detail: str, body: bytes) -> str:

@@ -23,9 +23,9 @@ from urllib.parse import quote, urlencode
 import httpx
 import trio
 
-from dmfs.errors import BadAnswerError, DriveError, SetupError
-from dmfs.http.circuit_breaker import Breaker
-from dmfs.http.curl_client import BrokenError, PackedTwiceError, Questions
+from dmfs.errors import BadResponseError, DriveError, SetupError
+from dmfs.http.circuit_breaker import CircuitBreaker
+from dmfs.http.curl_client import CurlClient, NestedEncodingError, TransportError
 from dmfs.http.errormap import (
     ERROR_BODY_MAX_BYTES,
     RETRY_STATUSES,
@@ -35,16 +35,16 @@ from dmfs.http.errormap import (
     retry_after_s,
 )
 from dmfs.http.tls import client_context
-from dmfs.ratelimit.limiter import Budget, refuse_if_late
+from dmfs.ratelimit.limiter import RateLimiter, refuse_if_late
 from dmfs.ratelimit.limits import Priority
-from dmfs.ratelimit.priority import current_urgency
+from dmfs.ratelimit.priority import current_priority
 from dmfs.system.gc_tuning import uncollected
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Decode = Callable[[dict[str, Any]], T]
-"""From the JSON object to what is kept of it; BadAnswerError for another shape."""
+"""From the JSON object to what is kept of it; BadResponseError for another shape."""
 
 MIB = 1024 * 1024
 BODY_MAX_BYTES = 8 * MIB
@@ -76,7 +76,7 @@ PROBE_PATH = "/authentication/v2/keys"
 """Public keys: no token, no published limit, a kilobyte."""
 
 
-_BROKEN = BrokenError, httpx.TransportError, httpx.DecodingError, httpx.InvalidURL, OSError
+_BROKEN = TransportError, httpx.TransportError, httpx.DecodingError, httpx.InvalidURL, OSError
 _HEADERS = {"Accept": "application/json", "User-Agent": "dmfs"}
 
 
@@ -85,7 +85,7 @@ class Clients:
     """Who speaks to the API. Without ``questions`` httpx asks them as well."""
 
     forms: httpx.AsyncClient
-    questions: Questions | None = None
+    questions: CurlClient | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +107,21 @@ class Call:
     """A success says nothing more."""
 
 
-class Wire:
+class JsonClient:
     """The API origin, spoken to politely."""
 
     def __init__(
         self,
         api_url: str,
         clients: httpx.AsyncClient | Clients,
-        budget: Budget,
-        breaker: Breaker | None = None,
+        budget: RateLimiter,
+        breaker: CircuitBreaker | None = None,
     ) -> None:
         """A client alone is for who asks little."""
         self._api_url = api_url
         self._clients = clients if isinstance(clients, Clients) else Clients(clients)
         self._budget = budget
-        self.breaker = breaker or Breaker()
+        self.breaker = breaker or CircuitBreaker()
         self._random = random.Random()
 
     async def ask(self, call: Call) -> dict[str, Any]:
@@ -141,14 +141,14 @@ class Wire:
             if failed is not None and self.breaker.is_open:
                 raise failed  # it says more than that we are offline
             self.breaker.check(call.what)
-            await self._budget.admit(call.route, call.what)
+            await self._budget.acquire(call.route, call.what)
             self.breaker.check(call.what)  # who queued while the network went learns it here
             outcome, wait_s = await self._attempt(call, attempt, decode)
             if not isinstance(outcome, DriveError):
                 return outcome
             if wait_s is None or attempt == ATTEMPTS or self.breaker.is_open:
                 raise outcome
-            if outcome.status != 429 and current_urgency().level >= Priority.AHEAD:
+            if outcome.status != 429 and current_priority().level >= Priority.AHEAD:
                 raise outcome  # nobody waits: an idle mount asked 20 times a minute
             if trio.current_time() + wait_s >= trio.current_effective_deadline():
                 raise outcome
@@ -194,7 +194,7 @@ class Wire:
             log.debug("%s %s failed: %s", call.method, call.route, clean(str(error)))
             self.breaker.failed()
             return from_transport(call.what, error), backoff_s
-        except BadAnswerError as error:
+        except BadResponseError as error:
             return error, None
         if is_web_page(headers, body):
             self.breaker.failed()  # a captive portal? the probe will tell
@@ -207,7 +207,9 @@ class Wire:
                 return await _parse(call, headers, body, decode), None
             except _DamagedError as damage:
                 return damage.error, (backoff_s if attempt < DAMAGED_ATTEMPTS else None)
-            except BadAnswerError as error:  # whole, but not what we know: as it will be next time
+            except (
+                BadResponseError
+            ) as error:  # whole, but not what we know: as it will be next time
                 return error, None
         failure = from_status(call.what, status, body, headers)
         if status not in RETRY_STATUSES:
@@ -252,7 +254,7 @@ class Wire:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                 await response.aclose()
 
-    async def _ask(self, questions: Questions, call: Call) -> tuple[int, Mapping[str, str], bytes]:
+    async def _ask(self, questions: CurlClient, call: Call) -> tuple[int, Mapping[str, str], bytes]:
         """As ``_exchange``, by libcurl."""
         url = call.url or self._api_url + call.path
         if call.params:
@@ -265,20 +267,20 @@ class Wire:
                 body_max_bytes=BODY_MAX_BYTES,
                 error_max_bytes=ERROR_BODY_MAX_BYTES,
             )
-        except PackedTwiceError:
+        except NestedEncodingError:
             raise _packed_twice(call) from None
-        if answer.is_cut and 200 <= answer.status < 300:
+        if answer.truncated and 200 <= answer.status < 300:
             raise _too_large(call)
         return answer.status, answer.headers, answer.body
 
 
-def _packed_twice(call: Call) -> BadAnswerError:
-    return BadAnswerError(f"cannot {call.what}: the answer is packed more than once")
+def _packed_twice(call: Call) -> BadResponseError:
+    return BadResponseError(f"cannot {call.what}: the answer is packed more than once")
 
 
-def _too_large(call: Call) -> BadAnswerError:
+def _too_large(call: Call) -> BadResponseError:
     limit_mib = BODY_MAX_BYTES // MIB
-    return BadAnswerError(f"cannot {call.what}: the answer is larger than {limit_mib} MiB")
+    return BadResponseError(f"cannot {call.what}: the answer is larger than {limit_mib} MiB")
 
 
 def is_web_page(headers: Mapping[str, str], body: bytes) -> bool:
@@ -289,7 +291,7 @@ def is_web_page(headers: Mapping[str, str], body: bytes) -> bool:
 class _DamagedError(Exception):
     """An answer that is no JSON object: an accident, perhaps."""
 
-    def __init__(self, error: BadAnswerError) -> None:
+    def __init__(self, error: BadResponseError) -> None:
         self.error = error
 
 
@@ -297,23 +299,25 @@ async def _parse(call: Call, headers: Mapping[str, str], body: bytes, decode: De
     """What ``decode`` makes of the body; _DamagedError where there is no JSON object."""
     if is_web_page(headers, body):
         raise _DamagedError(
-            BadAnswerError(
+            BadResponseError(
                 f"cannot {call.what}: the answer is a web page, not JSON",
                 hint="a proxy or a sign-in page of this network?",
             )
         )
     if len(body) > THREAD_PARSE_BYTES and sum(map(body.count, (b",", b"[", b"{"))) > VALUES_MAX:
-        raise _DamagedError(BadAnswerError(f"cannot {call.what}: the answer holds too many values"))
+        raise _DamagedError(
+            BadResponseError(f"cannot {call.what}: the answer holds too many values")
+        )
 
     def parse() -> T:
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError):
             complaint = f"cannot {call.what}: the answer is not valid JSON"
-            raise _DamagedError(BadAnswerError(complaint)) from None
+            raise _DamagedError(BadResponseError(complaint)) from None
         if not isinstance(answer, dict):
             complaint = f"cannot {call.what}: the answer is not a JSON object"
-            raise _DamagedError(BadAnswerError(complaint))
+            raise _DamagedError(BadResponseError(complaint))
         return decode(answer)
 
     def parse_much() -> T:
@@ -332,7 +336,7 @@ def _as_is(answer: dict[str, Any]) -> dict[str, Any]:
 @asynccontextmanager
 async def open_clients(bundle: str) -> AsyncIterator[Clients]:
     """The clients of a drive's Wire, closed on the way out."""
-    questions = Questions(ca_bundle=bundle, connections=CONNECTIONS)
+    questions = CurlClient(ca_bundle=bundle, connections=CONNECTIONS)
     try:
         async with new_client(client_context(bundle)) as forms, trio.open_nursery() as nursery:
             nursery.start_soon(questions.run)

@@ -40,7 +40,7 @@ class Freshness:
 
 
 @dataclass(slots=True, eq=False)
-class Known:
+class CachedListing:
     """A listing in memory."""
 
     listing: Listing
@@ -51,18 +51,18 @@ class Known:
     folders: dict[str, Directory] = field(repr=False)
     """The directories in it, by identity, in their order."""
     glanced_until: float = 0.0
-    """Found fresh not long ago; good enough for speculation (see ``glance``)."""
+    """Found fresh not long ago; good enough for speculation (see ``peek``)."""
     failures: int = 0
     retry_at: float = 0.0
 
 
-class Knowledge:
+class ListingCache:
     """All listings in memory."""
 
     def __init__(self, freshness: Freshness) -> None:
         self._freshness = freshness
         # Changes happen between awaits only, so that trio makes them atomic.
-        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._known: OrderedDict[str, CachedListing] = OrderedDict()
         self._parents: dict[str, str] = {}
         self._entries = 0
 
@@ -74,20 +74,20 @@ class Knowledge:
         """What all of it takes, about, with the inodes that the kernel has been told of."""
         return self._entries * ENTRY_BYTES
 
-    def get(self, identity: str) -> Known | None:
+    def get(self, identity: str) -> CachedListing | None:
         return self._known.get(identity)
 
-    def use(self, identity: str) -> Known | None:
+    def use(self, identity: str) -> CachedListing | None:
         """The same, and it goes last."""
         known = self._known.get(identity)
         if known is not None:
             self._known.move_to_end(identity)
         return known
 
-    def all(self) -> Iterator[Known]:
+    def all(self) -> Iterator[CachedListing]:
         return iter(list(self._known.values()))
 
-    def keep(self, listing: Listing, moment: Moment, parent: str = "") -> Known:
+    def keep(self, listing: Listing, moment: Moment, parent: str = "") -> CachedListing:
         """The newest listing of its directory; the least recently used ones may have to go."""
         identity = listing.directory.identity
         folders: dict[str, Directory] = {}
@@ -98,7 +98,7 @@ class Knowledge:
         if parent:
             self._parents.setdefault(identity, parent)
         self.drop(identity)
-        known = Known(listing, moment, listing.listed_at, folders)
+        known = CachedListing(listing, moment, listing.listed_at, folders)
         self._known[identity] = known
         self._entries += len(listing.entries)
         while self._entries > ENTRIES_KEPT and len(self._known) > 1:
@@ -116,7 +116,7 @@ class Knowledge:
                 if child not in self._known:
                     self._parents.pop(child, None)
 
-    def parent(self, identity: str) -> Known | None:
+    def parent(self, identity: str) -> CachedListing | None:
         return self._known.get(self._parents.get(identity, ""))
 
     def directory(self, identity: str) -> Directory | None:
@@ -147,10 +147,10 @@ class Knowledge:
 
     def fresh_for(self, directory: Directory, now: float) -> float:
         """Seconds for which it is still believed (0 or less: stale or unknown)."""
-        age_s = now - self.true_at(directory.identity)
+        age_s = now - self.valid_at(directory.identity)
         return self._freshness.ttl_of(directory) - age_s
 
-    def glance(self, identity: str, now: float) -> Known | None:
+    def peek(self, identity: str, now: float) -> CachedListing | None:
         """What is known and fresh, or was some seconds ago: the exact answer climbs to the top of
         the drive, and walk-ahead asks some 200 times for each directory that is opened."""
         known = self._known.get(identity)
@@ -161,7 +161,7 @@ class Knowledge:
             known.glanced_until = now + min(fresh_s, GLANCE_S)
         return known
 
-    def true_at(self, identity: str, depth: int = DEPTH_MAX) -> float:
+    def valid_at(self, identity: str, depth: int = DEPTH_MAX) -> float:
         """When it was last known to be true: as listed, or as an ancestor vouches for it.
 
         The rollup was read before the listing was asked for; if the parent, listed later, still
@@ -180,11 +180,11 @@ class Knowledge:
             return LONG_AGO if changed else known.listed_at
         parent = above.listing.directory.identity
         vouched = min(
-            self.true_at(parent, depth - 1), known.listed_at + self._freshness.rollup_trust
+            self.valid_at(parent, depth - 1), known.listed_at + self._freshness.rollup_trust
         )
         return max(known.listed_at, vouched)
 
-    def slept(self, seconds: float) -> None:
+    def on_suspend(self, seconds: float) -> None:
         """The machine was suspended: everything is older than trio's clock believes."""
         for known in self._known.values():
             known.listed_at -= seconds
@@ -206,6 +206,6 @@ def changed_names(old: Mapping[str, Child], new: Mapping[str, Child]) -> tuple[s
     return (*changed, *(name for name in new if name not in old))
 
 
-def _rollup_in(above: Known, identity: str) -> int | None:
+def _rollup_in(above: CachedListing, identity: str) -> int | None:
     node = above.folders.get(identity)
     return node.rollup_ns if isinstance(node, Folder) else None

@@ -65,12 +65,12 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]
         return super().fetch(mode, filename, value, read)
 
 
-def sign_in_scope(*parts: str) -> str:
+def cache_partition(*parts: str) -> str:
     """Whose listings: permissions differ, so each sign-in to each service has its own."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-class KeptListings:
+class ListingStore:
     """The disk. Never raises: without it everything goes on, and asks more."""
 
     def __init__(self, directory: Path, scope: str) -> None:

@@ -25,23 +25,23 @@ import trio
 from dmfs.errors import (
     AccessError,
     BusyError,
+    DeadlineError,
     DriveError,
-    DroppedError,
     GoneError,
     OfflineError,
     SignedOutError,
-    TooSlowError,
+    SpeculationDropped,
 )
 from dmfs.model import Child, Directory, File, Folder, Listing
 from dmfs.names import entry_names
-from dmfs.namespace.listing_cache import Freshness, Knowledge, Known, changed_names
+from dmfs.namespace.listing_cache import CachedListing, Freshness, ListingCache, changed_names
 from dmfs.namespace.listing_codec import Record
-from dmfs.namespace.listing_store import KeptListings
+from dmfs.namespace.listing_store import ListingStore
 from dmfs.ratelimit.limits import Priority
-from dmfs.ratelimit.priority import Urgency, current_urgency, urgency
+from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
 from dmfs.system.clock import Moment
 from dmfs.system.deadline import deadline
-from dmfs.system.single_flight import Flight, Flights
+from dmfs.system.single_flight import Flight, SingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Listings:
         timeout_s: float,
         service_folders: bool,
         on_change: OnChange | None = None,
-        kept: KeptListings | None = None,
+        kept: ListingStore | None = None,
         offline: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ask = ask
@@ -88,10 +88,10 @@ class Listings:
         self.on_change = on_change
         self._kept = kept
         self._offline = offline
-        self.knowledge = Knowledge(freshness)
-        self._flights: Flights[str, Listing] = Flights(nursery)
-        self._recalls: Flights[str, Known | None] = Flights(nursery)
-        self._urgencies: dict[str, Urgency] = {}
+        self.knowledge = ListingCache(freshness)
+        self._flights: SingleFlight[str, Listing] = SingleFlight(nursery)
+        self._recalls: SingleFlight[str, CachedListing | None] = SingleFlight(nursery)
+        self._urgencies: dict[str, RequestPriority] = {}
         self._denied: cachetools.TTLCache[str, DriveError] = cachetools.TTLCache(
             4096, DENIAL_MEMORY_S, timer=trio.current_time
         )
@@ -121,11 +121,11 @@ class Listings:
         return await self._refreshed(directory, POLL_BELIEVES_S)
 
     async def ahead(self, directory: Directory, wanted: Callable[[], bool]) -> None:
-        """Make it known before it is asked for; DroppedError when ``wanted`` no longer holds."""
+        """List it before anybody asks; SpeculationDropped when ``wanted`` no longer holds."""
         if self.knowledge.get(directory.identity) is None:
             await self._recall(directory)
         if self.fresh_for(directory) <= 0 and not self._offline():
-            asker = Urgency(Priority.AHEAD, wanted)
+            asker = RequestPriority(Priority.AHEAD, wanted)
             await self._refresh(directory, asker, self._freshness.ttl_of(directory)).wait()
 
     def known(self, directory: Directory) -> Listing | None:
@@ -142,24 +142,26 @@ class Listings:
         known = self.knowledge.get(directory.identity)
         return None if known is None else known.moment
 
-    def slept(self, seconds: float) -> None:
+    def on_suspend(self, seconds: float) -> None:
         """The machine was suspended for so long."""
-        self.knowledge.slept(seconds)
+        self.knowledge.on_suspend(seconds)
 
     # Asking
 
     async def _refreshed(self, directory: Directory, believe_s: float | None = None) -> Listing:
-        level = current_urgency().level
+        level = current_priority().level
         if believe_s is None:
             believe_s = self._freshness.ttl_of(directory)
         for _ in range(JOINS):
             try:
-                return await self._refresh(directory, Urgency(level), believe_s).wait()
-            except DroppedError:
+                return await self._refresh(directory, RequestPriority(level), believe_s).wait()
+            except SpeculationDropped:
                 continue
         raise BusyError(f"cannot list {directory.name!r}: asked for in vain {JOINS} times")
 
-    def _refresh(self, directory: Directory, asker: Urgency, believe_s: float) -> Flight[Listing]:
+    def _refresh(
+        self, directory: Directory, asker: RequestPriority, believe_s: float
+    ) -> Flight[Listing]:
         identity = directory.identity
         under_way = self._urgencies.get(identity)
         if under_way is None:
@@ -169,17 +171,17 @@ class Listings:
         else:
             under_way.raise_to(asker.level)
             asker = under_way
-        with urgency(asker):
+        with at_priority(asker):
             return self._flights.join(identity, partial(self._fly, directory, asker, believe_s))
 
-    async def _fly(self, directory: Directory, asker: Urgency, believe_s: float) -> Listing:
+    async def _fly(self, directory: Directory, asker: RequestPriority, believe_s: float) -> Listing:
         identity = directory.identity
         speculative = asker.level >= Priority.AHEAD
         try:
             return await self._fetch(directory, believe_s)
-        except (TooSlowError, BusyError) as error:
+        except (DeadlineError, BusyError) as error:
             if speculative:  # its time may have passed in the queue, before anybody waited
-                raise DroppedError(error.message) from None
+                raise SpeculationDropped(error.message) from None
             raise
         finally:
             del self._urgencies[identity]
@@ -245,7 +247,7 @@ class Listings:
     async def _failed(self, directory: Directory, error: DriveError) -> None:
         """Keep the old listing, unless the service took the directory away."""
         identity = directory.identity
-        if isinstance(error, DroppedError | OfflineError):
+        if isinstance(error, SpeculationDropped | OfflineError):
             return
         known = self.knowledge.get(identity)
         if known is None:
@@ -278,7 +280,7 @@ class Listings:
 
     # Keeping
 
-    async def _keep(self, listing: Listing, moment: Moment, parent: str = "") -> Known:
+    async def _keep(self, listing: Listing, moment: Moment, parent: str = "") -> CachedListing:
         old = self.knowledge.get(listing.directory.identity)
         names: Sequence[str] = ()
         if old is not None and self.on_change is not None:
@@ -310,13 +312,13 @@ class Listings:
                 except Exception:
                     log.exception("a listing is not kept on disk")
 
-    async def _recall(self, directory: Directory) -> Known | None:
+    async def _recall(self, directory: Directory) -> CachedListing | None:
         """What the disk knows, however old."""
         if self._kept is None:
             return None
         return await self._recalls.join(directory.identity, partial(self._load, directory)).wait()
 
-    async def _load(self, directory: Directory) -> Known | None:
+    async def _load(self, directory: Directory) -> CachedListing | None:
         assert self._kept is not None
         record = await self._kept.load(directory.identity)
         known = self.knowledge.get(directory.identity)
@@ -341,7 +343,7 @@ class Listings:
             return None  # something changed since
         return (await self._adopt(directory, record)).listing
 
-    async def _adopt(self, directory: Directory, record: Record) -> Known:
+    async def _adopt(self, directory: Directory, record: Record) -> CachedListing:
         """A moment that no clock can date is long ago."""
         age_s = record.moment.age_s()
         listed_at = trio.current_time() - age_s if age_s is not None else float("-inf")

@@ -28,7 +28,7 @@ class Periods:
     other: float = 300.0
 
 
-class Watch:
+class PollSchedule:
     """Looks → the post to ask next."""
 
     def __init__(self, periods: Periods) -> None:

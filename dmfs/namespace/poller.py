@@ -16,9 +16,9 @@ from dmfs.errors import DriveError
 from dmfs.model import Directory, Hub, Project, Root
 from dmfs.namespace.listing_cache import LONG_AGO
 from dmfs.namespace.listings import Listings
-from dmfs.namespace.poll_schedule import Periods, Watch
+from dmfs.namespace.poll_schedule import Periods, PollSchedule
 from dmfs.ratelimit.limits import Priority
-from dmfs.ratelimit.priority import Urgency, urgency
+from dmfs.ratelimit.priority import RequestPriority, at_priority
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Poller:
 
     def __init__(self, listings: Listings, periods: Periods, *, hub_period_s: float) -> None:
         self._listings = listings
-        self._watch = Watch(periods)
+        self._watch = PollSchedule(periods)
         self._hub_period_s = hub_period_s
         self._posts: OrderedDict[str, Directory] = OrderedDict()
         self._noted: cachetools.TTLCache[str, bool] = cachetools.TTLCache(
@@ -64,7 +64,7 @@ class Poller:
             await trio.sleep(TICK_S)
             due = self._watch.due(trio.current_time())
             if due is not None:
-                with urgency(Urgency(Priority.POLL)):
+                with at_priority(RequestPriority(Priority.POLL)):
                     await self._ask(*due)
 
     async def _ask(self, post: str, within: list[str]) -> None:
@@ -91,7 +91,7 @@ class Poller:
             for directory in knowledge.chain(known.listing.directory) if known else ():
                 if isinstance(directory, Root | Hub) or self._listings.fresh_for(directory) > 0:
                     continue
-                if knowledge.true_at(directory.identity) != LONG_AGO:
+                if knowledge.valid_at(directory.identity) != LONG_AGO:
                     stale += 1
                     if stale > STALE_A_ROUND:
                         break

@@ -15,12 +15,12 @@ from itertools import islice
 import cachetools
 import trio
 
-from dmfs.errors import DriveError, DroppedError
+from dmfs.errors import DriveError, SpeculationDropped
 from dmfs.model import Directory
 from dmfs.namespace.listings import Listings
 from dmfs.prefetch.tree_walk import VISITS_MAX, Walk, WalkPlanner, upcoming
 from dmfs.ratelimit.limits import Priority
-from dmfs.ratelimit.priority import Urgency, urgency
+from dmfs.ratelimit.priority import RequestPriority, at_priority
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ IDLE_OPENS = VISITS_MAX // 4
 """Where all that comes next is known, this many opens go by before it is looked through again."""
 
 
-class Scout:
+class TreePrefetcher:
     """Watches opens of directories; ``entering`` goes around each."""
 
     def __init__(self, listings: Listings, nursery: trio.Nursery, *, at_once: int) -> None:
@@ -63,14 +63,14 @@ class Scout:
                 yield
                 return
             self._go_ahead(walk)
-            with urgency(Urgency(Priority.WALK)):
+            with at_priority(RequestPriority(Priority.WALK)):
                 yield
             self._go_ahead(walk)
         finally:
             self._planner.on_answer(walk, trio.current_time())
 
     def _inside(self, identity: str) -> Collection[str] | None:
-        known = self._listings.knowledge.glance(identity, trio.current_time())
+        known = self._listings.knowledge.peek(identity, trio.current_time())
         return None if known is None else known.folders.keys()
 
     def _go_ahead(self, walk: Walk[str]) -> None:
@@ -113,7 +113,7 @@ class Scout:
         identity = directory.identity
         try:
             await self._listings.ahead(directory, lambda: walk.alive(trio.current_time()))
-        except DroppedError:
+        except SpeculationDropped:
             pass  # its time ran out in the queue of the budget, or the walk ended: no failure
         except DriveError as error:
             log.debug("not listed ahead: %s", error.message)

@@ -12,11 +12,11 @@ from bisect import bisect_left
 import trio
 
 from dmfs.blocks.cache import BlockCache
-from dmfs.blocks.object_sizes import Sizes
-from dmfs.blocks.readahead import MIB, Span
+from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.errors import DriveError
 from dmfs.model import File, Listing
 from dmfs.prefetch.file_series import MAX_WINDOW, SeriesPlanner
+from dmfs.spans import MIB, Span
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +32,10 @@ LOOKED_UP_FOR_S = 4.0
 DIRECTORIES = 64
 
 
-class Warmer:
+class SmallFilePrefetcher:
     """Watches opens; prepares what comes next."""
 
-    def __init__(self, sizes: Sizes, blocks: BlockCache, nursery: trio.Nursery) -> None:
+    def __init__(self, sizes: ObjectSizes, blocks: BlockCache, nursery: trio.Nursery) -> None:
         self._sizes = sizes
         self._blocks = blocks
         self._nursery = nursery

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 
 import trio
 
-from dmfs.errors import BusyError, DroppedError
+from dmfs.errors import BusyError, SpeculationDropped
 from dmfs.ratelimit.limits import SHARED_QUOTA, Priority, Rate
-from dmfs.ratelimit.priority import Urgency, current_urgency, told_urgency
-from dmfs.ratelimit.shared_log import Ledger, MemoryLedger
+from dmfs.ratelimit.priority import RequestPriority, current_priority, explicit_priority
+from dmfs.ratelimit.shared_log import MemoryRateLog, RateLog
 
 DEFAULT_HOLD_S = 5.0
 """For a 429 without Retry-After."""
@@ -27,25 +27,25 @@ YIELD_S = 0.05
 """Who is not first in the queue lets the first one try."""
 
 
-class Budget:
+class RateLimiter:
     """Gate in front of every call."""
 
     def __init__(
-        self, rates: Mapping[str, Rate] | None = None, ledger: Ledger | None = None
+        self, rates: Mapping[str, Rate] | None = None, ledger: RateLog | None = None
     ) -> None:
         self._rates = rates or {}
-        self._ledger = ledger or MemoryLedger()
+        self._ledger = ledger or MemoryRateLog()
         self._numbers = itertools.count()
-        self._waiting: dict[str, dict[int, Urgency]] = {}
+        self._waiting: dict[str, dict[int, RequestPriority]] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
         """Calls let through, by endpoint and cause: what a status display shows."""
 
-    async def admit(self, route: str, what: str) -> None:
+    async def acquire(self, route: str, what: str) -> None:
         """Wait until ``route`` may be asked; BusyError at once if the deadline comes first, and
-        DroppedError when it was speculation that nobody wants any more."""
+        SpeculationDropped when it was speculation that nobody wants any more."""
         quota = SHARED_QUOTA.get(route, route)
-        asker = told_urgency() or Urgency(
-            Priority.READ if quota == "oss" else current_urgency().level
+        asker = explicit_priority() or RequestPriority(
+            Priority.READ if quota == "oss" else current_priority().level
         )
         queue = self._waiting.setdefault(quota, {})
         number = next(self._numbers)
@@ -56,12 +56,12 @@ class Budget:
                     refuse_if_late(wait_s, what)
                 await asker.sleep(min(wait_s, LOOK_AGAIN_S))
                 if not asker.wanted:
-                    raise DroppedError(f"cannot {what}: nobody wants it any more")
+                    raise SpeculationDropped(f"cannot {what}: nobody wants it any more")
         finally:
             queue.pop(number, None)
         self.counts[route, asker.level.name.lower()] += 1
 
-    async def _try(self, quota: str, number: int, asker: Urgency) -> float:
+    async def _try(self, quota: str, number: int, asker: RequestPriority) -> float:
         """0: it may go. Else the seconds after which to try again."""
         mine = (asker.level, number)
         ahead_of_us = any((other.level, n) < mine for n, other in self._waiting[quota].items())

@@ -15,7 +15,7 @@ import trio
 from dmfs.ratelimit.limits import Priority
 
 
-class Urgency:
+class RequestPriority:
     """How urgent a call is, and whether anybody still wants its answer."""
 
     def __init__(self, level: Priority, wanted: Callable[[], bool] | None = None) -> None:
@@ -45,22 +45,22 @@ class Urgency:
             await raised.wait()
 
 
-_current: ContextVar[Urgency | None] = ContextVar("urgency", default=None)
-_NOBODY = Urgency(Priority.LOOKUP)
+_current: ContextVar[RequestPriority | None] = ContextVar("urgency", default=None)
+_NOBODY = RequestPriority(Priority.LOOKUP)
 
 
-def current_urgency() -> Urgency:
+def current_priority() -> RequestPriority:
     """That of this task; a lookup's where nothing else was said."""
     return _current.get() or _NOBODY
 
 
-def told_urgency() -> Urgency | None:
+def explicit_priority() -> RequestPriority | None:
     """That of this task, None where nothing was said."""
     return _current.get()
 
 
 @contextmanager
-def urgency(of: Urgency) -> Iterator[Urgency]:
+def at_priority(of: RequestPriority) -> Iterator[RequestPriority]:
     """All that starts in the body carries this urgency."""
     token = _current.set(of)
     try:

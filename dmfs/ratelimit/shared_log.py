@@ -37,7 +37,7 @@ _CALLS_MAX = 4096
 """More than any quota has; 32 KiB."""
 
 
-class Ledger(Protocol):
+class RateLog(Protocol):
     """The account of one client id."""
 
     async def take(self, quota: str, rate: Rate | None, priority: Priority) -> float:
@@ -49,7 +49,7 @@ class Ledger(Protocol):
         ...
 
 
-class Account:
+class Window:
     """What is known of one quota, and the one decision about it. Pure but for its fields."""
 
     __slots__ = ("calls", "held_until")
@@ -59,7 +59,7 @@ class Account:
         self.calls = calls or []
 
     def take(self, rate: Rate | None, priority: Priority, now: float) -> float:
-        """As ``Ledger.take``, at a moment."""
+        """As ``RateLog.take``, at a moment."""
         if self.held_until > now:
             return min(self.held_until - now, HOLD_MAX_S)
         if rate is None:
@@ -75,30 +75,30 @@ class Account:
         return seconds
 
     def hold(self, seconds: float, now: float) -> None:
-        """As ``Ledger.hold``, at a moment."""
+        """As ``RateLog.hold``, at a moment."""
         until = now + min(seconds, HOLD_MAX_S)
         if self.held_until > now + HOLD_MAX_S:
             self.held_until = 0.0
         self.held_until = max(self.held_until, until)
 
 
-class MemoryLedger:
+class MemoryRateLog:
     """The account of this process alone."""
 
     def __init__(self) -> None:
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, Window] = {}
 
     async def take(self, quota: str, rate: Rate | None, priority: Priority) -> float:
-        """See ``Ledger``."""
-        account = self._accounts.setdefault(quota, Account())
+        """See ``RateLog``."""
+        account = self._accounts.setdefault(quota, Window())
         return account.take(rate, priority, trio.current_time())
 
     def hold(self, quota: str, seconds: float) -> None:
-        """See ``Ledger``."""
-        self._accounts.setdefault(quota, Account()).hold(seconds, trio.current_time())
+        """See ``RateLog``."""
+        self._accounts.setdefault(quota, Window()).hold(seconds, trio.current_time())
 
 
-class FileLedger:
+class FileRateLog:
     """Shared by all processes that use the directory. Without its disk it goes on alone."""
 
     def __init__(
@@ -107,14 +107,14 @@ class FileLedger:
         digest = hashlib.sha256(client_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         self._directory = directory / "budget" / digest
         self._clock = clock
-        self._alone = MemoryLedger()
+        self._alone = MemoryRateLog()
         self._broken = False
         self._holds: dict[str, float] = {}
         self._free_until: dict[str, float] = {}
         """Quotas without a rate that nobody holds (trio's clock)."""
 
     async def take(self, quota: str, rate: Rate | None, priority: Priority) -> float:
-        """See ``Ledger``."""
+        """See ``RateLog``."""
         if rate is None and trio.current_time() < self._free_until.get(quota, 0.0):
             return 0.0
         if not self._broken:
@@ -140,7 +140,7 @@ class FileLedger:
         log.warning("calls are not counted together with other processes: %s", error)
 
     def _take(self, quota: str, rate: Rate | None, priority: Priority) -> float:
-        def change(account: Account, now: float) -> float:
+        def change(account: Window, now: float) -> float:
             until = self._holds.pop(quota, 0.0)
             if until > now:
                 account.hold(until - now, now)
@@ -148,7 +148,7 @@ class FileLedger:
 
         return self._change(quota, change)
 
-    def _change(self, quota: str, change: Callable[[Account, float], float]) -> float:
+    def _change(self, quota: str, change: Callable[[Window, float], float]) -> float:
         path = self._directory / quota
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
@@ -170,19 +170,19 @@ class FileLedger:
             os.close(fd)
 
 
-def _encode(account: Account) -> bytes:
+def _encode(account: Window) -> bytes:
     calls = struct.pack(f"<{len(account.calls)}d", *account.calls)
     return _HEADER.pack(_MAGIC, account.held_until) + calls
 
 
-def _decode(raw: bytes) -> Account:
+def _decode(raw: bytes) -> Window:
     """An empty account for what another version wrote or a crash left behind."""
     if len(raw) < _HEADER.size:
-        return Account()
+        return Window()
     magic, held_until = _HEADER.unpack_from(raw)
     count = (len(raw) - _HEADER.size) // 8
     calls = list(struct.unpack_from(f"<{count}d", raw, _HEADER.size))
     numbers = [held_until, *calls]
     if magic != _MAGIC or any(not 0 <= number < 1e12 for number in numbers):
-        return Account()
-    return Account(held_until, sorted(calls))
+        return Window()
+    return Window(held_until, sorted(calls))

@@ -1,4 +1,4 @@
-"""Deadlines: the one way in which slowness becomes TooSlowError. Floor 1."""
+"""Deadlines: the one way in which slowness becomes DeadlineError. Floor 1."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 import trio
 
-from dmfs.errors import TooSlowError
+from dmfs.errors import DeadlineError
 
 
 @contextmanager
 def deadline(seconds: float, what: str) -> Iterator[None]:
-    """Give the body that long; TooSlowError after. Outer deadlines, cancellation pass through."""
+    """Give the body that long; DeadlineError after. Outer deadlines, cancellation pass through."""
     with trio.move_on_after(seconds) as scope:
         yield
     if scope.cancelled_caught:
-        raise TooSlowError(f"cannot {what}: no answer within {seconds:g} s")
+        raise DeadlineError(f"cannot {what}: no answer within {seconds:g} s")

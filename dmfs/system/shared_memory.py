@@ -20,7 +20,7 @@ _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE"
 """Without a word to the kernel's accounting of what might be used: most of it never is."""
 
 
-class Spaces:
+class FreeList:
     """A set of stretches of whole numbers, in order; no two touch. Pure."""
 
     def __init__(self, size: int = 0) -> None:
@@ -72,8 +72,8 @@ class Arena:
             with contextlib.suppress(OSError):  # a kernel without them
                 self._mapping.madvise(mmap.MADV_HUGEPAGE)
         self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._mapping))
-        self._empty = Spaces(size_bytes)
-        self._idle = Spaces()
+        self._empty = FreeList(size_bytes)
+        self._idle = FreeList()
         """Belongs to nobody and has memory behind it: it goes first, or small pieces given back
         and large ones taken cost 40 000 page faults a GiB."""
         self._alive: dict[int, ref[ctypes.Array[ctypes.c_ubyte]]] = {}
@@ -85,7 +85,7 @@ class Arena:
         self._collect()
         return self._idle.total
 
-    def allot(self, size_bytes: int) -> memoryview | None:
+    def allocate_space(self, size_bytes: int) -> memoryview | None:
         """A piece with undefined content, whole pages; None when there is no stretch so long."""
         self._collect()
         start = self._idle.take(size_bytes)

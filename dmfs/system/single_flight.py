@@ -45,7 +45,7 @@ class Flight(Generic[V]):
             self._landed.set()
 
 
-class Flights(Generic[K, V]):
+class SingleFlight(Generic[K, V]):
     """At most one flight per key; a landed flight is forgotten, failed or not."""
 
     def __init__(self, nursery: trio.Nursery) -> None:

@@ -12,7 +12,7 @@ import logging
 import trio
 
 from dmfs.errors import DriveError
-from dmfs.fuse.inode_table import printable
+from dmfs.names import printable
 
 log = logging.getLogger(__name__)
 trouble = logging.getLogger("dmfs.failed")
@@ -23,7 +23,7 @@ LINES_PER_S = 10.0
 without becoming the next thing that is full."""
 
 
-class _Bound:
+class _LogRateLimit:
     """A bucket of lines; what does not fit is counted."""
 
     def __init__(self) -> None:
@@ -42,10 +42,10 @@ class _Bound:
         return True
 
 
-_bound = _Bound()
+_bound = _LogRateLimit()
 
 
-class Access:
+class AccessRecord:
     """Collects while a request runs, then says it in one line."""
 
     __slots__ = ("bytes", "hit", "operation", "path", "started")

@@ -12,12 +12,12 @@ import trio
 from dmfs.aps.client import Aps
 from dmfs.auth.token_sources import TwoLegged
 from dmfs.emulator.process import EmulatorProcess
-from dmfs.errors import AccessError, BadAnswerError
-from dmfs.http.json_client import Wire, open_clients
+from dmfs.errors import AccessError, BadResponseError
+from dmfs.http.json_client import JsonClient, open_clients
 from dmfs.http.tls import ca_bundle
 from dmfs.model import Child, File, Folder, Hub, HubId, Project, Root, Shortcut
 from dmfs.names import entry_names
-from dmfs.ratelimit.limiter import Budget
+from dmfs.ratelimit.limiter import RateLimiter
 from tests.support.helpers import real
 
 HQ = "Emulated Builders / Headquarters"
@@ -28,7 +28,7 @@ async def service_of(
     emulator: EmulatorProcess, client: tuple[str, str] = ("emulator-app", "emulator-secret")
 ) -> AsyncIterator[Aps]:
     async with open_clients(ca_bundle("")) as clients:
-        wire = Wire(emulator.api_url, clients, Budget())
+        wire = JsonClient(emulator.api_url, clients, RateLimiter())
         yield Aps(wire, TwoLegged(wire, *client, "data:read"), url_minutes=60)
 
 
@@ -185,7 +185,7 @@ async def test_a_circle_of_pages_ends(emulator: EmulatorProcess) -> None:
             emulator.clear_faults()
             emulator.fault("page_circle", route="contents", page=1, to=to, times=None)
             calls = emulator.counts()["contents"]
-            with pytest.raises(BadAnswerError, match="circle"):
+            with pytest.raises(BadResponseError, match="circle"):
                 await aps.children(small)
             assert emulator.counts()["contents"] - calls <= 5
 
@@ -237,7 +237,7 @@ async def test_items_know_their_folder_and_a_project_without_root_says_so(
         children, _ = await aps.children(small)
         assert {child.folder_id for child in children if isinstance(child, File)} == {small.id}
         rootless = Project(small.project_id.replace("b.", "a."), HubId("a.x"), "Rootless")
-        with pytest.raises(BadAnswerError, match="no root folder"):
+        with pytest.raises(BadResponseError, match="no root folder"):
             await aps.children(rootless)
 
 

@@ -13,18 +13,26 @@ from hypothesis import strategies as st
 from dmfs.aps.item_types import Kind, is_service_folder, kind_of
 from dmfs.aps.json_values import parse_time_ns
 from dmfs.aps.jsonapi import (
-    Part,
-    bucket_and_key,
     decode_contents,
     decode_hubs,
     decode_item,
     decode_projects,
-    decode_signed,
     decode_warnings,
     next_page,
 )
-from dmfs.errors import BadAnswerError
-from dmfs.model import File, Folder, FolderId, HubId, Project, ProjectId, Shortcut, StorageId
+from dmfs.aps.signed_urls import bucket_and_key, decode_signed
+from dmfs.errors import BadResponseError
+from dmfs.model import (
+    File,
+    Folder,
+    FolderId,
+    HubId,
+    Project,
+    ProjectId,
+    Shortcut,
+    SignedRange,
+    StorageId,
+)
 from dmfs.names import entry_names
 
 HERE = Path(__file__).resolve().parents[2]
@@ -330,14 +338,14 @@ def test_the_last_page_names_no_next() -> None:
     ["https://x/other/path?page[number]=1", f"https://x{PATH}", "nonsense", "https://[x/?a=1"],
 )
 def test_a_next_page_elsewhere_is_refused(href: str) -> None:
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadResponseError):
         after({"href": href})
 
 
 @pytest.mark.parametrize("links", [5, [], "x", {"next": 5}, {"next": {"href": 5}}, {"next": []}])
 def test_a_next_link_of_a_wrong_type_is_no_last_page(links: Any) -> None:
     """Taken for the end, it would cut the listing short: files would look deleted."""
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadResponseError):
         next_page({"links": links}, "list", PATH)
 
 
@@ -349,7 +357,7 @@ def test_signed_complete_and_fallback() -> None:
         {"status": "complete", "url": "https://u", "size": 5, "sha1": "AB" * 20}, "x", 9.0
     )
     assert (signed.size_bytes, signed.sha1, signed.expires_at) == (5, "ab" * 20, 9.0)
-    assert signed.parts == (Part(0, 5, "https://u"),)
+    assert signed.parts == (SignedRange(0, 5, "https://u"),)
     signed = decode_signed({"status": "fallback", "url": "https://u", "size": 0}, "x", 9.0)
     assert (signed.size_bytes, signed.sha1) == (0, "")
     assert decode_signed({"url": "u", "size": 1, "sha1": "no"}, "x", 0).sha1 == ""
@@ -372,7 +380,7 @@ def test_signed_chunked_in_any_order() -> None:
     ],
 )  # fmt: skip
 def test_chunks_with_gaps_or_overlaps_are_refused(urls: Any) -> None:
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadResponseError):
         decode_signed({"status": "chunked", "urls": urls, "size": 15}, "x", 0)
 
 
@@ -382,7 +390,7 @@ def test_chunks_with_gaps_or_overlaps_are_refused(urls: Any) -> None:
      {"url": "u", "size": True}, {"url": "u", "size": 1.5}, {"size": 5, "urls": []}],
 )  # fmt: skip
 def test_signed_without_size_or_url_is_refused(answer: Any) -> None:
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadResponseError):
         decode_signed(answer, "x", 0)
 
 
@@ -407,13 +415,13 @@ def test_a_list_that_is_none_is_refused(answer: Any) -> None:
         lambda: decode_contents(answer, "x", PROJECT),
         lambda: decode_item(answer, "x", PROJECT),
     ):
-        with pytest.raises(BadAnswerError):
+        with pytest.raises(BadResponseError):
             decode()
 
 
 @pytest.mark.parametrize("kind", [None, 5, "Items", "", ["items"], "foldres"])
 def test_a_row_of_no_known_type_is_not_silently_dropped(kind: Any) -> None:
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadResponseError):
         decode_contents(page(item() | {"type": kind}, included=[version()]), "x", PROJECT)
 
 
@@ -426,12 +434,12 @@ def test_names_of_wrong_types_are_refused(bad: Any) -> None:
         page(item(displayName=None), included=[version(name=bad)]),
     ]
     for answer in rows:
-        with pytest.raises(BadAnswerError):
+        with pytest.raises(BadResponseError):
             decode_contents(answer, "x", PROJECT)
     row = {"id": "b.x", "attributes": {"name": bad}}
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadResponseError):
         decode_hubs({"data": [row]}, "x")
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadResponseError):
         decode_projects({"data": [row]}, "x", HubId("h"))
 
 
@@ -439,7 +447,7 @@ def test_names_of_wrong_types_are_refused(bad: Any) -> None:
 def test_a_storage_id_of_a_wrong_type_does_not_turn_a_file_into_a_shortcut(bad: Any) -> None:
     tip = version()
     tip["relationships"]["storage"]["data"]["id"] = bad
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadResponseError):
         decode_contents(page(item(), included=[tip]), "x", PROJECT)
 
 
@@ -481,7 +489,7 @@ def check_only_bad_answers(answer: Any) -> None:
     ):
         try:
             decode()
-        except BadAnswerError:
+        except BadResponseError:
             pass
 
 

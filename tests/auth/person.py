@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dmfs.auth.token_file import TokenFile
-from dmfs.auth.tokens import Kept, SignIn, encode
+from dmfs.auth.tokens import SignIn, StoredSignIn, encode
 from dmfs.emulator.process import EmulatorProcess
 from tests.support.mounts import Home, dmfs_command
 
@@ -116,7 +116,7 @@ class Person:
 
 def write(state: Path, sign_in: SignIn, profile: str = "default") -> None:
     file = TokenFile(state, profile)
-    file.commit(file.prepare(), encode(Kept(sign_in, "file"), with_secrets=True))
+    file.commit(file.prepare(), encode(StoredSignIn(sign_in, "file"), with_secrets=True))
 
 
 class Login:

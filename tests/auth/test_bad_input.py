@@ -17,7 +17,7 @@ from dmfs.auth.tokens import decode
 from dmfs.cli.login import PATIENCE_S, Choices, login
 from dmfs.config import Settings, load_settings
 from dmfs.emulator.process import EmulatorProcess
-from dmfs.errors import GrantRefusedError, SetupError, SignedOutError, TooSlowError
+from dmfs.errors import DeadlineError, GrantRefusedError, SetupError, SignedOutError
 from dmfs.http.errormap import from_status
 from tests.auth.person import Person, free_port, visit
 from tests.support.mounts import dmfs_command
@@ -313,7 +313,7 @@ def test_a_login_that_nobody_answers(person: Person) -> None:
     person.home.environ["BROWSER"] = "true"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("webbrowser.open", lambda _: True)
-        with pytest.raises(TooSlowError, match="nobody signed in"):
+        with pytest.raises(DeadlineError, match="nobody signed in"):
             trio.run(login, settings, Choices(patience_s=0.3))
     with socket.socket() as probe:  # and the port is free again
         probe.bind(("127.0.0.1", person.port))

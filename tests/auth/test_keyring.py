@@ -10,7 +10,8 @@ import pytest
 import trio
 
 from dmfs.auth import desktop_keyring
-from dmfs.auth.desktop_keyring import Vault, VaultError
+from dmfs.auth.desktop_keyring import Vault
+from dmfs.errors import KeyringError
 from tests.auth.person import Person
 
 HERE = str(Path(__file__).parent)
@@ -92,7 +93,7 @@ def test_a_silent_keyring_is_not_waited_for_twice(monkeypatch: pytest.MonkeyPatc
     async def main() -> None:
         silent = Vault("x")
         for patience_s in (1.0, 0.05):
-            with trio.fail_after(patience_s), pytest.raises(VaultError, match="does not answer"):
+            with trio.fail_after(patience_s), pytest.raises(KeyringError, match="does not answer"):
                 await silent.get()
         assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
 

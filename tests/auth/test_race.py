@@ -14,10 +14,10 @@ from dmfs.auth.token_file import TokenFile
 from dmfs.auth.token_store import TokenStore
 from dmfs.auth.user_session import UserSession
 from dmfs.emulator.process import EmulatorProcess
-from dmfs.errors import SetupError, SignedOutError, TooSlowError
-from dmfs.http.json_client import Wire, new_client
+from dmfs.errors import DeadlineError, SetupError, SignedOutError
+from dmfs.http.json_client import JsonClient, new_client
 from dmfs.http.tls import ca_bundle, client_context
-from dmfs.ratelimit.limiter import Budget
+from dmfs.ratelimit.limiter import RateLimiter
 from tests.auth.person import Killer, Person
 from tests.support.mounts import dmfs_command
 
@@ -65,7 +65,7 @@ def test_processes_whose_token_is_refused_refresh_once(
 async def _with_session(person: Person, work: object) -> None:
     context = client_context(ca_bundle(""))
     async with new_client(context) as client, trio.open_nursery() as nursery:
-        wire = Wire(person.emulator.api_url, client, Budget())
+        wire = JsonClient(person.emulator.api_url, client, RateLimiter())
         made = UserSession(
             wire, TokenStore(person.home.state, "default"), nursery,
             api_url=person.emulator.api_url,
@@ -194,15 +194,15 @@ def test_a_dead_session_is_not_asked_about_again(person: Person, emulator: Emula
 def test_a_lock_that_is_never_released(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.hand(expired=True)
     monkeypatch.setattr(user_session, "LOCK_S", 0.2)
-    holder = TokenStore(person.home.state, "default").file.try_lock()
-    assert holder is not None
+    principal = TokenStore(person.home.state, "default").file.try_lock()
+    assert principal is not None
 
     async def work(made: UserSession) -> None:
-        with pytest.raises(TooSlowError, match="another dmfs process"):
+        with pytest.raises(DeadlineError, match="another dmfs process"):
             await made.token()
 
     trio.run(_with_session, person, work)
-    os.close(holder)
+    os.close(principal)
 
 
 def test_a_new_token_is_on_the_disk_before_it_is_used(
@@ -259,7 +259,7 @@ def test_a_refresh_that_is_never_answered(
     emulator.fault("stall_before_headers", route="token", times=None)
 
     async def work(made: UserSession) -> None:
-        with pytest.raises(TooSlowError, match="does not answer"):
+        with pytest.raises(DeadlineError, match="does not answer"):
             await made.token()
 
     trio.run(_with_session, person, work)

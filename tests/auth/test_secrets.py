@@ -20,7 +20,7 @@ from tests.auth.person import Person, found_in, secrets_of
 from tests.support.mounts import Drive
 
 
-class Watch:
+class PollSchedule:
     """Reads every command line of this machine until it is told to stop."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Watch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> PollSchedule:
         self._thread.start()
         return self
 
@@ -54,7 +54,7 @@ def test_a_whole_life_leaves_no_secret(
     person.be_confidential()
     person.home.config.write_text("metadata_timeout = 2\n")
     log = tmp_path / "login.log"
-    with Watch() as watch:
+    with PollSchedule() as watch:
         said = person.login("--log-level", "debug", "--log-file", str(log))
         said += "".join(map(str, person.dmfs("whoami", "--json", "--log-level", "debug")))
         with Drive(tmp_path, emulator, home=person.home) as drive:

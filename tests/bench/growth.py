@@ -7,9 +7,10 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from dmfs.blocks.readahead import Planner, Span, blocks_of, bytes_of
+from dmfs.blocks.readahead import Planner
 from dmfs.config import Settings
-from dmfs.fetch.bandwidth_delay import Delivery, Mark
+from dmfs.fetch.bandwidth_delay import BandwidthDelay, Mark
+from dmfs.spans import Span, blocks_of, bytes_of
 
 _MIB = 1 << 20
 _SIZE = 1 << 30
@@ -54,7 +55,7 @@ class _Link:
         self._arrivals: list[tuple[Span, float, float]] = []
         self._events: list[tuple[float, bool, Span]] = []
         self._marks: dict[Span, Mark] = {}
-        self.delivery = Delivery()
+        self.delivery = BandwidthDelay()
 
     def fetch(self, span: Span, part_bytes: int, now_s: float) -> None:
         whole = bytes_of(blocks_of(span), _SIZE)
@@ -99,7 +100,7 @@ class _Link:
 def trace_of(name: str, kind: str, reads: int = _READS, way: Way | None = None) -> Trace:
     """``front``, ``seek`` or ``random``, over the emulated link or another one."""
     link, trace = _Link(way or Way()), Trace(name)
-    planner = Planner(_SIZE, way_bytes=lambda: link.delivery.way_bytes)
+    planner = Planner(_SIZE, bdp_bytes=lambda: link.delivery.bdp_bytes)
     now_s, read = 0.0, 0
     for offset in _offsets(kind, reads):
         demand = planner.clip(offset, _READ)

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 
 import dmfs.blocks.store.block_store
-from dmfs.blocks.readahead import BLOCK_BYTES, MIB, Span, block_count, bytes_of
 from dmfs.blocks.store.block_store import BlockStore
-from dmfs.blocks.store.sparse_file import DataFile
-from dmfs.blocks.store.stored_object import ABSENT, PRESENT, VERIFIED, Shelf, block_crc
+from dmfs.blocks.store.sparse_file import SparseFile
+from dmfs.blocks.store.stored_object import ABSENT, PRESENT, VERIFIED, StoredObject, block_crc
 from dmfs.errors import SetupError
 from dmfs.model import StorageId
+from dmfs.spans import BLOCK_BYTES, MIB, Span, block_count, bytes_of
 from tests.support.helpers import truth
 
 A, B, C = StorageId("urn:a"), StorageId("urn:b"), StorageId("urn:c")
@@ -43,13 +43,13 @@ def store(tmp_path: Path) -> Iterator[BlockStore]:
     opened.close()
 
 
-def put(store: BlockStore, shelf: Shelf, blocks: Span | None = None) -> bool:
+def put(store: BlockStore, shelf: StoredObject, blocks: Span | None = None) -> bool:
     blocks = blocks or Span(0, block_count(shelf.size_bytes))
     span = bytes_of(blocks, shelf.size_bytes)
     return store.write(shelf, blocks.start, memoryview(truth(*span)))
 
 
-def get(store: BlockStore, shelf: Shelf, blocks: Span | None = None) -> bytes:
+def get(store: BlockStore, shelf: StoredObject, blocks: Span | None = None) -> bytes:
     """The good bytes from the start of the blocks; each is compared with the truth."""
     blocks = blocks or Span(0, block_count(shelf.size_bytes))
     span = bytes_of(blocks, shelf.size_bytes)
@@ -59,7 +59,7 @@ def get(store: BlockStore, shelf: Shelf, blocks: Span | None = None) -> bytes:
     return bytes(buffer[:good])
 
 
-def full(store: BlockStore, storage_id: StorageId, size: int = SIZE) -> Shelf:
+def full(store: BlockStore, storage_id: StorageId, size: int = SIZE) -> StoredObject:
     shelf = store.attach(storage_id, size)
     assert put(store, shelf)
     return shelf
@@ -453,11 +453,11 @@ def test_a_failed_write_leaves_nothing_counted_and_the_next_one_works(
     store = open_store(tmp_path)
     shelf = store.attach(A, SIZE)
 
-    def fail(file: DataFile, data: memoryview, offset: int, *, direct: bool) -> None:
+    def fail(file: SparseFile, data: memoryview, offset: int, *, direct: bool) -> None:
         raise OSError(errno.EIO, "I/O error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(DataFile, "write", fail)
+        patch.setattr(SparseFile, "write", fail)
         with pytest.raises(OSError, match="I/O"):
             put(store, shelf)
     assert list(shelf.states) == [ABSENT] * 4
@@ -605,11 +605,11 @@ def test_a_disk_that_fails_while_a_file_is_verified_says_so(
     store = open_store(tmp_path)
     shelf = full(store, A)
 
-    def fail(file: DataFile, buffer: memoryview, length: int, offset: int) -> int:
+    def fail(file: SparseFile, buffer: memoryview, length: int, offset: int) -> int:
         piece = buffer[:length]
         raise OSError(errno.EIO, f"I/O error at {offset} of {len(piece)}")
 
-    monkeypatch.setattr(DataFile, "read", fail)
+    monkeypatch.setattr(SparseFile, "read", fail)
     with pytest.raises(OSError, match="I/O error"):
         store.verify(shelf, "0" * 40)
     assert shelf.complete()

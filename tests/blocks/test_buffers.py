@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dmfs.blocks.buffers import STEP_BYTES, BufferPool, room_for
 from dmfs.system import shared_memory as arenas
-from dmfs.system.shared_memory import Arena, Spaces
+from dmfs.system.shared_memory import Arena, FreeList
 
 MIB = 1024 * 1024
 SIZE = 8 * MIB
@@ -131,7 +131,7 @@ def test_where_no_stretch_is_long_enough_it_is_memory_of_our_own() -> None:
 
 def test_a_view_is_found_in_the_arena_and_only_there() -> None:
     arena = Arena(4 * MIB)
-    first, second = arena.allot(MIB), arena.allot(MIB)
+    first, second = arena.allocate_space(MIB), arena.allocate_space(MIB)
     assert first is not None
     assert second is not None
     assert arena.offset_of(first) == 0
@@ -144,7 +144,7 @@ def test_what_is_written_through_the_descriptor_is_seen(tmp_path: Path) -> None:
     arena = Arena(4 * MIB)
     if arena.fd < 0:
         return
-    piece = arena.allot(MIB)
+    piece = arena.allocate_space(MIB)
     assert piece is not None
     other = mmap.mmap(arena.fd, 4 * MIB)
     other[10:14] = b"over"
@@ -154,7 +154,7 @@ def test_what_is_written_through_the_descriptor_is_seen(tmp_path: Path) -> None:
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 20)), max_size=60))
 def test_spaces_give_out_nothing_twice_and_lose_nothing(steps: list[tuple[bool, int]]) -> None:
     size = 64
-    spaces, taken = Spaces(size), []
+    spaces, taken = FreeList(size), []
     for takes, number in steps:
         if takes:
             start = spaces.take(number)

@@ -15,24 +15,15 @@ from hypothesis import strategies as st
 from dmfs.blocks.cache import SPENT_PARTS, BlockCache
 from dmfs.blocks.extents import CachedObject
 from dmfs.blocks.open_objects import IDLE_OBJECTS
-from dmfs.blocks.readahead import (
-    BLOCK_BYTES,
-    DISK_PART_BYTES,
-    DISK_WINDOW_BYTES,
-    EMPTY,
-    KIB,
-    MIB,
-    PART_BYTES,
-    Span,
-    block_count,
-)
+from dmfs.blocks.readahead import DISK_PART_BYTES, DISK_WINDOW_BYTES, PART_BYTES
 from dmfs.blocks.reader import Reader
 from dmfs.blocks.store.block_store import BlockStore
-from dmfs.blocks.store.stored_object import Shelf
-from dmfs.errors import DriveError, GoneError, TooSlowError, UnreachableError
+from dmfs.blocks.store.stored_object import StoredObject
+from dmfs.errors import DeadlineError, DriveError, GoneError, UnreachableError
 from dmfs.fetch.connection_slots import DEMAND_RESERVE
 from dmfs.fetch.curl.progress import AnyProgress
 from dmfs.model import File
+from dmfs.spans import BLOCK_BYTES, EMPTY, KIB, MIB, Span, block_count
 from dmfs.system.shared_memory import Arena
 from tests.support.helpers import FakeSource, a_file, in_virtual_time, real, truth, virtual
 
@@ -193,7 +184,7 @@ async def test_a_run_that_never_ends_is_ended_by_its_deadline() -> None:
     async with cache_over(source, timeout_s=7) as cache:
         file = await opened(cache)
         began = trio.current_time()
-        with pytest.raises(TooSlowError):
+        with pytest.raises(DeadlineError):
             await cache.get(file, Span(0, 1))
         assert trio.current_time() - began == pytest.approx(7)
         assert source.active.total() == 0
@@ -493,7 +484,7 @@ async def test_a_stream_from_disk_is_read_in_whole_parts_and_uses_few_buffers(
     reads: list[Span] = []
     read = store.read
 
-    def counted(shelf: Shelf, blocks: Span, buffer: memoryview) -> int:
+    def counted(shelf: StoredObject, blocks: Span, buffer: memoryview) -> int:
         reads.append(blocks)
         return read(shelf, blocks, buffer)
 

@@ -13,10 +13,10 @@ import trio
 import dmfs.blocks.disk_tier
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.extents import CachedObject
-from dmfs.blocks.readahead import BLOCK_BYTES, EMPTY, MIB, SMALL_FILE_BYTES, Span
 from dmfs.blocks.store.block_store import BlockStore
-from dmfs.blocks.store.stored_object import ABSENT, Shelf
+from dmfs.blocks.store.stored_object import ABSENT, StoredObject
 from dmfs.model import StorageId
+from dmfs.spans import BLOCK_BYTES, EMPTY, MIB, SMALL_FILE_BYTES, Span
 from tests.support.helpers import FakeSource, a_file, real, truth
 
 SIZE = SMALL_FILE_BYTES + MIB + 77
@@ -130,7 +130,7 @@ async def test_what_was_looked_up_and_is_absent_costs_no_look_of_its_own(
         looks: list[str] = []
         attach = store.attach
 
-        def counted(storage_id: StorageId, size_bytes: int) -> Shelf:
+        def counted(storage_id: StorageId, size_bytes: int) -> StoredObject:
             looks.append(storage_id)
             return attach(storage_id, size_bytes)
 

@@ -10,9 +10,9 @@ import pytest
 import trio
 
 from dmfs.blocks.group_commit import BATCH_MAX, GATHER_S, GroupCommit
-from dmfs.blocks.readahead import BLOCK_BYTES, Span
 from dmfs.blocks.store.block_store import BlockStore
-from dmfs.blocks.store.stored_object import VERIFIED, Shelf
+from dmfs.blocks.store.stored_object import VERIFIED, StoredObject
+from dmfs.spans import BLOCK_BYTES, Span
 from tests.blocks.test_cache import cache_over
 from tests.support.helpers import FakeSource, a_file, real, truth, virtual
 
@@ -90,7 +90,7 @@ def test_of_several_small_writes_all_are_kept_or_none(
     writes = [(shelf, 0, memoryview(truth(0, BLOCK_BYTES))) for shelf in shelves]
     usable = store._usable
 
-    def failing(shelf: Shelf) -> bool:
+    def failing(shelf: StoredObject) -> bool:
         if shelf is shelves[2]:
             raise OSError(28, "No space left on device")
         return usable(shelf)

@@ -11,18 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmfs.blocks.readahead import (
-    BLOCK_BYTES,
     DISK_PART_BYTES,
     DISK_WINDOW_BYTES,
-    EMPTY,
     FIRST_WINDOW_BYTES,
-    KIB,
     MAX_WINDOW_BYTES,
-    MIB,
     MIN_PART_BYTES,
     PART_BYTES,
-    SMALL_FILE_BYTES,
     Planner,
+)
+from dmfs.spans import (
+    BLOCK_BYTES,
+    EMPTY,
+    KIB,
+    MIB,
+    SMALL_FILE_BYTES,
     Span,
     block_count,
     blocks_of,
@@ -68,7 +70,7 @@ def test_block_count(size: int) -> None:
     assert bytes_of(Span(0, block_count(size)), size) == (0, size)
 
 
-class Run:
+class Extent:
     """A planner with what a reader remembers: all that was asked for, and what was accepted."""
 
     def __init__(
@@ -108,7 +110,7 @@ class Run:
 def test_any_reads_give_sane_plans(
     size: int, reads: list[tuple[int, int, bool]], window: int, at_rest: Span
 ) -> None:
-    run = Run(size, window, at_rest)
+    run = Extent(size, window, at_rest)
     for offset, length, ready in reads:
         run.read(offset, length, ready=ready)
 
@@ -117,7 +119,7 @@ def test_any_reads_give_sane_plans(
 @given(st.data())
 def test_any_walk_near_and_far_gives_sane_plans(data: st.DataObject) -> None:
     """Steps rather than places: streams, seeks and swaps in one file."""
-    run = Run(BIG)
+    run = Extent(BIG)
     position = data.draw(st.integers(0, BIG))
     for _ in range(40):
         step = data.draw(st.sampled_from([READ, READ, -READ, 4096, -4096, 20 * MIB, -2 * MIB, 0]))
@@ -154,7 +156,7 @@ def interleaved(offsets: list[int]) -> Iterator[int]:
 def test_a_sequential_read_plans_everything_and_not_far_beyond_its_readers(
     order: object, size: int, at_rest: Span
 ) -> None:
-    run = Run(size, at_rest=at_rest)
+    run = Extent(size, at_rest=at_rest)
     readers: list[int] = []
     asked_ahead = 0
     for offset in order(list(range(0, size, READ))):  # type: ignore[operator]
@@ -170,7 +172,7 @@ def test_a_sequential_read_plans_everything_and_not_far_beyond_its_readers(
 
 @pytest.mark.parametrize("size", [BIG, 100 * MIB])
 def test_ahead_never_asks_again_for_what_was_accepted(size: int) -> None:
-    run = Run(size)
+    run = Extent(size)
     accepted = 0
     for offset in range(0, size, READ):
         _, ahead = run.read(offset, READ)
@@ -181,7 +183,7 @@ def test_ahead_never_asks_again_for_what_was_accepted(size: int) -> None:
 
 @pytest.mark.parametrize("read", [READ, 512 * KIB, MIB])
 def test_what_is_at_rest_is_read_ahead_in_whole_parts_without_a_stall(read: int) -> None:
-    run = Run(BIG, at_rest=Span(0, BIG))
+    run = Extent(BIG, at_rest=Span(0, BIG))
     aheads: list[Span] = []
     for offset in range(0, BIG, read):
         _, ahead = run.read(offset, read, ready=offset > 0)
@@ -196,7 +198,7 @@ def test_what_is_at_rest_is_read_ahead_in_whole_parts_without_a_stall(read: int)
 
 
 def test_where_nothing_is_at_rest_any_more_the_streams_own_window_goes_on() -> None:
-    run = Run(BIG, at_rest=Span(0, 100 * MIB))
+    run = Extent(BIG, at_rest=Span(0, 100 * MIB))
     aheads = [run.read(offset, READ, ready=True)[1] for offset in range(0, 120 * MIB, READ)]
     reader = 0
     for ahead in aheads:
@@ -219,7 +221,7 @@ def test_what_was_not_accepted_is_asked_for_again() -> None:
 @pytest.mark.parametrize("length", [4 * KIB, 16 * KIB, 64 * KIB])
 def test_random_reads_far_apart_plan_nothing_ahead(length: int) -> None:
     dice = random.Random(length)
-    run = Run(50 * 1024 * MIB)
+    run = Extent(50 * 1024 * MIB)
     places = [number * 64 * MIB + dice.randrange(MIB) for number in range(1, 700)]
     dice.shuffle(places)
     aheads = [run.read(place, length)[1].length for place in places]
@@ -227,7 +229,7 @@ def test_random_reads_far_apart_plan_nothing_ahead(length: int) -> None:
 
 
 def test_random_reads_after_a_look_at_the_header_plan_nothing_ahead_after_the_first() -> None:
-    run = Run(1024 * MIB)
+    run = Extent(1024 * MIB)
     assert run.read(0, 4096)[1].length > 0
     dice = random.Random(1)
     places = [dice.randrange(20, 1000) * MIB for _ in range(20)]
@@ -239,7 +241,7 @@ def test_random_reads_after_a_look_at_the_header_plan_nothing_ahead_after_the_fi
 
 
 def test_random_reads_within_the_reach_of_seeks_soon_get_exactly_what_they_ask_for() -> None:
-    run = Run(BIG)
+    run = Extent(BIG)
     dice = random.Random(2)
     position = 0
     aheads = []
@@ -251,7 +253,7 @@ def test_random_reads_within_the_reach_of_seeks_soon_get_exactly_what_they_ask_f
 
 
 def test_a_random_reader_that_settles_down_gets_its_window_back() -> None:
-    run = Run(BIG)
+    run = Extent(BIG)
     for number in range(10):
         run.read((400 - number * 30) * MIB, 4096)
     start = 200 * MIB
@@ -261,7 +263,7 @@ def test_a_random_reader_that_settles_down_gets_its_window_back() -> None:
 
 
 def test_backward_reading_plans_backwards() -> None:
-    run = Run(BIG)
+    run = Extent(BIG)
     position = BIG
     asked: list[Span] = []
     while position > BIG - 64 * MIB:
@@ -304,7 +306,7 @@ def test_a_small_file_is_planned_whole_once(size: int) -> None:
 
 def test_two_streams_in_one_file_keep_their_windows() -> None:
     """A header re-read and a body: neither takes the other's window away."""
-    run = Run(BIG)
+    run = Extent(BIG)
     for offset in range(0, 32 * MIB, READ):
         run.read(offset, READ)
     for offset in range(300 * MIB, 332 * MIB, READ):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dmfs.blocks.cache import BlockCache
-from dmfs.blocks.readahead import EMPTY, MIB, PART_BYTES, Span
+from dmfs.blocks.readahead import PART_BYTES
 from dmfs.model import Root
 from dmfs.namespace.listing_cache import ENTRY_BYTES
+from dmfs.spans import EMPTY, MIB, Span
 from tests.blocks.test_cache import cache_over, opened
 from tests.namespace.test_listings import World, listings_of
 from tests.support.helpers import FakeSource, truth, virtual

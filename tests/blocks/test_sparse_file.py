@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dmfs.blocks.store.sparse_file import ALIGNED, DIRECT_FROM_BYTES, DataFile
+from dmfs.blocks.store.sparse_file import ALIGNED, DIRECT_FROM_BYTES, SparseFile
 
 MIB = 1024 * 1024
 START = 3 * 128 * 1024
@@ -25,8 +25,8 @@ def memory() -> mmap.mmap:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Iterator[DataFile]:
-    opened = DataFile(tmp_path / "a" / "1", os.O_CREAT)
+def file(tmp_path: Path) -> Iterator[SparseFile]:
+    opened = SparseFile(tmp_path / "a" / "1", os.O_CREAT)
     yield opened
     opened.close()
 
@@ -36,7 +36,7 @@ def file(tmp_path: Path) -> Iterator[DataFile]:
     "length", [1, ALIGNED, DIRECT_FROM_BYTES - 1, DIRECT_FROM_BYTES + 77, 2 * MIB]
 )
 def test_what_was_written_is_read(
-    file: DataFile, memory: mmap.mmap, length: int, direct: bool
+    file: SparseFile, memory: mmap.mmap, length: int, direct: bool
 ) -> None:
     file.write(memoryview(memory)[:length], START, direct=direct)
     assert os.fstat(file.fd).st_size == START + length
@@ -66,7 +66,7 @@ def direct_calls(monkeypatch: pytest.MonkeyPatch, error: int = 0) -> list[int]:
 
 
 def test_large_stretches_go_past_the_page_cache(
-    file: DataFile, memory: mmap.mmap, monkeypatch: pytest.MonkeyPatch
+    file: SparseFile, memory: mmap.mmap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lengths = direct_calls(monkeypatch)
     view = memoryview(memory)
@@ -83,7 +83,7 @@ def test_large_stretches_go_past_the_page_cache(
 
 @pytest.mark.parametrize("where", ["write", "read"])
 def test_a_filesystem_without_direct_transfers_is_asked_once(
-    file: DataFile, memory: mmap.mmap, monkeypatch: pytest.MonkeyPatch, where: str
+    file: SparseFile, memory: mmap.mmap, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     view = memoryview(memory)
     file.write(view[:MIB], 0, direct=False)
@@ -98,7 +98,7 @@ def test_a_filesystem_without_direct_transfers_is_asked_once(
 
 
 def test_memory_off_the_edge_of_a_page_is_written_all_the_same(
-    file: DataFile, memory: mmap.mmap
+    file: SparseFile, memory: mmap.mmap
 ) -> None:
     view = memoryview(memory)[13 : 13 + MIB]
     file.write(view, START, direct=True)
@@ -107,7 +107,7 @@ def test_memory_off_the_edge_of_a_page_is_written_all_the_same(
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
 def test_a_failing_disk_is_not_taken_for_one_without_direct_transfers(
-    file: DataFile, memory: mmap.mmap, monkeypatch: pytest.MonkeyPatch, error: int
+    file: SparseFile, memory: mmap.mmap, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
     direct_calls(monkeypatch, error)
     with pytest.raises(OSError) as caught:
@@ -116,7 +116,7 @@ def test_a_failing_disk_is_not_taken_for_one_without_direct_transfers(
 
 
 def test_a_closed_file_takes_nothing(tmp_path: Path, memory: mmap.mmap) -> None:
-    file = DataFile(tmp_path / "1", os.O_CREAT)
+    file = SparseFile(tmp_path / "1", os.O_CREAT)
     file.write(memoryview(memory)[:MIB], 0, direct=True)
     file.close()
     with pytest.raises(OSError):  # its number may be another file's by now

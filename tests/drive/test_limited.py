@@ -11,10 +11,10 @@ import trio
 from dmfs.config import Settings
 from dmfs.model import Child, Directory, Folder, FolderId, HubId, ProjectId
 from dmfs.namespace.listings import Freshness, Listings
-from dmfs.prefetch.list_ahead import Scout
-from dmfs.ratelimit.limiter import Budget
+from dmfs.prefetch.list_ahead import TreePrefetcher
+from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.ratelimit.limits import Priority, Rate
-from dmfs.ratelimit.priority import Urgency, current_urgency, urgency
+from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
 from tests.support.helpers import a_file, virtual
 
 FOLDERS = 1500
@@ -46,11 +46,11 @@ class Service:
             depths.append(depths[above] + 1)
             self.below[str(above)].append(str(number))
             self.below[str(number)] = []
-        self.budget = Budget({"contents": RATE})
+        self.budget = RateLimiter({"contents": RATE})
         self.moments: list[float] = []
 
     async def ask(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
-        await self.budget.admit("contents", "list")
+        await self.budget.acquire("contents", "list")
         self.moments.append(trio.current_time())
         await trio.sleep(CALL_S)
         names = self.below.get(directory.name, [])
@@ -73,7 +73,7 @@ async def test_who_joins_speculation_before_it_has_begun_raises_it() -> None:
 
     async def ask(directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
         await trio.sleep(0.1)
-        levels.append(current_urgency().level)
+        levels.append(current_priority().level)
         return [], ()
 
     async with trio.open_nursery() as nursery:
@@ -83,7 +83,7 @@ async def test_who_joins_speculation_before_it_has_begun_raises_it() -> None:
         )  # fmt: skip
 
         async def walker(number: int) -> None:
-            with urgency(Urgency(Priority.WALK)):
+            with at_priority(RequestPriority(Priority.WALK)):
                 await listings.get(folder(f"{number}"))
 
         for number in range(30):
@@ -104,7 +104,7 @@ def test_a_limited_walk_uses_its_quota_and_leaves_a_person_alone() -> None:
                 service.ask, service.learn, nursery, freshness=Freshness(ttl=3600),
                 timeout_s=30, service_folders=False,
             )  # fmt: skip
-            scout = Scout(listings, nursery, at_once=Settings().walk_ahead)
+            scout = TreePrefetcher(listings, nursery, at_once=Settings().walk_ahead)
 
             async def person() -> None:
                 for number in range(30):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmfs.aps.paging import AT_ONCE, all_pages, first_query, numbered_query, pages_expected
-from dmfs.errors import BadAnswerError, UnreachableError
+from dmfs.errors import BadResponseError, UnreachableError
 from tests.support.helpers import in_virtual_time, virtual
 
 
@@ -79,7 +79,7 @@ async def test_a_circle_is_found():
     async def ask(query):
         return 0, first_query()
 
-    with pytest.raises(BadAnswerError, match="circle"):
+    with pytest.raises(BadResponseError, match="circle"):
         await all_pages("list", ask)
 
 

@@ -20,7 +20,7 @@ import trio
 
 from dmfs.fuse.operations import ROOT_INODE, Operations, Ownership
 from dmfs.model import Child, Directory, Folder, FolderId, HubId, Listing, ProjectId
-from dmfs.namespace.listing_store import KeptListings
+from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listings import Freshness, Listings
 from dmfs.system.gc_tuning import GC_THRESHOLDS
 from tests.support.helpers import a_file, real
@@ -114,7 +114,7 @@ def test_a_listing_of_50000_entries_holds_nobody_up(tmp_path: Path) -> None:
     steps = Steps()
 
     async def with_listings(work: str) -> None:
-        kept = KeptListings(tmp_path, "me")
+        kept = ListingStore(tmp_path, "me")
         async with trio.open_nursery() as nursery:
             listings = Listings(
                 ask, learn, nursery, freshness=Freshness(), timeout_s=60, service_folders=False,
@@ -126,7 +126,7 @@ def test_a_listing_of_50000_entries_holds_nobody_up(tmp_path: Path) -> None:
                 await listings.renew(WIDE)
             found = await listings.get(WIDE)
             if work == "list":
-                listings.slept(3600)
+                listings.on_suspend(3600)
                 await listings.renew(WIDE)
             trio.lowlevel.remove_instrument(steps)
             assert len(found.entries) == ENTRIES

@@ -251,5 +251,5 @@ async def test_sleep_makes_everything_older(emulator, settings):
     async with open_drive(settings()) as drive:
         known = await listing(drive, TREE)
         assert drive.listings.fresh_for(known.directory) > 0
-        drive.listings.slept(3600)
+        drive.listings.on_suspend(3600)
         assert drive.listings.fresh_for(known.directory) <= 0

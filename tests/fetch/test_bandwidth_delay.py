@@ -6,8 +6,9 @@ import math
 
 import pytest
 
-from dmfs.blocks.readahead import BLOCK_BYTES, MAX_WINDOW_BYTES, MIB, PART_BYTES, WAYS, Planner
-from dmfs.fetch.bandwidth_delay import SAMPLES, Delivery
+from dmfs.blocks.readahead import BDP_FACTOR, MAX_WINDOW_BYTES, PART_BYTES, Planner
+from dmfs.fetch.bandwidth_delay import SAMPLES, BandwidthDelay
+from dmfs.spans import BLOCK_BYTES, MIB
 from tests.bench.growth import Way, trace_of
 
 READS = 4096
@@ -15,49 +16,49 @@ READS = 4096
 
 
 def test_nothing_is_known_at_first() -> None:
-    delivery = Delivery()
-    assert delivery.way_bytes == math.inf
+    delivery = BandwidthDelay()
+    assert delivery.bdp_bytes == math.inf
     mark = delivery.asked(0.0)
     delivery.came(mark, BLOCK_BYTES, 0.03)  # it tells of latency alone
-    assert delivery.way_bytes == math.inf
+    assert delivery.bdp_bytes == math.inf
 
 
 def test_ranges_one_after_the_other_are_what_is_under_way() -> None:
-    delivery = Delivery()
+    delivery = BandwidthDelay()
     for number in range(3):
         delivery.came(delivery.asked(float(number)), PART_BYTES, number + 0.5)
-    assert delivery.way_bytes == PART_BYTES
+    assert delivery.bdp_bytes == PART_BYTES
 
 
 def test_ranges_side_by_side_count_together() -> None:
-    delivery = Delivery()
+    delivery = BandwidthDelay()
     for round_s in (0.0, 0.5, 1.0, 1.5):
         marks = [delivery.asked(round_s) for _ in range(8)]
         for mark in marks:
             delivery.came(mark, PART_BYTES, round_s + 0.5)
-    assert 6 * PART_BYTES <= delivery.way_bytes <= 8 * PART_BYTES
+    assert 6 * PART_BYTES <= delivery.bdp_bytes <= 8 * PART_BYTES
 
 
 def test_ranges_that_wait_for_each_other_count_as_one() -> None:
-    delivery = Delivery()
+    delivery = BandwidthDelay()
     delivery.came(delivery.asked(0.0), PART_BYTES, 0.01)
     marks = [delivery.asked(1.0) for _ in range(8)]
     for number, mark in enumerate(marks):
         delivery.came(mark, PART_BYTES, 1.0 + 0.01 * (number + 1))
-    assert delivery.way_bytes == pytest.approx(PART_BYTES, rel=0.01)
+    assert delivery.bdp_bytes == pytest.approx(PART_BYTES, rel=0.01)
 
 
 def test_a_few_that_the_loop_heard_of_late_do_not_count() -> None:
-    delivery = Delivery()
+    delivery = BandwidthDelay()
     for number in range(SAMPLES):
         delivery.came(delivery.asked(float(number)), PART_BYTES, number + 0.5)
-    known = delivery.way_bytes
+    known = delivery.bdp_bytes
     for number in range(3):  # as if much had come in the time of one
         mark = delivery.asked(100.0 + number)
         for _ in range(200):
             delivery.came(delivery.asked(100.0 + number), BLOCK_BYTES, 100.5 + number)
         delivery.came(mark, PART_BYTES, 100.5 + number)
-    assert delivery.way_bytes == known
+    assert delivery.bdp_bytes == known
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_a_few_that_the_loop_heard_of_late_do_not_count() -> None:
 )
 def test_a_long_way_is_filled_as_before(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = trace_of("ours", "front", READS, way)
-    monkeypatch.setattr("dmfs.blocks.readahead.WAYS", math.inf)
+    monkeypatch.setattr("dmfs.blocks.readahead.BDP_FACTOR", math.inf)
     always = trace_of("always", "front", READS, way)
     assert ours.mb_per_s >= 0.96 * always.mb_per_s
     assert max(ours.ahead_mib) == max(always.ahead_mib) > 96
@@ -91,7 +92,7 @@ def test_a_long_way_is_filled_as_before(way: Way, monkeypatch: pytest.MonkeyPatc
 )
 def test_a_full_way_is_not_asked_for_more(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = trace_of("ours", "front", READS, way)
-    monkeypatch.setattr("dmfs.blocks.readahead.WAYS", math.inf)
+    monkeypatch.setattr("dmfs.blocks.readahead.BDP_FACTOR", math.inf)
     always = trace_of("always", "front", READS, way)
     assert ours.mb_per_s >= 0.99 * always.mb_per_s
     assert max(ours.ahead_mib) <= 40
@@ -99,8 +100,8 @@ def test_a_full_way_is_not_asked_for_more(way: Way, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_window_that_a_seek_made_small_may_grow_again() -> None:
-    way_bytes = 4.0 * MIB
-    planner = Planner(1 << 40, way_bytes=lambda: way_bytes)
+    bdp_bytes = 4.0 * MIB
+    planner = Planner(1 << 40, bdp_bytes=lambda: bdp_bytes)
 
     def read(start: int, stop: int) -> int:
         """The furthest that is fetched ahead."""
@@ -111,7 +112,7 @@ def test_a_window_that_a_seek_made_small_may_grow_again() -> None:
             furthest = max(furthest, plan.ahead.stop - offset - BLOCK_BYTES)
         return furthest
 
-    limit = 2 * WAYS * way_bytes
+    limit = 2 * BDP_FACTOR * bdp_bytes
     assert limit / 4 <= read(0, 200 * MIB) <= limit < MAX_WINDOW_BYTES
     read(210 * MIB, 211 * MIB)
     read(220 * MIB, 221 * MIB)  # ...after a stretch of a mebibyte
@@ -119,7 +120,7 @@ def test_a_window_that_a_seek_made_small_may_grow_again() -> None:
 
 
 def test_parts_are_whole_where_the_way_is_full() -> None:
-    planner = Planner(1 << 40, way_bytes=lambda: 2.0 * MIB)
+    planner = Planner(1 << 40, bdp_bytes=lambda: 2.0 * MIB)
     parts = [
         planner.on_read(offset, BLOCK_BYTES, ready=False).part_bytes
         for offset in range(0, 100 * MIB, BLOCK_BYTES)

@@ -8,13 +8,13 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmfs.fetch.connection_slots import DEMAND_RESERVE, Slots
+from dmfs.fetch.connection_slots import DEMAND_RESERVE, ConnectionLimiter
 from tests.support.helpers import in_virtual_time, virtual
 
 
 @virtual
 async def test_speculation_leaves_the_reserve_and_respects_the_owners_share() -> None:
-    slots = Slots(10, 4)
+    slots = ConnectionLimiter(10, 4)
     assert [slots.try_take("a") for _ in range(5)] == [True] * 4 + [False]
     assert [slots.try_take("b") for _ in range(4)] == [True] * (6 - 4) + [False] * 2
     assert slots.in_use == 10 - DEMAND_RESERVE
@@ -25,7 +25,7 @@ async def test_speculation_leaves_the_reserve_and_respects_the_owners_share() ->
 
 @virtual
 async def test_waiting_demand_is_served_in_order_and_before_speculation() -> None:
-    slots = Slots(1, 1)
+    slots = ConnectionLimiter(1, 1)
     await slots.take("x")
     served: list[int] = []
 
@@ -53,7 +53,7 @@ def test_no_slot_is_ever_lost_or_made(seed: int) -> None:
     total = dice.randrange(1, 8)
 
     async def body() -> None:
-        slots = Slots(total, 3)
+        slots = ConnectionLimiter(total, 3)
         active = 0
 
         async def one(owner: int) -> None:

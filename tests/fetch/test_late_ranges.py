@@ -5,12 +5,21 @@ from __future__ import annotations
 import trio
 import trio.testing
 
-from dmfs.aps.jsonapi import Part, Signed
-from dmfs.blocks.readahead import Span
-from dmfs.fetch.curl.transfer import Get
-from dmfs.fetch.object_client import Source
+from dmfs.fetch.curl.transfer import RangeRequest
+from dmfs.fetch.object_client import ObjectClient
 from dmfs.fetch.stragglers import SAMPLES_NEEDED
-from dmfs.model import File, FolderId, HubId, ItemId, ProjectId, StorageId, VersionId
+from dmfs.model import (
+    File,
+    FolderId,
+    HubId,
+    ItemId,
+    ProjectId,
+    SignedObject,
+    SignedRange,
+    StorageId,
+    VersionId,
+)
+from dmfs.spans import Span
 
 SIZE = 4000
 FILE = File(
@@ -26,10 +35,12 @@ class Limping:
         self.limps = 0
         self.starts: list[int] = []
 
-    async def sign(self, file: File) -> Signed:
-        return Signed(SIZE, "", (Part(0, SIZE, "https://cdn/x"),), trio.current_time() + 3600)
+    async def sign(self, file: File) -> SignedObject:
+        return SignedObject(
+            SIZE, "", (SignedRange(0, SIZE, "https://cdn/x"),), trio.current_time() + 3600
+        )
 
-    async def fetch(self, get: Get) -> None:
+    async def fetch(self, get: RangeRequest) -> None:
         start, sink = get.start, get.sink
         self.starts.append(start)
         count = 100 if self.limps else len(sink)
@@ -41,7 +52,7 @@ class Limping:
             await trio.sleep_forever()
 
 
-async def fill(source: Source, span: Span) -> bytes:
+async def fill(source: ObjectClient, span: Span) -> bytes:
     sink = bytearray(span.length)
     await source.fill(FILE, span, memoryview(sink), lambda _filled: None)
     return bytes(sink)
@@ -52,7 +63,7 @@ def test_a_late_range_goes_on_from_where_it_was_once() -> None:
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            source = Source(limping, limping, nursery, timeout_s=30)
+            source = ObjectClient(limping, limping, nursery, timeout_s=30)
             right = bytes(n % 251 for n in range(1000, 2000))
             for _ in range(SAMPLES_NEEDED):
                 assert await fill(source, Span(1000, 2000)) == right

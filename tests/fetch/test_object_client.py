@@ -13,18 +13,25 @@ import trio
 import dmfs.fetch.curl.transfers
 import dmfs.fetch.object_client
 from dmfs.aps.client import Aps
-from dmfs.aps.jsonapi import Part, Signed
 from dmfs.auth.token_sources import TwoLegged
-from dmfs.blocks.readahead import Span
 from dmfs.emulator.process import EmulatorProcess
-from dmfs.errors import AccessError, BadAnswerError, DriveError, GoneError, UnreachableError
-from dmfs.fetch.curl.transfer import ETagGuard, Get, ObjectChangedError, acceptable_url
-from dmfs.fetch.object_client import Source
-from dmfs.fetch.thread_fetcher import RangeFetcher
-from dmfs.http.json_client import Wire, open_clients
+from dmfs.errors import (
+    AccessError,
+    BadResponseError,
+    DriveError,
+    GoneError,
+    ObjectChangedError,
+    UnreachableError,
+)
+from dmfs.fetch.curl.transfer import ETagGuard, RangeRequest
+from dmfs.fetch.object_client import ObjectClient
+from dmfs.fetch.thread_fetcher import ThreadFetcher
+from dmfs.http.json_client import JsonClient, open_clients
 from dmfs.http.tls import ca_bundle
-from dmfs.model import File
-from dmfs.ratelimit.limiter import Budget
+from dmfs.model import File, SignedObject, SignedRange
+from dmfs.ratelimit.limiter import RateLimiter
+from dmfs.spans import Span
+from dmfs.urls import acceptable_url
 from tests.support.helpers import a_file, a_get, real, truth, virtual
 
 SIZE = 3_000_000
@@ -35,8 +42,8 @@ NewFile = Callable[[int], File]
 class Parts:
     emulator: EmulatorProcess
     aps: Aps
-    source: Source
-    fetcher: RangeFetcher
+    source: ObjectClient
+    fetcher: ThreadFetcher
     told: list[int] = field(default_factory=list)
 
     async def read(self, file: File, start: int = 0, stop: int | None = None) -> bytes:
@@ -57,17 +64,17 @@ class Parts:
 
 @asynccontextmanager
 async def parts_of(emulator: EmulatorProcess, *, connections: int = 8) -> AsyncIterator[Parts]:
-    fetcher = RangeFetcher(ca_bundle=ca_bundle(""), connections=connections)
+    fetcher = ThreadFetcher(ca_bundle=ca_bundle(""), connections=connections)
     fetcher.start()
     try:
         async with (
             open_clients(ca_bundle("")) as clients,
             trio.open_nursery() as nursery,
         ):
-            wire = Wire(emulator.api_url, clients, Budget())
+            wire = JsonClient(emulator.api_url, clients, RateLimiter())
             tokens = TwoLegged(wire, emulator.client_id, emulator.client_secret, "data:read")
             aps = Aps(wire, tokens, url_minutes=60)
-            yield Parts(emulator, aps, Source(aps, fetcher, nursery, timeout_s=20), fetcher)
+            yield Parts(emulator, aps, ObjectClient(aps, fetcher, nursery, timeout_s=20), fetcher)
             nursery.cancel_scope.cancel()
     finally:
         fetcher.close()
@@ -201,7 +208,7 @@ async def test_a_damage_that_does_not_end_ends_the_read(
     file = new_file(SIZE)
     emulator.fault("wrong_content_range", origin="cdn", times=None)
     async with parts_of(emulator) as parts:
-        with pytest.raises(BadAnswerError, match="another range"):
+        with pytest.raises(BadResponseError, match="another range"):
             await parts.read(file, 0, 1000)
         assert not any(parts.told)
     assert len(cdn_log(emulator)) == dmfs.fetch.object_client.ATTEMPTS
@@ -229,7 +236,7 @@ async def test_wrong_bytes_of_a_whole_small_file_are_caught_by_sha1(
             assert await parts.read(file) == parts.true(file)
             assert parts.told == [size]  # not one byte before all were checked
             emulator.fault("wrong_bytes", origin="cdn", times=2)
-            with pytest.raises(BadAnswerError, match="checksum"):
+            with pytest.raises(BadResponseError, match="checksum"):
                 await parts.read(file)
             assert not any(parts.told)
 
@@ -373,10 +380,10 @@ def test_only_https_and_loopback_urls_are_fetched(url: str, good: bool) -> None:
 
 @real
 async def test_a_refused_url_never_reaches_libcurl() -> None:
-    fetcher = RangeFetcher(ca_bundle=ca_bundle(""), connections=1)
+    fetcher = ThreadFetcher(ca_bundle=ca_bundle(""), connections=1)
     fetcher.start()
     for url in ("file:///etc/passwd", "http://example.com/secret?Signature=abc"):
-        with pytest.raises(BadAnswerError) as caught:
+        with pytest.raises(BadResponseError) as caught:
             await fetcher.fetch(a_get(url, 5))
         assert "passwd" not in caught.value.message
         assert "Signature" not in caught.value.message
@@ -423,14 +430,14 @@ class FakeSigner:
         self.calls = 0
         self.errors: list[DriveError] = []
 
-    async def sign(self, file: File) -> Signed:
+    async def sign(self, file: File) -> SignedObject:
         self.calls += 1
         await trio.sleep(0.1)
         if self.errors:
             raise self.errors.pop(0)
         url = f"https://cdn/{self.calls}"
-        parts = (Part(0, self.size, url),)
-        return Signed(self.size, self.sha1, parts, trio.current_time() + self.life_s)
+        parts = (SignedRange(0, self.size, url),)
+        return SignedObject(self.size, self.sha1, parts, trio.current_time() + self.life_s)
 
 
 class FakeFetcher:
@@ -440,7 +447,7 @@ class FakeFetcher:
         self.script: list[tuple[int, DriveError]] = []
         """Bytes to give, then the error."""
 
-    async def fetch(self, get: Get) -> None:
+    async def fetch(self, get: RangeRequest) -> None:
         url, start, sink, progress = get.url, get.start, get.sink, get.progress
         await trio.sleep(0.01)
         self.urls.append(url)
@@ -457,7 +464,7 @@ class FakeFetcher:
 async def test_a_url_is_renewed_before_it_expires() -> None:
     signer, fetcher = FakeSigner(life_s=100), FakeFetcher()
     async with trio.open_nursery() as nursery:
-        source = Source(signer, fetcher, nursery, timeout_s=10)
+        source = ObjectClient(signer, fetcher, nursery, timeout_s=10)
         file = a_file()
         for _ in range(4):
             await source.fill(file, Span(0, 10), memoryview(bytearray(10)), lambda _: None)
@@ -470,7 +477,7 @@ async def test_a_url_is_renewed_before_it_expires() -> None:
 async def test_progress_made_renews_the_number_of_tries_but_standing_still_does_not() -> None:
     signer, fetcher = FakeSigner(), FakeFetcher()
     async with trio.open_nursery() as nursery:
-        source = Source(signer, fetcher, nursery, timeout_s=10)
+        source = ObjectClient(signer, fetcher, nursery, timeout_s=10)
         broken = UnreachableError("reset")
         fetcher.script = [(50, broken)] * 12
         sink = bytearray(1000)
@@ -491,7 +498,7 @@ async def test_a_refusal_is_remembered_for_a_while_and_each_reader_has_its_own_e
     signer = FakeSigner()
     refusal = AccessError("view only")
     async with trio.open_nursery() as nursery:
-        source = Source(signer, FakeFetcher(), nursery, timeout_s=10)
+        source = ObjectClient(signer, FakeFetcher(), nursery, timeout_s=10)
         signer.errors = [refusal]
         for _ in range(3):
             with pytest.raises(AccessError) as caught:
@@ -507,12 +514,12 @@ async def test_a_refusal_is_remembered_for_a_while_and_each_reader_has_its_own_e
 async def test_an_object_that_became_shorter_is_stale() -> None:
     signer = FakeSigner(size=500)
     async with trio.open_nursery() as nursery:
-        source = Source(signer, FakeFetcher(), nursery, timeout_s=10)
+        source = ObjectClient(signer, FakeFetcher(), nursery, timeout_s=10)
         with pytest.raises(GoneError):
             await source.fill(a_file(), Span(0, 501), memoryview(bytearray(501)), lambda _: None)
 
 
 def test_urls_are_not_in_any_repr() -> None:
-    signed = Signed(1, "", (Part(0, 1, "https://cdn/x?Signature=secret"),), 0.0)
+    signed = SignedObject(1, "", (SignedRange(0, 1, "https://cdn/x?Signature=secret"),), 0.0)
     assert "secret" not in repr(signed)
     assert "secret" not in repr(signed.parts[0])

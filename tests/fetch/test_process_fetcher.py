@@ -17,26 +17,25 @@ import dmfs.fetch.curl.transfers
 import dmfs.fetch.process_fetcher
 from dmfs.aps.client import Aps
 from dmfs.auth.token_sources import TwoLegged
-from dmfs.blocks.readahead import MIB, Span
 from dmfs.emulator.process import EmulatorProcess
-from dmfs.errors import BadAnswerError, DriveError, UnreachableError
-from dmfs.fetch.curl.progress import Progress
-from dmfs.fetch.curl.transfer import (
-    ETAG_MAX_CHARS,
+from dmfs.errors import (
+    BadResponseError,
+    DriveError,
     ETagDiffersError,
-    ETagGuard,
-    Get,
-    Transfer,
+    UnreachableError,
     UrlRefusedError,
 )
+from dmfs.fetch.curl.progress import Progress
+from dmfs.fetch.curl.transfer import ETAG_MAX_CHARS, ETagGuard, RangeRequest, Transfer
 from dmfs.fetch.curl.worker_protocol import PACKET_MAX_BYTES, decode, encode, from_error, to_error
-from dmfs.fetch.object_client import Source
-from dmfs.fetch.process_fetcher import RangeProcess
-from dmfs.fetch.thread_fetcher import RangeFetcher
-from dmfs.http.json_client import Wire, open_clients
+from dmfs.fetch.object_client import ObjectClient
+from dmfs.fetch.process_fetcher import ProcessFetcher
+from dmfs.fetch.thread_fetcher import ThreadFetcher
+from dmfs.http.json_client import JsonClient, open_clients
 from dmfs.http.tls import ca_bundle
 from dmfs.model import File
-from dmfs.ratelimit.limiter import Budget
+from dmfs.ratelimit.limiter import RateLimiter
+from dmfs.spans import MIB, Span
 from dmfs.system.shared_memory import Arena
 from tests.support.helpers import a_get, a_new_file, real
 
@@ -48,9 +47,9 @@ NewFile = Callable[[int], File]
 class Parts:
     emulator: EmulatorProcess
     aps: Aps
-    source: Source
-    here: RangeFetcher
-    process: RangeProcess
+    source: ObjectClient
+    here: ThreadFetcher
+    process: ProcessFetcher
     arena: Arena
 
     async def started(self) -> int:
@@ -61,11 +60,13 @@ class Parts:
         return self.process.pid
 
     def sink(self, length: int = SIZE) -> memoryview:
-        piece = self.arena.allot(-(-length // 4096) * 4096)
+        piece = self.arena.allocate_space(-(-length // 4096) * 4096)
         assert piece is not None
         return piece[:length]
 
-    async def get(self, file: File, start: int = 0, length: int = SIZE, **changes: Any) -> Get:
+    async def get(
+        self, file: File, start: int = 0, length: int = SIZE, **changes: Any
+    ) -> RangeRequest:
         (part,) = (await self.aps.sign(file)).parts
         values = {"start": start, "sink": self.sink(length), "total_bytes": SIZE}
         return a_get(part.url, 1, **values | changes)
@@ -85,19 +86,19 @@ async def parts_of(
 ) -> AsyncIterator[Parts]:
     bundle = ca_bundle(bundle)
     arena = Arena(64 * MIB)
-    here = RangeFetcher(ca_bundle=bundle, connections=8)
+    here = ThreadFetcher(ca_bundle=bundle, connections=8)
     here.start()
-    process = RangeProcess(here, arena, ca_bundle=bundle, connections=8)
+    process = ProcessFetcher(here, arena, ca_bundle=bundle, connections=8)
     try:
         async with (
             open_clients(ca_bundle(api_bundle)) as clients,
             trio.open_nursery() as nursery,
         ):
-            wire = Wire(emulator.api_url, clients, Budget())
+            wire = JsonClient(emulator.api_url, clients, RateLimiter())
             tokens = TwoLegged(wire, emulator.client_id, emulator.client_secret, "data:read")
             aps = Aps(wire, tokens, url_minutes=60)
             nursery.start_soon(process.run)
-            source = Source(aps, process, nursery, timeout_s=20)
+            source = ObjectClient(aps, process, nursery, timeout_s=20)
             yield Parts(emulator, aps, source, here, process, arena)
             nursery.cancel_scope.cancel()
     finally:
@@ -241,7 +242,7 @@ async def test_one_that_does_not_answer_is_ended_and_its_buffers_are_nobody_else
     file = new_file(SIZE)
     async with parts_of(emulator) as parts:
         pid = await parts.started()
-        get: Get | None = await parts.get(file)
+        get: RangeRequest | None = await parts.get(file)
         os.kill(pid, signal.SIGSTOP)
         with trio.move_on_after(0.2) as patience:
             await parts.process.fetch(get)  # type: ignore[arg-type]
@@ -340,7 +341,7 @@ async def test_a_url_that_is_not_https_never_reaches_it(emulator: EmulatorProces
     async with parts_of(emulator) as parts:
         await parts.started()
         for url in ("file:///etc/passwd", "http://example.com/secret?Signature=abc"):
-            with pytest.raises(BadAnswerError) as caught:
+            with pytest.raises(BadResponseError) as caught:
                 await parts.process.fetch(a_get(url, 1, sink=parts.sink(5), total_bytes=5))
             assert "Signature" not in caught.value.message
         for url in ("https://127.0.0.1:9/\ud800", "https://127.0.0.1:9/" + "x" * 9_000_000):
@@ -416,7 +417,7 @@ def test_an_etag_always_fits_a_packet(length: int) -> None:
     transfer.on_body(bytes(10))
     transfer.finish(0, "")
     if length > ETAG_MAX_CHARS:
-        assert isinstance(transfer.error, BadAnswerError)
+        assert isinstance(transfer.error, BadResponseError)
         assert (told, transfer.filled) == ([], 0)
     else:
         assert (transfer.error, transfer.filled) == (None, 10)

@@ -8,10 +8,11 @@ import pytest
 import trio
 
 import dmfs.fuse.inode_table
-from dmfs.errors import GoneError, NotADirectoryError_, NotFoundError
-from dmfs.fuse.inode_table import ROOT_INODE, Tree, printable, resolve
+from dmfs.drive import resolve
+from dmfs.errors import GoneError, NotADirectory, NotFoundError
+from dmfs.fuse.inode_table import ROOT_INODE, InodeTable
 from dmfs.model import Child, Directory, Folder, FolderId, Hub, HubId, Project, ProjectId, Root
-from dmfs.names import inode_number
+from dmfs.names import inode_number, printable
 from dmfs.namespace.listings import Freshness, Listings
 from tests.support.helpers import a_file, virtual
 
@@ -44,7 +45,7 @@ def listings_in(nursery: trio.Nursery) -> Listings:
 @virtual
 async def test_lookups_are_counted_and_the_last_forget_ends_the_row() -> None:
     async with trio.open_nursery() as nursery:
-        tree = Tree(PROJECT, listings_in(nursery))
+        tree = InodeTable(PROJECT, listings_in(nursery))
         assert await tree.lookup(ROOT_INODE, "Plans") == FOLDER
         assert await tree.lookup(ROOT_INODE, "plans") is None
         row = tree.hold(ROOT_INODE, "Plans", FOLDER)
@@ -70,11 +71,11 @@ async def test_lookups_are_counted_and_the_last_forget_ends_the_row() -> None:
 @virtual
 async def test_files_are_no_directories() -> None:
     async with trio.open_nursery() as nursery:
-        tree = Tree(FOLDER, listings_in(nursery))
+        tree = InodeTable(FOLDER, listings_in(nursery))
         number = tree.hold(ROOT_INODE, "plan.dwg", FILE).number
-        with pytest.raises(NotADirectoryError_):
+        with pytest.raises(NotADirectory):
             await tree.list(number)
-        with pytest.raises(NotADirectoryError_):
+        with pytest.raises(NotADirectory):
             await tree.lookup(number, "x")
 
 
@@ -83,7 +84,7 @@ async def test_two_identities_of_one_number_live_side_by_side() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dmfs.fuse.inode_table, "inode_number", lambda identity: 77)
         async with trio.open_nursery() as nursery:
-            tree = Tree(PROJECT, listings_in(nursery))
+            tree = InodeTable(PROJECT, listings_in(nursery))
             nodes = [a_file(f"{n}") for n in range(3)]
             rows = [tree.hold(ROOT_INODE, node.name, node) for node in nodes]
             assert [row.number for row in rows] == [77, 78, 79]
@@ -96,7 +97,7 @@ async def test_two_identities_of_one_number_live_side_by_side() -> None:
 @virtual
 async def test_a_path_with_a_forgotten_parent_is_still_told() -> None:
     async with trio.open_nursery() as nursery:
-        tree = Tree(PROJECT, listings_in(nursery))
+        tree = InodeTable(PROJECT, listings_in(nursery))
         parent = tree.hold(ROOT_INODE, "Plans", FOLDER)
         child = tree.hold(parent.number, "plan.dwg", FILE)
         tree.forget(parent.number, 1)
@@ -145,7 +146,7 @@ def test_resolve_says_what_is_missing_and_what_is_there(path: str, message: str,
 @virtual
 async def test_resolve_through_a_file_says_so() -> None:
     async with trio.open_nursery() as nursery:
-        with pytest.raises(NotADirectoryError_, match="is a file, so there is no 'x'"):
+        with pytest.raises(NotADirectory, match="is a file, so there is no 'x'"):
             await resolve(listings_in(nursery), "/Hub/Project/Plans/plan.dwg/x")
 
 

@@ -27,20 +27,20 @@ from dmfs.aps.jsonapi import (
     decode_hubs,
     decode_item,
     decode_projects,
-    decode_signed,
     decode_warnings,
     next_page,
 )
+from dmfs.aps.signed_urls import decode_signed
 from dmfs.auth.jwt_assertion import read_key
 from dmfs.auth.token_endpoint import _decode as decode_grant
-from dmfs.auth.tokens import Kept, SignIn
+from dmfs.auth.tokens import SignIn, StoredSignIn
 from dmfs.auth.tokens import decode as decode_sign_in
 from dmfs.auth.tokens import encode as encode_sign_in
 from dmfs.cli.browse import iso_time
-from dmfs.config import check_api_url, load_settings
-from dmfs.errors import BadAnswerError, SetupError, SignedOutError
+from dmfs.config import load_settings
+from dmfs.errors import BadResponseError, SetupError, SignedOutError
 from dmfs.fetch.curl.progress import Progress
-from dmfs.fetch.curl.transfer import ETagGuard, Get, Transfer, acceptable_url
+from dmfs.fetch.curl.transfer import ETagGuard, RangeRequest, Transfer
 from dmfs.http import json_client
 from dmfs.http.errormap import explain, from_status, retry_after_s
 from dmfs.http.json_client import Call
@@ -51,6 +51,7 @@ from dmfs.namespace.listing_codec import decode as decode_record
 from dmfs.namespace.xattrs import attribute, attributes_of
 from dmfs.ratelimit import shared_log
 from dmfs.system.clock import Moment
+from dmfs.urls import acceptable_url, check_api_url
 from tests.hostile.corpus import (
     CONFIGS,
     ERRORS,
@@ -119,14 +120,14 @@ def refused(error: Exception) -> None:
 
 
 def answer(decode: Callable[[Any], Any]) -> Callable[[Any], None]:
-    """The rule of answers of the service: entries that can be used, or BadAnswerError."""
+    """The rule of answers of the service: entries that can be used, or BadResponseError."""
 
     def check(tree: Any) -> None:
         if not isinstance(tree, dict):
             return  # refused by the wire
         try:
             found = decode(tree)
-        except BadAnswerError as error:
+        except BadResponseError as error:
             refused(error)
             return
         for child in found or ():
@@ -140,7 +141,7 @@ def check_signed(tree: Any) -> None:
     if isinstance(tree, dict):
         try:
             signed = decode_signed(tree, "open", 0.0)
-        except BadAnswerError as error:
+        except BadResponseError as error:
             refused(error)
             return
         edges = [0, *(part.stop for part in signed.parts)]
@@ -155,7 +156,7 @@ def check_plain(tree: Any) -> None:
         assert all(line.isprintable() for line in decode_warnings(tree))
         try:
             query = next_page(tree, "list", "/x")
-        except BadAnswerError as error:
+        except BadResponseError as error:
             refused(error)
             return
         assert query is None or all(isinstance(each, str) for each in chain(*query.items()))
@@ -165,7 +166,7 @@ def check_grant(tree: Any) -> None:
     if isinstance(tree, dict):
         try:
             grant = decode_grant(tree, "sign in")
-        except BadAnswerError as error:
+        except BadResponseError as error:
             refused(error)
             return
         assert grant.access_token.isascii()
@@ -204,7 +205,7 @@ def check_error_body(raw: bytes) -> None:
 def check_headers(raw: bytes) -> None:
     """No byte of another range is let in."""
     sink = bytearray(10)
-    get = Get("read 'x'", "https://x/", 0, memoryview(sink), 100, ETagGuard(), Progress())
+    get = RangeRequest("read 'x'", "https://x/", 0, memoryview(sink), 100, ETagGuard(), Progress())
     transfer = Transfer(get, lambda _: None, lambda _: None)
     try:
         for line in raw.splitlines(keepends=True):
@@ -306,7 +307,9 @@ GRAFTS = [
     for part in trees(tree)
 ]  # fmt: skip
 SIGN_IN = encode_sign_in(
-    Kept(SignIn(api_url="https://x", client_id="id", access_token="a", refresh_token="r"), "file"),
+    StoredSignIn(
+        SignIn(api_url="https://x", client_id="id", access_token="a", refresh_token="r"), "file"
+    ),
     with_secrets=True,
 ).encode()
 DECODERS: dict[str, Decoder] = {
@@ -331,7 +334,7 @@ DECODERS: dict[str, Decoder] = {
     "URL": Decoder(check_url, URLS, binary=True),
     "Retry-After": Decoder(check_wait, WAITS, binary=True),
     "ledger": Decoder(
-        check_account, (shared_log._encode(shared_log.Account(5.0, [1.0, 2.0, 3.0])),), binary=True
+        check_account, (shared_log._encode(shared_log.Window(5.0, [1.0, 2.0, 3.0])),), binary=True
     ),
     "key file": Decoder(check_key, KEYS, binary=True),
 }

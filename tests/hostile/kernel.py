@@ -16,7 +16,7 @@ from typing import Any
 import pyfuse3
 
 from dmfs.blocks.cache import BlockCache
-from dmfs.blocks.object_sizes import Sizes
+from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.fuse.operations import Operations, Ownership
 from dmfs.model import Directory, File, Folder, Listing
 from dmfs.namespace.listings import Listings
@@ -61,7 +61,7 @@ class Kernel:
     """Open directories, and the page cache."""
 
     def __init__(
-        self, listings: Listings, blocks: BlockCache, sizes: Sizes, root: Directory,
+        self, listings: Listings, blocks: BlockCache, sizes: ObjectSizes, root: Directory,
         check: Callable[[Listing], None],
     ) -> None:  # fmt: skip
         drive: Any = SimpleNamespace(

@@ -21,7 +21,7 @@ PYTEST = ["-m", "pytest", "-q", "-s", "--timeout=36000"]
 
 
 @dataclass
-class Part:
+class SignedRange:
     """A run of python, with how much of it: in a night, and in short."""
 
     name: str
@@ -31,46 +31,46 @@ class Part:
 
 
 PARTS = [
-    Part("examples", [*PYTEST, f"{HERE}/test_regressions.py"]),
-    Part(
+    SignedRange("examples", [*PYTEST, f"{HERE}/test_regressions.py"]),
+    SignedRange(
         "matrix", [*PYTEST, f"{HERE}/test_matrix.py"],
         {"DMFS_MATRIX": "full"}, {"DMFS_MATRIX": "full"},
     ),
-    Part(
+    SignedRange(
         "crash", [*PYTEST, f"{HERE}/test_mounted.py", "-k", "killed or deleted"],
         {"DMFS_CRASH_ROUNDS": "200"}, {"DMFS_CRASH_ROUNDS": "25"},
     ),
-    Part("disk", [*PYTEST, f"{HERE}/test_cache_disk.py"]),
-    Part(
+    SignedRange("disk", [*PYTEST, f"{HERE}/test_cache_disk.py"]),
+    SignedRange(
         "load", [*PYTEST, f"{HERE}/test_mounted.py", "-k", "many_processes"],
         {"DMFS_LOAD_S": "600"}, {"DMFS_LOAD_S": "60"},
     ),
-    Part(
+    SignedRange(
         "memory", [*PYTEST, f"{HERE}/test_memory.py"],
         {"DMFS_MEMORY_INODES": "100000", "DMFS_MEMORY_S": "60"},
         {"DMFS_MEMORY_INODES": "100000", "DMFS_MEMORY_S": "20"},
     ),
-    Part(
+    SignedRange(
         "model", [*PYTEST, f"{HERE}/test_model.py"],
         {"DMFS_MODEL_EXAMPLES": "50000", "DMFS_MODEL_STEPS": "150", "DMFS_MODEL_LONG": "200000"},
         {"DMFS_MODEL_EXAMPLES": "1500", "DMFS_MODEL_STEPS": "100", "DMFS_MODEL_LONG": "10000"},
     ),
-    Part(
+    SignedRange(
         "mounted model", [*PYTEST, f"{HERE}/test_mount_model.py"],
         {"DMFS_MOUNT_MODEL_STEPS": "10000"}, {"DMFS_MOUNT_MODEL_STEPS": "600"},
     ),
-    Part(
+    SignedRange(
         "hypothesis", [*PYTEST, f"{HERE}/test_security.py"],
         {"DMFS_FUZZ": "5000"}, {"DMFS_FUZZ": "1000"},
     ),
-    Part(
+    SignedRange(
         "fuzz", ["-m", f"{HERE}.fuzz".replace("/", ".")],
         {"DMFS_FUZZ_INPUTS": "1000000"}, {"DMFS_FUZZ_INPUTS": "50000"},
     ),
 ]  # fmt: skip
 
 
-def run(part: Part, out: Path, *, short: bool) -> dict[str, Any]:
+def run(part: SignedRange, out: Path, *, short: bool) -> dict[str, Any]:
     """One part; what pytest counted, or what the fuzzer found."""
     environ = {
         **os.environ, **(part.short if short else part.night),

@@ -16,34 +16,35 @@ import httpx
 import pytest
 import trio
 
-from dmfs.aps.jsonapi import Part, Signed
 from dmfs.auth.token_file import TokenFile
 from dmfs.auth.token_store import TokenStore
-from dmfs.auth.tokens import Kept, SignIn, encode, login_hint
+from dmfs.auth.tokens import SignIn, StoredSignIn, encode, login_hint
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.extents import CachedObject
 from dmfs.blocks.open_objects import IDLE_OBJECTS
-from dmfs.blocks.readahead import BLOCK_BYTES, EMPTY, MIB, Span
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.drive import open_drive
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import (
     AccessError,
-    BadAnswerError,
+    BadResponseError,
     BusyError,
+    DeadlineError,
     DriveError,
+    ETagDiffersError,
+    ObjectChangedError,
     SignedOutError,
-    TooSlowError,
     UnreachableError,
 )
-from dmfs.fetch.curl.transfer import ETagDiffersError, Get, ObjectChangedError
-from dmfs.fetch.host_backoff import HOLD_MAX_S, Holds
-from dmfs.fetch.object_client import Source
-from dmfs.http.json_client import BODY_MAX_BYTES, VALUES_MAX, Call, Wire
-from dmfs.model import File
+from dmfs.fetch.curl.transfer import RangeRequest
+from dmfs.fetch.host_backoff import HOLD_MAX_S, HostBackoff
+from dmfs.fetch.object_client import ObjectClient
+from dmfs.http.json_client import BODY_MAX_BYTES, VALUES_MAX, Call, JsonClient
+from dmfs.model import File, SignedObject, SignedRange
 from dmfs.names import legal_name
 from dmfs.namespace.xattrs import attributes_of
-from dmfs.ratelimit.limiter import Budget
+from dmfs.ratelimit.limiter import RateLimiter
+from dmfs.spans import BLOCK_BYTES, EMPTY, MIB, Span
 from tests.hostile.matrix import settings_for, short_waits
 from tests.hostile.planted import BUGS, ROOT
 from tests.support.helpers import a_file, real, truth, virtual
@@ -64,12 +65,14 @@ class Nodes:
         """Whether each of the next GETs meets an odd node; healthy ones after that."""
         self.gets = self.signed = 0
 
-    async def sign(self, file: File) -> Signed:
+    async def sign(self, file: File) -> SignedObject:
         self.signed += 1
         await trio.sleep(0.01)
-        return Signed(SIZE, "", (Part(0, SIZE, "https://cdn/x"),), trio.current_time() + 3600)
+        return SignedObject(
+            SIZE, "", (SignedRange(0, SIZE, "https://cdn/x"),), trio.current_time() + 3600
+        )
 
-    async def fetch(self, get: Get) -> None:
+    async def fetch(self, get: RangeRequest) -> None:
         start, sink = get.start, get.sink
         self.gets += 1
         odd = self.odd.pop(0) if self.odd else False
@@ -84,7 +87,7 @@ class Nodes:
 @asynccontextmanager
 async def cache_over(nodes: Nodes, store: BlockStore | None = None) -> AsyncIterator[BlockCache]:
     async with trio.open_nursery() as nursery:
-        source = Source(nodes, nodes, nursery, timeout_s=10)
+        source = ObjectClient(nodes, nodes, nursery, timeout_s=10)
         cache = BlockCache(
             source, store, nursery, memory_bytes=64 * MIB, connections=16,
             connections_per_file=16, timeout_s=57,
@@ -379,7 +382,7 @@ def test_who_waits_for_a_stalled_refresh_has_an_answer_in_time_and_the_session_l
         metadata_timeout=1.0,
     )  # fmt: skip
     file = TokenFile(settings.state_dir, "default")
-    file.commit(file.prepare(), encode(Kept(sign_in, "file"), with_secrets=True))
+    file.commit(file.prepare(), encode(StoredSignIn(sign_in, "file"), with_secrets=True))
 
     async def main() -> None:
         async with open_drive(settings) as drive:
@@ -387,7 +390,7 @@ def test_who_waits_for_a_stalled_refresh_has_an_answer_in_time_and_the_session_l
             calm.fault("stall_before_headers", route="token", times=1, seconds=4)
             for _ in range(2):
                 began = trio.current_time()
-                with pytest.raises(TooSlowError):
+                with pytest.raises(DeadlineError):
                     await drive.listings.get(root)
                 assert trio.current_time() - began < 3
             with trio.fail_after(30):
@@ -395,7 +398,7 @@ def test_who_waits_for_a_stalled_refresh_has_an_answer_in_time_and_the_session_l
                     try:
                         await drive.listings.get(root)
                         break
-                    except TooSlowError:
+                    except DeadlineError:
                         await trio.sleep(0.2)
         assert calm.counts()["token"] == 1, "one refresh, and its answer was not thrown away"
 
@@ -413,7 +416,7 @@ def test_the_remedy_names_the_profile(calm: EmulatorProcess, tmp_path: Path) -> 
         profile="work",
     )  # fmt: skip
     file = TokenFile(settings.state_dir, "work")
-    file.commit(file.prepare(), encode(Kept(sign_in, "file"), with_secrets=True))
+    file.commit(file.prepare(), encode(StoredSignIn(sign_in, "file"), with_secrets=True))
 
     async def main() -> None:
         async with open_drive(settings) as drive:
@@ -477,7 +480,7 @@ def test_a_wait_beyond_the_deadline_is_an_error_at_once_and_nobody_asks_meanwhil
 
 @virtual
 async def test_no_host_is_left_alone_for_longer_than_anybody_would_wait() -> None:
-    holds = Holds()
+    holds = HostBackoff()
     error = BusyError("cannot read: 429")
     error.retry_after_s = 3600.0
     holds.asked("https://cdn/x?Signature=1", error)
@@ -512,8 +515,8 @@ def test_an_answer_costs_no_more_memory_than_it_is_worth(body: bytes, words: str
             return httpx.Response(200, stream=httpx.ByteStream(body))
 
         async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-            wire = Wire("https://api.example", client, Budget())
-            with pytest.raises(BadAnswerError, match=words):
+            wire = JsonClient("https://api.example", client, RateLimiter())
+            with pytest.raises(BadResponseError, match=words):
                 await wire.ask(Call(what="list hubs", route="hubs", method="GET", path="/x"))
 
     main()

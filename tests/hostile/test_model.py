@@ -22,22 +22,22 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dmfs.aps.jsonapi import Part, Signed
 from dmfs.blocks.cache import BlockCache
-from dmfs.blocks.object_sizes import Sizes
-from dmfs.blocks.readahead import BLOCK_BYTES, MIB
+from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.reader import Reader
 from dmfs.errors import (
     AccessError,
-    BadAnswerError,
+    BadResponseError,
     BusyError,
     DriveError,
+    ETagDiffersError,
     GoneError,
     UnreachableError,
+    UrlRefusedError,
 )
-from dmfs.fetch.curl.transfer import ETagDiffersError, Get, UrlRefusedError
-from dmfs.fetch.object_client import Source
-from dmfs.fuse.inode_table import Tree
+from dmfs.fetch.curl.transfer import RangeRequest
+from dmfs.fetch.object_client import ObjectClient
+from dmfs.fuse.inode_table import InodeTable
 from dmfs.model import (
     Child,
     Directory,
@@ -48,11 +48,14 @@ from dmfs.model import (
     ItemId,
     Listing,
     ProjectId,
+    SignedObject,
+    SignedRange,
     StorageId,
     VersionId,
 )
 from dmfs.namespace.listings import Freshness, Listings
 from dmfs.namespace.xattrs import attributes_of
+from dmfs.spans import BLOCK_BYTES, MIB
 from tests.hostile.kernel import PAGE_BYTES, Kernel, replies_of_ours
 from tests.support.helpers import in_virtual_time
 
@@ -228,7 +231,7 @@ class Service:
         if self.faults.strike("down"):
             raise UnreachableError(f"cannot {what}: made up")
         if self.faults.strike("damaged"):
-            raise BadAnswerError(f"cannot {what}: made up")
+            raise BadResponseError(f"cannot {what}: made up")
         if self.faults.strike("busy"):
             raise BusyError(f"cannot {what}: made up")
         if self.faults.strike("silent"):
@@ -238,7 +241,7 @@ class Service:
         if self.faults.strike("refused"):
             raise AccessError(f"cannot {what}: made up")
 
-    async def sign(self, file: File) -> Signed:
+    async def sign(self, file: File) -> SignedObject:
         await trio.sleep(LATENCY_S)
         await self._fail("sign")
         item = self.items[file.item_id]
@@ -249,15 +252,15 @@ class Service:
         size = self.sizes[file.storage_id]
         url = f"https://cdn/{trio.current_time()} {file.storage_id}"
         half = size // 2
-        parts: tuple[Part, ...] = (Part(0, size, url),)
+        parts: tuple[SignedRange, ...] = (SignedRange(0, size, url),)
         if size > 1 and self.dice.random() < 0.2:
             self.chunked.add(file.storage_id)
-            parts = (Part(0, half, url + "#0"), Part(half, size, url + f"#{half}"))
+            parts = (SignedRange(0, half, url + "#0"), SignedRange(half, size, url + f"#{half}"))
         data = content(file.storage_id, 0, size) if size <= MIB else b""
         sha1 = hashlib.sha1(data).hexdigest() if data else ""
-        return Signed(size, sha1, parts, trio.current_time() + 300)
+        return SignedObject(size, sha1, parts, trio.current_time() + 300)
 
-    async def fetch(self, get: Get) -> None:
+    async def fetch(self, get: RangeRequest) -> None:
         url, start, sink = get.url, get.start, get.sink
         self.gets += 1
         signed_at, _, key = url.removeprefix("https://cdn/").partition(" ")
@@ -289,7 +292,7 @@ class Service:
                 await trio.sleep_forever()
 
 
-class Unthreaded(Source):
+class Unthreaded(ObjectClient):
     """Virtual time jumps while a thread works (trio issue 456)."""
 
     @staticmethod
@@ -316,8 +319,8 @@ class World:
     service: Service
     listings: Listings
     blocks: BlockCache
-    sizes: Sizes
-    tree: Tree
+    sizes: ObjectSizes
+    tree: InodeTable
     nursery: trio.Nursery
     kernel: Kernel = field(init=False)
     quiet_since: float = float("-inf")
@@ -542,7 +545,7 @@ async def run_program(steps: list[Step], seed: int) -> dict[str, int]:
     async with trio.open_nursery() as nursery:
         source = Unthreaded(service, service, nursery, timeout_s=TIMEOUT_S * 0.95)
         source._random.seed(seed)
-        sizes = Sizes(source, None)
+        sizes = ObjectSizes(source, None)
         listings = Listings(
             service.children, sizes.learn, nursery,
             freshness=Freshness(ttl=TTL_S, patience=PATIENCE_S), timeout_s=TIMEOUT_S * 0.95,
@@ -553,7 +556,7 @@ async def run_program(steps: list[Step], seed: int) -> dict[str, int]:
             timeout_s=DATA_TIMEOUT_S * 0.95,
         )  # fmt: skip
         source.etags.on_adopted = blocks.begin_anew
-        tree = Tree(service.folder("top"), listings)
+        tree = InodeTable(service.folder("top"), listings)
         world = World(service, listings, blocks, sizes, tree, nursery)
         # (how old a listing may be is checked where it is asked for directly)
         world.kernel = Kernel(

@@ -20,22 +20,31 @@ import trio
 
 import dmfs.blocks.disk_tier
 import dmfs.drive
-from dmfs.aps.jsonapi import Part, Signed, decode_item, decode_signed
+from dmfs.aps.jsonapi import decode_item
+from dmfs.aps.signed_urls import decode_signed
 from dmfs.blocks.cache import BlockCache
-from dmfs.blocks.object_sizes import Sizes
-from dmfs.blocks.readahead import BLOCK_BYTES, MIB, PART_BYTES, Span
+from dmfs.blocks.object_sizes import ObjectSizes
+from dmfs.blocks.readahead import PART_BYTES
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.cli.browse import iso_time
-from dmfs.config import check_api_url, load_settings
-from dmfs.errors import BadAnswerError, DriveError, SetupError, UnreachableError
-from dmfs.fetch.curl.transfer import Get, ObjectChangedError, acceptable_url
-from dmfs.fetch.object_client import Source
-from dmfs.fetch.thread_fetcher import RangeFetcher
-from dmfs.fuse.inode_table import printable
-from dmfs.http.json_client import Call, Wire
+from dmfs.config import load_settings
+from dmfs.errors import (
+    BadResponseError,
+    DriveError,
+    ObjectChangedError,
+    SetupError,
+    UnreachableError,
+)
+from dmfs.fetch.curl.transfer import RangeRequest
+from dmfs.fetch.object_client import ObjectClient
+from dmfs.fetch.thread_fetcher import ThreadFetcher
+from dmfs.http.json_client import Call, JsonClient
 from dmfs.http.tls import ca_bundle
-from dmfs.model import Project, ProjectId, Shortcut, StorageId
-from dmfs.ratelimit.limiter import Budget
+from dmfs.model import Project, ProjectId, Shortcut, SignedObject, SignedRange, StorageId
+from dmfs.names import printable
+from dmfs.ratelimit.limiter import RateLimiter
+from dmfs.spans import BLOCK_BYTES, MIB, Span
+from dmfs.urls import acceptable_url, check_api_url
 from tests.support.helpers import FakeSource, a_file, a_get, real, truth, virtual
 
 SIZE = 64 * MIB
@@ -68,7 +77,7 @@ async def cache_over(
 def test_a_url_that_libcurl_refuses_fails_alone(url: str) -> None:
     # It killed the curl thread: every later read of the drive hung until its deadline.
     async def main() -> None:
-        fetcher = RangeFetcher(ca_bundle=ca_bundle(""), connections=2)
+        fetcher = ThreadFetcher(ca_bundle=ca_bundle(""), connections=2)
         fetcher.start()
         try:
             for each in (url, "http://127.0.0.1:9/x"):
@@ -84,7 +93,7 @@ def test_a_url_that_libcurl_refuses_fails_alone(url: str) -> None:
 def test_a_fetch_after_the_curl_thread_has_gone_fails_at_once() -> None:
     # It waited for a thread that was no more, until the deadline of the read.
     async def main() -> None:
-        fetcher = RangeFetcher(ca_bundle=ca_bundle(""), connections=2)
+        fetcher = ThreadFetcher(ca_bundle=ca_bundle(""), connections=2)
         fetcher.start()
         fetcher.close()
         with trio.fail_after(15), pytest.raises(UnreachableError):
@@ -124,14 +133,14 @@ class Layouts:
 
     def __init__(self) -> None:
         self.answers = [
-            (Part(0, 600, "https://cdn/a"), Part(600, 1000, "https://cdn/b")),
-            (Part(0, 1000, "https://cdn/whole"),),
+            (SignedRange(0, 600, "https://cdn/a"), SignedRange(600, 1000, "https://cdn/b")),
+            (SignedRange(0, 1000, "https://cdn/whole"),),
         ]
 
-    async def sign(self, file: Any) -> Signed:
-        return Signed(1000, "", self.answers.pop(0), trio.current_time() + 60)
+    async def sign(self, file: Any) -> SignedObject:
+        return SignedObject(1000, "", self.answers.pop(0), trio.current_time() + 60)
 
-    async def fetch(self, get: Get) -> None:
+    async def fetch(self, get: RangeRequest) -> None:
         url, start, sink = get.url, get.start, get.sink
         if not get.guard.admits(f'"{url}"'):
             raise ObjectChangedError("cannot read: the stored object changed its ETag")
@@ -147,7 +156,7 @@ async def test_an_object_that_was_assembled_meanwhile_stays_readable() -> None:
     # against the whole object, and the file was unreadable until the drive was mounted anew.
     service = Layouts()
     async with trio.open_nursery() as nursery:
-        source = Source(service, service, nursery, timeout_s=10)
+        source = ObjectClient(service, service, nursery, timeout_s=10)
         for _ in range(2):
             sink = bytearray(1000)
             await source.fill(a_file(size=1000), Span(0, 1000), memoryview(sink), lambda _: None)
@@ -159,7 +168,7 @@ async def test_an_object_that_was_assembled_meanwhile_stays_readable() -> None:
 @pytest.mark.parametrize("size", [1 << 62, (1 << 44) + 1])
 def test_a_size_beyond_all_reason_is_a_bad_answer(size: int) -> None:
     # A byte of memory is kept for each block: the answer asked for gigabytes of it.
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadResponseError):
         decode_signed({"size": size, "url": "https://cdn/x"}, "open 'x'", 0.0)
 
 
@@ -198,7 +207,7 @@ def test_a_crafted_index_costs_no_byte_and_no_mount(tmp_path: Path, statement: s
     file = a_file("f", size)
 
     async def use(store: BlockStore, *names: str) -> None:
-        sizes = Sizes(None, store)  # type: ignore[arg-type]
+        sizes = ObjectSizes(None, store)  # type: ignore[arg-type]
         await sizes.load()
         assert sizes.of(file) == size
         async with cache_over(FakeSource(bytes_per_s=1e9), store) as cache:
@@ -287,8 +296,8 @@ async def test_an_answer_packed_many_times_over_is_refused_unopened() -> None:
         )
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        wire = Wire("https://api.example", client, Budget())
-        with pytest.raises(BadAnswerError):
+        wire = JsonClient("https://api.example", client, RateLimiter())
+        with pytest.raises(BadResponseError):
             await wire.ask(Call(what="list hubs", route="hubs", method="GET", path="/x"))
 
 

@@ -31,23 +31,23 @@ from dmfs.aps.jsonapi import (
     decode_hubs,
     decode_item,
     decode_projects,
-    decode_signed,
     decode_warnings,
     next_page,
 )
+from dmfs.aps.signed_urls import decode_signed
 from dmfs.auth.tokens import decode as decode_sign_in
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.cli.browse import facts, iso_time
-from dmfs.config import check_api_url, load_settings
+from dmfs.config import load_settings
 from dmfs.drive import open_drive
 from dmfs.emulator.process import EmulatorProcess
-from dmfs.errors import BadAnswerError, DriveError, SetupError, SignedOutError
-from dmfs.fetch.curl.transfer import ETagGuard, Get, Transfer, acceptable_url
-from dmfs.fuse.inode_table import printable
+from dmfs.errors import BadResponseError, DriveError, SetupError, SignedOutError
+from dmfs.fetch.curl.transfer import ETagGuard, RangeRequest, Transfer
 from dmfs.http.errormap import clean, explain, from_status, retry_after_s
 from dmfs.model import File, Hub, HubId, Shortcut
-from dmfs.names import entry_names, legal_name
+from dmfs.names import entry_names, legal_name, printable
 from dmfs.telemetry.logs import _OneLine, set_up_logging
+from dmfs.urls import acceptable_url, check_api_url
 from tests.hostile import fuzz
 from tests.hostile.corpus import PROJECT
 from tests.hostile.fuzz import DECODERS, assert_legal, run, use
@@ -190,7 +190,7 @@ def check_answer(answer: Any) -> None:
             for child in decode() or []:
                 if child is not None:
                     use(child)
-        except BadAnswerError as error:
+        except BadResponseError as error:
             assert error.message.isprintable()  # noqa: PT017
 
 
@@ -271,7 +271,7 @@ def test_any_headers_never_let_a_byte_of_another_range_in(
     sink = bytearray(10)
     from dmfs.fetch.curl.progress import Progress
 
-    get = Get("read 'x'", "https://x/", 0, memoryview(sink), 100, ETagGuard(), Progress())
+    get = RangeRequest("read 'x'", "https://x/", 0, memoryview(sink), 100, ETagGuard(), Progress())
     transfer = Transfer(get, lambda _: None, lambda _: None)
     for line in headers:
         try:
@@ -333,7 +333,7 @@ def test_any_bytes_for_an_index_are_an_empty_cache(tmp_path_factory: Any, seed: 
             continue
         try:
             shelf = store.attach("urn:a", 200_000)  # type: ignore[arg-type]
-            from dmfs.blocks.readahead import Span
+            from dmfs.spans import Span
 
             buffer = bytearray(200_000)
             good = store.read(shelf, Span(0, 2), memoryview(buffer))
@@ -424,7 +424,7 @@ def test_a_bomb_of_gzip_is_refused(tmp_path: Path) -> None:
     def answer(head: bytes) -> bytes:
         return http(TOKEN) if b"/token" in head else http(packed, "Content-Encoding: gzip")
 
-    assert isinstance(_list_root(answer, tmp_path), BadAnswerError)
+    assert isinstance(_list_root(answer, tmp_path), BadResponseError)
 
 
 def test_pages_without_end_end_with_the_deadline(tmp_path: Path) -> None:

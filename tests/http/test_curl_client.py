@@ -17,13 +17,13 @@ import pytest
 import trio
 import trustme
 
-from dmfs.errors import BadAnswerError, UnreachableError
+from dmfs.errors import BadResponseError, UnreachableError
 from dmfs.http.curl_client import (
     HEADERS_MAX_BYTES,
     Answer,
-    BrokenError,
-    PackedTwiceError,
-    Questions,
+    CurlClient,
+    NestedEncodingError,
+    TransportError,
 )
 from dmfs.http.json_client import (
     ATTEMPTS,
@@ -31,11 +31,11 @@ from dmfs.http.json_client import (
     CONNECTIONS,
     Call,
     Clients,
-    Wire,
+    JsonClient,
     open_clients,
 )
 from dmfs.http.tls import ca_bundle
-from dmfs.ratelimit.limiter import Budget
+from dmfs.ratelimit.limiter import RateLimiter
 from tests.support.helpers import real
 
 Reply = Callable[[trio.SocketStream, bytes], Awaitable[None]]
@@ -78,9 +78,9 @@ class Server:
 
 
 @asynccontextmanager
-async def asking(reply: Reply, connections: int = 4) -> AsyncIterator[tuple[Questions, Server]]:
+async def asking(reply: Reply, connections: int = 4) -> AsyncIterator[tuple[CurlClient, Server]]:
     server = Server(reply)
-    questions = Questions(ca_bundle=ca_bundle(""), connections=connections)
+    questions = CurlClient(ca_bundle=ca_bundle(""), connections=connections)
     async with trio.open_nursery() as nursery:
         listeners: list[trio.SocketListener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
         server.port = listeners[0].socket.getsockname()[1]
@@ -105,7 +105,7 @@ def saying(
 
 
 async def ask(
-    questions: Questions, url: str, *, silence_s: float = 5.0, limit: int = 1_000_000
+    questions: CurlClient, url: str, *, silence_s: float = 5.0, limit: int = 1_000_000
 ) -> Answer:
     return await questions.ask(
         url, {"Accept": "application/json", "Authorization": "Bearer secret"},
@@ -122,7 +122,7 @@ async def test_a_question_and_its_answer() -> None:
             assert got.status == 200
             assert got.body == b'{"a": 1}'
             assert got.headers["x-request-id"] == "7"
-            assert not got.is_cut
+            assert not got.truncated
         lines = server.heads[-1].decode().split("\r\n")
         assert lines[0] == "GET /x/../y%2Fz?filter%5Ba%5D=b%20c HTTP/1.1"  # as it was given
         assert "Authorization: Bearer secret" in lines
@@ -172,7 +172,7 @@ async def test_packed_answers_are_unpacked_once() -> None:
                     {"Content-Encoding": "gzip\r\nContent-Encoding: gzip"}):  # fmt: skip
         twice = saying(gzip.compress(gzip.compress(body)), headers=headers)
         async with asking(twice) as (questions, server):
-            with pytest.raises(PackedTwiceError):
+            with pytest.raises(NestedEncodingError):
                 await ask(questions, server.url)
 
 
@@ -185,20 +185,20 @@ async def test_a_body_is_cut_at_its_limit_and_unpacked_no_further() -> None:
     ):
         async with asking(reply) as (questions, server):
             got = await ask(questions, server.url, limit=limit)
-            assert got.is_cut
+            assert got.truncated
             assert limit < len(got.body) <= limit + 64 * 1024
     async with asking(saying(bytes(5000), "400 Bad")) as (questions, server):
         got = await ask(questions, server.url)  # its limit is another
-        assert (got.status, got.is_cut) == (400, True)
+        assert (got.status, got.truncated) == (400, True)
     async with asking(saying(bytes(4000))) as (questions, server):
-        assert not (await ask(questions, server.url, limit=4000)).is_cut
+        assert not (await ask(questions, server.url, limit=4000)).truncated
 
 
 @real
 async def test_headers_have_a_limit() -> None:
     headers = {f"X-{n}": "v" * 1000 for n in range(HEADERS_MAX_BYTES // 1000 + 1)}
     async with asking(saying(headers=headers)) as (questions, server):
-        with pytest.raises(BrokenError):
+        with pytest.raises(TransportError):
             await ask(questions, server.url)
 
 
@@ -210,7 +210,7 @@ async def test_silence_ends_a_question_and_a_drip_does_not() -> None:
 
     async with asking(silent) as (questions, server):
         began = trio.current_time()
-        with pytest.raises(BrokenError, match="nothing came for"):
+        with pytest.raises(TransportError, match="nothing came for"):
             await ask(questions, server.url, silence_s=0.3)
         assert 0.3 <= trio.current_time() - began < 3
         with trio.fail_after(3):
@@ -306,14 +306,14 @@ async def test_what_breaks_says_what_broke_and_nothing_of_the_token() -> None:
 
     for reply in (gone, half, nonsense):
         async with asking(reply) as (questions, server):
-            with pytest.raises(BrokenError) as told:
+            with pytest.raises(TransportError) as told:
                 await ask(questions, f"{server.url}/path?token=secret")
             assert str(told.value)
             assert "secret" not in str(told.value)
-            with pytest.raises(BrokenError, match=r"(?i)connect"):
+            with pytest.raises(TransportError, match=r"(?i)connect"):
                 await ask(questions, "http://127.0.0.1:1/")  # and it goes on
             for url, headers in (("http://[nonsense", {}), (server.url, {"A": "b\r\nC: d"})):
-                with pytest.raises(BrokenError, match="takes no such request"):
+                with pytest.raises(TransportError, match="takes no such request"):
                     await questions.ask(
                         url, headers, silence_s=1, body_max_bytes=1, error_max_bytes=1
                     )
@@ -344,11 +344,14 @@ async def test_an_unknown_authority_is_refused_with_the_hint(
         port = transport.socket.getsockname()[1]
         nursery.start_soon(trio.serve_listeners, serve, listeners)
         async with open_clients(str(tmp_path / "right")) as clients:
-            assert await Wire(f"https://127.0.0.1:{port}", clients, Budget()).ask(CALL) == {}
+            assert (
+                await JsonClient(f"https://127.0.0.1:{port}", clients, RateLimiter()).ask(CALL)
+                == {}
+            )
         async with open_clients(str(tmp_path / "wrong")) as clients:
             with pytest.raises(UnreachableError) as told:
                 with trio.fail_after(20):
-                    await Wire(f"https://127.0.0.1:{port}", clients, Budget()).ask(CALL)
+                    await JsonClient(f"https://127.0.0.1:{port}", clients, RateLimiter()).ask(CALL)
         assert "ca_file" in told.value.hint
         nursery.cancel_scope.cancel()
 
@@ -357,14 +360,14 @@ async def test_an_unknown_authority_is_refused_with_the_hint(
 async def test_a_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     async with asking(saying(b"", "407 Who are you")) as (questions, server):
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:pass@127.0.0.1:{server.port}")
-        with pytest.raises(BrokenError) as told:
+        with pytest.raises(TransportError) as told:
             await ask(questions, "https://api.example/hubs")
         assert server.heads[0].startswith(b"CONNECT api.example:443 HTTP/1.1")
         assert b"secret" not in b"".join(server.heads)
         assert "pass" not in str(told.value)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-        with pytest.raises(BrokenError):
+        with pytest.raises(TransportError):
             await ask(questions, f"https://127.0.0.1:{server.port}/", silence_s=0.5)
         assert server.connections >= 2  # directly (and no TLS there)
 
@@ -392,13 +395,13 @@ async def test_an_idle_drive_is_not_woken() -> None:
 
 
 @asynccontextmanager
-async def wire_over(reply: Reply) -> AsyncIterator[tuple[Wire, Server]]:
+async def wire_over(reply: Reply) -> AsyncIterator[tuple[JsonClient, Server]]:
     async with (
         asking(reply) as (questions, server),
         # it must not be asked: it would break
         httpx.AsyncClient(transport=httpx.MockTransport(_no_form)) as forms,
     ):
-        yield Wire(server.url, Clients(forms, questions), Budget()), server
+        yield JsonClient(server.url, Clients(forms, questions), RateLimiter()), server
 
 
 def _no_form(request: httpx.Request) -> httpx.Response:
@@ -417,11 +420,11 @@ async def test_wire_asks_its_questions_by_libcurl() -> None:
 async def test_wire_refuses_what_is_too_large_or_packed_twice() -> None:
     large = saying(gzip.compress(b" " * (BODY_MAX_BYTES + 1)), headers={"Content-Encoding": "gzip"})
     async with wire_over(large) as (wire, _server):
-        with pytest.raises(BadAnswerError, match="larger than 8 MiB"):
+        with pytest.raises(BadResponseError, match="larger than 8 MiB"):
             await wire.ask(CALL)
     twice = saying(gzip.compress(b"{}"), headers={"Content-Encoding": "gzip, gzip"})
     async with wire_over(twice) as (wire, _server):
-        with pytest.raises(BadAnswerError, match="packed more than once"):
+        with pytest.raises(BadResponseError, match="packed more than once"):
             await wire.ask(CALL)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import dmfs.errors
 from dmfs.errors import (
     AccessError,
-    BadAnswerError,
+    BadResponseError,
     BusyError,
     DriveError,
     GoneError,
@@ -67,8 +67,8 @@ def test_markup_and_rubbish(body: bytes, text: str) -> None:
         (410, GoneError, errno.ESTALE), (429, BusyError, errno.EBUSY),
         (408, UnreachableError, errno.EIO), (500, UnreachableError, errno.EIO),
         (503, UnreachableError, errno.EIO), (599, UnreachableError, errno.EIO),
-        (400, BadAnswerError, errno.EIO), (302, BadAnswerError, errno.EIO),
-        (416, BadAnswerError, errno.EIO),
+        (400, BadResponseError, errno.EIO), (302, BadResponseError, errno.EIO),
+        (416, BadResponseError, errno.EIO),
     ],
 )  # fmt: skip
 def test_every_status(status: int, kind: type[DriveError], code: int) -> None:

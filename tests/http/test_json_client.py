@@ -20,19 +20,19 @@ from dmfs.auth.token_sources import TwoLegged
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import (
     AccessError,
-    BadAnswerError,
+    BadResponseError,
     BusyError,
+    DeadlineError,
     DriveError,
     GoneError,
-    TooSlowError,
     UnreachableError,
 )
-from dmfs.http.json_client import ATTEMPTS, Call, Wire, open_clients
+from dmfs.http.json_client import ATTEMPTS, Call, JsonClient, open_clients
 from dmfs.http.tls import ca_bundle
 from dmfs.model import Root
-from dmfs.ratelimit.limiter import DEFAULT_HOLD_S, Budget
+from dmfs.ratelimit.limiter import DEFAULT_HOLD_S, RateLimiter
 from dmfs.ratelimit.limits import Priority
-from dmfs.ratelimit.priority import Urgency, urgency
+from dmfs.ratelimit.priority import RequestPriority, at_priority
 from dmfs.system.deadline import deadline
 from tests.support.helpers import real, virtual
 
@@ -67,10 +67,10 @@ class Service:
 
 
 @asynccontextmanager
-async def wire_to(service: Service) -> AsyncIterator[Wire]:
+async def wire_to(service: Service) -> AsyncIterator[JsonClient]:
     transport = httpx.MockTransport(service)
     async with httpx.AsyncClient(transport=transport, follow_redirects=False) as client:
-        yield Wire("https://api.example", client, Budget())
+        yield JsonClient("https://api.example", client, RateLimiter())
 
 
 def status(code: int, **headers: str) -> httpx.Response:
@@ -97,7 +97,7 @@ def test_what_nobody_waits_for_is_not_tried_again(level: Priority, asked: int) -
     async def body() -> None:
         service = Service(status(503), status(503), httpx.Response(200, json={"a": 1}))
         async with wire_to(service) as wire:
-            with urgency(Urgency(level)):
+            with at_priority(RequestPriority(level)):
                 if asked == 1:
                     with pytest.raises(UnreachableError):
                         await wire.ask(CALL)
@@ -113,11 +113,11 @@ async def test_an_answer_of_another_shape_is_not_asked_for_again() -> None:
     """A damaged one is, once: see below."""
 
     def decode(answer: dict[str, Any]) -> str:
-        raise BadAnswerError(f"not what we know: {answer}")
+        raise BadResponseError(f"not what we know: {answer}")
 
     service = Service(httpx.Response(200, json={"a": 1}))
     async with wire_to(service) as wire:
-        with pytest.raises(BadAnswerError, match="not what we know"):
+        with pytest.raises(BadResponseError, match="not what we know"):
             await wire.ask_for(CALL, decode)
     assert len(service.asked_at) == 1
 
@@ -136,8 +136,8 @@ def test_what_may_pass_is_tried_again(code: int) -> None:
 
 @pytest.mark.parametrize(
     ("code", "error"),
-    [(400, BadAnswerError), (401, AccessError), (403, AccessError), (404, GoneError),
-     (410, GoneError), (423, AccessError), (501, UnreachableError), (302, BadAnswerError)],
+    [(400, BadResponseError), (401, AccessError), (403, AccessError), (404, GoneError),
+     (410, GoneError), (423, AccessError), (501, UnreachableError), (302, BadResponseError)],
 )  # fmt: skip
 def test_what_is_final_is_not(code: int, error: type[DriveError]) -> None:
     @virtual
@@ -250,7 +250,7 @@ def test_a_damaged_answer_is_asked_for_once_more(answer: Callable[[], httpx.Resp
             assert await wire.ask(CALL) == {}
         service = Service(*[answer] * 9)
         async with wire_to(service) as wire:
-            with pytest.raises(BadAnswerError):
+            with pytest.raises(BadResponseError):
                 await wire.ask(CALL)
         assert len(service.asked_at) == 2
 
@@ -289,7 +289,7 @@ async def test_a_body_without_end_is_cut_off() -> None:
 
     service = Service(endless)
     async with wire_to(service) as wire:
-        with pytest.raises(BadAnswerError, match="larger"):
+        with pytest.raises(BadResponseError, match="larger"):
             await wire.ask(CALL)
     assert len(service.asked_at) == 1
     assert sent < 40 << 20
@@ -399,7 +399,7 @@ def test_an_unusable_token_is_a_bad_answer(answer: dict[str, Any]) -> None:
     async def body() -> None:
         service = Service(*[httpx.Response(200, json=answer)] * 9)
         async with wire_to(service) as wire:
-            with pytest.raises(BadAnswerError):
+            with pytest.raises(BadResponseError):
                 await TwoLegged(wire, "id", "secret", "s").token()
 
     body()
@@ -440,7 +440,7 @@ def test_signing_in_without_credentials_says_what_to_set() -> None:
 @asynccontextmanager
 async def service_of(emulator: EmulatorProcess, secret: str = "") -> AsyncIterator[Aps]:
     async with open_clients(ca_bundle("")) as clients:
-        wire = Wire(emulator.api_url, clients, Budget())
+        wire = JsonClient(emulator.api_url, clients, RateLimiter())
         tokens = TwoLegged(wire, emulator.client_id, secret or emulator.client_secret, "data:read")
         yield Aps(wire, tokens, url_minutes=60)
 
@@ -483,7 +483,7 @@ async def test_a_redirect_takes_no_token_along(emulator: EmulatorProcess) -> Non
     target = f"{emulator.cdn_url}/stolen"
     emulator.fault("redirect", route="hubs", location=target, times=None)
     async with service_of(emulator) as aps:
-        with pytest.raises(BadAnswerError):
+        with pytest.raises(BadResponseError):
             await aps.children(Root())
     assert [entry for entry in emulator.calls()["log"] if entry["origin"] == "cdn"] == []
 
@@ -521,7 +521,7 @@ async def test_a_huge_body_and_wrong_types_are_bad_answers(emulator: EmulatorPro
         emulator.clear_faults()
         emulator.fault(kind, route="hubs", times=None, **params)
         async with service_of(emulator) as aps:
-            with pytest.raises(BadAnswerError):
+            with pytest.raises(BadResponseError):
                 await aps.children(Root())
     gc.collect()
 
@@ -531,7 +531,7 @@ async def test_silence_ends_with_the_deadline(emulator: EmulatorProcess) -> None
     emulator.fault("stall_before_headers", route="hubs", seconds=None, times=None)
     async with service_of(emulator) as aps:
         began = trio.current_time()
-        with pytest.raises(TooSlowError), deadline(0.3, "list hubs"):
+        with pytest.raises(DeadlineError), deadline(0.3, "list hubs"):
             await aps.children(Root())
         assert trio.current_time() - began < 1.0
         emulator.clear_faults()

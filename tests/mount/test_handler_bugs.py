@@ -104,7 +104,7 @@ BROKEN = '''
 import dmfs.blocks.reader
 import dmfs.fuse.inode_table
 
-read, lookup = dmfs.blocks.reader.Reader.read, dmfs.fuse.inode_table.Tree.lookup
+read, lookup = dmfs.blocks.reader.Reader.read, dmfs.fuse.inode_table.InodeTable.lookup
 
 async def broken_read(self, offset, length):
     if self.file.name == "Tower.rvt":
@@ -116,7 +116,7 @@ async def broken_lookup(self, parent, name):
         raise KeyError("made by a test")
     return await lookup(self, parent, name)
 
-dmfs.blocks.reader.Reader.read, dmfs.fuse.inode_table.Tree.lookup = broken_read, broken_lookup
+dmfs.blocks.reader.Reader.read, dmfs.fuse.inode_table.InodeTable.lookup = broken_read, broken_lookup
 '''
 
 

@@ -16,7 +16,7 @@ import dmfs.namespace.listing_store
 import dmfs.system.clock
 from dmfs.model import Folder, FolderId, HubId, Project, ProjectId, Root, Shortcut
 from dmfs.namespace.listing_codec import FORMAT_VERSION, BadRecordError, Record, decode, encode
-from dmfs.namespace.listing_store import KeptListings
+from dmfs.namespace.listing_store import ListingStore
 from dmfs.system.clock import Moment
 from tests.support.helpers import a_file, real
 
@@ -63,15 +63,15 @@ def test_a_damaged_record_is_a_bad_record(data) -> None:
 
 @real
 async def test_what_is_foreign_or_damaged_is_a_miss(tmp_path) -> None:
-    kept = KeptListings(tmp_path, "me")
+    kept = ListingStore(tmp_path, "me")
     await kept.save(a_record())
     assert (await kept.load(PLACE.identity)) is not None
-    assert await KeptListings(tmp_path, "somebody else").load(PLACE.identity) is None
+    assert await ListingStore(tmp_path, "somebody else").load(PLACE.identity) is None
     kept.close()
     db = sqlite3.connect(tmp_path / f"listings/v{FORMAT_VERSION}" / "cache.db")
     db.execute("UPDATE Cache SET value = ?, mode = 1", (b"junk",))
     db.commit()
-    assert await KeptListings(tmp_path, "me").load(PLACE.identity) is None
+    assert await ListingStore(tmp_path, "me").load(PLACE.identity) is None
 
     class Bomb:
         def __reduce__(self) -> Any:
@@ -80,7 +80,7 @@ async def test_what_is_foreign_or_damaged_is_a_miss(tmp_path) -> None:
     db.execute("UPDATE Cache SET value = ?, mode = 4", (pickle.dumps(Bomb()),))
     db.commit()
     db.close()
-    assert await KeptListings(tmp_path, "me").load(PLACE.identity) is None
+    assert await ListingStore(tmp_path, "me").load(PLACE.identity) is None
 
 
 @real
@@ -88,7 +88,7 @@ async def test_what_another_version_wrote_is_discarded(tmp_path) -> None:
     old = tmp_path / "listings" / "v0"
     old.mkdir(parents=True)
     (old / "cache.db").write_bytes(b"whatever")
-    kept = KeptListings(tmp_path, "me")
+    kept = ListingStore(tmp_path, "me")
     await kept.save(a_record())
     kept.close()
     assert not old.exists()
@@ -99,7 +99,7 @@ async def test_a_damaged_database_is_begun_anew(tmp_path) -> None:
     place = tmp_path / f"listings/v{FORMAT_VERSION}"
     place.mkdir(parents=True)
     (place / "cache.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
-    kept = KeptListings(tmp_path, "me")
+    kept = ListingStore(tmp_path, "me")
     await kept.save(a_record())
     assert await kept.load(PLACE.identity) is not None
     kept.close()
@@ -118,7 +118,7 @@ def test_a_filesystem_is_known_by_its_name() -> None:
 async def test_a_lock_holds_off_others(tmp_path, monkeypatch, near) -> None:
     if not near:
         monkeypatch.setattr(dmfs.namespace.listing_store, "LOCAL", frozenset())
-    one, two = KeptListings(tmp_path, "me"), KeptListings(tmp_path, "me")
+    one, two = ListingStore(tmp_path, "me"), ListingStore(tmp_path, "me")
     async with one.lock("a"):
         async with two.lock("b"):
             pass

@@ -6,11 +6,11 @@ import pytest
 import trio
 
 import dmfs.ratelimit.shared_log
-from dmfs.errors import BusyError, DroppedError
-from dmfs.ratelimit.limiter import Budget
+from dmfs.errors import BusyError, SpeculationDropped
+from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.ratelimit.limits import MARGIN_S, Priority, Rate
-from dmfs.ratelimit.priority import Urgency, urgency
-from dmfs.ratelimit.shared_log import FileLedger
+from dmfs.ratelimit.priority import RequestPriority, at_priority
+from dmfs.ratelimit.shared_log import FileRateLog
 from tests.support.helpers import real, virtual
 
 RATE = Rate(10, 10.0)
@@ -18,22 +18,22 @@ RATE = Rate(10, 10.0)
 
 @virtual
 async def test_who_is_in_more_of_a_hurry_goes_first():
-    budget = Budget({"contents": RATE})
+    budget = RateLimiter({"contents": RATE})
     order: list[str] = []
 
-    async def ask(name: str, asker: Urgency) -> None:
-        with urgency(asker):
-            await budget.admit("contents", name)
+    async def ask(name: str, asker: RequestPriority) -> None:
+        with at_priority(asker):
+            await budget.acquire("contents", name)
         order.append(name)
 
     for _ in range(10):
-        await budget.admit("contents", "fill it up")
-    late = Urgency(Priority.POLL)
+        await budget.acquire("contents", "fill it up")
+    late = RequestPriority(Priority.POLL)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask, "raised", late)
         for priority in reversed(Priority):
             await trio.sleep(0.01)
-            nursery.start_soon(ask, priority.name, Urgency(priority))
+            nursery.start_soon(ask, priority.name, RequestPriority(priority))
         await trio.sleep(0.01)
         late.raise_to(Priority.LOOKUP)
     assert set(order[:2]) == {"raised", "LOOKUP"}
@@ -43,14 +43,14 @@ async def test_who_is_in_more_of_a_hurry_goes_first():
 
 @virtual
 async def test_a_lookup_never_queues_behind_speculation():
-    budget = Budget({"contents": Rate(100, 60.0)})
+    budget = RateLimiter({"contents": Rate(100, 60.0)})
     asked = 0
 
     async def speculate() -> None:
         nonlocal asked
-        with urgency(Urgency(Priority.AHEAD)):
+        with at_priority(RequestPriority(Priority.AHEAD)):
             while True:
-                await budget.admit("contents", "ahead")
+                await budget.acquire("contents", "ahead")
                 asked += 1
 
     async with trio.open_nursery() as nursery:
@@ -59,7 +59,7 @@ async def test_a_lookup_never_queues_behind_speculation():
         for _ in range(40):
             await trio.sleep(6)
             before = trio.current_time()
-            await budget.admit("contents", "ls")
+            await budget.acquire("contents", "ls")
             assert trio.current_time() == before
         nursery.cancel_scope.cancel()
     assert asked > 300
@@ -67,10 +67,10 @@ async def test_a_lookup_never_queues_behind_speculation():
 
 @virtual
 async def test_speculation_leaves_the_queue_when_nobody_wants_it():
-    budget = Budget({"contents": RATE})
+    budget = RateLimiter({"contents": RATE})
     walking = True
     for _ in range(10):
-        await budget.admit("contents", "fill")
+        await budget.acquire("contents", "fill")
 
     async def stop() -> None:
         nonlocal walking
@@ -79,34 +79,37 @@ async def test_speculation_leaves_the_queue_when_nobody_wants_it():
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop)
-        with urgency(Urgency(Priority.AHEAD, lambda: walking)), pytest.raises(DroppedError):
-            await budget.admit("contents", "ahead")
+        with (
+            at_priority(RequestPriority(Priority.AHEAD, lambda: walking)),
+            pytest.raises(SpeculationDropped),
+        ):
+            await budget.acquire("contents", "ahead")
     assert trio.current_time() < 3
 
 
 @virtual
 async def test_a_wait_beyond_the_deadline_is_busy_at_once():
-    budget = Budget({"contents": RATE})
+    budget = RateLimiter({"contents": RATE})
     for _ in range(10):
-        await budget.admit("contents", "fill")
+        await budget.acquire("contents", "fill")
     began = trio.current_time()
     with trio.fail_after(5), pytest.raises(BusyError, match="rate limit"):
-        await budget.admit("contents", "ls")
+        await budget.acquire("contents", "ls")
     assert trio.current_time() == began
 
 
 @virtual
 async def test_sizes_that_complete_a_listing_do_not_use_up_what_readers_live_on():
-    budget = Budget({"oss": Rate(100, 60.0)})
+    budget = RateLimiter({"oss": Rate(100, 60.0)})
     waits: list[float] = []
 
     async def ask(level: Priority | None) -> None:
         began = trio.current_time()
         if level is None:
-            await budget.admit("sign", "open")
+            await budget.acquire("sign", "open")
         else:
-            with urgency(Urgency(level)):
-                await budget.admit("sign", "size")
+            with at_priority(RequestPriority(level)):
+                await budget.acquire("sign", "size")
         waits.append(trio.current_time() - began)
 
     for _ in range(80):
@@ -120,8 +123,8 @@ async def test_sizes_that_complete_a_listing_do_not_use_up_what_readers_live_on(
 @real
 async def test_two_processes_share_one_account(tmp_path):
     now = 1000.0
-    one, two = (FileLedger(tmp_path, "app", clock=lambda: now) for _ in range(2))
-    other = FileLedger(tmp_path, "another app", clock=lambda: now)
+    one, two = (FileRateLog(tmp_path, "app", clock=lambda: now) for _ in range(2))
+    other = FileRateLog(tmp_path, "another app", clock=lambda: now)
     for number in range(10):
         assert await (one, two)[number % 2].take("contents", RATE, Priority.LOOKUP) == 0
     assert await one.take("contents", RATE, Priority.LOOKUP) == RATE.span_s
@@ -143,7 +146,7 @@ async def test_without_a_rate_the_account_is_only_looked_at_for_holds_of_others(
     tmp_path, monkeypatch
 ):
     now = 1000.0
-    one, two = (FileLedger(tmp_path, "app", clock=lambda: now) for _ in range(2))
+    one, two = (FileRateLog(tmp_path, "app", clock=lambda: now) for _ in range(2))
     looks: list[str] = []
     look = one._take
 
@@ -169,7 +172,7 @@ async def test_without_a_rate_the_account_is_only_looked_at_for_holds_of_others(
 
 @real
 async def test_a_damaged_account_is_an_empty_one(tmp_path):
-    ledger = FileLedger(tmp_path, "app")
+    ledger = FileRateLog(tmp_path, "app")
     assert await ledger.take("contents", RATE, Priority.LOOKUP) == 0
     for junk in (b"", b"x", b"\xff" * 100, b"dmfsbud1" + b"\xff" * 800):
         next(tmp_path.rglob("contents")).write_bytes(junk)
@@ -179,7 +182,7 @@ async def test_a_damaged_account_is_an_empty_one(tmp_path):
 @real
 async def test_without_its_disk_it_goes_on_alone(tmp_path):
     (tmp_path / "budget").write_text("in the way")
-    ledger = FileLedger(tmp_path, "app")
+    ledger = FileRateLog(tmp_path, "app")
     for _ in range(10):
         assert await ledger.take("contents", RATE, Priority.LOOKUP) == 0
     assert await ledger.take("contents", RATE, Priority.LOOKUP) > 0

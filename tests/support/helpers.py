@@ -13,12 +13,12 @@ from typing import Any
 import trio
 from trio.testing import MockClock
 
-from dmfs.blocks.readahead import Span
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import DriveError
 from dmfs.fetch.curl.progress import AnyProgress, Progress, as_progress
-from dmfs.fetch.curl.transfer import ETagGuard, Get
+from dmfs.fetch.curl.transfer import ETagGuard, RangeRequest
 from dmfs.model import File, FolderId, HubId, ItemId, ProjectId, StorageId
+from dmfs.spans import Span
 
 _numbers = itertools.count(1)
 _PERIOD = random.Random(7).randbytes(1_000_003)
@@ -69,9 +69,9 @@ def a_new_file(emulator: EmulatorProcess, size: int) -> File:
     )  # fmt: skip
 
 
-def a_get(url: str, length: int, **changes: Any) -> Get:
+def a_get(url: str, length: int, **changes: Any) -> RangeRequest:
     """The first ``length`` bytes of an object of that size."""
-    get = Get(
+    get = RangeRequest(
         "read 'x'", url, 0, memoryview(bytearray(length)), length, ETagGuard(), Progress()
     )  # fmt: skip
     return dataclasses.replace(get, **changes)

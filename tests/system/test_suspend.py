@@ -8,7 +8,7 @@ import pytest
 import trio
 
 import dmfs.system.suspend
-from dmfs.http.circuit_breaker import PROBE_MAX_S, Breaker
+from dmfs.http.circuit_breaker import PROBE_MAX_S, CircuitBreaker
 from dmfs.system.suspend import JUMP_S, TICK_S, watch_suspend
 from tests.support.helpers import virtual
 
@@ -36,7 +36,7 @@ async def test_the_time_slept_is_told_once_and_a_busy_machine_is_none() -> None:
 @virtual
 async def test_who_wakes_up_offline_looks_at_once() -> None:
     """And not when the next probe is due."""
-    breaker, probes, there = Breaker(), [], False
+    breaker, probes, there = CircuitBreaker(), [], False
 
     async def probe(timeout_s: float) -> bool:
         probes.append(trio.current_time())

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from dmfs.config import (
     DEFAULT_API_URL,
     KEYS,
-    check_api_url,
     default_paths,
     load_settings,
     parse_duration,
     parse_size,
 )
 from dmfs.errors import SetupError
+from dmfs.urls import check_api_url
 
 MIB = 1 << 20
 HOME = {"HOME": "/home/ada"}

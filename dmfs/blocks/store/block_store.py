@@ -27,15 +27,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dmfs.blocks.readahead import BLOCK_BYTES, MIB, Span, block_count, bytes_of
-from dmfs.blocks.store.eviction import Room
+from dmfs.blocks.store.eviction import Evictor
 from dmfs.blocks.store.index import Index
-from dmfs.blocks.store.sparse_file import DataFile
+from dmfs.blocks.store.sparse_file import SparseFile
 from dmfs.blocks.store.stored_object import (
     ABSENT,
     PRESENT,
     VERIFIED,
-    Shelf,
+    StoredObject,
     block_of,
     crcs_of,
     file_of,
@@ -43,6 +42,7 @@ from dmfs.blocks.store.stored_object import (
 )
 from dmfs.errors import SetupError
 from dmfs.model import StorageId
+from dmfs.spans import BLOCK_BYTES, MIB, Span, block_count, bytes_of
 from dmfs.system.cache_directory import own_cache_directory
 from dmfs.system.clock import wall_time_s
 
@@ -56,7 +56,7 @@ _USED_AT_GRANULARITY_S = 60.0
 """LRU order is kept to the minute: a finer one would make each read a write."""
 
 
-SmallWrite = tuple[Shelf, int, memoryview]
+SmallWrite = tuple[StoredObject, int, memoryview]
 """Whole blocks of an object, from a block on: at most SMALL_WRITE_BYTES."""
 
 
@@ -65,12 +65,12 @@ class BlockStore:
 
     def __init__(self, directory: Path, *, limit_bytes: int, free_percent: int) -> None:
         self._directory = directory / "blocks"
-        self._shelves: dict[int, Shelf] = {}
+        self._shelves: dict[int, StoredObject] = {}
         self._nowait = getattr(os, "RWF_NOWAIT", 0)
         own_cache_directory(directory)
         own_cache_directory(self._directory)
         self._index = Index(self._directory, self._wipe_data)
-        self._room = Room(
+        self._room = Evictor(
             self._directory, self._index, limit_bytes=limit_bytes, free_percent=free_percent
         )
 
@@ -80,7 +80,7 @@ class BlockStore:
                 self.release(shelf)
             self._index.close()
 
-    def attach(self, storage_id: StorageId, size_bytes: int) -> Shelf:
+    def attach(self, storage_id: StorageId, size_bytes: int) -> StoredObject:
         """Open an object, held against eviction until ``release``.
 
         One that has nothing at rest yet costs no file and no row until the first ``write``: a
@@ -88,7 +88,7 @@ class BlockStore:
         """
         with self._index.lock:
             self._recover()
-            shelf = Shelf(storage_id, size_bytes, bytearray(block_count(size_bytes)))
+            shelf = StoredObject(storage_id, size_bytes, bytearray(block_count(size_bytes)))
             if not self._adopt(shelf):
                 with self._index.transaction():
                     self._remove_remains(storage_id)
@@ -105,19 +105,19 @@ class BlockStore:
             self._recover()
             return set(storage_ids) - self._index.present(storage_ids)
 
-    def attach_absent(self, storage_id: StorageId, size_bytes: int) -> Shelf:
+    def attach_absent(self, storage_id: StorageId, size_bytes: int) -> StoredObject:
         """As ``attach``, of an object that was ``absent`` just now. Never waits: for the loop."""
-        shelf = Shelf(storage_id, size_bytes, bytearray(block_count(size_bytes)))
+        shelf = StoredObject(storage_id, size_bytes, bytearray(block_count(size_bytes)))
         self._shelves[id(shelf)] = shelf  # one step: who goes through them copies them in one
         return shelf
 
-    def release(self, shelf: Shelf) -> None:
+    def release(self, shelf: StoredObject) -> None:
         """Close an object; it may now be evicted."""
         with self._index.lock:
             if self._shelves.pop(id(shelf), None) is not None:
                 self._let_go(shelf)
 
-    def drop(self, storage_id: StorageId, shelves: Iterable[Shelf]) -> None:
+    def drop(self, storage_id: StorageId, shelves: Iterable[StoredObject]) -> None:
         """Forget what is at rest of an object. ``shelves`` keep nothing more (who reads one may
         go on: its file is closed by ``release``)."""
         with self._index.transaction():
@@ -126,13 +126,13 @@ class BlockStore:
                 shelf.states[:] = bytes(len(shelf.states))
             self._remove_remains(storage_id)
 
-    def refresh(self, shelf: Shelf, blocks: Span) -> None:
+    def refresh(self, shelf: StoredObject, blocks: Span) -> None:
         """Learn what other processes have put there meanwhile."""
         with self._index.lock:
             if shelf.row or (self._adopt(shelf) and shelf.row):
                 self._load_states(shelf, blocks)
 
-    def peek(self, shelf: Shelf, span: Span) -> bytes | None:
+    def peek(self, shelf: StoredObject, span: Span) -> bytes | None:
         """Bytes that need no waiting: verified before and in the page cache. For the loop: 6 µs.
 
         Not for a stream's reads: asking makes the kernel read 8 MiB ahead into the page cache, and
@@ -155,7 +155,7 @@ class BlockStore:
             return None
         return bytes(buffer) if count == span.length and shelf.data is file else None
 
-    def read(self, shelf: Shelf, blocks: Span, buffer: memoryview) -> int:
+    def read(self, shelf: StoredObject, blocks: Span, buffer: memoryview) -> int:
         """Fill ``buffer`` with blocks from disk; returns how many bytes from the start are good."""
         row, file = shelf.row, shelf.data
         if file is None:
@@ -170,7 +170,9 @@ class BlockStore:
             self._discard(shelf, bad, known=bad in crcs)
         return good
 
-    def write(self, shelf: Shelf, first: int, data: memoryview, *, direct: bool = False) -> bool:
+    def write(
+        self, shelf: StoredObject, first: int, data: memoryview, *, direct: bool = False
+    ) -> bool:
         """Keep whole blocks from block ``first`` on; False where there is no room for them.
         ``direct`` is for memory on a page's edge that may wait for the disk.
 
@@ -197,7 +199,7 @@ class BlockStore:
         """As ``write``, of several in one transaction: all are kept, or none if one fails."""
         with self._index.lock:
             self._recover()
-        put: list[tuple[Shelf, DataFile, Mapping[int, memoryview]] | None] = []
+        put: list[tuple[StoredObject, SparseFile, Mapping[int, memoryview]] | None] = []
         with self._writing([shelf for shelf, _, _ in writes]):
             for shelf, first, data in writes:
                 blocks = self._reserve(shelf, first, data)
@@ -213,7 +215,9 @@ class BlockStore:
                 self._verified(*each)
         return [each is not None for each in put]
 
-    def _reserve(self, shelf: Shelf, first: int, data: memoryview) -> dict[int, memoryview] | None:
+    def _reserve(
+        self, shelf: StoredObject, first: int, data: memoryview
+    ) -> dict[int, memoryview] | None:
         """Room for those blocks that are not there yet; None where there is none. Inside a
         transaction."""
         last = first + block_count(len(data))
@@ -228,7 +232,7 @@ class BlockStore:
         self._touch(shelf)
         return blocks
 
-    def _verified(self, shelf: Shelf, file: DataFile, numbers: Iterable[int]) -> None:
+    def _verified(self, shelf: StoredObject, file: SparseFile, numbers: Iterable[int]) -> None:
         """Blocks that are known to be right, unless the cache began anew meanwhile."""
         with self._index.lock:
             for number in numbers if shelf.data is file else ():
@@ -236,8 +240,8 @@ class BlockStore:
 
     def _write_large(
         self,
-        shelf: Shelf,
-        file: DataFile,
+        shelf: StoredObject,
+        file: SparseFile,
         first: int,
         data: memoryview,
         blocks: Mapping[int, memoryview],
@@ -261,7 +265,7 @@ class BlockStore:
             self._index.add_blocks(shelf.row, crcs)
         return True
 
-    def verify(self, shelf: Shelf, sha1: str) -> bool:
+    def verify(self, shelf: StoredObject, sha1: str) -> bool:
         """Compare a complete object with the service's sha1; False drops all of its blocks."""
         file = file_of(shelf)
         digest = hashlib.sha1(usedforsecurity=False)
@@ -295,7 +299,7 @@ class BlockStore:
 
     # Objects
 
-    def _adopt(self, shelf: Shelf) -> bool:
+    def _adopt(self, shelf: StoredObject) -> bool:
         """Open what is at rest of the object. False: there are remains of it that fit nothing."""
         found = self._index.find(shelf.storage_id)
         if found is None:
@@ -316,7 +320,7 @@ class BlockStore:
         return True
 
     @contextmanager
-    def _writing(self, shelves: Iterable[Shelf]) -> Iterator[None]:
+    def _writing(self, shelves: Iterable[StoredObject]) -> Iterator[None]:
         """A transaction that may make the objects' rows and files; undone, it leaves the shelves
         without them (the numbers would be given to the next objects)."""
         new = [shelf for shelf in shelves if not shelf.row]
@@ -328,7 +332,7 @@ class BlockStore:
                 self._let_go(shelf)
             raise
 
-    def _usable(self, shelf: Shelf) -> bool:
+    def _usable(self, shelf: StoredObject) -> bool:
         """Whether blocks can be put there: False once released, or wiped by somebody."""
         if shelf.retired or id(shelf) not in self._shelves:
             return False
@@ -343,7 +347,7 @@ class BlockStore:
             shelf.row, shelf.touched_at = row, now
         return True
 
-    def _let_go(self, shelf: Shelf) -> None:
+    def _let_go(self, shelf: StoredObject) -> None:
         shelf.states[:] = bytes(len(shelf.states))  # before the number of the file is free
         files = [*shelf.old_files, *([shelf.data] if shelf.data is not None else [])]
         shelf.data, shelf.row, shelf.old_files = None, 0, []
@@ -370,18 +374,18 @@ class BlockStore:
             raise OSError(errno.EACCES, error.message) from None
         self._index.reopen()
 
-    def _load_states(self, shelf: Shelf, blocks: Span) -> None:
+    def _load_states(self, shelf: StoredObject, blocks: Span) -> None:
         for number in self._index.crcs(shelf.row, blocks.start, blocks.stop):
             if number in range(len(shelf.states)) and shelf.states[number] == ABSENT:
                 shelf.states[number] = PRESENT
 
-    def _touch(self, shelf: Shelf) -> None:
+    def _touch(self, shelf: StoredObject) -> None:
         now = wall_time_s()
         if abs(now - shelf.touched_at) > _USED_AT_GRANULARITY_S:
             shelf.touched_at = now
             self._index.touch(shelf.row, now)
 
-    def _discard(self, shelf: Shelf, number: int, *, known: bool) -> None:
+    def _discard(self, shelf: StoredObject, number: int, *, known: bool) -> None:
         """Forget a block that is damaged or was never there."""
         shelf.states[number] = ABSENT
         if not known:
@@ -399,10 +403,10 @@ class BlockStore:
         if found is not None:
             self._room.remove(found.id)
 
-    def _open_data(self, row: int, create: int) -> DataFile:
+    def _open_data(self, row: int, create: int) -> SparseFile:
         if self._index.replaced():
             raise OSError(errno.ESTALE, "the cache directory was replaced under a running drive")
-        return DataFile(self._room.path(row), create)
+        return SparseFile(self._room.path(row), create)
 
     def _wipe_data(self) -> None:
         shutil.rmtree(self._directory / "data", ignore_errors=True)

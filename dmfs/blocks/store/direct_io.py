@@ -22,7 +22,7 @@ WEIGHT = 0.2
 """Of the newest of the figures: a handful of writes decides, one hiccup does not."""
 
 
-class WriteWay:
+class DirectIoPolicy:
     """Remembers how fast each way was."""
 
     def __init__(self) -> None:

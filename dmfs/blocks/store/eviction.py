@@ -13,7 +13,7 @@ from pathlib import Path
 from dmfs.blocks.store.index import Index
 
 
-class Room:
+class Evictor:
     """The limit of the cache and the share of the disk that stays free; the data files' places."""
 
     def __init__(

@@ -21,7 +21,7 @@ ALIGNED = 4096
 """Offsets, lengths and memory of a direct transfer: multiples of this suit every disk."""
 
 
-class DataFile:
+class SparseFile:
     """An open file, held by a shared flock until ``close``. Raises OSError."""
 
     def __init__(self, path: Path, create: int) -> None:

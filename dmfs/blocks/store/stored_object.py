@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 
 from isal import isal_zlib
 
-from dmfs.blocks.readahead import BLOCK_BYTES, Span, bytes_of
-from dmfs.blocks.store.sparse_file import DataFile
+from dmfs.blocks.store.sparse_file import SparseFile
 from dmfs.model import StorageId
+from dmfs.spans import BLOCK_BYTES, Span, bytes_of
 
 ABSENT, PRESENT, VERIFIED = 0, 1, 2
 
 
 @dataclass(eq=False)
-class Shelf:
+class StoredObject:
     """One storage object as this process has it open. Its fields change under the index's lock,
     except that ``states`` may be read on the loop at any time (a byte changes atomically)."""
 
@@ -25,11 +25,11 @@ class Shelf:
     states: bytearray = field(repr=False)
     row: int = 0
     """0 while nothing of the object is at rest; then ``data`` is its file."""
-    data: DataFile | None = None
+    data: SparseFile | None = None
     touched_at: float = 0.0
     checked: bool = False
     """All of it was compared with the service's sha1."""
-    old_files: list[DataFile] = field(default_factory=list, repr=False)
+    old_files: list[SparseFile] = field(default_factory=list, repr=False)
     """Of a cache that was replaced; closed with the shelf."""
     retired: bool = False
     """What still comes for it is not kept."""
@@ -48,7 +48,9 @@ def _seed(storage_id: str, number: int) -> int:
     return isal_zlib.crc32(f"{storage_id} {number}".encode())
 
 
-def right_bytes(shelf: Shelf, blocks: Span, data: memoryview, crcs: Mapping[int, int]) -> int:
+def right_bytes(
+    shelf: StoredObject, blocks: Span, data: memoryview, crcs: Mapping[int, int]
+) -> int:
     """How many bytes of ``data``, read from the start of ``blocks``, are whole blocks that match
     ``crcs``.
 
@@ -68,7 +70,7 @@ def right_bytes(shelf: Shelf, blocks: Span, data: memoryview, crcs: Mapping[int,
     return good
 
 
-def _joint_crc(shelf: Shelf, blocks: Span, crcs: Mapping[int, int]) -> int | None:
+def _joint_crc(shelf: StoredObject, blocks: Span, crcs: Mapping[int, int]) -> int | None:
     """The CRC-32 that ``blocks`` have as one stretch if each matches ``crcs``; None if there can be
     none. (If one of them does not match, theirs is another, but for the 2**-32 of every CRC.)"""
     joint = 0
@@ -90,12 +92,12 @@ def block_of(data: memoryview, index: int) -> memoryview:
     return data[index * BLOCK_BYTES : (index + 1) * BLOCK_BYTES]
 
 
-def crcs_of(shelf: Shelf, blocks: Mapping[int, memoryview]) -> list[tuple[int, int]]:
+def crcs_of(shelf: StoredObject, blocks: Mapping[int, memoryview]) -> list[tuple[int, int]]:
     """Number and checksum of each block."""
     return [(n, block_crc(shelf.storage_id, n, data)) for n, data in blocks.items()]
 
 
-def file_of(shelf: Shelf) -> DataFile:
+def file_of(shelf: StoredObject) -> SparseFile:
     """Of a shelf with something at rest; an OSError where it was let go meanwhile."""
     if shelf.data is None:
         raise OSError(errno.EBADF, "the object was closed")

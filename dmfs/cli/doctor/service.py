@@ -21,7 +21,7 @@ from dmfs.cli.doctor.machine import check_here
 from dmfs.cli.login import open_wire
 from dmfs.config import Settings
 from dmfs.errors import AccessError, DriveError, SignedOutError
-from dmfs.http.json_client import Wire, probe
+from dmfs.http.json_client import JsonClient, probe
 from dmfs.model import Hub, Root
 from dmfs.system.clock import wall_time_s
 
@@ -99,7 +99,7 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-async def _signed_in(settings: Settings, wire: Wire) -> list[Finding]:
+async def _signed_in(settings: Settings, wire: JsonClient) -> list[Finding]:
     why = "every question to the service needs it"
     async with trio.open_nursery() as nursery:
         try:
@@ -130,7 +130,7 @@ def _who(kind: str, settings: Settings) -> str:
 
 
 async def _admission(
-    settings: Settings, wire: Wire, source: TokenSource, kind: str
+    settings: Settings, wire: JsonClient, source: TokenSource, kind: str
 ) -> list[Finding]:
     """Which hubs show, and whether each of them lets this app in."""
     client_id = await _client_id(settings)

@@ -11,30 +11,24 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import urlsplit
 
-from dmfs.errors import BadAnswerError, DriveError, UnreachableError
+from dmfs.errors import (
+    BadResponseError,
+    DriveError,
+    ETagDiffersError,
+    ObjectChangedError,
+    UnreachableError,
+    UrlRefusedError,
+)
 from dmfs.fetch.curl.progress import Progress
 from dmfs.http.errormap import ERROR_BODY_MAX_BYTES, clean, from_status
+from dmfs.urls import acceptable_url
 
 _HEADERS_MAX_BYTES = 64 * 1024
 ETAG_MAX_CHARS = 1024
 """S3's have 34. A longer one would not fit a packet of the fetching process, and bytes must never
 be told of before the ETag that they came under."""
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
-
-
-class UrlRefusedError(DriveError):
-    """403 from the CDN: the URL expired (or was revoked). A fresh one is to be signed."""
-
-
-class ObjectChangedError(BadAnswerError):
-    """The ETag is not the one this storage object had before: its bytes must not be mixed."""
-
-
-class ETagDiffersError(ObjectChangedError):
-    """Right in everything but the ETag: which of the two is the odd one has to be asked."""
 
 
 def other_etag(what: str) -> ETagDiffersError:
@@ -65,7 +59,7 @@ class ETagGuard:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Get:
+class RangeRequest:
     """A ranged GET to be made: ``[start, start + len(sink))`` of an object of ``total_bytes``."""
 
     what: str
@@ -79,41 +73,25 @@ class Get:
     """Told as the first n bytes of ``sink`` become valid; they stay so if the rest then fails."""
 
     def check_url(self) -> None:
-        """Before anything is sent to it. BadAnswerError."""
+        """Before anything is sent to it. BadResponseError."""
         if not acceptable_url(self.url):
-            raise BadAnswerError(f"cannot {self.what}: the service named a URL that is not https")
+            raise BadResponseError(f"cannot {self.what}: the service named a URL that is not https")
 
 
 class Fetcher(Protocol):
     """The engine, wherever it runs."""
 
-    async def fetch(self, get: Get) -> None:
+    async def fetch(self, get: RangeRequest) -> None:
         """Fill ``get.sink``. UrlRefusedError, ObjectChangedError, or another DriveError. Cancelling
         gives the connection up."""
         ...
-
-
-def acceptable_url(url: str) -> bool:
-    """https anywhere, plain http to this machine only (the emulator's CDN)."""
-    try:
-        split = urlsplit(url)
-        host = split.hostname or ""
-    except ValueError:
-        return False
-    if any(char <= " " or char == "\x7f" for char in url) or "@" in split.netloc:
-        return False
-    if split.netloc.find("[") > 0:  # urlsplit takes "evil[::1]" for the host ::1
-        return False
-    return bool(host) and (
-        split.scheme == "https" or (split.scheme == "http" and host in _LOOPBACK)
-    )
 
 
 @dataclass(slots=True, eq=False)
 class Transfer:
     """One GET under way. Owned by libcurl's thread from submit to finish, except ``cancelled``."""
 
-    get: Get
+    get: RangeRequest
     on_wanted: Callable[[Transfer], None]
     """Somebody waits for what has come. In libcurl's thread, as the next one."""
     on_end: Callable[[Transfer], None]
@@ -132,7 +110,7 @@ class Transfer:
         self.header_bytes += len(line)
         if self.header_bytes > _HEADERS_MAX_BYTES:
             what = self.get.what
-            self.error = BadAnswerError(f"cannot {what}: the answer's headers are too large")
+            self.error = BadResponseError(f"cannot {what}: the answer's headers are too large")
             return 0
         text = line.decode("latin-1").strip()
         if text.startswith("HTTP/"):
@@ -162,7 +140,7 @@ class Transfer:
         stop = self.filled + len(chunk)
         if stop > len(self.get.sink):
             what = self.get.what
-            self.error = BadAnswerError(f"cannot {what}: more bytes came than were asked for")
+            self.error = BadResponseError(f"cannot {what}: more bytes came than were asked for")
             return 0
         self.get.sink[self.filled : stop] = chunk
         self.filled = stop
@@ -177,20 +155,20 @@ class Transfer:
         if self.status == 200:
             whole = get.start == 0 and stop == get.total_bytes
             if not whole or self.headers.get("content-length", str(stop)) != str(stop):
-                return BadAnswerError(f"cannot {what}: the range was ignored by the server")
+                return BadResponseError(f"cannot {what}: the range was ignored by the server")
         elif self.status == 206:
             match = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
             if not match or (int(match[1]), int(match[2]) + 1) != (get.start, stop):
-                return BadAnswerError(f"cannot {what}: another range came than was asked for")
+                return BadResponseError(f"cannot {what}: another range came than was asked for")
             if match[3] not in ("*", str(get.total_bytes)):
                 return ObjectChangedError(f"cannot {what}: the stored object has another size")
         else:
-            return BadAnswerError(f"cannot {what}: unexpected HTTP status {self.status}")
+            return BadResponseError(f"cannot {what}: unexpected HTTP status {self.status}")
         if "content-encoding" in self.headers and self.headers["content-encoding"] != "identity":
-            return BadAnswerError(f"cannot {what}: the bytes came encoded")
+            return BadResponseError(f"cannot {what}: the bytes came encoded")
         etag = self.headers.get("etag", "")
         if len(etag) > ETAG_MAX_CHARS:
-            return BadAnswerError(f"cannot {what}: the answer's ETag is too long")
+            return BadResponseError(f"cannot {what}: the answer's ETag is too long")
         if not get.guard.admits(etag):
             return other_etag(what)
         return None

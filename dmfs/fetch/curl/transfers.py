@@ -24,7 +24,7 @@ SLOWEST_BYTES_PER_S = 32 * 1024
 RECEIVE_BUFFER_BYTES = 512 * 1024
 
 
-class CurlLoop:
+class Transfers:
     """Transfers under way. ``wake`` is a socket of the caller's that ends a ``wait``."""
 
     def __init__(

@@ -14,8 +14,8 @@ import os
 import socket
 
 from dmfs.fetch.curl.progress import NOBODY, Progress
-from dmfs.fetch.curl.transfer import ETagGuard, Get, Transfer
-from dmfs.fetch.curl.transfers import CurlLoop
+from dmfs.fetch.curl.transfer import ETagGuard, RangeRequest, Transfer
+from dmfs.fetch.curl.transfers import Transfers
 from dmfs.fetch.curl.worker_protocol import PACKET_MAX_BYTES, Message, decode, encode, from_error
 
 TELL_BYTES = 512 * 1024
@@ -34,7 +34,7 @@ class Worker:
         hello = decode(packet)
         self._arena = memoryview(mmap.mmap(descriptors[0], hello["arena_bytes"]))
         os.close(descriptors[0])
-        self._loop = CurlLoop(
+        self._loop = Transfers(
             hello["ca_bundle"], hello["connections"], control,
             stall_timeout_s=hello["stall_timeout_s"],
         )  # fmt: skip
@@ -67,7 +67,7 @@ class Worker:
         number, at = asked["get"], asked["at"]
         sink = self._arena[at : at + asked["length"]]
         guard, progress = _Guard(self, number), _Telling(self, number)
-        get = Get(
+        get = RangeRequest(
             asked["what"], asked["url"], asked["start"], sink, asked["total_bytes"], guard, progress
         )
         transfer = Transfer(get, lambda _: None, lambda ended: self._ended(number, ended))

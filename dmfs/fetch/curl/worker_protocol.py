@@ -15,15 +15,17 @@ from typing import Any
 
 from dmfs.errors import (
     AccessError,
-    BadAnswerError,
+    BadResponseError,
     BusyError,
     DriveError,
+    ETagDiffersError,
     GoneError,
     GrantRefusedError,
+    ObjectChangedError,
     TokenRefusedError,
     UnreachableError,
+    UrlRefusedError,
 )
-from dmfs.fetch.curl.transfer import ETagDiffersError, ObjectChangedError, UrlRefusedError
 
 PACKET_MAX_BYTES = 64 * 1024
 """A signed URL has two thousand characters; one of more than an eighth of this is not sent (JSON
@@ -31,7 +33,7 @@ may take six for one). An ETag has at most ``transfer.ETAG_MAX_CHARS``."""
 _ERRORS: dict[str, type[DriveError]] = {
     error.__name__: error
     for error in (
-        AccessError, BadAnswerError, BusyError, DriveError, GoneError, GrantRefusedError,
+        AccessError, BadResponseError, BusyError, DriveError, GoneError, GrantRefusedError,
         TokenRefusedError, UnreachableError, ETagDiffersError, ObjectChangedError, UrlRefusedError,
     )
 }  # fmt: skip
