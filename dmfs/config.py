@@ -16,10 +16,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from dmfs.blocks.readahead import MAX_WINDOW_BYTES
 from dmfs.errors import SetupError, UsageError
 from dmfs.ratelimit.limits import WINDOW_S, parse_rates
-from dmfs.spans import MIB
+from dmfs.spans import MAX_WINDOW_BYTES, MIB
 from dmfs.urls import check_api_url
 
 DEFAULT_API_URL = "https://developer.api.autodesk.com"

@@ -53,3 +53,7 @@ def bytes_of(blocks: Span, size_bytes: int) -> Span:
 
 def block_count(size_bytes: int) -> int:
     return -(-size_bytes // BLOCK_BYTES)
+
+
+MAX_WINDOW_BYTES = 128 * MIB
+"""28 connections times 4 MiB, and what is asked for next: less leaves connections idle."""

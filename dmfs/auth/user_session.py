@@ -21,7 +21,7 @@ from dmfs.auth.tokens import Grant, SignIn, StoredSignIn, login_hint
 from dmfs.errors import DeadlineError, DriveError, GrantRefusedError, SignedOutError
 from dmfs.http.json_client import JsonClient
 from dmfs.system.clock import wall_time_s
-from dmfs.system.single_flight import SingleFlight
+from dmfs.system.concurrency import SingleFlight
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from dmfs.fetch.connection_slots import ConnectionLimiter
 from dmfs.fetch.curl.progress import Progress
 from dmfs.model import File, StorageId
 from dmfs.spans import BLOCK_BYTES, EMPTY, SMALL_FILE_BYTES, Span, blocks_of, bytes_of
-from dmfs.system.deadline import deadline
+from dmfs.system.concurrency import deadline
 from dmfs.system.shared_memory import Arena
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dmfs.spans import BLOCK_BYTES, EMPTY, MIB, SMALL_FILE_BYTES, Span
+from dmfs.spans import BLOCK_BYTES, EMPTY, MAX_WINDOW_BYTES, MIB, SMALL_FILE_BYTES, Span
 
 PART_BYTES = 4 * MIB
 """Longest single GET of a stream. A window of 128 MiB holds 32 of them: at 30 ms and 50 MB/s a
@@ -45,8 +45,6 @@ old as one or two doublings: in a model of thirteen links (1 to 300 ms, 2 MB/s t
 without jitter) a stream keeps 97 to 100 % of its speed, where six left 95 and four 77. One of 12
 MB/s is asked for 18 MiB ahead then instead of 128."""
 
-MAX_WINDOW_BYTES = 128 * MIB
-"""28 connections times 4 MiB, and what is asked for next: less leaves connections idle."""
 
 DISK_PART_BYTES = 4 * MIB
 """Longest single read of the disk, and on multiples of it: its buffer is made of huge pages (2600

@@ -9,7 +9,6 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import trio
@@ -23,6 +22,7 @@ from dmfs.errors import DriveError, IsADirectory
 from dmfs.model import File, Folder, Hub, Node, Project, Root, Shortcut
 from dmfs.names import inode_number, printable
 from dmfs.namespace.xattrs import PREFIX, attributes_of
+from dmfs.system.clock import iso_time
 
 _KINDS = {
     Root: "root",
@@ -33,8 +33,6 @@ _KINDS = {
     Shortcut: "shortcut",
 }
 _READ_BYTES = 1024 * 1024
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
-"""Of the years 1 to 9999: no calendar here knows others, a time zone reaches them."""
 
 
 def facts(drive: Drive, name: str, node: Node) -> dict[str, Any]:
@@ -50,14 +48,6 @@ def facts(drive: Drive, name: str, node: Node) -> dict[str, Any]:
         told["mtime"] = iso_time(node.mtime_ns)
     told |= {key.removeprefix(PREFIX): value for key, value in attributes_of(node).items()}
     return told
-
-
-def iso_time(time_ns: int) -> str:
-    """``2022-05-06T08:24:41.123Z`` in UTC."""
-    seconds, rest = divmod(time_ns, 10**9)
-    seconds = min(max(seconds, _FIRST_SECOND), _LAST_SECOND)
-    stamp = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{stamp}.{rest:09d}".rstrip("0").rstrip(".") + "Z"
 
 
 async def ls(drive: Drive, path: str, *, long: bool, as_json: bool, null: bool) -> None:

@@ -20,11 +20,12 @@ from typing import NoReturn
 import trio
 
 from dmfs import __version__
+from dmfs.assembly import open_drive
 from dmfs.cli import accounts, browse
 from dmfs.cli.daemonize import READY, start_in_background, tell_parent
 from dmfs.cli.sd_notify import sd_notify
 from dmfs.config import ACCOUNT_KEYS, KEYS, Settings, default_paths, load_settings, nearest
-from dmfs.drive import Drive, open_drive
+from dmfs.drive import Drive
 from dmfs.errors import DriveError, SetupError, UsageError
 from dmfs.fuse.mountpoint import check_machine, parse_options, prepare_mountpoint, unmount
 from dmfs.model import File, Shortcut

@@ -19,7 +19,7 @@ import trio
 from dmfs.errors import ObjectChangedError
 from dmfs.fetch.curl.transfer import ETagGuard
 from dmfs.model import StorageId
-from dmfs.system.single_flight import SingleFlight
+from dmfs.system.concurrency import SingleFlight
 
 log = logging.getLogger(__name__)
 

@@ -34,8 +34,7 @@ from dmfs.fetch.host_backoff import HostBackoff
 from dmfs.fetch.stragglers import NEVER, StragglerDetector
 from dmfs.model import File, SignedObject, SignedRange, StorageId
 from dmfs.spans import Span
-from dmfs.system.deadline import deadline
-from dmfs.system.single_flight import SingleFlight
+from dmfs.system.concurrency import SingleFlight, deadline
 
 log = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from dmfs.fuse.kernel_params import raise_knobs
 from dmfs.model import Directory, File, Folder, Listing, Node, Shortcut
 from dmfs.names import printable
 from dmfs.namespace.xattrs import attribute, attributes_of, marks
-from dmfs.system.deadline import deadline
+from dmfs.system.concurrency import deadline
 from dmfs.telemetry.access_log import AccessRecord
 from dmfs.telemetry.stack_report import tell_on_signal
 

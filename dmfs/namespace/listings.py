@@ -40,8 +40,7 @@ from dmfs.namespace.listing_store import ListingStore
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
 from dmfs.system.clock import Moment
-from dmfs.system.deadline import deadline
-from dmfs.system.single_flight import Flight, SingleFlight
+from dmfs.system.concurrency import Flight, SingleFlight, deadline
 
 log = logging.getLogger(__name__)
 

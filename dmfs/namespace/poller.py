@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 
 import cachetools
 import trio
 
-from dmfs.aps.paging import pages_expected
 from dmfs.errors import DriveError
 from dmfs.model import Directory, Hub, Project, Root
 from dmfs.namespace.listing_cache import LONG_AGO
@@ -33,8 +33,17 @@ STALE_A_ROUND = 1
 class Poller:
     """``looked`` at each request for a directory; ``run`` for as long as the drive lives."""
 
-    def __init__(self, listings: Listings, periods: Periods, *, hub_period_s: float) -> None:
+    def __init__(
+        self,
+        listings: Listings,
+        periods: Periods,
+        *,
+        hub_period_s: float,
+        calls_for: Callable[[int], int],
+    ) -> None:
+        """``calls_for``: how many calls the listing of so many entries costs."""
         self._listings = listings
+        self._calls_for = calls_for
         self._watch = PollSchedule(periods)
         self._hub_period_s = hub_period_s
         self._posts: OrderedDict[str, Directory] = OrderedDict()
@@ -73,7 +82,7 @@ class Poller:
         try:
             if directory is not None:
                 listing = await self._listings.renew(directory)
-                calls = pages_expected(len(listing.entries))
+                calls = self._calls_for(len(listing.entries))
                 calls += await self._follow(within)
         except DriveError as error:
             log.debug("not polled: %s", error.message)
@@ -97,5 +106,5 @@ class Poller:
                         break
                 node = knowledge.directory(directory.identity)
                 listing = await self._listings.renew(node or directory)
-                calls += pages_expected(len(listing.entries))
+                calls += self._calls_for(len(listing.entries))
         return calls

@@ -1,5 +1,4 @@
-"""Clocks for what must outlive the process or be shared with others. Floor 0; everything else asks
-trio's clock.
+"""Clocks for what must outlive the process or be shared with others; everything else uses trio's.
 
 The wall clock may be set at any time. The boot clock may not, counts the time of suspension, and
 is the same for all processes of a machine; it means nothing after a reboot, hence ``boot_id``.
@@ -9,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -48,3 +48,24 @@ class Moment(tuple[float, str, float]):
         wall_s, boot, boot_s = self
         age_s = boot_time_s() - boot_s if boot and boot == boot_id() else wall_time_s() - wall_s
         return age_s if age_s >= 0 else None
+
+
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""Of the years 1 to 9999: datetime knows no others."""
+
+
+def iso_time(time_ns: int) -> str:
+    """``2022-05-06T08:24:41.123Z`` of nanoseconds since the epoch, in UTC; the years 1 to 9999."""
+    seconds, rest = divmod(time_ns, 10**9)
+    seconds = min(max(seconds, _FIRST_SECOND), _LAST_SECOND)
+    stamp = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{stamp}.{rest:09d}".rstrip("0").rstrip(".") + "Z"
+
+
+def iso_seconds(time_s: float) -> str:
+    """``2022-05-06T08:24:41Z`` of seconds since the epoch; '' for what is no moment of those
+    years."""
+    try:
+        return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return ""

@@ -75,7 +75,7 @@ async def a_mount(service: Service) -> AsyncIterator[None]:
             service.ask, service.learn, nursery, freshness=Freshness(), timeout_s=30,
             service_folders=False,
         )  # fmt: skip
-        poller = Poller(listings, Periods(), hub_period_s=300.0)
+        poller = Poller(listings, Periods(), hub_period_s=300.0, calls_for=lambda _: 1)
         above: list[Directory] = [Root(), HUB, *PROJECTS]
         for directory in above:
             await listings.get(directory)

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 import dmfs.system.clock
-from dmfs.drive import open_drive
+from dmfs.assembly import open_drive
 from dmfs.errors import AccessError, DriveError, OfflineError
 from dmfs.model import File, Folder, Listing
 from tests.drive.conftest import PROJECT

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from dmfs.blocks.readahead import BDP_FACTOR, MAX_WINDOW_BYTES, PART_BYTES, Planner
+from dmfs.blocks.readahead import BDP_FACTOR, PART_BYTES, Planner
 from dmfs.fetch.bandwidth_delay import SAMPLES, BandwidthDelay
-from dmfs.spans import BLOCK_BYTES, MIB
+from dmfs.spans import BLOCK_BYTES, MAX_WINDOW_BYTES, MIB
 from tests.bench.growth import Way, trace_of
 
 READS = 4096

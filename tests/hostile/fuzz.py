@@ -36,7 +36,6 @@ from dmfs.auth.token_endpoint import _decode as decode_grant
 from dmfs.auth.tokens import SignIn, StoredSignIn
 from dmfs.auth.tokens import decode as decode_sign_in
 from dmfs.auth.tokens import encode as encode_sign_in
-from dmfs.cli.browse import iso_time
 from dmfs.config import load_settings
 from dmfs.errors import BadResponseError, SetupError, SignedOutError
 from dmfs.fetch.curl.progress import Progress
@@ -50,7 +49,7 @@ from dmfs.namespace.listing_codec import BadRecordError, Record, encode
 from dmfs.namespace.listing_codec import decode as decode_record
 from dmfs.namespace.xattrs import attribute, attributes_of
 from dmfs.ratelimit import shared_log
-from dmfs.system.clock import Moment
+from dmfs.system.clock import Moment, iso_time
 from dmfs.urls import acceptable_url, check_api_url
 from tests.hostile.corpus import (
     CONFIGS,

@@ -22,8 +22,9 @@ import dmfs.fetch.curl.transfers
 import dmfs.fetch.object_client
 import dmfs.http.json_client
 import dmfs.ratelimit.limiter
+from dmfs.assembly import open_drive
 from dmfs.config import Settings
-from dmfs.drive import Drive, open_drive
+from dmfs.drive import Drive
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import DriveError
 from dmfs.model import File, Shortcut

@@ -16,6 +16,7 @@ import httpx
 import pytest
 import trio
 
+from dmfs.assembly import open_drive
 from dmfs.auth.token_file import TokenFile
 from dmfs.auth.token_store import TokenStore
 from dmfs.auth.tokens import SignIn, StoredSignIn, encode, login_hint
@@ -23,7 +24,6 @@ from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.extents import CachedObject
 from dmfs.blocks.open_objects import IDLE_OBJECTS
 from dmfs.blocks.store.block_store import BlockStore
-from dmfs.drive import open_drive
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import (
     AccessError,

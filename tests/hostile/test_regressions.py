@@ -18,15 +18,14 @@ import httpx
 import pytest
 import trio
 
+import dmfs.assembly
 import dmfs.blocks.disk_tier
-import dmfs.drive
 from dmfs.aps.jsonapi import decode_item
 from dmfs.aps.signed_urls import decode_signed
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.readahead import PART_BYTES
 from dmfs.blocks.store.block_store import BlockStore
-from dmfs.cli.browse import iso_time
 from dmfs.config import load_settings
 from dmfs.errors import (
     BadResponseError,
@@ -44,6 +43,7 @@ from dmfs.model import Project, ProjectId, Shortcut, SignedObject, SignedRange, 
 from dmfs.names import printable
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.spans import BLOCK_BYTES, MIB, Span
+from dmfs.system.clock import iso_time
 from dmfs.urls import acceptable_url, check_api_url
 from tests.support.helpers import FakeSource, a_file, a_get, real, truth, virtual
 
@@ -383,14 +383,14 @@ def test_a_cache_disk_that_hangs_at_the_start_is_told_of(
 ) -> None:
     # `dmfs mount` said nothing, for ever.
     go_on = threading.Event()
-    monkeypatch.setattr(dmfs.drive, "OPEN_S", 0.2)
-    monkeypatch.setattr(dmfs.drive, "BlockStore", lambda *_args, **_more: go_on.wait(30))
+    monkeypatch.setattr(dmfs.assembly, "OPEN_S", 0.2)
+    monkeypatch.setattr(dmfs.assembly, "BlockStore", lambda *_args, **_more: go_on.wait(30))
 
     @real
     async def main() -> None:
         settings = load_settings("", {"HOME": str(tmp_path)}, {"cache_dir": str(tmp_path)})
         with pytest.raises(SetupError, match="does not answer"):
-            async with dmfs.drive.open_drive(settings):
+            async with dmfs.assembly.open_drive(settings):
                 pytest.fail("it opened")
 
     try:

@@ -35,17 +35,18 @@ from dmfs.aps.jsonapi import (
     next_page,
 )
 from dmfs.aps.signed_urls import decode_signed
+from dmfs.assembly import open_drive
 from dmfs.auth.tokens import decode as decode_sign_in
 from dmfs.blocks.store.block_store import BlockStore
-from dmfs.cli.browse import facts, iso_time
+from dmfs.cli.browse import facts
 from dmfs.config import load_settings
-from dmfs.drive import open_drive
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import BadResponseError, DriveError, SetupError, SignedOutError
 from dmfs.fetch.curl.transfer import ETagGuard, RangeRequest, Transfer
 from dmfs.http.errormap import clean, explain, from_status, retry_after_s
 from dmfs.model import File, Hub, HubId, Shortcut
 from dmfs.names import entry_names, legal_name, printable
+from dmfs.system.clock import iso_time
 from dmfs.telemetry.logs import _OneLine, set_up_logging
 from dmfs.urls import acceptable_url, check_api_url
 from tests.hostile import fuzz

@@ -33,7 +33,7 @@ from dmfs.model import Root
 from dmfs.ratelimit.limiter import DEFAULT_HOLD_S, RateLimiter
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
-from dmfs.system.deadline import deadline
+from dmfs.system.concurrency import deadline
 from tests.support.helpers import real, virtual
 
 CALL = Call(what="list hubs", route="hubs", method="GET", path="/project/v1/hubs")

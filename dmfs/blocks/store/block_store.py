@@ -43,8 +43,8 @@ from dmfs.blocks.store.stored_object import (
 from dmfs.errors import SetupError
 from dmfs.model import StorageId
 from dmfs.spans import BLOCK_BYTES, MIB, Span, block_count, bytes_of
-from dmfs.system.cache_directory import own_cache_directory
 from dmfs.system.clock import wall_time_s
+from dmfs.system.private_files import own_cache_directory
 
 log = logging.getLogger(__name__)
 

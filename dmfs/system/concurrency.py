@@ -1,0 +1,122 @@
+"""What several tasks share: deadlines, single flight, and errors that leave a nursery bare."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+import trio
+
+from dmfs.errors import DeadlineError, DriveError
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+V = TypeVar("V")
+
+
+@contextmanager
+def deadline(seconds: float, what: str) -> Iterator[None]:
+    """Limit the body to ``seconds``; DeadlineError after that. Outer deadlines and cancellation
+    pass through."""
+    with trio.move_on_after(seconds) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise DeadlineError(f"cannot {what}: no answer within {seconds:g} s")
+
+
+@contextmanager
+def bare_errors() -> Iterator[None]:
+    """Raise the error inside a nursery's group instead of the group.
+
+    A DriveError goes before others: it is the one that a person can act on. A group of several
+    other errors passes unchanged.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        leaves = list(_leaves(group))
+        known = [error for error in leaves if isinstance(error, DriveError)]
+        if known or len(leaves) == 1:
+            raise (known or leaves)[0] from None
+        raise
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+async def gather(work: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Run all at once; the results in the order of ``work``. The first error cancels the others
+    and is raised bare."""
+    results: dict[int, T] = {}
+    failures: list[Exception] = []
+
+    async def run(index: int, each: Callable[[], Awaitable[T]], scope: trio.CancelScope) -> None:
+        try:
+            results[index] = await each()
+        except Exception as error:  # noqa: BLE001 - raised below
+            failures.append(error)
+            scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for index, each in enumerate(work):
+            nursery.start_soon(run, index, each, nursery.cancel_scope)
+    if failures:
+        raise failures[0]
+    return [results[index] for index in range(len(work))]
+
+
+class Flight(Generic[V]):
+    """One piece of work under way and, later, its outcome."""
+
+    def __init__(self) -> None:
+        self._landed = trio.Event()
+        self._value: V | None = None
+        self._error: Exception | None = None
+
+    async def wait(self) -> V:
+        """The value, or the failure (each waiter gets an exception object of its own)."""
+        await self._landed.wait()
+        if self._error is not None:
+            raise self._error.again() if isinstance(self._error, DriveError) else self._error
+        return self._value  # type: ignore[return-value]
+
+    async def run(self, work: Callable[[], Awaitable[V]]) -> None:
+        """Do the work and wake all who wait, whatever comes of it."""
+        try:
+            self._value = await work()
+        except Exception as error:  # noqa: BLE001 - raised again in every waiter
+            self._error = error
+        except BaseException:
+            self._error = DriveError("the drive is shutting down")
+            raise
+        finally:
+            self._landed.set()
+
+
+class SingleFlight(Generic[K, V]):
+    """At most one flight per key; a landed flight is forgotten, failed or not."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        # Touched without an await in between, so trio makes it atomic.
+        self._flights: dict[K, Flight[V]] = {}
+
+    def join(self, key: K, work: Callable[[], Awaitable[V]]) -> Flight[V]:
+        """The flight of ``key``, started now if there is none."""
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = Flight()
+            self._nursery.start_soon(self._fly, key, flight, work)
+        return flight
+
+    async def _fly(self, key: K, flight: Flight[V], work: Callable[[], Awaitable[V]]) -> None:
+        try:
+            await flight.run(work)
+        finally:
+            self._flights.pop(key, None)

@@ -1,0 +1,39 @@
+"""Directories that only their owner can read and write."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from dmfs.errors import SetupError
+
+
+def private_directory(path: Path) -> None:
+    """Make sure that ``path`` is a directory of this user with mode 0700, with its parents.
+
+    OSError where that cannot be; EPERM where it belongs to another user. A wider mode is narrowed:
+    what others could write there, dmfs would read back as its own.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.stat()
+    if status.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "belongs to another user", str(path))
+    if status.st_mode & 0o077:
+        path.chmod(0o700)
+
+
+def own_cache_directory(path: Path) -> None:
+    """A private directory for the cache; SetupError with the remedy where that cannot be."""
+    hint = "choose another one with DMFS_CACHE_DIR"
+    try:
+        private_directory(path)
+    except OSError as error:
+        reason = (
+            "belongs to another user"
+            if error.errno == errno.EPERM and error.filename == str(path) and path.exists()
+            else f"cannot be made: {error.strerror}"
+        )
+        raise SetupError(f"the cache directory {path} {reason}", hint=hint) from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise SetupError(f"the cache directory {path} is not writable", hint=hint)
