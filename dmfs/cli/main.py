@@ -281,7 +281,8 @@ def _background_arguments(args: argparse.Namespace, mountpoint: str) -> list[str
 
 async def _serve(args: argparse.Namespace, settings: Settings, mountpoint: str) -> None:
     """The mount's whole life, in the foreground of this process."""
-    from dmfs.fuse import operations  # pyfuse3 is not needed by `dmfs ls`
+    from dmfs.fuse.attributes import Ownership
+    from dmfs.fuse.mount import serve  # pyfuse3 is not needed by `dmfs ls`
 
     options = parse_options(",".join(args.options))
     manager = os.environ.get("NOTIFY_SOCKET", "")
@@ -295,14 +296,12 @@ async def _serve(args: argparse.Namespace, settings: Settings, mountpoint: str) 
         root = await drive.resolve(args.source)
         if isinstance(root, File | Shortcut):
             raise SetupError(f"{args.source!r} is a file; only directories can be mounted")
-        await drive.listings.get(root)  # fail now, with the reason, rather than at the first ls
+        await drive.prepare(root)  # fail now, with the reason, rather than at the first ls
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, stop)
             nursery.start_soon(keep_trimmed)
-            ownership = operations.Ownership(options.uid, options.gid, options.umask)
-            await operations.serve(
-                drive, root, mountpoint, ownership, set(options.kernel), on_ready, stop
-            )
+            ownership = Ownership(options.uid, options.gid, options.umask)
+            await serve(drive, root, mountpoint, ownership, set(options.kernel), on_ready, stop)
             sd_notify(manager, "STOPPING=1")
             nursery.cancel_scope.cancel()
 
