@@ -70,7 +70,6 @@ def decode_hubs(answer: Json, what: str) -> list[Hub]:
             id=HubId(row["id"]),
             name=_plain_name(row, what),
             extension_type=shared_text(row, "attributes", "extension", "type"),
-            region=text(row, "attributes", "region"),
         )
         for row in _rows(answer, what)
     ]

@@ -130,7 +130,7 @@ class Operations(pyfuse3.Operations):
         self._handles = itertools.count(1)
         self._files: dict[int, tuple[AnyReader, str]] = {}
         self._directories: dict[int, tuple[int, Listing]] = {}
-        drive.listings.on_change = self._push_changes
+        drive.listings.subscribe(self._push_changes)
 
     # Names
 
@@ -138,7 +138,7 @@ class Operations(pyfuse3.Operations):
     async def lookup(self, parent_inode: int, name: bytes, ctx: Any) -> pyfuse3.EntryAttributes:
         text = name.decode("utf-8", "surrogateescape")
         _access.get().path = f"{self._tree.path(parent_inode).rstrip('/')}/{text}"
-        self._drive.poller.looked(self._tree.directory(parent_inode))
+        self._drive.poller.on_use(self._tree.directory(parent_inode))
         child = await self._tree.lookup(parent_inode, text)
         if child is None:
             absent = pyfuse3.EntryAttributes()
@@ -167,7 +167,7 @@ class Operations(pyfuse3.Operations):
         directory = self._tree.directory(inode)
         with self._drive.scout.entering(directory):
             listing = await self._tree.list(inode)
-        self._drive.poller.looked(directory)
+        self._drive.poller.on_use(directory)
         self._drive.blocks.settle()  # more may be known now, of the same budget
         handle = next(self._handles)
         self._directories[handle] = (inode, listing)

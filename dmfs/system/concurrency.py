@@ -83,7 +83,7 @@ class Flight(Generic[V]):
         """The value, or the failure (each waiter gets an exception object of its own)."""
         await self._landed.wait()
         if self._error is not None:
-            raise self._error.again() if isinstance(self._error, DriveError) else self._error
+            raise self._error.copy() if isinstance(self._error, DriveError) else self._error
         return self._value  # type: ignore[return-value]
 
     async def run(self, work: Callable[[], Awaitable[V]]) -> None:

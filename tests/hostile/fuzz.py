@@ -290,7 +290,7 @@ def a_record() -> bytes:
     children = [each for each in decode_contents(PAGE, "list", PROJECT).children if each]
     return encode(
         Record(moment=Moment((1.0, "boot", 2.0)), directory=PROJECT, parent="hub b.h",
-               rollup_ns=7, warnings=("careful",), entries=entry_names(children))
+               rollup_ns=7, entries=entry_names(children))
     )  # fmt: skip
 
 

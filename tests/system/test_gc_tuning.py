@@ -18,7 +18,7 @@ from dmfs.model import Child, File, HubId, Project, ProjectId
 from dmfs.names import entry_names
 from dmfs.namespace.listing_codec import Record, decode, encode
 from dmfs.system.gc_tuning import uncollected
-from tests.namespace.test_listing_store import a_record
+from tests.support.listings import a_record
 
 FILES = 2000
 ENTRY_MAX_BYTES = 800
