@@ -21,15 +21,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from dmfs.aps.contents import decode_contents, decode_item
+from dmfs.aps.hubs import decode_hubs, decode_projects
 from dmfs.aps.json_values import parse_time_ns
-from dmfs.aps.jsonapi import (
-    decode_contents,
-    decode_hubs,
-    decode_item,
-    decode_projects,
-    decode_warnings,
-    next_page,
-)
+from dmfs.aps.jsonapi import decode_warnings, next_page
 from dmfs.aps.signed_urls import decode_signed
 from dmfs.auth.jwt_assertion import read_key
 from dmfs.auth.token_endpoint import _decode as decode_grant

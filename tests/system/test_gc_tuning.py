@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmfs.aps.jsonapi import decode_contents
+from dmfs.aps.contents import decode_contents
 from dmfs.compact import MARKS, expand, shorten
 from dmfs.model import Child, File, HubId, Project, ProjectId
 from dmfs.names import entry_names
