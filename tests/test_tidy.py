@@ -81,7 +81,8 @@ ONLY_IN = {
 WITHOUT_TRIO = (
     "errors compact model names spans urls config blocks.store. fetch.curl. aps.json_values"
     " aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls blocks.readahead"
-    " ratelimit.limits prefetch.tree_walk prefetch.file_series namespace.poll_schedule namespace.listing_codec"
+    " ratelimit.limits prefetch.tree_walk prefetch.file_series namespace.poll_schedule"
+    " namespace.change_feed namespace.listing_codec"
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

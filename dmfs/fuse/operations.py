@@ -33,7 +33,7 @@ from dmfs.names import printable
 from dmfs.namespace.xattrs import attribute, attributes_of, marks
 from dmfs.system.concurrency import deadline
 from dmfs.telemetry.access_log import AccessRecord
-from dmfs.telemetry.stack_report import tell_on_signal
+from dmfs.telemetry.stack_report import report_on_signal
 
 log = logging.getLogger(__name__)
 
@@ -362,7 +362,7 @@ async def serve(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_announce, mountpoint, on_ready)
             nursery.start_soon(_stop_on, stop, nursery.cancel_scope)
-            nursery.start_soon(tell_on_signal, operations.gauges)
+            nursery.start_soon(report_on_signal, operations.gauges)
             await pyfuse3.main(min_tasks=1, max_tasks=MAX_TASKS)
             nursery.cancel_scope.cancel()
     finally:
