@@ -16,13 +16,13 @@ V = TypeVar("V")
 
 
 @contextmanager
-def deadline(seconds: float, what: str) -> Iterator[None]:
-    """Limit the body to ``seconds``; DeadlineError after that. Outer deadlines and cancellation
-    pass through."""
+def deadline(seconds: float, action: str) -> Iterator[None]:
+    """Limit the body to ``seconds``; DeadlineError after that. ``action`` names it in the user's
+    words. Outer deadlines and cancellation pass through."""
     with trio.move_on_after(seconds) as scope:
         yield
     if scope.cancelled_caught:
-        raise DeadlineError(f"cannot {what}: no answer within {seconds:g} s")
+        raise DeadlineError(f"cannot {action}: no answer within {seconds:g} s")
 
 
 @contextmanager

@@ -19,8 +19,8 @@ GC_THRESHOLDS = (5_000, 4, 2000)
 """Small young generations, and nearly no full collections. The interpreter's defaults collected all
 entries again and again: pauses of 190 ms, 40 % of the time (docs/performance.md)."""
 MMAP_THRESHOLD_BYTES = 128 * 1024
-"""glibc's default, fixed: glibc would raise it after a large free, then the bodies of pages lie in the
-heap, and their holes cost 10 MiB."""
+"""glibc's default, fixed: glibc would raise it after a large free. Then the bodies of pages lie in
+the heap, and their holes cost 10 MiB."""
 TRIM_S = 30.0
 """Interval of returns of freed memory to the system: 11 MiB after a walk, in 5 ms of a thread."""
 
