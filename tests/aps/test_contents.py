@@ -128,7 +128,7 @@ def test_a_nameless_shortcut_is_neither_hidden_nor_without_its_ending() -> None:
         "01234567-89ab-cdef-0123-456789abcdef",
     ],
 )
-def test_service_folders_are_told_from_folders_that_people_made(name: str) -> None:
+def test_service_folders_differ_from_folders_that_users_made(name: str) -> None:
     assert is_service_folder(name, at_root=True)
     assert not is_service_folder(name, at_root=False)
     assert only(page(folder(name, parent=ROOT))).service

@@ -45,7 +45,7 @@ async def until(done) -> None:
 
 
 @real
-async def test_pages_are_asked_for_at_once_and_none_in_vain(emulator, settings):
+async def test_pages_are_requested_at_once_and_none_in_vain(emulator, settings):
     async with open_drive(settings()) as drive:
         await drive.resolve(WIDE)
         emulator.reset()
