@@ -130,7 +130,7 @@ async def _join(
         settings, wire, aps, sizes, kept, watched, nursery,
         timeout_s=metadata_s, service_folders=service_folders,
     )  # fmt: skip
-    blocks.share_budget(lambda: metadata.listings.knowledge.memory_bytes)
+    blocks.share_budget(lambda: metadata.listings.cache.memory_bytes)
     warmer = SmallFilePrefetcher(sizes, blocks, nursery)
     return Drive(
         Parts(
@@ -247,7 +247,7 @@ def join_metadata(
         ),
         timeout_s=timeout_s,
         service_folders=service_folders,
-        kept=kept,
+        store=kept,
         offline=lambda: breaker.is_open,
     )
     periods = Periods(recent=settings.poll, other=max(settings.poll, settings.poll_others))
@@ -259,7 +259,7 @@ def join_metadata(
         watched.suspect()
 
     def on_close() -> None:
-        listings.knowledge.reconnected()
+        listings.cache.end_cooldowns()
         watched.suspect()  # nudged: it looks now instead of some seconds later
 
     # a network that is gone is gone for both, and a stream does not ask the other one

@@ -37,14 +37,15 @@ ORDER = (
 
 INSIDE = {
     "system": "clock suspend backoff concurrency disk_health disk_threads gc_tuning mountinfo"
-    " private_files shared_memory",
+    " private_files byte_locks shared_memory",
     "telemetry": "access_log logs stack_report",
     "ratelimit": "limits priority shared_log limiter",
     "http": "tls errormap circuit_breaker curl_multi curl_client json_client",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
-    "aps": "json_values item_types signed_urls jsonapi paging client",
-    "namespace": "listing_codec listing_store listing_cache listings poll_schedule poller xattrs",
+    "aps": "json_values item_types signed_urls jsonapi hubs contents paging client",
+    "namespace": "listing_codec listing_store listing_cache change_feed directory_query"
+    " listing_tiers listings poll_schedule poller xattrs",
     "fetch": "curl bandwidth_delay stragglers connection_slots host_backoff etags hosts"
     " thread_fetcher process_fetcher object_client",
     "fetch.curl": "progress transfer transfers worker_protocol worker",
@@ -79,8 +80,9 @@ ONLY_IN = {
 
 WITHOUT_TRIO = (
     "errors compact model names spans urls config blocks.store. fetch.curl. aps.json_values"
-    " aps.item_types aps.jsonapi aps.signed_urls blocks.readahead ratelimit.limits"
-    " prefetch.tree_walk prefetch.file_series namespace.poll_schedule namespace.listing_codec"
+    " aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls blocks.readahead"
+    " ratelimit.limits prefetch.tree_walk prefetch.file_series namespace.poll_schedule"
+    " namespace.change_feed namespace.listing_codec"
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

@@ -75,7 +75,7 @@ class _SelfMade(ABC):
             if not is_stale():
                 return
             if failures != self._failures and self._failure is not None:
-                raise self._failure.again()
+                raise self._failure.copy()
             try:
                 await self._fetch()
             except DriveError as error:

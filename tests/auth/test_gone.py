@@ -11,7 +11,7 @@ import pytest
 
 from dmfs.auth.user_session import LOOK_S
 from dmfs.emulator.process import EmulatorProcess
-from dmfs.namespace.listings import DENIAL_MEMORY_S
+from dmfs.namespace.listings import DENIAL_TTL_S
 from tests.auth.person import Person
 from tests.support.mounts import Drive, wait_until
 
@@ -60,7 +60,7 @@ def test_a_session_that_is_gone(drive: Drive, person: Person, emulator: Emulator
     # sooner than a denial would be forgotten: that somebody signed out is none
     began = time.monotonic()
     wait_until(lambda: _lists(project / "Documents"), 10, "the new sign-in is seen")
-    assert time.monotonic() - began < DENIAL_MEMORY_S / 2
+    assert time.monotonic() - began < DENIAL_TTL_S / 2
     assert unread.read_bytes()
     assert names(drive.path("Emulated Europe"))
     assert "signed in again" in drive.log()

@@ -21,15 +21,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from dmfs.aps.contents import decode_contents, decode_item
+from dmfs.aps.hubs import decode_hubs, decode_projects
 from dmfs.aps.json_values import parse_time_ns
-from dmfs.aps.jsonapi import (
-    decode_contents,
-    decode_hubs,
-    decode_item,
-    decode_projects,
-    decode_warnings,
-    next_page,
-)
+from dmfs.aps.jsonapi import decode_warnings, next_page
 from dmfs.aps.signed_urls import decode_signed
 from dmfs.auth.jwt_assertion import read_key
 from dmfs.auth.token_endpoint import _decode as decode_grant
@@ -290,7 +285,7 @@ def a_record() -> bytes:
     children = [each for each in decode_contents(PAGE, "list", PROJECT).children if each]
     return encode(
         Record(moment=Moment((1.0, "boot", 2.0)), directory=PROJECT, parent="hub b.h",
-               rollup_ns=7, warnings=("careful",), entries=entry_names(children))
+               rollup_ns=7, entries=entry_names(children))
     )  # fmt: skip
 
 

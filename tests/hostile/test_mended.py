@@ -234,7 +234,7 @@ async def test_blocks_of_an_odd_node_are_not_used_while_the_disk_does_not_let_th
     nodes = Nodes()
     try:
         async with cache_over(nodes, store) as cache:
-            cache._disk._health.pause_s = 0.0
+            cache._disk._health.set_pause(0.0)
             opened = await cache.open(file, SIZE)
             nodes.odd = [True]
             await ahead_of_anybody(cache, opened)
@@ -269,7 +269,7 @@ async def test_a_cache_that_was_replaced_is_used_again_without_a_remount(
     nodes = Nodes()
     try:
         async with cache_over(nodes, store) as cache:
-            cache._disk._health.pause_s = 1e9  # a disk that fails is one failure too many here
+            cache._disk._health.set_pause(1e9)  # a disk that fails is one failure too many here
             opened = await cache.open(file, SIZE)
             whole = Span(0, 16 * MIB)
             assert bytes(await cache.get(opened, whole)) == truth(*whole)

@@ -20,7 +20,7 @@ import trio
 
 import dmfs.assembly
 import dmfs.blocks.disk_tier
-from dmfs.aps.jsonapi import decode_item
+from dmfs.aps.contents import decode_item
 from dmfs.aps.signed_urls import decode_signed
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.object_sizes import ObjectSizes

@@ -145,7 +145,7 @@ def test_every_error_has_its_errno_and_a_twin_of_its_own() -> None:
     for kind in kinds:
         assert kind.errno in errno.errorcode
         error = kind("what", hint="how")
-        twin = error.again()
+        twin = error.copy()
         assert type(twin) is kind
         assert (twin.message, twin.hint, str(twin)) == ("what", "how", "what")
         assert twin is not error
