@@ -27,7 +27,7 @@ from dmfs.blocks.reader import AnyReader
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, IsADirectory, ReadOnlyError
 from dmfs.fuse.inode_table import ROOT_INODE, InodeTable
-from dmfs.fuse.kernel_params import raise_knobs
+from dmfs.fuse.kernel_params import raise_parameters
 from dmfs.model import Directory, File, Folder, Listing, Node, Shortcut
 from dmfs.names import printable
 from dmfs.namespace.xattrs import attribute, attributes_of, marks
@@ -372,7 +372,7 @@ async def serve(
 async def _announce(mountpoint: str, on_ready: Callable[[], None]) -> None:
     # in threads: both stat the mountpoint, which is answered by this very loop
     await trio.to_thread.run_sync(os.stat, mountpoint, abandon_on_cancel=True)
-    await trio.to_thread.run_sync(raise_knobs, mountpoint, abandon_on_cancel=True)
+    await trio.to_thread.run_sync(raise_parameters, mountpoint, abandon_on_cancel=True)
     on_ready()
 
 
