@@ -6,14 +6,12 @@ that only starts it and waits saves half a second of CPU.
 
 from __future__ import annotations
 
-import os
 import sys
 
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.daemonize import start_in_background
 from dmfs.cli.settings import Invocation, read_settings
 from dmfs.fuse.mountpoint import check_machine, parse_options, prepare_mountpoint, unmount
-from dmfs.telemetry.logs import set_up_logging
 
 
 def mount_command(call: Invocation) -> int:
@@ -28,12 +26,6 @@ def mount_command(call: Invocation) -> int:
         if complaint:
             sys.stderr.write(f"dmfs: {complaint}\n")
         return FAILED if complaint else DONE
-    log_file = given.log_file
-    if log_file is None and given.ready_fd is not None:
-        log_file = settings.state_dir / "log" / (mountpoint.strip("/").replace("/", "-") + ".log")
-    set_up_logging(given.log_level or "info", log_file)
-    if given.ready_fd is not None:
-        os.chdir("/")  # all paths are absolute by now; the drive must not keep a directory busy
 
     from dmfs.cli.serve import serve
 

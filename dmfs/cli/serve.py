@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import trio
@@ -16,10 +17,18 @@ from dmfs.fuse.mountpoint import MountOptions
 from dmfs.model import File, Shortcut
 from dmfs.system.concurrency import bare_errors
 from dmfs.system.gc_tuning import keep_trimmed, set_up_heap
+from dmfs.telemetry.logs import set_up_logging
 
 
 def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoint: str) -> None:
     """Serve until the drive is unmounted or a signal ends it. DriveErrors come out bare."""
+    in_background = call.options.ready_fd is not None
+    log_file = call.options.log_file
+    if log_file is None and in_background:
+        log_file = settings.state_dir / "log" / (mountpoint.strip("/").replace("/", "-") + ".log")
+    set_up_logging(call.options.log_level or "info", log_file)
+    if in_background:
+        os.chdir("/")  # all paths are absolute by now; the drive must not keep a directory busy
     set_up_heap()
     with bare_errors():
         trio.run(_serve, call, options, settings, mountpoint)
