@@ -19,7 +19,7 @@ from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.config import Settings
-from dmfs.drive import Drive
+from dmfs.drive import Drive, Parts
 from dmfs.errors import SetupError
 from dmfs.fetch.hosts import HostBreakers
 from dmfs.fetch.object_client import ObjectClient
@@ -81,7 +81,7 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
                     yield drive
                 finally:
                     with trio.move_on_after(DRAIN_S, shield=True):
-                        await drive.blocks.drain()
+                        await drive.parts.blocks.drain()
             except Exception as error:  # noqa: BLE001 - raised again below, outside the nursery
                 failure = error
             finally:
@@ -133,8 +133,10 @@ async def _join(
     blocks.share_budget(lambda: metadata.listings.knowledge.memory_bytes)
     warmer = SmallFilePrefetcher(sizes, blocks, nursery)
     return Drive(
-        settings, aps, metadata.listings, blocks, sizes, fetcher, warmer,
-        metadata.scout, metadata.poller, wire,
+        Parts(
+            settings, aps, metadata.listings, blocks, sizes, fetcher, warmer,
+            metadata.scout, metadata.poller, wire,
+        )
     )  # fmt: skip
 
 

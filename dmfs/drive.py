@@ -1,9 +1,15 @@
-"""``Drive``: everything that a door may ask of a signed-in drive, with or without a mount."""
+"""``Drive``: everything that a door (FUSE mount, command line) may ask of a signed-in drive.
+
+Walk-ahead, polling and the prefetch of small files lie behind the verbs, so every door has them.
+"""
 
 from __future__ import annotations
 
 import difflib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from dmfs.aps.client import Aps
 from dmfs.blocks.cache import BlockCache
@@ -13,20 +19,45 @@ from dmfs.config import Settings
 from dmfs.errors import NotADirectory, NotFoundError, UnreachableError
 from dmfs.fetch.process_fetcher import ProcessFetcher
 from dmfs.http.json_client import JsonClient
-from dmfs.model import File, Hub, Leaf, Listing, Node, Project, Root, Shortcut
+from dmfs.model import (
+    Child,
+    Directory,
+    File,
+    Folder,
+    Hub,
+    Leaf,
+    Listing,
+    Node,
+    Project,
+    Root,
+    Shortcut,
+)
 from dmfs.names import printable
 from dmfs.namespace.listings import Listings
 from dmfs.namespace.poller import Poller
+from dmfs.namespace.xattrs import attributes_of, marks
 from dmfs.prefetch.list_ahead import TreePrefetcher
 from dmfs.prefetch.open_ahead import SmallFilePrefetcher
 
 LARGE_FILE_BYTES = 1024 * 1024
-"""From here on a process of its own is worth its start (0.1 CPU-s, 10 MiB)."""
+"""A file of this size is worth the start of the fetching process (0.1 CPU-s, 10 MiB)."""
+
+Gauges = Callable[[], Mapping[str, int]]
 
 
-@dataclass(slots=True, eq=False)
-class Drive:
-    """A signed-in drive, without a mount."""
+class Stat(NamedTuple):
+    """What stat(2) tells of a node, apart from its owner."""
+
+    is_directory: bool
+    size_bytes: int
+    """What a read will deliver, as far as is known; 0 for directories."""
+    mtime_ns: int
+    """0 where the service tells none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What ``assembly.open_drive`` joins. Doors never touch it: they call the drive's verbs."""
 
     settings: Settings
     aps: Aps
@@ -34,42 +65,136 @@ class Drive:
     blocks: BlockCache
     sizes: ObjectSizes
     fetcher: ProcessFetcher
-    warmer: SmallFilePrefetcher
-    scout: TreePrefetcher
+    file_prefetcher: SmallFilePrefetcher
+    tree_prefetcher: TreePrefetcher
     poller: Poller
-    wire: JsonClient
+    client: JsonClient
+
+
+class Drive:
+    """A signed-in drive."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.settings = parts.settings
+        # the verbs that serve each request of the kernel find their part in one step
+        self._listings = parts.listings
+        self._sizes = parts.sizes
+        self._requests: Counter[tuple[str, str]] = Counter()
+        self._gauges: list[Gauges] = []
+
+    # Names
 
     async def resolve(self, path: str) -> Node:
-        """The node at a path of the whole drive; NotFoundError tells which part is missing."""
-        return await resolve(self.listings, path)
+        """The node at a path in the whole drive; see ``resolve``."""
+        return await resolve(self._listings, path)
+
+    async def list(self, directory: Directory) -> Listing:
+        """All entries of a directory, as opendir(3) shows them. Lists ahead of a walk."""
+        with self.parts.tree_prefetcher.entering(directory):
+            listing = await self._listings.get(directory)
+        self.parts.poller.looked(directory)
+        self.parts.blocks.settle()  # listings and blocks share one memory budget
+        return listing
+
+    async def lookup(self, directory: Directory, name: str) -> Child | None:
+        """The child of that name. None is authoritative: the listing of the directory says so."""
+        self.parts.poller.looked(directory)
+        return (await self._listings.get(directory)).entries.get(name)
+
+    async def prepare(self, directory: Directory) -> Listing:
+        """As ``list``, for a check before first use: no walk-ahead and no polling follow."""
+        return await self._listings.get(directory)
+
+    def known(self, directory: Directory) -> Listing | None:
+        """The last listing of a directory, fresh or not. Never waits."""
+        return self._listings.known(directory)
+
+    def fresh_for_s(self, directory: Directory) -> float:
+        """Seconds for which the names in a directory may be believed; 0 or less: stale."""
+        return self._listings.fresh_for(directory)
+
+    def subscribe(self, on_change: Callable[[Directory, Sequence[str]], None]) -> None:
+        """Call ``on_change`` with a directory and the names in it that mean something else now."""
+        self._listings.subscribe(on_change)
+
+    # Entries
+
+    def stat(self, node: Node) -> Stat:
+        """Kind, size and time of a node. Never waits."""
+        if isinstance(node, File | Shortcut):
+            return Stat(False, self.size_of(node), node.mtime_ns)
+        return Stat(True, 0, node.mtime_ns if isinstance(node, Folder) else 0)
 
     def size_of(self, leaf: Leaf) -> int:
         """What a read will deliver, in bytes, as far as is known. Never waits."""
-        return self.sizes.of(leaf) if isinstance(leaf, File) else leaf.size_bytes
+        return self._sizes.of(leaf) if isinstance(leaf, File) else leaf.size_bytes
 
-    async def open(self, leaf: Leaf) -> AnyReader:
-        """A reader pinned to this version. One signing call if nobody signed it yet; AccessError
-        if it may be listed but not read."""
+    def xattrs(self, node: Node) -> dict[str, str]:
+        """Every extended attribute of a node by its full name; of a directory also the moment at
+        which its listing was true."""
+        found = attributes_of(node)
+        if not isinstance(node, File | Shortcut):
+            stale = self._listings.fresh_for(node) <= 0
+            found |= marks(self._listings.listed_at(node), stale=stale)
+        return found
+
+    async def schema(self, extension_type: str) -> dict[str, Any]:
+        """What the Schema Service says of an extension type."""
+        return await self.parts.aps.schema(extension_type)
+
+    # Bytes
+
+    async def open(self, leaf: Leaf, found_in: tuple[Directory, str] | None = None) -> AnyReader:
+        """A reader pinned to this version. One signing call if it is not signed yet; AccessError
+        if it may be listed but not read.
+
+        ``found_in``: directory and name under which it was found. Then the small files that a
+        program which reads the directory in order will open next are prefetched.
+        """
+        listing = None if found_in is None else self._listings.known(found_in[0])
+        if listing is not None and found_in is not None:
+            self.parts.file_prefetcher.on_open(listing, found_in[1])
         if isinstance(leaf, Shortcut):
             return TextReader(leaf)
-        if self.sizes.of(leaf) >= LARGE_FILE_BYTES:
-            self.fetcher.prepare()
+        if self._sizes.of(leaf) >= LARGE_FILE_BYTES:
+            self.parts.fetcher.prepare()
         try:
-            size_bytes = await self.sizes.authoritative(leaf)
+            size_bytes = await self._sizes.authoritative(leaf)
         except UnreachableError:
-            if not self.wire.breaker.is_open:
+            if not self.parts.client.breaker.is_open:
                 raise
             # Offline: what is cached can be read. A size that differs from the listing's was
             # learned before any byte of it was cached.
-            size_bytes = self.sizes.of(leaf)
-        opened = await self.blocks.open(leaf, size_bytes)
-        return Reader(leaf, opened, self.blocks, self.settings.max_window)
+            size_bytes = self._sizes.of(leaf)
+        opened = await self.parts.blocks.open(leaf, size_bytes)
+        return Reader(leaf, opened, self.parts.blocks, self.settings.max_window)
+
+    # What happens
+
+    def count_request(self, operation: str, outcome: str) -> None:
+        """A door answered a request: ``outcome`` is ``ok`` or the name of an errno."""
+        self._requests[operation, outcome] += 1
+
+    def add_gauges(self, gauges: Gauges) -> None:
+        """A door adds its own gauges to the view."""
+        self._gauges.append(gauges)
+
+    def gauges(self) -> dict[str, int]:
+        """All counters and levels of the drive, by flat names such as ``calls.contents.ok``."""
+        parts = self.parts
+        merged = {f"requests.{name}.{end}": n for (name, end), n in self._requests.items()}
+        merged["gets"] = parts.fetcher.under_way
+        merged |= parts.blocks.gauges()
+        for gauges in self._gauges:
+            merged |= gauges()
+        return merged
 
 
 async def resolve(listings: Listings, path: str) -> Node:
     """The node at a path in the whole drive (``/Hub/Project/folder/file``).
 
-    NotFoundError says which part is not there and what is there instead.
+    NotFoundError says which part is missing and what there is instead.
     """
     node: Node = Root()
     seen = ""
@@ -80,14 +205,16 @@ async def resolve(listings: Listings, path: str) -> Node:
         child = listing.entries.get(part)
         if child is None:
             raise NotFoundError(
-                f"there is no {printable(part)!r} in {seen or '/'!r}", hint=_instead(part, listing)
+                f"there is no {printable(part)!r} in {seen or '/'!r}",
+                hint=_alternatives(part, listing),
             )
         node = child
         seen += f"/{part}"
     return node
 
 
-def _instead(part: str, listing: Listing) -> str:
+def _alternatives(part: str, listing: Listing) -> str:
+    """A hint: the names that are close to ``part``, else the first ones."""
     kind = {Root: "hubs", Hub: "projects", Project: "folders"}.get(
         type(listing.directory), "entries"
     )

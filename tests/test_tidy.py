@@ -52,7 +52,7 @@ INSIDE = {
     " cache object_sizes reader",
     "blocks.store": "index eviction direct_io sparse_file stored_object block_store",
     "prefetch": "tree_walk list_ahead file_series open_ahead",
-    "fuse": "inode_table kernel_params mountpoint operations",
+    "fuse": "inode_table kernel_params mountpoint attributes request operations mount",
     "help": "topics",
     "cli": "settings daemonize browse serve mount login whoami doctor demo main",
     "cli.doctor": "findings machine service",
@@ -68,7 +68,7 @@ APART = {
 """Names move, contents never do: two planes that meet in ``drive`` alone."""
 
 ONLY_IN = {
-    "pyfuse3": {"fuse.operations"},
+    "pyfuse3": {"fuse.attributes", "fuse.request", "fuse.operations", "fuse.mount"},
     "httpx": {"http.json_client", "cli.login", "cli.doctor.service"},
     "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
     "diskcache": {"namespace.listing_store"},
@@ -221,6 +221,30 @@ def test_every_drive_error_is_defined_in_one_file() -> None:
         for node in ast.walk(TREES[name]):
             if isinstance(node, ast.ClassDef) and name != "errors":
                 assert not {ast.unparse(base) for base in node.bases} & known, f"{name}.{node.name}"
+
+
+DOORS = {"fuse", "cli"}
+DOOR_LINES = {"fuse.operations": 250}
+"""A door translates: where it grows, something that belongs behind ``Drive`` has come into it."""
+
+
+def test_doors_call_the_verbs_of_the_drive_alone() -> None:
+    """``drive.list(…)``, never ``drive.parts`` and never ``drive.<part>.<verb>(…)``."""
+    for name in HOUSE:
+        if name.partition(".")[0] not in DOORS:
+            continue
+        for node in ast.walk(TREES[name]):
+            if isinstance(node, ast.Attribute):
+                inner = node.value
+                assert not (node.attr == "parts" and ast.unparse(inner).endswith("drive")), name
+                if isinstance(inner, ast.Attribute) and inner.attr != "settings":
+                    of_drive = ast.unparse(inner.value) in ("drive", "self._drive")
+                    assert not of_drive, f"{name}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize("name", DOOR_LINES)
+def test_a_door_only_translates(name: str) -> None:
+    assert len(FILES[name].read_text("utf-8").splitlines()) < DOOR_LINES[name]
 
 
 def test_the_wall_clock_is_read_in_one_place() -> None:

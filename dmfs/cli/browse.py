@@ -94,7 +94,7 @@ async def ls(drive: Drive, path: str, *, long: bool, as_json: bool, null: bool) 
     name = path.rstrip("/").rpartition("/")[2]
     rows: list[tuple[str, Node]] = [(name, node)]
     if not isinstance(node, File | Shortcut):
-        rows = list((await drive.listings.get(node)).entries.items())
+        rows = list((await drive.list(node)).entries.items())
     if as_json:
         _print_json([facts(drive, *row) for row in rows])
     elif null:
@@ -140,7 +140,7 @@ async def stat(drive: Drive, path: str, *, as_json: bool, schema: bool) -> None:
         extension_type = entry.get("extension_type", "")
         if not extension_type:
             raise DriveError(f"{path!r} has no extension type, so there is no schema of it")
-        entry["schema"] = await drive.aps.schema(str(extension_type))
+        entry["schema"] = await drive.schema(str(extension_type))
     if as_json:
         _print_json(entry)
         return

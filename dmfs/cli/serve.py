@@ -12,7 +12,8 @@ from dmfs.cli.daemonize import READY, notify_parent, sd_notify
 from dmfs.cli.settings import Invocation
 from dmfs.config import Settings
 from dmfs.errors import SetupError
-from dmfs.fuse import operations
+from dmfs.fuse import mount
+from dmfs.fuse.attributes import Ownership
 from dmfs.fuse.mountpoint import MountOptions
 from dmfs.model import File, Shortcut
 from dmfs.system.concurrency import bare_errors
@@ -49,12 +50,12 @@ async def _serve(
         root = await drive.resolve(source)
         if isinstance(root, File | Shortcut):
             raise SetupError(f"{source!r} is a file; only directories can be mounted")
-        await drive.listings.get(root)  # fail now, with the reason, rather than at the first ls
+        await drive.prepare(root)  # fail now, with the reason, rather than at the first ls
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, stop)
             nursery.start_soon(keep_trimmed)
-            ownership = operations.Ownership(options.uid, options.gid, options.umask)
-            await operations.serve(
+            ownership = Ownership(options.uid, options.gid, options.umask)
+            await mount.serve(
                 drive, root, mountpoint, ownership, set(options.kernel), on_ready, stop
             )
             sd_notify(manager, "STOPPING=1")

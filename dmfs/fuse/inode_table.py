@@ -1,7 +1,7 @@
-"""The namespace: inode table, lookup, list, forget. Floor 3.
+"""The inodes that the kernel references, and their numbers.
 
-Holds a row for what the kernel holds and nothing else; numbers are derived from identities, so
-they are the same on every mount without being stored anywhere.
+A row exists for each inode that the kernel holds and for nothing else. Numbers are derived from
+identities, so they are the same on every mount without being stored.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dmfs.errors import GoneError, NotADirectory
-from dmfs.model import Child, Directory, File, Listing, Node, Shortcut
+from dmfs.model import Child, Directory, File, Node, Shortcut
 from dmfs.names import inode_number
-from dmfs.namespace.listings import Listings
 
 ROOT_INODE = 1
+PATH_PARTS_MAX = 64
+"""A path for a log ends here: parents may form a circle while folders are moved about."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,57 +27,46 @@ class Inode:
     name: str
     lookups: int = 0
     reported_size: int = -1
-    """What the kernel believes of a file's size; another one learned since is told at open."""
+    """The size of a file that the kernel was given last; open corrects it if it has changed."""
 
 
 class InodeTable:
-    """The drive below one directory, its root."""
+    """The inodes below one directory, the root of a mount.
 
-    def __init__(self, root: Directory, listings: Listings) -> None:
-        self._listings = listings
-        # All changes happen between awaits; numbers and rows move together.
+    Rows and numbers change together, without an await in between.
+    """
+
+    def __init__(self, root: Directory) -> None:
         self._rows: dict[int, Inode] = {ROOT_INODE: Inode(ROOT_INODE, root, ROOT_INODE, "", 1)}
-        # Only of nodes whose number is not the one that follows from their identity.
-        self._numbers: dict[str, int] = {root.identity: ROOT_INODE}
+        self._moved: dict[str, int] = {root.identity: ROOT_INODE}
+        """Numbers of nodes that are not the one that follows from their identity."""
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def row(self, number: int) -> Inode:
-        """The row of an inode that the kernel holds. GoneError for one it cannot hold."""
+    def inode(self, number: int) -> Inode:
+        """The row of an inode that the kernel references. GoneError for any other number."""
         row = self._rows.get(number)
         if row is None:
             raise GoneError(f"inode {number} is not known")
         return row
 
     def directory(self, number: int) -> Directory:
-        node = self.row(number).node
+        """The directory of that number. GoneError, NotADirectory."""
+        node = self.inode(number).node
         if isinstance(node, File | Shortcut):
             raise NotADirectory(f"{node.name!r} is not a directory")
         return node
 
-    async def list(self, number: int) -> Listing:
-        """All entries; the only step that may touch the network."""
-        return await self._listings.get(self.directory(number))
-
-    async def lookup(self, parent: int, name: str) -> Child | None:
-        """The child of that name, or None: authoritative, from the parent's listing."""
-        return (await self.list(parent)).entries.get(name)
-
-    def known(self, number: int) -> Listing | None:
-        """The last listing of a directory; never waits."""
-        return self._listings.known(self.directory(number))
-
-    def fresh_for(self, number: int) -> float:
-        """Seconds for which names in this directory may be believed."""
-        if number not in self._rows:
-            return 0.0  # forgotten, as a folder moved away from above an open file may be
-        return self._listings.fresh_for(self.directory(number))
+    def directory_if_referenced(self, number: int) -> Directory | None:
+        """None where the kernel has forgotten it, as a folder moved away from above an open file
+        may be."""
+        return self.directory(number) if number in self._rows else None
 
     def number_of(self, node: Node) -> int:
-        """The inode number of a node, held or not."""
+        """The inode number of a node, referenced or not."""
         identity = node.identity
-        moved = self._numbers.get(identity)
+        moved = self._moved.get(identity)
         if moved is not None:
             return moved
         number = inode_number(identity)
@@ -87,30 +77,30 @@ class InodeTable:
             number += 1
         return number
 
-    def hold(self, parent: int, name: str, node: Child) -> Inode:
+    def ref(self, parent: int, name: str, node: Child) -> Inode:
         """Count one lookup of a child that is being handed to the kernel."""
         number = self.number_of(node)
         row = self._rows.get(number)
         if row is None:
             row = self._rows[number] = Inode(number, node, parent, name)
             if number != inode_number(node.identity):
-                self._numbers[node.identity] = number
+                self._moved[node.identity] = number
         row.node, row.parent, row.name = node, parent, name
         row.lookups += 1
         return row
 
     def forget(self, number: int, lookups: int) -> None:
-        """The kernel lets go; never raises."""
+        """The kernel gives up so many references. Never raises."""
         row = self._rows.get(number)
         if row is None or number == ROOT_INODE:
             return
         row.lookups -= lookups
         if row.lookups <= 0:
             del self._rows[number]
-            self._numbers.pop(row.node.identity, None)
+            self._moved.pop(row.node.identity, None)
 
-    def held(self, node: Node) -> int | None:
-        """The number of a node if the kernel holds it."""
+    def referenced(self, node: Node) -> int | None:
+        """The number of a node if the kernel references it."""
         row = self._rows.get(self.number_of(node))
         return row.number if row is not None else None
 
@@ -118,7 +108,7 @@ class InodeTable:
         """Where an inode was last seen, for logs: ``/Hub/Project/plan.dwg``."""
         parts: list[str] = []
         row = self._rows.get(number)
-        while row is not None and row.number != ROOT_INODE and len(parts) < 64:
+        while row is not None and row.number != ROOT_INODE and len(parts) < PATH_PARTS_MAX:
             parts.append(row.name)
             row = self._rows.get(row.parent)
         return "/" + "/".join(reversed(parts))

@@ -95,6 +95,10 @@ class Listings:
             4096, DENIAL_MEMORY_S, timer=trio.current_time
         )
 
+    def subscribe(self, on_change: OnChange) -> None:
+        """Call ``on_change`` at each change."""
+        self.on_change = on_change
+
     async def get(self, directory: Directory) -> Listing:
         """The listing: fresh, or old after ``patience``, or the error of the first question."""
         identity = directory.identity

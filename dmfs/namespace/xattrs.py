@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from types import MappingProxyType
 
 from dmfs.errors import NoAttributeError, UnsupportedError
 from dmfs.model import File, Folder, Hub, Node, Project, Shortcut
@@ -58,12 +57,13 @@ def marks(listed_at: Moment | None, *, stale: bool) -> dict[str, str]:
     return {PREFIX + "listed_at": when} | ({PREFIX + "stale": "1"} if stale else {})
 
 
-def attribute(node: Node, name: str, more: Mapping[str, str] = MappingProxyType({})) -> bytes:
-    """One value. NoAttributeError for an unknown name of ours, UnsupportedError for namespaces
-    that the drive does not keep (``security.``, ``system.`` …)."""
+def xattr_value(name: str, xattrs: Mapping[str, str]) -> bytes:
+    """One value of a node's ``xattrs``. NoAttributeError for an unknown name of ours,
+    UnsupportedError for namespaces that the drive does not serve (``security.``, ``system.`` …).
+    """
     if not name.startswith("user."):
         raise UnsupportedError(f"no attributes of the kind {name.partition('.')[0]!r} here")
-    value = (attributes_of(node) | dict(more)).get(name)
+    value = xattrs.get(name)
     if value is None:
         raise NoAttributeError(f"no attribute {name!r} here")
     return value.encode("utf-8", "surrogatepass")

@@ -14,7 +14,7 @@ import trio
 from dmfs.errors import DriveError
 from dmfs.names import printable
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("dmfs.access")
 trouble = logging.getLogger("dmfs.failed")
 
 LINES_AT_ONCE = 100

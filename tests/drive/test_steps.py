@@ -11,19 +11,20 @@ import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pyfuse3
 import pytest
 import trio
 
-from dmfs.fuse.operations import ROOT_INODE, Operations, Ownership
+from dmfs.fuse.attributes import Ownership
+from dmfs.fuse.inode_table import ROOT_INODE
+from dmfs.fuse.operations import Operations
 from dmfs.model import Child, Directory, Folder, FolderId, HubId, Listing, ProjectId
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listings import Freshness, Listings
 from dmfs.system.gc_tuning import GC_THRESHOLDS
 from tests.support.helpers import a_file, real
+from tests.support.made_drives import a_drive
 
 ENTRIES = 50_000
 LONGEST_S = 0.05
@@ -41,9 +42,6 @@ def test_a_reply_of_many_entries_lets_others_have_a_turn(monkeypatch: pytest.Mon
     monkeypatch.setattr(pyfuse3, "readdir_reply", reply)
     entries = {f"{n}.dwg": a_file(f"{n}.dwg") for n in range(5000)}
     listing = Listing(WIDE, entries, 0.0)
-    listings = SimpleNamespace(on_change=None, fresh_for=lambda _: 60.0)
-    settings = SimpleNamespace(metadata_timeout=30.0, data_timeout=60.0)
-    drive: Any = SimpleNamespace(listings=listings, settings=settings, size_of=lambda _: 1)
     turns: list[int] = []
 
     async def other() -> None:
@@ -53,7 +51,7 @@ def test_a_reply_of_many_entries_lets_others_have_a_turn(monkeypatch: pytest.Mon
 
     @real
     async def body() -> None:
-        operations = Operations(drive, WIDE, Ownership(0, 0))
+        operations = Operations(a_drive(), WIDE, Ownership(0, 0))
         operations._directories[1] = ROOT_INODE, listing
         async with trio.open_nursery() as nursery:
             nursery.start_soon(other)

@@ -18,7 +18,7 @@ TREE = f"{PROJECT}/Project Files/tree"
 
 
 async def listing(drive, path: str) -> Listing:
-    return await drive.listings.get(await drive.resolve(path))
+    return await drive.parts.listings.get(await drive.resolve(path))
 
 
 def go_away(emulator, seconds: float, *origins: str) -> None:
@@ -62,11 +62,11 @@ async def test_a_listing_that_fails_at_page_7_of_12_leaves_the_old_one(emulator,
         old = await listing(drive, WIDE)
         directory = old.directory
         emulator.fault("status", route="contents", page=7, times=None, status=500)
-        assert (await drive.listings.get(directory)).entries == old.entries
+        assert (await drive.parts.listings.get(directory)).entries == old.entries
         with pytest.raises(DriveError):
-            await drive.listings.renew(directory)
-        assert drive.listings.known(directory) is old
-        assert drive.listings.fresh_for(directory) <= 0
+            await drive.parts.listings.renew(directory)
+        assert drive.parts.listings.known(directory) is old
+        assert drive.parts.listings.fresh_for(directory) <= 0
 
 
 @real
@@ -90,7 +90,7 @@ async def test_a_drive_starts_warm(emulator, settings):
         first = await listing(drive, WIDE)
     emulator.reset()
     async with open_drive(settings()) as drive:
-        assert len(drive.listings.knowledge) == 0, "nothing is loaded before it is needed"
+        assert len(drive.parts.listings.knowledge) == 0, "nothing is loaded before it is needed"
         assert (await listing(drive, WIDE)).entries == first.entries
     assert emulator.counts()["contents"] == emulator.counts()["hubs"] == 0
 
@@ -101,12 +101,12 @@ async def test_an_unchanged_project_is_one_call(emulator, settings):
         top = await listing(drive, TREE)
         below = [each for each in top.entries.values() if isinstance(each, Folder)]
         for each in below:
-            await drive.listings.get(each)
+            await drive.parts.listings.get(each)
         await trio.sleep(1.1)
         emulator.reset()
         await listing(drive, TREE)
         for each in below:
-            await drive.listings.get(each)
+            await drive.parts.listings.get(each)
         assert {k: n for k, n in emulator.counts().items() if n} == {"topFolders": 1}
 
 
@@ -119,12 +119,12 @@ async def test_a_folder_that_was_taken_away_is_shown_so(emulator, settings):
                        times=None, status=403)  # fmt: skip
         emulator.fault("status", route="contents", times=None, status=503)
         emulator.fault("status", route="topFolders", times=None, status=503)
-        assert (await drive.listings.get(found.directory)).entries == found.entries
+        assert (await drive.parts.listings.get(found.directory)).entries == found.entries
         emulator.clear_faults()
         emulator.change("revoke", id=made["id"])
-        drive.listings.knowledge.reconnected()
+        drive.parts.listings.knowledge.reconnected()
         with pytest.raises(AccessError):
-            await drive.listings.get(found.directory)
+            await drive.parts.listings.get(found.directory)
         emulator.change("grant", id=made["id"])
 
 
@@ -135,18 +135,18 @@ async def test_offline_and_back(emulator, settings):
         known = await listing(drive, TREE)
         go_away(emulator, 6.0, "api")
         with pytest.raises(DriveError):
-            await drive.listings.renew(known.directory)
-        await until(lambda: drive.wire.breaker.is_open)
+            await drive.parts.listings.renew(known.directory)
+        await until(lambda: drive.parts.client.breaker.is_open)
         began = trio.current_time()
         for _ in range(50):
-            assert (await drive.listings.get(known.directory)).entries == known.entries
+            assert (await drive.parts.listings.get(known.directory)).entries == known.entries
             with pytest.raises(DriveError):
-                await drive.listings.get(
+                await drive.parts.listings.get(
                     next(each for each in known.entries.values() if isinstance(each, Folder))
                 )
         assert trio.current_time() - began < 2, "50 answers, 50 refusals"
-        await until(lambda: not drive.wire.breaker.is_open)
-        await drive.listings.renew(known.directory)
+        await until(lambda: not drive.parts.client.breaker.is_open)
+        await drive.parts.listings.renew(known.directory)
 
 
 @pytest.mark.parametrize("away", [("cdn",), ("api", "cdn")])
@@ -160,7 +160,7 @@ def test_bytes_without_a_network(emulator, settings, away):
             files = [each for each in top.entries.values() if isinstance(each, File)]
             for each in top.entries.values():
                 if len(files) < 12 and isinstance(each, Folder):
-                    below = await drive.listings.get(each)
+                    below = await drive.parts.listings.get(each)
                     files += [each for each in below.entries.values() if isinstance(each, File)]
             cached, first, *others = files[:12]
             data = await read(drive, cached)
@@ -171,17 +171,17 @@ def test_bytes_without_a_network(emulator, settings, away):
             with pytest.raises(DriveError):
                 await read(drive, first)
             assert trio.current_time() - began < 4, "it is known within 2 s"
-            gets, began = drive.fetcher.gets, trio.current_time()
+            gets, began = drive.parts.fetcher.gets, trio.current_time()
             for file in others:
                 if "api" in away:  # found out by a stream that never asks it
-                    await until(lambda: drive.wire.breaker.is_open)
+                    await until(lambda: drive.parts.client.breaker.is_open)
                 with pytest.raises(OfflineError):
                     await read(drive, file)
-            assert drive.fetcher.gets == gets
+            assert drive.parts.fetcher.gets == gets
             if "api" not in away:
                 assert trio.current_time() - began < 0.05 * len(others) + 1
             assert await read(drive, cached) == data
-            await until(lambda: not drive.wire.breaker.is_open)
+            await until(lambda: not drive.parts.client.breaker.is_open)
             with trio.fail_after(15):
                 while True:
                     try:
@@ -199,16 +199,16 @@ async def test_a_captive_portal_is_offline_and_one_web_page_is_not(emulator, set
         known = await listing(drive, TREE)
         emulator.fault("html_200", route="contents", times=3)
         with pytest.raises(DriveError):
-            await drive.listings.renew(known.directory)
+            await drive.parts.listings.renew(known.directory)
         await trio.sleep(0.5)
-        assert not drive.wire.breaker.is_open
+        assert not drive.parts.client.breaker.is_open
         emulator.clear_faults()
         emulator.fault("html_200", origin="api", times=None)
         with pytest.raises(DriveError):
-            await drive.listings.renew(known.directory)
-        await until(lambda: drive.wire.breaker.is_open)
+            await drive.parts.listings.renew(known.directory)
+        await until(lambda: drive.parts.client.breaker.is_open)
         emulator.clear_faults()
-        await until(lambda: not drive.wire.breaker.is_open)
+        await until(lambda: not drive.parts.client.breaker.is_open)
 
 
 @real
@@ -238,11 +238,11 @@ async def test_a_clock_set_back_does_no_harm(emulator, settings, monkeypatch):
         monkeypatch.setattr(dmfs.system.clock, "wall_time_s", lambda: now_s - 3600)
         emulator.reset()
         assert await listing(drive, TREE) is first
-        renewed = await drive.listings.renew(first.directory)
+        renewed = await drive.parts.listings.renew(first.directory)
         assert renewed.entries == first.entries
     async with open_drive(settings()) as drive:
         assert (await listing(drive, TREE)).entries == first.entries
-        assert 0 < drive.listings.fresh_for(first.directory) <= 60
+        assert 0 < drive.parts.listings.fresh_for(first.directory) <= 60
     assert {k: n for k, n in emulator.counts().items() if n and k != "token"} == {"contents": 1}
 
 
@@ -250,6 +250,6 @@ async def test_a_clock_set_back_does_no_harm(emulator, settings, monkeypatch):
 async def test_sleep_makes_everything_older(emulator, settings):
     async with open_drive(settings()) as drive:
         known = await listing(drive, TREE)
-        assert drive.listings.fresh_for(known.directory) > 0
-        drive.listings.on_suspend(3600)
-        assert drive.listings.fresh_for(known.directory) <= 0
+        assert drive.parts.listings.fresh_for(known.directory) > 0
+        drive.parts.listings.on_suspend(3600)
+        assert drive.parts.listings.fresh_for(known.directory) <= 0

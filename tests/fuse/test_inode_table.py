@@ -15,6 +15,7 @@ from dmfs.model import Child, Directory, Folder, FolderId, Hub, HubId, Project, 
 from dmfs.names import inode_number, printable
 from dmfs.namespace.listings import Freshness, Listings
 from tests.support.helpers import a_file, virtual
+from tests.support.made_drives import a_drive
 
 HUB = Hub(HubId("b.h"), "Hub")
 PROJECT = Project(ProjectId("b.p"), HUB.id, "Project")
@@ -42,69 +43,68 @@ def listings_in(nursery: trio.Nursery) -> Listings:
     )
 
 
+def test_lookups_are_counted_and_the_last_forget_ends_the_row() -> None:
+    table = InodeTable(PROJECT)
+    row = table.ref(ROOT_INODE, "Plans", FOLDER)
+    assert row.number == inode_number(FOLDER.identity) == table.number_of(FOLDER)
+    assert table.ref(ROOT_INODE, "Plans", FOLDER) is row
+    file = table.ref(row.number, "plan.dwg", FILE)
+    assert table.path(file.number) == "/Plans/plan.dwg"
+    assert len(table) == 3
+    table.forget(row.number, 1)
+    assert table.inode(row.number) is row
+    table.forget(row.number, 1)
+    with pytest.raises(GoneError):
+        table.inode(row.number)
+    assert table.referenced(FOLDER) is None
+    assert table.referenced(FILE) == file.number
+    table.forget(file.number, 99)  # more than were counted
+    table.forget(424242, 1)  # never referenced
+    table.forget(ROOT_INODE, 10**9)
+    assert len(table) == 1
+    assert table.inode(ROOT_INODE).node == PROJECT
+
+
 @virtual
-async def test_lookups_are_counted_and_the_last_forget_ends_the_row() -> None:
+async def test_a_lookup_is_answered_from_the_listing() -> None:
     async with trio.open_nursery() as nursery:
-        tree = InodeTable(PROJECT, listings_in(nursery))
-        assert await tree.lookup(ROOT_INODE, "Plans") == FOLDER
-        assert await tree.lookup(ROOT_INODE, "plans") is None
-        row = tree.hold(ROOT_INODE, "Plans", FOLDER)
-        assert row.number == inode_number(FOLDER.identity) == tree.number_of(FOLDER)
-        assert tree.hold(ROOT_INODE, "Plans", FOLDER) is row
-        file = tree.hold(row.number, "plan.dwg", FILE)
-        assert tree.path(file.number) == "/Plans/plan.dwg"
-        assert len(tree) == 3
-        tree.forget(row.number, 1)
-        assert tree.row(row.number) is row
-        tree.forget(row.number, 1)
-        with pytest.raises(GoneError):
-            tree.row(row.number)
-        assert tree.held(FOLDER) is None
-        assert tree.held(FILE) == file.number
-        tree.forget(file.number, 99)  # more than were counted
-        tree.forget(424242, 1)  # never held
-        tree.forget(ROOT_INODE, 10**9)
-        assert len(tree) == 1
-        assert tree.row(ROOT_INODE).node == PROJECT
+        drive = a_drive(listings=listings_in(nursery))
+        assert await drive.lookup(PROJECT, "Plans") == FOLDER
+        assert await drive.lookup(PROJECT, "plans") is None
+        assert (await drive.list(PROJECT)).names == ("Empty", "Plans")
 
 
-@virtual
-async def test_files_are_no_directories() -> None:
-    async with trio.open_nursery() as nursery:
-        tree = InodeTable(FOLDER, listings_in(nursery))
-        number = tree.hold(ROOT_INODE, "plan.dwg", FILE).number
-        with pytest.raises(NotADirectory):
-            await tree.list(number)
-        with pytest.raises(NotADirectory):
-            await tree.lookup(number, "x")
+def test_files_are_no_directories() -> None:
+    table = InodeTable(FOLDER)
+    number = table.ref(ROOT_INODE, "plan.dwg", FILE).number
+    with pytest.raises(NotADirectory):
+        table.directory(number)
+    with pytest.raises(NotADirectory):
+        table.directory_if_referenced(number)
 
 
-@virtual
-async def test_two_identities_of_one_number_live_side_by_side() -> None:
+def test_two_identities_of_one_number_live_side_by_side() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dmfs.fuse.inode_table, "inode_number", lambda identity: 77)
-        async with trio.open_nursery() as nursery:
-            tree = InodeTable(PROJECT, listings_in(nursery))
-            nodes = [a_file(f"{n}") for n in range(3)]
-            rows = [tree.hold(ROOT_INODE, node.name, node) for node in nodes]
-            assert [row.number for row in rows] == [77, 78, 79]
-            tree.forget(77, 1)
-            assert tree.number_of(nodes[1]) == 78  # held: it keeps its number
-            assert tree.hold(ROOT_INODE, "0", nodes[0]).number == 77
-            assert [tree.row(n).node for n in (77, 78, 79)] == nodes
+        table = InodeTable(PROJECT)
+        nodes = [a_file(f"{n}") for n in range(3)]
+        rows = [table.ref(ROOT_INODE, node.name, node) for node in nodes]
+        assert [row.number for row in rows] == [77, 78, 79]
+        table.forget(77, 1)
+        assert table.number_of(nodes[1]) == 78  # referenced: it keeps its number
+        assert table.ref(ROOT_INODE, "0", nodes[0]).number == 77
+        assert [table.inode(n).node for n in (77, 78, 79)] == nodes
 
 
-@virtual
-async def test_a_path_with_a_forgotten_parent_is_still_told() -> None:
-    async with trio.open_nursery() as nursery:
-        tree = InodeTable(PROJECT, listings_in(nursery))
-        parent = tree.hold(ROOT_INODE, "Plans", FOLDER)
-        child = tree.hold(parent.number, "plan.dwg", FILE)
-        tree.forget(parent.number, 1)
-        assert tree.path(child.number) == "/plan.dwg"
-        # getattr of the open file asks for this: it must not answer ESTALE
-        assert tree.fresh_for(child.parent) == 0
-        assert tree.path(123456) == "/"
+def test_a_path_with_a_forgotten_parent_is_still_told() -> None:
+    table = InodeTable(PROJECT)
+    parent = table.ref(ROOT_INODE, "Plans", FOLDER)
+    child = table.ref(parent.number, "plan.dwg", FILE)
+    table.forget(parent.number, 1)
+    assert table.path(child.number) == "/plan.dwg"
+    # getattr of the open file asks for this: it must not answer ESTALE
+    assert table.directory_if_referenced(child.parent) is None
+    assert table.path(123456) == "/"
 
 
 @pytest.mark.parametrize(

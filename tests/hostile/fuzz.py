@@ -47,7 +47,7 @@ from dmfs.model import File, HubId, Shortcut
 from dmfs.names import NAME_MAX_BYTES, entry_names
 from dmfs.namespace.listing_codec import BadRecordError, Record, encode
 from dmfs.namespace.listing_codec import decode as decode_record
-from dmfs.namespace.xattrs import attribute, attributes_of
+from dmfs.namespace.xattrs import attributes_of, xattr_value
 from dmfs.ratelimit import shared_log
 from dmfs.system.clock import Moment, iso_time
 from dmfs.urls import acceptable_url, check_api_url
@@ -102,7 +102,7 @@ def use(child: Any) -> None:
     ((name, node),) = entry_names([child]).items()
     assert_legal(name)
     for key, value in attributes_of(node).items():
-        assert attribute(node, key) == value.encode("utf-8", "surrogatepass")
+        assert xattr_value(key, attributes_of(node)) == value.encode("utf-8", "surrogatepass")
     if isinstance(node, File | Shortcut):
         assert abs(node.mtime_ns) < 1 << 80
         assert iso_time(node.mtime_ns)

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pyfuse3
 
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.object_sizes import ObjectSizes
-from dmfs.fuse.operations import Operations, Ownership
+from dmfs.fuse.attributes import Ownership
+from dmfs.fuse.operations import Operations
 from dmfs.model import Directory, File, Folder, Listing
 from dmfs.namespace.listings import Listings
+from tests.support.made_drives import a_drive
 
 PAGE_BYTES = 4096
 CLUSTER_PAGES = 32
@@ -64,12 +65,7 @@ class Kernel:
         self, listings: Listings, blocks: BlockCache, sizes: ObjectSizes, root: Directory,
         check: Callable[[Listing], None],
     ) -> None:  # fmt: skip
-        drive: Any = SimpleNamespace(
-            listings=listings, blocks=blocks, size_of=sizes.of,
-            settings=SimpleNamespace(metadata_timeout=30.0, data_timeout=60.0),
-            poller=SimpleNamespace(looked=lambda _directory: None),
-            scout=SimpleNamespace(entering=lambda _directory: nullcontext()),
-        )  # fmt: skip
+        drive = a_drive(listings=listings, blocks=blocks, sizes=sizes)
         self._operations = Operations(drive, root, Ownership(0, 0))
         self._check = check
         self._directories: dict[int, list[bytes]] = {}
@@ -80,7 +76,7 @@ class Kernel:
 
     async def opendir(self, choice: int) -> None:
         """Any directory that was met so far; its listing must be one that was true. OSError."""
-        rows = self._operations._tree._rows
+        rows = self._operations._inodes._rows
         numbers = sorted(n for n, row in rows.items() if isinstance(row.node, Folder))
         try:
             handle = await self._operations.opendir(numbers[choice % len(numbers)], None)
@@ -116,7 +112,7 @@ class Kernel:
     async def forget(self) -> None:
         """Memory is short: let go of everything that no open directory needs."""
         held = {inode for inode, _ in self._operations._directories.values()}
-        tree = self._operations._tree
+        tree = self._operations._inodes
         await self._operations.forget(
             [(n, row.lookups) for n, row in tree._rows.items() if n not in held and n != 1]
         )
@@ -127,7 +123,7 @@ class Kernel:
         for _ in range(len(self._directories)):
             await self.closedir(0)
         await self.forget()
-        assert len(self._operations._tree) == 1
+        assert len(self._operations._inodes) == 1
         assert not self._operations._directories
 
     # Pages

@@ -290,7 +290,7 @@ async def look(drive: Drive, path: str) -> Any:
     node = await drive.resolve(path)
     if not isinstance(node, File | Shortcut):
         with trio.fail_after(METADATA_S * 4):
-            return tuple((await drive.listings.get(node)).names)
+            return tuple((await drive.parts.listings.get(node)).names)
     reader = await drive.open(node)
     try:
         data, _ = await reader.read(0, 100_000)
@@ -301,9 +301,9 @@ async def look(drive: Drive, path: str) -> Any:
 
 async def the_process(drive: Drive) -> None:
     """Until large files are fetched by a process of its own."""
-    drive.fetcher.prepare()
+    drive.parts.fetcher.prepare()
     with trio.fail_after(20):
-        while drive.fetcher.pid is None:
+        while drive.parts.fetcher.pid is None:
             await trio.sleep(0.005)
 
 
@@ -335,7 +335,7 @@ class Bench:
         async with open_drive(settings_for(self.emulator, self.directory)) as drive:
             if cell.call not in ("token", "hubs"):
                 node = await drive.resolve(path.rpartition("/")[0] or "/")
-                await drive.listings.get(node)  # type: ignore[arg-type]
+                await drive.parts.listings.get(node)  # type: ignore[arg-type]
             if cell.call == LARGE:
                 await the_process(drive)
             await trio.to_thread.run_sync(self._order, cell, origin, route, page)

@@ -358,7 +358,7 @@ def test_a_stalled_token_request_is_asked_again_within_the_deadline(
         async with open_drive(settings_for(calm, tmp_path)) as drive:
             calm.fault("stall_before_headers", route="token", times=1, seconds=None)
             with trio.fail_after(20):
-                await drive.listings.get(await drive.resolve("/"))  # type: ignore[arg-type]
+                await drive.parts.listings.get(await drive.resolve("/"))  # type: ignore[arg-type]
         assert calm.counts()["token"] == 2
 
     with short_waits():
@@ -391,12 +391,12 @@ def test_who_waits_for_a_stalled_refresh_has_an_answer_in_time_and_the_session_l
             for _ in range(2):
                 began = trio.current_time()
                 with pytest.raises(DeadlineError):
-                    await drive.listings.get(root)
+                    await drive.parts.listings.get(root)
                 assert trio.current_time() - began < 3
             with trio.fail_after(30):
                 while True:
                     try:
-                        await drive.listings.get(root)
+                        await drive.parts.listings.get(root)
                         break
                     except DeadlineError:
                         await trio.sleep(0.2)
@@ -423,7 +423,7 @@ def test_the_remedy_names_the_profile(calm: EmulatorProcess, tmp_path: Path) -> 
             root: Any = await drive.resolve("/")
             for _ in range(2):  # refused by the service, then remembered
                 with pytest.raises(SignedOutError) as told:
-                    await drive.listings.get(root)
+                    await drive.parts.listings.get(root)
                 assert told.value.hint == "run dmfs login --profile work"
 
     trio.run(main)
@@ -562,9 +562,9 @@ def test_a_refused_item_does_not_take_its_folder_along(
         settings = settings_for(sample, tmp_path, ttl=0.0, patience=10.0, cache_size=1 << 30)
         async with open_drive(settings) as drive:
             folder: Any = await drive.resolve(HALF)
-            true = (await drive.listings.get(folder)).entries
+            true = (await drive.parts.listings.get(folder)).entries
             sample.fault("status", route="item", status=status, times=2)
-            seen = (await drive.listings.get(folder)).entries
+            seen = (await drive.parts.listings.get(folder)).entries
             assert set(seen) == set(true), "not gone: rsync --delete is listening"
             odd = [name for name, node in seen.items() if node != true[name]]
             assert len({seen[name].identity for name in odd}) == 2
@@ -582,7 +582,7 @@ def test_a_refused_item_does_not_take_its_folder_along(
         sample.reset()
         for ttl, expected in ((600.0, seen), (0.0, true)):  # as kept on disk; asked again
             async with open_drive(dataclasses.replace(settings, ttl=ttl)) as drive:
-                assert (await drive.listings.get(folder)).entries == expected
+                assert (await drive.parts.listings.get(folder)).entries == expected
             assert sample.counts()["contents"] == (0 if ttl else 1)
 
     trio.run(main)
@@ -599,7 +599,7 @@ def test_what_says_nothing_about_an_item_still_fails_the_listing(
             folder: Any = await drive.resolve(HALF)
             sample.fault("status", route="item", status=status, times=None)
             with pytest.raises(DriveError) as told:
-                await drive.listings.get(folder)
+                await drive.parts.listings.get(folder)
             assert told.value.errno == code
             sample.clear_faults()
 

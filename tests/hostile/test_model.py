@@ -556,7 +556,7 @@ async def run_program(steps: list[Step], seed: int) -> dict[str, int]:
             timeout_s=DATA_TIMEOUT_S * 0.95,
         )  # fmt: skip
         source.etags.on_adopted = blocks.begin_anew
-        tree = InodeTable(service.folder("top"), listings)
+        tree = InodeTable(service.folder("top"))
         world = World(service, listings, blocks, sizes, tree, nursery)
         # (how old a listing may be is checked where it is asked for directly)
         world.kernel = Kernel(

@@ -456,7 +456,7 @@ def _list_root(answer: Callable[[bytes], bytes], tmp_path: Path, path: str = "/"
         async with open_drive(settings_for(fake(), tmp_path, metadata_timeout=4.0)) as drive:
             try:
                 with trio.fail_after(30):
-                    await drive.listings.get(await drive.resolve(path))  # type: ignore[arg-type]
+                    await drive.parts.listings.get(await drive.resolve(path))  # type: ignore[arg-type]
             except DriveError as error:
                 assert "secret-token" not in error.message  # noqa: PT017
                 return error
@@ -549,7 +549,7 @@ def test_tls_is_verified_on_both_planes(tmp_path: Path) -> None:
                 metadata_timeout=20.0, data_timeout=20.0,  # a TLS handshake on a busy machine
             )  # fmt: skip
             async with open_drive(config) as drive:
-                drive.fetcher._here._ca_bundle = str(tmp_path / ranges)
+                drive.parts.fetcher._here._ca_bundle = str(tmp_path / ranges)
                 path = "/Bench/Bench Project/Project Files/small/small-00000.txt"
                 node = await drive.resolve(path)
                 assert isinstance(node, File)

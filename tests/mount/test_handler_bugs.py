@@ -102,9 +102,9 @@ def test_damaged_bytes(calm, patient, kind):
 BROKEN = '''
 """Loaded by Python before the command: bugs where the drive's own code has none."""
 import dmfs.blocks.reader
-import dmfs.fuse.inode_table
+import dmfs.drive
 
-read, lookup = dmfs.blocks.reader.Reader.read, dmfs.fuse.inode_table.InodeTable.lookup
+read, lookup = dmfs.blocks.reader.Reader.read, dmfs.drive.Drive.lookup
 
 async def broken_read(self, offset, length):
     if self.file.name == "Tower.rvt":
@@ -116,7 +116,7 @@ async def broken_lookup(self, parent, name):
         raise KeyError("made by a test")
     return await lookup(self, parent, name)
 
-dmfs.blocks.reader.Reader.read, dmfs.fuse.inode_table.InodeTable.lookup = broken_read, broken_lookup
+dmfs.blocks.reader.Reader.read, dmfs.drive.Drive.lookup = broken_read, broken_lookup
 '''
 
 

@@ -1,0 +1,59 @@
+"""The life of a mount: from the kernel's first request to the last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pyfuse3
+import trio
+
+from dmfs.drive import Drive
+from dmfs.fuse.attributes import Ownership
+from dmfs.fuse.kernel_params import raise_parameters
+from dmfs.fuse.operations import Operations
+from dmfs.model import Directory
+from dmfs.telemetry.stack_report import tell_on_signal
+
+MAX_TASKS = 512
+"""Requests served at once: more than readers can stall, so that ``ls`` always finds a place."""
+STOP_GRACE_S = 2.0
+"""Requests under way get so long when the mount is stopped; then the kernel ends them."""
+
+
+async def serve(
+    drive: Drive,
+    root: Directory,
+    mountpoint: str,
+    ownership: Ownership,
+    options: set[str],
+    on_ready: Callable[[], None],
+    stop: trio.Event,
+) -> None:
+    """Mount, call ``on_ready`` once the drive answers, serve until unmounted or ``stop``."""
+    operations = Operations(drive, root, ownership)
+    pyfuse3.init(operations, mountpoint, set(pyfuse3.default_options) | {"ro"} | options)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_announce, mountpoint, on_ready)
+            nursery.start_soon(_stop_on, stop, nursery.cancel_scope)
+            nursery.start_soon(tell_on_signal, drive.gauges)
+            await pyfuse3.main(min_tasks=1, max_tasks=MAX_TASKS)
+            nursery.cancel_scope.cancel()
+    finally:
+        pyfuse3.close(unmount=True)
+
+
+async def _announce(mountpoint: str, on_ready: Callable[[], None]) -> None:
+    # in threads: both stat the mountpoint, and this very loop answers them
+    await trio.to_thread.run_sync(os.stat, mountpoint, abandon_on_cancel=True)
+    await trio.to_thread.run_sync(raise_parameters, mountpoint, abandon_on_cancel=True)
+    on_ready()
+
+
+async def _stop_on(stop: trio.Event, serving: trio.CancelScope) -> None:
+    """pyfuse3 ends when all its requests have ended; a stuck one must not hold up a shutdown."""
+    await stop.wait()
+    pyfuse3.terminate()
+    await trio.sleep(STOP_GRACE_S)
+    serving.cancel()

@@ -1,0 +1,78 @@
+"""``@request``: what every handler of a FUSE request needs around it.
+
+A deadline (a process blocked in lookup ignores SIGKILL until it is answered), an access line, a
+counter, and a net that turns any exception into an errno: anything but FUSEError ends
+``pyfuse3.main`` and unmounts the drive under its users. The one place where a DriveError becomes
+an errno.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import pyfuse3
+
+from dmfs.errors import DriveError
+from dmfs.system.concurrency import deadline
+from dmfs.telemetry.access_log import AccessRecord
+
+log = logging.getLogger(__name__)
+
+EVERYDAY = frozenset({errno.ENOENT, errno.EROFS, errno.ENODATA, errno.EOPNOTSUPP, errno.EISDIR})
+"""Programs meet these all the time: no warning in the log."""
+
+
+class Handlers(Protocol):
+    """What ``@request`` needs of the object whose methods it decorates."""
+
+    metadata_timeout_s: float
+    data_timeout_s: float
+    count_request: Callable[[str, str], None]
+
+
+H = TypeVar("H", bound=Handlers)
+P = ParamSpec("P")
+R = TypeVar("R")
+Handler = Callable[Concatenate[H, P], Coroutine[Any, Any, R]]
+
+access: ContextVar[AccessRecord] = ContextVar("access")
+"""The record of the request that the current task serves."""
+
+
+def request(*, data: bool = False) -> Callable[[Handler[H, P, R]], Handler[H, P, R]]:
+    """Decorate a handler; ``data`` chooses the longer deadline."""
+
+    def wrap(handler: Handler[H, P, R]) -> Handler[H, P, R]:
+        name = handler.__name__.strip("_")
+
+        @functools.wraps(handler)
+        async def guarded(self: H, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            record = AccessRecord(name)
+            access.set(record)
+            code = errno.EIO
+            try:
+                with deadline(self.data_timeout_s if data else self.metadata_timeout_s, name):
+                    result = await handler(self, *args, **kwargs)
+                code = 0
+                return result
+            except DriveError as error:
+                code = error.errno
+                record.failed(error, logging.DEBUG if code in EVERYDAY else logging.WARNING)
+            except pyfuse3.FUSEError as error:
+                code = error.errno
+                raise
+            except Exception:
+                log.exception("bug in %s %s", name, record.path)
+            finally:
+                record.done(code)
+                self.count_request(name, errno.errorcode.get(code, str(code)) if code else "ok")
+            raise pyfuse3.FUSEError(code)
+
+        return guarded
+
+    return wrap
