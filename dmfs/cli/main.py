@@ -14,14 +14,15 @@ import re
 import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
 
 from dmfs import __version__
 from dmfs.cli import DONE, FAILED, INTERRUPTED, USAGE
 from dmfs.help import TOPICS
 
+TYPE_CHECKING = False  # importing typing for its constant would cost a third of argparse
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import NoReturn
 
     from dmfs.cli.settings import Invocation
     from dmfs.errors import DriveError

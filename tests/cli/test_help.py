@@ -12,6 +12,8 @@ from dmfs.config import DECLARED, KEYS, PROFILE_KEYS, load_settings
 from dmfs.help import TOPICS
 from dmfs.help.topics import topic_json, topic_text
 from dmfs.telemetry.logs import LEVELS
+from tests.support.commands import stdout_of
+from tests.support.mounts import Home
 
 HIDDEN = {"rate_window"}
 
@@ -72,3 +74,11 @@ def test_every_topic_is_printed_for_people_and_for_programs(
 def test_the_parser_offers_the_log_levels_that_exist() -> None:
     """It does not import them: logging to files brings pickle, queues and sockets along."""
     assert LOG_LEVELS == LEVELS
+
+
+def test_version_and_help(home: Home) -> None:
+    assert stdout_of(home, "--version").startswith(b"dmfs 0.")
+    for words in ([], ["mount"], ["umount"], ["ls"], ["stat"], ["cat"], ["demo"], ["emulator"]):
+        assert b"usage" in stdout_of(home, *words, "--help").lower()
+    assert b"Right bytes or an honest error" in stdout_of(home, "help", "semantics")
+    assert b"ttl = 60.0" in stdout_of(home, "help", "config")
