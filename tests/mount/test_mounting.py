@@ -81,6 +81,27 @@ def test_mount_from_a_relative_path_and_with_blanks(home, tmp_path):
         force_unmount(point)
 
 
+def test_relative_paths_of_a_background_mount_are_those_of_the_caller(home, point, tmp_path):
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "own.toml").write_text(home.config.read_text() + 'state_dir = "own-state"\n')
+    (here / "trio.py").write_text("raise SystemExit('imported from the working directory')\n")
+    words = ["--config", "own.toml", "--log-file", "own.log", "--set", "cache_dir=own-cache"]
+    environ = {"DMFS_CONFIG": None, "DMFS_CACHE_DIR": None, "DMFS_STATE_DIR": None}
+    mount = ["mount", *words, "/", os.path.relpath(point, here)]
+    done = home.run(*mount, cwd=here, environ=environ)
+    try:
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        assert mounted_at(point)
+        assert (here / "own.log").stat().st_size
+        assert (here / "own-cache").is_dir()
+        assert (here / "own-state").is_dir()
+        ((pid, _),) = [found for found in processes_of_session() if "own.toml" in found[1]]
+        assert str(Path(f"/proc/{pid}/cwd").readlink()) == "/"
+    finally:
+        assert home.run("umount", str(point)).returncode == 0
+
+
 def test_foreground_speaks_to_a_service_manager(home, point, tmp_path):
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

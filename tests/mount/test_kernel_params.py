@@ -1,4 +1,4 @@
-"""Kernel knobs are raised where root may, and reported."""
+"""Kernel parameters are raised where root may, and reported."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def test_readahead_is_raised_by_the_mount(drive):
     assert raise_parameters(str(drive.point))["read_ahead_kb"] == READ_AHEAD_KB
 
 
-def test_knobs_that_cannot_be_raised_harm_nothing(tmp_path):
+def test_parameters_that_cannot_be_raised_harm_nothing(tmp_path):
     assert "max_background" not in raise_parameters(str(tmp_path))
     assert raise_parameters(str(tmp_path / "absent")) == {}
