@@ -64,14 +64,14 @@ def test_ls_long(home, oracle):
 
 def test_stat_agrees_with_the_mount(drive, home):
     path = f"{FILES}/Documents/Minutes.txt"
-    seen = json.loads(stdout_of(home, "stat", "--json", f"/{path}"))
-    seen = drive.call("xattrs", drive.path(path))
-    for name, value in seen.items():
-        assert str(seen[name.removeprefix("user.dmfs.")]) == value.decode()
-    assert seen["size"] == drive.call("stat", drive.path(path)).st_size
-    assert seen["inode"] == drive.call("stat", drive.path(path)).st_ino
+    printed = json.loads(stdout_of(home, "stat", "--json", f"/{path}"))
+    xattrs = drive.call("xattrs", drive.path(path))
+    for name, value in xattrs.items():
+        assert str(printed[name.removeprefix("user.dmfs.")]) == value.decode()
+    assert printed["size"] == drive.call("stat", drive.path(path)).st_size
+    assert printed["inode"] == drive.call("stat", drive.path(path)).st_ino
     plain = stdout_of(home, "stat", f"/{path}").decode()
-    assert re.search(rf"^item_id +{re.escape(seen['item_id'])}$", plain, re.MULTILINE)
+    assert re.search(rf"^item_id +{re.escape(printed['item_id'])}$", plain, re.MULTILINE)
     root = json.loads(stdout_of(home, "stat", "--json", "/"))
     assert root["type"] == "root"
 
