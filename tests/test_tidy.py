@@ -54,7 +54,7 @@ INSIDE = {
     "prefetch": "tree_walk list_ahead file_series open_ahead",
     "fuse": "inode_table kernel_params mountpoint attributes request operations mount",
     "help": "topics",
-    "cli": "settings daemonize browse serve mount login whoami doctor demo main",
+    "cli": "parser settings daemonize browse serve mount login whoami doctor demo main",
     "cli.doctor": "findings machine service",
 }
 """Inside a package a file imports only from those that stand before it."""
@@ -81,7 +81,8 @@ WITHOUT_TRIO = (
     "errors compact model names spans urls config blocks.store. fetch.curl. aps.json_values"
     " aps.item_types aps.jsonapi aps.signed_urls blocks.readahead ratelimit.limits"
     " prefetch.tree_walk prefetch.file_series namespace.poll_schedule namespace.listing_codec"
-    " help. cli.main cli.settings cli.mount cli.daemonize fuse.mountpoint fuse.kernel_params"
+    " help. cli.main cli.parser cli.settings cli.mount cli.daemonize"
+    " fuse.mountpoint fuse.kernel_params"
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

@@ -229,21 +229,21 @@ async def logout(settings: Settings) -> None:
     """Revoke the session and delete the stored sign-in. DriveError if it could not be revoked; it
     is deleted all the same."""
     store = token_store(settings)
-    complaint = ""
+    failure = ""
     async with store.lock(LOCK_S):
         try:
             stored = await store.read_locked()
         except DriveError as error:
-            stored, complaint = None, error.message
-        if stored is None and not complaint:
+            stored, failure = None, error.message
+        if stored is None and not failure:
             _say(f"Nobody is signed in with profile {settings.profile!r}.")
             return
         if stored is not None:
-            complaint = await _revoke(settings, stored.sign_in)
+            failure = await _revoke(settings, stored.sign_in)
         await store.forget()
-    if complaint:
+    if failure:
         raise DriveError(
-            f"forgotten here, but not revoked at the service: {complaint}",
+            f"forgotten here, but not revoked at the service: {failure}",
             hint="the session ends by itself within 15 days; or change your password",
         )
     _say(f"Signed out of profile {settings.profile!r}.")

@@ -22,10 +22,10 @@ def mount_command(call: Invocation) -> int:
     check_machine(options)
     mountpoint = prepare_mountpoint(given.mountpoint)
     if not given.foreground and given.ready_fd is None:
-        complaint = start_in_background(call.argv, call.environ)
-        if complaint:
-            sys.stderr.write(f"dmfs: {complaint}\n")
-        return FAILED if complaint else DONE
+        failure = start_in_background(call.argv, call.environ)
+        if failure:
+            sys.stderr.write(f"dmfs: {failure}\n")
+        return FAILED if failure else DONE
 
     from dmfs.cli.serve import serve
 

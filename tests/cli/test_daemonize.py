@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dmfs.cli.daemonize import READY, background_argv, notify_parent, sd_notify
-from dmfs.cli.main import parsers
+from dmfs.cli.parser import parsers
 
 
 def sample_words(action: argparse.Action) -> list[str]:

@@ -7,7 +7,8 @@ import tomllib
 
 import pytest
 
-from dmfs.cli.main import LOG_LEVELS, main
+from dmfs.cli.main import main
+from dmfs.cli.parser import LOG_LEVELS
 from dmfs.config import DECLARED, KEYS, PROFILE_KEYS, load_settings
 from dmfs.help import TOPICS
 from dmfs.help.topics import topic_json, topic_text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dmfs.cli.main import parsers
+from dmfs.cli.parser import parsers
 from dmfs.cli.settings import Invocation, read_settings
 from dmfs.config import DECLARED, Settings
 from dmfs.errors import SetupError, UsageError
