@@ -1,4 +1,4 @@
-"""``python -m dmfs``: the same door as the ``dmfs`` command."""
+"""``python -m dmfs``: the same as the ``dmfs`` command."""
 
 import sys
 

@@ -1,9 +1,9 @@
-"""Settings: defaults ← TOML file ← environment ← flags. Floor 0, pure: texts in, Settings out.
+"""Settings: defaults ← TOML file ← environment ← command line. Pure: texts in, Settings out.
 
 The file is the flat TOML table of the keys below (``dmfs help config`` prints them), and a table
 ``[profiles.NAME]`` for each account beside the default one. An unknown key is an error that
-names the nearest known one. Only the CLI reads argv, the environment and the file itself; it hands
-their contents over.
+names the nearest known one. Only the command line reads argv, the environment and the file; it
+passes their contents to ``load_settings``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dmfs.errors import SetupError, UsageError
 from dmfs.ratelimit.limits import WINDOW_S, parse_rates
@@ -22,80 +22,11 @@ from dmfs.spans import MAX_WINDOW_BYTES, MIB
 from dmfs.urls import check_api_url
 
 DEFAULT_API_URL = "https://developer.api.autodesk.com"
+GIB = 1024 * MIB
+DAY_S = 86400
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Everything that can be chosen. Durations are seconds, sizes are bytes."""
-
-    api_url: str = DEFAULT_API_URL
-    client_id: str = ""
-    client_secret: str = field(default="", repr=False)
-    profile: str = "default"
-    """Which of several sign-ins: a table ``[profiles.NAME]`` may hold what it needs."""
-    scopes: str = "data:read"
-    """Enough for a read-only drive."""
-    sign_in: str = "auto"
-    """``user`` (dmfs login), ``app`` (its own credentials), ``service-account`` (a key file)."""
-    callback: str = "http://localhost:8080/callback"
-    """Where the browser is sent back to; must be registered for the app."""
-    x_user_id: str = ""
-    """With ``app``: act as this user of ACC, with that user's permissions."""
-    key_file: str = ""
-    """Private key of a service account: PEM, or the JSON in which the service gave it."""
-    key_id: str = ""
-    account_id: str = ""
-    token_store: str = "auto"  # noqa: S105 - a choice
-    """``keyring``, ``file``, or ``auto``: the desktop keyring where there is one."""
-    cache_dir: Path = Path()
-    state_dir: Path = Path()
-    cache_size: int = 20 * 1024 * MIB
-    """Bytes kept on disk at most; least recently used goes first."""
-    cache_free_percent: int = 5
-    """Part of the cache's disk that is always left free."""
-    memory_budget: int = 192 * MIB
-    """Bytes in flight and fetched ahead, over all open files, and what is known of the tree; half
-    of it at least is for the former."""
-    max_window: int = MAX_WINDOW_BYTES
-    ttl: float = 60.0
-    """How long a folder listing is believed without asking."""
-    hub_ttl: float = 300.0
-    """The same for the lists of hubs and of projects: rationed at 50 calls a minute, and with no
-    rollup that could save a call."""
-    patience: float = 1.0
-    """How long a reader of a stale listing waits for the new one before it gets the old one."""
-    rollup_trust: float = 900.0
-    """How long an unchanged rollup keeps a listing fresh; the service does not say whether the
-    rollup covers deletes, moves and permissions."""
-    poll: float = 30.0
-    """How often to look, unasked, for changes of what was used in the last five minutes, as
-    Autodesk's own desktop client does; 0: never."""
-    poll_others: float = 300.0
-    """The same for what was used in the last hour."""
-    walk_ahead: int = 22
-    """Listings asked for at a time ahead of a program that walks the tree, of the 48 that may be
-    under way in all; 0: never."""
-    rates: str = ""
-    """Calls a minute by endpoint where they differ from the published ones, such as
-    ``contents=60,hubs=10`` (an app whose quota others use too); ``off`` for none."""
-    rate_window: float = WINDOW_S
-    """The minute of ``rates``; shorter ones are for tests."""
-    metadata_timeout: float = 30.0
-    data_timeout: float = 60.0
-    connections: int = 64
-    """Parallel range requests in all: a window of 48 small files, or two streams, and some to spare
-    for who waits. With 48 a file in twenty found none free and was fetched when it was opened."""
-    connections_per_file: int = 28
-    """Over 30 ms and 50 MB/s a connection 24 read 640 MB/s, 28 690 and 32 701 (aria2c: 748): the
-    last four bring less to this file than to another one."""
-    url_minutes: int = 60
-    """Life asked for a signed URL (the service gives 1 to 60)."""
-    ca_file: str = ""
-    """Certificate authorities instead of the built-in ones (``SSL_CERT_FILE``)."""
-
-
-_SIZES = {"": 1, "k": 1024, "m": MIB, "g": 1024 * MIB, "t": 1024 * 1024 * MIB}
-_TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE_UNITS = {"": 1, "k": 1024, "m": MIB, "g": GIB, "t": 1024 * GIB}
+_TIME_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def parse_size(text: str) -> int:
@@ -104,7 +35,7 @@ def parse_size(text: str) -> int:
     if not match:
         raise ValueError("a size such as 512M or 20G")
     try:
-        return int(float(match[1]) * _SIZES[match[2]])
+        return int(float(match[1]) * _SIZE_UNITS[match[2]])
     except OverflowError:
         raise ValueError("a size that a disk could have") from None
 
@@ -114,82 +45,221 @@ def parse_duration(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", text.strip().lower())
     if not match:
         raise ValueError("a duration such as 30s or 5m")
-    return float(match[1]) * _TIMES[match[2]]
+    return float(match[1]) * _TIME_UNITS[match[2]]
 
 
-def _count(text: str) -> int:
+def _parse_count(text: str) -> int:
     if not re.fullmatch(r"\d{1,9}", text.strip()):
         raise ValueError("a whole number")
     return int(text)
 
 
-def _rates(text: str) -> str:
+def _parse_rates(text: str) -> str:
     parse_rates(text, WINDOW_S)
     return text
 
 
-def _path(text: str) -> Path:
+def _parse_path(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:
         raise ValueError("a path: there is no such user") from None
 
 
-_PARSERS: Mapping[str, Callable[[str], Any]] = {
-    "cache_dir": _path,
-    "state_dir": _path,
-    **dict.fromkeys(("cache_size", "memory_budget", "max_window"), parse_size),
-    **dict.fromkeys(("cache_free_percent", "connections", "connections_per_file"), _count),
-    "url_minutes": _count,
-    **dict.fromkeys(("ttl", "hub_ttl", "patience", "rollup_trust"), parse_duration),
-    **dict.fromkeys(("metadata_timeout", "data_timeout"), parse_duration),
-    **dict.fromkeys(("poll", "poll_others", "rate_window"), parse_duration),
-    "rates": _rates,
-    "walk_ahead": _count,
-}
+class SettingType(NamedTuple):
+    """How the text of a setting becomes its value."""
 
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "sign_in": ("auto", "user", "app", "service-account"),
-    "token_store": ("auto", "keyring", "file"),
-}
-ACCOUNT_KEYS = (
-    "client_id", "client_secret", "scopes", "sign_in", "callback", "x_user_id", "key_file",
-    "key_id", "account_id", "token_store",
-)  # fmt: skip
+    name: str
+    parse: Callable[[str], Any]
+    """Raises ValueError whose text completes "'x' is not …"."""
+    is_path: bool = False
+    """A relative one is relative to the working directory."""
+
+
+TEXT = SettingType("text", str)
+URL = SettingType("URL", str)
+FILE = SettingType("file", str, is_path=True)
+DIRECTORY = SettingType("directory", _parse_path, is_path=True)
+SIZE = SettingType("size", parse_size)
+DURATION = SettingType("duration", parse_duration)
+COUNT = SettingType("number", _parse_count)
+RATES = SettingType("rates", _parse_rates)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """All that is declared about one key, except its default."""
+
+    type: SettingType
+    help: str
+    """For people: what the key does, in whole sentences."""
+    bounds: tuple[float, float] | None = None
+    """Lowest and highest value, both allowed."""
+    choices: tuple[str, ...] = ()
+    environment: str = ""
+    """Name of the environment variable, '' for none."""
+    in_profile: bool = False
+    """Whether a table ``[profiles.NAME]`` may set it."""
+    hidden: bool = False
+    """For tests only: ``dmfs help config`` leaves it out."""
+
+
+def setting(default: Any, type_: SettingType, text: str, *, show: bool = True, **more: Any) -> Any:
+    """A field of Settings. ``show=False`` keeps its value out of repr; ``more`` are the other
+    attributes of Setting."""
+    declared = Setting(type_, text, **more)
+    return field(default=default, repr=show, metadata={"setting": declared})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be chosen. Durations are seconds, sizes are bytes."""
+
+    api_url: str = setting(
+        DEFAULT_API_URL, URL, "Base URL of the service.", environment="DMFS_API_URL"
+    )
+    client_id: str = setting(
+        "", TEXT, "Client id of your app.", environment="DMFS_CLIENT_ID", in_profile=True
+    )
+    client_secret: str = setting(
+        "", TEXT, "Client secret of your app, if it has one.",
+        environment="DMFS_CLIENT_SECRET", in_profile=True, show=False,
+    )  # fmt: skip
+    profile: str = setting(
+        "default", TEXT, "Which sign-in to use. The table [profiles.NAME] may set what it needs.",
+        environment="DMFS_PROFILE",
+    )  # fmt: skip
+    scopes: str = setting(
+        "data:read", TEXT, "OAuth scopes to request. data:read is enough for a read-only drive.",
+        in_profile=True,
+    )  # fmt: skip
+    sign_in: str = setting(
+        "auto", TEXT,
+        "How to sign in: user is a person (dmfs login), app uses the app's own credentials, "
+        "service-account uses a key file. auto picks one by what is configured.",
+        choices=("auto", "user", "app", "service-account"), in_profile=True,
+    )  # fmt: skip
+    callback: str = setting(
+        "http://localhost:8080/callback", URL,
+        "Callback URL to which the browser returns. It must be registered for the app.",
+        in_profile=True,
+    )  # fmt: skip
+    x_user_id: str = setting(
+        "", TEXT, "With sign_in = app: act as this ACC user, with the permissions of that user.",
+        in_profile=True,
+    )  # fmt: skip
+    key_file: str = setting(
+        "", FILE,
+        "Private key of a service account: PEM, or the JSON file that the service issued.",
+        in_profile=True,
+    )  # fmt: skip
+    key_id: str = setting(
+        "", TEXT, "Id of the private key. Not needed with a JSON key file.", in_profile=True
+    )
+    account_id: str = setting("", TEXT, "Id of the service account.", in_profile=True)
+    token_store: str = setting(
+        "auto", TEXT,
+        "Where the sign-in is stored. auto takes the desktop keyring if there is one.",
+        choices=("auto", "keyring", "file"), in_profile=True,
+    )  # fmt: skip
+    cache_dir: Path = setting(
+        Path(), DIRECTORY, "Directory of cached blocks and listings.",
+        environment="DMFS_CACHE_DIR",
+    )  # fmt: skip
+    state_dir: Path = setting(
+        Path(), DIRECTORY, "Directory of sign-ins, logs and call counts.",
+        environment="DMFS_STATE_DIR",
+    )  # fmt: skip
+    cache_size: int = setting(
+        20 * GIB, SIZE,
+        "Disk space for cached blocks. The least recently used are removed first; 0 disables the "
+        "cache on disk.",
+    )  # fmt: skip
+    cache_free_percent: int = setting(
+        5, COUNT, "Percentage of the cache's disk that stays free.", bounds=(0, 90)
+    )
+    memory_budget: int = setting(
+        192 * MIB, SIZE,
+        "Memory for data in flight, read-ahead and the directory tree, over all open files. At "
+        "least half of it is for data.",
+        bounds=(16 * MIB, 64 * GIB),
+    )  # fmt: skip
+    max_window: int = setting(
+        MAX_WINDOW_BYTES, SIZE, "Read-ahead of one open file at most.", bounds=(MIB, 4 * GIB)
+    )
+    ttl: float = setting(60.0, DURATION, "Time-to-live of a folder listing.", bounds=(0, DAY_S))
+    hub_ttl: float = setting(
+        300.0, DURATION,
+        "Time-to-live of the lists of hubs and projects. The service limits them to 50 calls a "
+        "minute, and an unchanged rollup cannot renew them.",
+        bounds=(0, DAY_S),
+    )  # fmt: skip
+    patience: float = setting(
+        1.0, DURATION,
+        "How long a reader of an expired listing waits for the new one before it gets the old one.",
+        bounds=(0, 600),
+    )  # fmt: skip
+    rollup_trust: float = setting(
+        900.0, DURATION,
+        "How long an unchanged rollup keeps a listing fresh. The service does not say whether the "
+        "rollup covers deletions, moves and permissions.",
+        bounds=(0, DAY_S),
+    )  # fmt: skip
+    poll: float = setting(
+        30.0, DURATION,
+        "How often dmfs looks for changes in folders used during the last five minutes, as "
+        "Autodesk's desktop client does. 0 disables polling.",
+        bounds=(0, DAY_S),
+    )  # fmt: skip
+    poll_others: float = setting(
+        300.0, DURATION, "The same for folders used during the last hour.", bounds=(0, DAY_S)
+    )
+    walk_ahead: int = setting(
+        22, COUNT,
+        "Folders listed in parallel ahead of a program that walks the tree. 48 calls may be under "
+        "way in all; 0 disables it.",
+        bounds=(0, 40),
+    )  # fmt: skip
+    rates: str = setting(
+        "", RATES,
+        "Calls a minute for each endpoint where they differ from the published limits, such as "
+        "contents=60,hubs=10 for an app whose quota others share. off disables the limits.",
+    )  # fmt: skip
+    rate_window: float = setting(
+        WINDOW_S, DURATION, "Length of the minute of rates. Shorter ones are for tests.",
+        bounds=(0.1, 3600), hidden=True,
+    )  # fmt: skip
+    metadata_timeout: float = setting(
+        30.0, DURATION, "Deadline of a request for names and attributes.", bounds=(0.1, 3600)
+    )
+    data_timeout: float = setting(
+        60.0, DURATION, "Deadline of a request for file content.", bounds=(0.1, 3600)
+    )
+    # 64: a window of 48 small files, or two streams, and some spare ones for readers that wait.
+    # With 48 one file in twenty found no free connection before it was opened.
+    connections: int = setting(
+        64, COUNT, "Parallel requests for file content, over all files.", bounds=(1, 256)
+    )
+    # Over 30 ms and 50 MB/s a connection 24 read 640 MB/s, 28 690 and 32 701 (aria2c: 748): the
+    # last four bring less to this file than to another one.
+    connections_per_file: int = setting(
+        28, COUNT, "Parallel requests for the content of one file.", bounds=(1, 256)
+    )
+    url_minutes: int = setting(
+        60, COUNT, "Lifetime of signed URLs in minutes. The service allows 1 to 60.", bounds=(1, 60)
+    )
+    ca_file: str = setting(
+        "", FILE, "Certificate authorities to trust instead of the built-in ones.",
+        environment="SSL_CERT_FILE",
+    )  # fmt: skip
+
+
+DECLARED: Mapping[str, Setting] = {each.name: each.metadata["setting"] for each in fields(Settings)}
+"""Key → its declaration, in the order of Settings."""
+KEYS = tuple(DECLARED)
+PROFILE_KEYS = tuple(key for key, declared in DECLARED.items() if declared.in_profile)
 """What a table ``[profiles.NAME]`` may hold."""
 _PROFILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,63}")
-
-_BOUNDS: Mapping[str, tuple[float, float]] = {
-    "memory_budget": (16 * MIB, 64 * 1024 * MIB),
-    "max_window": (MIB, 4096 * MIB),
-    "cache_free_percent": (0, 90),
-    "connections": (1, 256),
-    "connections_per_file": (1, 256),
-    "url_minutes": (1, 60),
-    "metadata_timeout": (0.1, 3600),
-    "data_timeout": (0.1, 3600),
-    "ttl": (0, 86400),
-    "hub_ttl": (0, 86400),
-    "patience": (0, 600),
-    "rollup_trust": (0, 86400),
-    "poll": (0, 86400),
-    "walk_ahead": (0, 40),
-    "poll_others": (0, 86400),
-    "rate_window": (0.1, 3600),
-}
-
-ENVIRONMENT: Mapping[str, str] = {
-    "DMFS_API_URL": "api_url",
-    "DMFS_CLIENT_ID": "client_id",
-    "DMFS_CLIENT_SECRET": "client_secret",
-    "DMFS_PROFILE": "profile",
-    "DMFS_CACHE_DIR": "cache_dir",
-    "DMFS_STATE_DIR": "state_dir",
-    "SSL_CERT_FILE": "ca_file",
-}
-"""Environment names → keys. Those of the outside contract, and OpenSSL's own."""
-
-KEYS = tuple(field.name for field in fields(Settings))
 
 
 def nearest(word: str, known: tuple[str, ...]) -> str:
@@ -199,7 +269,8 @@ def nearest(word: str, known: tuple[str, ...]) -> str:
 
 
 def default_paths(environ: Mapping[str, str]) -> dict[str, str]:
-    """Where XDG puts our cache, state and configuration file."""
+    """Where XDG puts the cache (``cache_dir``), the state (``state_dir``) and the configuration
+    file (``config``)."""
     home = environ.get("HOME") or "/root"
 
     def base(name: str, default: str) -> str:
@@ -217,11 +288,12 @@ def default_paths(environ: Mapping[str, str]) -> dict[str, str]:
 def load_settings(
     toml_text: str,
     environ: Mapping[str, str],
-    flags: Mapping[str, str],
+    options: Mapping[str, str],
     *,
     toml_name: str = "the configuration file",
 ) -> Settings:
-    """Merge all sources; raises SetupError with a line that names source, key and remedy."""
+    """Merge all sources; raises SetupError with a line that names source, key and remedy, and
+    UsageError if the source is one of ``options``."""
     paths = default_paths(environ)
     values: dict[str, Any] = {
         "cache_dir": Path(paths["cache_dir"]),
@@ -230,17 +302,17 @@ def load_settings(
     table, profiles = _read_toml(toml_text, toml_name)
     from_file = {key: _value(key, raw, f"{toml_name}: {key}") for key, raw in table.items()}
     from_environ = {
-        key: _value(key, environ[name], f"environment variable {name}")
-        for name, key in ENVIRONMENT.items()
-        if environ.get(name)
+        key: _value(key, raw, f"environment variable {declared.environment}")
+        for key, declared in DECLARED.items()
+        if (raw := environ.get(declared.environment))
     }
     try:
-        from_flags = {key: _value(key, raw, f"option {key}") for key, raw in flags.items()}
+        from_options = {key: _value(key, raw, f"option {key}") for key, raw in options.items()}
     except SetupError as error:
         raise UsageError(error.message, hint=error.hint) from None
-    outer = {**from_file, **from_environ, **from_flags}
+    outer = {**from_file, **from_environ, **from_options}
     profile = check_profile(outer.get("profile", "default"))
-    for source in (from_file, profiles.get(profile, {}), from_environ, from_flags):
+    for source in (from_file, profiles.get(profile, {}), from_environ, from_options):
         app = values.get("client_id")
         if app and source.get("client_id", app) != app:
             values.pop("client_secret", None)  # it belongs to the app that is overruled here
@@ -260,7 +332,7 @@ def check_profile(name: str) -> str:
 
 
 def _read_toml(text: str, name: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """The flat keys as they stand, and the values of each ``[profiles.NAME]``."""
+    """The raw values of the flat keys, and the parsed values of each ``[profiles.NAME]``."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -275,8 +347,8 @@ def _read_toml(text: str, name: str) -> tuple[dict[str, Any], dict[str, dict[str
     for profile, given in tables.items():
         where = f"{name}: [profiles.{check_profile(profile)}]"
         for key in given:
-            if key not in ACCOUNT_KEYS:
-                raise SetupError(f"{where}: unknown key {key!r}", hint=nearest(key, ACCOUNT_KEYS))
+            if key not in PROFILE_KEYS:
+                raise SetupError(f"{where}: unknown key {key!r}", hint=nearest(key, PROFILE_KEYS))
         profiles[profile] = {key: _value(key, raw, f"{where}: {key}") for key, raw in given.items()}
     return table, profiles
 
@@ -288,14 +360,14 @@ def _value(key: str, raw: object, where: str) -> Any:
     text = str(raw)
     if "\0" in text:
         raise SetupError(f"{where}: holds a NUL character")
-    if key in CHOICES and text not in CHOICES[key]:
-        raise SetupError(f"{where}: {text!r} is none of {', '.join(CHOICES[key])}")
-    parser = _PARSERS.get(key, str)
+    declared = DECLARED[key]
+    if declared.choices and text not in declared.choices:
+        raise SetupError(f"{where}: {text!r} is none of {', '.join(declared.choices)}")
     try:
-        value = parser(text)
+        value = declared.type.parse(text)
     except ValueError as error:
         raise SetupError(f"{where}: {text!r} is not {error}") from None
-    low, high = _BOUNDS.get(key, (None, None))
+    low, high = declared.bounds or (None, None)
     if low is not None and high is not None and not low <= value <= high:
         raise SetupError(f"{where}: {text} is out of bounds ({low:g} to {high:g})")
     return value

@@ -1,6 +1,7 @@
-"""``dmfs ls``, ``stat`` and ``cat``: the drive without a mount. Floor 4.
+"""``dmfs ls``, ``stat`` and ``cat``: the drive without a mount.
 
-stdout is data: plain where a program reads it, a table with colour where a person does.
+stdout is data: plain where a program reads it, a table with colour where a person does. Only the
+latter imports rich.
 """
 
 from __future__ import annotations
@@ -8,15 +9,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import trio
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
-from rich.table import Table
-from rich.text import Text
 
+from dmfs.assembly import open_drive
+from dmfs.blocks.reader import AnyReader
+from dmfs.cli import DONE
+from dmfs.cli.settings import Invocation, start
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, IsADirectory
 from dmfs.model import File, Folder, Hub, Node, Project, Root, Shortcut
@@ -24,7 +26,7 @@ from dmfs.names import inode_number, printable
 from dmfs.namespace.xattrs import PREFIX, attributes_of
 from dmfs.system.clock import iso_time
 
-_KINDS = {
+_TYPES = {
     Root: "root",
     Hub: "hub",
     Project: "project",
@@ -35,19 +37,55 @@ _KINDS = {
 _READ_BYTES = 1024 * 1024
 
 
+def ls_command(call: Invocation) -> int:
+    """``dmfs ls PATH``."""
+    given = call.options
+    return _with_drive(
+        call,
+        lambda drive: ls(drive, given.path, long=given.long, as_json=given.json, null=given.null),
+    )
+
+
+def stat_command(call: Invocation) -> int:
+    """``dmfs stat PATH``."""
+    given = call.options
+    return _with_drive(
+        call, lambda drive: stat(drive, given.path, as_json=given.json, schema=given.schema)
+    )
+
+
+def cat_command(call: Invocation) -> int:
+    """``dmfs cat PATH``."""
+    given = call.options
+    return _with_drive(
+        call, lambda drive: cat(drive, given.path, offset=given.offset, length=given.length)
+    )
+
+
+def _with_drive(call: Invocation, work: Callable[[Drive], Awaitable[None]]) -> int:
+    settings = start(call)
+
+    async def run() -> None:
+        async with open_drive(settings) as drive:
+            await work(drive)
+
+    trio.run(run)
+    return DONE
+
+
 def facts(drive: Drive, name: str, node: Node) -> dict[str, Any]:
-    """What ``--json`` tells of an entry: name, type, size in bytes, mtime in ISO 8601, ids."""
-    told: dict[str, Any] = {
+    """An entry as ``--json`` prints it: name, type, size in bytes, mtime in ISO 8601, ids."""
+    entry: dict[str, Any] = {
         "name": name,
-        "type": _KINDS[type(node)],
+        "type": _TYPES[type(node)],
         "inode": inode_number(node.identity),
     }
     if isinstance(node, File | Shortcut):
-        told["size"] = drive.size_of(node)
+        entry["size"] = drive.size_of(node)
     if isinstance(node, File | Shortcut | Folder) and node.mtime_ns:
-        told["mtime"] = iso_time(node.mtime_ns)
-    told |= {key.removeprefix(PREFIX): value for key, value in attributes_of(node).items()}
-    return told
+        entry["mtime"] = iso_time(node.mtime_ns)
+    entry |= {key.removeprefix(PREFIX): value for key, value in attributes_of(node).items()}
+    return entry
 
 
 async def ls(drive: Drive, path: str, *, long: bool, as_json: bool, null: bool) -> None:
@@ -68,6 +106,10 @@ async def ls(drive: Drive, path: str, *, long: bool, as_json: bool, null: bool) 
 
 
 def _print_table(drive: Drive, rows: Iterable[tuple[str, Node]], *, long: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, show_header=long)
     if long:
         table.add_column("type")
@@ -75,67 +117,88 @@ def _print_table(drive: Drive, rows: Iterable[tuple[str, Node]], *, long: bool) 
         table.add_column("modified (UTC)")
     table.add_column("name", overflow="fold")
     for name, node in rows:
-        leaf = isinstance(node, File | Shortcut)
-        shown = Text(printable(name) + ("" if leaf else "/"), style="" if leaf else "bold blue")
+        is_leaf = isinstance(node, File | Shortcut)
+        label = Text(
+            printable(name) + ("" if is_leaf else "/"), style="" if is_leaf else "bold blue"
+        )
         if not long:
-            table.add_row(shown)
+            table.add_row(label)
             continue
         size = f"{drive.size_of(node):,}" if isinstance(node, File | Shortcut) else "-"
         mtime_ns = node.mtime_ns if isinstance(node, File | Shortcut | Folder) else 0
-        when = iso_time(mtime_ns)[:16].replace("T", " ") if mtime_ns else "-"
-        table.add_row(_KINDS[type(node)], size, when, shown)
+        mtime = iso_time(mtime_ns)[:16].replace("T", " ") if mtime_ns else "-"
+        table.add_row(_TYPES[type(node)], size, mtime, label)
     Console(soft_wrap=True).print(table)
 
 
 async def stat(drive: Drive, path: str, *, as_json: bool, schema: bool) -> None:
-    """All that is known of one entry; with ``schema`` also what the Schema service says of its
+    """Print all attributes of one entry; with ``schema`` also what the Schema service says of its
     extension type."""
     node = await drive.resolve(path)
-    told = facts(drive, path.rstrip("/").rpartition("/")[2] or "/", node)
+    entry = facts(drive, path.rstrip("/").rpartition("/")[2] or "/", node)
     if schema:
-        extension_type = told.get("extension_type", "")
+        extension_type = entry.get("extension_type", "")
         if not extension_type:
             raise DriveError(f"{path!r} has no extension type, so there is no schema of it")
-        told["schema"] = await drive.schema(str(extension_type))
+        entry["schema"] = await drive.schema(str(extension_type))
     if as_json:
-        _print_json(told)
+        _print_json(entry)
         return
-    width = max(len(key) for key in told)
-    for key, value in told.items():
-        text = (
-            json.dumps(value, indent=2, ensure_ascii=False)
-            if isinstance(value, dict)
-            else str(value)
-        )
-        _write(f"{key:<{width}}  {text if isinstance(value, dict) else printable(text)}\n")
+    width = max(len(key) for key in entry)
+    for key, value in entry.items():
+        if isinstance(value, dict):
+            text = json.dumps(value, indent=2, ensure_ascii=False)
+        else:
+            text = printable(str(value))
+        _write(f"{key:<{width}}  {text}\n")
 
 
 async def cat(drive: Drive, path: str, *, offset: int, length: int | None) -> None:
-    """The bytes of a file to stdout, with a progress bar where a person waits."""
+    """Write the bytes of a file to stdout, with a progress bar for a person who waits."""
     node = await drive.resolve(path)
     if not isinstance(node, File | Shortcut):
         raise IsADirectory(f"{path!r} is a directory")
     reader = await drive.open(node)
     stop = reader.size_bytes if length is None else min(reader.size_bytes, offset + length)
-    total = max(0, stop - offset)
+    with _progress_bar(node.name, max(0, stop - offset)) as advance:
+        await _copy(reader, offset, stop, advance)
+    reader.close()
+
+
+async def _copy(
+    reader: AnyReader, position: int, stop: int, advance: Callable[[int], object]
+) -> None:
+    while position < stop:
+        data, _ = await reader.read(position, min(_READ_BYTES, stop - position))
+        if not data:
+            break
+        # the reader of stdout may be stopped: Ctrl-C must not wait for it
+        await trio.to_thread.run_sync(_write_all, data, abandon_on_cancel=True)
+        position += len(data)
+        advance(len(data))
+
+
+def _progress_bar(name: str, total_bytes: int) -> AbstractContextManager[Callable[[int], object]]:
+    """On stderr if that is a terminal and the bytes go elsewhere. Yields the function to call with
+    the number of bytes of each step."""
+    if sys.stdout.isatty() or not sys.stderr.isatty():
+        return nullcontext(lambda _: None)
+    return _rich_progress_bar(name, total_bytes)
+
+
+@contextmanager
+def _rich_progress_bar(name: str, total_bytes: int) -> Iterator[Callable[[int], object]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
     bar = Progress(
         "[progress.description]{task.description}",
         BarColumn(), DownloadColumn(), TransferSpeedColumn(),
         console=Console(stderr=True), transient=True,
-        disable=sys.stdout.isatty() or not sys.stderr.isatty(),
     )  # fmt: skip
     with bar:
-        task = bar.add_task(printable(node.name), total=total)
-        position = offset
-        while position < stop:
-            data, _ = await reader.read(position, min(_READ_BYTES, stop - position))
-            if not data:
-                break
-            # whoever reads stdout may have stopped to: Ctrl-C must not wait for that
-            await trio.to_thread.run_sync(_write_all, data, abandon_on_cancel=True)
-            position += len(data)
-            bar.advance(task, len(data))
-    reader.close()
+        task = bar.add_task(printable(name), total=total_bytes)
+        yield lambda size_bytes: bar.advance(task, size_bytes)
 
 
 def _write_all(data: Any) -> None:

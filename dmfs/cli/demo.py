@@ -1,8 +1,8 @@
-"""``dmfs demo``: emulator + mount + a short guided tour. Floor 4.
+"""``dmfs demo``: emulator + mount + a short guided tour.
 
 Everything runs as the real commands in processes of their own, so the tour shows what a user
-would get. ``--check`` runs the tour's commands and compares what they print with the emulator's
-own account of its world.
+would get. ``--check`` runs the tour's commands and compares their output with the emulator's own
+description of its world.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One stop of the tour: a shell command, what it shows, and whether its output is right."""
+    """One stop of the tour: a shell command, what it shows, and the check of its output."""
 
     command: str
     about: str
-    right: Callable[[str], bool]
+    is_right: Callable[[str], bool]
 
 
 def demo(mountpoint: str | None, *, check: bool, environ: Mapping[str, str]) -> int:
@@ -90,19 +90,19 @@ def _check(stops: list[Stop], console: Console, stop: threading.Event) -> int:
             check=False,
         )
         output = done.stdout.decode("utf-8", "surrogateescape")
-        good = done.returncode == 0 and step.right(output)
-        failed += not good
-        took_s = time.monotonic() - started
-        mark = Text(" ok  ", "green") if good else Text("WRONG", "bold red")
-        console.print(Text.assemble(mark, f" {number}. {step.about} ({took_s:.2f} s)"))
-        if not good:
-            complaint = done.stderr.decode(errors="replace")
-            console.print(Text(f"      {step.command}\n{output}{complaint}"))
+        is_right = done.returncode == 0 and step.is_right(output)
+        failed += not is_right
+        elapsed_s = time.monotonic() - started
+        mark = Text(" ok  ", "green") if is_right else Text("WRONG", "bold red")
+        console.print(Text.assemble(mark, f" {number}. {step.about} ({elapsed_s:.2f} s)"))
+        if not is_right:
+            errors = done.stderr.decode(errors="replace")
+            console.print(Text(f"      {step.command}\n{output}{errors}"))
     return 1 if failed else 0
 
 
 def tour(path: str, emulator: EmulatorProcess) -> list[Stop]:
-    """Five commands worth trying, each with the judge of its output."""
+    """Five commands worth trying, each with the check of its output."""
     files = f"{path}/{_FILES}"
     world = _World(emulator)
     drawing, archive = "Drawings/Room 1.dxf", "Large Files/Site scan.zip"
@@ -136,7 +136,7 @@ def tour(path: str, emulator: EmulatorProcess) -> list[Stop]:
 
 
 class _World:
-    """The sample project as the emulator itself accounts for it."""
+    """The sample project as the emulator describes it."""
 
     def __init__(self, emulator: EmulatorProcess) -> None:
         self._emulator = emulator
@@ -164,7 +164,7 @@ class _World:
         return self._emulator.bytes(self._versions[name]["storage"], offset)
 
     def walls(self) -> list[str]:
-        """The models that hold the word IFCWALL."""
+        """The models that contain the word IFCWALL."""
         models = [name for name in self.sizes if name.startswith("Models/")]
         return [name for name in models if b"IFCWALL" in self._bytes(name)]
 
@@ -196,9 +196,9 @@ def _mounted(
 ) -> Iterator[str]:
     """A mount of the emulator's world in a foreground process of its own."""
     own = Path(tempfile.mkdtemp(prefix="dmfs-demo-"))
-    made = own / "drive"
-    made.mkdir()
-    path = prepare_mountpoint(mountpoint or str(made))
+    default = own / "drive"
+    default.mkdir()
+    path = prepare_mountpoint(mountpoint or str(default))
     child = subprocess.Popen(
         [sys.executable, "-m", "dmfs", "mount", "-f", "/", path, "--log-level", "warning"],
         env=_environment(emulator, own, environ),
@@ -227,9 +227,9 @@ def _die_with_parent() -> None:
 def _environment(
     emulator: EmulatorProcess, own: Path, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    kept = {key: value for key, value in environ.items() if not key.startswith("DMFS_")}
+    inherited = {key: value for key, value in environ.items() if not key.startswith("DMFS_")}
     (own / "config.toml").touch()
-    return kept | {
+    return inherited | {
         "DMFS_API_URL": emulator.api_url,
         "DMFS_CLIENT_ID": emulator.client_id,
         "DMFS_CLIENT_SECRET": emulator.client_secret,
@@ -243,7 +243,7 @@ def _wait_until_mounted(child: subprocess.Popen[bytes], path: str) -> None:
     give_up = time.monotonic() + _START_TIMEOUT_S
     while path not in mounts():
         if child.poll() is not None:
-            raise SetupError("the drive could not be mounted; the reason stands above")
+            raise SetupError("the drive could not be mounted; the reason is above")
         if time.monotonic() > give_up:
             raise SetupError(f"the drive was not mounted within {_START_TIMEOUT_S:.0f} s")
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""``dmfs login`` and ``dmfs logout``: a person's sign-in begins and ends. Floor 4."""
+"""``dmfs login`` and ``dmfs logout``: begin and end a person's sign-in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import httpx
@@ -24,12 +24,15 @@ from dmfs.auth.loopback_server import listen
 from dmfs.auth.token_endpoint import APPS_URL, App, ask_grant, revoke, user_info
 from dmfs.auth.tokens import SignIn, claims
 from dmfs.auth.user_session import LOCK_S, store_sign_in
+from dmfs.cli import DONE
+from dmfs.cli.settings import Invocation, start
 from dmfs.config import Settings
 from dmfs.errors import AccessError, DeadlineError, DriveError, GrantRefusedError, SetupError
 from dmfs.http.json_client import JsonClient, new_client, probe
 from dmfs.http.tls import ca_bundle, client_context
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.system.clock import wall_time_s
+from dmfs.system.concurrency import bare_errors
 
 PATIENCE_S = 300.0
 """As long as the service's own code lives."""
@@ -37,27 +40,53 @@ NETWORK_S = 60.0
 NAME_S = 10.0
 PASTES = 5
 USER_SCOPE = "user-profile:read"
-"""Beside the drive's own: for the name in `dmfs whoami`."""
+"""Requested beside the drive's own scopes: for the name in `dmfs whoami`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """How to go about it. ``patience_s`` is for the person, not for the network."""
+    """Options of a sign-in. ``patience_s`` limits the person, not the network."""
 
     browser: bool = True
     prompt_login: bool = False
     patience_s: float = PATIENCE_S
 
 
+def login_command(call: Invocation) -> int:
+    """``dmfs login``."""
+    given, settings = call.options, start(call)
+    if settings.sign_in not in ("auto", "user"):
+        raise SetupError(
+            f"profile {settings.profile!r} signs in by itself (sign_in = {settings.sign_in!r})",
+            hint="choose another with --profile",
+        )
+    if given.callback:
+        settings = replace(settings, callback=given.callback)
+    choices = Choices(browser=not given.no_browser, prompt_login=given.prompt_login)
+    with bare_errors():
+        trio.run(login, settings, choices)
+    return DONE
+
+
+def logout_command(call: Invocation) -> int:
+    """``dmfs logout``."""
+    settings = start(call)
+    with bare_errors():
+        trio.run(logout, settings)
+    return DONE
+
+
 @asynccontextmanager
-async def open_wire(settings: Settings) -> AsyncIterator[tuple[JsonClient, httpx.AsyncClient]]:
-    """A wire without a drive."""
+async def open_json_client(
+    settings: Settings,
+) -> AsyncIterator[tuple[JsonClient, httpx.AsyncClient]]:
+    """A client of the service without a drive, and the HTTP client below it."""
     async with new_client(client_context(ca_bundle(settings.ca_file))) as client:
         yield JsonClient(settings.api_url, client, RateLimiter()), client
 
 
 async def login(settings: Settings, choices: Choices) -> None:
-    """Sign a person in and keep it. DriveErrors say what went wrong and what to do."""
+    """Sign a person in and store the sign-in. DriveErrors say what went wrong and what to do."""
     if not settings.client_id:
         raise SetupError(
             "no client id is configured",
@@ -72,23 +101,24 @@ async def login(settings: Settings, choices: Choices) -> None:
         wanted_scopes(settings),
         prompt_login=choices.prompt_login,
     )
-    async with open_wire(settings) as (wire, client):
-        await _check_request(client, settings, attempt)
+    async with open_json_client(settings) as (client, http):
+        await _check_request(http, settings, attempt)
         if choices.browser and port:
-            code = await _by_browser(settings, attempt, choices)
+            code = await _code_by_browser(settings, attempt, choices)
         else:
-            code = await _by_hand(attempt, choices)
-        await _finish(wire, settings, attempt, code)
+            code = await _code_by_hand(attempt, choices)
+        await _finish(client, settings, attempt, code)
 
 
 def wanted_scopes(settings: Settings) -> str:
-    """What to ask consent for: the drive's scopes, and the person's name."""
+    """The scopes that need the person's consent: the drive's, and the one for the name."""
     scopes = settings.scopes.split()
     return " ".join(scopes if USER_SCOPE in scopes else [*scopes, USER_SCOPE])
 
 
 async def _check_request(client: httpx.AsyncClient, settings: Settings, attempt: Attempt) -> None:
-    """Ask for the page as a browser will: a refusal there would leave us waiting for nothing."""
+    """Request the sign-in page as a browser will: if the service refuses it there, no answer ever
+    reaches our callback."""
     with trio.move_on_after(NETWORK_S) as scope:
         answer = await probe(client, "reach the sign-in page", attempt.url)
     if scope.cancelled_caught:
@@ -103,8 +133,8 @@ async def _check_request(client: httpx.AsyncClient, settings: Settings, attempt:
         raise DriveError(f"the sign-in page answers HTTP {answer.status}", hint="try again later")
 
 
-async def _by_browser(settings: Settings, attempt: Attempt, choices: Choices) -> str:
-    """The code that the browser brings back to us."""
+async def _code_by_browser(settings: Settings, attempt: Attempt, choices: Choices) -> str:
+    """The code that the browser sends to our callback."""
     _, port, path = check_callback(settings.callback)
     origin = settings.callback.removesuffix(urlsplit(settings.callback).path)
 
@@ -114,41 +144,28 @@ async def _by_browser(settings: Settings, attempt: Attempt, choices: Choices) ->
     async with listen(port, path, accept) as listener:
         _say("Sign in and allow access on the page that opens in your browser, or open it by hand:")
         _say(f"\n  {attempt.url}\n")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_open_browser, attempt.url)
-            with trio.move_on_after(choices.patience_s):
-                code = await _only(listener.wait)
+        with bare_errors():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_open_browser, attempt.url)
+                with trio.move_on_after(choices.patience_s):
+                    code = await listener.wait()
+                    nursery.cancel_scope.cancel()
+                    return code
                 nursery.cancel_scope.cancel()
-                return code
-            nursery.cancel_scope.cancel()
     raise DeadlineError(
         f"nobody signed in within {choices.patience_s / 60:.0f} minutes",
         hint="run dmfs login again; without a browser on this machine, with --no-browser",
     )
 
 
-async def _only(work: object) -> str:
-    """The DriveError inside a nursery's group comes out bare."""
-    try:
-        return str(await work())  # type: ignore[operator]
-    except BaseExceptionGroup as group:
-        found = group.subgroup(DriveError)
-        inner: BaseException | None = found
-        while isinstance(inner, BaseExceptionGroup):
-            inner = inner.exceptions[0]
-        if inner is None:
-            raise
-        raise inner from None
-
-
 async def _open_browser(url: str) -> None:
-    """Best effort, in a thread: some browsers stay in the foreground."""
+    """Try to open it, in a thread: some browsers stay in the foreground."""
     opened = await trio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True)
     if not opened:
         _say("(No browser could be started here.)")
 
 
-async def _by_hand(attempt: Attempt, choices: Choices) -> str:
+async def _code_by_hand(attempt: Attempt, choices: Choices) -> str:
     """The code in the address that a person pastes."""
     _say("Open this page in a browser anywhere, sign in and allow access:")
     _say(f"\n  {attempt.url}\n")
@@ -167,8 +184,8 @@ async def _by_hand(attempt: Attempt, choices: Choices) -> str:
     raise AssertionError("unreachable")
 
 
-async def _finish(wire: JsonClient, settings: Settings, attempt: Attempt, code: str) -> None:
-    """From the code to a sign-in that is kept."""
+async def _finish(client: JsonClient, settings: Settings, attempt: Attempt, code: str) -> None:
+    """Exchange the code for tokens and store the sign-in."""
     app = App(settings.client_id, settings.client_secret)
     form = {
         "grant_type": "authorization_code",
@@ -179,7 +196,7 @@ async def _finish(wire: JsonClient, settings: Settings, attempt: Attempt, code: 
     now_s = wall_time_s()
     with trio.move_on_after(NETWORK_S) as scope:
         try:
-            grant = await ask_grant(wire, app, "finish the sign-in", form)
+            grant = await ask_grant(client, app, "finish the sign-in", form)
         except GrantRefusedError as error:
             hint = error.hint
             if error.code == "invalid_grant":
@@ -187,9 +204,9 @@ async def _finish(wire: JsonClient, settings: Settings, attempt: Attempt, code: 
             raise AccessError(error.message, hint=hint) from None
     if scope.cancelled_caught:
         raise DeadlineError("the service did not finish the sign-in in time", hint="run dmfs login")
-    told: dict[str, str] = {}
+    profile: dict[str, str] = {}
     with trio.move_on_after(NAME_S):  # another host, and only for the name
-        told = await user_info(wire, settings.api_url, grant.access_token)
+        profile = await user_info(client, settings.api_url, grant.access_token)
     if not grant.refresh_token:
         raise AccessError("the service gave no refresh token", hint=f"check the app at {APPS_URL}")
     sign_in = SignIn(
@@ -197,49 +214,50 @@ async def _finish(wire: JsonClient, settings: Settings, attempt: Attempt, code: 
         client_id=settings.client_id,
         client_secret=settings.client_secret,
         scopes=wanted_scopes(settings),
-        user_id=told.get("sub", "") or str(claims(grant.access_token).get("userid", "")),
-        user_name=told.get("name", ""),
-        user_email=told.get("email", ""),
+        user_id=profile.get("sub", "") or str(claims(grant.access_token).get("userid", "")),
+        user_name=profile.get("name", ""),
+        user_email=profile.get("email", ""),
     ).renewed(grant, now_s)
     store = token_store(settings)
     where = await store_sign_in(store, sign_in, settings.token_store)
-    who = sign_in.user_name or sign_in.user_id or "somebody"
+    user = sign_in.user_name or sign_in.user_id or "an unnamed user"
     place = "the desktop keyring" if where == "keyring" else str(store.file.path)
-    _say(f"Signed in as {who} with profile {settings.profile!r}; kept in {place}.")
+    _say(f"Signed in as {user} with profile {settings.profile!r}; kept in {place}.")
 
 
 async def logout(settings: Settings) -> None:
-    """Revoke the session and forget it. Forgets in any case; says so if it could not revoke."""
+    """Revoke the session and delete the stored sign-in. DriveError if it could not be revoked; it
+    is deleted all the same."""
     store = token_store(settings)
-    complaint = ""
+    failure = ""
     async with store.lock(LOCK_S):
         try:
-            kept = await store.read_locked()
+            stored = await store.read_locked()
         except DriveError as error:
-            kept, complaint = None, error.message
-        if kept is None and not complaint:
+            stored, failure = None, error.message
+        if stored is None and not failure:
             _say(f"Nobody is signed in with profile {settings.profile!r}.")
             return
-        if kept is not None:
-            complaint = await _revoke(settings, kept.sign_in)
+        if stored is not None:
+            failure = await _revoke(settings, stored.sign_in)
         await store.forget()
-    if complaint:
+    if failure:
         raise DriveError(
-            f"forgotten here, but not revoked at the service: {complaint}",
+            f"forgotten here, but not revoked at the service: {failure}",
             hint="the session ends by itself within 15 days; or change your password",
         )
     _say(f"Signed out of profile {settings.profile!r}.")
 
 
 async def _revoke(settings: Settings, sign_in: SignIn) -> str:
-    """'' or why not."""
+    """Revoke the session at the service; '' or the reason why that failed."""
     if sign_in.api_url != settings.api_url:
-        return f"it is of {sign_in.api_url}"
+        return f"the sign-in belongs to {sign_in.api_url}"
     app = App(sign_in.client_id, sign_in.client_secret)
-    async with open_wire(settings) as (wire, _):
+    async with open_json_client(settings) as (client, _):
         with trio.move_on_after(NETWORK_S):
             try:
-                await revoke(wire, app, sign_in.refresh_token)
+                await revoke(client, app, sign_in.refresh_token)
             except DriveError as error:
                 return error.message
             return ""

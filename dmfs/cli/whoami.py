@@ -1,10 +1,9 @@
-"""``dmfs whoami``: who is signed in, to which app, until when, and what that shows. Floor 4."""
+"""``dmfs whoami``: the signed-in user, the app, when the tokens expire, the visible hubs."""
 
 from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
 from typing import Any
 
 import trio
@@ -12,31 +11,36 @@ import trio
 from dmfs.aps.client import Aps
 from dmfs.auth.factory import kind_of, token_source, token_store
 from dmfs.auth.tokens import claims
-from dmfs.cli.login import open_wire
+from dmfs.cli import DONE, FAILED
+from dmfs.cli.login import open_json_client
+from dmfs.cli.settings import Invocation, start
 from dmfs.config import Settings
 from dmfs.errors import AccessError, DriveError, SignedOutError
 from dmfs.model import Hub, Root
 from dmfs.names import printable
-from dmfs.system.clock import wall_time_s
+from dmfs.system.clock import iso_seconds, wall_time_s
+from dmfs.system.concurrency import bare_errors
 
 NETWORK_S = 60.0
 SOON_S = 3 * 86400.0
 
 
-async def whoami(settings: Settings, *, as_json: bool) -> bool:
-    """Print it; False if there is no working sign-in."""
-    told = await gather(settings)
-    if as_json:
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+def whoami_command(call: Invocation) -> int:
+    """Print the sign-in; FAILED if it does not work."""
+    settings = start(call)
+    with bare_errors():
+        report = trio.run(describe_sign_in, settings)
+    if call.options.json:
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
-        _print(told)
-    return bool(told["signed_in"])
+        _print(report)
+    return DONE if report["signed_in"] else FAILED
 
 
-async def gather(settings: Settings) -> dict[str, Any]:
+async def describe_sign_in(settings: Settings) -> dict[str, Any]:
     """``profile, sign_in, signed_in, user, app, scopes, access_token, refresh_token, hubs,
-    warnings``; tokens by their expiry alone."""
-    told: dict[str, Any] = {
+    warnings``; of tokens only when they expire."""
+    report: dict[str, Any] = {
         "profile": settings.profile,
         "sign_in": settings.sign_in,
         "signed_in": False,
@@ -49,23 +53,23 @@ async def gather(settings: Settings) -> dict[str, Any]:
         "hubs": [],
         "warnings": [],
     }
-    warnings: list[str] = told["warnings"]
-    async with open_wire(settings) as (wire, _), trio.open_nursery() as nursery:
+    warnings: list[str] = report["warnings"]
+    async with open_json_client(settings) as (client, _), trio.open_nursery() as nursery:
         try:
             with trio.fail_after(NETWORK_S):
-                told["sign_in"] = await kind_of(settings, token_store(settings))
-                source = await token_source(settings, wire, nursery)
+                report["sign_in"] = await kind_of(settings, token_store(settings))
+                source = await token_source(settings, client, nursery)
                 token = await source.token()
-                told["signed_in"] = True
-                _tell_token(told, token)
-                aps = Aps(wire, source, url_minutes=1, x_user_id=settings.x_user_id)
-                hubs, said = await aps.children(Root())
-                told["hubs"] = [hub.name for hub in hubs if isinstance(hub, Hub)]
-                warnings += said
+                report["signed_in"] = True
+                _add_token(report, token)
+                aps = Aps(client, source, url_minutes=1, x_user_id=settings.x_user_id)
+                hubs, notes = await aps.children(Root())
+                report["hubs"] = [hub.name for hub in hubs if isinstance(hub, Hub)]
+                warnings += notes
         except trio.TooSlowError:
             warnings.append("the service does not answer in time")
         except SignedOutError as error:
-            told["signed_in"] = False
+            report["signed_in"] = False
             warnings.append(f"signed out: {error.message} — {error.hint}")
         except AccessError as error:
             warnings.append(f"{error.message} — {error.hint}")
@@ -73,77 +77,76 @@ async def gather(settings: Settings) -> dict[str, Any]:
             warnings.append(error.message)
         finally:
             nursery.cancel_scope.cancel()
-    if told["sign_in"] == "user":
-        await _tell_kept(told, settings)
-    return told
+    if report["sign_in"] == "user":
+        await _add_stored(report, settings)
+    return report
 
 
-def _tell_token(told: dict[str, Any], token: str) -> None:
-    inside = claims(token)
-    scopes, expires_s = inside.get("scope"), inside.get("exp")
+def _add_token(report: dict[str, Any], token: str) -> None:
+    payload = claims(token)
+    scopes, expires_s = payload.get("scope"), payload.get("exp")
     if isinstance(scopes, list):
-        told["scopes"] = [str(scope) for scope in scopes]
+        report["scopes"] = [str(scope) for scope in scopes]
     if isinstance(expires_s, int | float):
-        told["access_token"] = {"expires": _iso(expires_s)}
-    if inside.get("userid"):
-        told["user"] = {"id": str(inside["userid"]), "name": "", "email": ""}
+        report["access_token"] = {"expires": _moment(expires_s)}
+    if payload.get("userid"):
+        report["user"] = {"id": str(payload["userid"]), "name": "", "email": ""}
 
 
-async def _tell_kept(told: dict[str, Any], settings: Settings) -> None:
-    """What is written down about the sign-in, whether it works or not."""
+async def _add_stored(report: dict[str, Any], settings: Settings) -> None:
+    """Add what is stored about the sign-in, whether it works or not."""
     store = token_store(settings)
     try:
-        kept = await store.describe()
+        stored = await store.describe()
     except DriveError:
-        return  # has been warned of
-    if kept is None:
+        return  # describe_sign_in has warned about it
+    if stored is None:
         return
-    sign_in = kept.sign_in
-    told["app"] = sign_in.client_id
-    told["scopes"] = sign_in.scopes.split()
-    told["user"] = {
+    sign_in = stored.sign_in
+    report["app"] = sign_in.client_id
+    report["scopes"] = sign_in.scopes.split()
+    report["user"] = {
         "id": sign_in.user_id,
         "name": sign_in.user_name,
         "email": sign_in.user_email,
     }
-    told["access_token"] = told["access_token"] or {"expires": _iso(sign_in.access_expires_s)}
-    told["refresh_token"] = {"expires": _iso(sign_in.refresh_expires_s)}
-    told["kept_in"] = "keyring" if kept.where == "keyring" else str(store.file.path)
+    report["access_token"] = report["access_token"] or {
+        "expires": _moment(sign_in.access_expires_s)
+    }
+    report["refresh_token"] = {"expires": _moment(sign_in.refresh_expires_s)}
+    report["kept_in"] = "keyring" if stored.where == "keyring" else str(store.file.path)
     left_s = sign_in.refresh_expires_s - wall_time_s()
-    if told["signed_in"] and left_s < SOON_S:
-        told["warnings"].append("the sign-in ends within 3 days unless a mount refreshes it")
+    if report["signed_in"] and left_s < SOON_S:
+        report["warnings"].append("the sign-in ends within 3 days unless a mount refreshes it")
 
 
-def _iso(time_s: float) -> str:
-    try:
-        return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return "unknown"
+def _moment(time_s: float) -> str:
+    return iso_seconds(time_s) or "unknown"
 
 
 def _until(token: dict[str, str] | None) -> str:
     return f"until {token['expires']}" if token else "-"
 
 
-def _print(told: dict[str, Any]) -> None:
-    user = told["user"]
-    who = "nobody" if user is None else (user["name"] or user["id"])
+def _print(report: dict[str, Any]) -> None:
+    user = report["user"]
+    name = "nobody" if user is None else (user["name"] or user["id"])
     if user is not None and user["email"]:
-        who += f" <{user['email']}>"
-    if user is None and told["signed_in"]:
-        who = "the app itself"
+        name += f" <{user['email']}>"
+    if user is None and report["signed_in"]:
+        name = "the app itself"
     rows = [
-        ("profile", told["profile"]),
-        ("user", who),
-        ("sign-in", told["sign_in"] if told["signed_in"] else f"{told['sign_in']}: signed out"),
-        ("app", told["app"] or "none"),
-        ("scopes", " ".join(told["scopes"])),
-        ("access token", _until(told["access_token"])),
-        ("refresh token", _until(told["refresh_token"])),
-        ("kept in", told["kept_in"] or "-"),
-        ("hubs", ", ".join(told["hubs"]) or "none"),
+        ("profile", report["profile"]),
+        ("user", name),
+        ("sign-in", report["sign_in"] + ("" if report["signed_in"] else ": signed out")),
+        ("app", report["app"] or "none"),
+        ("scopes", " ".join(report["scopes"])),
+        ("access token", _until(report["access_token"])),
+        ("refresh token", _until(report["refresh_token"])),
+        ("kept in", report["kept_in"] or "-"),
+        ("hubs", ", ".join(report["hubs"]) or "none"),
     ]  # fmt: skip
-    for name, value in rows:
-        sys.stdout.write(f"{name:<14}{printable(str(value))}\n")
-    for warning in told["warnings"]:
+    for label, value in rows:
+        sys.stdout.write(f"{label:<14}{printable(str(value))}\n")
+    for warning in report["warnings"]:
         sys.stdout.write(f"warning       {printable(warning)}\n")

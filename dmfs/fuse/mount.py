@@ -10,7 +10,7 @@ import trio
 
 from dmfs.drive import Drive
 from dmfs.fuse.attributes import Ownership
-from dmfs.fuse.kernel_params import raise_knobs
+from dmfs.fuse.kernel_params import raise_parameters
 from dmfs.fuse.operations import Operations
 from dmfs.model import Directory
 from dmfs.telemetry.stack_report import report_on_signal
@@ -47,7 +47,7 @@ async def serve(
 async def _announce(mountpoint: str, on_ready: Callable[[], None]) -> None:
     # in threads: both stat the mountpoint, and this very loop answers them
     await trio.to_thread.run_sync(os.stat, mountpoint, abandon_on_cancel=True)
-    await trio.to_thread.run_sync(raise_knobs, mountpoint, abandon_on_cancel=True)
+    await trio.to_thread.run_sync(raise_parameters, mountpoint, abandon_on_cancel=True)
     on_ready()
 
 

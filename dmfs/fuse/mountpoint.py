@@ -1,4 +1,4 @@
-"""Mountpoints and mount options: what the machine must offer, checked before we start. Floor 4."""
+"""Mountpoints and mount options: checks of the machine before a mount, and the way back."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dmfs.config import nearest
 from dmfs.errors import SetupError, UsageError
+from dmfs.system.mountinfo import mount_table
 
 FUSE_DEVICE = "/dev/fuse"
 FILESYSTEM = "fuse.dmfs"
@@ -45,9 +46,10 @@ _FSTAB |= {"dev", "suid", "exec", "async", "sync", "relatime", "strictatime", "a
 
 @dataclass(frozen=True, slots=True)
 class MountOptions:
-    """``-o`` taken apart: what the kernel gets, and what is ours."""
+    """The parsed ``-o``."""
 
     kernel: frozenset[str]
+    """Passed on to the kernel; the others are for dmfs."""
     uid: int
     gid: int
     umask: int
@@ -55,14 +57,14 @@ class MountOptions:
 
 
 def parse_options(text: str) -> MountOptions:
-    """``ro,allow_other,uid=1000`` → options; UsageError names an unknown one and the nearest."""
+    """``ro,allow_other,uid=1000`` → options. UsageError names an unknown one and the nearest."""
     kernel: set[str] = {"fsname=dmfs", "subtype=dmfs"}
     values: dict[str, str] = {}
     flags: set[str] = set()
     for word in filter(None, (piece.strip() for piece in text.split(","))):
         name, _, value = word.partition("=")
         if name in _FSTAB or name.startswith(("x-", "comment")):
-            continue  # fstab's own words are for mount(8), not for us ("rw" is simply not granted)
+            continue  # fstab's own words are for mount(8); "rw" has no effect
         if name in _FLAGS and "=" not in word:
             flags.add(name)
         elif name in _VALUED and value:
@@ -100,7 +102,7 @@ def _number(text: str | None, name: str, base: int, default: int, most: int = 2*
 
 
 def check_machine(options: MountOptions) -> None:
-    """FUSE must be there and allow what is asked. SetupError with the remedy otherwise."""
+    """SetupError with the remedy if this machine has no FUSE, or does not permit the options."""
     if not os.path.exists(FUSE_DEVICE):
         raise SetupError(
             f"there is no {FUSE_DEVICE}: this machine (or container) cannot mount FUSE filesystems",
@@ -110,14 +112,15 @@ def check_machine(options: MountOptions) -> None:
     if shutil.which("fusermount3") is None:
         raise SetupError("fusermount3 is not installed", hint="install the package fuse3")
     shared = options.kernel & {"allow_other", "allow_root"}
-    if shared and os.geteuid() != 0 and not _allowed_by_fuse_conf():
+    if shared and os.geteuid() != 0 and not user_allow_other():
         raise SetupError(
             f"mount option {min(shared)} is not allowed for ordinary users on this machine",
             hint="ask root to put the line user_allow_other into /etc/fuse.conf",
         )
 
 
-def _allowed_by_fuse_conf() -> bool:
+def user_allow_other() -> bool:
+    """Whether ordinary users may mount with allow_other or allow_root."""
     try:
         lines = Path("/etc/fuse.conf").read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -126,7 +129,8 @@ def _allowed_by_fuse_conf() -> bool:
 
 
 def prepare_mountpoint(mountpoint: str) -> str:
-    """An empty directory to mount on, as an absolute path; a dead mount there is cleared first."""
+    """Check that this is an empty directory and return its absolute path; clear a dead mount on
+    it first. SetupError otherwise."""
     path = os.path.abspath(mountpoint)
     try:
         status = os.stat(path)
@@ -160,7 +164,8 @@ def prepare_mountpoint(mountpoint: str) -> str:
 
 
 def _is_dead(path: str) -> bool:
-    """Whether nobody serves the drive there. (The kernel may answer a stat from its memory.)"""
+    """Whether the process that served this mount is gone. (The kernel may answer a stat from its
+    cache, so this opens the directory.)"""
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
     except OSError as error:
@@ -169,7 +174,7 @@ def _is_dead(path: str) -> bool:
 
 
 def clear_dead_mount(path: str) -> None:
-    """Detach what a killed daemon left behind (ENOTCONN)."""
+    """Detach the mount of a process that was killed (ENOTCONN). SetupError if that fails."""
     done = _fusermount("-u", "-z", "--", path)
     if done.returncode != 0:
         raise SetupError(
@@ -180,24 +185,12 @@ def clear_dead_mount(path: str) -> None:
 
 def mounts() -> dict[str, str]:
     """Mountpoint → filesystem type, of this process's mount namespace."""
-    return dict(_mountinfo())
-
-
-def _mountinfo() -> Iterator[tuple[str, str]]:
-    for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
-        before, _, after = line.partition(" - ")
-        fields, kinds = before.split(), after.split()
-        if len(fields) > 4 and kinds:
-            yield _unescape(fields[4]), kinds[0]
-
-
-def _unescape(field: str) -> str:
-    """The kernel writes blanks and backslashes in octal."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+    return {mount.mountpoint: mount.kind for mount in mount_table()}
 
 
 def unmount(mountpoint: str) -> None:
-    """Unmount a dmfs drive. SetupError: not mounted, not ours, busy (and by whom)."""
+    """Unmount a dmfs drive. SetupError if nothing is mounted there, if it is another filesystem, or
+    if it is busy (with the processes that use it)."""
     path = os.path.abspath(mountpoint)
     kind = mounts().get(path) or mounts().get(_realpath(path))
     if kind is None:
@@ -208,10 +201,10 @@ def unmount(mountpoint: str) -> None:
     if done.returncode == 0:
         return
     if "busy" in done.stderr.lower():
-        users = users_of(path)
-        who = f": {', '.join(users[:5])}" if users else ""
+        users = processes_using(path)
+        names = f": {', '.join(users[:5])}" if users else ""
         raise SetupError(
-            f"{path} is busy{who}", hint="close those files and leave that directory first"
+            f"{path} is busy{names}", hint="close those files and leave that directory first"
         )
     reason = done.stderr.strip().removeprefix("fusermount3: ") or "fusermount3 failed"
     raise SetupError(f"{path} cannot be unmounted: {reason}")
@@ -238,7 +231,7 @@ def _fusermount(*arguments: str) -> subprocess.CompletedProcess[str]:
         raise SetupError("fusermount3 did not finish within 30 s") from None
 
 
-def users_of(path: str) -> list[str]:
+def processes_using(path: str) -> list[str]:
     """Processes with a file or their working directory below ``path``, as ``name (pid)``."""
     found = []
     for process in Path("/proc").iterdir():

@@ -26,7 +26,7 @@ from tests.support.mounts import mount_table, why_no_mounts
 _ROOT = Path(__file__).resolve().parents[2]
 _ISSUE_5 = (
     "seq-cold seq-raw seq-tls seq-many warm-disk warm-ram first-byte rand-cold rand-4k snappy "
-    "small-one small small-limited zip memory"
+    "small-one small small-limited zip memory start"
 )
 
 

@@ -1,17 +1,14 @@
-"""How a mount starts, looks, and ends; and that ls, stat and cat tell the same without one."""
+"""How a mount starts, looks, logs and ends."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
-import shlex
 import signal
 import socket
 import stat
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -21,9 +18,6 @@ import pytest
 from tests.hostile.measure import gauges
 from tests.support.hands import Hands
 from tests.support.mounts import (
-    MARK,
-    SESSION,
-    Home,
     Manager,
     dmfs_command,
     force_unmount,
@@ -41,14 +35,6 @@ FILES = f"{PROJECT}/Project Files"
 @pytest.fixture(scope="module")
 def oracle(emulator) -> Oracle:
     return Oracle(emulator)
-
-
-@pytest.fixture
-def point(tmp_path):
-    path = tmp_path / "point"
-    path.mkdir()
-    yield path
-    force_unmount(path)
 
 
 def daemons(point: Path) -> list[tuple[int, str]]:
@@ -93,6 +79,27 @@ def test_mount_from_a_relative_path_and_with_blanks(home, tmp_path):
         assert mounted_at(point) is None
     finally:
         force_unmount(point)
+
+
+def test_relative_paths_of_a_background_mount_are_those_of_the_caller(home, point, tmp_path):
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "own.toml").write_text(home.config.read_text() + 'state_dir = "own-state"\n')
+    (here / "trio.py").write_text("raise SystemExit('imported from the working directory')\n")
+    words = ["--config", "own.toml", "--log-file", "own.log", "--set", "cache_dir=own-cache"]
+    environ = {"DMFS_CONFIG": None, "DMFS_CACHE_DIR": None, "DMFS_STATE_DIR": None}
+    mount = ["mount", *words, "/", os.path.relpath(point, here)]
+    done = home.run(*mount, cwd=here, environ=environ)
+    try:
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        assert mounted_at(point)
+        assert (here / "own.log").stat().st_size
+        assert (here / "own-cache").is_dir()
+        assert (here / "own-state").is_dir()
+        ((pid, _),) = [found for found in processes_of_session() if "own.toml" in found[1]]
+        assert str(Path(f"/proc/{pid}/cwd").readlink()) == "/"
+    finally:
+        assert home.run("umount", str(point)).returncode == 0
 
 
 def test_foreground_speaks_to_a_service_manager(home, point, tmp_path):
@@ -186,10 +193,10 @@ def test_options_are_seen(make_drive):
     source, _, kind, options = mounted_at(drive.point) or ("", "", "", "")
     assert (source, kind) == ("my drive", "fuse.dmfs")
     assert set(options.split(",")) >= {"ro", "noatime", "nodev", "nosuid", "noexec", "allow_other"}
-    told = drive.call("stat", drive.path("Project Files", "README.txt"))
-    assert (told.st_uid, told.st_gid, stat.S_IMODE(told.st_mode)) == (1001, 1002, 0o440)
-    told = drive.call("stat", drive.path("Project Files"))
-    assert (told.st_uid, told.st_gid, stat.S_IMODE(told.st_mode)) == (1001, 1002, 0o540)
+    status = drive.call("stat", drive.path("Project Files", "README.txt"))
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (1001, 1002, 0o440)
+    status = drive.call("stat", drive.path("Project Files"))
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (1001, 1002, 0o540)
 
 
 def test_defaults_are_seen(drive):
@@ -247,124 +254,6 @@ def test_several_mounts_share_a_cache(calm, make_drive):
     assert calm.counts()["cdn_get"] == 0
 
 
-# Without a mount
-
-
-def run_ok(home: Home, *words: str, **more) -> bytes:
-    done = home.run(*words, **more)
-    assert (done.returncode, done.stderr) == (0, b""), done.stderr
-    return done.stdout
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["", ACCOUNT, PROJECT, f"{FILES}/Documents", f"{ACCOUNT}/Quirks/Project Files/Names",
-     f"{ACCOUNT}/Quirks/Project Files/Kinds", "Emulated Fusion Team/Gearbox"],
-)  # fmt: skip
-def test_ls_agrees_with_the_mount(drive, home, path):
-    names = [os.fsencode(name) for name in drive.call("listdir", drive.path(path))]
-    assert sorted(run_ok(home, "ls", "-0", f"/{path}").split(b"\0")[:-1]) == sorted(names)
-    plain = run_ok(home, "ls", f"/{path}")
-    assert sorted(plain.split(b"\n")[:-1]) == sorted(b"\n".join(names).split(b"\n"))
-    rows = json.loads(run_ok(home, "ls", "--json", f"/{path}"))
-    assert sorted(row["name"].encode() for row in rows) == sorted(names)
-    for row in rows:
-        told = drive.call("stat", drive.path(path, row["name"]))
-        assert row["inode"] == told.st_ino
-        assert (row["type"] in ("file", "shortcut")) == stat.S_ISREG(told.st_mode)
-        if stat.S_ISREG(told.st_mode) and "storageSize" not in row["name"]:
-            assert row["size"] == told.st_size
-        if "mtime" in row and told.st_mtime > 0:
-            whole, _, rest = row["mtime"].removesuffix("Z").partition(".")
-            seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(told.st_mtime_ns // 10**9))
-            assert whole == seconds
-            assert int((rest or "0").ljust(9, "0")) == told.st_mtime_ns % 10**9
-
-
-def test_ls_long(home, oracle):
-    lines = run_ok(home, "ls", "-l", f"/{FILES}/Documents").decode().splitlines()
-    assert lines[0].split()[:2] == ["type", "size"]
-    assert len(lines) == 5
-    (line,) = [line for line in lines if "Minutes.txt" in line]
-    assert line.split()[:2] == ["file", str(oracle.at(f"{FILES}/Documents/Minutes.txt").real_size)]
-
-
-def test_stat_agrees_with_the_mount(drive, home):
-    path = f"{FILES}/Documents/Minutes.txt"
-    told = json.loads(run_ok(home, "stat", "--json", f"/{path}"))
-    seen = drive.call("xattrs", drive.path(path))
-    for name, value in seen.items():
-        assert str(told[name.removeprefix("user.dmfs.")]) == value.decode()
-    assert told["size"] == drive.call("stat", drive.path(path)).st_size
-    assert told["inode"] == drive.call("stat", drive.path(path)).st_ino
-    plain = run_ok(home, "stat", f"/{path}").decode()
-    assert re.search(rf"^item_id +{re.escape(told['item_id'])}$", plain, re.MULTILINE)
-    root = json.loads(run_ok(home, "stat", "--json", "/"))
-    assert root["type"] == "root"
-
-
-def test_stat_with_the_schema(home):
-    told = json.loads(run_ok(home, "stat", "--json", "--schema", f"/{FILES}/README.txt"))
-    assert isinstance(told["schema"], dict)
-    assert told["schema"]
-
-
-def test_cat_agrees_with_the_mount(drive, home, oracle):
-    entry = oracle.at(f"{FILES}/Documents/Door schedule.csv")
-    whole = oracle.bytes(entry)
-    path = f"/{entry.path}"
-    assert run_ok(home, "cat", path) == whole
-    assert run_ok(home, "cat", path, "--offset", "7") == whole[7:]
-    assert run_ok(home, "cat", path, "--length", "9") == whole[:9]
-    assert run_ok(home, "cat", path, "--offset", "11", "--length", "13") == whole[11:24]
-    assert run_ok(home, "cat", path, "--offset", str(len(whole))) == b""
-    assert run_ok(home, "cat", path, "--offset", "999999999", "--length", "1") == b""
-    big = oracle.at(f"{FILES}/Large Files/pointcloud.rcs")
-    out = run_ok(home, "cat", f"/{big.path}", "--offset", "4999999999", "--length", "3000000")
-    assert out == oracle.bytes(big, 4_999_999_999, 3_000_000)
-    link = oracle.at(f"{ACCOUNT}/Quirks/Project Files/Kinds/Virtual sheet.pdf.url")
-    assert run_ok(home, "cat", f"/{link.path}") == link.body
-
-
-@pytest.mark.parametrize("words", [["cat", f"/{FILES}/Large Files/Tower.rvt"],
-                                   ["ls", "/Emulated Europe"]])  # fmt: skip
-def test_a_closed_pipe_ends_quietly(home, words):
-    command = f"{shlex.join([*dmfs_command(), *words])} 2>err | head -c 10 >/dev/null; cat err"
-    done = home.tool("bash", "-c", command, cwd=home.directory)
-    assert (done.stdout, done.stderr) == (b"", b"")
-
-
-@pytest.mark.tool("script")
-def test_names_on_a_terminal(home):
-    """A table for people; no name may speak to their terminal."""
-    path = f"/{ACCOUNT}/Quirks/Project Files/Names"
-    for words in (["ls", path], ["ls", "-l", path]):
-        command = shlex.join([*dmfs_command(), *words])
-        out = home.tool("script", "-qec", command, "/dev/null", environ={"TERM": "xterm"}).stdout
-        assert b"Case.txt" in out
-        assert b"\x1b[31mred" not in out
-        assert b"\x01" not in out
-        assert b"newline \n" not in out.replace(b"\r", b"")
-
-
-def test_interrupted_cat_says_nothing(calm, home):
-    calm.fault("stall_before_headers", origin="cdn", times=None, seconds=None)
-    process = subprocess.Popen(
-        [*dmfs_command(), "cat", f"/{FILES}/Large Files/Tower.rvt"], env=home.environment(),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        # a suite that a shell started in the background ignores SIGINT, and so would its children
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-    )  # fmt: skip
-    try:
-        wait_until(lambda: calm.counts()["cdn_get"] >= 1 or process.poll() is not None)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
-    finally:
-        process.kill()
-        process.wait()
-    assert (process.returncode, out, err) == (130, b"", b"")
-
-
 # What is logged
 
 LINE = re.compile(
@@ -391,77 +280,6 @@ def test_access_lines(calm, make_drive):
     assert any(row[:2] == ("lookup", f"/{FILES}/absent") for row in seen)
     assert any(row[0] == "opendir" for row in seen)
     assert ("getxattr", f"/{FILES}/README.txt", "hit", "-", "ENODATA") in seen
-
-
-# The demo
-
-
-def left_of_demo() -> list[str]:
-    return [str(path) for path in Path("/tmp").glob("dmfs-demo-*")]
-
-
-def test_demo_check(home):
-    before = left_of_demo()
-    done = home.run("demo", "--check", timeout_s=110)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(b" ok ") == 5
-    assert left_of_demo() == before
-    assert not processes_of_demo()
-
-
-def processes_of_demo() -> list[tuple[int, str]]:
-    return [(pid, line) for pid, line in processes_of_session() if "dmfs-demo-" in line]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_demo_ends_without_a_trace(home, point, number):
-    before = left_of_demo()
-    process = subprocess.Popen(
-        [*dmfs_command(), "demo", str(point)], env=home.environment({MARK: SESSION}),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        output = process.stdout
-        assert output is not None
-        os.set_blocking(output.fileno(), False)
-        words = bytearray()
-
-        def introduced() -> bool:
-            assert process.poll() is None
-            words.extend(output.read() or b"")
-            return b"Ctrl-C" in words
-
-        wait_until(introduced, 40, "the demo introduces itself")
-        assert mounted_at(point)
-        emulators = [line for pid, line in processes_of_session() if "dmfs.emulator" in line]
-        assert emulators
-        process.send_signal(number)
-        assert process.wait(30) == 0
-        assert process.stderr is not None
-        assert process.stderr.read() == b""
-    finally:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
-    assert mounted_at(point) is None
-    assert left_of_demo() == before
-    assert not [line for _, line in processes_of_session() if str(point) in line]
-
-
-def test_version_and_help(home):
-    assert run_ok(home, "--version").startswith(b"dmfs 0.")
-    for words in ([], ["mount"], ["umount"], ["ls"], ["stat"], ["cat"], ["demo"], ["emulator"]):
-        assert b"usage" in run_ok(home, *words, "--help").lower()
-    assert b"Right bytes or an honest error" in run_ok(home, "help", "semantics")
-    assert b"ttl = 60.0" in run_ok(home, "help", "config")
-
-
-def test_module_runs_too(home):
-    done = home.tool(sys.executable, "-m", "dmfs", "ls", "/")
-    assert done.returncode == 0
-    assert ACCOUNT.encode() in done.stdout
 
 
 def test_manager_helper_hears():

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmfs.config import (
+    DECLARED,
     DEFAULT_API_URL,
     KEYS,
+    PROFILE_KEYS,
+    Settings,
     default_paths,
     load_settings,
     parse_duration,
@@ -89,6 +92,35 @@ def test_refusals_name_source_key_and_remedy(toml: str, message: str, hint: str)
     assert hint in caught.value.hint
 
 
+def test_a_profile_may_set_what_belongs_to_an_account_and_nothing_else() -> None:
+    for key in KEYS:
+        text = f'profile = "work"\n[profiles.work]\n{key} = ""'
+        try:
+            load_settings(text, HOME, {})
+        except SetupError as error:
+            refused = "unknown key" in error.message
+        else:
+            refused = False
+        assert refused == (key not in PROFILE_KEYS), key
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if DECLARED[key].bounds])
+def test_bounds_are_allowed_themselves_and_nothing_beyond_them(key: str) -> None:
+    low, high = DECLARED[key].bounds or (0, 0)
+    for value in (low, high):
+        assert getattr(load_settings(f"{key} = {value}", HOME, {}), key) == value
+    with pytest.raises(SetupError, match="out of bounds"):
+        load_settings(f"{key} = {high + 1}", HOME, {})
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if DECLARED[key].choices])
+def test_a_choice_is_one_of_those_declared(key: str) -> None:
+    for choice in DECLARED[key].choices:
+        assert getattr(load_settings(f'{key} = "{choice}"', HOME, {}), key) == choice
+    with pytest.raises(SetupError, match="is none of auto"):
+        load_settings(f'{key} = "other"', HOME, {})
+
+
 def test_refusals_name_the_variable_or_the_option() -> None:
     with pytest.raises(SetupError, match="option ttl"):
         load_settings("", HOME, {"ttl": "x"})
@@ -131,13 +163,13 @@ def test_no_durations(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "kept"),
+    ("url", "checked"),
     [("https://x/", "https://x"), ("https://x:8443/base/", "https://x:8443/base"),
      ("http://127.0.0.1:80", "http://127.0.0.1:80"), ("http://localhost", "http://localhost"),
      ("http://[::1]:9", "http://[::1]:9")],
 )  # fmt: skip
-def test_good_api_urls(url: str, kept: str) -> None:
-    assert check_api_url(url) == kept
+def test_good_api_urls(url: str, checked: str) -> None:
+    assert check_api_url(url) == checked
 
 
 @pytest.mark.parametrize(
@@ -154,18 +186,28 @@ def test_bad_api_urls(url: str) -> None:
 
 @given(st.dictionaries(st.sampled_from(KEYS), st.text(max_size=12), max_size=4))
 def test_any_flags_are_taken_or_refused(flags: dict[str, str]) -> None:
-    try:
-        load_settings("", HOME, flags)
-    except SetupError:
-        pass
+    settings, message = outcome("", flags)
+    if settings is None:
+        assert message.startswith(("option ", "the profile name ", "the API URL "))
+    else:
+        assert settings.profile == flags.get("profile", "default")
 
 
 @given(st.text(max_size=60))
 def test_any_file_is_taken_or_refused(text: str) -> None:
+    settings, message = outcome(text, {})
+    if settings is None:
+        assert message.startswith(("the file", "the profile name ", "the API URL "))
+    else:
+        assert settings == load_settings("", HOME, {}) or "=" in text
+
+
+def outcome(toml: str, flags: dict[str, str]) -> tuple[Settings | None, str]:
+    """The settings, or the message of the refusal."""
     try:
-        load_settings(text, HOME, {})
-    except SetupError:
-        pass
+        return load_settings(toml, HOME, flags, toml_name="the file"), ""
+    except SetupError as error:
+        return None, error.message
 
 
 def test_a_secret_in_the_file_goes_with_an_id_from_the_environment() -> None:

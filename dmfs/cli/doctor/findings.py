@@ -1,4 +1,4 @@
-"""What ``dmfs doctor`` finds, and how it says so. Floor 0, pure."""
+"""One result of ``dmfs doctor``, and how results are printed. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+from dmfs.names import printable
+
 OK, NOTE, WARNING, ERROR = "ok", "note", "warning", "error"
 _MARKS = {OK: "✓", NOTE: "·", WARNING: "!", ERROR: "✗"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``what`` is so, ``why`` that matters, and the ``remedy``; the last two empty if all is well.
+    """``what`` is the case, ``why`` it matters, and the ``remedy``; the last two are empty if all
+    is well.
 
     ``level``: ok, note (nothing to do), warning (works, though worse), error (does not work).
     """
@@ -34,7 +37,7 @@ def as_json(findings: Iterable[Finding]) -> str:
 
 
 def as_text(findings: Iterable[Finding]) -> str:
-    """For people: one line each, and what to do below it."""
+    """For people: a line for each finding, with the reason and the remedy below it."""
     lines = []
     for finding in findings:
         lines.append(f"{_MARKS[finding.level]} {finding.check}: {finding.what}")
@@ -42,4 +45,4 @@ def as_text(findings: Iterable[Finding]) -> str:
             lines.append(f"    why it matters: {finding.why}")
         if finding.remedy:
             lines.append(f"    what to do: {finding.remedy}")
-    return "\n".join("".join(c if c.isprintable() else "�" for c in line) for line in lines)
+    return "\n".join(printable(line) for line in lines)

@@ -1,4 +1,4 @@
-"""``dmfs doctor`` on this machine: FUSE, permissions, kernel knobs, cache. Floor 4; blocking."""
+"""``dmfs doctor`` on this machine: FUSE, permissions, kernel parameters, cache. Blocking."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from pathlib import Path
 from dmfs.cli.doctor.findings import ERROR, NOTE, OK, WARNING, Finding
 from dmfs.config import Settings
 from dmfs.errors import DriveError
-from dmfs.fuse.kernel_params import READ_AHEAD_KB, knob_paths
-from dmfs.fuse.mountpoint import FILESYSTEM, MountOptions, check_machine, mounts
+from dmfs.fuse.kernel_params import READ_AHEAD_KB, parameter_paths
+from dmfs.fuse.mountpoint import (
+    FILESYSTEM,
+    MountOptions,
+    check_machine,
+    mounts,
+    user_allow_other,
+)
 
-_CACHE_WHY = "without a cache on disk everything read is fetched again"
+_CACHE_WHY = "without a cache on disk every read fetches from the service"
 
 
 def check_here(settings: Settings) -> list[Finding]:
     """All local findings."""
     return [
         *_fuse(),
-        *_private(settings),
-        *_knobs(),
+        *_directories(settings),
+        *_kernel(),
         *_cache(settings),
     ]
 
@@ -51,11 +57,7 @@ def _fuse() -> list[Finding]:
 
 
 def _sharing() -> Finding:
-    try:
-        lines = Path("/etc/fuse.conf").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        lines = []
-    if any(line.strip() == "user_allow_other" for line in lines):
+    if user_allow_other():
         return Finding("permissions", OK, "mounts may be shared with other users (allow_other)")
     return Finding(
         "permissions",
@@ -66,7 +68,7 @@ def _sharing() -> Finding:
     )
 
 
-def _private(settings: Settings) -> list[Finding]:
+def _directories(settings: Settings) -> list[Finding]:
     """Are our directories ours, private and writable?"""
     found = []
     for name, path, private in (
@@ -77,7 +79,7 @@ def _private(settings: Settings) -> list[Finding]:
         try:
             status = path.stat()
         except FileNotFoundError:
-            continue  # made when it is needed
+            continue  # created at first use
         except OSError as error:
             found.append(Finding("permissions", ERROR, f"{name} {path}: {error.strerror}"))
             continue
@@ -87,7 +89,7 @@ def _private(settings: Settings) -> list[Finding]:
                     "permissions",
                     ERROR,
                     f"the {name} {path} is not yours to write",
-                    "sign-ins and blocks are kept there",
+                    "sign-ins and blocks are stored there",
                     f"chown {os.geteuid()} {path}",
                 )
             )
@@ -98,15 +100,15 @@ def _private(settings: Settings) -> list[Finding]:
     return found or [Finding("permissions", OK, "our directories are ours alone")]
 
 
-def _knobs() -> list[Finding]:
-    """The kernel's readahead and queue of each of our mounts; nothing is broken by any value."""
+def _kernel() -> list[Finding]:
+    """The kernel's read-ahead and queue of each dmfs mount; a mount works with any value."""
     found = []
     for mountpoint, kind in sorted(mounts().items()):
         if kind != FILESYSTEM:
             continue
         values = {}
         try:
-            paths = knob_paths(mountpoint)
+            paths = parameter_paths(mountpoint)
         except OSError as error:
             what = f"the mount at {mountpoint} does not answer: {error.strerror}"
             remedy = f"dmfs umount {mountpoint}, then mount it again"
@@ -117,23 +119,25 @@ def _knobs() -> list[Finding]:
                 values[name] = int(path.read_text())
             except (OSError, ValueError):
                 continue
-        told = ", ".join(f"{name} {value}" for name, value in values.items()) or "not readable"
+        summary = ", ".join(f"{name} {value}" for name, value in values.items()) or "not readable"
         low = values.get("read_ahead_kb", READ_AHEAD_KB) < READ_AHEAD_KB
         why = "one stream makes eight times as many requests as it needs" if low else ""
         remedy = f"as root: echo {READ_AHEAD_KB} > {paths['read_ahead_kb']}" if low else ""
-        found.append(Finding("kernel", NOTE if low else OK, f"{mountpoint}: {told}", why, remedy))
-    return found or [Finding("kernel", OK, "no drive is mounted, so there are no knobs to look at")]
+        found.append(
+            Finding("kernel", NOTE if low else OK, f"{mountpoint}: {summary}", why, remedy)
+        )
+    return found or [Finding("kernel", OK, "no drive is mounted: no parameters to check")]
 
 
 def _cache(settings: Settings) -> list[Finding]:
     if settings.cache_size == 0:
         return [Finding("cache", NOTE, "there is no cache on disk (cache_size = 0)", _CACHE_WHY)]
-    place = settings.cache_dir
-    nearest = next(path for path in (place, *place.absolute().parents) if path.exists())
+    directory = settings.cache_dir
+    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     try:
-        usage = shutil.disk_usage(nearest)
+        usage = shutil.disk_usage(existing)
     except OSError as error:
-        what = f"the cache's disk cannot be asked: {error.strerror}"
+        what = f"the free space of the cache's disk is not readable: {error.strerror}"
         return [Finding("cache", ERROR, what, _CACHE_WHY, "choose another with DMFS_CACHE_DIR")]
     free_percent = 100 * usage.free / max(1, usage.total)
     found = []
@@ -142,21 +146,23 @@ def _cache(settings: Settings) -> list[Finding]:
             Finding(
                 "cache",
                 WARNING,
-                f"{free_percent:.1f} % of the disk of {place} is free",
-                f"the cache leaves {settings.cache_free_percent} % free, so it keeps nothing new",
+                f"{free_percent:.1f} % of the disk of {directory} is free",
+                f"the cache leaves {settings.cache_free_percent} % free, so it stores nothing new",
                 "free some space, or choose another disk with DMFS_CACHE_DIR",
             )
         )
-    damage = _damage(place / "blocks")
+    damage = _damage(directory / "blocks")
     if damage:
-        remedy = f"unmount all drives, then remove {place}; only bytes to be fetched anew are lost"
+        remedy = f"unmount all drives, then remove {directory}; dmfs will fetch the bytes again"
         found.append(Finding("cache", ERROR, f"its index is damaged: {damage}", _CACHE_WHY, remedy))
     free_gib = usage.free / 2**30
-    return found or [Finding("cache", OK, f"{place}: sound, {free_gib:.0f} GiB free on its disk")]
+    return found or [
+        Finding("cache", OK, f"{directory}: sound, {free_gib:.0f} GiB free on its disk")
+    ]
 
 
 def _damage(directory: Path) -> str:
-    """What SQLite says of the cache's index, '' if it is sound or not there. Reads only."""
+    """SQLite's complaint about the cache's index, '' if it is sound or absent. Reads only."""
     for path in sorted(directory.glob("*.sqlite*")) + sorted(directory.glob("*.db")):
         if path.name.endswith(("-wal", "-shm", "-journal")):
             continue
@@ -167,7 +173,7 @@ def _damage(directory: Path) -> str:
             finally:
                 connection.close()
         except sqlite3.OperationalError:
-            continue  # locked by a mount that is at work: it is well
+            continue  # a mount that is at work has locked it: it is well
         except sqlite3.Error as error:
             return str(error)
         if answer is None or answer[0] != "ok":

@@ -1,6 +1,6 @@
-"""``dmfs doctor``: what is wrong with this machine, this sign-in, this account. Floor 4.
+"""``dmfs doctor`` against the service: network, clock, sign-in, admission of the app.
 
-Here is what the service tells; ``checkup.py`` looks at the machine.
+``machine.py`` checks the machine.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from dmfs.auth.factory import kind_of, token_source, token_store
 from dmfs.auth.token_endpoint import APPS_URL
 from dmfs.auth.token_sources import TokenSource
 from dmfs.auth.tokens import login_hint
+from dmfs.cli import DONE, FAILED
 from dmfs.cli.doctor.findings import ERROR, NOTE, OK, WARNING, Finding, as_json, as_text, has_error
 from dmfs.cli.doctor.machine import check_here
-from dmfs.cli.login import open_wire
+from dmfs.cli.login import open_json_client
+from dmfs.cli.settings import Invocation, start
 from dmfs.config import Settings
 from dmfs.errors import AccessError, DriveError, SignedOutError
 from dmfs.http.json_client import JsonClient, probe
 from dmfs.model import Hub, Root
 from dmfs.system.clock import wall_time_s
+from dmfs.system.concurrency import bare_errors
 
 NETWORK_S = 30.0
 HUBS = 20
@@ -33,32 +36,38 @@ SKEW_NOTE_S, SKEW_ERROR_S = 30.0, 240.0
 _CLOCK_REMEDY = "set the clock, and keep it set: timedatectl set-ntp true"
 
 
-async def doctor(settings: Settings, *, json: bool) -> bool:
-    """Print all findings; True if none is an error."""
+def doctor_command(call: Invocation) -> int:
+    """Print all findings; FAILED if one is an error."""
+    settings = start(call)
+    with bare_errors():
+        findings = trio.run(_check, settings)
+    sys.stdout.write((as_json(findings) if call.options.json else as_text(findings)) + "\n")
+    return FAILED if has_error(findings) else DONE
+
+
+async def _check(settings: Settings) -> list[Finding]:
     findings = await trio.to_thread.run_sync(check_here, settings)
-    findings += await check_service(settings)
-    sys.stdout.write((as_json(findings) if json else as_text(findings)) + "\n")
-    return not has_error(findings)
+    return findings + await check_service(settings)
 
 
 async def check_service(settings: Settings) -> list[Finding]:
-    """Network, clock, app, sign-in, admission; later ones only where the earlier ones allow."""
+    """Network, clock, app, sign-in, admission; each only if the ones before it have no error."""
     try:
-        async with open_wire(settings) as (wire, client):
-            findings = await _reach(settings, client)
+        async with open_json_client(settings) as (client, http):
+            findings = await _reach(settings, http)
             if has_error(findings):
                 return findings
-            return findings + await _signed_in(settings, wire)
+            return findings + await _signed_in(settings, client)
     except DriveError as error:
         return [Finding("network", ERROR, error.message, "nothing works without", error.hint)]
 
 
-async def _reach(settings: Settings, client: httpx.AsyncClient) -> list[Finding]:
+async def _reach(settings: Settings, http: httpx.AsyncClient) -> list[Finding]:
     url = settings.api_url + "/.well-known/openid-configuration"
-    why = "what was not read before cannot be read now"
+    why = "only what is in the cache can be read"
     with trio.move_on_after(NETWORK_S):
         try:
-            answer = await probe(client, f"reach {settings.api_url}", url)
+            answer = await probe(http, f"reach {settings.api_url}", url)
         except DriveError as error:
             remedy = error.hint + "; a proxy is taken from HTTPS_PROXY"
             if "certificate" in error.message.lower():
@@ -84,13 +93,13 @@ def clock_finding(date: str, now_s: float) -> Finding:
     try:
         ahead_s = now_s - parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError):
-        return Finding("clock", NOTE, "the service told no time to compare the clock with")
+        return Finding("clock", NOTE, "the service sent no time to compare the clock with")
     off = f"the clock is {_span(abs(ahead_s))} {'fast' if ahead_s > 0 else 'slow'}"
     if abs(ahead_s) >= SKEW_ERROR_S:
         why = "sign-ins of service accounts are refused, tokens end at the wrong time, TLS may fail"
         return Finding("clock", ERROR, off, why, _CLOCK_REMEDY)
     if abs(ahead_s) >= SKEW_NOTE_S:
-        why = "near the limit of what sign-ins of service accounts bear"
+        why = "near the limit for sign-ins of service accounts"
         return Finding("clock", WARNING, off, why, _CLOCK_REMEDY)
     return Finding("clock", OK, "the clock is right")
 
@@ -99,16 +108,16 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-async def _signed_in(settings: Settings, wire: JsonClient) -> list[Finding]:
-    why = "every question to the service needs it"
+async def _signed_in(settings: Settings, client: JsonClient) -> list[Finding]:
+    why = "every request to the service needs it"
     async with trio.open_nursery() as nursery:
         try:
             with trio.fail_after(NETWORK_S):
                 kind = await kind_of(settings, token_store(settings))
-                source = await token_source(settings, wire, nursery)
+                source = await token_source(settings, client, nursery)
                 await source.token()
-                findings = [Finding("sign-in", OK, _who(kind, settings))]
-            return findings + await _admission(settings, wire, source, kind)
+                findings = [Finding("sign-in", OK, _signer(kind, settings))]
+            return findings + await _admission(settings, client, source, kind)
         except trio.TooSlowError:
             what = "the sign-in service does not answer in time"
             return [Finding("sign-in", ERROR, what, why, "try again; dmfs whoami")]
@@ -121,7 +130,7 @@ async def _signed_in(settings: Settings, wire: JsonClient) -> list[Finding]:
             nursery.cancel_scope.cancel()
 
 
-def _who(kind: str, settings: Settings) -> str:
+def _signer(kind: str, settings: Settings) -> str:
     return {
         "user": f"a person is signed in with profile {settings.profile!r}",
         "app": f"the app {settings.client_id} signs in by itself",
@@ -130,18 +139,18 @@ def _who(kind: str, settings: Settings) -> str:
 
 
 async def _admission(
-    settings: Settings, wire: JsonClient, source: TokenSource, kind: str
+    settings: Settings, client: JsonClient, source: TokenSource, kind: str
 ) -> list[Finding]:
-    """Which hubs show, and whether each of them lets this app in."""
+    """Which hubs are visible, and whether each of them admits this app."""
     client_id = await _client_id(settings)
-    aps = Aps(wire, source, url_minutes=1, x_user_id=settings.x_user_id)
+    aps = Aps(client, source, url_minutes=1, x_user_id=settings.x_user_id)
     try:
         with trio.fail_after(NETWORK_S):
             hubs, _ = await aps.children(Root())
     except trio.TooSlowError:
-        return [Finding("hubs", ERROR, "the list of hubs does not come in time")]
+        return [Finding("hubs", ERROR, "the list of hubs does not arrive in time")]
     except SignedOutError:
-        raise  # only now has the service seen the token
+        raise  # the service sees the token for the first time here
     except AccessError as error:
         why = "the drive is empty without"
         remedy = letter(client_id, "your account")
@@ -150,13 +159,13 @@ async def _admission(
         return [Finding("hubs", ERROR, error.message, why, remedy)]
     found = [await _hub(aps, hub, client_id) for hub in hubs[:HUBS] if isinstance(hub, Hub)]
     if len(hubs) > HUBS:
-        found.append(Finding("hubs", NOTE, f"{len(hubs) - HUBS} more hubs were not asked"))
+        found.append(Finding("hubs", NOTE, f"{len(hubs) - HUBS} more hubs were not checked"))
     if (
         kind == "app"
         and not settings.x_user_id
         and all(isinstance(hub, Hub) and hub.id.startswith("b.") for hub in hubs)
     ):
-        what = "Fusion Team, BIM 360 Team and personal hubs do not show"
+        what = "Fusion Team, BIM 360 Team and personal hubs are not visible"
         why = "the app's own credentials do not reach them"
         found.append(Finding("hubs", NOTE, what, why, "if you want them: dmfs login"))
     return found
@@ -179,7 +188,7 @@ async def _hub(aps: Aps, hub: Hub, client_id: str) -> Finding:
 
 
 def letter(client_id: str, account: str) -> str:
-    """What to send to an account admin, word for word."""
+    """The text to send to an account admin, word for word."""
     return (
         f"send this to an account admin: “Please open Account Admin → Settings → Custom "
         f"Integrations in {account}, add a custom integration with access to Document Management, "
@@ -188,8 +197,8 @@ def letter(client_id: str, account: str) -> str:
 
 
 async def _client_id(settings: Settings) -> str:
-    """The app that is asked for: the sign-in's, where it is not configured."""
+    """The configured app, or else the one of the stored sign-in."""
     if settings.client_id:
         return settings.client_id
-    kept = await token_store(settings).describe()
-    return kept.sign_in.client_id if kept is not None else ""
+    stored = await token_store(settings).describe()
+    return stored.sign_in.client_id if stored is not None else ""

@@ -1,0 +1,39 @@
+"""``dmfs mount`` and ``dmfs umount``: check the command, then serve here or in the background.
+
+The event loop and the drive are imported by the process that serves alone (``serve``): the one
+that only starts it and waits saves half a second of CPU.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from dmfs.cli import DONE, FAILED
+from dmfs.cli.daemonize import start_in_background
+from dmfs.cli.settings import Invocation, read_settings
+from dmfs.fuse.mountpoint import check_machine, parse_options, prepare_mountpoint, unmount
+
+
+def mount_command(call: Invocation) -> int:
+    """Return when the drive answers (background), or when it is unmounted (``--foreground``)."""
+    given = call.options
+    options = parse_options(",".join(given.options))
+    settings = read_settings(call)
+    check_machine(options)
+    mountpoint = prepare_mountpoint(given.mountpoint)
+    if not given.foreground and given.ready_fd is None:
+        failure = start_in_background(call.argv, call.environ)
+        if failure:
+            sys.stderr.write(f"dmfs: {failure}\n")
+        return FAILED if failure else DONE
+
+    from dmfs.cli.serve import serve
+
+    serve(call, options, settings, mountpoint)
+    return DONE
+
+
+def umount_command(call: Invocation) -> int:
+    """Unmount; SetupError if the drive is busy, with the processes that use it."""
+    unmount(call.options.mountpoint)
+    return DONE

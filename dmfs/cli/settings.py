@@ -1,0 +1,75 @@
+"""From one invocation of the command to its Settings: options ← environment ← file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dmfs.config import DECLARED, KEYS, Settings, default_paths, load_settings, nearest
+from dmfs.errors import SetupError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What every command gets."""
+
+    options: argparse.Namespace
+    """The parsed arguments."""
+    argv: Sequence[str]
+    """The arguments as given, without the program's name."""
+    environ: Mapping[str, str]
+
+
+def start(call: Invocation) -> Settings:
+    """Read the settings and set up logging, for a command that ends by itself."""
+    from dmfs.telemetry.logs import set_up_logging  # `dmfs help` has no use for logging
+
+    settings = read_settings(call)
+    set_up_logging(call.options.log_level or "warning", call.options.log_file)
+    return settings
+
+
+def read_settings(call: Invocation) -> Settings:
+    """All sources merged, with absolute paths. SetupError or UsageError says what is wrong."""
+    options = call.options
+    path = Path(options.config or default_paths(call.environ)["config"])
+    text = ""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        if options.config or call.environ.get("DMFS_CONFIG"):
+            raise SetupError(f"the configuration file {path} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SetupError(f"the configuration file {path} cannot be read: {error}") from None
+    values = dict(_assignment(word) for word in options.settings)
+    if options.profile:
+        values["profile"] = options.profile
+    settings = load_settings(text, call.environ, values, toml_name=str(path))
+    return _with_absolute_paths(settings)
+
+
+def _assignment(word: str) -> tuple[str, str]:
+    """The key and the text of ``--set KEY=VALUE``."""
+    key, equals, value = word.partition("=")
+    if not equals or key not in KEYS:
+        raise UsageError(f"--set {word!r}: unknown key {key!r}", hint=nearest(key, KEYS))
+    if key == "client_secret":
+        raise UsageError(
+            "--set client_secret would show in the process list", hint="use DMFS_CLIENT_SECRET"
+        )
+    return key, value
+
+
+def _with_absolute_paths(settings: Settings) -> Settings:
+    """A background mount changes its working directory; its files must stay the same ones."""
+    changes: dict[str, Any] = {}
+    for key, declared in DECLARED.items():
+        value = getattr(settings, key)
+        # "~/…" is expanded where the file is opened
+        if declared.type.is_path and value and not str(value).startswith("~"):
+            changes[key] = type(value)(os.path.abspath(value))
+    return replace(settings, **changes)

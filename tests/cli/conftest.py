@@ -1,0 +1,11 @@
+"""Fixtures of the command line's tests: those of real mounts, which run the same command."""
+
+from tests.mount.conftest import (  # noqa: F401 - fixtures that tests name as arguments
+    calm,
+    drive,
+    drive_config,
+    emulator,
+    home,
+    point,
+    world_spec,
+)

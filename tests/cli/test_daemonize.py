@@ -1,0 +1,76 @@
+"""A background mount gets the command line as it was given."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import pytest
+
+from dmfs.cli.daemonize import READY, background_argv, notify_parent, sd_notify
+from dmfs.cli.parser import parsers
+
+
+def sample_words(action: argparse.Action) -> list[str]:
+    """An option with a value that its parser accepts, given twice where that is allowed."""
+    if action.nargs == 0:
+        return [action.option_strings[-1]]
+    value = str(next(iter(action.choices))) if action.choices else "7"
+    words = [action.option_strings[-1], value]
+    return words * 2 if isinstance(action, argparse._AppendAction) else words
+
+
+def mount_parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """The whole parser and that of mount, with two options that dmfs does not know."""
+    top, commands = parsers()
+    mount = commands["mount"]
+    mount.add_argument("--future-value")
+    mount.add_argument("--future-flag", action="store_true")
+    return top, mount
+
+
+def options_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    return [
+        action
+        for action in parser._actions
+        if action.option_strings and action.dest not in ("help", "ready_fd")
+    ]
+
+
+@pytest.mark.parametrize("place", ["before", "behind"])
+def test_no_option_of_mount_is_lost(place: str) -> None:
+    top, mount = mount_parsers()
+    options = options_of(mount)
+    assert {"profile", "settings", "options", "future_flag"} <= {each.dest for each in options}
+    for action in options:
+        words = sample_words(action)
+        paths = ["/Hub", "a relative/point"]
+        argv = ["mount", *(words + paths if place == "before" else paths + words)]
+        given = vars(top.parse_args(argv))
+        received = vars(top.parse_args(background_argv(argv, 5)))
+        assert given[action.dest] != mount.get_default(action.dest), action.dest
+        assert received == given | {"ready_fd": 5}, action.dest
+
+
+def test_all_options_at_once_and_a_source_that_looks_like_one() -> None:
+    top, mount = mount_parsers()
+    words = [word for action in options_of(mount) for word in sample_words(action)]
+    argv = ["mount", *words, "--", "-Hub", "point"]
+    received = vars(top.parse_args(background_argv(argv, 9)))
+    assert received == vars(top.parse_args(argv)) | {"ready_fd": 9}
+    assert received["source"] == "-Hub"
+
+
+def test_the_parent_gets_one_line() -> None:
+    read_end, write_end = os.pipe()
+    notify_parent(write_end, READY)
+    with os.fdopen(read_end, "rb") as pipe:
+        assert pipe.read() == READY.encode()
+    notify_parent(None, READY)
+    notify_parent(write_end, READY)  # closed: the parent is gone
+
+
+def test_a_service_manager_that_is_absent_or_gone_is_no_error(tmp_path: Path) -> None:
+    sd_notify("", "READY=1")
+    sd_notify(str(tmp_path / "nobody"), "READY=1")

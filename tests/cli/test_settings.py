@@ -1,0 +1,81 @@
+"""From the command line to Settings: which file is read, and what relative paths mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dmfs.cli.parser import parsers
+from dmfs.cli.settings import Invocation, read_settings
+from dmfs.config import DECLARED, Settings
+from dmfs.errors import SetupError, UsageError
+
+
+def read(*words: str, **environ: str) -> Settings:
+    argv = ["ls", *words]
+    return read_settings(Invocation(parsers()[0].parse_args(argv), argv, environ))
+
+
+def test_every_relative_path_becomes_an_absolute_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keys = [key for key, declared in DECLARED.items() if declared.type.is_path]
+    assert {"cache_dir", "state_dir", "key_file", "ca_file"} == set(keys)
+    words = [word for key in keys for word in ("--set", f"{key}=some/{key}")]
+    settings = read(*words, HOME="/home/ada")
+    for key in keys:
+        value = getattr(settings, key)
+        assert str(value) == str(tmp_path / "some" / key)
+        assert isinstance(value, type(getattr(Settings(), key)))
+
+
+def test_absent_files_stay_absent_and_home_is_expanded_by_the_reader() -> None:
+    settings = read("--set", "key_file=~/key.json", HOME="/home/ada")
+    assert (settings.key_file, settings.ca_file) == ("~/key.json", "")
+    assert settings.cache_dir == Path("/home/ada/.cache/dmfs")
+
+
+def test_the_configuration_file_is_the_option_then_the_variable_then_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "option.toml").write_text("ttl = 1")
+    (tmp_path / "variable.toml").write_text("ttl = 2")
+    (tmp_path / "dmfs").mkdir()
+    (tmp_path / "dmfs/config.toml").write_text("ttl = 3")
+    environ = {"DMFS_CONFIG": "variable.toml", "XDG_CONFIG_HOME": str(tmp_path)}
+    assert read("--config", "option.toml", **environ).ttl == 1
+    assert read(**environ).ttl == 2
+    assert read(XDG_CONFIG_HOME=str(tmp_path)).ttl == 3
+    assert read("--set", "ttl=4", "--set", "ttl=5", **environ).ttl == 5
+
+
+def test_a_chosen_file_must_exist_and_the_default_one_need_not(tmp_path: Path) -> None:
+    assert read(HOME=str(tmp_path)) == read(HOME=str(tmp_path))
+    with pytest.raises(SetupError, match="does not exist"):
+        read("--config", str(tmp_path / "absent"))
+    with pytest.raises(SetupError, match="does not exist"):
+        read(DMFS_CONFIG=str(tmp_path / "absent"))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("ttl", "--set 'ttl': unknown key 'ttl'"),
+        ("tttl=1", "unknown key 'tttl'"),
+        ("client_secret=x", "would show in the process list"),
+        ("ttl=soon", "option ttl: 'soon' is not a duration"),
+    ],
+)
+def test_a_wrong_assignment_is_a_usage_error(word: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read("--set", word)
+    assert message in caught.value.message
+    assert caught.value.hint or "soon" in word
+
+
+def test_the_option_for_the_profile_comes_before_the_variable() -> None:
+    assert read("--profile", "work", DMFS_PROFILE="home").profile == "work"
+    assert read(DMFS_PROFILE="home").profile == "home"
