@@ -40,7 +40,7 @@ INSIDE = {
     " private_files shared_memory",
     "telemetry": "access_log logs stack_report",
     "ratelimit": "limits priority shared_log limiter",
-    "http": "tls errormap circuit_breaker curl_multi curl_client json_client",
+    "http": "tls headers errormap circuit_breaker curl_multi curl_client json_client",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi paging client",

@@ -19,9 +19,9 @@ import pycurl
 import trio
 
 from dmfs.http.curl_multi import CurlMulti
+from dmfs.http.headers import HeaderLine, HeaderParser
 
 CONNECT_TIMEOUT_S = 10
-HEADERS_MAX_BYTES = 64 * 1024
 ENCODINGS = "gzip, deflate"
 _AUTHORITY_ERRORS = frozenset({pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE})
 
@@ -151,14 +151,11 @@ class _Handle:
         self.done = trio.Event()
         self._limits = body_max_bytes, error_max_bytes
         self._code, self._text = 0, ""
-        self._header_bytes = 0
-        self._begin(0)
+        self._head = HeaderParser()
+        self._begin_body()
 
-    def _begin(self, status: int) -> None:
-        """A status line: what came before was another answer (100, or a proxy's)."""
-        self._status = status
-        self._limit = self._limits[0 if 200 <= status < 300 else 1]
-        self._headers: dict[str, str] = {}
+    def _begin_body(self) -> None:
+        self._limit = self._limits[0 if 200 <= self._head.status < 300 else 1]
         self._chunks: list[bytes] = []
         self._body_bytes = 0
         self._packed_twice = False
@@ -182,23 +179,16 @@ class _Handle:
             prefix = "CERTIFICATE: " if self._code in _AUTHORITY_ERRORS else ""
             raise TransportError(prefix + (self._text or f"libcurl error {self._code}"))
         body, self._chunks = b"".join(self._chunks), []
-        return Answer(self._status, self._headers, body, truncated)
+        return Answer(self._head.status, self._head.fields, body, truncated)
 
     def _on_header(self, line: bytes) -> int | None:
         self.bear(self._silence_s)
-        self._header_bytes += len(line)
-        if self._header_bytes > HEADERS_MAX_BYTES:
+        kind = self._head.feed(line)
+        if self._head.too_large:
             return 0
-        text = line.decode("latin-1").strip()
-        if text.startswith("HTTP/"):
-            words = text.split()
-            self._begin(int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0)
-        elif ":" in text:
-            name, _, value = text.partition(":")
-            name, value = name.strip().lower(), value.strip()
-            before = self._headers.get(name)
-            self._headers[name] = value if before is None else f"{before}, {value}"
-        elif not text and "," in self._headers.get("content-encoding", ""):
+        if kind is HeaderLine.STATUS:
+            self._begin_body()
+        elif kind is HeaderLine.END and "," in self._head.fields.get("content-encoding", ""):
             self._packed_twice = True
             return 0
         return None

@@ -18,13 +18,8 @@ import trio
 import trustme
 
 from dmfs.errors import BadResponseError, UnreachableError
-from dmfs.http.curl_client import (
-    HEADERS_MAX_BYTES,
-    Answer,
-    CurlClient,
-    NestedEncodingError,
-    TransportError,
-)
+from dmfs.http.curl_client import Answer, CurlClient, NestedEncodingError, TransportError
+from dmfs.http.headers import HEADERS_MAX_BYTES
 from dmfs.http.json_client import (
     ATTEMPTS,
     BODY_MAX_BYTES,
