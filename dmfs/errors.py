@@ -14,7 +14,8 @@ will be told, so the translation is complete by construction and nothing ever se
     ├── BusyError             EBUSY       rate-limited (429) beyond the deadline
     │   └── SpeculationDropped                  speculation that gave way
     ├── UnreachableError      EIO         network or service down
-    │   └── OfflineError                  known to be down: nothing was tried
+    │   ├── OfflineError                  known to be down: nothing was tried
+    │   └── CertificateError              the host's certificate is not trusted
     ├── BadResponseError        EIO         an answer that is damaged or makes no sense
     ├── DeadlineError          ETIMEDOUT   slower than the deadline
     ├── GoneError             ESTALE      the bytes of an open version are gone
@@ -119,6 +120,10 @@ class UnreachableError(DriveError):
 
 class OfflineError(UnreachableError):
     """Known to be down: nothing was tried."""
+
+
+class CertificateError(UnreachableError):
+    """The host's certificate is not trusted: a proxy of this network, or a wrong clock."""
 
 
 class BadResponseError(DriveError):

@@ -40,7 +40,8 @@ INSIDE = {
     " private_files shared_memory",
     "telemetry": "access_log logs stack_report",
     "ratelimit": "limits priority shared_log limiter",
-    "http": "tls headers errormap circuit_breaker curl_multi curl_client json_client",
+    "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
+    " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi paging client",
@@ -69,7 +70,7 @@ APART = {
 
 ONLY_IN = {
     "pyfuse3": {"fuse.operations"},
-    "httpx": {"http.json_client", "cli.login", "cli.doctor.service"},
+    "httpx": {"http.httpx_client"},
     "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},

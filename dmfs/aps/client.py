@@ -28,7 +28,8 @@ from dmfs.aps.paging import Query, all_pages, pages_expected
 from dmfs.aps.signed_urls import bucket_and_key, decode_signed
 from dmfs.auth.token_sources import TokenSource
 from dmfs.errors import AccessError, BadResponseError, GoneError, TokenRefusedError
-from dmfs.http.json_client import Call, Decode, JsonClient, T
+from dmfs.http.json_body import Decode, T
+from dmfs.http.json_client import Call, JsonClient
 from dmfs.model import (
     Child,
     Directory,
@@ -204,11 +205,11 @@ class Aps:
         user_id = self._x_user_id if takes_user else ""
         try:
             call = _get(what, route, path, params, token, user_id)
-            return await self._wire.ask_for(call, decode)
+            return await self._wire.request(call, decode)
         except TokenRefusedError:
             token = await self._tokens.renew(token)
             call = _get(what, route, path, params, token, user_id)
-            return await self._wire.ask_for(call, decode)
+            return await self._wire.request(call, decode)
 
 
 ADMISSION_HINT = (
@@ -223,7 +224,7 @@ def _get(
     headers = {"Authorization": f"Bearer {token}"}
     if user_id:
         headers["x-user-id"] = user_id
-    return Call(what=what, route=route, method="GET", path=path, params=params, headers=headers)
+    return Call(action=what, route=route, method="GET", path=path, params=params, headers=headers)
 
 
 def _in_folder(child: Child, folder_id: FolderId) -> Child:

@@ -1,4 +1,4 @@
-"""A sign-in as it is kept: tokens, whose they are, until when. Floor 0, pure.
+"""A sign-in as it is stored: tokens, their owner, their expiry. Pure.
 
 Times are seconds of the wall clock, because a sign-in outlives the process. Whatever is secret is
 left out of ``repr``, so that no traceback or log line can show it by accident.
@@ -17,7 +17,7 @@ from dmfs.errors import SignedOutError
 
 FORMAT_VERSION = 1
 REFRESH_LIFE_S = 15 * 86400.0
-"""Life of a refresh token; the service does not tell it in its answer."""
+"""Life of a refresh token; the service's response does not say it."""
 EXPIRY_MARGIN_S = 60.0
 """A token is renewed this long before its end, so that none expires on its way."""
 LOGIN_HINT = "run dmfs login"
@@ -68,7 +68,7 @@ class SignIn:
         return bool(self.access_token) and now_s < self.access_expires_s
 
     def renewed(self, grant: Grant, now_s: float) -> SignIn:
-        """This sign-in after a grant, asked for at ``now_s``."""
+        """This sign-in after a grant that was requested at ``now_s``."""
         return replace(
             self,
             access_token=grant.access_token,
@@ -110,13 +110,13 @@ class StoredSignIn:
     where: str
 
 
-def encode(kept: StoredSignIn, *, with_secrets: bool) -> str:
+def encode(stored: StoredSignIn, *, with_secrets: bool) -> str:
     """One JSON object. Without secrets: what the file says of a sign-in that a keyring holds."""
-    values = asdict(kept.sign_in)
+    values = asdict(stored.sign_in)
     if not with_secrets:
         for name in ("client_secret", "access_token", "refresh_token"):
             del values[name]
-    head = {"what": "a dmfs sign-in", "version": FORMAT_VERSION, "where": kept.where}
+    head = {"what": "a dmfs sign-in", "version": FORMAT_VERSION, "where": stored.where}
     return json.dumps(head | values, indent=1) + "\n"
 
 

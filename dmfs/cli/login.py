@@ -9,27 +9,29 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import httpx
 import trio
 
 from dmfs.auth.authorization_code import (
     Attempt,
-    check_callback,
     code_of,
     looks_like_callback,
     new_attempt,
 )
 from dmfs.auth.factory import token_store
 from dmfs.auth.loopback_server import listen
-from dmfs.auth.token_endpoint import APPS_URL, App, ask_grant, revoke, user_info
+from dmfs.auth.token_endpoint import APPS_URL, App, request_grant, revoke, user_info
 from dmfs.auth.tokens import SignIn, claims
 from dmfs.auth.user_session import LOCK_S, store_sign_in
 from dmfs.config import Settings
 from dmfs.errors import AccessError, DeadlineError, DriveError, GrantRefusedError, SetupError
-from dmfs.http.json_client import JsonClient, new_client, probe
+from dmfs.http.client import HttpClient
+from dmfs.http.httpx_client import open_httpx_client
+from dmfs.http.json_client import JsonClient
+from dmfs.http.probes import get_anonymously
 from dmfs.http.tls import ca_bundle, client_context
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.system.clock import wall_time_s
+from dmfs.urls import check_callback
 
 PATIENCE_S = 300.0
 """As long as the service's own code lives."""
@@ -50,9 +52,9 @@ class Choices:
 
 
 @asynccontextmanager
-async def open_wire(settings: Settings) -> AsyncIterator[tuple[JsonClient, httpx.AsyncClient]]:
-    """A wire without a drive."""
-    async with new_client(client_context(ca_bundle(settings.ca_file))) as client:
+async def open_json_client(settings: Settings) -> AsyncIterator[tuple[JsonClient, HttpClient]]:
+    """A client of the API, and the engine below it, without a drive."""
+    async with open_httpx_client(client_context(ca_bundle(settings.ca_file))) as client:
         yield JsonClient(settings.api_url, client, RateLimiter()), client
 
 
@@ -72,7 +74,7 @@ async def login(settings: Settings, choices: Choices) -> None:
         wanted_scopes(settings),
         prompt_login=choices.prompt_login,
     )
-    async with open_wire(settings) as (wire, client):
+    async with open_json_client(settings) as (wire, client):
         await _check_request(client, settings, attempt)
         if choices.browser and port:
             code = await _by_browser(settings, attempt, choices)
@@ -87,10 +89,10 @@ def wanted_scopes(settings: Settings) -> str:
     return " ".join(scopes if USER_SCOPE in scopes else [*scopes, USER_SCOPE])
 
 
-async def _check_request(client: httpx.AsyncClient, settings: Settings, attempt: Attempt) -> None:
+async def _check_request(client: HttpClient, settings: Settings, attempt: Attempt) -> None:
     """Ask for the page as a browser will: a refusal there would leave us waiting for nothing."""
     with trio.move_on_after(NETWORK_S) as scope:
-        answer = await probe(client, "reach the sign-in page", attempt.url)
+        answer = await get_anonymously(client, "reach the sign-in page", attempt.url)
     if scope.cancelled_caught:
         raise DeadlineError("the sign-in page does not answer", hint="dmfs doctor")
     if 400 <= answer.status < 500 and answer.status != 429:
@@ -179,7 +181,7 @@ async def _finish(wire: JsonClient, settings: Settings, attempt: Attempt, code: 
     now_s = wall_time_s()
     with trio.move_on_after(NETWORK_S) as scope:
         try:
-            grant = await ask_grant(wire, app, "finish the sign-in", form)
+            grant = await request_grant(wire, app, "finish the sign-in", form)
         except GrantRefusedError as error:
             hint = error.hint
             if error.code == "invalid_grant":
@@ -212,9 +214,9 @@ async def logout(settings: Settings) -> None:
     """Revoke the session and forget it. Forgets in any case; says so if it could not revoke."""
     store = token_store(settings)
     complaint = ""
-    async with store.lock(LOCK_S):
+    async with store.lock(LOCK_S) as lock:
         try:
-            kept = await store.read_locked()
+            kept = await store.read_locked(lock)
         except DriveError as error:
             kept, complaint = None, error.message
         if kept is None and not complaint:
@@ -222,7 +224,7 @@ async def logout(settings: Settings) -> None:
             return
         if kept is not None:
             complaint = await _revoke(settings, kept.sign_in)
-        await store.forget()
+        await store.forget(lock)
     if complaint:
         raise DriveError(
             f"forgotten here, but not revoked at the service: {complaint}",
@@ -236,7 +238,7 @@ async def _revoke(settings: Settings, sign_in: SignIn) -> str:
     if sign_in.api_url != settings.api_url:
         return f"it is of {sign_in.api_url}"
     app = App(sign_in.client_id, sign_in.client_secret)
-    async with open_wire(settings) as (wire, _):
+    async with open_json_client(settings) as (wire, _):
         with trio.move_on_after(NETWORK_S):
             try:
                 await revoke(wire, app, sign_in.refresh_token)

@@ -10,9 +10,9 @@ from typing import Any
 import trio
 
 from dmfs.aps.client import Aps
-from dmfs.auth.factory import kind_of, token_source, token_store
+from dmfs.auth.factory import sign_in_mode, token_source, token_store
 from dmfs.auth.tokens import claims
-from dmfs.cli.login import open_wire
+from dmfs.cli.login import open_json_client
 from dmfs.config import Settings
 from dmfs.errors import AccessError, DriveError, SignedOutError
 from dmfs.model import Hub, Root
@@ -50,10 +50,10 @@ async def gather(settings: Settings) -> dict[str, Any]:
         "warnings": [],
     }
     warnings: list[str] = told["warnings"]
-    async with open_wire(settings) as (wire, _), trio.open_nursery() as nursery:
+    async with open_json_client(settings) as (wire, _), trio.open_nursery() as nursery:
         try:
             with trio.fail_after(NETWORK_S):
-                told["sign_in"] = await kind_of(settings, token_store(settings))
+                told["sign_in"] = await sign_in_mode(settings, token_store(settings))
                 source = await token_source(settings, wire, nursery)
                 token = await source.token()
                 told["signed_in"] = True

@@ -16,6 +16,9 @@ class HeaderLine(Enum):
     END = "end"
 
 
+_STATUS, _FIELD, _END = HeaderLine  # (an enum's attributes are slow, and this runs for each line)
+
+
 class HeaderParser:
     """Status and fields of the latest response of a transfer.
 
@@ -23,35 +26,31 @@ class HeaderParser:
     interim response (1xx) or a proxy's answer to CONNECT.
     """
 
-    __slots__ = ("_size_bytes", "fields", "status")
+    __slots__ = ("fields", "size_bytes", "status")
 
     def __init__(self) -> None:
         self.status = 0
         """0 before a status line, and for one without a number."""
         self.fields: dict[str, str] = {}
         """Names in lower case. Repeated fields are joined with a comma (RFC 9110, 5.3)."""
-        self._size_bytes = 0
-
-    @property
-    def too_large(self) -> bool:
-        """Whether the lines so far exceed the limit."""
-        return self._size_bytes > HEADERS_MAX_BYTES
+        self.size_bytes = 0
+        """Of all lines so far. The caller compares it with ``HEADERS_MAX_BYTES``."""
 
     def feed(self, line: bytes) -> HeaderLine:
         """Take one line, its end included."""
-        self._size_bytes += len(line)
+        self.size_bytes += len(line)
         text = line.decode("latin-1").strip()
+        if not text:
+            return _END
         if text.startswith("HTTP/"):
             words = text.split()
             number = words[1] if len(words) > 1 else ""
             self.status = int(number) if len(number) == 3 and number.isdecimal() else 0
             self.fields = {}
-            return HeaderLine.STATUS
-        if not text:
-            return HeaderLine.END
+            return _STATUS
         name, colon, value = text.partition(":")
         if colon:
             name, value = name.strip().lower(), value.strip()
             before = self.fields.get(name)
             self.fields[name] = value if before is None else f"{before}, {value}"
-        return HeaderLine.FIELD
+        return _FIELD

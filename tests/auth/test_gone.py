@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dmfs.auth.user_session import LOOK_S
+from dmfs.auth.user_session import RECHECK_S
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.namespace.listings import DENIAL_MEMORY_S
 from tests.auth.person import Person
@@ -79,7 +79,7 @@ def test_signing_out_and_in_again_as_another_process(
     drive: Drive, person: Person, emulator: EmulatorProcess
 ) -> None:
     assert person.dmfs("logout")[0] == 0
-    time.sleep(LOOK_S + 0.2)
+    time.sleep(RECHECK_S + 0.2)
     with pytest.raises(PermissionError):
         names(drive.path("Emulated Europe"))
     person.login()
@@ -91,7 +91,7 @@ def test_a_file_that_becomes_unreadable_is_signed_out_not_absent(
 ) -> None:
     text = person.file.read_text()
     person.file.write_text("{")
-    time.sleep(LOOK_S + 0.2)
+    time.sleep(RECHECK_S + 0.2)
     with pytest.raises(PermissionError):
         names(drive.path("Twin Hub"))
     person.file.write_text(text)

@@ -15,7 +15,8 @@ from dmfs.auth.token_store import TokenStore
 from dmfs.auth.user_session import UserSession
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import DeadlineError, SetupError, SignedOutError
-from dmfs.http.json_client import JsonClient, new_client
+from dmfs.http.httpx_client import open_httpx_client
+from dmfs.http.json_client import JsonClient
 from dmfs.http.tls import ca_bundle, client_context
 from dmfs.ratelimit.limiter import RateLimiter
 from tests.auth.person import Killer, Person
@@ -64,7 +65,7 @@ def test_processes_whose_token_is_refused_refresh_once(
 
 async def _with_session(person: Person, work: object) -> None:
     context = client_context(ca_bundle(""))
-    async with new_client(context) as client, trio.open_nursery() as nursery:
+    async with open_httpx_client(context) as client, trio.open_nursery() as nursery:
         wire = JsonClient(person.emulator.api_url, client, RateLimiter())
         made = UserSession(
             wire, TokenStore(person.home.state, "default"), nursery,
@@ -144,7 +145,7 @@ def test_a_mount_keeps_an_idle_session_alive(
 ) -> None:
     """A day after the last refresh, once; though the access token would still do."""
     person.hand(ages_s=2 * 86400, access_expires_s=2e9)
-    monkeypatch.setattr(user_session, "KEEP_CHECK_S", 0.02)
+    monkeypatch.setattr(user_session, "IDLE_CHECK_S", 0.02)
 
     async def work(made: UserSession) -> None:
         with trio.move_on_after(0.6):
@@ -167,7 +168,7 @@ def test_idle_keeping_survives_an_outage(
     person: Person, emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person.hand(ages_s=2 * 86400, access_expires_s=2e9)
-    monkeypatch.setattr(user_session, "KEEP_CHECK_S", 0.02)
+    monkeypatch.setattr(user_session, "IDLE_CHECK_S", 0.02)
     emulator.fault("status", route="token", status=400, shape="jsonapi", times=1)
 
     async def work(made: UserSession) -> None:

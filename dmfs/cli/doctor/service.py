@@ -8,20 +8,21 @@ from __future__ import annotations
 import sys
 from email.utils import parsedate_to_datetime
 
-import httpx
 import trio
 
 from dmfs.aps.client import Aps
-from dmfs.auth.factory import kind_of, token_source, token_store
+from dmfs.auth.factory import sign_in_mode, token_source, token_store
 from dmfs.auth.token_endpoint import APPS_URL
 from dmfs.auth.token_sources import TokenSource
 from dmfs.auth.tokens import login_hint
 from dmfs.cli.doctor.findings import ERROR, NOTE, OK, WARNING, Finding, as_json, as_text, has_error
 from dmfs.cli.doctor.machine import check_here
-from dmfs.cli.login import open_wire
+from dmfs.cli.login import open_json_client
 from dmfs.config import Settings
-from dmfs.errors import AccessError, DriveError, SignedOutError
-from dmfs.http.json_client import JsonClient, probe
+from dmfs.errors import AccessError, CertificateError, DriveError, SignedOutError
+from dmfs.http.client import HttpClient
+from dmfs.http.json_client import JsonClient
+from dmfs.http.probes import get_anonymously
 from dmfs.model import Hub, Root
 from dmfs.system.clock import wall_time_s
 
@@ -44,7 +45,7 @@ async def doctor(settings: Settings, *, json: bool) -> bool:
 async def check_service(settings: Settings) -> list[Finding]:
     """Network, clock, app, sign-in, admission; later ones only where the earlier ones allow."""
     try:
-        async with open_wire(settings) as (wire, client):
+        async with open_json_client(settings) as (wire, client):
             findings = await _reach(settings, client)
             if has_error(findings):
                 return findings
@@ -53,15 +54,15 @@ async def check_service(settings: Settings) -> list[Finding]:
         return [Finding("network", ERROR, error.message, "nothing works without", error.hint)]
 
 
-async def _reach(settings: Settings, client: httpx.AsyncClient) -> list[Finding]:
+async def _reach(settings: Settings, client: HttpClient) -> list[Finding]:
     url = settings.api_url + "/.well-known/openid-configuration"
     why = "what was not read before cannot be read now"
     with trio.move_on_after(NETWORK_S):
         try:
-            answer = await probe(client, f"reach {settings.api_url}", url)
+            answer = await get_anonymously(client, f"reach {settings.api_url}", url)
         except DriveError as error:
             remedy = error.hint + "; a proxy is taken from HTTPS_PROXY"
-            if "certificate" in error.message.lower():
+            if isinstance(error, CertificateError):
                 remedy = (
                     "if the clock is right, a proxy of this network breaks TLS: name its authority "
                     "with SSL_CERT_FILE; if it is wrong, set it (timedatectl set-ntp true)"
@@ -72,7 +73,7 @@ async def _reach(settings: Settings, client: httpx.AsyncClient) -> list[Finding]
             what = f"{settings.api_url} answers HTTP {answer.status}"
             remedy = "wait; see https://health.autodesk.com"
             reached = Finding("network", WARNING, what, why, remedy)
-        return [reached, clock_finding(answer.date, wall_time_s())]
+        return [reached, clock_finding(answer.headers.get("date", ""), wall_time_s())]
     what = f"{settings.api_url} does not answer within {NETWORK_S:.0f} s"
     return [
         Finding("network", ERROR, what, why, "check the network, and HTTPS_PROXY if there is one")
@@ -104,7 +105,7 @@ async def _signed_in(settings: Settings, wire: JsonClient) -> list[Finding]:
     async with trio.open_nursery() as nursery:
         try:
             with trio.fail_after(NETWORK_S):
-                kind = await kind_of(settings, token_store(settings))
+                kind = await sign_in_mode(settings, token_store(settings))
                 source = await token_source(settings, wire, nursery)
                 await source.token()
                 findings = [Finding("sign-in", OK, _who(kind, settings))]

@@ -21,8 +21,9 @@ from dmfs.errors import (
     UrlRefusedError,
 )
 from dmfs.fetch.curl.progress import Progress
-from dmfs.http.errormap import ERROR_BODY_MAX_BYTES, clean, from_status
-from dmfs.http.headers import HeaderParser
+from dmfs.http.client import ERROR_BODY_MAX_BYTES
+from dmfs.http.errormap import clean, from_status
+from dmfs.http.headers import HEADERS_MAX_BYTES, HeaderParser
 from dmfs.urls import acceptable_url
 
 ETAG_MAX_CHARS = 1024
@@ -114,7 +115,7 @@ class Transfer:
     def on_header(self, line: bytes) -> int | None:
         """libcurl's header callback; a return other than None aborts the transfer."""
         self.head.feed(line)
-        if self.head.too_large:
+        if self.head.size_bytes > HEADERS_MAX_BYTES:
             what = self.get.what
             self.error = BadResponseError(f"cannot {what}: the answer's headers are too large")
             return 0
