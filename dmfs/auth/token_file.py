@@ -109,8 +109,9 @@ class TokenFile:
             raise self._not_writable(error) from None
         return descriptor
 
-    def commit(self, descriptor: int, text: str) -> None:
-        """Make ``text`` the content, durably: when this returns, no crash can undo it."""
+    def commit(self, descriptor: int, text: str, lock: int | None = None) -> None:
+        """Make ``text`` the content, durably: when this returns, no crash can undo it. Closes
+        ``lock`` at the end, however late that is."""
         try:
             # unbuffered: once written, the new token is in the kernel and survives kill -9
             with os.fdopen(descriptor, "wb", buffering=0) as file:
@@ -122,6 +123,9 @@ class TokenFile:
             self._sync_directory()
         except OSError as error:
             raise self._not_writable(error) from None
+        finally:
+            if lock is not None:
+                os.close(lock)
 
     def recover(self, is_whole: Callable[[str], bool]) -> bool:
         """Finish the write of a process that died in it, if it had come far enough.

@@ -30,6 +30,8 @@ T = TypeVar("T")
 LOCK_POLL_S = 0.05
 """A refresh takes some 200 ms; flock in a thread could not be cancelled."""
 READ_PLACES = 4
+READ_TIMEOUT_S = 5.0
+"""A read takes milliseconds; a hung disk delays one request by this."""
 WRITE_TIMEOUT_S = 30.0
 """fsync waits for whatever else a busy disk has to write: seconds, and that is no hang."""
 
@@ -44,9 +46,9 @@ class _Disk:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._reads = DiskThreads(READ_PLACES)
+        self._reads = DiskThreads(READ_PLACES, READ_TIMEOUT_S)
         # the lock excludes tasks of this process too: one place is always enough
-        self._writes = DiskThreads(1, WRITE_TIMEOUT_S)
+        self.writes = DiskThreads(1, WRITE_TIMEOUT_S)
 
     async def read(self, work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
         """What ``work`` returns or raises; DeadlineError if the disk hangs. ``undo`` gets a late
@@ -54,14 +56,14 @@ class _Disk:
         try:
             return await self._reads.run(work, undo)
         except DiskHangsError:
-            raise self._hangs() from None
+            raise self.hangs() from None
 
     async def write(
         self, lock: int, work: Callable[[], T], undo: Callable[[T], object] | None = None
     ) -> T:
         """The same under the lock whose descriptor is given. ``undo`` runs without the lock."""
-        if self._writes.hangs:
-            raise self._hangs()
+        if self.writes.hangs:
+            raise self.hangs()
         own_lock = os.dup(lock)
 
         def work_locked() -> T:
@@ -71,11 +73,11 @@ class _Disk:
                 os.close(own_lock)
 
         try:
-            return await self._writes.run(work_locked, undo)
+            return await self.writes.run(work_locked, undo)
         except DiskHangsError:
-            raise self._hangs() from None
+            raise self.hangs() from None
 
-    def _hangs(self) -> DeadlineError:
+    def hangs(self) -> DeadlineError:
         return DeadlineError(
             f"the directory {self._directory} does not answer",
             hint="its disk hangs; choose another place with DMFS_STATE_DIR",
@@ -83,7 +85,11 @@ class _Disk:
 
 
 class PendingWrite:
-    """A write that has its room on the disk."""
+    """A write that has its room on the disk.
+
+    Whatever can be done before the refresh token is spent is done here: each line of ``commit``
+    that runs before the new token is in the kernel is a moment in which a crash loses it.
+    """
 
     def __init__(
         self, file: TokenFile, keyring: DesktopKeyring, disk: _Disk, lock: int, descriptor: int
@@ -92,12 +98,13 @@ class PendingWrite:
         self._keyring = keyring
         self._disk = disk
         self._lock = lock
+        self._own_lock = os.dup(lock)
         self._descriptor = descriptor
         self._done = False
 
     async def commit(self, sign_in: SignIn, where: str) -> str:
         """Store it durably; returns where. A keyring that refuses is replaced by the file, with a
-        warning. DeadlineError: a thread still writes, and holds the lock until it has."""
+        warning. DeadlineError: a thread still writes, and owns the lock until it has."""
         self._done = True
         stored = StoredSignIn(sign_in, where)
         if where == "keyring":
@@ -107,11 +114,17 @@ class PendingWrite:
                 log.warning("%s; keeping the sign-in in %s", error.message, self._file.path)
                 stored = StoredSignIn(sign_in, "file")
         text = encode(stored, with_secrets=stored.where == "file")
-        await self._disk.write(self._lock, partial(self._file.commit, self._descriptor, text))
+        try:
+            await self._disk.writes.run(
+                partial(self._file.commit, self._descriptor, text, self._own_lock)
+            )
+        except DiskHangsError:
+            raise self._disk.hangs() from None
         return stored.where
 
     async def close(self) -> None:
         if not self._done:
+            os.close(self._own_lock)
             await self._disk.write(self._lock, partial(self._file.discard, self._descriptor))
 
 

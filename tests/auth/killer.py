@@ -50,8 +50,8 @@ def trace_and_die(at_step: int, report: int) -> None:
 
 async def refresh(api_url: str, state: Path, context: Any) -> None:
     async with open_httpx_client(context) as client, trio.open_nursery() as nursery:
-        wire = JsonClient(api_url, client, RateLimiter())
-        session = UserSession(wire, TokenStore(state, "default"), nursery, api_url=api_url)
+        json_client = JsonClient(api_url, client, RateLimiter())
+        session = UserSession(json_client, TokenStore(state, "default"), nursery, api_url=api_url)
         await session.token()
         nursery.cancel_scope.cancel()
 

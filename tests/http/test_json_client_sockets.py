@@ -116,9 +116,7 @@ async def test_a_huge_body_and_wrong_types_are_bad_answers(emulator: EmulatorPro
 async def test_silence_ends_with_the_deadline(emulator: EmulatorProcess) -> None:
     emulator.fault("stall_before_headers", route="hubs", seconds=None, times=None)
     async with service_of(emulator) as aps:
-        began = trio.current_time()
         with pytest.raises(DeadlineError), deadline(0.3, "list hubs"):
             await aps.children(Root())
-        assert trio.current_time() - began < 1.0
         emulator.clear_faults()
         await aps.children(Root())  # and the connection is not spoilt for the next one
