@@ -62,7 +62,7 @@ def assertion(
 ) -> str:
     """The signed JWT. SetupError if the key is no RSA key."""
     from joserfc import jwt  # noqa: PLC0415 - servers only, and cryptography takes 100 ms to load
-    from joserfc.jwk import RSAKey  # noqa: PLC0415
+    from joserfc.jwk import RSAKey  # noqa: PLC0415 - the same
 
     claims = {
         "iss": client_id,

@@ -24,7 +24,7 @@ LOGIN_HINT = "run dmfs login"
 
 
 def login_hint(profile: str) -> str:
-    """The remedy, complete: without its name another profile would be signed in."""
+    """The command that helps. It names the profile: otherwise another one would be signed in."""
     return LOGIN_HINT if profile == "default" else f"{LOGIN_HINT} --profile {profile}"
 
 
@@ -33,7 +33,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What the token endpoint gave. ``refresh_token`` is empty where the grant has none."""
+    """A response of the token endpoint. ``refresh_token`` is empty where the grant has none."""
 
     access_token: str = field(repr=False)
     lifetime_s: float
@@ -47,7 +47,7 @@ class SignIn:
     api_url: str
     client_id: str
     client_secret: str = field(default="", repr=False)
-    """Empty for public apps. Kept so that a mount at boot needs no environment."""
+    """Empty for public apps. Stored, so that a mount at boot needs no environment."""
     scopes: str = ""
     access_token: str = field(default="", repr=False)
     access_expires_s: float = 0.0
@@ -60,10 +60,9 @@ class SignIn:
     user_email: str = ""
 
     def usable(self, now_s: float) -> bool:
-        """May the access token be used, as far as the clock tells?
+        """Whether the access token may be used, by this machine's clock.
 
-        A refresh in the future means that the clock was put back since: then nothing is known of
-        the token's end, and the service's 401 has the last word.
+        If the clock was wrong at the refresh, the service's 401 corrects the answer.
         """
         return bool(self.access_token) and now_s < self.access_expires_s
 
@@ -80,7 +79,7 @@ class SignIn:
 
 
 def useful_life_s(lifetime_s: float) -> float:
-    """How long a new token is used; a short-lived one keeps at least half of its life."""
+    """Seconds of use of a new token: a minute less than its life, and at least half of it."""
     return max(lifetime_s - EXPIRY_MARGIN_S, lifetime_s / 2)
 
 

@@ -9,8 +9,10 @@ spending the old token and our write of the new one; it lasts as long as a write
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import trio
 
@@ -69,15 +71,18 @@ class UserSession:
 
     async def token(self) -> str:
         """A token that is believed to be valid. SignedOutError if there can be none."""
-        return await self._reported(self._token)
+        with self._reporting():
+            return await self._token()
 
     async def renew(self, refused: str) -> str:
         """A token other than ``refused``: another process's if there is one, else a new one."""
         self._refused = refused
-        token = await self._reported(lambda: self._join(lambda sign_in: _is(sign_in, refused)))
-        if token == refused:  # this was the flight of a task that did not refuse it
-            token = await self._reported(lambda: self._join(lambda sign_in: _is(sign_in, refused)))
-        return token
+        is_stale = partial(_is_used_up, refused)
+        with self._reporting():
+            token = await self._refreshed(is_stale)
+            if token == refused:  # this was the flight of a task that did not refuse it
+                token = await self._refreshed(is_stale)
+            return token
 
     async def keep_alive(self) -> None:
         """For ever: refresh a sign-in that was idle for a day."""
@@ -92,7 +97,8 @@ class UserSession:
         """One check of ``keep_alive``."""
         stored = await self._look()
         if stored is not None and _is_idle(stored.sign_in):
-            await self._reported(lambda: self._join(_is_idle))
+            with self._reporting():
+                await self._refreshed(_is_idle)
 
     async def _token(self) -> str:
         stored = await self._look()
@@ -102,21 +108,22 @@ class UserSession:
                 return stored.sign_in.access_token
             if stored.sign_in.refresh_token == self._dead:
                 raise self._gone()
-        refused = self._refused
-        return await self._join(lambda sign_in: _is(sign_in, refused))
+        return await self._refreshed(partial(_is_used_up, self._refused))
 
-    async def _join(self, is_stale: Callable[[SignIn], bool]) -> str:
-        return await self._flights.join("refresh", lambda: self._refresh(is_stale)).wait()
+    async def _refreshed(self, is_stale: Callable[[SignIn], bool]) -> str:
+        """The access token after the refresh that is under way, or a new one."""
+        return await self._flights.join("refresh", partial(self._refresh, is_stale)).wait()
 
-    async def _reported(self, work: Callable[[], object]) -> str:
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
         """Log once that the session is gone, and once that it is back."""
         try:
-            token = await work()  # type: ignore[misc]
+            yield
         except SignedOutError as error:
             if not self._reported_gone:
-                # a state of the world, not a bug: no traceback
                 line = "signed out: %s (%s)"
-                log.error(line, error.hint or self._login, error.message)  # noqa: TRY400
+                hint = error.hint or self._login
+                log.error(line, hint, error.message)  # noqa: TRY400 - no bug, so no traceback
             self._reported_gone = True
             raise
         # an access token may outlive its session for a while: that is no new sign-in
@@ -124,7 +131,6 @@ class UserSession:
         if self._reported_gone and alive:
             log.warning("signed in again")
             self._reported_gone = False
-        return str(token)
 
     async def _look(self) -> StoredSignIn | None:
         """The stored sign-in, read again only after a write of any process."""
@@ -211,8 +217,8 @@ class UserSession:
         )
 
 
-def _is(sign_in: SignIn, access_token: str) -> bool:
-    return sign_in.access_token == access_token or not sign_in.usable(wall_time_s())
+def _is_used_up(refused: str, sign_in: SignIn) -> bool:
+    return sign_in.access_token == refused or not sign_in.usable(wall_time_s())
 
 
 def _is_idle(sign_in: SignIn) -> bool:
