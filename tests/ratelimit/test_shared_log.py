@@ -119,7 +119,9 @@ async def test_calls_made_without_the_disk_are_shared_when_it_is_back(disk, cloc
     assert await taken(disk.one, 2) == 2
     assert await taken(disk.two, 2) == 2
     disk.away()
-    assert await taken(disk.one, 3) == 3, "calls go on"
+    assert await taken(disk.one, 2) == 2, "calls go on"
+    clock.jump(disk_health.PAUSE_S)
+    assert await taken(disk.one, 1) == 1, "tried again, in vain"
     disk.back()
     assert await taken(disk.one, 1) == 1, "the pause: still alone"
     assert await taken(disk.two, 1) == 1, "which another process does not know of"
