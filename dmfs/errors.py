@@ -15,7 +15,8 @@ class, so the translation is complete by construction and no code searches a tex
     ├── BusyError              EBUSY       rate-limited (429) beyond the deadline
     │   └── SpeculationDropped             speculation that gave way
     ├── UnreachableError       EIO         the network or the service is down
-    │   └── OfflineError                   the drive knows that it is down and does not try
+    │   ├── OfflineError                   the drive knows that it is down and does not try
+    │   └── CertificateError               the host's certificate is not trusted
     ├── BadResponseError       EIO         a response that is damaged or contradicts itself
     │   └── ObjectChangedError             another ETag than before
     │       └── ETagDiffersError           only the ETag is wrong
@@ -123,6 +124,10 @@ class UnreachableError(DriveError):
 
 class OfflineError(UnreachableError):
     """The drive knows that the network or the service is down, and does not try."""
+
+
+class CertificateError(UnreachableError):
+    """The host's certificate is not trusted: a proxy of this network, or a wrong clock."""
 
 
 class BadResponseError(DriveError):

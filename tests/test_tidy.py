@@ -40,7 +40,8 @@ INSIDE = {
     " private_files byte_locks shared_memory",
     "telemetry": "access_log logs stack_report",
     "ratelimit": "limits priority shared_log limiter",
-    "http": "tls errormap circuit_breaker curl_multi curl_client json_client",
+    "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
+    " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging client",
@@ -70,7 +71,7 @@ APART = {
 
 ONLY_IN = {
     "pyfuse3": {"fuse.attributes", "fuse.request", "fuse.operations", "fuse.mount"},
-    "httpx": {"http.json_client", "cli.login", "cli.doctor.service"},
+    "httpx": {"http.httpx_client"},
     "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},

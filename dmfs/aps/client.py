@@ -23,7 +23,8 @@ from dmfs.aps.paging import Query, all_pages, pages_expected
 from dmfs.aps.signed_urls import bucket_and_key, decode_signed
 from dmfs.auth.token_sources import TokenSource
 from dmfs.errors import AccessError, BadResponseError, GoneError, TokenRefusedError
-from dmfs.http.json_client import Call, Decode, JsonClient, T
+from dmfs.http.json_body import Decode, T
+from dmfs.http.json_client import Call, JsonClient
 from dmfs.model import (
     Child,
     Directory,
@@ -203,11 +204,11 @@ class Aps:
         user_id = self._x_user_id if takes_user else ""
         try:
             call = _call(action, route, path, params, token, user_id)
-            return await self._http.ask_for(call, decode)
+            return await self._http.request(call, decode)
         except TokenRefusedError:
             token = await self._tokens.renew(token)
             call = _call(action, route, path, params, token, user_id)
-            return await self._http.ask_for(call, decode)
+            return await self._http.request(call, decode)
 
 
 ADMISSION_HINT = (
@@ -222,7 +223,7 @@ def _call(
     headers = {"Authorization": f"Bearer {token}"}
     if user_id:
         headers["x-user-id"] = user_id
-    return Call(what=action, route=route, method="GET", path=path, params=params, headers=headers)
+    return Call(action=action, route=route, method="GET", path=path, params=params, headers=headers)
 
 
 def _in_folder(child: Child, folder_id: FolderId) -> Child:

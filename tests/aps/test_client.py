@@ -10,10 +10,12 @@ import pytest
 import trio
 
 from dmfs.aps.client import Aps
+from dmfs.auth.token_endpoint import App
 from dmfs.auth.token_sources import TwoLegged
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import AccessError, BadResponseError
-from dmfs.http.json_client import JsonClient, open_clients
+from dmfs.http.engines import open_engines
+from dmfs.http.json_client import JsonClient
 from dmfs.http.tls import ca_bundle
 from dmfs.model import Child, File, Folder, Hub, HubId, Project, Root, Shortcut
 from dmfs.names import entry_names
@@ -27,9 +29,9 @@ HQ = "Emulated Builders / Headquarters"
 async def service_of(
     emulator: EmulatorProcess, client: tuple[str, str] = ("emulator-app", "emulator-secret")
 ) -> AsyncIterator[Aps]:
-    async with open_clients(ca_bundle("")) as clients:
-        wire = JsonClient(emulator.api_url, clients, RateLimiter())
-        yield Aps(wire, TwoLegged(wire, *client, "data:read"), url_minutes=60)
+    async with open_engines(ca_bundle("")) as engines, trio.open_nursery() as nursery:
+        wire = JsonClient(emulator.api_url, engines, RateLimiter())
+        yield Aps(wire, TwoLegged(wire, nursery, App(*client), "data:read"), url_minutes=60)
 
 
 async def walk(aps: Aps, *names: str) -> Any:

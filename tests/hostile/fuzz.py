@@ -35,9 +35,9 @@ from dmfs.config import load_settings
 from dmfs.errors import BadResponseError, SetupError, SignedOutError
 from dmfs.fetch.curl.progress import Progress
 from dmfs.fetch.curl.transfer import ETagGuard, RangeRequest, Transfer
-from dmfs.http import json_client
+from dmfs.http.client import Response
 from dmfs.http.errormap import explain, from_status, retry_after_s
-from dmfs.http.json_client import Call
+from dmfs.http.json_body import DamagedBodyError, decode_body
 from dmfs.model import File, HubId, Shortcut
 from dmfs.names import NAME_MAX_BYTES, entry_names
 from dmfs.namespace.listing_codec import BadRecordError, Record, encode
@@ -179,10 +179,8 @@ def at_once(work: Coroutine[Any, Any, Any]) -> Any:
 
 def check_body(raw: bytes) -> None:
     try:
-        found = at_once(
-            json_client._parse(Call("list", "hubs", "GET", "/x"), {}, raw, json_client._as_is)
-        )
-    except json_client._DamagedError as damaged:
+        found = at_once(decode_body("list", Response(200, {}, raw), lambda answer: answer))
+    except DamagedBodyError as damaged:
         refused(damaged.error)
         return
     assert isinstance(found, dict)
@@ -266,7 +264,7 @@ def check_wait(raw: bytes) -> None:
 
 def check_account(raw: bytes) -> None:
     account = shared_log._decode(raw)
-    assert 0 <= account.held_until < 1e12
+    assert 0 <= account.blocked_until < 1e12
     assert account.calls == sorted(account.calls)
 
 
