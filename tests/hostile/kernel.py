@@ -67,7 +67,7 @@ class Kernel:
         drive: Any = SimpleNamespace(
             listings=listings, blocks=blocks, size_of=sizes.of,
             settings=SimpleNamespace(metadata_timeout=30.0, data_timeout=60.0),
-            poller=SimpleNamespace(looked=lambda _directory: None),
+            poller=SimpleNamespace(on_use=lambda _directory: None),
             scout=SimpleNamespace(entering=lambda _directory: nullcontext()),
         )  # fmt: skip
         self._operations = Operations(drive, root, Ownership(0, 0))
