@@ -44,7 +44,7 @@ class Service:
         self.moments: list[float] = []
         self.down = False
 
-    async def ask(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
+    async def list_children(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
         self.moments.append(trio.current_time())
         await trio.sleep(0.5)
         if self.down:
@@ -58,7 +58,7 @@ class Service:
                 return [folder(directory, n) for n in range(FOLDERS)], ()
         return [a_file(f"{directory.id} {n}") for n in range(3)], ()
 
-    async def learn(self, file: File) -> None:
+    async def no_size(self, file: File) -> None:
         pytest.fail("all sizes are known")
 
     def most_in(self, window_s: float) -> int:
@@ -72,7 +72,7 @@ async def a_mount(service: Service) -> AsyncIterator[None]:
     """With the defaults, after somebody has looked at everything there is."""
     async with trio.open_nursery() as nursery:
         listings = Listings(
-            service.ask, service.learn, nursery, freshness=Freshness(), timeout_s=30,
+            service.list_children, service.no_size, nursery, freshness=Freshness(), timeout_s=30,
             service_folders=False,
         )  # fmt: skip
         poller = Poller(listings, Periods(), hub_period_s=300.0, calls_for=lambda _: 1)

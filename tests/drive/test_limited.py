@@ -46,17 +46,17 @@ class Service:
             depths.append(depths[above] + 1)
             self.below[str(above)].append(str(number))
             self.below[str(number)] = []
-        self.budget = RateLimiter({"contents": RATE})
+        self.limiter = RateLimiter({"contents": RATE})
         self.moments: list[float] = []
 
-    async def ask(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
-        await self.budget.acquire("contents", "list")
+    async def list_children(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
+        await self.limiter.acquire("contents", "list")
         self.moments.append(trio.current_time())
         await trio.sleep(CALL_S)
         names = self.below.get(directory.name, [])
         return [*map(folder, names), a_file(f"{directory.name}.dwg")], ()
 
-    async def learn(self, file: object) -> None:
+    async def no_size(self, file: object) -> None:
         pytest.fail("all sizes are known")
 
     def preorder(self, name: str = "0") -> Iterator[str]:
@@ -71,14 +71,14 @@ async def test_who_joins_speculation_before_it_has_begun_raises_it() -> None:
     """Both are woken by the same answer of the disk, in one turn of the loop."""
     levels: list[Priority] = []
 
-    async def ask(directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
+    async def list_children(directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
         await trio.sleep(0.1)
         levels.append(current_priority().level)
         return [], ()
 
     async with trio.open_nursery() as nursery:
         listings = Listings(
-            ask, Service(0).learn, nursery, freshness=Freshness(), timeout_s=30,
+            list_children, Service(0).no_size, nursery, freshness=Freshness(), timeout_s=30,
             service_folders=False,
         )  # fmt: skip
 
@@ -101,10 +101,10 @@ def test_a_limited_walk_uses_its_quota_and_leaves_a_person_alone() -> None:
         service = Service(seed)
         async with trio.open_nursery() as nursery:
             listings = Listings(
-                service.ask, service.learn, nursery, freshness=Freshness(ttl=3600),
+                service.list_children, service.no_size, nursery, freshness=Freshness(ttl=3600),
                 timeout_s=30, service_folders=False,
             )  # fmt: skip
-            scout = TreePrefetcher(listings, nursery, at_once=Settings().walk_ahead)
+            prefetcher = TreePrefetcher(listings, nursery, at_once=Settings().walk_ahead)
 
             async def person() -> None:
                 for number in range(30):
@@ -116,15 +116,18 @@ def test_a_limited_walk_uses_its_quota_and_leaves_a_person_alone() -> None:
             nursery.start_soon(person)
             began = trio.current_time()
             for name in service.preorder():
-                with scout.entering(folder(name)):
+                with prefetcher.entering(folder(name)):
                     await listings.get(folder(name))
                 await trio.sleep(0.01)
             took_s = trio.current_time() - began
+            found = prefetcher.gauges()
             nursery.cancel_scope.cancel()
         calls = sorted(service.moments)
         assert FOLDERS <= len(calls) <= (FOLDERS + 30) * 1.02
         for number, start in enumerate(calls[: -RATE.limit]):
             assert calls[number + RATE.limit] >= start + RATE.window_s
+        assert found["prefetch.listings_failed"] == 0
+        assert FOLDERS * 0.9 < found["prefetch.listings_started"] <= FOLDERS * 1.02
         used.append(len(calls) / RATE.limit * RATE.window_s / took_s)
 
     for seed in range(TREES):

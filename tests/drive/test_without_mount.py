@@ -47,13 +47,19 @@ async def until(done) -> None:
 @real
 async def test_pages_are_requested_at_once_and_none_in_vain(emulator, settings):
     async with open_drive(settings()) as drive:
-        await drive.resolve(WIDE)
+        directory = await drive.resolve(WIDE)
+        assert isinstance(directory, Folder)
+        emulator.fault("stall_before_headers", route="contents", times=None, seconds=None)
         emulator.reset()
-        emulator.settings(api_latency_ms=200)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drive.aps.children, directory)
+            # none is answered, so each page is requested without the one before it
+            await until(lambda: emulator.counts()["contents"] == 12)
+            nursery.cancel_scope.cancel()
+        emulator.clear_faults()
+        emulator.reset()
         assert len((await listing(drive, WIDE)).entries) == 2300
         assert {k: n for k, n in emulator.counts().items() if n} == {"contents": 12}
-        moments = sorted(row["t"] for row in emulator.calls()["log"] if row["route"] == "contents")
-        assert moments[11] - moments[0] < 0.2 * 11, "one after the other"
 
 
 @real
@@ -137,14 +143,12 @@ async def test_offline_and_back(emulator, settings):
         with pytest.raises(DriveError):
             await drive.parts.listings.renew(known.directory)
         await until(lambda: drive.parts.client.breaker.is_open)
-        began = trio.current_time()
         for _ in range(50):
             assert (await drive.parts.listings.get(known.directory)).entries == known.entries
-            with pytest.raises(DriveError):
+            with pytest.raises(OfflineError):  # nothing was tried
                 await drive.parts.listings.get(
                     next(each for each in known.entries.values() if isinstance(each, Folder))
                 )
-        assert trio.current_time() - began < 2, "50 answers, 50 refusals"
         await until(lambda: not drive.parts.client.breaker.is_open)
         await drive.parts.listings.renew(known.directory)
 
@@ -167,19 +171,15 @@ def test_bytes_without_a_network(emulator, settings, away):
             for file in (first, *others):
                 (await drive.open(file)).close()  # signed: the API has nothing to do with it
             go_away(emulator, 6.0, *away)
-            began = trio.current_time()
             with pytest.raises(DriveError):
                 await read(drive, first)
-            assert trio.current_time() - began < 4, "it is known within 2 s"
-            gets, began = drive.parts.fetcher.gets, trio.current_time()
+            gets = drive.parts.fetcher.gets
             for file in others:
                 if "api" in away:  # found out by a stream that never asks it
                     await until(lambda: drive.parts.client.breaker.is_open)
                 with pytest.raises(OfflineError):
                     await read(drive, file)
             assert drive.parts.fetcher.gets == gets
-            if "api" not in away:
-                assert trio.current_time() - began < 0.05 * len(others) + 1
             assert await read(drive, cached) == data
             await until(lambda: not drive.parts.client.breaker.is_open)
             with trio.fail_after(15):

@@ -76,7 +76,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "if run.done and run.pins < 0:",
     ),
 }
-UNITS = "aps auth blocks fetch fuse http namespace prefetch ratelimit system words"
+UNITS = "aps auth blocks fetch fuse http namespace prefetch ratelimit system telemetry words"
 DEFAULT = [
     "tests/hostile",
     *(f"tests/{each}" for each in UNITS.split()),
