@@ -52,7 +52,7 @@ async def test_pages_are_requested_at_once_and_none_in_vain(emulator, settings):
         emulator.fault("stall_before_headers", route="contents", times=None, seconds=None)
         emulator.reset()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(drive.aps.children, directory)
+            nursery.start_soon(drive.parts.aps.children, directory)
             # none is answered, so each page is requested without the one before it
             await until(lambda: emulator.counts()["contents"] == 12)
             nursery.cancel_scope.cancel()
