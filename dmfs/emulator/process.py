@@ -64,7 +64,7 @@ class EmulatorProcess:
 
     def start(self) -> Self:
         """Start it and wait until both origins listen; EmulatorError with its stderr if not."""
-        # A file rather than a pipe: nobody has to drain it, and it can be read afterwards.
+        # A file rather than a pipe: it needs no draining and can be read afterwards.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
         environment = dict(os.environ)
         here = str(Path(__file__).resolve().parent.parent)
