@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import socket
+import threading
 import time
 from urllib.parse import quote, urlsplit
 
 import pytest
+
+from tests.support.mounts import wait_until
 
 from .client import Api, fetch, token_reply
 
@@ -408,10 +411,17 @@ class TestCounting:
         assert 0 < calls["cdn_bytes"] < 5 * 1024**3
 
     def test_latency_per_route(self, emulator, api):
-        emulator.settings(route_latency_ms={"hubs": 200})
-        began = time.monotonic()
-        api.get("/project/v1/hubs")
-        assert time.monotonic() - began >= 0.2
+        emulator.settings(route_latency_ms={"hubs": 1000})
+        done: list[str] = []
+        slow = threading.Thread(
+            target=lambda: done.append(f"hubs {api.get('/project/v1/hubs').status}")
+        )
+        slow.start()
+        wait_until(lambda: emulator.counts()["hubs"] == 1, what="the slow call arrives")
+        done.append(f"hub {api.get('/project/v1/hubs/b.x').status}")
+        emulator.settings(route_latency_ms={})
+        slow.join()
+        assert done == ["hub 404", "hubs 200"]
 
     def test_page_limit(self, emulator, api, sample):
         project, folder, _ = sample

@@ -16,12 +16,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUGS: dict[str, tuple[str, str, str]] = {
     "planner: a block too many": (
-        "blocks/readahead.py",
+        "spans.py",
         "-(-span.stop // BLOCK_BYTES))",
         "span.stop // BLOCK_BYTES + 1)",
     ),
     "planner: the last block is taken for a whole one": (
-        "blocks/readahead.py",
+        "spans.py",
         "return Span(start, min(blocks.stop * BLOCK_BYTES, size_bytes))",
         "return Span(start, blocks.stop * BLOCK_BYTES)",
     ),
@@ -35,7 +35,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "    if not href:\n",
         '    if not href or len(answer.get("data", [])) < 200:\n',
     ),
-    "token refresh: a refused token is kept": (
+    "token refresh: a refused token is used again": (
         "auth/token_sources.py",
         "self._fetch_if(lambda: self._token == refused)",
         "self._fetch_if(lambda: not self._token)",

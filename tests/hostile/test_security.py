@@ -636,11 +636,11 @@ def test_secrets_are_cut_out_of_error_texts() -> None:
 
 def test_the_table_of_dependencies_is_the_lock() -> None:
     """Each package once, with its reason, a ground for trust, what it sees; and none that went."""
-    root = SOURCE.parent.parent
+    root = SOURCE.parent
     text = (root / "docs/security.md").read_text("utf-8").partition("## What we depend on")[2]
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     assert all(len(row) == 4 and all(row) for row in rows), [r for r in rows if len(r) != 4]
-    lock = (root / "requirements/run.lock").read_text("utf-8")
+    lock = (root / "scripts/requirements/run.lock").read_text("utf-8")
     pinned = re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.MULTILINE)
     assert len(pinned) > 20
     assert sorted(row[0] for row in rows[1:]) == sorted(pinned)

@@ -27,7 +27,7 @@ class Content(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """Whether the first piece comes without long work; else see ``threads.prepare``."""
+        """Whether the first piece comes without long work; else see ``content_threads.prepare``."""
 
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
         """The bytes ``[start, stop)``, in pieces of at most about 1 MiB, without copying."""
