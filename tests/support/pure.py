@@ -13,7 +13,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -21,7 +21,8 @@ import pytest
 MARKERS = ("mount", "tool", "slow", "live", "process")
 NAMES = frozenset(
     "subprocess Popen run_process fork posix_spawn spawnlp EmulatorProcess create_server"
-    " create_connection open_tcp_listeners open_tcp_stream serve_tcp bind HTTPServer"
+    " create_connection open_tcp_listeners open_tcp_stream serve_tcp open_ssl_over_tcp_listeners"
+    " serve_ssl_over_tcp serve_listeners bind HTTPServer"
     " ThreadingHTTPServer ProcessFetcher".split()
 )
 """Code that names one of these starts a process, or speaks over a socket of the network."""
@@ -70,7 +71,10 @@ def _reaches(function: FunctionType) -> bool:
         if names & NAMES:
             return True
         for name in names:
-            pending += _helpers(each.__globals__.get(name))
+            value = each.__globals__.get(name)
+            pending += _helpers(value)
+            if isinstance(value, ModuleType) and value.__name__.startswith("tests."):
+                pending += [found for attr in names for found in _helpers(vars(value).get(attr))]
     return False
 
 
