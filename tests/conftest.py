@@ -14,7 +14,7 @@ from hypothesis import settings
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.model import File
 from tests.support import mounts, pure
-from tests.support.fixtures import SETTINGS
+from tests.support.fixtures import calmed, running_emulator
 from tests.support.helpers import a_new_file
 
 settings.register_profile("short", max_examples=60, deadline=None)
@@ -86,17 +86,14 @@ def nothing_left_behind(
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(world="sample+small:files=3,min=1024,max=40960") as emulator:
-        yield emulator
+    with running_emulator(world="sample+small:files=3,min=1024,max=40960") as started:
+        yield started
 
 
 @pytest.fixture
 def emulator(running: EmulatorProcess) -> Iterator[EmulatorProcess]:
-    running.clear_faults()
-    running.settings(**SETTINGS)
-    running.reset()
-    yield running
-    running.clear_faults()
+    with calmed(running):
+        yield running
 
 
 @pytest.fixture

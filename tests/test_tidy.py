@@ -118,7 +118,6 @@ WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 LONG_YET = (
     "tests/aps/", "tests/auth/", "tests/blocks/", "tests/fetch/", "tests/http/",
     "tests/mount/test_bad_input.py", "tests/mount/test_mounting.py", "tests/namespace/",
-    "tests/hostile/", "tests/mount/test_semantics.py", "tests/emulator/",
 )  # fmt: skip
 """Files and folders of tests that have yet to be cut to size; an entry goes when they are."""
 COLLOQUIAL_YET = (
