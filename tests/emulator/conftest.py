@@ -40,3 +40,10 @@ def changing() -> Iterator[EmulatorProcess]:
     """A sample world of one's own."""
     with running_emulator() as started:
         yield started
+
+
+@pytest.fixture
+def sample(facts):
+    project = facts.project("Sample Project")
+    folder = facts.folder(project, "Project Files", "Documents")
+    return project["id"], folder, facts.item(folder, "Minutes.txt")

@@ -183,13 +183,6 @@ class TestProjects:
         assert project["id"] in error["detail"]
 
 
-@pytest.fixture
-def sample(facts):
-    project = facts.project("Sample Project")
-    folder = facts.folder(project, "Project Files", "Documents")
-    return project["id"], folder, facts.item(folder, "Minutes.txt")
-
-
 class TestData:
     def test_folder_with_if_modified_since(self, api, sample):
         project, folder, _ = sample

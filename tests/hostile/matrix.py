@@ -43,7 +43,7 @@ from tests.hostile.matrix_cells import (
 )
 
 GRACE_S = 6.0
-"""Two cores that others use as well: a deadline is judged with this much patience."""
+"""A safety net, for only a clock tells that a deadline held: two cores are shared with others."""
 
 
 @contextmanager

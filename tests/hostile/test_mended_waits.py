@@ -81,6 +81,7 @@ def test_who_waits_for_a_stalled_refresh_has_an_answer_in_time_and_the_session_l
                 began = trio.current_time()
                 with pytest.raises(DeadlineError):
                     await drive.listings.get(root)
+                # a safety net: the deadline is 1 s, the stall 4 s; only a clock tells them apart
                 assert trio.current_time() - began < 3
             with trio.fail_after(30):
                 while True:
@@ -113,6 +114,7 @@ def test_the_range_plane_waits_as_long_as_it_is_asked_to(
             data, _ = await reader.read(10 * MIB, 1000)  # one GET: nothing is read ahead
             assert data == calm.bytes(node.storage_id, 10 * MIB, 1000)
             assert calm.counts()["cdn_get"] == 2
+            # at least, so that no load can break it: Retry-After is a time and nothing else
             assert trio.current_time() - began >= 2
 
     with short_waits():
