@@ -1,23 +1,48 @@
-"""For all tests: real mounts only where they are possible, nothing left behind, and an emulator for
-those of single packages (folders of whole journeys have emulators of their own)."""
+"""For all tests: profiles of hypothesis, the pure tier, real mounts only where they are possible,
+nothing left behind, and an emulator for those of single packages (folders of whole journeys have
+emulators of their own)."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.model import File
-from tests.support import mounts
-from tests.support.fixtures import SETTINGS
+from tests.support import mounts, pure
+from tests.support.fixtures import calmed, running_emulator
 from tests.support.helpers import a_new_file
 
+settings.register_profile("short", max_examples=60, deadline=None)
+settings.register_profile("nightly-short", max_examples=1000, deadline=None)
+settings.register_profile("nightly", max_examples=5000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """``mount`` tests skip, with the reason, where the machine cannot mount."""
+GUARD = pytest.StashKey[pure.Guard]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--pure", action="store_true",
+        help="only tests that need no emulator, no mount, no process and no network: seconds",
+    )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--pure"):
+        config.stash[GUARD] = pure.Guard()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """``--pure`` leaves the others out; ``mount`` tests skip where the machine cannot mount."""
+    if config.getoption("--pure"):
+        items[:], others = pure.split(items)
+        config.hook.pytest_deselected(items=others)
+        return
     reason = mounts.why_no_mounts()
     for item in items:
         if reason and item.get_closest_marker("mount"):
@@ -32,34 +57,47 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 pytest.skip(f"{program} is not installed")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    guard = item.config.stash.get(GUARD, None)
+    if guard is None:
+        return (yield)
+    guard.active = True
+    try:
+        return (yield)
+    finally:
+        guard.active = False
+
+
 @pytest.fixture(scope="session", autouse=True)
-def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No mount and no process of ours outlives the tests."""
+def nothing_left_behind(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """No mount and no process of ours outlives the tests; pure ones started none at all."""
     yield
     left = mounts.leftovers()
     for path in mounts.mounts_below(tmp_path_factory.getbasetemp()):
         left.append(f"{path} is still mounted")
         mounts.force_unmount(path)
     assert not left, f"left behind by process {os.getpid()}: {left}"
+    guard = request.config.stash.get(GUARD, None)
+    assert guard is None or not guard.refused, f"pure tests tried: {guard.refused}"
 
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess(world="sample+small:files=3,min=1024,max=40960") as emulator:
-        yield emulator
+    with running_emulator(world="sample+small:files=3,min=1024,max=40960") as started:
+        yield started
 
 
 @pytest.fixture
 def emulator(running: EmulatorProcess) -> Iterator[EmulatorProcess]:
-    running.clear_faults()
-    running.settings(**SETTINGS)
-    running.reset()
-    yield running
-    running.clear_faults()
+    with calmed(running):
+        yield running
 
 
 @pytest.fixture
 def new_file(emulator: EmulatorProcess) -> Callable[[int], File]:
-    """A file of that size that nobody has asked for before."""
+    """A file of that size that no test has read before."""
 
     return lambda size: a_new_file(emulator, size)

@@ -4,6 +4,7 @@ who may touch the clock, the environment and the network, and how long a file ma
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def _module(path: Path) -> str:
 
 
 SOURCES = sorted((ROOT / "dmfs").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FILES = {_module(path): path for path in SOURCES}
 TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
 HOUSE = [name for name in FILES if name.partition(".")[0] != "emulator"]
@@ -58,6 +60,17 @@ INSIDE = {
     "help": "topics",
     "cli": "parser settings daemonize browse serve mount login whoami doctor demo main",
     "cli.doctor": "findings machine service",
+    "emulator": "world settings http sign_in api server browser process __main__",
+    "emulator.world": "times ids content zip_content content_threads model builder facts changes"
+    " bench sample catalog",
+    "emulator.world.sample": "documents files folders names versions hubs",
+    "emulator.http": "messages errors rate_limits delivery",
+    "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
+    " token_endpoint consent_page oauth",
+    "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data commands"
+    " cdn oss schema",
+    "emulator.server": "call_log faults emulator routes fault_kinds sign_in_control control handler"
+    " listeners",
 }
 """Inside a package a file imports only from those that stand before it."""
 
@@ -103,6 +116,20 @@ PRINT_IN = {"cli.main"}
 FILE_LINES = 400
 FUNCTION_LINES = 60
 FOLDER_FILES = 12
+COLLOQUIAL = {"told", "asked", "kept", "holds", "whoever"}
+"""One word for one thing, and that of the field: none of these is part of an identifier."""
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+LONG_YET = (
+    "tests/aps/", "tests/auth/", "tests/blocks/", "tests/fetch/", "tests/http/",
+    "tests/mount/test_bad_input.py", "tests/mount/test_mounting.py", "tests/namespace/",
+)  # fmt: skip
+"""Files and folders of tests that have yet to be cut to size; an entry goes when they are."""
+COLLOQUIAL_YET = (
+    "aps.", "assembly", "auth.", "blocks.", "cli.", "compact", "fetch.", "fuse.", "http.",
+    "namespace.", "ratelimit.",
+)  # fmt: skip
+"""Files and packages that have yet to be renamed; an entry goes when they are."""
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -154,19 +181,19 @@ def test_every_package_and_every_file_has_its_place() -> None:
     for package, inside in INSIDE.items():
         there = {
             name.removeprefix(package + ".").partition(".")[0]
-            for name in HOUSE
+            for name in FILES
             if name.startswith(package + ".")
         }
         assert sorted(inside.split()) == sorted(there), package
 
 
-@pytest.mark.parametrize("name", HOUSE)
+@pytest.mark.parametrize("name", FILES)
 def test_imports_go_one_way(name: str) -> None:
     parts = name.split(".")
     for used in house_imports(name):
         other = used.split(".")
-        assert other[0] != "emulator" or name == "cli.demo", f"{name} imports the emulator"
-        if other[0] == "emulator":
+        if other[0] == "emulator" != parts[0]:
+            assert name == "cli.demo", f"{name} imports the emulator"
             continue
         shared = 0
         while shared < min(len(parts), len(other)) and parts[shared] == other[shared]:
@@ -275,22 +302,54 @@ def test_only_doors_print() -> None:
     assert printing <= PRINT_IN
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_no_file_and_no_function_is_too_long(name: str) -> None:
-    assert len(FILES[name].read_text("utf-8").splitlines()) <= FILE_LINES
+def _where(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=_where)
+def test_no_file_and_no_function_is_too_long(path: Path) -> None:
+    if _where(path).startswith(LONG_YET):
+        return
+    text = path.read_text("utf-8")
+    assert len(text.splitlines()) <= FILE_LINES
     long = {
         node.name
-        for node in ast.walk(TREES[name])
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or 0) - node.lineno + 1 > FUNCTION_LINES
     }
     assert not long
 
 
-def test_no_folder_holds_too_many_files() -> None:
+def test_no_folder_has_too_many_files() -> None:
     for folder in {path.parent for path in SOURCES}:
-        held = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
-        assert len(held) <= FOLDER_FILES, folder
+        files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(files) <= FOLDER_FILES, folder
+
+
+def _identifiers(tree: ast.AST) -> Iterator[str]:
+    """Names that a file gives: of functions, classes, arguments, variables and attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_word_of_daily_speech_names_a_thing(name: str) -> None:
+    if name.startswith(COLLOQUIAL_YET):
+        return
+    words = {
+        (word, identifier)
+        for identifier in [*_identifiers(TREES[name]), *name.split(".")]
+        for word in WORD.findall(identifier.replace("_", " "))
+    }
+    assert not {each for word, each in words if word.lower() in COLLOQUIAL}
 
 
 TRIVIAL_STATEMENTS = 4
@@ -323,7 +382,7 @@ def _bare(node: ast.stmt, owner: ast.ClassDef | None) -> Iterator[str]:
         yield node.name
 
 
-@pytest.mark.parametrize("name", HOUSE)
+@pytest.mark.parametrize("name", FILES)
 def test_what_is_public_says_what_it_is(name: str) -> None:
     assert ast.get_docstring(TREES[name]), "the file itself"
     assert list(_undocumented(TREES[name])) == []

@@ -1,4 +1,4 @@
-"""The command line: ``python -m dmfs_emulator``."""
+"""The command line: ``python -m dmfs.emulator``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import NoReturn
 
 import trio
 
+from dmfs.emulator.server.emulator import Emulator
 from dmfs.emulator.server.listeners import HOST, serve
-from dmfs.emulator.server.settings import Settings, parse_rate_limits
-from dmfs.emulator.server.state import Emulator
+from dmfs.emulator.settings import Settings, parse_rate_limits
 from dmfs.emulator.sign_in.apps import APPS
 from dmfs.emulator.world.catalog import make_world
 
@@ -43,7 +43,7 @@ def _port(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="dmfs.emulator", allow_abbrev=False,
+        prog="dmfs emulator", allow_abbrev=False,
         description="A stand-in for Autodesk's Data Management service, on loopback.",
     )  # fmt: skip
     add = parser.add_argument
@@ -95,8 +95,8 @@ async def _run(emulator: Emulator, options: argparse.Namespace, tls: ssl.SSLCont
     async def ready() -> None:
         app = next(iter(APPS.values()))
         line = {
-            "api_url": emulator.api_url,
-            "cdn_url": emulator.cdn_url,
+            "api_url": emulator.origins.api_url,
+            "cdn_url": emulator.origins.cdn_url,
             "pid": os.getpid(),
             "client_id": app.client_id,
             "client_secret": app.secret,
@@ -116,7 +116,7 @@ async def _run(emulator: Emulator, options: argparse.Namespace, tls: ssl.SSLCont
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the emulator until it is told to end; the exit status."""
+    """Run the emulator until it is stopped; the exit status."""
     parser = _parser()
     options = parser.parse_args(argv)
     if options.host not in ("127.0.0.1", "localhost"):

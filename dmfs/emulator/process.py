@@ -64,11 +64,11 @@ class EmulatorProcess:
 
     def start(self) -> Self:
         """Start it and wait until both origins listen; EmulatorError with its stderr if not."""
-        # A file rather than a pipe: nobody has to drain it, and it can be read afterwards.
+        # A file rather than a pipe: it needs no draining and can be read afterwards.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
         environment = dict(os.environ)
-        here = str(Path(__file__).resolve().parent.parent)
-        paths = [here, *filter(None, [environment.get("PYTHONPATH")])]
+        root = str(Path(__file__).resolve().parents[2])
+        paths = [root, *filter(None, [environment.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(paths)
         self._child = subprocess.Popen(
             [sys.executable, "-m", "dmfs.emulator", *self._arguments],

@@ -16,6 +16,7 @@ from tests.bench import rows as _rows  # noqa: F401 - enters the rows
 from tests.bench.context import Bench
 from tests.bench.machine import describe
 from tests.bench.places import Places
+from tests.bench.python import package_root
 from tests.bench.registry import ROWS, Row
 from tests.bench.results import Result
 from tests.bench.table import print_result, print_table
@@ -42,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="figures with machine and versions")
     add("--disk", type=Path, default=Path("/var/tmp"), metavar="DIR",
         help="where caches are kept while it runs: a real disk (default %(default)s)")  # fmt: skip
-    add("--src", type=Path, metavar="DIR", help="measure the dmfs of another checkout's src")
+    add("--src", type=Path, metavar="DIR", help="measure the dmfs of another checkout")
     add("--list", action="store_true", help="say which rows there are")
     add("--plots", type=Path, nargs="?", const=Path("docs"), metavar="DIR",
         help="draw the two plots of docs/performance.md instead")  # fmt: skip
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> int:
             console.print(f"{row.name:<14} {row.workload}")
         return 0
     if given.src:
-        os.environ["BENCH_SRC"] = str(given.src.resolve())
+        os.environ["BENCH_SRC"] = str(package_root(given.src))
     signal.signal(signal.SIGTERM, _interrupt)
     tools = Tools()
     for name, package in tools.missing.items():

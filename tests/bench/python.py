@@ -15,11 +15,18 @@ def python(module: str) -> list[str]:
 
 def environment(**more: str) -> dict[str, str]:
     """Ours, with this checkout first on the path and nothing of the user's own dmfs."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("DMFS_")}
-    return kept | {"PYTHONPATH": str(ROOT)} | more
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("DMFS_")}
+    return ours | {"PYTHONPATH": str(ROOT)} | more
+
+
+def package_root(directory: Path) -> Path:
+    """The folder to import another checkout's dmfs from: its root, or ``src`` in older ones."""
+    for root in (directory, directory / "src"):
+        if (root / "dmfs" / "__main__.py").exists():
+            return root.resolve()
+    raise SystemExit(f"{directory} has no package dmfs, nor has its src")
 
 
 def environment_of_dmfs(**more: str) -> dict[str, str]:
-    """The same with the dmfs to be measured: ``BENCH_SRC`` (``--src``) names the folder that holds
-    the package, another checkout's."""
+    """The same with the dmfs to be measured: ``BENCH_SRC`` is the ``package_root`` of ``--src``."""
     return environment() | {"PYTHONPATH": os.environ.get("BENCH_SRC", str(ROOT))} | more

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from dmfs.emulator.api.s3_presign import S3Place, presigned
+from dmfs.emulator.api.s3_presign import presigned
+from dmfs.emulator.settings import S3Place
 from tests.bench.processes import Child, CommandFailed
 from tests.bench.tools import search_path
 

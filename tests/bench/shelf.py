@@ -16,16 +16,11 @@ from urllib.parse import quote, unquote
 import h11
 import trio
 
-from dmfs.emulator.api import cdn, errors
+from dmfs.emulator.api import cdn
 from dmfs.emulator.api.url_signing import etag
-from dmfs.emulator.server.http import (
-    Answer,
-    ConnectionBroken,
-    Delivery,
-    Request,
-    bytes_answer,
-    deliver,
-)
+from dmfs.emulator.http import errors
+from dmfs.emulator.http.delivery import ConnectionBroken, Delivery, deliver
+from dmfs.emulator.http.messages import Answer, Request, bytes_answer
 from dmfs.emulator.world.catalog import make_world
 from dmfs.emulator.world.model import Folder, Storage, World
 

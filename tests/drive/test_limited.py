@@ -92,6 +92,7 @@ async def test_who_joins_speculation_before_it_has_begun_raises_it() -> None:
     assert levels == [Priority.WALK] * 30
 
 
+@pytest.mark.slow
 def test_a_limited_walk_uses_its_quota_and_leaves_a_person_alone() -> None:
     waits: list[float] = []
     used: list[float] = []

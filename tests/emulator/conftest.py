@@ -7,26 +7,22 @@ from collections.abc import Iterator
 import pytest
 
 from dmfs.emulator.process import EmulatorProcess
-from tests.support.fixtures import SETTINGS
+from tests.support.fixtures import calmed, running_emulator
 
 from .client import Api, Facts
 
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[EmulatorProcess]:
-    with EmulatorProcess() as emulator:
-        yield emulator
-        assert "Traceback" not in emulator.stderr()
+    with running_emulator() as started:
+        yield started
 
 
 @pytest.fixture
 def emulator(running: EmulatorProcess) -> Iterator[EmulatorProcess]:
     """Settings, faults and counts as at the start; the world is shared: do not change it."""
-    running.clear_faults()
-    running.settings(**SETTINGS)
-    running.reset()
-    yield running
-    running.clear_faults()
+    with calmed(running):
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +38,12 @@ def api(emulator: EmulatorProcess) -> Api:
 @pytest.fixture
 def changing() -> Iterator[EmulatorProcess]:
     """A sample world of one's own."""
-    with EmulatorProcess() as emulator:
-        yield emulator
-        assert "Traceback" not in emulator.stderr()
+    with running_emulator() as started:
+        yield started
+
+
+@pytest.fixture
+def sample(facts):
+    project = facts.project("Sample Project")
+    folder = facts.folder(project, "Project Files", "Documents")
+    return project["id"], folder, facts.item(folder, "Minutes.txt")

@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 import zipfile
 import zlib
 
-from dmfs.emulator.world import documents
+from dmfs.emulator.world.sample import documents
 
 
 def test_png():

@@ -88,10 +88,8 @@ def test_resets_of_the_api(emulator, api):
 
 
 def test_stall_before_headers(emulator, url):
-    emulator.fault("stall_before_headers", origin="cdn", seconds=0.4)
-    began = time.monotonic()
+    emulator.fault("stall_before_headers", origin="cdn", seconds=0.05)
     assert part(url).status == 206
-    assert time.monotonic() - began >= 0.4
     emulator.fault("stall_before_headers", origin="cdn", seconds=None)
     assert raw_exchange(url, timeout_s=0.5) == (b"", "timeout")
 
@@ -100,17 +98,15 @@ def test_stall_mid_body(emulator, url):
     emulator.fault("stall_mid_body", origin="cdn", after_bytes=100)
     got, end = raw_exchange(url, "Range: bytes=0-999\r\n", timeout_s=0.5)
     assert (end, len(split(got)[1])) == ("timeout", 100)
-    emulator.fault("stall_mid_body", origin="cdn", after_bytes=100, seconds=0.3)
-    began = time.monotonic()
+    emulator.fault("stall_mid_body", origin="cdn", after_bytes=100, seconds=0.05)
     assert len(part(url).body) == 1000
-    assert time.monotonic() - began >= 0.3
 
 
 def test_drip(emulator, url):
     emulator.fault("drip", origin="cdn", bytes_per_s=2000)
-    began = time.monotonic()
-    assert len(part(url).body) == 1000
-    assert 0.4 < time.monotonic() - began < 1
+    got, end = raw_exchange(url, "Range: bytes=0-999\r\n")
+    assert (end, len(split(got)[1])) == ("fin", 1000)
+    assert emulator.faults()[0]["hits"] == 1
 
 
 def test_short_body_ends_with_fin(emulator, url):

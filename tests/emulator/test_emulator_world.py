@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from dmfs.emulator.world import sample, sample_names
 from dmfs.emulator.world.catalog import make_world
 from dmfs.emulator.world.facts import world as world_facts
+from dmfs.emulator.world.sample import hubs, names
 
 ID_SHAPES = {
     "hub": r"b\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|a\.[A-Za-z0-9]+={0,2}",
@@ -131,29 +131,29 @@ class TestFolders:
 class TestNames:
     def test_all_names_arrive(self, quirks):
         (page,) = quirks("Names")
-        names = Counter(
+        listed = Counter(
             tip["attributes"]["name"] for tip in page["included"]
         )  # Versions of all items.
-        for name in sample_names.NAMES:
-            assert names[name] == 1, name
-        everything = "".join(names)
+        for name in names.NAMES:
+            assert listed[name] == 1, name
+        everything = "".join(listed)
         for piece in ("/", "\0", "\n", "\t", '"', "*", "\ud800", "\x1b", "🏗", "\x7f", "\\"):
             assert piece in everything
-        assert {".", "..", "", ".leading dot", "trailing space ", "trailing dot."} <= set(names)
-        for pair in sample_names.PAIRS:
+        assert {".", "..", "", ".leading dot", "trailing space ", "trailing dot."} <= set(listed)
+        for pair in names.PAIRS:
             assert pair[0] != pair[1]
-            assert all(names[name] == 1 for name in pair)
-        assert names["equal twice.txt"] == 2
-        assert names["equal three times.txt"] == 3
+            assert all(listed[name] == 1 for name in pair)
+        assert listed["equal twice.txt"] == 2
+        assert listed["equal three times.txt"] == 3
         folders = Counter(
             row["attributes"]["name"] for row in page["data"] if row["type"] == "folders"
         )
         assert folders["equal folders"] == 2
-        assert folders["file and folder"] == names["file and folder"] == 1
+        assert folders["file and folder"] == listed["file and folder"] == 1
 
     def test_the_long_ones(self):
-        assert len(sample_names.LONG_ASCII.encode()) == 255
-        assert len(sample_names.LONG_MULTIBYTE.encode()) > 255 > len(sample_names.LONG_MULTIBYTE)
+        assert len(names.LONG_ASCII.encode()) == 255
+        assert len(names.LONG_MULTIBYTE.encode()) > 255 > len(names.LONG_MULTIBYTE)
 
     def test_equal_and_equally_old(self, quirks):
         (page,) = quirks("Names")
@@ -272,7 +272,7 @@ def test_times_of_accounts_have_seven_digits_and_uploads_are_touched_later(facts
 def test_service_folders_and_the_like(facts):
     project = facts.project("Service Folders")
     services = [folder for folder in project["folders"][0]["folders"] if folder["service"]]
-    assert len(services) == len(sample.SERVICE_FOLDERS)
+    assert len(services) == len(hubs.SERVICE_FOLDERS)
     users = facts.folder(project, "Project Files")["folders"]
     assert {"Photos", "Recycle Bin"} <= {folder["name"] for folder in users}
     assert not any(folder["service"] for folder in users)

@@ -21,7 +21,7 @@ PYTEST = ["-m", "pytest", "-q", "-s", "--timeout=36000"]
 
 
 @dataclass
-class SignedRange:
+class Part:
     """A run of python, with how much of it: in a night, and in short."""
 
     name: str
@@ -31,46 +31,46 @@ class SignedRange:
 
 
 PARTS = [
-    SignedRange("examples", [*PYTEST, f"{HERE}/test_regressions.py"]),
-    SignedRange(
+    Part("examples", [*PYTEST, f"{HERE}/test_regressions.py"]),
+    Part(
         "matrix", [*PYTEST, f"{HERE}/test_matrix.py"],
         {"DMFS_MATRIX": "full"}, {"DMFS_MATRIX": "full"},
     ),
-    SignedRange(
-        "crash", [*PYTEST, f"{HERE}/test_mounted.py", "-k", "killed or deleted"],
+    Part(
+        "crash", [*PYTEST, f"{HERE}/test_kills.py"],
         {"DMFS_CRASH_ROUNDS": "200"}, {"DMFS_CRASH_ROUNDS": "25"},
     ),
-    SignedRange("disk", [*PYTEST, f"{HERE}/test_cache_disk.py"]),
-    SignedRange(
-        "load", [*PYTEST, f"{HERE}/test_mounted.py", "-k", "many_processes"],
+    Part("disk", [*PYTEST, f"{HERE}/test_cache_disk.py"]),
+    Part(
+        "load", [*PYTEST, f"{HERE}/test_load.py"],
         {"DMFS_LOAD_S": "600"}, {"DMFS_LOAD_S": "60"},
     ),
-    SignedRange(
+    Part(
         "memory", [*PYTEST, f"{HERE}/test_memory.py"],
         {"DMFS_MEMORY_INODES": "100000", "DMFS_MEMORY_S": "60"},
         {"DMFS_MEMORY_INODES": "100000", "DMFS_MEMORY_S": "20"},
     ),
-    SignedRange(
+    Part(
         "model", [*PYTEST, f"{HERE}/test_model.py"],
         {"DMFS_MODEL_EXAMPLES": "50000", "DMFS_MODEL_STEPS": "150", "DMFS_MODEL_LONG": "200000"},
         {"DMFS_MODEL_EXAMPLES": "1500", "DMFS_MODEL_STEPS": "100", "DMFS_MODEL_LONG": "10000"},
     ),
-    SignedRange(
+    Part(
         "mounted model", [*PYTEST, f"{HERE}/test_mount_model.py"],
         {"DMFS_MOUNT_MODEL_STEPS": "10000"}, {"DMFS_MOUNT_MODEL_STEPS": "600"},
     ),
-    SignedRange(
-        "hypothesis", [*PYTEST, f"{HERE}/test_security.py"],
-        {"DMFS_FUZZ": "5000"}, {"DMFS_FUZZ": "1000"},
+    Part(
+        "hypothesis", [*PYTEST, f"{HERE}/test_fuzzed_decoders.py", f"{HERE}/test_hostile_names.py"],
+        {"HYPOTHESIS_PROFILE": "nightly"}, {"HYPOTHESIS_PROFILE": "nightly-short"},
     ),
-    SignedRange(
+    Part(
         "fuzz", ["-m", f"{HERE}.fuzz".replace("/", ".")],
         {"DMFS_FUZZ_INPUTS": "1000000"}, {"DMFS_FUZZ_INPUTS": "50000"},
     ),
 ]  # fmt: skip
 
 
-def run(part: SignedRange, out: Path, *, short: bool) -> dict[str, Any]:
+def run(part: Part, out: Path, *, short: bool) -> dict[str, Any]:
     """One part; what pytest counted, or what the fuzzer found."""
     environ = {
         **os.environ, **(part.short if short else part.night),

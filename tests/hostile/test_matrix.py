@@ -17,7 +17,8 @@ import pytest
 import trio
 
 from tests.hostile import matrix
-from tests.hostile.matrix import Cell, Outcome
+from tests.hostile import matrix_cells as rules
+from tests.hostile.matrix_cells import Cell, Outcome
 
 FULL = os.environ.get("DMFS_MATRIX") == "full"
 WORKERS = int(os.environ.get("DMFS_MATRIX_WORKERS", "6"))
@@ -27,11 +28,15 @@ each half of what is left, where each breaks in the middle."""
 
 
 def _chosen() -> list[Cell]:
-    every = matrix.cells()
+    every = rules.cells()
     if FULL:
         return every
     # one in nine, such that all calls, all faults and all three numbers of times are met
-    faults, calls, times = list(matrix.FAULTS), list(matrix.CALLS), list(matrix.TIMES)
+    faults, calls, times = (
+        list(rules.FAULTS),
+        list(rules.CALLS),
+        list(rules.TIMES),
+    )
     return [
         cell
         for cell in every
@@ -67,9 +72,9 @@ def test_the_matrix_runs(outcomes: dict[Cell, Outcome]) -> None:
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_cell(cell: Cell, outcomes: dict[Cell, Outcome]) -> None:
     outcome = outcomes[cell]
-    assert outcome.seen in matrix.expected(cell), outcome
+    assert outcome.seen in rules.expected(cell), outcome
     assert outcome.seen != "ENOENT", "failure looks like absence"
-    deadline_s = matrix.METADATA_S + matrix.DATA_S if cell.ranged else matrix.METADATA_S
+    deadline_s = rules.METADATA_S + rules.DATA_S if cell.ranged else rules.METADATA_S
     assert outcome.took_s < deadline_s + matrix.GRACE_S, outcome
     assert outcome.calls <= CALLS_MAX * (4 if cell.call in ("item", "contents") else 1), outcome
     for secret in ("Bearer", "eyJ", "Signature", "://"):
@@ -77,21 +82,21 @@ def test_cell(cell: Cell, outcomes: dict[Cell, Outcome]) -> None:
 
 
 def test_the_rules_cover_the_matrix() -> None:
-    every = matrix.cells()
-    assert {cell.call for cell in every} == set(matrix.CALLS)
-    assert {cell.fault for cell in every} == set(matrix.FAULTS)
-    assert {cell.call for cell in CELLS} == set(matrix.CALLS)
-    assert {cell.fault for cell in CELLS} == set(matrix.FAULTS)
-    wrong = {cell.fault for cell in every if "WRONG" in matrix.expected(cell)}
+    every = rules.cells()
+    assert {cell.call for cell in every} == set(rules.CALLS)
+    assert {cell.fault for cell in every} == set(rules.FAULTS)
+    assert {cell.call for cell in CELLS} == set(rules.CALLS)
+    assert {cell.fault for cell in CELLS} == set(rules.FAULTS)
+    wrong = {cell.fault for cell in every if "WRONG" in rules.expected(cell)}
     assert wrong == {"wrong bytes"}, "nothing else may pass for right"
-    assert not any("ENOENT" in matrix.expected(cell) for cell in every)
+    assert not any("ENOENT" in rules.expected(cell) for cell in every)
 
 
 def numbers(found: dict[Cell, Outcome]) -> dict[str, float]:
     """For the table of the night."""
     return {
         "cells": len(found),
-        "unexpected": sum(o.seen not in matrix.expected(cell) for cell, o in found.items()),
+        "unexpected": sum(o.seen not in rules.expected(cell) for cell, o in found.items()),
         "wrong bytes": sum(
             o.seen == "WRONG" and cell.fault != "wrong bytes" for cell, o in found.items()
         ),
@@ -105,13 +110,13 @@ def table(found: dict[Cell, Outcome]) -> str:
     boxes: dict[tuple[str, str], dict[str, Outcome]] = defaultdict(dict)
     for cell, outcome in found.items():
         boxes[cell.fault, cell.call][cell.times] = outcome
-    short = [call.replace("range of a ", "range, ") for call in matrix.CALLS]
+    short = [call.replace("range of a ", "range, ") for call in rules.CALLS]
     lines = ["| fault | " + " | ".join(short) + " |", "|---" * (len(short) + 1) + "|"]
-    for fault in matrix.FAULTS:
+    for fault in rules.FAULTS:
         row = []
-        for call in matrix.CALLS:
+        for call in rules.CALLS:
             box = boxes.get((fault, call), {})
-            seen = [box[times].seen if times in box else "·" for times in matrix.TIMES]
+            seen = [box[times].seen if times in box else "·" for times in rules.TIMES]
             row.append("" if not box else seen[0] if len(set(seen)) == 1 else " / ".join(seen))
         lines.append(f"| {fault} | " + " | ".join(row) + " |")
     tally = Counter(outcome.seen for outcome in found.values())

@@ -6,9 +6,7 @@ import dataclasses
 import errno
 import os
 import shutil
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,241 +18,33 @@ from dmfs.assembly import open_drive
 from dmfs.auth.token_file import TokenFile
 from dmfs.auth.token_store import TokenStore
 from dmfs.auth.tokens import SignIn, StoredSignIn, encode, login_hint
-from dmfs.blocks.cache import BlockCache
-from dmfs.blocks.extents import CachedObject
-from dmfs.blocks.open_objects import IDLE_OBJECTS
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import (
     AccessError,
     BadResponseError,
-    BusyError,
-    DeadlineError,
     DriveError,
-    ETagDiffersError,
-    ObjectChangedError,
     SignedOutError,
-    UnreachableError,
 )
-from dmfs.fetch.curl.transfer import RangeRequest
-from dmfs.fetch.host_backoff import HOLD_MAX_S, HostBackoff
-from dmfs.fetch.object_client import ObjectClient
 from dmfs.http.httpx_client import HttpxClient
 from dmfs.http.json_body import BODY_MAX_BYTES, VALUES_MAX
 from dmfs.http.json_client import Call, JsonClient
-from dmfs.model import File, SignedObject, SignedRange
+from dmfs.model import File
 from dmfs.names import legal_name
 from dmfs.namespace.xattrs import attributes_of
 from dmfs.ratelimit.limiter import RateLimiter
-from dmfs.spans import BLOCK_BYTES, EMPTY, MIB, Span
+from dmfs.spans import BLOCK_BYTES, MIB, Span
 from tests.hostile.matrix import settings_for, short_waits
+from tests.hostile.nodes import (
+    FIRST,
+    SIZE,
+    WORLD,
+    Nodes,
+    cache_over,
+    settled,
+)
 from tests.hostile.planted import BUGS, ROOT
-from tests.support.helpers import a_file, real, truth, virtual
-
-SIZE = 20 * MIB
-BIG = "/Bench/Bench Project/Project Files/big/big-00.bin"
-WORLD = f"big:size={SIZE},count=2"
-
-
-# An odd ETag on the first answer
-
-
-class Nodes:
-    """A CDN some of whose nodes are odd: another ETag, and bytes of something else."""
-
-    def __init__(self) -> None:
-        self.odd: list[bool] = []
-        """Whether each of the next GETs meets an odd node; healthy ones after that."""
-        self.gets = self.signed = 0
-
-    async def sign(self, file: File) -> SignedObject:
-        self.signed += 1
-        await trio.sleep(0.01)
-        return SignedObject(
-            SIZE, "", (SignedRange(0, SIZE, "https://cdn/x"),), trio.current_time() + 3600
-        )
-
-    async def fetch(self, get: RangeRequest) -> None:
-        start, sink = get.start, get.sink
-        self.gets += 1
-        odd = self.odd.pop(0) if self.odd else False
-        await trio.sleep(0.01)
-        if not get.guard.admits("odd" if odd else "right"):
-            raise ETagDiffersError(f"cannot {get.what}: another ETag")
-        sink[:] = bytes(len(sink)) if odd else truth(start, start + len(sink))
-        get.progress.put(len(sink))
-        get.progress.wake()
-
-
-@asynccontextmanager
-async def cache_over(nodes: Nodes, store: BlockStore | None = None) -> AsyncIterator[BlockCache]:
-    async with trio.open_nursery() as nursery:
-        source = ObjectClient(nodes, nodes, nursery, timeout_s=10)
-        cache = BlockCache(
-            source, store, nursery, memory_bytes=64 * MIB, connections=16,
-            connections_per_file=16, timeout_s=57,
-        )  # fmt: skip
-        source.etags.on_adopted = cache.begin_anew
-        yield cache
-        nursery.cancel_scope.cancel()
-
-
-FIRST, SECOND = Span(0, BLOCK_BYTES), Span(8 * MIB, 8 * MIB + BLOCK_BYTES)
-
-
-async def settled(cache: BlockCache) -> None:
-    while any(not run.done or not run.saved for run in cache._memory):
-        await trio.sleep(0.01)
-
-
-async def ahead_of_anybody(cache: BlockCache, opened: CachedObject) -> None:
-    """The first block is in the cache, and nobody has seen it."""
-    cache.start(opened, EMPTY, FIRST)
-    await settled(cache)
-
-
-@virtual
-async def test_an_odd_first_etag_does_not_stay() -> None:
-    # All right answers after it were refused with EIO, until the drive was mounted anew.
-    nodes = Nodes()
-    async with cache_over(nodes) as cache:
-        opened = await cache.open(a_file("f", SIZE), SIZE)
-        nodes.odd = [True]
-        await ahead_of_anybody(cache, opened)
-        assert nodes.signed == 1
-        assert bytes(await cache.get(opened, SECOND)) == truth(*SECOND)
-        # the odd one, the first right one, two witnesses by a fresh URL, and the right one again
-        assert (nodes.gets, nodes.signed) == (5, 2)
-        assert cache.ready(opened, FIRST) is None, "fetched from the odd node, and kept"
-        assert bytes(await cache.get(opened, FIRST)) == truth(*FIRST)
-        assert cache.gauges()["users"] == 1
-
-
-@virtual
-async def test_who_read_under_the_odd_etag_is_told_and_not_served_a_mix() -> None:
-    nodes = Nodes()
-    async with cache_over(nodes) as cache:
-        file = a_file("f", SIZE)
-        first = await cache.open(file, SIZE)
-        nodes.odd = [True]
-        await cache.get(first, FIRST)  # nothing could tell that these are of something else
-        for _ in range(2):
-            with pytest.raises(ObjectChangedError) as told:
-                await cache.get(first, SECOND)
-            assert told.value.errno == errno.EIO
-            assert cache.ready(first, FIRST) is None
-        again = await cache.open(file, SIZE)
-        for span in (FIRST, SECOND):
-            assert bytes(await cache.get(again, span)) == truth(*span)
-        assert cache.is_anew(again), "the kernel's pages of it are to be thrown away"
-        cache.close(first)
-        cache.close(again)
-        await settled(cache)
-        cache.close(await cache.open(a_file("g", SIZE), SIZE))
-        await trio.sleep(1)
-        assert cache.gauges()["objects"] == 2, "the spoilt one was let go of"
-
-
-@virtual
-async def test_an_odd_etag_among_right_ones_costs_nothing_but_calls() -> None:
-    nodes = Nodes()
-    async with cache_over(nodes) as cache:
-        opened = await cache.open(a_file("f", SIZE), SIZE)
-        await cache.get(opened, FIRST)
-        nodes.odd = [True]
-        assert bytes(await cache.get(opened, SECOND)) == truth(*SECOND)
-        assert cache.ready(opened, FIRST) == truth(*FIRST)
-        assert not cache.is_anew(opened)
-
-
-@virtual
-async def test_witnesses_that_do_not_agree_are_not_believed() -> None:
-    nodes = Nodes()
-    async with cache_over(nodes) as cache:
-        opened = await cache.open(a_file("f", SIZE), SIZE)
-        await cache.get(opened, FIRST)
-        nodes.odd = [True, True, False]
-        with pytest.raises(ObjectChangedError, match="keeps changing"):
-            await cache.get(opened, SECOND)
-        assert cache.ready(opened, FIRST) == truth(*FIRST)
-        assert bytes(await cache.get(opened, SECOND)) == truth(*SECOND)
-
-
-@virtual
-async def test_a_cdn_that_keeps_changing_its_mind_does_not_empty_the_cache_each_time() -> None:
-    nodes = Nodes()
-    async with cache_over(nodes) as cache:
-        file = a_file("f", SIZE)
-        await cache.get(await cache.open(file, SIZE), FIRST)
-        nodes.odd = [True] * 3
-        with pytest.raises(ObjectChangedError):
-            await cache.get(await cache.open(file, SIZE), SECOND)  # adopted: three odd ones
-        opened = await cache.open(file, SIZE)
-        with pytest.raises(ObjectChangedError, match="keeps changing"):
-            await cache.get(opened, SECOND)  # and now all are right
-        await trio.sleep(61)
-        assert bytes(await cache.get(opened, SECOND)) == truth(*SECOND)
-
-
-@real
-async def test_blocks_of_an_odd_node_do_not_stay_on_disk(tmp_path: Path) -> None:
-    file = a_file("f", SIZE)
-    for odd in (True, False):
-        store = BlockStore(tmp_path, limit_bytes=1 << 30, free_percent=0)
-        nodes = Nodes()
-        try:
-            async with cache_over(nodes, store) as cache:
-                opened = await cache.open(file, SIZE)
-                nodes.odd = [odd]
-                if odd:
-                    await ahead_of_anybody(cache, opened)
-                    assert store.used_bytes() == BLOCK_BYTES
-                for span in (SECOND, FIRST):
-                    assert bytes(await cache.get(opened, span)) == truth(*span)
-                await settled(cache)
-                assert store.used_bytes() == 2 * BLOCK_BYTES
-                assert nodes.gets == (6 if odd else 0)
-        finally:
-            store.close()
-
-
-@real
-async def test_blocks_of_an_odd_node_are_not_used_while_the_disk_does_not_let_them_go(
-    tmp_path: Path,
-) -> None:
-    class Stubborn(BlockStore):
-        failures = 2
-
-        def drop(self, *args: Any) -> None:
-            if self.failures:
-                self.failures -= 1
-                raise OSError("read-only")
-            super().drop(*args)
-
-    file = a_file("f", SIZE)
-    store = Stubborn(tmp_path, limit_bytes=1 << 30, free_percent=0)
-    nodes = Nodes()
-    try:
-        async with cache_over(nodes, store) as cache:
-            cache._disk._health.set_pause(0.0)
-            opened = await cache.open(file, SIZE)
-            nodes.odd = [True]
-            await ahead_of_anybody(cache, opened)
-            for span in (SECOND, FIRST):
-                assert bytes(await cache.get(opened, span)) == truth(*span)
-            assert store.failures == 0
-            assert store.used_bytes() == BLOCK_BYTES, "the odd node's, still"
-            await settled(cache)
-            for number in range(IDLE_OBJECTS + 2):  # and it is let go of, and opened again
-                cache.close(opened)
-                opened = await cache.open(a_file(f"g{number}", SIZE), SIZE)
-            again = await cache.open(file, SIZE)
-            assert bytes(await cache.get(again, FIRST)) == truth(*FIRST)
-            await settled(cache)
-            assert store.used_bytes() == BLOCK_BYTES, "ours"
-    finally:
-        store.close()
-
+from tests.support.helpers import a_file, real, truth
 
 # The cache directory
 
@@ -313,99 +103,8 @@ async def test_a_cache_that_was_replaced_is_used_again_without_a_remount(
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Any:
-    with EmulatorProcess(world=WORLD) as started:
-        yield started
-        assert "Traceback" not in started.stderr()
-
-
-@pytest.fixture
-def calm(emulator: EmulatorProcess) -> EmulatorProcess:
-    emulator.clear_faults()
-    emulator.reset()
-    return emulator
-
-
-def test_a_drive_heals_from_an_odd_first_etag(calm: EmulatorProcess, tmp_path: Path) -> None:
-    async def main() -> None:
-        async with open_drive(settings_for(calm, tmp_path, cache_size=1 << 30)) as drive:
-            node = await drive.resolve(BIG)
-            assert isinstance(node, File)
-            true = calm.bytes(node.storage_id)
-            calm.fault("changed_etag", origin="cdn", times=1)
-            first = await drive.open(node)
-            assert (await first.read(0, 1000))[0] == true[:1000]
-            try:  # what was read ahead may have found out before anything was given
-                assert (await first.read(10 * MIB, 1000))[0] == true[10 * MIB : 10 * MIB + 1000]
-            except ObjectChangedError as error:
-                assert error.errno == errno.EIO  # noqa: PT017 - one of two right outcomes
-            second = await drive.open(node)
-            assert first.keep_cache
-            assert not second.keep_cache
-            for start in (0, 10 * MIB, SIZE - 1000):
-                assert (await second.read(start, 1000))[0] == true[start : start + 1000]
-
-    trio.run(main)
-
-
-# Who waits for a token
-
-
-def test_a_stalled_token_request_is_asked_again_within_the_deadline(
-    calm: EmulatorProcess, tmp_path: Path
-) -> None:
-    # Silence was borne for 45 s, of the 30 s that who waits has: ETIMEDOUT, though the next try
-    # would have been answered at once. (Here: 0.7 s of 2.5 s.)
-    async def main() -> None:
-        async with open_drive(settings_for(calm, tmp_path)) as drive:
-            calm.fault("stall_before_headers", route="token", times=1, seconds=None)
-            with trio.fail_after(20):
-                await drive.parts.listings.get(await drive.resolve("/"))  # type: ignore[arg-type]
-        assert calm.counts()["token"] == 2
-
-    with short_waits():
-        trio.run(main)
-
-
-def test_who_waits_for_a_stalled_refresh_has_an_answer_in_time_and_the_session_lives(
-    calm: EmulatorProcess, tmp_path: Path
-) -> None:
-    # A refresh token is good once, so its answer is waited for (45 s); who asked is not.
-    given = calm.sign_in(scope="data:read")
-    now_s = time.time()
-    sign_in = SignIn(
-        api_url=calm.api_url, client_id="emulator-desktop", scopes="data:read",
-        access_token=given["access_token"], access_expires_s=0.0,
-        refresh_token=given["refresh_token"], refresh_expires_s=now_s + 86400,
-        signed_in_s=now_s, refreshed_s=now_s,
-    )  # fmt: skip
-    settings = settings_for(
-        calm, tmp_path, sign_in="user", client_id="emulator-desktop", client_secret="",
-        metadata_timeout=1.0,
-    )  # fmt: skip
-    file = TokenFile(settings.state_dir, "default")
-    file.commit(file.prepare(), encode(StoredSignIn(sign_in, "file"), with_secrets=True))
-
-    async def main() -> None:
-        async with open_drive(settings) as drive:
-            root: Any = await drive.resolve("/")
-            calm.fault("stall_before_headers", route="token", times=1, seconds=4)
-            for _ in range(2):
-                began = trio.current_time()
-                with pytest.raises(DeadlineError):
-                    await drive.parts.listings.get(root)
-                assert trio.current_time() - began < 3
-            with trio.fail_after(30):
-                while True:
-                    try:
-                        await drive.parts.listings.get(root)
-                        break
-                    except DeadlineError:
-                        await trio.sleep(0.2)
-        assert calm.counts()["token"] == 1, "one refresh, and its answer was not thrown away"
-
-    with short_waits():
-        trio.run(main)
+def world_spec() -> str:
+    return WORLD
 
 
 def test_the_remedy_names_the_profile(calm: EmulatorProcess, tmp_path: Path) -> None:
@@ -435,64 +134,6 @@ def test_the_remedy_names_the_profile(calm: EmulatorProcess, tmp_path: Path) -> 
         trio.run(TokenStore(settings.state_dir, "work").read)
     assert told.value.hint == "run dmfs login --profile work again"
     assert login_hint("default") == "run dmfs login"
-
-
-# A storage that asks to wait
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_the_range_plane_waits_as_long_as_it_is_asked_to(
-    calm: EmulatorProcess, tmp_path: Path, status: int
-) -> None:
-    # It had a backoff of its own, and used its five tries up before the storage wanted any.
-    async def main() -> None:
-        async with open_drive(settings_for(calm, tmp_path, data_timeout=30.0)) as drive:
-            node = await drive.resolve(BIG)
-            assert isinstance(node, File)
-            reader = await drive.open(node)
-            calm.fault("status", origin="cdn", status=status, retry_after=2, times=1)
-            began = trio.current_time()
-            data, _ = await reader.read(10 * MIB, 1000)  # one GET: nothing is read ahead
-            assert data == calm.bytes(node.storage_id, 10 * MIB, 1000)
-            assert calm.counts()["cdn_get"] == 2
-            assert trio.current_time() - began >= 2
-
-    with short_waits():
-        trio.run(main)
-
-
-@pytest.mark.parametrize(("status", "kind"), [(429, BusyError), (503, UnreachableError)])
-def test_a_wait_beyond_the_deadline_is_an_error_at_once_and_nobody_asks_meanwhile(
-    calm: EmulatorProcess, tmp_path: Path, status: int, kind: type[DriveError]
-) -> None:
-    async def main() -> None:
-        async with open_drive(settings_for(calm, tmp_path, data_timeout=30.0)) as drive:
-            node = await drive.resolve(BIG)
-            assert isinstance(node, File)
-            reader = await drive.open(node)
-            calm.fault("status", origin="cdn", status=status, retry_after=50, times=1)
-            for start in (10 * MIB, 15 * MIB):
-                with trio.fail_after(10), pytest.raises(kind):
-                    await reader.read(start, 1000)
-            assert calm.counts()["cdn_get"] == 1
-
-    with short_waits():
-        trio.run(main)
-
-
-@virtual
-async def test_no_host_is_left_alone_for_longer_than_anybody_would_wait() -> None:
-    holds = HostBackoff()
-    error = BusyError("cannot read: 429")
-    error.retry_after_s = 3600.0
-    holds.asked("https://cdn/x?Signature=1", error)
-    began = trio.current_time()
-    with trio.fail_after(5), pytest.raises(BusyError, match="asks to wait 60 s"):
-        await holds.wait("read 'x'", "https://cdn/y")
-    await holds.wait("read 'x'", "https://elsewhere/y")
-    assert trio.current_time() == began
-    await holds.wait("read 'x'", "https://cdn/y")
-    assert trio.current_time() == began + HOLD_MAX_S
 
 
 # Answers of many values

@@ -10,6 +10,7 @@ import pytest
 from dmfs.emulator.process import EmulatorProcess
 from tests.support.fixtures import calmed, drives, running_emulator
 from tests.support.mounts import Drive, Home, force_unmount
+from tests.support.oracle import Oracle
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -84,3 +85,9 @@ def own_emulator() -> Iterator[EmulatorProcess]:
     """A sample world of the test's own, to change."""
     with running_emulator() as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def oracle(emulator: EmulatorProcess) -> Oracle:
+    """What the emulator's world must look like on a drive."""
+    return Oracle(emulator)

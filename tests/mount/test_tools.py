@@ -22,11 +22,6 @@ ZIP = f"{SAMPLE}/Large Files/Site scan.zip"
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module")
-def oracle(emulator) -> Oracle:
-    return Oracle(emulator)
-
-
 def ok(done: subprocess.CompletedProcess[bytes], status: int = 0) -> bytes:
     assert done.returncode == status, done.stderr.decode(errors="replace")
     assert done.stderr == b""

@@ -20,7 +20,6 @@ def checkout(tmp_path: Path) -> Path:
     copy = tmp_path / "a checkout"
     copy.mkdir()
     shutil.copytree(ROOT / "scripts", copy / "scripts")
-    shutil.copytree(ROOT / "scripts/requirements", copy / "scripts/requirements")
     shutil.copy(ROOT / "pyproject.toml", copy)
     return copy
 

@@ -68,6 +68,10 @@ def force_unmount(path: str | Path) -> None:
                        check=False)  # fmt: skip
 
 
+OTHER_SOURCE = ""
+"""Folder to import dmfs from instead of this checkout; set by ``scripts/bench-walk --src``."""
+
+
 def wait_until(done: Any, timeout_s: float = 20.0, what: str = "") -> Any:
     """Poll until ``done()`` is true; its value. AssertionError when it never is."""
     give_up = time.monotonic() + timeout_s
@@ -97,7 +101,9 @@ def processes_of_session() -> list[tuple[int, str]]:
 
 
 def dmfs_command() -> list[str]:
-    """The installed command."""
+    """The installed command, or the package of another checkout (``scripts/bench-walk --src``)."""
+    if OTHER_SOURCE:
+        return [sys.executable, "-P", "-m", "dmfs"]
     script = Path(sys.executable).parent / "dmfs"
     return [str(script)] if script.exists() else [sys.executable, "-m", "dmfs"]
 
@@ -135,7 +141,7 @@ class Home:
         self.config = directory / "config.toml"
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "home").mkdir(exist_ok=True)
-        # The emulator's limits are off unless a test wants them, and nothing is asked unasked.
+        # The emulator's limits are off unless a test wants them, and nothing polls by itself.
         self.config.write_text(toml({"poll": 0, "rates": "off"} | dict(config)))
         bin_ = str(Path(sys.executable).parent)
         self.environ = {
@@ -148,7 +154,9 @@ class Home:
             "DMFS_STATE_DIR": str(self.state),
             MARK: SESSION,
         }
-        if "PYTHONPATH" in os.environ:
+        if OTHER_SOURCE:
+            self.environ["PYTHONPATH"] = OTHER_SOURCE
+        elif "PYTHONPATH" in os.environ:
             self.environ["PYTHONPATH"] = os.environ["PYTHONPATH"]
         if emulator is not None:
             self.environ |= {

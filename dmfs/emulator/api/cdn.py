@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from dmfs.emulator.api import errors
+from dmfs.emulator.api.service import Service
 from dmfs.emulator.api.url_signing import BadSignature
-from dmfs.emulator.server import threads
-from dmfs.emulator.server.http import Answer, Request
-from dmfs.emulator.world import times
+from dmfs.emulator.http import errors
+from dmfs.emulator.http.messages import Answer, Request
+from dmfs.emulator.world import content_threads, times
 from dmfs.emulator.world.content import Content
-
-if TYPE_CHECKING:
-    from dmfs.emulator.server.state import Emulator
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-async def get(emulator: Emulator, request: Request, args: list[str]) -> Answer:
+async def get(service: Service, request: Request, args: list[str]) -> Answer:
     """GET or HEAD of a signed URL. Signature and expiry count when the request arrives."""
     if "authorization" in request.headers:
         # The signature is an authentication already; S3 refuses two (seen from real clients
@@ -29,10 +25,10 @@ async def get(emulator: Emulator, request: Request, args: list[str]) -> Answer:
         )
         return errors.xml(400, "InvalidArgument", message)
     try:
-        found = emulator.signer.check(request.path, request.query_text)
+        found = service.signer.check(request.path, request.query_text)
     except BadSignature as error:
         return expired() if error.expired else _not_genuine()
-    await threads.prepare(found.content)
+    await content_threads.prepare(found.content)
     kind = request.query.get("response-content-type", "application/octet-stream")
     answer = ranged(request, found.content, found.etag, found.storage.modified_s, kind)
     disposition = request.query.get("response-content-disposition")
@@ -89,10 +85,10 @@ def ranged(
     if request.headers.get("if-none-match", "").strip() in ("*", etag):
         return Answer(304, headers)
     size = content.size
-    asked = request.headers.get("range")
+    wanted = request.headers.get("range")
     if request.headers.get("if-range", etag).strip() != etag:
-        asked = None
-    span = parse_range(asked, size)
+        wanted = None
+    span = parse_range(wanted, size)
     if isinstance(span, str):
         extra = f"<ActualObjectSize>{size}</ActualObjectSize>"
         answer = errors.xml(416, "InvalidRange", "The requested range is not satisfiable", extra)

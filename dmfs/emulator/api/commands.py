@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dmfs.emulator.api import errors, jsonapi, lookup
-from dmfs.emulator.api.errors import Refusal
-from dmfs.emulator.server.http import Answer, Request
+from dmfs.emulator.api import jsonapi, lookup
+from dmfs.emulator.api.service import Service
+from dmfs.emulator.http import errors
+from dmfs.emulator.http.errors import Refusal
+from dmfs.emulator.http.messages import Answer, Request
+from dmfs.emulator.sign_in.tokens import Token
 from dmfs.emulator.world.model import Json, Project, is_revoked, project_of
-
-if TYPE_CHECKING:
-    from dmfs.emulator.server.state import Emulator
-    from dmfs.emulator.sign_in.apps import Token
 
 _MOST_RESOURCES = 50
 _READ_ACTIONS = frozenset({"view", "read", "download"})
 
 
-async def commands(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
+async def commands(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """Runs a command; its name is in ``data.attributes.extension.type``."""
-    owner = lookup.project(emulator, token, args[0])
+    owner = lookup.project(service, token, args[0])
     try:
         data = json.loads(request.body)["data"]
         kind = data["attributes"]["extension"]["type"]
@@ -33,9 +32,9 @@ async def commands(emulator: Emulator, request: Request, args: list[str], token:
         return errors.jsonapi(400, "BAD_INPUT", "At most 50 resources are allowed.")
     extension_data = data["attributes"]["extension"].get("data") or {}
     if kind == "commands:autodesk.core:ListItems":
-        found, included = _list_items(emulator, owner, wanted, extension_data)
+        found, included = _list_items(service, owner, wanted, extension_data)
     elif kind == "commands:autodesk.core:CheckPermission":
-        found, included = _check(emulator, owner, token, wanted, extension_data), None
+        found, included = _check(service, owner, token, wanted, extension_data), None
     else:
         return errors.jsonapi(400, "BAD_INPUT", f"Unknown command {kind}")
     body = {
@@ -44,12 +43,12 @@ async def commands(emulator: Emulator, request: Request, args: list[str], token:
         "attributes": data["attributes"] | {"status": "COMPLETE"},
         "relationships": {"resources": {"data": found}},
     }
-    url = f"{emulator.api_url}{request.path}"
+    url = f"{service.api_url}{request.path}"
     return lookup.answer(jsonapi.document(url, body, included=included))
 
 
 def _list_items(
-    emulator: Emulator, owner: Project, wanted: list[tuple[str, str]], data: Json
+    service: Service, owner: Project, wanted: list[tuple[str, str]], data: Json
 ) -> tuple[list[Json], list[Json]]:
     with_path = bool(data.get("includePathInProject"))
     if with_path and not owner.hub.is_account:
@@ -58,23 +57,23 @@ def _list_items(
     found: list[Json] = []
     tips: list[Json] = []
     for type_, id_ in wanted:
-        node = lookup.item(emulator, owner, id_)
-        rendered = jsonapi.item(emulator.api_url, node, with_path=with_path)
+        node = lookup.item(service, owner, id_)
+        rendered = jsonapi.item(service.api_url, node, with_path=with_path)
         found.append({"type": type_, "id": id_, "meta": rendered})
-        tips.append(jsonapi.version(emulator.api_url, node, node.tip))
+        tips.append(jsonapi.version(service.api_url, node, node.tip))
     return found, tips
 
 
 def _check(
-    emulator: Emulator, owner: Project, token: Token, wanted: list[tuple[str, str]], data: Json
+    service: Service, owner: Project, token: Token, wanted: list[tuple[str, str]], data: Json
 ) -> list[Json]:
     actions = set(data.get("requiredActions") or ["view"])
     allowed = actions <= (_READ_ACTIONS if token.app.may_download else {"view"})
     answers: list[Json] = []
     for type_, id_ in wanted:
-        node: Any = emulator.world.items.get(id_) or emulator.world.folders.get(id_)
-        if node is None and id_ in emulator.world.versions:
-            node = emulator.world.versions[id_][0]
+        node: Any = service.world.items.get(id_) or service.world.folders.get(id_)
+        if node is None and id_ in service.world.versions:
+            node = service.world.versions[id_][0]
         known = node is not None and project_of(node) is owner and not is_revoked(node)
         answers.append({"type": type_, "id": id_, "meta": {"permission": known and allowed}})
     return answers

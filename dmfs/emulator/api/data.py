@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
-from dmfs.emulator.api import errors, jsonapi, lookup
-from dmfs.emulator.server.http import Answer, Request
+from dmfs.emulator.api import jsonapi, lookup
+from dmfs.emulator.api.service import Service
+from dmfs.emulator.http import errors
+from dmfs.emulator.http.messages import Answer, Request
+from dmfs.emulator.sign_in.tokens import Token
 from dmfs.emulator.world import times
 from dmfs.emulator.world.model import Folder, Item, Json
-
-if TYPE_CHECKING:
-    from dmfs.emulator.server.state import Emulator
-    from dmfs.emulator.sign_in.apps import Token
 
 _SEARCH_PAGE = 200
 _SEARCH_PAGES_MAX = 50
 
 
-async def folder(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
+async def folder(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """One folder; If-Modified-Since is honoured (304), at a resolution of a second."""
-    owner = lookup.project(emulator, token, args[0])
-    node = lookup.folder(emulator, owner, args[1])
+    owner = lookup.project(service, token, args[0])
+    node = lookup.folder(service, owner, args[1])
     headers = {"Last-Modified": times.http_date(node.modified_s)}
     since = request.headers.get("if-modified-since")
     if since is not None:
@@ -31,35 +29,35 @@ async def folder(emulator: Emulator, request: Request, args: list[str], token: T
             since_s = 0.0
         if int(node.modified_s) <= since_s:
             return Answer(304, headers)
-    answer = _one(jsonapi.folder(emulator.api_url, node))
+    answer = _one(jsonapi.folder(service.api_url, node))
     answer.headers |= headers
     return answer
 
 
-async def parent(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
+async def parent(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """The parent of a folder; that of a root folder is above the project."""
-    owner = lookup.project(emulator, token, args[0])
-    node = lookup.folder(emulator, owner, args[1])
+    owner = lookup.project(service, token, args[0])
+    node = lookup.folder(service, owner, args[1])
     if node.parent is None:
         return errors.jsonapi(403, "FORBIDDEN", "The parent folder is not accessible.")
-    return _one(jsonapi.folder(emulator.api_url, node.parent))
+    return _one(jsonapi.folder(service.api_url, node.parent))
 
 
-async def contents(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
+async def contents(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """The entries of a folder, in pages that are cut before anything is filtered."""
-    owner = lookup.project(emulator, token, args[0])
-    node = lookup.folder(emulator, owner, args[1])
-    number, limit = lookup.page_of(emulator, request)
-    key = (emulator.world.generation, emulator.api_url, request.target, limit)
-    page = emulator.pages.get(key)
+    owner = lookup.project(service, token, args[0])
+    node = lookup.folder(service, owner, args[1])
+    number, limit = lookup.page_of(service, request)
+    key = (service.world.generation, service.api_url, request.target, limit)
+    page = service.pages.get(key)
     if page is None:
-        page = lookup.answer(_contents_page(emulator, request, node, number, limit))
-        emulator.pages.put(key, page)
+        page = lookup.answer(_contents_page(service, request, node, number, limit))
+        service.pages.put(key, page)
     return page
 
 
 def _contents_page(
-    emulator: Emulator, request: Request, node: Folder, number: int, limit: int
+    service: Service, request: Request, node: Folder, number: int, limit: int
 ) -> Json:
     nodes = [child for child in listed(node) if not child.revoked]
     page = nodes[number * limit : (number + 1) * limit]
@@ -69,14 +67,14 @@ def _contents_page(
     for child in page:
         if child.hidden and not (include_hidden or child.leaks):
             continue
-        rendered = _render(emulator, child)
+        rendered = _render(service, child)
         if not lookup.passes_filters(request, rendered):
             continue
         data.append(rendered)
         if isinstance(child, Item):
-            tips.append(jsonapi.version(emulator.api_url, child, child.tip))
-    links = lookup.page_links(emulator, request, number, limit, len(nodes))
-    url = f"{emulator.api_url}{request.path}"
+            tips.append(jsonapi.version(service.api_url, child, child.tip))
+    links = lookup.page_links(service, request, number, limit, len(nodes))
+    url = f"{service.api_url}{request.path}"
     return jsonapi.document(url, data, links=links, included=_included(node, tips))
 
 
@@ -85,10 +83,10 @@ def listed(node: Folder) -> list[Folder | Item]:
     return [*node.folders, *node.items]
 
 
-def _render(emulator: Emulator, child: Folder | Item) -> Json:
+def _render(service: Service, child: Folder | Item) -> Json:
     if isinstance(child, Folder):
-        return jsonapi.folder(emulator.api_url, child)
-    return jsonapi.item(emulator.api_url, child)
+        return jsonapi.folder(service.api_url, child)
+    return jsonapi.item(service.api_url, child)
 
 
 def _included(node: Folder, tips: list[Json]) -> list[Json] | None:
@@ -102,22 +100,22 @@ def _included(node: Folder, tips: list[Json]) -> list[Json] | None:
     return tips
 
 
-async def search(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
+async def search(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """Tip versions anywhere below a folder: versions in data, items included (facts 3.6)."""
-    owner = lookup.project(emulator, token, args[0])
-    node = lookup.folder(emulator, owner, args[1])
-    number = lookup.page_of(emulator, request)[0]
+    owner = lookup.project(service, token, args[0])
+    node = lookup.folder(service, owner, args[1])
+    number = lookup.page_of(service, request)[0]
     if number >= _SEARCH_PAGES_MAX:
         return errors.jsonapi(400, "BAD_INPUT", "Page number must be less than 50.")
     found: list[tuple[Json, Item]] = []
     for item_ in _items_below(node):
-        rendered = jsonapi.version(emulator.api_url, item_, item_.tip)
+        rendered = jsonapi.version(service.api_url, item_, item_.tip)
         if lookup.passes_filters(request, rendered):
             found.append((rendered, item_))
     page = found[number * _SEARCH_PAGE : (number + 1) * _SEARCH_PAGE]
-    links = lookup.page_links(emulator, request, number, _SEARCH_PAGE, len(found))
-    included = [jsonapi.item(emulator.api_url, item_) for _, item_ in page] or None
-    url = f"{emulator.api_url}{request.path}"
+    links = lookup.page_links(service, request, number, _SEARCH_PAGE, len(found))
+    included = [jsonapi.item(service.api_url, item_) for _, item_ in page] or None
+    url = f"{service.api_url}{request.path}"
     data = [rendered for rendered, _ in page]
     return lookup.answer(jsonapi.document(url, data, links=links, included=included))
 
@@ -130,87 +128,83 @@ def _items_below(node: Folder) -> list[Item]:
     return below
 
 
-async def item(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
+async def item(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """One item with its tip included."""
-    owner = lookup.project(emulator, token, args[0])
-    node = lookup.item(emulator, owner, args[1])
+    owner = lookup.project(service, token, args[0])
+    node = lookup.item(service, owner, args[1])
     with_path = request.flag("includePathInProject")
     if with_path and not owner.hub.is_account:
         detail = "includePathInProject is only supported for BIM 360 projects."
         return errors.jsonapi(400, "BAD_INPUT", detail)
-    tip_ = jsonapi.version(emulator.api_url, node, node.tip)
-    rendered = jsonapi.item(emulator.api_url, node, with_path=with_path)
+    tip_ = jsonapi.version(service.api_url, node, node.tip)
+    rendered = jsonapi.item(service.api_url, node, with_path=with_path)
     return _one(rendered, included=[tip_])
 
 
-async def item_parent(
-    emulator: Emulator, request: Request, args: list[str], token: Token
-) -> Answer:
+async def item_parent(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """The folder of an item."""
-    owner = lookup.project(emulator, token, args[0])
-    node = lookup.item(emulator, owner, args[1])
-    return _one(jsonapi.folder(emulator.api_url, node.parent))
+    owner = lookup.project(service, token, args[0])
+    node = lookup.item(service, owner, args[1])
+    return _one(jsonapi.folder(service.api_url, node.parent))
 
 
-async def tip(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
+async def tip(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """The tip version of an item."""
-    owner = lookup.project(emulator, token, args[0])
-    node = lookup.item(emulator, owner, args[1])
-    return _one(jsonapi.version(emulator.api_url, node, node.tip))
+    owner = lookup.project(service, token, args[0])
+    node = lookup.item(service, owner, args[1])
+    return _one(jsonapi.version(service.api_url, node, node.tip))
 
 
-async def versions(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
+async def versions(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """All versions of an item, newest first, in pages; tombstones are among them."""
-    owner = lookup.project(emulator, token, args[0])
-    node = lookup.item(emulator, owner, args[1])
-    number, limit = lookup.page_of(emulator, request)
+    owner = lookup.project(service, token, args[0])
+    node = lookup.item(service, owner, args[1])
+    number, limit = lookup.page_of(service, request)
     newest_first = node.versions[::-1]
     page = newest_first[number * limit : (number + 1) * limit]
-    rendered = [jsonapi.version(emulator.api_url, node, each) for each in page]
+    rendered = [jsonapi.version(service.api_url, node, each) for each in page]
     data = [each for each in rendered if lookup.passes_filters(request, each)]
-    links = lookup.page_links(emulator, request, number, limit, len(newest_first))
-    url = f"{emulator.api_url}{request.path}"
+    links = lookup.page_links(service, request, number, limit, len(newest_first))
+    url = f"{service.api_url}{request.path}"
     return lookup.answer(jsonapi.document(url, data, links=links))
 
 
-async def version(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
+async def version(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """One version. Its id must be percent-encoded: an open ``?`` starts the query instead."""
-    owner = lookup.project(emulator, token, args[0])
-    node, found = lookup.version(emulator, owner, args[1])
-    return _one(jsonapi.version(emulator.api_url, node, found))
+    owner = lookup.project(service, token, args[0])
+    node, found = lookup.version(service, owner, args[1])
+    return _one(jsonapi.version(service.api_url, node, found))
 
 
-async def version_item(
-    emulator: Emulator, request: Request, args: list[str], token: Token
-) -> Answer:
+async def version_item(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """The item of a version."""
-    owner = lookup.project(emulator, token, args[0])
-    node, _ = lookup.version(emulator, owner, args[1])
-    return await item(emulator, request, [args[0], node.id], token)
+    owner = lookup.project(service, token, args[0])
+    node, _ = lookup.version(service, owner, args[1])
+    return await item(service, request, [args[0], node.id], token)
 
 
 async def download_formats(
-    emulator: Emulator, request: Request, args: list[str], token: Token
+    service: Service, request: Request, args: list[str], token: Token
 ) -> Answer:
     """What a version could be had as: Fusion designs as f3z, files as what they are."""
-    owner = lookup.project(emulator, token, args[0])
-    _, found = lookup.version(emulator, owner, args[1])
+    owner = lookup.project(service, token, args[0])
+    _, found = lookup.version(service, owner, args[1])
     own = "f3z" if "fusion360:" in found.type else found.file_type or "pdf"
     formats = [{"fileType": own}]
     body = {"type": "downloadFormats", "id": found.id, "attributes": {"formats": formats}}
-    return lookup.answer(jsonapi.document(f"{emulator.api_url}{request.path}", body))
+    return lookup.answer(jsonapi.document(f"{service.api_url}{request.path}", body))
 
 
-async def relations(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
+async def relations(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """refs, relationships/refs and relationships/links: nothing refers to anything here."""
-    owner = lookup.project(emulator, token, args[0])
+    owner = lookup.project(service, token, args[0])
     if "items" in request.segments[4:5]:
-        lookup.item(emulator, owner, args[1])
+        lookup.item(service, owner, args[1])
     elif "versions" in request.segments[4:5]:
-        lookup.version(emulator, owner, args[1])
+        lookup.version(service, owner, args[1])
     else:
-        lookup.folder(emulator, owner, args[1])
-    return lookup.answer(jsonapi.document(f"{emulator.api_url}{request.path}", []))
+        lookup.folder(service, owner, args[1])
+    return lookup.answer(jsonapi.document(f"{service.api_url}{request.path}", []))
 
 
 def _one(node: Json, **members: object) -> Answer:

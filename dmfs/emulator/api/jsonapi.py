@@ -73,6 +73,7 @@ def _scopes(project: Project) -> list[str]:
 
 
 def hub(base: str, node: Hub) -> Json:
+    """A ``hubs`` resource."""
     url = f"{base}/project/v1/hubs/{quote(node.id)}"
     return {
         "type": "hubs",
@@ -88,6 +89,7 @@ def hub(base: str, node: Hub) -> Json:
 
 
 def project(base: str, node: Project) -> Json:
+    """A ``projects`` resource."""
     url = project_url(base, node)
     hub_url = f"{base}/project/v1/hubs/{quote(node.hub.id)}"
     data = {"projectType": node.project_type} if node.project_type else {}
@@ -157,6 +159,7 @@ def _folder_data(node: Folder) -> Json:
 
 
 def folder(base: str, node: Folder) -> Json:
+    """A ``folders`` resource."""
     url = folder_url(base, node)
     user_id, user_name = node.user
     parent_id = node.parent.id if node.parent else _above_root(node)
@@ -191,11 +194,12 @@ def folder(base: str, node: Folder) -> Json:
 
 
 def _above_root(node: Folder) -> str:
-    """The root folder's own parent is above the project (facts 2); nobody may list it."""
+    """The root folder's own parent is above the project (facts 2); it cannot be listed."""
     return ids.folder_id(ids.realm_of(node.id), "above " + node.project.hub.id)
 
 
 def item(base: str, node: Item, *, with_path: bool = False) -> Json:
+    """An ``items`` resource; ``with_path`` adds its path within the project."""
     url = item_url(base, node)
     user_id, user_name = node.user
     attributes: Json = {
@@ -266,6 +270,7 @@ def _version_attributes(base: str, node: Version) -> Json:
 
 
 def version(base: str, owner: Item, node: Version) -> Json:
+    """A ``versions`` resource of an item."""
     url = version_url(base, owner, node)
     owner_project = owner.parent.project
     scopes = ",".join(_scopes(owner_project))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
-from dmfs.emulator.api import errors
-from dmfs.emulator.api.errors import JSONAPI_TYPE, Refusal
-from dmfs.emulator.server.http import Answer, Request, json_answer
+from dmfs.emulator.api.service import Service
+from dmfs.emulator.http import errors
+from dmfs.emulator.http.errors import JSONAPI_TYPE, Refusal
+from dmfs.emulator.http.messages import Answer, Request, json_answer
+from dmfs.emulator.sign_in.tokens import Token
 from dmfs.emulator.world.model import (
     Folder,
     Hub,
@@ -20,16 +22,13 @@ from dmfs.emulator.world.model import (
     project_of,
 )
 
-if TYPE_CHECKING:
-    from dmfs.emulator.server.state import Emulator
-    from dmfs.emulator.sign_in.apps import Token
-
 PAGE_MAX = 200
 _PERMISSION_TEXT = "You don't have permission to access this API"
 
 
-def hub(emulator: Emulator, token: Token, hub_id: str) -> Hub:
-    found = emulator.world.hub(hub_id)
+def hub(service: Service, token: Token, hub_id: str) -> Hub:
+    """The hub of that id; Refusal: 404 if unknown, 403 if this token may not see it."""
+    found = service.world.hub(hub_id)
     if found is None:
         raise Refusal(errors.jsonapi(404, "NOT_FOUND", "The requested resource does not exist."))
     if not may_see(token, found):
@@ -42,8 +41,9 @@ def may_see(token: Token, node: Hub) -> bool:
     return token.app.admitted and (node.is_account or token.sees_teams)
 
 
-def project(emulator: Emulator, token: Token, project_id: str) -> Project:
-    found = emulator.world.projects.get(project_id)
+def project(service: Service, token: Token, project_id: str) -> Project:
+    """The project of that id; Refusal: 404 if unknown, 403 if out of reach or archived."""
+    found = service.world.projects.get(project_id)
     if found is None:
         raise Refusal(errors.jsonapi(404, "NOT_FOUND", "The requested resource does not exist."))
     if found.revoked or not may_see(token, found.hub):
@@ -62,28 +62,28 @@ def _within(owner: Project, node: Folder | Item | None, code: str, noun: str) ->
         raise Refusal(errors.jsonapi(403, "FORBIDDEN", detail))
 
 
-def folder(emulator: Emulator, owner: Project, folder_id: str) -> Folder:
-    found = emulator.world.folders.get(folder_id)
+def folder(service: Service, owner: Project, folder_id: str) -> Folder:
+    found = service.world.folders.get(folder_id)
     _within(owner, found, "FOLDER_NOT_FOUND", "Folder")
     assert found is not None
     return found
 
 
-def item(emulator: Emulator, owner: Project, item_id: str) -> Item:
-    found = emulator.world.items.get(item_id)
+def item(service: Service, owner: Project, item_id: str) -> Item:
+    found = service.world.items.get(item_id)
     _within(owner, found, "ITEM_NOT_FOUND", "Item")
     assert found is not None
     return found
 
 
-def version(emulator: Emulator, owner: Project, version_id: str) -> tuple[Item, Version]:
-    found = emulator.world.versions.get(version_id)
+def version(service: Service, owner: Project, version_id: str) -> tuple[Item, Version]:
+    found = service.world.versions.get(version_id)
     _within(owner, found[0] if found else None, "VERSION_NOT_FOUND", "Version")
     assert found is not None
     return found
 
 
-def page_of(emulator: Emulator, request: Request) -> tuple[int, int]:
+def page_of(service: Service, request: Request) -> tuple[int, int]:
     """``(number, limit)``: 0-based, limit 1 to 200 (facts 3.1)."""
     try:
         number = request.number("page[number]", 0)
@@ -92,17 +92,17 @@ def page_of(emulator: Emulator, request: Request) -> tuple[int, int]:
         number = limit = -1
     if number < 0 or not 1 <= limit <= PAGE_MAX:
         raise Refusal(errors.jsonapi(400, "BAD_INPUT", "Invalid page number or page limit."))
-    cap = emulator.settings.page_limit
+    cap = service.settings.page_limit
     return number, min(limit, cap) if cap else limit
 
 
-def page_links(emulator: Emulator, request: Request, number: int, limit: int, total: int) -> Json:
+def page_links(service: Service, request: Request, number: int, limit: int, total: int) -> Json:
     """``next``, ``first`` and ``prev`` where they apply: absolute, brackets percent-encoded."""
     rest = [(key, value) for key, value in request.query.items() if not key.startswith("page[")]
 
     def href(page: int) -> Json:
         query = urlencode([*rest, ("page[number]", page), ("page[limit]", limit)])
-        return {"href": f"{emulator.api_url}{request.path}?{query}"}
+        return {"href": f"{service.api_url}{request.path}?{query}"}
 
     links: Json = {}
     if number > 0:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dmfs.emulator.api import cdn, errors, lookup
-from dmfs.emulator.api.errors import Refusal
+from dmfs.emulator.api import cdn, lookup
+from dmfs.emulator.api.service import Service
 from dmfs.emulator.api.url_signing import BadSignature, Params, etag
-from dmfs.emulator.server import threads
-from dmfs.emulator.server.http import Answer, Request, json_answer
-from dmfs.emulator.world import ids
+from dmfs.emulator.http import errors
+from dmfs.emulator.http.errors import Refusal
+from dmfs.emulator.http.messages import Answer, Request, json_answer
+from dmfs.emulator.sign_in.tokens import Token
+from dmfs.emulator.world import content_threads, ids
 from dmfs.emulator.world.model import Storage, is_revoked, project_of
-
-if TYPE_CHECKING:
-    from dmfs.emulator.server.state import Emulator
-    from dmfs.emulator.sign_in.apps import Token
 
 SHA1_UP_TO_BYTES = 64 * 1024 * 1024
 """Bigger objects are signed without sha1 (it is "if available"): hashing 5 GiB takes seconds."""
 _PARTS = 3
 
 
-def find_storage(emulator: Emulator, bucket: str, key: str) -> Storage:
+def find_storage(service: Service, bucket: str, key: str) -> Storage:
     """The object or OSS's 404; storage that is ``gone`` answers the same."""
-    storage = emulator.world.storages.get(ids.storage_id(bucket, key))
+    storage = service.world.storages.get(ids.storage_id(bucket, key))
     if storage is None or storage.signing == "gone":
         raise Refusal(errors.oss(404, "Object not found"))
     return storage
@@ -34,13 +32,13 @@ async def sha1_of(storage: Storage) -> str | None:
     if not storage.gives_sha1 or storage.content.size > SHA1_UP_TO_BYTES:
         return None
     if storage.sha1 is None:
-        storage.sha1 = await threads.digest(storage.content, "sha1")
+        storage.sha1 = await content_threads.digest(storage.content, "sha1")
     return storage.sha1
 
 
-def _readable(emulator: Emulator, token: Token, bucket: str, key: str) -> Storage:
-    storage = find_storage(emulator, bucket, key)
-    owner = emulator.world.owners[storage.urn]
+def _readable(service: Service, token: Token, bucket: str, key: str) -> Storage:
+    storage = find_storage(service, bucket, key)
+    owner = service.world.owners[storage.urn]
     project = project_of(owner)
     may_see = lookup.may_see(token, project.hub) and not (project.revoked or is_revoked(owner))
     if storage.signing == "forbidden" or not (may_see and token.app.may_download):
@@ -48,9 +46,9 @@ def _readable(emulator: Emulator, token: Token, bucket: str, key: str) -> Storag
     return storage
 
 
-async def sign(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
+async def sign(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """``GET /oss/v2/buckets/:bucket/objects/:key/signeds3download``"""
-    storage = _readable(emulator, token, *args)
+    storage = _readable(service, token, *args)
     try:
         minutes = request.number("minutesExpiration", 2)
     except ValueError:
@@ -68,49 +66,49 @@ async def sign(emulator: Emulator, request: Request, args: list[str], token: Tok
             "response-content-disposition", f'attachment; filename="{name}"'
         ),
     }
-    status = _kind(emulator, request, storage)
+    status = _kind(service, request, storage)
     body: dict[str, Any] = {"status": status}
     params = [(f"response-{key}", value) for key, value in given.items()]
-    form = _form(emulator, request, storage)
+    form = _form(service, request, storage)
     if status == "chunked":
-        body["urls"] = _part_urls(emulator, storage, minutes, form, params)
+        body["urls"] = _part_urls(service, storage, minutes, form, params)
     elif status == "fallback":
-        resource = emulator.signer.resource(storage, minutes)
-        body["url"] = f"{emulator.api_url}/oss/v2/signedresources/{resource}?region=US"
+        resource = service.signer.resource(storage, minutes)
+        body["url"] = f"{service.api_url}/oss/v2/signedresources/{resource}?region=US"
     else:
-        body["url"] = emulator.signer.url(emulator.cdn_url, storage, minutes, form, params)
+        body["url"] = service.signer.url(service.cdn_url, storage, minutes, form, params)
     body |= {"params": given, "size": storage.content.size}
     if sha1 is not None and status != "chunked":
         body["sha1"] = sha1
     return json_answer(body)
 
 
-def _kind(emulator: Emulator, request: Request, storage: Storage) -> str:
+def _kind(service: Service, request: Request, storage: Storage) -> str:
     """complete, chunked or fallback.
 
     An object that is still being assembled is signed in chunks, or by fallback if the caller
     asks for that. Deviation: one whose signing is ``fallback`` is always signed so, that a
     client which never asks meets it too.
     """
-    kind = emulator.settings.signing or storage.signing
+    kind = service.settings.signing or storage.signing
     if storage.content.size == 0:
         return "complete"
-    if emulator.settings.signing is None and kind == "chunked":
+    if service.settings.signing is None and kind == "chunked":
         return "fallback" if request.flag("public-resource-fallback") else "chunked"
     return kind
 
 
-def _form(emulator: Emulator, request: Request, storage: Storage) -> str:
+def _form(service: Service, request: Request, storage: Storage) -> str:
     """CloudFront with useCdn; without, either is seen in life, so: by a hash of the id."""
-    if emulator.settings.url_form is not None:
-        return emulator.settings.url_form
+    if service.settings.url_form is not None:
+        return service.settings.url_form
     if request.flag("useCdn") or ids.digest(storage.urn)[0] % 2:
         return "cloudfront"
     return "s3"
 
 
 def _part_urls(
-    emulator: Emulator, storage: Storage, minutes: int, form: str, params: Params
+    service: Service, storage: Storage, minutes: int, form: str, params: Params
 ) -> dict[str, str]:
     """``{"0-99": url, …}``, inclusive byte ranges of the whole; unequal parts, the last small."""
     size = storage.content.size
@@ -118,14 +116,14 @@ def _part_urls(
     urls: dict[str, str] = {}
     for start in range(0, size, step):
         span = (start, min(start + step, size))
-        url = emulator.signer.url(emulator.cdn_url, storage, minutes, form, params, span)
+        url = service.signer.url(service.cdn_url, storage, minutes, form, params, span)
         urls[f"{span[0]}-{span[1] - 1}"] = url
     return urls
 
 
-async def details(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
+async def details(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """``GET /oss/v2/buckets/:bucket/objects/:key/details``"""
-    storage = _readable(emulator, token, *args)
+    storage = _readable(service, token, *args)
     bucket, key = args
     body: dict[str, Any] = {
         "bucketKey": bucket,
@@ -133,29 +131,29 @@ async def details(emulator: Emulator, request: Request, args: list[str], token: 
         "objectKey": key,
         "size": storage.content.size,
         "contentType": "application/octet-stream",
-        "location": f"{emulator.api_url}{request.path.removesuffix('/details')}",
+        "location": f"{service.api_url}{request.path.removesuffix('/details')}",
     }
     sha1 = await sha1_of(storage)
     if sha1 is not None:
         body["sha1"] = sha1
-    asked = request.query.get("with", "").split(",")
+    wanted = request.query.get("with", "").split(",")
     body |= {
         name: int(storage.modified_s * 1000)
         for name in ("createdDate", "lastModifiedDate", "lastAccessedDate")
-        if name in asked
+        if name in wanted
     }
     return json_answer(body)
 
 
-async def signed_resource(emulator: Emulator, request: Request, args: list[str]) -> Answer:
+async def signed_resource(service: Service, request: Request, args: list[str]) -> Answer:
     """``GET /oss/v2/signedresources/:id``: the bytes, with Range; the id is the authorization."""
     try:
-        storage = emulator.signer.open_resource(args[0])
+        storage = service.signer.open_resource(args[0])
     except BadSignature:
         return errors.oss(403, "Signed URL has expired")
     if storage is None:
         return errors.oss(404, "Signed URL not found")
     content = storage.content
-    await threads.prepare(content)
+    await content_threads.prepare(content)
     tag = etag(storage.urn, content.size)
     return cdn.ranged(request, content, tag, storage.modified_s, "application/octet-stream")

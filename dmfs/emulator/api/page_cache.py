@@ -1,4 +1,4 @@
-"""Rendered pages, kept while the world does not change.
+"""Cache of rendered pages, valid while the world does not change.
 
 Making a page of 200 entries costs tens of milliseconds of Python; a client that is being measured
 should be measured against the service's own speed (the latency settings), not against that.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from dmfs.emulator.server.http import Answer
+from dmfs.emulator.http.messages import Answer
 
 _BUDGET_BYTES = 64 * 1024 * 1024
 
@@ -18,7 +18,7 @@ class PageCache:
 
     def __init__(self) -> None:
         self._pages: OrderedDict[tuple[object, ...], Answer] = OrderedDict()
-        self._held_bytes = 0
+        self._size_bytes = 0
 
     def get(self, key: tuple[object, ...]) -> Answer | None:
         """A copy that the caller may spoil."""
@@ -28,10 +28,11 @@ class PageCache:
         return Answer(page.status, dict(page.headers), page.content, page.start, page.stop)
 
     def put(self, key: tuple[object, ...], page: Answer) -> None:
+        """Store a copy; drops the oldest pages beyond the budget."""
         self._pages[key] = Answer(
             page.status, dict(page.headers), page.content, page.start, page.stop
         )
-        self._held_bytes += page.length
-        while self._held_bytes > _BUDGET_BYTES and len(self._pages) > 1:
+        self._size_bytes += page.length
+        while self._size_bytes > _BUDGET_BYTES and len(self._pages) > 1:
             _, dropped = self._pages.popitem(last=False)
-            self._held_bytes -= dropped.length
+            self._size_bytes -= dropped.length

@@ -9,23 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
+from dmfs.emulator.settings import S3Place
 from dmfs.emulator.world import times
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-
-
-@dataclass(frozen=True, slots=True)
-class S3Place:
-    """A bucket, and the key pair that may read it. ``endpoint`` is scheme, host and port."""
-
-    endpoint: str
-    access_key: str
-    secret_key: str
-    bucket: str
-    region: str = "us-east-1"
 
 
 def presigned(

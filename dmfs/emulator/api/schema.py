@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dmfs.emulator.api import errors
-from dmfs.emulator.server.http import Answer, Request, json_answer
-
-if TYPE_CHECKING:
-    from dmfs.emulator.server.state import Emulator
-    from dmfs.emulator.sign_in.apps import Token
+from dmfs.emulator.api.service import Service
+from dmfs.emulator.http import errors
+from dmfs.emulator.http.messages import Answer, Request, json_answer
+from dmfs.emulator.sign_in.tokens import Token
 
 _KNOWN = {
     "hubs": ("core:Hub", "a360:PersonalHub", "bim360:Account"),
@@ -26,8 +24,8 @@ _KNOWN["versions"] = (*_KNOWN["items"], "core:Deleted")
 _ID = re.compile(r"(\w+):autodesk\.(\w+:\w+)-(\d+\.\d+(?:\.\d+)?)")
 
 
-async def schema(emulator: Emulator, request: Request, args: list[str], token: Token) -> Answer:
-    """A JSON schema of the type's ``extension``; 404 for types that nobody has registered."""
+async def schema(service: Service, request: Request, args: list[str], token: Token) -> Answer:
+    """A JSON schema of the type's ``extension``; 404 for types that are not registered."""
     match = _ID.fullmatch(args[0])
     if match is None or match[2] not in _KNOWN.get(match[1], ()):
         return errors.jsonapi(404, "NOT_FOUND", "The requested schema does not exist.")

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, urlencode
 
-from dmfs.emulator.api.s3_presign import S3Place, presigned
-from dmfs.emulator.server.settings import Settings
+from dmfs.emulator.api.s3_presign import presigned
+from dmfs.emulator.settings import S3Place, Settings
 from dmfs.emulator.world import times
 from dmfs.emulator.world.content import Content, Part
 from dmfs.emulator.world.ids import split_storage_id

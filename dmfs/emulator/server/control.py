@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dmfs.emulator.api.errors import Refusal
-from dmfs.emulator.server import sign_in_control, threads
-from dmfs.emulator.server.http import Answer, Request, bytes_answer, json_answer
-from dmfs.emulator.world import changes, facts
+from dmfs.emulator.http.errors import Refusal
+from dmfs.emulator.http.messages import Answer, Request, bytes_answer, json_answer
+from dmfs.emulator.server import sign_in_control
+from dmfs.emulator.server.emulator import Emulator
+from dmfs.emulator.world import changes, content_threads, facts
 from dmfs.emulator.world.content import read
 from dmfs.emulator.world.model import Storage
-
-if TYPE_CHECKING:
-    from dmfs.emulator.server.state import Emulator
 
 _BYTES_MAX = 256 * 1024 * 1024
 
@@ -50,7 +48,7 @@ def _storage(emulator: Emulator, request: Request) -> Storage:
 
 async def _sha256(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
     storage = _storage(emulator, request)
-    digest = await threads.digest(storage.content, "sha256")
+    digest = await content_threads.digest(storage.content, "sha256")
     return json_answer({"storage": storage.urn, "sha256": digest, "size": storage.content.size})
 
 
@@ -61,7 +59,7 @@ async def _bytes(emulator: Emulator, request: Request, body: dict[str, Any]) -> 
     stop = min(content.size, start + length)
     if stop - start > _BYTES_MAX:
         raise ValueError(f"at most {_BYTES_MAX} bytes at once")
-    await threads.prepare(content)
+    await content_threads.prepare(content)
     return bytes_answer(read(content, start, stop), "application/octet-stream")
 
 
@@ -116,12 +114,12 @@ async def _change(emulator: Emulator, request: Request, body: dict[str, Any]) ->
 
 
 async def _expire_tokens(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
-    emulator.tokens.expire_all()
+    emulator.sign_in.tokens.expire_all()
     return json_answer({})
 
 
 async def _expire_urls(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
-    emulator.signer.expire_all()
+    emulator.service.signer.expire_all()
     return json_answer({})
 
 

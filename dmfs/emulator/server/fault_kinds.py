@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from dmfs.emulator.api import cdn, errors
+from dmfs.emulator.api import cdn
+from dmfs.emulator.http import errors
+from dmfs.emulator.http.delivery import Delivery
+from dmfs.emulator.http.messages import Answer, bytes_answer
 from dmfs.emulator.server.faults import Fault
-from dmfs.emulator.server.http import Answer, Delivery, bytes_answer
 from dmfs.emulator.world.content import Content
 
 _Params = dict[str, Any]
@@ -128,7 +130,7 @@ def _whole(params: _Params, answer: Answer, delivery: Delivery) -> None:
 
 
 def _long_body(params: _Params, answer: Answer, delivery: Delivery) -> None:
-    """More than was asked for: later bytes, or earlier ones where the object ends."""
+    """More than was requested: later bytes, or earlier ones where the object ends."""
     extra = int(params.get("extra_bytes", 1000))
     if answer.status != 206 or answer.content is None:
         body = answer.body()

@@ -1,4 +1,4 @@
-"""Faults on order: which request they hit. What they do to it is in ``faultkinds``."""
+"""Faults on order: which request they hit. ``fault_kinds`` says what they do to it."""
 
 from __future__ import annotations
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h11
 import trio
 
-from dmfs.emulator.api import errors
-from dmfs.emulator.api.errors import Refusal
+from dmfs.emulator.http import errors
+from dmfs.emulator.http.delivery import Delivery, Stream, deliver
+from dmfs.emulator.http.errors import Refusal
+from dmfs.emulator.http.messages import Answer, Request
 from dmfs.emulator.server import control, fault_kinds, routes
+from dmfs.emulator.server.emulator import Emulator
 from dmfs.emulator.server.faults import Fault
-from dmfs.emulator.server.http import Answer, Delivery, Request, Stream, deliver
-
-if TYPE_CHECKING:
-    from dmfs.emulator.server.state import Emulator
 
 _log = logging.getLogger("dmfs.emulator")
 
@@ -79,13 +78,14 @@ async def _call(
         if request.origin == "cdn":
             return errors.xml(405, "MethodNotAllowed", "The specified method is not allowed")
         return errors.gateway(404, "NOT_FOUND", "The requested path does not exist.")
+    service = emulator.sign_in if route.signs_in else emulator.service
     if not route.scope:
-        return await route.handler(emulator, request, args)
-    token = emulator.tokens.require(request, route.scope)
+        return await route.handler(service, request, args)
+    token = emulator.sign_in.tokens.require(request, route.scope)
     retry_after_s = emulator.limits.retry_after_s(token.app.client_id, route.limit)
     if retry_after_s is not None:
         return errors.quota(retry_after_s)
-    return await route.handler(emulator, request, args, token)
+    return await route.handler(service, request, args, token)
 
 
 async def _guarded(call: Any) -> Answer:

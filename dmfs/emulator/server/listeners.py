@@ -6,16 +6,14 @@ import errno
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 import h11
 import trio
 
+from dmfs.emulator.http.delivery import ConnectionBroken, Stream
+from dmfs.emulator.http.messages import Request
+from dmfs.emulator.server.emulator import Emulator
 from dmfs.emulator.server.handler import handle
-from dmfs.emulator.server.http import ConnectionBroken, Request, Stream
-
-if TYPE_CHECKING:
-    from dmfs.emulator.server.state import Emulator
 
 _log = logging.getLogger("dmfs.emulator")
 
@@ -144,9 +142,8 @@ async def serve(
     api = Origin("api", ports[0], emulator, tls)
     cdn = Origin("cdn", ports[1], emulator, tls)
     api_listeners, cdn_listeners = await api.open(), await cdn.open()
-    emulator.api_url, emulator.cdn_url = api.url, cdn.url
     origins = {origin.name: origin for origin in (api, cdn)}
-    emulator.refuse = lambda name, seconds: origins[name].refuse(seconds)
+    emulator.listening(api.url, cdn.url, lambda name, seconds: origins[name].refuse(seconds))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(api.run, api_listeners)
         nursery.start_soon(cdn.run, cdn_listeners)

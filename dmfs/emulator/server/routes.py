@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmfs.emulator.api import cdn, commands, data, oss, project, schema
-from dmfs.emulator.server.http import Answer
-from dmfs.emulator.sign_in import apps, oauth
+from dmfs.emulator.http.messages import Answer
+from dmfs.emulator.sign_in import oauth, token_endpoint
 
 Handler = Callable[..., Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``limit`` is a bucket of ``limits``; an empty scope means the path needs no token."""
+    """``limit`` is a bucket of ``rate_limits``; an empty scope means the path needs no token.
+
+    ``signs_in``: the handler takes the sign-in service, otherwise the API's.
+    """
 
     name: str
     method: str
@@ -23,6 +26,7 @@ class Route:
     handler: Handler
     limit: str = ""
     scope: str = "data:read"
+    signs_in: bool = False
 
     def match(self, method: str, segments: list[str]) -> list[str] | None:
         """The values of the ``:x`` parts, or None."""
@@ -43,21 +47,26 @@ def _route(name: str, path: str, handler: Handler, **extra: Any) -> Route:
     return Route(name, method, tuple(where.split("/")[1:]), handler, **extra)
 
 
+def _sign_in(name: str, path: str, handler: Handler, **extra: Any) -> Route:
+    return _route(name, path, handler, **{"scope": "", "signs_in": True} | extra)
+
+
 _HUB = "GET /project/v1/hubs/:h"
 _PROJECT = f"{_HUB}/projects/:p"
 _DATA = "GET /data/v1/projects/:p"
 _OSS = "GET /oss/v2/buckets/:b/objects/:k"
+_SIGN_IN_ROUTES = (
+    _sign_in("token", "POST /authentication/v2/token", token_endpoint.token, limit=""),
+    _sign_in("authorize", "GET /authentication/v2/authorize", oauth.authorize),
+    _sign_in("authorize", "POST /authentication/v2/authorize", oauth.decide),
+    _sign_in("revoke", "POST /authentication/v2/revoke", oauth.revoke),
+    _sign_in("introspect", "POST /authentication/v2/introspect", oauth.introspect),
+    _sign_in("logout", "GET /authentication/v2/logout", oauth.logout),
+    _sign_in("openid", "GET /.well-known/openid-configuration", oauth.openid_configuration),
+    _sign_in("userinfo", "GET /userinfo", oauth.userinfo, scope="user-profile:read"),
+)
 API_ROUTES = (
-    _route("token", "POST /authentication/v2/token", apps.token, limit="", scope=""),
-    _route("authorize", "GET /authentication/v2/authorize", oauth.authorize, scope=""),
-    _route("authorize", "POST /authentication/v2/authorize", oauth.decide, scope=""),
-    _route("revoke", "POST /authentication/v2/revoke", oauth.revoke, scope=""),
-    _route("introspect", "POST /authentication/v2/introspect", oauth.introspect, scope=""),
-    _route("logout", "GET /authentication/v2/logout", oauth.logout, scope=""),
-    _route(
-        "openid", "GET /.well-known/openid-configuration", oauth.openid_configuration, scope=""
-    ),
-    _route("userinfo", "GET /userinfo", oauth.userinfo, scope="user-profile:read"),
+    *_SIGN_IN_ROUTES,
     _route("hubs", "GET /project/v1/hubs", project.hubs),
     _route("hub", _HUB, project.hub),
     _route("projects", f"{_HUB}/projects", project.projects),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dmfs.emulator.server.http import Answer, Request, json_answer
+from dmfs.emulator.http.messages import Answer, Request, json_answer
+from dmfs.emulator.server.emulator import Emulator
 from dmfs.emulator.sign_in import apps
-from dmfs.emulator.sign_in.service_accounts import Key
+from dmfs.emulator.sign_in.service_keys import Key
 from dmfs.emulator.sign_in.sessions import ADA, USERS
-
-if TYPE_CHECKING:
-    from dmfs.emulator.server.state import Emulator
 
 Body = dict[str, Any]
 
@@ -25,11 +23,11 @@ def _app(body: Body) -> apps.App:
 
 async def sessions(emulator: Emulator, request: Request, body: Body) -> Answer:
     """``GET sessions``: users, counts, and how many refresh tokens are honoured."""
-    kept = emulator.sessions
-    honoured = sum(refresh.honoured for refresh in kept.refreshes.values())
+    stored = emulator.sign_in.sessions
+    honoured = sum(refresh.honoured for refresh in stored.refreshes.values())
     users = [asdict(user) for user in USERS.values()]
-    told = {"signed_in": kept.signed_in, "users": users, "honoured": honoured}
-    return json_answer(told | {"counts": dict(kept.counts)})
+    summary = {"signed_in": stored.signed_in, "users": users, "honoured": honoured}
+    return json_answer(summary | {"counts": dict(stored.counts)})
 
 
 async def new_session(emulator: Emulator, request: Request, body: Body) -> Answer:
@@ -38,32 +36,32 @@ async def new_session(emulator: Emulator, request: Request, body: Body) -> Answe
     if user_id not in USERS:
         raise LookupError(f"no user {user_id!r}")
     scopes = frozenset(str(body.get("scope", "data:read")).split())
-    text, ttl_s = emulator.tokens.issue(app, scopes, user_id)
-    refresh = emulator.sessions.new_refresh(app, user_id, scopes)
+    text, ttl_s = emulator.sign_in.tokens.issue(app, scopes, user_id)
+    refresh = emulator.sign_in.sessions.new_refresh(app, user_id, scopes)
     return json_answer({"access_token": text, "refresh_token": refresh, "expires_in": ttl_s})
 
 
 async def end_sessions(emulator: Emulator, request: Request, body: Body) -> Answer:
     """``POST end_sessions``: every session is revoked, access tokens too."""
-    emulator.tokens.expire_all()
-    return json_answer({"ended": emulator.sessions.end()})
+    emulator.sign_in.tokens.expire_all()
+    return json_answer({"ended": emulator.sign_in.sessions.end()})
 
 
 async def expire_sessions(emulator: Emulator, request: Request, body: Body) -> Answer:
     """``POST expire_sessions``: codes and refresh tokens reach their end."""
-    emulator.sessions.expire()
+    emulator.sign_in.sessions.expire()
     return json_answer({})
 
 
 async def refresh_token(emulator: Emulator, request: Request, body: Body) -> Answer:
     """``POST refresh_token``: ``{"token"}`` → what the service would do with it."""
-    return json_answer(emulator.sessions.status(str(body.get("token", ""))))
+    return json_answer(emulator.sign_in.sessions.status(str(body.get("token", ""))))
 
 
 async def secrets(emulator: Emulator, request: Request, body: Body) -> Answer:
-    """``GET secrets``: every token, code and app secret there ever was, to look for in logs."""
-    kept = emulator.sessions
-    found = {*kept.codes, *kept.refreshes, *emulator.tokens.ever}
+    """``GET secrets``: every token, code and app secret so far; tests search files for them."""
+    stored = emulator.sign_in.sessions
+    found = {*stored.codes, *stored.refreshes, *emulator.sign_in.tokens.ever}
     found |= {app.secret for app in apps.APPS.values() if app.secret}
     return json_answer({"secrets": sorted(found)})
 
@@ -84,7 +82,7 @@ async def service_account(emulator: Emulator, request: Request, body: Body) -> A
     for name in ("account_id", "key_id", "n", "e"):
         if not isinstance(body.get(name), str):
             raise ValueError(f"{name} is a text")
-    emulator.service_keys[body["key_id"]] = Key(
+    emulator.sign_in.service_keys[body["key_id"]] = Key(
         body["account_id"], app.client_id, int(body["n"], 16), int(body["e"], 16)
     )
     return json_answer({})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from dmfs.emulator.server.http import Answer, bytes_answer
-from dmfs.emulator.sign_in.sessions import USERS, Question
+from dmfs.emulator.http.messages import Answer, bytes_answer
+from dmfs.emulator.sign_in.sessions import USERS, AuthorizationRequest
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -26,24 +26,24 @@ def refusal(text: str) -> Answer:
     return page("Autodesk emulator: this request cannot be answered", f"<p>{escape(text)}</p>", 400)
 
 
-def ask(name: str, question: Question, signed_in: str) -> Answer:
-    """Who are you (unless that is known), and may this app do that?"""
-    scopes = "".join(f"<li>{escape(scope)}</li>" for scope in sorted(question.scopes))
+def consent(request_id: str, request: AuthorizationRequest, signed_in: str) -> Answer:
+    """The form: choice of a user unless one is signed in, and consent to the app's scopes."""
+    scopes = "".join(f"<li>{escape(scope)}</li>" for scope in sorted(request.scopes))
     if signed_in:
-        who = (
+        user_field = (
             f'<p id="user">Signed in as {escape(USERS[signed_in].name)}.</p>'
             f'<input type="hidden" name="user" value="{escape(signed_in)}">'
         )
     else:
-        who = "<p>Sign in as</p>" + "".join(
+        user_field = "<p>Sign in as</p>" + "".join(
             f'<p><label><input type="radio" name="user" value="{user.id}"'
             f"{' checked' if number == 0 else ''}> {escape(user.name)}</label></p>"
             for number, user in enumerate(USERS.values())
         )
     body = (
         f'<form method="post" action="/authentication/v2/authorize">'
-        f'<input type="hidden" name="question" value="{escape(name)}">{who}'
-        f"<p>The app <b>{escape(question.app.client_id)}</b> asks for:</p><ul>{scopes}</ul>"
+        f'<input type="hidden" name="question" value="{escape(request_id)}">{user_field}'
+        f"<p>The app <b>{escape(request.app.client_id)}</b> asks for:</p><ul>{scopes}</ul>"
         '<button id="allow" name="answer" value="allow">Allow</button> '
         '<button id="deny" name="answer" value="deny">Deny</button></form>'
     )

@@ -1,16 +1,14 @@
-"""Users, authorization codes and refresh tokens: what the sign-in service remembers (facts 1)."""
+"""Users, authorization codes and refresh tokens (facts 1)."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dmfs.emulator.server.settings import Settings
-
-if TYPE_CHECKING:
-    from dmfs.emulator.sign_in.apps import App
+from dmfs.emulator.settings import Settings
+from dmfs.emulator.sign_in.apps import App
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +31,8 @@ ADA = "ADAEMU000001"
 
 
 @dataclass(slots=True)
-class Question:
-    """An authorization request that waits for a person's word."""
+class AuthorizationRequest:
+    """An authorization request that waits for the consent page's form."""
 
     app: App
     redirect_uri: str
@@ -48,7 +46,7 @@ class Question:
 class Code:
     """An authorization code: good once, for a few minutes."""
 
-    question: Question
+    request: AuthorizationRequest
     expires_s: float
     used: bool = False
 
@@ -71,25 +69,25 @@ class Refresh:
 
 
 class Sessions:
-    """All of it. ``signed_in`` is the user whom the browser is believed to have a session for."""
+    """Pending requests, codes and refresh tokens. ``signed_in``: user of the browser."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.signed_in = ""
-        self.questions: dict[str, Question] = {}
+        self.pending: dict[str, AuthorizationRequest] = {}
         self.codes: dict[str, Code] = {}
         self.refreshes: dict[str, Refresh] = {}
         self.counts = {"refreshed": 0, "refused": 0, "consented": 0, "denied": 0, "revoked": 0}
 
-    def ask(self, question: Question) -> str:
-        """Keep a request until the consent page comes back; its name."""
+    def add_pending(self, request: AuthorizationRequest) -> str:
+        """Store a request until its consent form arrives; its id."""
         name = secrets.token_urlsafe(18)
-        self.questions[name] = question
+        self.pending[name] = request
         return name
 
-    def new_code(self, question: Question) -> str:
+    def new_code(self, request: AuthorizationRequest) -> str:
         code = secrets.token_urlsafe(30)
-        self.codes[code] = Code(question, time.time() + self._settings.code_ttl_s)
+        self.codes[code] = Code(request, time.time() + self._settings.code_ttl_s)
         return code
 
     def new_refresh(self, app: App, user_id: str, scopes: frozenset[str], family: str = "") -> str:
@@ -126,10 +124,10 @@ class Sessions:
         refresh = self.refreshes.get(text)
         if refresh is None:
             return {"known": False, "honoured": False, "spent": False, "session_alive": False}
-        family = [kept for kept in self.refreshes.values() if kept.family == refresh.family]
+        family = [each for each in self.refreshes.values() if each.family == refresh.family]
         return {
             "known": True,
             "honoured": refresh.honoured,
             "spent": refresh.spent,
-            "session_alive": any(kept.honoured for kept in family),
+            "session_alive": any(each.honoured for each in family),
         }

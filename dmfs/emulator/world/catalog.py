@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from dmfs.emulator.world.bench import Bench
 from dmfs.emulator.world.model import World
-from dmfs.emulator.world.sample import make_sample
+from dmfs.emulator.world.sample.hubs import make_sample
 
 _PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
     "tree": (Bench.tree, {"folders": 265, "files": 3000, "depth": 6}),

@@ -1,7 +1,7 @@
 """Changes while the emulator runs: what other people do to the files meanwhile.
 
 Each sets ``lastModifiedTime`` of what it touches and of its folder, and the rollup of every
-ancestor, unless ``quiet`` is asked for (whether the service's rollup tells of every kind of
+ancestor, unless ``quiet`` is set (whether the service's rollup tells of every kind of
 change is not known: facts 3.2).
 """
 

@@ -27,7 +27,7 @@ class Content(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """Whether the first piece comes without long work; else see ``threads.prepare``."""
+        """Whether the first piece comes without long work; else see ``content_threads.prepare``."""
 
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
         """The bytes ``[start, stop)``, in pieces of at most about 1 MiB, without copying."""
@@ -38,12 +38,12 @@ class _Tiles:
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes
-        self._held_bytes = 0
+        self._size_bytes = 0
         self._tiles: OrderedDict[tuple[str, int], memoryview] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, seed: str, size: int) -> memoryview:
-        """A tile long enough that every piece is one slice: whole tiles are held twice over."""
+        """A tile long enough that every piece is one slice: whole tiles are stored twice over."""
         needed = min(size, TILE_BYTES)
         key = (seed, needed)
         with self._lock:
@@ -56,10 +56,10 @@ class _Tiles:
         tile = memoryview(raw + raw if needed == TILE_BYTES else raw)
         with self._lock:
             self._tiles[key] = tile
-            self._held_bytes += len(tile)
-            while self._held_bytes > self._budget_bytes and len(self._tiles) > 1:
+            self._size_bytes += len(tile)
+            while self._size_bytes > self._budget_bytes and len(self._tiles) > 1:
                 _, dropped = self._tiles.popitem(last=False)
-                self._held_bytes -= len(dropped)
+                self._size_bytes -= len(dropped)
         return tile
 
 
@@ -82,6 +82,7 @@ class Computed:
         return True
 
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
+        """Slices of the tile that repeats, without copying."""
         stop = min(stop, self._size)
         if start >= stop:
             return
@@ -94,7 +95,7 @@ class Computed:
 
 
 class Literal:
-    """Bytes made by a function, once, when first asked for."""
+    """Bytes made by a function, once, on first use."""
 
     def __init__(self, make: Callable[[], bytes] | bytes) -> None:
         self._make = make

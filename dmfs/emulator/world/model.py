@@ -1,7 +1,7 @@
-"""The data of a world: what the service knows, without a word about how it is asked.
+"""The data of a world: what the service knows, independent of its protocol.
 
 Plain mutable records. Times are strings exactly as they are served (a garbage time must be
-possible) except where a ``_s`` says seconds since the epoch. Children are kept in the order in
+possible) except where a ``_s`` says seconds since the epoch. Children stand in the order in
 which they are listed.
 """
 
@@ -164,6 +164,7 @@ class World:
         return next((hub for hub in self.hubs if hub.id == hub_id), None)
 
     def add_version(self, item: Item, version: Version) -> None:
+        """Append a version to its item and index it and its storage."""
         item.versions.append(version)
         self.versions[version.id] = (item, version)
         if version.storage is not None:

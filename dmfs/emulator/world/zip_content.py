@@ -2,7 +2,7 @@
 
 Stored (uncompressed) members with real headers and a real central directory; the members' data
 are the computed bytes of the archive's own storage id at the archive's own offsets, so every byte
-of the archive is still tied to its place. CRCs are computed when the first byte is asked for
+of the archive is still tied to its place. CRCs are computed when the first byte is read
 (zlib does 4 GB/s: a quarter of a second for 1 GiB).
 """
 
@@ -66,6 +66,7 @@ class ZipArchive:
         return bool(self._segments)
 
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
+        """Slices of the headers and of the members' stream, in order."""
         self._layout()
         stop = min(stop, self._size)
         while start < stop:

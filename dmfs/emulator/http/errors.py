@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from dmfs.emulator.server.http import Answer, bytes_answer, json_answer
+from dmfs.emulator.http.messages import Answer, bytes_answer, json_answer
 
 JSONAPI_TYPE = "application/vnd.api+json"
 QUOTA_TEXT = "Quota limit exceeded."

@@ -5,7 +5,24 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from dmfs.emulator.api.s3_presign import S3Place
+
+@dataclass(slots=True)
+class Origins:
+    """Base URLs of both origins; empty until they listen."""
+
+    api_url: str = ""
+    cdn_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Place:
+    """A bucket, and the key pair that may read it. ``endpoint`` is scheme, host and port."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    bucket: str
+    region: str = "us-east-1"
 
 
 @dataclass(slots=True)
@@ -22,7 +39,7 @@ class Settings:
     refresh_ttl_s: float = 15 * 86400.0
     code_ttl_s: float = 300.0
     date_offset_s: float = 0.0
-    """How far the service's clock is ahead of this machine's: Date headers, life of assertions."""
+    """Lead of the service's clock over this machine's: Date headers, life of assertions."""
     url_ttl_cap_s: float | None = None
     signing: str | None = None
     url_form: str | None = None

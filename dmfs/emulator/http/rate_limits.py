@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 
-from dmfs.emulator.server.settings import Settings
+from dmfs.emulator.settings import Settings
 
 PUBLISHED_PER_MIN: dict[str, int] = {
     "hubs": 50, "hub": 50, "projects": 50, "project": 50, "parent": 50, "tip": 50,

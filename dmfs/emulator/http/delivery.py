@@ -1,4 +1,4 @@
-"""What a request is, what an answer is, and how an answer is put on the wire.
+"""How an answer is put on the wire.
 
 A handler makes an :class:`Answer`; a fault may change it or the :class:`Delivery` that goes with
 it; :func:`deliver` writes it. Framing is h11's as long as the answer is honest; a delivery that
@@ -7,21 +7,18 @@ breaks off writes the head by h11 and then leaves the connection in ruins, on pu
 
 from __future__ import annotations
 
-import json
 import math
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import parse_qsl, unquote
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import h11
 import trio
 
+from dmfs.emulator.http.messages import Answer
 from dmfs.emulator.world import times
-from dmfs.emulator.world.content import Content, Literal
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
@@ -36,67 +33,6 @@ _REASONS = {
     500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable",
     504: "Gateway Timeout",
 }  # fmt: skip
-
-
-@dataclass(slots=True)
-class Request:
-    """A parsed request. ``segments`` are the raw path's parts, percent-decoded one by one."""
-
-    origin: str
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: bytes
-    path: str = ""
-    query_text: str = ""
-    segments: list[str] = field(default_factory=list)
-    query: dict[str, str] = field(default_factory=dict)
-    client_id: str = ""
-    """Filled in once a token or a signature tells who asks."""
-
-    def __post_init__(self) -> None:
-        self.path, _, self.query_text = self.target.partition("?")
-        self.segments = [_decode(part) for part in self.path.split("/")[1:]]
-        self.query = dict(parse_qsl(self.query_text, keep_blank_values=True))
-
-    def number(self, key: str, default: int) -> int:
-        """A query parameter as an integer; ValueError if it is something else."""
-        return int(self.query.get(key, default))
-
-    def flag(self, key: str) -> bool:
-        return self.query.get(key, "").lower() == "true"
-
-
-def _decode(part: str) -> str:
-    return unquote(part, errors="surrogateescape")
-
-
-@dataclass(slots=True)
-class Answer:
-    """Status, headers and a body: ``content[start:stop]``, or ``flow`` of unknown length."""
-
-    status: int
-    headers: dict[str, str] = field(default_factory=dict)
-    content: Content | None = None
-    start: int = 0
-    stop: int = 0
-    flow: AsyncIterator[bytes] | None = None
-    after_sent: Callable[[], Awaitable[None]] | None = None
-    head_only: bool = False
-    date_offset_s: float = 0.0
-
-    @property
-    def length(self) -> int:
-        return self.stop - self.start
-
-    def body(self) -> bytes:
-        """The body in one piece, for those who want to damage it."""
-        return b"" if self.content is None else b"".join(self.content.pieces(self.start, self.stop))
-
-    def set_body(self, body: bytes, content_type: str | None = None) -> None:
-        self.content, self.start, self.stop = Literal(body), 0, len(body)
-        if content_type:
-            self.headers["Content-Type"] = content_type
 
 
 @dataclass(slots=True)
@@ -123,17 +59,6 @@ class Delivery:
 
 class ConnectionBroken(Exception):
     """The connection is unusable (we reset it, or the client went away)."""
-
-
-def json_answer(body: Any, status: int = 200, content_type: str = "application/json") -> Answer:
-    """JSON. Escaped to ASCII, because real answers may spell lone surrogates and NULs."""
-    return bytes_answer(json.dumps(body).encode(), content_type, status)
-
-
-def bytes_answer(body: bytes, content_type: str, status: int = 200) -> Answer:
-    answer = Answer(status)
-    answer.set_body(body, content_type)
-    return answer
 
 
 def raw_socket(stream: Stream) -> trio.socket.SocketType:

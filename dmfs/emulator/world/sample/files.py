@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dmfs.emulator.world import documents
 from dmfs.emulator.world.builder import Builder
 from dmfs.emulator.world.content import Literal
 from dmfs.emulator.world.model import Project
+from dmfs.emulator.world.sample import documents
 from dmfs.emulator.world.zip_content import ZipArchive
 
 GIB = 1 << 30

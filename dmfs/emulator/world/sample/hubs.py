@@ -1,14 +1,15 @@
 """The sample world: every quirk of the service as a named sample, each once.
 
-Here are the hubs and projects; what is in them is in ``sample_files`` (what a newcomer sees),
-``sample_folders``, ``sample_names`` and ``sample_versions`` (quirks).
+Here are the hubs and projects; what is in them is in ``files`` (what a newcomer sees),
+``folders``, ``names`` and ``versions`` (quirks).
 """
 
 from __future__ import annotations
 
-from dmfs.emulator.world import ids, sample_files, sample_folders, sample_names, sample_versions
+from dmfs.emulator.world import ids
 from dmfs.emulator.world.builder import Builder
 from dmfs.emulator.world.model import Hub, World
+from dmfs.emulator.world.sample import files, folders, names, versions
 
 EMEA_PROJECTS = 230
 """More than one page."""
@@ -32,17 +33,17 @@ def make_sample(world: World) -> None:
     for number in (1, 2):
         hub = build.hub("Twin Hub", "bim360:Account")
         project = build.project(hub, f"Project of Twin {number}")
-        files = build.folder(project, "Project Files")
-        build.file(files, f"twin {number}.txt", f"This is twin {number}.\n")
+        inside = build.folder(project, "Project Files")
+        build.file(inside, f"twin {number}.txt", f"This is twin {number}.\n")
 
 
 def _account_projects(build: Builder, hub: Hub) -> None:
-    sample_files.sample_project(build, build.project(hub, "Sample Project"))
+    files.sample_project(build, build.project(hub, "Sample Project"))
     _quirks(build, hub)
-    sample_files.bim360_project(build, build.project(hub, "Riverside BIM 360", "BIM360"))
+    files.bim360_project(build, build.project(hub, "Riverside BIM 360", "BIM360"))
     for name, text in (("Phase 1/2", "a slash"), ("Twin Project", "one"), ("Twin Project", "two")):
-        files = build.folder(build.project(hub, name), "Project Files")
-        build.file(files, "note.txt", f"{text}\n")
+        inside = build.folder(build.project(hub, name), "Project Files")
+        build.file(inside, "note.txt", f"{text}\n")
     for name, lingers in (("Archived Project", False), ("Just Archived Project", True)):
         archived = build.project(hub, name)
         build.file(build.folder(archived, "Project Files"), "old.txt", "old\n")
@@ -55,30 +56,30 @@ def _account_projects(build: Builder, hub: Hub) -> None:
 
 
 def _quirks(build: Builder, hub: Hub) -> None:
-    files = build.folder(build.project(hub, "Quirks"), "Project Files")
-    project = files.project
+    inside = build.folder(build.project(hub, "Quirks"), "Project Files")
+    project = inside.project
     deleted = build.folder(project, "Deleted Top Folder", hidden=True)
     build.file(deleted, "nobody sees this.txt", "x\n")
-    # Seen although excludeDeleted was asked for: hidden must still be checked (facts 8.2).
+    # Seen in spite of excludeDeleted: hidden must still be checked (facts 8.2).
     build.folder(project, "Deleted But Listed Top Folder", hidden=True, leaks=True)
-    sample_folders.fill(build, build.folder(files, "Folders"))
-    sample_names.fill(build, build.folder(files, "Names"))
-    sample_versions.fill_versions(build, build.folder(files, "Versions"))
-    sample_versions.fill_times(build, build.folder(files, "Times"))
-    sample_versions.fill_kinds(build, build.folder(files, "Kinds"))
-    sample_versions.fill_storage(build, build.folder(files, "Storage"))
+    folders.fill(build, build.folder(inside, "Folders"))
+    names.fill(build, build.folder(inside, "Names"))
+    versions.fill_versions(build, build.folder(inside, "Versions"))
+    versions.fill_times(build, build.folder(inside, "Times"))
+    versions.fill_kinds(build, build.folder(inside, "Kinds"))
+    versions.fill_storage(build, build.folder(inside, "Storage"))
 
 
 def _guest(build: Builder, hub: Hub) -> None:
     """A non-admin's project: topFolders are deep folders with equal names (facts 2)."""
     project = build.project(hub, "Guest Project")
-    files = build.folder(project, "Project Files")
+    inside = build.folder(project, "Project Files")
     top = []
     for building in ("North", "South"):
-        shared = build.folder(build.folder(files, building), "Drawings")
+        shared = build.folder(build.folder(inside, building), "Drawings")
         build.file(shared, f"{building} plan.txt", f"{building}\n")
         top.append(shared)
-    top.append(build.folder(build.folder(files, "West"), "Photos"))
+    top.append(build.folder(build.folder(inside, "West"), "Photos"))
     build.file(top[-1], "holiday.png", 1000)
     project.top = top
 
@@ -86,9 +87,9 @@ def _guest(build: Builder, hub: Hub) -> None:
 def _services(build: Builder, hub: Hub) -> None:
     """All service folders beside Project Files; in it, user folders with suspicious names."""
     project = build.project(hub, "Service Folders")
-    files = build.folder(project, "Project Files")
+    inside = build.folder(project, "Project Files")
     for name in ("Photos", "Fixed assets_2024", "Recycle Bin", "issues_from_meeting"):
-        build.file(build.folder(files, name), "made by people.txt", f"{name}\n")
+        build.file(build.folder(inside, name), "made by people.txt", f"{name}\n")
     build.folder(project, "For the Field")
     for pattern in SERVICE_FOLDERS:
         name = pattern.format(ids.guid(f"service {pattern}"))
@@ -100,8 +101,8 @@ def _emea(build: Builder) -> None:
     hub = build.hub("Emulated Europe", "bim360:Account", region="EMEA")
     for number in range(1, EMEA_PROJECTS + 1):
         project = build.project(hub, f"Tram Line {number:03d}")
-        files = build.folder(project, "Project Files")
-        build.file(files, f"Track {number:03d}.dwg", 20_000 + number)
+        inside = build.folder(project, "Project Files")
+        build.file(inside, f"Track {number:03d}.dwg", 20_000 + number)
 
 
 def _fusion(build: Builder) -> None:
@@ -115,7 +116,7 @@ def _fusion(build: Builder) -> None:
     build.file(root, "Datasheet.pdf", 30_000, mime_type="application/pdf")
     parts = build.folder(root, "Parts")
     build.file(parts, "bolt.step", 12_345, mime_type="application/octet-stream")
-    composite = sample_versions.composite_zip("Assembly.iam")
+    composite = versions.composite_zip("Assembly.iam")
     build.file(
         parts, "Assembly.iam", composite, type_="a360:CompositeDesign",
         mime_type="application/vnd.autodesk.inventor.assembly",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dmfs.emulator.world import documents, ids
+from dmfs.emulator.world import ids
 from dmfs.emulator.world.builder import Builder
 from dmfs.emulator.world.content import Computed, Literal, read
 from dmfs.emulator.world.model import Folder, Item, Storage
-from dmfs.emulator.world.sample_folders import bury
+from dmfs.emulator.world.sample import documents
+from dmfs.emulator.world.sample.folders import bury
 
 MODEL_DATA = {
     "modelVersion": 3, "revitProjectVersion": "2024", "publishedByUser": True,

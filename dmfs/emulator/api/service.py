@@ -1,0 +1,31 @@
+"""What the handlers of the API and the CDN share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dmfs.emulator.api.page_cache import PageCache
+from dmfs.emulator.api.url_signing import Signer
+from dmfs.emulator.settings import Origins, Settings
+from dmfs.emulator.world.model import World
+
+
+@dataclass
+class Service:
+    """The world, the signer of its URLs, and the pages rendered so far."""
+
+    world: World
+    settings: Settings
+    origins: Origins
+    pages: PageCache = field(default_factory=PageCache)
+
+    def __post_init__(self) -> None:
+        self.signer = Signer(self.settings)
+
+    @property
+    def api_url(self) -> str:
+        return self.origins.api_url
+
+    @property
+    def cdn_url(self) -> str:
+        return self.origins.cdn_url

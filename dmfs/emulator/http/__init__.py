@@ -1,0 +1,1 @@
+"""HTTP as both origins speak it: messages, errors, limits and how an answer travels."""

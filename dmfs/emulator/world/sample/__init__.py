@@ -1,0 +1,1 @@
+"""The sample world, by the quirks that its parts show."""

@@ -1,0 +1,203 @@
+"""Mended: an odd node of the storage answers the first GET with an ETag of its own."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from dmfs.assembly import open_drive
+from dmfs.blocks.open_objects import IDLE_OBJECTS
+from dmfs.blocks.store.block_store import BlockStore
+from dmfs.emulator.process import EmulatorProcess
+from dmfs.errors import (
+    ObjectChangedError,
+)
+from dmfs.model import File
+from dmfs.spans import BLOCK_BYTES, MIB
+from tests.hostile.matrix import settings_for
+from tests.hostile.nodes import (
+    BIG,
+    FIRST,
+    SECOND,
+    SIZE,
+    WORLD,
+    Nodes,
+    ahead_of_anybody,
+    cache_over,
+    settled,
+)
+from tests.support.helpers import a_file, real, truth, virtual
+
+
+@pytest.fixture(scope="module")
+def world_spec() -> str:
+    return WORLD
+
+
+@virtual
+async def test_an_odd_first_etag_does_not_stay() -> None:
+    # All right answers after it were refused with EIO, until the drive was mounted anew.
+    nodes = Nodes()
+    async with cache_over(nodes) as cache:
+        opened = await cache.open(a_file("f", SIZE), SIZE)
+        nodes.odd = [True]
+        await ahead_of_anybody(cache, opened)
+        assert nodes.signed == 1
+        assert bytes(await cache.get(opened, SECOND)) == truth(*SECOND)
+        # the odd one, the first right one, two witnesses by a fresh URL, and the right one again
+        assert (nodes.gets, nodes.signed) == (5, 2)
+        assert cache.ready(opened, FIRST) is None, "fetched from the odd node, and kept"
+        assert bytes(await cache.get(opened, FIRST)) == truth(*FIRST)
+        assert cache.gauges()["users"] == 1
+
+
+@virtual
+async def test_who_read_under_the_odd_etag_is_told_and_not_served_a_mix() -> None:
+    nodes = Nodes()
+    async with cache_over(nodes) as cache:
+        file = a_file("f", SIZE)
+        first = await cache.open(file, SIZE)
+        nodes.odd = [True]
+        await cache.get(first, FIRST)  # nothing could tell that these are of something else
+        for _ in range(2):
+            with pytest.raises(ObjectChangedError) as told:
+                await cache.get(first, SECOND)
+            assert told.value.errno == errno.EIO
+            assert cache.ready(first, FIRST) is None
+        again = await cache.open(file, SIZE)
+        for span in (FIRST, SECOND):
+            assert bytes(await cache.get(again, span)) == truth(*span)
+        assert cache.is_anew(again), "the kernel's pages of it are to be thrown away"
+        cache.close(first)
+        cache.close(again)
+        await settled(cache)
+        cache.close(await cache.open(a_file("g", SIZE), SIZE))
+        await trio.sleep(1)
+        assert cache.gauges()["objects"] == 2, "the spoilt one was let go of"
+
+
+@virtual
+async def test_an_odd_etag_among_right_ones_costs_nothing_but_calls() -> None:
+    nodes = Nodes()
+    async with cache_over(nodes) as cache:
+        opened = await cache.open(a_file("f", SIZE), SIZE)
+        await cache.get(opened, FIRST)
+        nodes.odd = [True]
+        assert bytes(await cache.get(opened, SECOND)) == truth(*SECOND)
+        assert cache.ready(opened, FIRST) == truth(*FIRST)
+        assert not cache.is_anew(opened)
+
+
+@virtual
+async def test_witnesses_that_do_not_agree_are_not_believed() -> None:
+    nodes = Nodes()
+    async with cache_over(nodes) as cache:
+        opened = await cache.open(a_file("f", SIZE), SIZE)
+        await cache.get(opened, FIRST)
+        nodes.odd = [True, True, False]
+        with pytest.raises(ObjectChangedError, match="keeps changing"):
+            await cache.get(opened, SECOND)
+        assert cache.ready(opened, FIRST) == truth(*FIRST)
+        assert bytes(await cache.get(opened, SECOND)) == truth(*SECOND)
+
+
+@virtual
+async def test_a_cdn_that_keeps_changing_its_mind_does_not_empty_the_cache_each_time() -> None:
+    nodes = Nodes()
+    async with cache_over(nodes) as cache:
+        file = a_file("f", SIZE)
+        await cache.get(await cache.open(file, SIZE), FIRST)
+        nodes.odd = [True] * 3
+        with pytest.raises(ObjectChangedError):
+            await cache.get(await cache.open(file, SIZE), SECOND)  # adopted: three odd ones
+        opened = await cache.open(file, SIZE)
+        with pytest.raises(ObjectChangedError, match="keeps changing"):
+            await cache.get(opened, SECOND)  # and now all are right
+        await trio.sleep(61)
+        assert bytes(await cache.get(opened, SECOND)) == truth(*SECOND)
+
+
+@real
+async def test_blocks_of_an_odd_node_do_not_stay_on_disk(tmp_path: Path) -> None:
+    file = a_file("f", SIZE)
+    for odd in (True, False):
+        store = BlockStore(tmp_path, limit_bytes=1 << 30, free_percent=0)
+        nodes = Nodes()
+        try:
+            async with cache_over(nodes, store) as cache:
+                opened = await cache.open(file, SIZE)
+                nodes.odd = [odd]
+                if odd:
+                    await ahead_of_anybody(cache, opened)
+                    assert store.used_bytes() == BLOCK_BYTES
+                for span in (SECOND, FIRST):
+                    assert bytes(await cache.get(opened, span)) == truth(*span)
+                await settled(cache)
+                assert store.used_bytes() == 2 * BLOCK_BYTES
+                assert nodes.gets == (6 if odd else 0)
+        finally:
+            store.close()
+
+
+@real
+async def test_blocks_of_an_odd_node_are_not_used_while_the_disk_does_not_let_them_go(
+    tmp_path: Path,
+) -> None:
+    class Stubborn(BlockStore):
+        failures = 2
+
+        def drop(self, *args: Any) -> None:
+            if self.failures:
+                self.failures -= 1
+                raise OSError("read-only")
+            super().drop(*args)
+
+    file = a_file("f", SIZE)
+    store = Stubborn(tmp_path, limit_bytes=1 << 30, free_percent=0)
+    nodes = Nodes()
+    try:
+        async with cache_over(nodes, store) as cache:
+            cache._disk._health.set_pause(0.0)
+            opened = await cache.open(file, SIZE)
+            nodes.odd = [True]
+            await ahead_of_anybody(cache, opened)
+            for span in (SECOND, FIRST):
+                assert bytes(await cache.get(opened, span)) == truth(*span)
+            assert store.failures == 0
+            assert store.used_bytes() == BLOCK_BYTES, "the odd node's, still"
+            await settled(cache)
+            for number in range(IDLE_OBJECTS + 2):  # and it is let go of, and opened again
+                cache.close(opened)
+                opened = await cache.open(a_file(f"g{number}", SIZE), SIZE)
+            again = await cache.open(file, SIZE)
+            assert bytes(await cache.get(again, FIRST)) == truth(*FIRST)
+            await settled(cache)
+            assert store.used_bytes() == BLOCK_BYTES, "ours"
+    finally:
+        store.close()
+
+
+def test_a_drive_heals_from_an_odd_first_etag(calm: EmulatorProcess, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_drive(settings_for(calm, tmp_path, cache_size=1 << 30)) as drive:
+            node = await drive.resolve(BIG)
+            assert isinstance(node, File)
+            true = calm.bytes(node.storage_id)
+            calm.fault("changed_etag", origin="cdn", times=1)
+            first = await drive.open(node)
+            assert (await first.read(0, 1000))[0] == true[:1000]
+            try:  # what was read ahead may have found out before anything was given
+                assert (await first.read(10 * MIB, 1000))[0] == true[10 * MIB : 10 * MIB + 1000]
+            except ObjectChangedError as error:
+                assert error.errno == errno.EIO  # noqa: PT017 - one of two right outcomes
+            second = await drive.open(node)
+            assert first.keep_cache
+            assert not second.keep_cache
+            for start in (0, 10 * MIB, SIZE - 1000):
+                assert (await second.read(start, 1000))[0] == true[start : start + 1000]
+
+    trio.run(main)
