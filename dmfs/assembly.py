@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -26,7 +27,10 @@ from dmfs.fetch.object_client import ObjectClient
 from dmfs.fetch.process_fetcher import ProcessFetcher
 from dmfs.fetch.thread_fetcher import ThreadFetcher
 from dmfs.http.circuit_breaker import CircuitBreaker
-from dmfs.http.json_client import JsonClient, open_clients
+from dmfs.http.client import HttpClient
+from dmfs.http.engines import open_engines
+from dmfs.http.json_client import JsonClient
+from dmfs.http.probes import reaches
 from dmfs.http.tls import ca_bundle
 from dmfs.namespace.listing_store import ListingStore, cache_partition
 from dmfs.namespace.listings import Freshness, Listings
@@ -66,16 +70,25 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
     ranges.start()
     failure: Exception | None = None
     try:
-        async with open_clients(bundle) as clients, trio.open_nursery() as nursery:
+        async with open_engines(bundle) as engines, trio.open_nursery() as nursery:
             try:
-                wire = JsonClient(settings.api_url, clients, budget_of(settings))
+                wire = JsonClient(settings.api_url, engines, budget_of(settings))
                 tokens = await token_source(settings, wire, nursery)
                 fetcher = ProcessFetcher(
                     ranges, arena, ca_bundle=bundle, connections=settings.connections
                 )
                 nursery.start_soon(fetcher.run)
                 drive = await _join(
-                    settings, wire, tokens, fetcher, arena, store, kept, nursery, service_folders
+                    settings,
+                    wire,
+                    engines.others,
+                    tokens,
+                    fetcher,
+                    arena,
+                    store,
+                    kept,
+                    nursery,
+                    service_folders,
                 )
                 try:
                     yield drive
@@ -100,6 +113,7 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
 async def _join(
     settings: Settings,
     wire: JsonClient,
+    probes: HttpClient,
     tokens: TokenSource,
     fetcher: ProcessFetcher,
     arena: Arena | None,
@@ -110,7 +124,8 @@ async def _join(
 ) -> Drive:
     metadata_s = settings.metadata_timeout * _INNER_SHARE
     aps = Aps(wire, tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id)
-    watched = HostBreakers(fetcher, wire.reaches, nursery)
+    # (its own two connections: a probe never waits behind 48 calls to an API that is gone)
+    watched = HostBreakers(fetcher, partial(reaches, probes), nursery)
     source = ObjectClient(aps, watched, nursery, timeout_s=metadata_s)
     sizes = ObjectSizes(source, store)
     await sizes.load()
@@ -130,7 +145,7 @@ async def _join(
         settings, wire, aps, sizes, kept, watched, nursery,
         timeout_s=metadata_s, service_folders=service_folders,
     )  # fmt: skip
-    blocks.share_budget(lambda: metadata.listings.knowledge.memory_bytes)
+    blocks.share_budget(lambda: metadata.listings.cache.memory_bytes)
     warmer = SmallFilePrefetcher(sizes, blocks, nursery)
     return Drive(
         Parts(
@@ -187,8 +202,8 @@ def _store(settings: Settings) -> BlockStore | None:
 
 def budget_of(settings: Settings) -> RateLimiter:
     """One account for all processes of this client id."""
-    ledger = FileRateLog(settings.state_dir, settings.client_id)
-    return RateLimiter(parse_rates(settings.rates, settings.rate_window), ledger)
+    rate_log = FileRateLog(settings.state_dir, settings.client_id)
+    return RateLimiter(parse_rates(settings.rates, settings.rate_window), rate_log)
 
 
 def kept_listings(
@@ -247,7 +262,7 @@ def join_metadata(
         ),
         timeout_s=timeout_s,
         service_folders=service_folders,
-        kept=kept,
+        store=kept,
         offline=lambda: breaker.is_open,
     )
     periods = Periods(recent=settings.poll, other=max(settings.poll, settings.poll_others))
@@ -259,12 +274,12 @@ def join_metadata(
         watched.suspect()
 
     def on_close() -> None:
-        listings.knowledge.reconnected()
+        listings.cache.end_cooldowns()
         watched.suspect()  # nudged: it looks now instead of some seconds later
 
     # a network that is gone is gone for both, and a stream does not ask the other one
-    breaker.on_open, watched.on_open = watched.suspect, breaker.failed
-    breaker.on_close = on_close
+    watched.on_open = breaker.failed
+    breaker.subscribe(on_open=watched.suspect, on_close=on_close)
     nursery.start_soon(breaker.watch, wire.probe)
     nursery.start_soon(watch_suspend, on_wake)
     nursery.start_soon(poller.run)

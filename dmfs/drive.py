@@ -93,13 +93,13 @@ class Drive:
         """All entries of a directory, as opendir(3) shows them. Lists ahead of a walk."""
         with self.parts.tree_prefetcher.entering(directory):
             listing = await self._listings.get(directory)
-        self.parts.poller.looked(directory)
+        self.parts.poller.on_use(directory)
         self.parts.blocks.settle()  # listings and blocks share one memory budget
         return listing
 
     async def lookup(self, directory: Directory, name: str) -> Child | None:
         """The child of that name. None is authoritative: the listing of the directory says so."""
-        self.parts.poller.looked(directory)
+        self.parts.poller.on_use(directory)
         return (await self._listings.get(directory)).entries.get(name)
 
     async def prepare(self, directory: Directory) -> Listing:
@@ -185,7 +185,9 @@ class Drive:
         parts = self.parts
         merged = {f"requests.{name}.{end}": n for (name, end), n in self._requests.items()}
         merged["gets"] = parts.fetcher.under_way
-        merged |= parts.blocks.gauges()
+        for part in (parts.blocks, parts.listings, parts.poller):
+            merged |= part.gauges()
+        merged |= parts.tree_prefetcher.gauges() | parts.file_prefetcher.gauges()
         for gauges in self._gauges:
             merged |= gauges()
         return merged

@@ -1,28 +1,33 @@
-"""Everything that can go wrong, as the user of a drive would name it.
+"""All errors of the drive, each with the errno that the kernel gets.
 
-Floor 0. Below ``fuse.py`` only these fly (and bugs). Each class carries the errno that the kernel
-will be told, so the translation is complete by construction and nothing ever searches a text.
+Below ``fuse`` the drive raises only these; any other exception is a bug. The errno stands on the
+class, so the translation is complete by construction and no code searches a text.
 
-    DriveError                EIO
-    ├── NotFoundError         ENOENT      nothing of that name; a definite answer
-    ├── NotADirectory   ENOTDIR
-    ├── IsADirectory    EISDIR
-    ├── AccessError           EACCES      no permission, not signed in
-    │   ├── TokenRefusedError             the token was refused: renew once
-    │   ├── SignedOutError                nobody is signed in, or no more
-    │   └── GrantRefusedError             the token endpoint said no
-    ├── BusyError             EBUSY       rate-limited (429) beyond the deadline
-    │   └── SpeculationDropped                  speculation that gave way
-    ├── UnreachableError      EIO         network or service down
-    │   └── OfflineError                  known to be down: nothing was tried
-    ├── BadResponseError        EIO         an answer that is damaged or makes no sense
+    DriveError                 EIO
+    ├── NotFoundError          ENOENT      a complete answer does not contain the name
+    ├── NotADirectory          ENOTDIR
+    ├── IsADirectory           EISDIR
+    ├── AccessError            EACCES      no permission, not signed in
+    │   ├── TokenRefusedError              the service refuses the token: renew it once
+    │   ├── SignedOutError                 no user is signed in
+    │   │   └── KeyringError               the desktop's keyring does not work
+    │   └── GrantRefusedError              the token endpoint refuses
+    ├── BusyError              EBUSY       rate-limited (429) beyond the deadline
+    │   └── SpeculationDropped             speculation that gave way
+    ├── UnreachableError       EIO         the network or the service is down
+    │   ├── OfflineError                   the drive knows that it is down and does not try
+    │   └── CertificateError               the host's certificate is not trusted
+    ├── BadResponseError       EIO         a response that is damaged or contradicts itself
+    │   └── ObjectChangedError             another ETag than before
+    │       └── ETagDiffersError           only the ETag is wrong
+    ├── UrlRefusedError        EIO         the CDN refuses the signed URL
     ├── DeadlineError          ETIMEDOUT   slower than the deadline
-    ├── GoneError             ESTALE      the bytes of an open version are gone
-    ├── ReadOnlyError         EROFS       any write
-    ├── NoAttributeError      ENODATA     unknown xattr
-    ├── UnsupportedError      EOPNOTSUPP  xattr of a foreign namespace
-    └── SetupError            EINVAL      configuration, mountpoint: fix and start again
-        └── UsageError                    the command line itself: exit code 2
+    ├── GoneError              ESTALE      the bytes of an open version are gone
+    ├── ReadOnlyError          EROFS       any write
+    ├── NoAttributeError       ENODATA     unknown xattr
+    ├── UnsupportedError       EOPNOTSUPP  xattr of a foreign namespace
+    └── SetupError             EINVAL      configuration, mountpoint: fix it and start again
+        └── UsageError                     the command line: exit code 2
 """
 
 from __future__ import annotations
@@ -33,10 +38,10 @@ from typing import ClassVar, Self
 
 
 class DriveError(Exception):
-    """A failure that a person should be able to understand and act on.
+    """A failure that a user can understand and act on.
 
     ``message`` is one line that says what is wrong; ``hint`` is one line that says what to do
-    (may be empty). Neither may ever hold a token, a client secret or a signed URL.
+    (may be empty). Neither may contain a token, a client secret or a signed URL.
     """
 
     errno: ClassVar[int] = errno.EIO
@@ -46,14 +51,14 @@ class DriveError(Exception):
         self.message = message
         self.hint = hint
         self.status = 0
-        """The HTTP status that it was made of, where there was one."""
+        """HTTP status of the response behind this error; 0 if there was none."""
         self.request_id = ""
-        """The service's own number of the request, for a word with its support."""
+        """The service's id of the request, for its support; '' if there is none."""
         self.retry_after_s: float | None = None
-        """When the service wants to be asked again at the earliest, where it said so."""
+        """Retry-After in seconds, if sent."""
 
-    def again(self) -> Self:
-        """A copy to raise to one more waiter (one instance raised twice mixes tracebacks)."""
+    def copy(self) -> Self:
+        """A copy to raise in one more waiter: one instance raised twice mixes tracebacks."""
         twin = copy.copy(self)
         twin.__traceback__ = None
         twin.__cause__ = self
@@ -61,7 +66,7 @@ class DriveError(Exception):
 
 
 class NotFoundError(DriveError):
-    """Nothing of that name: said by an answer that was complete, never by a failure."""
+    """There is nothing of that name. Only a complete answer raises this, never a failure."""
 
     errno = errno.ENOENT
 
@@ -79,7 +84,7 @@ class IsADirectory(DriveError):
 
 
 class AccessError(DriveError):
-    """The service knows who asks and says no, or nobody is signed in."""
+    """The service knows the user and refuses, or no user is signed in."""
 
     errno = errno.EACCES
 
@@ -89,12 +94,12 @@ class TokenRefusedError(AccessError):
 
 
 class SignedOutError(AccessError):
-    """Nobody is signed in, or the sign-in cannot be used. Never remembered as an answer about a
-    file or a folder: it ends with the next ``dmfs login``."""
+    """No user is signed in, or the sign-in does not work. Caches do not store it as an answer about
+    a file or a folder: it ends with the next ``dmfs login``."""
 
 
 class GrantRefusedError(AccessError):
-    """The token endpoint said no; ``code`` is OAuth's word for why, such as ``invalid_grant``."""
+    """The token endpoint refuses; ``code`` is OAuth's error code, such as ``invalid_grant``."""
 
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -102,13 +107,13 @@ class GrantRefusedError(AccessError):
 
 
 class BusyError(DriveError):
-    """The rate limit holds us off for longer than the request may take."""
+    """The rate limit delays the request beyond its deadline."""
 
     errno = errno.EBUSY
 
 
 class SpeculationDropped(BusyError):
-    """Speculation that gave way; whoever joined it asks again for itself."""
+    """Speculation that gave way; a request that joined it must start its own call."""
 
 
 class UnreachableError(DriveError):
@@ -118,44 +123,48 @@ class UnreachableError(DriveError):
 
 
 class OfflineError(UnreachableError):
-    """Known to be down: nothing was tried."""
+    """The drive knows that the network or the service is down, and does not try."""
+
+
+class CertificateError(UnreachableError):
+    """The host's certificate is not trusted: a proxy of this network, or a wrong clock."""
 
 
 class BadResponseError(DriveError):
-    """An answer that is damaged, oversized or contradicts itself."""
+    """A response that is damaged, too large or contradicts itself."""
 
     errno = errno.EIO
 
 
 class DeadlineError(DriveError):
-    """The deadline of the request passed first."""
+    """The deadline of the request passed before its answer came."""
 
     errno = errno.ETIMEDOUT
 
 
 class GoneError(DriveError):
-    """The bytes of a version that was listed or opened are no longer there."""
+    """The service no longer has the bytes of a version that it listed, or that is open."""
 
     errno = errno.ESTALE
 
 
 class ReadOnlyError(DriveError):
-    """The drive does not take writes."""
+    """The drive does not accept writes."""
 
     errno = errno.EROFS
 
 
 class NoAttributeError(DriveError):
-    """An xattr of ours that does not apply here."""
+    """A ``user.dmfs.`` xattr that does not apply to this node."""
 
     errno = errno.ENODATA
 
 
 class UnsupportedError(DriveError):
-    """An xattr namespace that the drive does not keep.
+    """An xattr namespace that the drive does not serve.
 
-    EOPNOTSUPP rather than ENODATA: coreutils then stops probing the device, which took
-    ``ls -l`` of 10 000 files from 1.3 s to 0.05 s.
+    EOPNOTSUPP rather than ENODATA: coreutils then stops probing the device, so that ``ls -l`` of
+    10 000 files takes 0.05 s instead of 1.3 s.
     """
 
     errno = errno.EOPNOTSUPP
@@ -168,19 +177,19 @@ class SetupError(DriveError):
 
 
 class UsageError(SetupError):
-    """What was typed makes no sense; trying again will not help (exit code 2)."""
+    """The command line makes no sense; trying again will not help (exit code 2)."""
 
 
 class UrlRefusedError(DriveError):
-    """403 from the CDN: the URL expired (or was revoked). A fresh one is to be signed."""
+    """403 from the CDN: the URL expired or the service revoked it. The caller signs a new one."""
 
 
 class ObjectChangedError(BadResponseError):
-    """The ETag is not the one this storage object had before: its bytes must not be mixed."""
+    """This storage object had another ETag before: a reader must not mix the bytes of both."""
 
 
 class ETagDiffersError(ObjectChangedError):
-    """Right in everything but the ETag: which of the two is the odd one has to be asked."""
+    """Only the ETag is wrong: the caller must find out which of the two is the right one."""
 
 
 class KeyringError(SignedOutError):

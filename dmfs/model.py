@@ -1,9 +1,9 @@
-"""The nouns of the drive. Floor 0: frozen data, no behaviour beyond identity.
+"""The nouns of the drive: frozen data, no behaviour beyond identity.
 
 A *version* is immutable and its bytes have an immutable storage id, so a ``File`` **is one
-version**: a new version is a new node with a new inode, and an open file goes on reading what it
-opened. A ``Listing`` is the only mutable knowledge there is: all entries of one directory with
-the moment at which they were true.
+version**: a new version is a new node with a new inode, and an open file goes on reading the
+version that it opened. Only listings change: a ``Listing`` is all entries of one directory at one
+moment, and a newer one replaces it.
 
 Times are integers in nanoseconds since the epoch, sizes are bytes, byte ranges are half-open.
 """
@@ -50,7 +50,6 @@ class Hub:
     id: HubId
     name: str
     extension_type: str = ""
-    region: str = ""
 
     @property
     def identity(self) -> str:
@@ -59,7 +58,7 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project; ``root_folder_id`` is what ``a.`` projects list instead of top folders."""
+    """A project. An ``a.`` project lists the folder ``root_folder_id`` instead of top folders."""
 
     id: ProjectId
     hub_id: HubId
@@ -75,7 +74,8 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder. ``rollup_ns`` moves when anything below it changes (as far as the service says)."""
+    """A folder. ``rollup_ns`` changes when anything below it changes, as far as the service
+    says."""
 
     id: FolderId
     project_id: ProjectId
@@ -88,13 +88,13 @@ class Folder:
     created_by: str = ""
     extension_type: str = ""
     link: str = ""
-    """``web_url`` in shorthand, as is a file's."""
+    """``web_url`` in compact form (see ``compact``), as in ``File``."""
     service: bool = False
-    """Made by a BIM 360/ACC tool for itself (issues, checklists …), not by people."""
+    """A BIM 360/ACC tool made it for itself (issues, checklists …); users did not."""
 
     @property
     def web_url(self) -> str:
-        """The entry's page in a browser, as the service names it; '' where it does not."""
+        """The entry's web page as the service names it; '' if it names none."""
         return expand(self.link, link_ids(self.project_id, self.id))
 
     @property
@@ -106,14 +106,14 @@ class Folder:
 class File:
     """One version of an item, with bytes of its own.
 
-    ``size_bytes`` is the listing's word, ``None`` where it says nothing; the authoritative length
-    comes with the signed URL and may differ. An item that is listed, but whose tip the service
-    refuses to show, has no version and no storage id: it is there, and cannot be opened.
+    ``size_bytes`` comes from the listing, ``None`` if the listing gives none; the authoritative
+    length comes with the signed URL and may differ. If the service lists an item but refuses its
+    tip, the file has no version and no storage id: it shows, and ``open`` fails.
     """
 
     item_id: ItemId
     version: str
-    """``version_id`` in shorthand: it repeats the end of the item's id."""
+    """``version_id`` in compact form: it repeats the end of the item's id."""
     storage_id: StorageId
     folder_id: FolderId
     project_id: ProjectId
@@ -122,7 +122,7 @@ class File:
     size_bytes: int | None
     mtime_ns: int = 0
     created_ns: int | None = None
-    """When the *item* was made: a new version must not change who keeps a contested name."""
+    """Creation of the *item*: a new version must not change which item has a contested name."""
     version_number: int | None = None
     created_by: str = ""
     extension_type: str = ""
@@ -134,7 +134,7 @@ class File:
 
     @property
     def web_url(self) -> str:
-        """As of a folder."""
+        """As in ``Folder``."""
         return expand(self.link, link_ids(self.project_id, self.folder_id, self.item_id))
 
     @property
@@ -176,26 +176,27 @@ Directory = Root | Hub | Project | Folder
 Leaf = File | Shortcut
 Node = Root | Hub | Project | Folder | File | Shortcut
 Child = Hub | Project | Folder | File | Shortcut
-"""What can stand in a listing: anything but the root."""
+"""An entry of a listing: any node but the root."""
 
 
 def link_ids(project_id: ProjectId, *others: str) -> list[str]:
-    """The ids that an entry's web link repeats, as it spells them."""
+    """The ids that an entry's web link repeats, encoded as in the link."""
     return [in_link(each) for each in (project_id.removeprefix("b."), *others)]
 
 
 def version_ids(item_id: ItemId) -> list[str]:
-    """What the id of a version repeats of its item's: ``5qEPmBP6YuptoOxOf9LEug``."""
+    """The part of the item's id that a version's id repeats: ``5qEPmBP6YuptoOxOf9LEug``."""
     return [item_id.rpartition(":")[2]]
 
 
 def own_id(node: Child) -> str:
-    """The service's id that outlives versions: decides contested names, hashed into suffixes."""
+    """The service's id that is equal for all versions: it decides contested names, and suffixes
+    hash it."""
     return node.item_id if isinstance(node, File | Shortcut) else node.id
 
 
 def created_ns(node: Child) -> int | None:
-    """When the thing was made, where the service says so (hubs and projects: never)."""
+    """Creation time, if the service gives one (for hubs and projects it never does)."""
     return None if isinstance(node, Hub | Project) else node.created_ns
 
 
@@ -203,16 +204,15 @@ def created_ns(node: Child) -> int | None:
 class Listing:
     """All entries of one directory, by their unique legal names, in the order readdir shows.
 
-    ``listed_at`` is trio's clock in seconds when the question was *asked*: a change made while the
-    answer travelled is not in it for sure. ``rollup_ns`` is the directory's own rollup as its
-    parent told it before the question, or None.
+    ``listed_at`` is trio's clock in seconds when the drive *sent* the request: the answer may miss
+    a change that happened later. ``rollup_ns`` is the directory's own rollup as its parent's
+    listing showed it before the request, or None.
     """
 
     directory: Directory
     entries: Mapping[str, Child]
     listed_at: float
     rollup_ns: int | None = None
-    warnings: tuple[str, ...] = ()
     names: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -221,7 +221,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class SignedRange:
-    """A stretch of the object with the URL that serves it, offsets relative to the part."""
+    """A byte range of the object with the URL that serves it; the URL counts from ``start``."""
 
     start: int
     stop: int
@@ -230,7 +230,7 @@ class SignedRange:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SignedObject:
-    """Leave to read a storage object: its authoritative size, its sha1 where known, its URLs.
+    """Signed URLs of a storage object, with its authoritative size and its sha1 ('' if unknown).
 
     No repr: URLs are secrets and must not reach a log or a traceback.
     """

@@ -1,8 +1,8 @@
-"""Display names → unique legal file names; identity → stable inode number. Floor 0, pure.
+"""Display names → unique legal file names; identity → stable inode number. Pure.
 
-The rules are the outside contract's: `/` and NUL become look-alikes, `.` and `..` become full-width
-dots, names over 255 bytes are cut, equal names are told apart by a hash of the id, and nothing
-ever depends on the order in which the service listed things.
+The semantics promise: `/` and NUL become look-alikes, `.` and `..` become full-width dots, a name
+over 255 bytes is cut, equal names differ by a hash of the id, and the result never depends on the
+order of the service's answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dmfs.model import Child, created_ns, own_id
 NAME_MAX_BYTES = 255
 UNNAMED = "(unnamed)"
 _EXTENSION_MAX_BYTES = 32
-"""Longer than any real extension: `Notes v1.final and some more words` has none."""
+"""No real extension is longer: `Notes v1.final and some more words` has none."""
 _LEGAL = str.maketrans({"/": "／", "\0": "␀"})
 _LONE = re.compile("[\ud800-\udfff]")
 _DOTS = {".": "．", "..": "．．"}
@@ -30,17 +30,17 @@ def legal_name(name: str) -> str:
     """
     legal = _LONE.sub("\ufffd", name).translate(_LEGAL)
     if legal == name and legal not in _DOTS and legal:
-        return name  # the same object: a listing keeps one name, not two
+        return name  # the same object: a listing stores one name, not two
     return _DOTS.get(legal, legal) or UNNAMED
 
 
 def id_hash(identifier: str, digits: int = 8) -> str:
-    """The first hex digits of the SHA-256 of an id, as names carry them."""
+    """The first hex digits of the SHA-256 of an id, as in suffixed names."""
     return hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
 
 
 def split_extension(name: str) -> tuple[str, str]:
-    """``("plan", ".dwg")``; a leading dot does not start an extension, nor does a last one."""
+    """``("plan", ".dwg")``; a leading or a trailing dot starts no extension."""
     stem, dot, extension = name.rpartition(".")
     if not stem or not extension or len(extension.encode()) > _EXTENSION_MAX_BYTES:
         return name, ""
@@ -63,9 +63,9 @@ def _cut(text: str, max_bytes: int) -> str:
 def entry_names(children: Iterable[Child]) -> dict[str, Child]:
     """Unique legal names for all children of one directory, sorted by name.
 
-    The oldest (creation time, then id) of equals keeps the plain name; an unknown creation time
-    counts as youngest. The result depends on the set of children only. Duplicate ids (an answer
-    may repeat itself across pages while things move) count once: the last one wins.
+    Of equal names the oldest child (by creation time, then id) has the plain name; an unknown
+    creation time counts as youngest. The result depends only on the set of children. Duplicate
+    ids count once, the last one wins: pages of one answer may overlap while entries move.
     """
     unique = {own_id(child): child for child in children}
     claims: dict[str, list[Child]] = {}
@@ -91,7 +91,7 @@ def _seniority(child: Child) -> tuple[int, str]:
 
 
 def _free_name(name: str, identifier: str, taken: dict[str, Child]) -> str:
-    """A suffixed name; more digits in the freak case that somebody's real name spells the hash."""
+    """A suffixed name; more digits if the real name of another child equals it."""
     for digits in (8, 16, 32, 64):
         candidate = with_suffix(name, identifier, digits)
         if candidate not in taken:
@@ -106,5 +106,5 @@ def inode_number(identity: str) -> int:
 
 
 def printable(name: str) -> str:
-    """A name that any terminal and log can take: undecodable bytes and controls are replaced."""
+    """``name`` for terminals and logs: U+FFFD for each undecodable byte and control character."""
     return "".join(char if char.isprintable() else "�" for char in name)

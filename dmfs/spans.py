@@ -1,6 +1,6 @@
 """Spans: half-open ranges of bytes and of block numbers, and the only arithmetic between the two.
 
-Two conventions of "end" in one program are how caches come to fetch a block too many.
+One convention of "end" for the whole program: two conventions make a cache fetch a block too many.
 """
 
 from __future__ import annotations
@@ -8,20 +8,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 KIB = 1024
-
-
 MIB = 1024 * KIB
 
-
 BLOCK_BYTES = 128 * KIB
-"""The kernel's usual read, so a stream touches each block once; fine enough that a random 4 KiB
-read costs an eighth of a megabyte. At rest a finer block is nearly free in a sparse file (30 µs a
-64 KiB put, against 459 µs in a file or row of its own)."""
-
+"""The kernel's usual read: a stream touches each block once, and a random 4 KiB read fetches only
+an eighth of a megabyte. Small blocks cost little in a sparse file (docs/performance.md)."""
 
 SMALL_FILE_BYTES = 8 * MIB
-"""Up to here a file is fetched by one GET: one call less to sign and check, and its checksum is
-compared before the first byte is handed out."""
+"""One GET fetches a file up to this size: one call less, and the drive checks its checksum before a
+reader gets the first byte."""
 
 
 class Span(NamedTuple):
@@ -39,7 +34,7 @@ EMPTY = Span(0, 0)
 
 
 def blocks_of(span: Span) -> Span:
-    """The block numbers that a byte range touches."""
+    """The block numbers that a byte range overlaps."""
     if span.length == 0:
         return EMPTY
     return Span(span.start // BLOCK_BYTES, -(-span.stop // BLOCK_BYTES))
@@ -56,4 +51,4 @@ def block_count(size_bytes: int) -> int:
 
 
 MAX_WINDOW_BYTES = 128 * MIB
-"""28 connections times 4 MiB, and what is asked for next: less leaves connections idle."""
+"""28 connections times 4 MiB, and the next requests: a smaller window leaves connections idle."""

@@ -37,14 +37,16 @@ ORDER = (
 
 INSIDE = {
     "system": "clock suspend backoff concurrency disk_health disk_threads gc_tuning mountinfo"
-    " private_files shared_memory",
+    " private_files byte_locks shared_memory",
     "telemetry": "access_log logs stack_report",
     "ratelimit": "limits priority shared_log limiter",
-    "http": "tls errormap circuit_breaker curl_multi curl_client json_client",
+    "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
+    " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
-    "aps": "json_values item_types signed_urls jsonapi paging client",
-    "namespace": "listing_codec listing_store listing_cache listings poll_schedule poller xattrs",
+    "aps": "json_values item_types signed_urls jsonapi hubs contents paging client",
+    "namespace": "listing_codec listing_store listing_cache change_feed directory_query"
+    " listing_tiers listings poll_schedule poller xattrs",
     "fetch": "curl bandwidth_delay stragglers connection_slots host_backoff etags hosts"
     " thread_fetcher process_fetcher object_client",
     "fetch.curl": "progress transfer transfers worker_protocol worker",
@@ -69,7 +71,7 @@ APART = {
 
 ONLY_IN = {
     "pyfuse3": {"fuse.attributes", "fuse.request", "fuse.operations", "fuse.mount"},
-    "httpx": {"http.json_client", "cli.login", "cli.doctor.service"},
+    "httpx": {"http.httpx_client"},
     "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},
@@ -79,8 +81,9 @@ ONLY_IN = {
 
 WITHOUT_TRIO = (
     "errors compact model names spans urls config blocks.store. fetch.curl. aps.json_values"
-    " aps.item_types aps.jsonapi aps.signed_urls blocks.readahead ratelimit.limits"
-    " prefetch.tree_walk prefetch.file_series namespace.poll_schedule namespace.listing_codec"
+    " aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls blocks.readahead"
+    " ratelimit.limits prefetch.tree_walk prefetch.file_series namespace.poll_schedule"
+    " namespace.change_feed namespace.listing_codec"
     " help. cli.main cli.parser cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.kernel_params"
 ).split()

@@ -1,1 +1,1 @@
-"""The endpoints of Autodesk Platform Services. Only this package spells their words."""
+"""The endpoints of Autodesk Platform Services. No other package spells their paths and keys."""

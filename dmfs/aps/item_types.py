@@ -1,8 +1,8 @@
-"""What an entry is, by its extension type. Floor 0: the one table.
+"""How an item shows, by its extension type: the one table.
 
-Keyed by the Schema service's names: the last part decides (``items:autodesk.bim360:File`` →
-``File``), for items and versions alike. A type that is not here is a file if it has a storage
-object, else a shortcut: what Autodesk invents next year shall be visible, not lost.
+The key is the last part of the Schema service's name (``items:autodesk.bim360:File`` → ``File``),
+for items and versions alike. An unknown type is a file if it has a storage object, else a shortcut:
+future types of Autodesk must show too.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ class Kind(enum.Enum):
     """How an item shows in the tree."""
 
     FILE = "file if it has bytes of its own, else a shortcut"
-    SHORTCUT = "always a shortcut: its storage, if any, is not what a user would call the file"
-    HIDDEN = "not there"
+    SHORTCUT = "always a shortcut: its storage, if any, is not the file that a user expects"
+    HIDDEN = "does not show"
 
 
-_KINDS = {
+_KIND_BY_TYPE = {
     # plain files of both families
     "File": Kind.FILE,
     # Revit cloud model: the published bytes; none while unpublished
     "C4RModel": Kind.FILE,
     # A360 composite: a zip of the parent file and its references
     "CompositeDesign": Kind.FILE,
-    # Fusion documents are exported by a job (f3z), never read from their storage
+    # a job exports Fusion documents (f3z); their storage is not readable
     "Design": Kind.SHORTCUT,
     "Drawing": Kind.SHORTCUT,
-    # a page of a PDF or DWG in BIM 360 Plans: virtual, the sibling File holds the bytes
+    # a page of a PDF or DWG in BIM 360 Plans: virtual, the sibling File has the bytes
     "Document": Kind.SHORTCUT,
     # the services' own bookkeeping
     "TitleBlock": Kind.HIDDEN,
@@ -43,15 +43,15 @@ _KINDS = {
 
 
 def kind_of(item_type: str, version_type: str) -> Kind:
-    """The kind of an item from its own and its tip's extension type; hidden wins."""
-    kinds = [_KINDS.get(name.rpartition(":")[2]) for name in (version_type, item_type)]
+    """The kind of an item by its own and its tip's extension type; HIDDEN wins."""
+    kinds = [_KIND_BY_TYPE.get(name.rpartition(":")[2]) for name in (version_type, item_type)]
     if Kind.HIDDEN in kinds or "fdx" in version_type.lower() or "fdx" in item_type.lower():
         return Kind.HIDDEN
     return kinds[0] or kinds[1] or Kind.FILE
 
 
 _GUID = r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"
-_BY_MACHINE = re.compile(
+_TOOL_PATTERN = re.compile(
     rf"""(?ix)
     {_GUID}
     | (checklist|issue|issues|dailylog|quantification|rfis_project|assets|COST\ Root\ Folder
@@ -60,17 +60,17 @@ _BY_MACHINE = re.compile(
     | .*(submittals-attachments|correspondence-project|meetings-project).*
     """
 )
-_BY_WORD = {"photos", "projecttb", "cost root folder", "recycle bin"}
+_TOOL_NAMES = {"photos", "projecttb", "cost root folder", "recycle bin"}
 
 
 def is_service_folder(name: str, *, at_root: bool) -> bool:
-    """Whether a ``b.`` project's folder belongs to a tool (issues, checklists …), not to people.
+    """Whether a folder of a ``b.`` project belongs to a tool (issues, checklists …).
 
-    Autodesk's own sample drops every top folder whose name *contains* one of these words, which
-    would hide a user's "Photos" too. So: only directly under the project's root (where people
-    cannot make folders, while a non-admin's top folders may be deep ones). Who made it tells
-    nothing: a tool's folders bear the name of whoever switched the tool on.
+    Autodesk's own sample hides every top folder whose name *contains* one of these words, which
+    would hide a user's "Photos" too. So the rule applies only directly under the project's root:
+    users cannot make folders there, and a non-admin's top folders may be deep ones. The creator
+    does not help: a tool's folders have the name of the user who switched the tool on.
     """
     if not at_root:
         return False
-    return name.lower() in _BY_WORD or _BY_MACHINE.fullmatch(name) is not None
+    return name.lower() in _TOOL_NAMES or _TOOL_PATTERN.fullmatch(name) is not None

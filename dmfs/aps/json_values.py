@@ -1,4 +1,4 @@
-"""Values out of JSON, whatever its shape. Floor 0, pure."""
+"""Values at paths of JSON of any shape. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+Json = Mapping[str, Any]
+
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9})\d*)?)?\s*(Z|[+-]\d\d:?\d\d)?"
 )
 
 
 def dig(table: Any, *keys: str) -> Any:
-    """The value at a path of keys, None where the path ends early."""
+    """The value at a path of keys, None if the path ends early."""
     for key in keys:
         if not isinstance(table, Mapping):
             return None
@@ -23,17 +25,18 @@ def dig(table: Any, *keys: str) -> Any:
 
 
 def text(table: Any, *keys: str) -> str:
-    """The text at a path of keys, '' where there is none."""
+    """The text at a path of keys, '' if there is none."""
     value = dig(table, *keys)
     return value if isinstance(value, str) else ""
 
 
-def shared_text(table: Any, *keys: str) -> str:  # what many entries have in common, kept once
+def shared_text(table: Any, *keys: str) -> str:
+    """A text that is equal in many entries: interned."""
     return sys.intern(text(table, *keys))
 
 
 def number(table: Any, *keys: str) -> int | None:
-    """The non-negative whole number at a path of keys."""
+    """The non-negative 63-bit integer at a path of keys, None if there is none."""
     value = dig(table, *keys)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
         return None
@@ -41,8 +44,8 @@ def number(table: Any, *keys: str) -> int | None:
 
 
 def parse_time_ns(stamp: str) -> int | None:
-    """``2022-05-06T08:24:41.0000000Z`` or ``…T19:25:23+00:00`` → ns since the epoch; None if not a
-    time. Seven digits are what BIM 360 sends and what ``datetime`` refuses."""
+    """``2022-05-06T08:24:41.0000000Z`` or ``…T19:25:23+00:00`` → ns since the epoch; None for other
+    texts. BIM 360 sends seven digits, which ``datetime`` refuses."""
     match = _TIME.fullmatch(stamp.strip())
     if not match:
         return None
@@ -57,6 +60,3 @@ def parse_time_ns(stamp: str) -> int | None:
         minutes = int(zone[1:3]) * 60 + int(zone[-2:])
         seconds -= minutes * 60 if zone[0] == "+" else -minutes * 60
     return seconds * 10**9 + int((match[7] or "").ljust(9, "0"))
-
-
-Json = Mapping[str, Any]

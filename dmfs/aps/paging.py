@@ -1,9 +1,9 @@
-"""A listing in pages: asked for at once where their number is known. Floor 1.
+"""All pages of a listing: in parallel if their number is known, else one after the other.
 
-``objectCount`` of the parent's listing tells how many pages to expect. It is a hint and no more
-(it is older than the question, and pages are cut before anything is filtered out of them):
-``links.next`` has the last word. A page counts only if the page before it links to exactly the
-question that was put; where the chain says otherwise it is followed, one page after the other.
+``objectCount`` of the parent's listing gives the number of pages to expect. It is only a hint: it
+is older than the request, and the service filters entries after it cuts pages. ``links.next``
+decides. A page counts only if the page before it links to exactly the query that was sent; from
+the first other link on, the links are followed one by one.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from dmfs.errors import BadResponseError
 
 T = TypeVar("T")
 Query = Mapping[str, str]
-AskPage = Callable[[Query], Awaitable[tuple[T, Query | None]]]
-"""One page, decoded (fifty answers as they come would fill 400 MB), and what it links to."""
+GetPage = Callable[[Query], Awaitable[tuple[T, Query | None]]]
+"""Requests one page: its decoded content (fifty raw answers would fill 400 MB) and the query of
+its next link, None on the last page."""
 
 PAGE_LIMIT = 200
-"""The service's largest."""
+"""The service's maximum."""
 PAGES_MAX = 2000
-"""400 000 entries in one folder. A listing that goes on beyond that is a circle in disguise."""
+"""400 000 entries in one folder. A longer listing must be a circle."""
 AT_ONCE = 20
-"""Pages asked for in parallel, of 48 that the wire may: 50 pages in 3 rounds. Decoding them takes a
-second of one core besides, during which the next ones travel."""
+"""Pages in parallel, of 48 connections: 50 pages take 3 rounds. Decoding them takes a second of one
+core, in parallel with the next round."""
 
 
 def first_query() -> Query:
@@ -34,46 +35,50 @@ def first_query() -> Query:
 
 
 def numbered_query(number: int) -> Query:
-    """As the service's own links spell it."""
+    """The query of page ``number`` (from 0), spelled as in the service's own links."""
     if number == 0:
         return first_query()
     return {"page[number]": str(number), "page[limit]": str(PAGE_LIMIT)}
 
 
 def pages_expected(object_count: int | None) -> int:
-    """How many pages that many entries fill; 1 where nothing is known."""
+    """The number of pages for so many entries; 1 if the number is unknown."""
     return min(max(1, -(-(object_count or 0) // PAGE_LIMIT)), PAGES_MAX)
 
 
-async def all_pages(what: str, ask: AskPage[T], expected: int = 1) -> list[T]:
-    """Every page, in order."""
+async def all_pages(action: str, get_page: GetPage[T], expected: int = 1) -> list[T]:
+    """Every page, in order. ``expected``: the likely number of pages.
+
+    BadResponseError for pages that link in a circle; the first error of a page in the chain.
+    """
     found: list[T] = []
     query: Query | None = first_query()
     if expected > 1:
-        query = await _Ahead(ask, expected).run(found)
+        query = await _Parallel(get_page, expected).run(found)
     seen: set[tuple[tuple[str, str], ...]] = set()
     while query is not None:
         key = tuple(sorted(query.items()))
         if key in seen or len(found) >= PAGES_MAX:
-            raise BadResponseError(f"cannot {what}: the listing pages in a circle")
+            raise BadResponseError(f"cannot {action}: the listing pages in a circle")
         seen.add(key)
-        page, query = await ask(query)
+        page, query = await get_page(query)
         found.append(page)
     return found
 
 
-class _Ahead(Generic[T]):
-    """The expected pages, a few at a time; none is begun beyond the end that a link has told."""
+class _Parallel(Generic[T]):
+    """Requests the expected pages, a few at a time, none beyond a page without a next link."""
 
-    def __init__(self, ask: AskPage[T], expected: int) -> None:
-        self._ask = ask
+    def __init__(self, get_page: GetPage[T], expected: int) -> None:
+        self._get_page = get_page
         self._end = expected
         self._next = 0
         self._pages: dict[int, tuple[T, Query | None]] = {}
         self._failures: dict[int, Exception] = {}
 
     async def run(self, found: list[T]) -> Query | None:
-        """Puts the unbroken chain into ``found``; the query at which to go on one by one."""
+        """Append the unbroken chain of pages to ``found``. Return the query of the next page, None
+        if the chain is complete."""
         async with trio.open_nursery() as nursery:
             for _ in range(min(AT_ONCE, self._end)):
                 nursery.start_soon(self._work, nursery.cancel_scope)
@@ -92,7 +97,7 @@ class _Ahead(Generic[T]):
         while self._next < self._end:
             number, self._next = self._next, self._next + 1
             try:
-                page, link = await self._ask(numbered_query(number))
+                page, link = await self._get_page(numbered_query(number))
                 self._pages[number] = page, link
                 if link != numbered_query(number + 1):
                     self._end = min(self._end, number + 1)
@@ -100,4 +105,4 @@ class _Ahead(Generic[T]):
                 self._failures[number] = error
                 self._end = min(self._end, number + 1)
             if all(n in self._pages or n in self._failures for n in range(self._end)):
-                scope.cancel()  # what is still under way lies beyond the end
+                scope.cancel()  # requests still under way lie beyond the end

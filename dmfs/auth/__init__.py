@@ -1,1 +1,1 @@
-"""Signing in: tokens, where they are stored, who refreshes them."""
+"""Signing in: tokens, their store, their refresh."""

@@ -1,33 +1,28 @@
-"""The authorization code flow's arithmetic: PKCE, state, URLs. Floor 1, but pure.
-
-The protocol is authlib's; its httpx client is not used, because it wants httpx's successor (and
-warns of httpx), and because requests of ours go through ``wire`` with its limits anyway.
-"""
+"""The authorization code flow (RFC 6749, 4.1) with PKCE (RFC 7636): state, verifier, URLs. Pure."""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+import secrets
+import string
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from authlib.common.errors import AuthlibBaseError
-from authlib.common.security import generate_token
-from authlib.oauth2.rfc6749.parameters import (
-    parse_authorization_code_response,
-    prepare_grant_uri,
-)
-from authlib.oauth2.rfc7636 import create_s256_code_challenge
-
-from dmfs.errors import AccessError, SetupError
+from dmfs.errors import AccessError
 from dmfs.http.errormap import clean
 
 AUTHORIZE_PATH = "/authentication/v2/authorize"
-LOOPBACK = ("127.0.0.1", "localhost")
+VERIFIER_CHARS = 64
+STATE_CHARS = 32
+_ALPHABET = string.ascii_letters + string.digits
+"""All that the service accepts in a state; a verifier may hold more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to sign in: where to send the person, and what must come back."""
+    """One attempt to sign in: the page for the person, and what must come back."""
 
     url: str
     callback: str
@@ -39,24 +34,35 @@ def new_attempt(
     api_url: str, client_id: str, callback: str, scopes: str, *, prompt_login: bool
 ) -> Attempt:
     """Fresh state and PKCE verifier, and the URL that carries their public side."""
-    verifier = generate_token(64)
-    state = generate_token(32)  # letters and digits: all that the service lets a state hold
-    extra = {
-        "code_challenge": create_s256_code_challenge(verifier),
+    verifier, state = _random_text(VERIFIER_CHARS), _random_text(STATE_CHARS)
+    query = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": callback,
+        "scope": scopes,
+        "state": state,
+        "code_challenge": code_challenge(verifier),
         "code_challenge_method": "S256",
     }
     if prompt_login:
-        extra["prompt"] = "login"
-    url = prepare_grant_uri(
-        api_url + AUTHORIZE_PATH, client_id, "code", callback, scopes, state, **extra
-    )
-    return Attempt(str(url), callback, state, verifier)
+        query["prompt"] = "login"
+    return Attempt(f"{api_url}{AUTHORIZE_PATH}?{urlencode(query)}", callback, state, verifier)
+
+
+def _random_text(chars: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(chars))
+
+
+def code_challenge(verifier: str) -> str:
+    """The S256 challenge of RFC 7636: base64url of the SHA-256, without padding."""
+    digest = hashlib.sha256(verifier.encode("ascii")).digest()
+    return urlsafe_b64encode(digest).decode("ascii").rstrip("=")
 
 
 def looks_like_callback(text: str, callback: str) -> bool:
-    """Is ``text`` the callback URL with something after it?"""
-    given, wanted = _split(text), _split(callback)
-    return given is not None and given[:3] == (wanted and wanted[:3]) and bool(given[3])
+    """Whether ``text`` is the callback URL with a query."""
+    given, expected = _split(text), _split(callback)
+    return given is not None and given[:3] == (expected and expected[:3]) and bool(given[3])
 
 
 def _split(url: str) -> tuple[str, str, str, str] | None:
@@ -68,14 +74,14 @@ def _split(url: str) -> tuple[str, str, str, str] | None:
 
 
 def code_of(text: str, attempt: Attempt) -> str:
-    """The code in a callback URL. AccessError: denied, refused, of another try, without a code."""
+    """The code in a callback URL. AccessError: denied, refused, of another attempt, no code."""
     if not looks_like_callback(text, attempt.callback):
         raise AccessError(
             f"that is not the callback URL: it should begin with {attempt.callback}?",
             hint="copy the whole address from the browser after you allowed access",
         )
     given = dict(parse_qsl(urlsplit(text).query, keep_blank_values=True))
-    # State first: whatever else a stranger's URL says is not worth repeating.
+    # State first: an error text in a URL of unknown origin must not be shown.
     if not hmac.compare_digest(given.get("state", "").encode(), attempt.state.encode()):
         raise AccessError(
             "the answer belongs to another attempt to sign in (wrong state)",
@@ -83,10 +89,9 @@ def code_of(text: str, attempt: Attempt) -> str:
         )
     if "error" in given:
         raise _refusal(given)
-    try:
-        return str(parse_authorization_code_response(text, attempt.state)["code"])
-    except (AuthlibBaseError, KeyError, ValueError):
-        raise AccessError("the callback URL holds no code", hint="run dmfs login again") from None
+    if not given.get("code"):
+        raise AccessError("the callback URL holds no code", hint="run dmfs login again")
+    return given["code"]
 
 
 def _refusal(given: dict[str, str]) -> AccessError:
@@ -101,23 +106,3 @@ def _refusal(given: dict[str, str]) -> AccessError:
         "unauthorized_client": "check the app's type at https://aps.autodesk.com/myapps",
     }.get(given["error"], "check the app at https://aps.autodesk.com/myapps")
     return AccessError(f"the service refused the sign-in: {detail}", hint=hint)
-
-
-def check_callback(callback: str) -> tuple[str, int, str]:
-    """Host, port and path of a loopback callback.
-
-    SetupError if it is no URL; port 0 if it is one that only another machine can answer.
-    """
-    try:
-        at = urlsplit(callback)
-        port = at.port
-    except ValueError:
-        at, port = urlsplit(""), None
-    if at.scheme not in ("http", "https") or not at.hostname or at.query or at.fragment:
-        raise SetupError(
-            f"the callback {callback!r} is not a URL such as http://localhost:8080/callback",
-            hint="--callback takes what is registered for the app",
-        )
-    if at.scheme == "https" or at.hostname not in LOOPBACK:
-        return at.hostname, 0, at.path or "/"
-    return at.hostname, port or 80, at.path or "/"

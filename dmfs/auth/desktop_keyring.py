@@ -1,7 +1,7 @@
-"""The desktop keyring, as far as there is one. Floor 1; sole user of ``keyring``.
+"""The desktop keyring, where there is one.
 
-It is a conversation with another program, which may be asking the person for a password or may
-never answer: everything runs in a thread, within a deadline, and one silence is remembered.
+It is another program, which may prompt the person for a password or may never answer: every call
+runs in a thread, within a deadline, and after a silence the keyring is left alone for a while.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from typing import Any, TypeVar
 import trio
 
 from dmfs.errors import KeyringError
+from dmfs.system.backoff import Cooldown
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SERVICE = "dmfs"
-PATIENCE_S = 10.0
-"""A keyring that is unlocked answers in milliseconds. A person at the prompt of one that is not
-may need longer; the sign-in is then asked for again with the next request."""
+TIMEOUT_S = 10.0
+"""An unlocked keyring answers in milliseconds. A person at its prompt may need longer: the next
+request then tries again."""
 THREADS = 2
-SILENCE_S = 60.0
-"""After a silence nobody waits again for this long (each waiting costs a thread)."""
+SILENCE_COOLDOWN_S = 60.0
+"""After a silence; each further try costs a thread."""
 
 
 def _locked(why: str) -> KeyringError:
@@ -33,53 +34,54 @@ def _locked(why: str) -> KeyringError:
     )
 
 
-class Vault:
+class DesktopKeyring:
     """The keyring's entry of one profile."""
 
     def __init__(self, entry: str) -> None:
         self._entry = entry
-        self._silent_until = float("-inf")
-        # of its own: threads that hang in the keyring must not use up those that serve the drive
+        self._cooldown = Cooldown(SILENCE_COOLDOWN_S)
+        # its own: threads that hang in the keyring must not use up those that serve the drive
         self._threads = trio.CapacityLimiter(THREADS)
 
     async def available(self) -> bool:
-        """Is there a keyring that keeps things better than a private file would?"""
+        """Whether there is a keyring that is safer than a private file."""
         try:
-            return await self._ask(_is_real)
+            return await self._run(_is_real)
         except KeyringError as error:
             log.debug("%s", error.message)
             return False
 
     async def get(self) -> str | None:
-        """What is kept. KeyringError if the keyring cannot be asked."""
-        return await self._ask(lambda ring: ring.get_password(SERVICE, self._entry))
+        """The entry's text, None if there is none. KeyringError if the keyring cannot be used."""
+        return await self._run(lambda ring: ring.get_password(SERVICE, self._entry))
 
     async def set(self, text: str) -> None:
-        """Keep it. KeyringError if it cannot be."""
-        await self._ask(lambda ring: ring.set_password(SERVICE, self._entry, text))
+        """Store the text. KeyringError if the keyring cannot be used."""
+        await self._run(lambda ring: ring.set_password(SERVICE, self._entry, text))
 
     async def delete(self) -> None:
-        """Forget it; nothing to forget is no error."""
+        """Remove the entry, if there is one. KeyringError if the keyring cannot be used."""
 
         def work(ring: Any) -> None:
             if ring.get_password(SERVICE, self._entry) is not None:
                 ring.delete_password(SERVICE, self._entry)
 
-        await self._ask(work)
+        await self._run(work)
 
-    async def _ask(self, work: Callable[[Any], T]) -> T:
-        if trio.current_time() < self._silent_until:
+    async def _run(self, work: Callable[[Any], T]) -> T:
+        if not self._cooldown.is_over:
             raise _locked("it does not answer")
-        with trio.move_on_after(PATIENCE_S):
+        with trio.move_on_after(TIMEOUT_S):
             return await trio.to_thread.run_sync(
                 _guarded, work, abandon_on_cancel=True, limiter=self._threads
             )
-        self._silent_until = trio.current_time() + SILENCE_S
+        self._cooldown.start()
         raise _locked("it does not answer")
 
 
 def _guarded(work: Callable[[Any], T]) -> T:
-    """Backends raise whatever the library below them does; none of it may carry what was kept."""
+    """Backends raise whatever the library below them raises. Their texts may quote the secret, so
+    none gets out."""
     import keyring  # noqa: PLC0415 - 60 ms, and most drives never need it
 
     try:
@@ -89,7 +91,7 @@ def _guarded(work: Callable[[Any], T]) -> T:
 
 
 def _is_real(ring: Any) -> bool:
-    """Not the one that refuses everything, not the one that forgets, not one that is worse than a
-    file: those have a priority below 1."""
+    """Whether it stores things, and is no worse than a file: such backends have a priority of 1 or
+    more."""
     module = type(ring).__module__
     return not module.endswith(("backends.fail", "backends.null")) and ring.priority >= 1

@@ -1,4 +1,4 @@
-"""Which way of signing in a configuration means. Floor 1."""
+"""Which way of signing in a configuration means, and the token source for it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dmfs.errors import SetupError, SignedOutError
 from dmfs.http.json_client import JsonClient
 
 
-async def kind_of(settings: Settings, store: TokenStore) -> str:
-    """``user``, ``app`` or ``service-account``; with ``auto``, what there is decides.
+async def sign_in_mode(settings: Settings, store: TokenStore) -> str:
+    """``user``, ``app`` or ``service-account``; with ``auto``, what is configured decides.
 
     A sign-in of the profile comes before the app's own credentials, unless it is of another app.
     """
@@ -28,10 +28,10 @@ async def kind_of(settings: Settings, store: TokenStore) -> str:
     if not settings.client_secret:
         return "user"
     try:
-        kept = await store.describe()
+        stored = await store.describe()
     except SignedOutError:
-        return "user"  # there is one, though it cannot be used: its own error tells why
-    ours = kept is not None and (kept.sign_in.client_id, kept.sign_in.api_url) == (
+        return "user"  # there is one that cannot be used: a later error says why
+    ours = stored is not None and (stored.sign_in.client_id, stored.sign_in.api_url) == (
         settings.client_id,
         settings.api_url,
     )
@@ -39,60 +39,66 @@ async def kind_of(settings: Settings, store: TokenStore) -> str:
 
 
 def token_store(settings: Settings) -> TokenStore:
-    """Where this profile's sign-in is kept."""
+    """The store of this profile's sign-in."""
     return TokenStore(settings.state_dir, settings.profile)
 
 
 async def principal(settings: Settings) -> str:
-    """Whose tokens a drive will use, as far as is known without asking: one person's listings are
-    not another's, though both use the same profile. '' where it is not a person, or nobody."""
+    """The user whose tokens a drive will use, as far as the disk says: one person's listings are
+    not another's, though both use the same profile. '' if no person is signed in."""
     store = token_store(settings)
-    if await kind_of(settings, store) != "user":
+    if await sign_in_mode(settings, store) != "user":
         return ""
     try:
-        kept = await store.describe()
+        stored = await store.describe()
     except SignedOutError:
-        return ""  # its own error will tell why
-    if kept is None:
+        return ""  # a later error will say why
+    if stored is None:
         return ""
-    return kept.sign_in.user_id or f"signed in at {kept.sign_in.signed_in_s}"
+    return stored.sign_in.user_id or f"signed in at {stored.sign_in.signed_in_s}"
 
 
-async def token_source(settings: Settings, wire: JsonClient, nursery: trio.Nursery) -> TokenSource:
-    """How this configuration signs in; a person's sign-in is kept alive in ``nursery``.
+async def token_source(
+    settings: Settings, json_client: JsonClient, nursery: trio.Nursery
+) -> TokenSource:
+    """The source for this configuration; its requests and refreshes run in ``nursery``.
 
     AccessError or SetupError at once if it cannot.
     """
     store = token_store(settings)
-    kind = await kind_of(settings, store)
-    if settings.x_user_id and kind != "app":
+    mode = await sign_in_mode(settings, store)
+    if settings.x_user_id and mode != "app":
         raise SetupError("x_user_id goes with the app's own credentials", hint='sign_in = "app"')
-    if kind == "app":
-        return TwoLegged(wire, settings.client_id, settings.client_secret, settings.scopes)
-    if kind == "service-account":
+    if mode == "app":
+        app = App(settings.client_id, settings.client_secret)
+        return TwoLegged(json_client, nursery, app, settings.scopes)
+    if mode == "service-account":
         return ServiceAccount(
-            wire,
+            json_client,
+            nursery,
             App(settings.client_id, settings.client_secret),
             settings.scopes,
             key_file=settings.key_file,
             key_id=settings.key_id,
             account_id=settings.account_id,
         )
-    session = user_session(settings, wire, nursery, store)
+    session = user_session(settings, json_client, nursery, store)
     if await store.describe() is None:
-        raise _nobody(settings)
+        raise _signed_out(settings)
     nursery.start_soon(session.keep_alive)
     return session
 
 
 def user_session(
-    settings: Settings, wire: JsonClient, nursery: trio.Nursery, store: TokenStore
+    settings: Settings, json_client: JsonClient, nursery: trio.Nursery, store: TokenStore
 ) -> UserSession:
     """The person's sign-in of this profile."""
-    return UserSession(wire, store, nursery, api_url=settings.api_url, client_id=settings.client_id)
+    return UserSession(
+        json_client, store, nursery, api_url=settings.api_url, client_id=settings.client_id
+    )
 
 
-def _nobody(settings: Settings) -> SignedOutError:
+def _signed_out(settings: Settings) -> SignedOutError:
     if settings.profile == "default" and not settings.client_id:
         return SignedOutError("no client id is configured", hint=NO_CREDENTIALS_HINT)
     return SignedOutError(

@@ -1,7 +1,4 @@
-"""A service account's private key, and the assertion signed with it. Floor 1; blocking.
-
-The JWT is joserfc's (authlib's own successor for JOSE).
-"""
+"""A service account's private key, and the JWT assertion (RFC 7523) signed with it. Blocking."""
 
 from __future__ import annotations
 
@@ -14,13 +11,13 @@ from pathlib import Path
 from dmfs.errors import SetupError
 
 AUDIENCE = "https://developer.api.autodesk.com/authentication/v2/token"
-"""As the service wants it, whatever the URL by which it is reached."""
+"""The service wants this one, whatever URL it is called at."""
 KEY_MAX_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceKey:
-    """A private key in PEM and the id by which the service knows it."""
+    """A private key in PEM, and its id at the service."""
 
     key_id: str
     pem: str = field(repr=False)
@@ -29,7 +26,7 @@ class ServiceKey:
 def read_key(path: Path, key_id: str, owner: int) -> ServiceKey:
     """A key file: PEM, or the service's JSON (``kid``, ``privateKey``). SetupError otherwise.
 
-    ``key_id`` from the configuration comes before the file's own. Only ``owner`` may read it.
+    ``key_id`` from the configuration replaces the file's own. Only ``owner`` may read the file.
     """
     try:
         status = path.stat()
@@ -65,7 +62,7 @@ def assertion(
 ) -> str:
     """The signed JWT. SetupError if the key is no RSA key."""
     from joserfc import jwt  # noqa: PLC0415 - servers only, and cryptography takes 100 ms to load
-    from joserfc.jwk import RSAKey  # noqa: PLC0415
+    from joserfc.jwk import RSAKey  # noqa: PLC0415 - the same
 
     claims = {
         "iss": client_id,

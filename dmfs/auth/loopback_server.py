@@ -1,7 +1,7 @@
-"""The loopback listener that a browser comes back to after signing in. Floor 4.
+"""The loopback server that takes the browser's redirect after signing in (RFC 8252).
 
-On 127.0.0.1 alone, for one answer, for five minutes. What else asks (a favicon, a probe, a
-connection that says nothing) is turned away without ending the wait.
+On 127.0.0.1 alone, for one answer, for five minutes. Any other request (a favicon, a probe, a
+connection that sends nothing) gets 404 or nothing and does not end the wait.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Accept = Callable[[str], str]
 
 
 class Listener:
-    """A listener that is open; ``wait`` for the answer."""
+    """An open listener; ``wait`` for the answer."""
 
     def __init__(self, sockets: list[trio.SocketListener], path: str, accept: Accept) -> None:
         self._sockets = sockets
@@ -91,7 +91,7 @@ async def _send(
         ("Content-Type", "text/html; charset=utf-8"),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
-        # the address of this page holds the code: it goes nowhere else
+        # the address of this page contains the code: it goes nowhere else
         ("Referrer-Policy", "no-referrer"),
         ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
         ("Connection", "close"),
@@ -105,7 +105,7 @@ async def _send(
 
 @asynccontextmanager
 async def listen(port: int, path: str, accept: Accept) -> AsyncIterator[Listener]:
-    """Open the listener before anybody is sent to it. SetupError if the port is taken."""
+    """Open the listener, before the browser opens the page. SetupError if the port is taken."""
     try:
         sockets = await trio.open_tcp_listeners(port, host=HOST)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The token endpoint and its neighbours: grants, revocation, who a token is of. Floor 1."""
+"""The token endpoint and its neighbours: grants, revocation, user info."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ from dmfs.http.json_client import Call, JsonClient
 
 TOKEN_PATH = "/authentication/v2/token"  # noqa: S105 - a path
 USERINFO_URL = "https://api.userprofile.autodesk.com/userinfo"
-"""Another host than the API's; a stand-in for the service has it on its own."""
-PATIENCE_S = 45.0
-"""Silence that is borne where a grant is good once. Long, because a refresh token is spent once its
-request has arrived: to hang up on an answer that was only slow would throw the session away. Who
-waits for it does not wait that long: the refresh is nobody's request (``session.py``)."""
+"""Another host than the API's; an emulator has this path on its own."""
+ONCE_SILENCE_S = 45.0
+"""For grants that are good once: the service spends a refresh token when the request arrives, so
+hanging up on a slow answer would end the session. (No reader waits that long: ``user_session``.)"""
 _GOOD_ONCE = frozenset({"refresh_token", "authorization_code"})
-"""Any other grant may be asked for again as often as one likes, within one request's deadline."""
 APPS_URL = "https://aps.autodesk.com/myapps"
 _HINTS = {
     "invalid_client": f"check client_id and client_secret against {APPS_URL}",
@@ -53,23 +51,25 @@ def _authenticated(app: App, form: Mapping[str, str]) -> tuple[dict[str, str], d
     return dict(form), {"Authorization": "Basic " + base64.b64encode(pair).decode()}
 
 
-async def ask_grant(wire: JsonClient, app: App, what: str, form: Mapping[str, str]) -> Grant:
-    """One grant. GrantRefusedError with OAuth's code where the service says no; else DriveErrors.
+async def request_grant(
+    json_client: JsonClient, app: App, action: str, form: Mapping[str, str]
+) -> Grant:
+    """One grant. GrantRefusedError with OAuth's code if the service refuses; other DriveErrors.
 
-    ``form`` holds ``grant_type`` and what belongs to it.
+    ``form``: ``grant_type`` and its parameters.
     """
     body, headers = _authenticated(app, form)
     call = Call(
-        what=what,
+        action=action,
         route="token",
         method="POST",
         path=TOKEN_PATH,
         form=body,
         headers=headers,
-        patience_s=PATIENCE_S if form.get("grant_type") in _GOOD_ONCE else None,
+        silence_s=ONCE_SILENCE_S if form.get("grant_type") in _GOOD_ONCE else None,
     )
     try:
-        answer = await wire.ask(call)
+        answer = await json_client.request(call)
     except GrantRefusedError as error:
         raise GrantRefusedError(
             error.message, hint=_HINTS.get(error.code, error.hint), code=error.code
@@ -77,14 +77,14 @@ async def ask_grant(wire: JsonClient, app: App, what: str, form: Mapping[str, st
     except TokenRefusedError as error:
         hint = _HINTS["invalid_client"]
         raise GrantRefusedError(error.message, hint=hint, code="invalid_client") from None
-    return _decode(answer, what)
+    return _decode(answer, action)
 
 
-def _decode(answer: Mapping[str, Any], what: str) -> Grant:
+def _decode(answer: Mapping[str, Any], action: str) -> Grant:
     token, lifetime_s = answer.get("access_token"), answer.get("expires_in")
     refresh = answer.get("refresh_token", "")
     if not is_token(token) or not (refresh == "" or is_token(refresh)):
-        raise BadResponseError(f"cannot {what}: the answer holds no usable token")
+        raise BadResponseError(f"cannot {action}: the answer holds no usable token")
     known = isinstance(lifetime_s, int | float) and not isinstance(lifetime_s, bool)
     if not known or not 0 <= float(lifetime_s or 0) <= 10 * 86400:
         lifetime_s = 300
@@ -93,13 +93,13 @@ def _decode(answer: Mapping[str, Any], what: str) -> Grant:
     )
 
 
-async def revoke(wire: JsonClient, app: App, refresh_token: str) -> None:
-    """End a session at the service. DriveError if it could not be told."""
+async def revoke(json_client: JsonClient, app: App, refresh_token: str) -> None:
+    """End a session at the service. DriveError if that failed."""
     form = {"token": refresh_token, "token_type_hint": "refresh_token"}
     body, headers = _authenticated(app, form)
-    await wire.ask(
+    await json_client.request(
         Call(
-            what="revoke the sign-in",
+            action="revoke the sign-in",
             route="revoke",
             method="POST",
             path="/authentication/v2/revoke",
@@ -110,14 +110,14 @@ async def revoke(wire: JsonClient, app: App, refresh_token: str) -> None:
     )
 
 
-async def user_info(wire: JsonClient, api_url: str, access_token: str) -> dict[str, str]:
-    """``sub``, ``name`` and ``email`` of a token's user, each where told; {} if nobody says.
+async def user_info(json_client: JsonClient, api_url: str, access_token: str) -> dict[str, str]:
+    """``sub``, ``name`` and ``email`` of a token's user, as far as the service sends them.
 
     A token without the scope user-profile:read is refused here; that is no reason to fail.
     """
     url = USERINFO_URL if api_url == DEFAULT_API_URL else ""
     call = Call(
-        what="ask who is signed in",
+        action="ask who is signed in",
         route="userinfo",
         method="GET",
         path="/userinfo",
@@ -125,7 +125,7 @@ async def user_info(wire: JsonClient, api_url: str, access_token: str) -> dict[s
         headers={"Authorization": f"Bearer {access_token}"},
     )
     try:
-        answer = await wire.ask(call)
+        answer = await json_client.request(call)
     except DriveError:
         return {}
     return {key: str(answer[key]) for key in ("sub", "name", "email") if answer.get(key)}

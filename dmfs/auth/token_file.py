@@ -1,7 +1,7 @@
-"""The file of a sign-in: private, whole or not at all, one writer at a time. Floor 1; blocking.
+"""The file of a sign-in: private, whole or not at all, one writer at a time. Blocking.
 
-Its callers run it in threads. A write is prepared before the refresh token is spent: a full or
-read-only disk then costs an error message, not the session.
+A write is prepared before the refresh token is spent: a full or read-only disk then costs an error
+message, not the session.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from pathlib import Path
 
 from dmfs.auth.tokens import login_hint
 from dmfs.errors import SetupError, SignedOutError
+from dmfs.system.private_files import private_directory
 
 SIZE_MAX_BYTES = 256 * 1024
-"""Tokens are a few kilobytes; room enough for whatever length the service changes them to."""
+"""Tokens have a few kilobytes; the service may make them longer."""
 ROOM_BYTES = 16384
 Stamp = tuple[int, int, int]
-"""Inode, time of change and size: differs as soon as somebody has written."""
+"""Inode, time of change and size: differs after each write."""
 
 
 class TokenFile:
@@ -31,7 +32,7 @@ class TokenFile:
         self.directory = state_dir / "tokens"
         self.path = self.directory / f"{profile}.json"
         self._lock_path = self.directory / f"{profile}.lock"
-        # one per profile, not per process: whoever writes holds the lock
+        # one per profile, not per process: only the owner of the lock writes
         self._login = login_hint(profile)
         self._next_path = self.directory / f"{profile}.next"
 
@@ -71,9 +72,9 @@ class TokenFile:
             )
 
     def try_lock(self) -> int | None:
-        """A descriptor that holds the lock while it is open, None if another process has it.
+        """A descriptor that owns the lock while it is open, None if another one has it.
 
-        The kernel lets go of it when its holder dies, however it dies.
+        The kernel releases the lock of a process that dies, however it dies.
         """
         self._make_directory()
         try:
@@ -108,10 +109,11 @@ class TokenFile:
             raise self._not_writable(error) from None
         return descriptor
 
-    def commit(self, descriptor: int, text: str) -> None:
-        """Make ``text`` the content, durably: when this returns, no crash can undo it."""
+    def commit(self, descriptor: int, text: str, lock: int | None = None) -> None:
+        """Make ``text`` the content, durably: when this returns, no crash can undo it. Closes
+        ``lock`` at the end, however late that is."""
         try:
-            # unbuffered: from here on the new token is in the kernel's hands, and safe from kill -9
+            # unbuffered: once written, the new token is in the kernel and survives kill -9
             with os.fdopen(descriptor, "wb", buffering=0) as file:
                 _write_all(file.fileno(), text.encode())
                 os.fsync(file.fileno())
@@ -121,6 +123,9 @@ class TokenFile:
             self._sync_directory()
         except OSError as error:
             raise self._not_writable(error) from None
+        finally:
+            if lock is not None:
+                os.close(lock)
 
     def recover(self, is_whole: Callable[[str], bool]) -> bool:
         """Finish the write of a process that died in it, if it had come far enough.
@@ -141,14 +146,14 @@ class TokenFile:
         return True
 
     def discard(self, descriptor: int) -> None:
-        """Nothing came of it."""
+        """Undo ``prepare``."""
         with contextlib.suppress(OSError):
             os.close(descriptor)
         with contextlib.suppress(OSError):
             self._next_path.unlink()
 
     def remove(self) -> None:
-        """Forget the sign-in. The lock stays: somebody may be waiting for it."""
+        """Remove the sign-in. The lock's file stays: other processes may wait for it."""
         try:
             for path in (self._next_path, self.path):
                 path.unlink(missing_ok=True)
@@ -159,9 +164,7 @@ class TokenFile:
 
     def _make_directory(self) -> None:
         try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if self.directory.stat().st_mode & 0o077:
-                self.directory.chmod(0o700)
+            private_directory(self.directory)
         except OSError as error:
             raise self._not_writable(error) from None
 

@@ -1,8 +1,8 @@
-"""Who asks: access tokens. Floor 1.
+"""Sources of access tokens.
 
-One source per drive; whoever finds the token expired or refused renews it for all who wait. Here
+One source per drive; a task that finds the token expired or refused renews it for all tasks. Here
 are the sources that sign in by themselves, as often as they like: an app and a service account.
-A person's sign-in, which can be lost, is ``session.py``'s.
+A person's sign-in, which can be lost, is in ``user_session``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -17,11 +18,12 @@ from uuid import uuid4
 import trio
 
 from dmfs.auth.jwt_assertion import ServiceKey, assertion, read_key
-from dmfs.auth.token_endpoint import App, ask_grant
+from dmfs.auth.token_endpoint import App, request_grant
 from dmfs.auth.tokens import Grant, useful_life_s
-from dmfs.errors import AccessError, DriveError, GrantRefusedError, SetupError
+from dmfs.errors import AccessError, DeadlineError, GrantRefusedError, SetupError
 from dmfs.http.json_client import JsonClient
 from dmfs.system.clock import wall_time_s
+from dmfs.system.concurrency import SingleFlight
 
 ASSERTION_LIFE_S = 240.0
 """The service takes 0 to 5 minutes; the rest is for clocks that differ a little."""
@@ -45,15 +47,13 @@ class TokenSource(Protocol):
 
 
 class _SelfMade(ABC):
-    """A token source that needs nobody: what it holds may be thrown away and fetched anew."""
+    """A token source that needs no person: its token may be dropped and requested anew."""
 
-    def __init__(self) -> None:
-        # Held over the request: all who find the token gone wait here for the one who fetches it.
-        self._renewing = trio.Lock()
+    def __init__(self, nursery: trio.Nursery) -> None:
+        # fifty tasks without a token make one request, and share its failure
+        self._flights: SingleFlight[str, None] = SingleFlight(nursery)
         self._token = ""
         self._expires_at = -1.0
-        self._failures = 0
-        self._failure: DriveError | None = None
 
     async def token(self) -> str:
         if self._is_over():
@@ -68,49 +68,53 @@ class _SelfMade(ABC):
         return trio.current_time() >= self._expires_at
 
     async def _fetch_if(self, is_stale: Callable[[], bool]) -> None:
-        """Fetch a token unless somebody did while we waited. Who waited for a failure shares it:
-        fifty waiters would else be refused fifty times, one after another."""
-        failures = self._failures
-        async with self._renewing:
-            if not is_stale():
-                return
-            if failures != self._failures and self._failure is not None:
-                raise self._failure.again()
+        """One new token, unless another task's request brings one."""
+        while is_stale():
+            deadline_at = trio.current_effective_deadline()
+            flight = self._flights.join("token", partial(self._fetch, deadline_at))
             try:
-                await self._fetch()
-            except DriveError as error:
-                self._failures += 1
-                self._failure = error
-                raise
+                await flight.wait()
+                return
+            except DeadlineError:
+                # of the task that started the flight; this one may have more time
+                if trio.current_time() >= deadline_at:
+                    raise
 
-    async def _fetch(self) -> None:
+    async def _fetch(self, deadline_at: float) -> None:
+        """In the nursery, yet within the deadline of the task that needs the token: calls read it
+        and give up early where a rate limit asks to wait for longer."""
         started = trio.current_time()
-        grant = await self._ask()
-        self._token = grant.access_token
-        self._expires_at = started + useful_life_s(grant.lifetime_s)
+        with trio.CancelScope(deadline=deadline_at):
+            grant = await self._request()
+            self._token = grant.access_token
+            self._expires_at = started + useful_life_s(grant.lifetime_s)
+            return
+        raise DeadlineError("the service does not answer the sign-in", hint="dmfs doctor")
 
     @abstractmethod
-    async def _ask(self) -> Grant:
+    async def _request(self) -> Grant:
         """A new token, by whatever this source has."""
 
 
 class TwoLegged(_SelfMade):
     """The app itself, without a user: client id and secret (BIM 360 and ACC hubs only)."""
 
-    def __init__(self, wire: JsonClient, client_id: str, client_secret: str, scopes: str) -> None:
-        super().__init__()
-        if not client_id or not client_secret:
-            missing = "client id" if not client_id else "client secret"
+    def __init__(
+        self, json_client: JsonClient, nursery: trio.Nursery, app: App, scopes: str
+    ) -> None:
+        super().__init__(nursery)
+        if not app.client_id or not app.client_secret:
+            missing = "client id" if not app.client_id else "client secret"
             raise AccessError(f"no {missing} is configured", hint=NO_CREDENTIALS_HINT)
-        self._wire = wire
-        self._app = App(client_id, client_secret)
+        self._json_client = json_client
+        self._app = app
         self._scopes = scopes
 
-    async def _ask(self) -> Grant:
+    async def _request(self) -> Grant:
         form = {"grant_type": "client_credentials", "scope": self._scopes}
-        what = "sign in with the app's client id and secret"
+        action = "sign in with the app's client id and secret"
         try:
-            return await ask_grant(self._wire, self._app, what, form)
+            return await request_grant(self._json_client, self._app, action, form)
         except GrantRefusedError as error:
             if error.code == "invalid_client":
                 hint = "check DMFS_CLIENT_ID and DMFS_CLIENT_SECRET"
@@ -123,7 +127,8 @@ class ServiceAccount(_SelfMade):
 
     def __init__(
         self,
-        wire: JsonClient,
+        json_client: JsonClient,
+        nursery: trio.Nursery,
         app: App,
         scopes: str,
         *,
@@ -131,7 +136,7 @@ class ServiceAccount(_SelfMade):
         key_id: str,
         account_id: str,
     ) -> None:
-        super().__init__()
+        super().__init__(nursery)
         if not app.client_id or not app.client_secret:
             raise SetupError(
                 "a service account needs its app's client_id and client_secret",
@@ -139,19 +144,21 @@ class ServiceAccount(_SelfMade):
             )
         if not account_id:
             raise SetupError("a service account needs account_id", hint="see `dmfs help config`")
-        self._wire = wire
+        self._json_client = json_client
         self._app = app
         self._scopes = scopes
         self._key_file = Path(key_file).expanduser()
         self._key_id = key_id
         self._account_id = account_id
 
-    async def _ask(self) -> Grant:
+    async def _request(self) -> Grant:
         key = await trio.to_thread.run_sync(read_key, self._key_file, self._key_id, os.geteuid())
         signed = await trio.to_thread.run_sync(self._assertion, key, wall_time_s())
         form = {"grant_type": JWT_BEARER, "assertion": signed}
         try:
-            return await ask_grant(self._wire, self._app, "sign in as a service account", form)
+            return await request_grant(
+                self._json_client, self._app, "sign in as a service account", form
+            )
         except GrantRefusedError as error:
             hint = error.hint
             if error.code == "invalid_grant":

@@ -1,7 +1,7 @@
-"""Where a sign-in is kept: the keyring if there is one, else a private file. Floor 1.
+"""The store of a sign-in: the desktop keyring if there is one, else a private file.
 
-The file is always there and tells which of the two has the tokens; so a look at its stamp tells
-every process whether somebody signed in, out, or refreshed, without a word to the keyring.
+The file is always there and says which of the two has the tokens; so its stamp shows every process
+whether another one signed in, out, or refreshed, without a call to the keyring.
 """
 
 from __future__ import annotations
@@ -9,50 +9,123 @@ from __future__ import annotations
 import logging
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 
-from dmfs.auth.desktop_keyring import Vault
+from dmfs.auth.desktop_keyring import DesktopKeyring
 from dmfs.auth.token_file import Stamp, TokenFile
 from dmfs.auth.tokens import SignIn, StoredSignIn, decode, encode, login_hint
 from dmfs.errors import DeadlineError, KeyringError, SignedOutError
+from dmfs.system.disk_threads import DiskHangsError, DiskThreads
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 LOCK_POLL_S = 0.05
-"""A refresh takes some 200 ms; flock in a thread could not be called off."""
+"""A refresh takes some 200 ms; flock in a thread could not be cancelled."""
+READ_PLACES = 4
+READ_TIMEOUT_S = 5.0
+"""A read takes milliseconds; a hung disk delays one request by this."""
+WRITE_TIMEOUT_S = 30.0
+"""fsync waits for whatever else a busy disk has to write: seconds, and that is no hang."""
+
+
+class _Disk:
+    """Calls to the state directory, in threads that are left behind when its disk hangs.
+
+    A call that was left behind may still end. It must not end without the lock: it would remove or
+    replace what another process writes meanwhile. So each writing call has a duplicate of the
+    lock's descriptor, and the kernel releases the lock with the last of them.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._reads = DiskThreads(READ_PLACES, READ_TIMEOUT_S)
+        # the lock excludes tasks of this process too: one place is always enough
+        self.writes = DiskThreads(1, WRITE_TIMEOUT_S)
+
+    async def read(self, work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
+        """What ``work`` returns or raises; DeadlineError if the disk hangs. ``undo`` gets a late
+        result."""
+        try:
+            return await self._reads.run(work, undo)
+        except DiskHangsError:
+            raise self.hangs() from None
+
+    async def write(
+        self, lock: int, work: Callable[[], T], undo: Callable[[T], object] | None = None
+    ) -> T:
+        """The same under the lock whose descriptor is given. ``undo`` runs without the lock."""
+        if self.writes.hangs:
+            raise self.hangs()
+        own_lock = os.dup(lock)
+
+        def work_locked() -> T:
+            try:
+                return work()
+            finally:
+                os.close(own_lock)
+
+        try:
+            return await self.writes.run(work_locked, undo)
+        except DiskHangsError:
+            raise self.hangs() from None
+
+    def hangs(self) -> DeadlineError:
+        return DeadlineError(
+            f"the directory {self._directory} does not answer",
+            hint="its disk hangs; choose another place with DMFS_STATE_DIR",
+        )
 
 
 class PendingWrite:
-    """A write that has its room on the disk."""
+    """A write that has its room on the disk.
 
-    def __init__(self, file: TokenFile, vault: Vault, descriptor: int) -> None:
+    Whatever can be done before the refresh token is spent is done here: each line of ``commit``
+    that runs before the new token is in the kernel is a moment in which a crash loses it.
+    """
+
+    def __init__(
+        self, file: TokenFile, keyring: DesktopKeyring, disk: _Disk, lock: int, descriptor: int
+    ) -> None:
         self._file = file
-        self._vault = vault
+        self._keyring = keyring
+        self._disk = disk
+        self._lock = lock
+        self._own_lock = os.dup(lock)
         self._descriptor = descriptor
         self._done = False
 
     async def commit(self, sign_in: SignIn, where: str) -> str:
-        """Keep it, durably; where it went: a keyring that refuses is passed by, with a warning."""
+        """Store it durably; returns where. A keyring that refuses is replaced by the file, with a
+        warning. DeadlineError: a thread still writes, and owns the lock until it has."""
         self._done = True
-        kept = StoredSignIn(sign_in, where)
+        stored = StoredSignIn(sign_in, where)
         if where == "keyring":
             try:
-                await self._vault.set(encode(kept, with_secrets=True))
+                await self._keyring.set(encode(stored, with_secrets=True))
             except KeyringError as error:
                 log.warning("%s; keeping the sign-in in %s", error.message, self._file.path)
-                kept = StoredSignIn(sign_in, "file")
-        text = encode(kept, with_secrets=kept.where == "file")
-        await trio.to_thread.run_sync(self._file.commit, self._descriptor, text)
-        return kept.where
+                stored = StoredSignIn(sign_in, "file")
+        text = encode(stored, with_secrets=stored.where == "file")
+        try:
+            await self._disk.writes.run(
+                partial(self._file.commit, self._descriptor, text, self._own_lock)
+            )
+        except DiskHangsError:
+            raise self._disk.hangs() from None
+        return stored.where
 
     async def close(self) -> None:
         if not self._done:
-            await trio.to_thread.run_sync(self._file.discard, self._descriptor)
+            os.close(self._own_lock)
+            await self._disk.write(self._lock, partial(self._file.discard, self._descriptor))
 
 
 class TokenStore:
@@ -62,35 +135,34 @@ class TokenStore:
         self.profile = profile
         self._login = login_hint(profile)
         self.file = TokenFile(state_dir, profile)
-        self.vault = Vault(f"{profile} {state_dir}")
+        self.keyring = DesktopKeyring(f"{profile} {state_dir}")
+        self._disk = _Disk(self.file.directory)
 
     async def stamp(self) -> Stamp | None:
-        """Changes with every write of anybody. Cheap."""
-        return await trio.to_thread.run_sync(self.file.stamp)
+        """Changes with every write of any process. Cheap."""
+        return await self._disk.read(self.file.stamp)
 
     async def read(self) -> StoredSignIn | None:
-        """What is kept, None if nothing. SignedOutError with the remedy if it cannot be used."""
-        text = await trio.to_thread.run_sync(self.file.read)
-        if text is None:
-            return None
-        kept = decode(text, f"the sign-in file {self.file.path}", self._login)
-        if kept.where == "file":
-            return kept
-        secret = await self.vault.get()
+        """The sign-in, None if there is none. SignedOutError with the remedy if it cannot be
+        used."""
+        stored = await self.describe()
+        if stored is None or stored.where == "file":
+            return stored
+        secret = await self.keyring.get()
         if secret is None:
             raise SignedOutError("the desktop keyring has lost the sign-in", hint=self._login)
         # The keyring is written first, so it is never older than the file.
         return replace(decode(secret, "the keyring's entry", self._login), where="keyring")
 
-    async def read_locked(self) -> StoredSignIn | None:
-        """The same under the lock, after finishing what a killed process had begun to write."""
-        if await trio.to_thread.run_sync(self.file.recover, _is_whole):
+    async def read_locked(self, lock: int) -> StoredSignIn | None:
+        """The same under ``lock``, after finishing what a killed process had begun to write."""
+        if await self._disk.write(lock, partial(self.file.recover, _is_whole)):
             log.warning("finished the write of a process that was killed")
         return await self.read()
 
     async def describe(self) -> StoredSignIn | None:
         """What the file alone says: no tokens if a keyring has them."""
-        text = await trio.to_thread.run_sync(self.file.read)
+        text = await self._disk.read(self.file.read)
         if text is None:
             return None
         return decode(text, f"the sign-in file {self.file.path}", self._login)
@@ -98,8 +170,8 @@ class TokenStore:
     async def place(self, choice: str) -> str:
         """``keyring`` or ``file`` for a new sign-in, by the setting ``token_store``."""
         if choice == "auto":
-            return "keyring" if await self.vault.available() else "file"
-        if choice == "keyring" and not await self.vault.available():
+            return "keyring" if await self.keyring.available() else "file"
+        if choice == "keyring" and not await self.keyring.available():
             raise KeyringError(
                 "there is no desktop keyring, or it is locked",
                 hint='unlock it, or set token_store = "file"',
@@ -107,10 +179,11 @@ class TokenStore:
         return choice
 
     @asynccontextmanager
-    async def lock(self, timeout_s: float) -> AsyncIterator[None]:
-        """One process at a time. DeadlineError if another one keeps it for longer than that."""
+    async def lock(self, timeout_s: float) -> AsyncIterator[int]:
+        """One process at a time; yields the lock's descriptor. DeadlineError if another process
+        has the lock for longer than that."""
         give_up = trio.current_time() + timeout_s
-        while (descriptor := await trio.to_thread.run_sync(self.file.try_lock)) is None:
+        while (lock := await self._disk.read(self.file.try_lock, _close_lock)) is None:
             if trio.current_time() > give_up:
                 raise DeadlineError(
                     "another dmfs process is refreshing this sign-in and does not finish",
@@ -118,25 +191,32 @@ class TokenStore:
                 )
             await trio.sleep(LOCK_POLL_S * (0.5 + random.random()))
         try:
-            yield
+            yield lock
         finally:
-            os.close(descriptor)
+            os.close(lock)
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[PendingWrite]:
-        """Room for a new version first; the lock is held by the caller."""
-        descriptor = await trio.to_thread.run_sync(self.file.prepare)
-        write = PendingWrite(self.file, self.vault, descriptor)
+    async def writing(self, lock: int) -> AsyncIterator[PendingWrite]:
+        """Make room for a new version first. Under ``lock``."""
+        # what a late ``prepare`` leaves in the directory, the next one removes
+        descriptor = await self._disk.write(lock, self.file.prepare, os.close)
+        write = PendingWrite(self.file, self.keyring, self._disk, lock, descriptor)
         try:
             yield write
         finally:
             await write.close()
 
-    async def forget(self) -> None:
-        """Remove it from wherever it lies; the keyring's silence does not keep the file."""
-        await trio.to_thread.run_sync(self.file.remove)
-        if await self.vault.available():
-            await self.vault.delete()
+    async def forget(self, lock: int) -> None:
+        """Remove it, under ``lock``, from the file and the keyring; the file goes first, in case
+        the keyring does not answer."""
+        await self._disk.write(lock, self.file.remove)
+        if await self.keyring.available():
+            await self.keyring.delete()
+
+
+def _close_lock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
 
 
 def _is_whole(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""A sign-in as it is kept: tokens, whose they are, until when. Floor 0, pure.
+"""A sign-in as it is stored: tokens, their owner, their expiry. Pure.
 
 Times are seconds of the wall clock, because a sign-in outlives the process. Whatever is secret is
 left out of ``repr``, so that no traceback or log line can show it by accident.
@@ -17,14 +17,14 @@ from dmfs.errors import SignedOutError
 
 FORMAT_VERSION = 1
 REFRESH_LIFE_S = 15 * 86400.0
-"""Life of a refresh token; the service does not tell it in its answer."""
+"""Life of a refresh token; the service's response does not say it."""
 EXPIRY_MARGIN_S = 60.0
 """A token is renewed this long before its end, so that none expires on its way."""
 LOGIN_HINT = "run dmfs login"
 
 
 def login_hint(profile: str) -> str:
-    """The remedy, complete: without its name another profile would be signed in."""
+    """The command that helps. It names the profile: otherwise another one would be signed in."""
     return LOGIN_HINT if profile == "default" else f"{LOGIN_HINT} --profile {profile}"
 
 
@@ -33,7 +33,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What the token endpoint gave. ``refresh_token`` is empty where the grant has none."""
+    """A response of the token endpoint. ``refresh_token`` is empty where the grant has none."""
 
     access_token: str = field(repr=False)
     lifetime_s: float
@@ -47,7 +47,7 @@ class SignIn:
     api_url: str
     client_id: str
     client_secret: str = field(default="", repr=False)
-    """Empty for public apps. Kept so that a mount at boot needs no environment."""
+    """Empty for public apps. Stored, so that a mount at boot needs no environment."""
     scopes: str = ""
     access_token: str = field(default="", repr=False)
     access_expires_s: float = 0.0
@@ -60,15 +60,14 @@ class SignIn:
     user_email: str = ""
 
     def usable(self, now_s: float) -> bool:
-        """May the access token be used, as far as the clock tells?
+        """Whether the access token may be used, by this machine's clock.
 
-        A refresh in the future means that the clock was put back since: then nothing is known of
-        the token's end, and the service's 401 has the last word.
+        If the clock was wrong at the refresh, the service's 401 corrects the answer.
         """
         return bool(self.access_token) and now_s < self.access_expires_s
 
     def renewed(self, grant: Grant, now_s: float) -> SignIn:
-        """This sign-in after a grant, asked for at ``now_s``."""
+        """This sign-in after a grant that was requested at ``now_s``."""
         return replace(
             self,
             access_token=grant.access_token,
@@ -80,7 +79,7 @@ class SignIn:
 
 
 def useful_life_s(lifetime_s: float) -> float:
-    """How long a new token is used; a short-lived one keeps at least half of its life."""
+    """Seconds of use of a new token: a minute less than its life, and at least half of it."""
     return max(lifetime_s - EXPIRY_MARGIN_S, lifetime_s / 2)
 
 
@@ -110,13 +109,13 @@ class StoredSignIn:
     where: str
 
 
-def encode(kept: StoredSignIn, *, with_secrets: bool) -> str:
+def encode(stored: StoredSignIn, *, with_secrets: bool) -> str:
     """One JSON object. Without secrets: what the file says of a sign-in that a keyring holds."""
-    values = asdict(kept.sign_in)
+    values = asdict(stored.sign_in)
     if not with_secrets:
         for name in ("client_secret", "access_token", "refresh_token"):
             del values[name]
-    head = {"what": "a dmfs sign-in", "version": FORMAT_VERSION, "where": kept.where}
+    head = {"what": "a dmfs sign-in", "version": FORMAT_VERSION, "where": stored.where}
     return json.dumps(head | values, indent=1) + "\n"
 
 

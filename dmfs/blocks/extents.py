@@ -58,7 +58,7 @@ class Extent(Progress):
         needed = stop - self.span.start
         while self.filled < needed:
             if self.error is not None:
-                raise self.error.again() if isinstance(self.error, DriveError) else self.error
+                raise self.error.copy() if isinstance(self.error, DriveError) else self.error
             self.want(needed)
             if self.filled < needed:
                 await self.parking.park()

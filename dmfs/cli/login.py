@@ -9,30 +9,32 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-import httpx
 import trio
 
 from dmfs.auth.authorization_code import (
     Attempt,
-    check_callback,
     code_of,
     looks_like_callback,
     new_attempt,
 )
 from dmfs.auth.factory import token_store
 from dmfs.auth.loopback_server import listen
-from dmfs.auth.token_endpoint import APPS_URL, App, ask_grant, revoke, user_info
+from dmfs.auth.token_endpoint import APPS_URL, App, request_grant, revoke, user_info
 from dmfs.auth.tokens import SignIn, claims
 from dmfs.auth.user_session import LOCK_S, store_sign_in
 from dmfs.cli import DONE
 from dmfs.cli.settings import Invocation, start
 from dmfs.config import Settings
 from dmfs.errors import AccessError, DeadlineError, DriveError, GrantRefusedError, SetupError
-from dmfs.http.json_client import JsonClient, new_client, probe
+from dmfs.http.client import HttpClient
+from dmfs.http.httpx_client import open_httpx_client
+from dmfs.http.json_client import JsonClient
+from dmfs.http.probes import get_anonymously
 from dmfs.http.tls import ca_bundle, client_context
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.system.clock import wall_time_s
 from dmfs.system.concurrency import bare_errors
+from dmfs.urls import check_callback
 
 PATIENCE_S = 300.0
 """As long as the service's own code lives."""
@@ -77,11 +79,9 @@ def logout_command(call: Invocation) -> int:
 
 
 @asynccontextmanager
-async def open_json_client(
-    settings: Settings,
-) -> AsyncIterator[tuple[JsonClient, httpx.AsyncClient]]:
+async def open_json_client(settings: Settings) -> AsyncIterator[tuple[JsonClient, HttpClient]]:
     """A client of the service without a drive, and the HTTP client below it."""
-    async with new_client(client_context(ca_bundle(settings.ca_file))) as client:
+    async with open_httpx_client(client_context(ca_bundle(settings.ca_file))) as client:
         yield JsonClient(settings.api_url, client, RateLimiter()), client
 
 
@@ -116,11 +116,11 @@ def wanted_scopes(settings: Settings) -> str:
     return " ".join(scopes if USER_SCOPE in scopes else [*scopes, USER_SCOPE])
 
 
-async def _check_request(client: httpx.AsyncClient, settings: Settings, attempt: Attempt) -> None:
+async def _check_request(client: HttpClient, settings: Settings, attempt: Attempt) -> None:
     """Request the sign-in page as a browser will: if the service refuses it there, no answer ever
     reaches our callback."""
     with trio.move_on_after(NETWORK_S) as scope:
-        answer = await probe(client, "reach the sign-in page", attempt.url)
+        answer = await get_anonymously(client, "reach the sign-in page", attempt.url)
     if scope.cancelled_caught:
         raise DeadlineError("the sign-in page does not answer", hint="dmfs doctor")
     if 400 <= answer.status < 500 and answer.status != 429:
@@ -196,7 +196,7 @@ async def _finish(client: JsonClient, settings: Settings, attempt: Attempt, code
     now_s = wall_time_s()
     with trio.move_on_after(NETWORK_S) as scope:
         try:
-            grant = await ask_grant(client, app, "finish the sign-in", form)
+            grant = await request_grant(client, app, "finish the sign-in", form)
         except GrantRefusedError as error:
             hint = error.hint
             if error.code == "invalid_grant":
@@ -230,9 +230,9 @@ async def logout(settings: Settings) -> None:
     is deleted all the same."""
     store = token_store(settings)
     failure = ""
-    async with store.lock(LOCK_S):
+    async with store.lock(LOCK_S) as lock:
         try:
-            stored = await store.read_locked()
+            stored = await store.read_locked(lock)
         except DriveError as error:
             stored, failure = None, error.message
         if stored is None and not failure:
@@ -240,7 +240,7 @@ async def logout(settings: Settings) -> None:
             return
         if stored is not None:
             failure = await _revoke(settings, stored.sign_in)
-        await store.forget()
+        await store.forget(lock)
     if failure:
         raise DriveError(
             f"forgotten here, but not revoked at the service: {failure}",

@@ -9,7 +9,7 @@ from typing import Any
 import trio
 
 from dmfs.aps.client import Aps
-from dmfs.auth.factory import kind_of, token_source, token_store
+from dmfs.auth.factory import sign_in_mode, token_source, token_store
 from dmfs.auth.tokens import claims
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.login import open_json_client
@@ -57,7 +57,7 @@ async def describe_sign_in(settings: Settings) -> dict[str, Any]:
     async with open_json_client(settings) as (client, _), trio.open_nursery() as nursery:
         try:
             with trio.fail_after(NETWORK_S):
-                report["sign_in"] = await kind_of(settings, token_store(settings))
+                report["sign_in"] = await sign_in_mode(settings, token_store(settings))
                 source = await token_source(settings, client, nursery)
                 token = await source.token()
                 report["signed_in"] = True

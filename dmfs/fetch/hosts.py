@@ -62,7 +62,7 @@ class HostBreakers:
         breaker = self._breakers.get(origin)
         if breaker is None:
             breaker = CircuitBreaker()
-            breaker.on_open = self._opened
+            breaker.subscribe(on_open=self._opened)
             if len(self._breakers) < ORIGINS_MAX:
                 self._breakers[origin] = breaker
                 self._nursery.start_soon(breaker.watch, partial(self._reach, origin))

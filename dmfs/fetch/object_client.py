@@ -233,7 +233,7 @@ class ObjectClient:
             raise AccessError(f"cannot open {file.name!r}: no permission", hint=hint)
         refused = self._refused.get(file.storage_id)
         if refused is not None:
-            raise refused.again()
+            raise refused.copy()
         return await self._flights.join(file.storage_id, lambda: self._ask(file)).wait()
 
     async def _ask(self, file: File) -> SignedObject:

@@ -13,7 +13,7 @@ from dmfs.fuse.attributes import Ownership
 from dmfs.fuse.kernel_params import raise_parameters
 from dmfs.fuse.operations import Operations
 from dmfs.model import Directory
-from dmfs.telemetry.stack_report import tell_on_signal
+from dmfs.telemetry.stack_report import report_on_signal
 
 MAX_TASKS = 512
 """Requests served at once: more than readers can stall, so that ``ls`` always finds a place."""
@@ -37,7 +37,7 @@ async def serve(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_announce, mountpoint, on_ready)
             nursery.start_soon(_stop_on, stop, nursery.cancel_scope)
-            nursery.start_soon(tell_on_signal, drive.gauges)
+            nursery.start_soon(report_on_signal, drive.gauges)
             await pyfuse3.main(min_tasks=1, max_tasks=MAX_TASKS)
             nursery.cancel_scope.cancel()
     finally:

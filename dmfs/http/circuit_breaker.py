@@ -1,10 +1,10 @@
-"""Knowing that the network is gone, once for all callers of an origin. Floor 1.
+"""A circuit breaker: one place that knows whether an origin can be reached.
 
-    closed  ── a conversation broke, and the probes that follow at once fail too ──▶ open
-    open    ── every call fails at once; a probe with backoff ──▶ closed
+    closed  ── a call failed, and the probes that follow at once fail too ──▶ open
+    open    ── every call fails at once; probes with backoff ──▶ closed
 
-The probe is a task of its own, so that no caller ever waits to find out, and one broken answer
-never takes the drive away.
+The probes run in a task of their own: no caller waits for them, and one broken response does not
+open the breaker.
 """
 
 from __future__ import annotations
@@ -22,49 +22,58 @@ SUSPICION_PROBES = 2
 """The first may meet a connection that died with the others."""
 SUSPICION_TIMEOUT_S = 0.8
 SUSPICION_PAUSE_S = 0.2
-"""Together 1.8 s at most: a lost network is known within 2 s of the first failure."""
+"""Together 1.8 s at most: the breaker opens within 2 s of the first failure."""
 PROBE_FIRST_S = 1.0
 PROBE_FACTOR = 1.5
 PROBE_MAX_S = 10.0
-"""So long at most does it take to notice that the network is back; a probe is a kilobyte."""
+"""The longest that a network that is back goes unnoticed; a probe is a kilobyte."""
 PROBE_TIMEOUT_S = 5.0
 
 Probe = Callable[[float], Awaitable[bool]]
+"""Whether the origin answers within so many seconds."""
+Listener = Callable[[], None]
 
 
 class CircuitBreaker:
-    """Of one origin. Nothing is ever suspected unless ``watch`` runs."""
+    """Of one origin. It opens only while ``watch`` runs."""
 
     def __init__(self) -> None:
         self._open = False
         self._suspected = trio.Event()
         self._nudged = trio.Event()
-        self.on_open: Callable[[], None] = lambda: None
-        self.on_close: Callable[[], None] = lambda: None
+        self._on_open: list[Listener] = []
+        self._on_close: list[Listener] = []
 
     @property
     def is_open(self) -> bool:
         return self._open
 
-    def check(self, what: str) -> None:
+    def subscribe(
+        self, *, on_open: Listener | None = None, on_close: Listener | None = None
+    ) -> None:
+        """Call these with each opening and closing from now on, in the task of ``watch``."""
+        self._on_open += [on_open] if on_open else []
+        self._on_close += [on_close] if on_close else []
+
+    def check(self, action: str) -> None:
         """OfflineError at once while it is open."""
         if self._open:
             raise OfflineError(
-                f"cannot {what}: the service cannot be reached",
+                f"cannot {action}: the service cannot be reached",
                 hint="no network? Going on with what is cached until it is back",
             )
 
     def failed(self) -> None:
-        """A conversation broke, or was with somebody else (a captive portal)."""
+        """A call got no response, or one from something else (a captive portal)."""
         self._suspected.set()
 
     def nudge(self) -> None:
-        """Something changed (the machine woke up): look now."""
+        """Something changed (the machine woke up): probe now."""
         self._suspected.set()
         self._nudged.set()
 
     async def watch(self, probe: Probe) -> None:
-        """Follow up suspicions, and probe while it is open; for ever."""
+        """Probe after failures and while it is open; for ever."""
         while True:
             await self._suspected.wait()
             if await self._confirmed(probe):
@@ -82,7 +91,8 @@ class CircuitBreaker:
     async def _stay_open(self, probe: Probe) -> None:
         log.info("the service cannot be reached; going on with what is cached")
         self._open = True
-        self.on_open()
+        for listener in self._on_open:
+            listener()
         wait_s = PROBE_FIRST_S
         while True:
             self._nudged = trio.Event()
@@ -93,4 +103,5 @@ class CircuitBreaker:
             wait_s = min(wait_s * PROBE_FACTOR, PROBE_MAX_S)
         log.info("the service can be reached again")
         self._open = False
-        self.on_close()
+        for listener in self._on_close:
+            listener()

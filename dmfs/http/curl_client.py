@@ -1,51 +1,59 @@
-"""Questions to the API (GET), asked by libcurl on the drive's own loop. Floor 1.
+"""The engine for GET: libcurl on the drive's own event loop.
 
 httpx takes 0.53 ms of the loop for each of 1000 small files that are signed: httpcore looks through
-its pool twice a call, h11 takes the answer apart in Python, URLs and headers are made into objects
+its pool twice a call, h11 parses the response in Python, URLs and headers are made into objects
 and back. libcurl takes 0.15.
 
-For questions only. libcurl asks again by itself when a connection that it uses again turns out to
-be dead: harmless for a GET, but a form must not be posted twice (a refresh token is good for one).
+For GET only: libcurl sends a request again when a reused connection turns out to be dead.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import pycurl
 import trio
 
+from dmfs.http.client import (
+    BrokenConnectionError,
+    CertificateRejectedError,
+    ConnectError,
+    InvalidRequestError,
+    NestedEncodingError,
+    Request,
+    Response,
+    SilenceError,
+    TransportError,
+)
 from dmfs.http.curl_multi import CurlMulti
+from dmfs.http.headers import HEADERS_MAX_BYTES, HeaderLine, HeaderParser
 
 CONNECT_TIMEOUT_S = 10
-HEADERS_MAX_BYTES = 64 * 1024
 ENCODINGS = "gzip, deflate"
-_AUTHORITY_ERRORS = frozenset({pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE})
 
+_KINDS: dict[int, type[TransportError]] = {
+    pycurl.E_URL_MALFORMAT: InvalidRequestError,
+    pycurl.E_COULDNT_RESOLVE_PROXY: ConnectError,
+    pycurl.E_COULDNT_RESOLVE_HOST: ConnectError,
+    pycurl.E_COULDNT_CONNECT: ConnectError,
+    pycurl.E_SSL_CONNECT_ERROR: ConnectError,
+    pycurl.E_OPERATION_TIMEDOUT: ConnectError,  # CONNECTTIMEOUT is the only timeout set
+    pycurl.E_PEER_FAILED_VERIFICATION: CertificateRejectedError,
+    pycurl.E_SSL_CACERT_BADFILE: CertificateRejectedError,
+}
+"""Any other error is of a connection that was there."""
 
-class TransportError(Exception):
-    """No (whole) answer came. Its text names the kind of failure and never a URL's path."""
-
-
-class NestedEncodingError(Exception):
-    """Each layer multiplies a thousandfold, so one is all that is unpacked."""
-
-
-class Answer(NamedTuple):
-    """Header names in lower case. ``truncated``: there was more than the limit."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    truncated: bool
+_FIELD = HeaderLine.FIELD
 
 
 class CurlClient:
-    """Asks over at most ``connections``, whose users wait for each other; certificates and proxies
-    (``HTTPS_PROXY``, ``NO_PROXY``) as for ranges, redirects are not followed. ``run`` it."""
+    """See ``client.HttpClient``; at most ``connections`` requests at once, others wait for a place.
+
+    Certificates and proxies (``HTTPS_PROXY``, ``NO_PROXY``) are as for ranged GETs. ``run`` must
+    run meanwhile, in a task of its own.
+    """
 
     def __init__(self, *, ca_bundle: str, connections: int) -> None:
         self._ca_bundle = ca_bundle
@@ -56,68 +64,59 @@ class CurlClient:
         self._idle: list[_Handle] = []
 
     async def run(self) -> None:
-        """Let libcurl work; until cancelled. Sleeps while nothing is under way."""
+        """Let libcurl work until cancelled. Sleeps while no request is under way."""
         while True:
             with trio.CancelScope(deadline=self._timer_at) as self._sleep:
                 await trio.lowlevel.wait_readable(self._multi.fileno())
             self._multi.act(timer_due=self._sleep.cancelled_caught)
 
     def close(self) -> None:
-        """When nobody asks any more."""
+        """After the last request."""
         self._multi.close()
 
     def _on_timer(self, timeout_s: float | None) -> None:
         self._timer_at = math.inf if timeout_s is None else trio.current_time() + timeout_s
         self._sleep.deadline = self._timer_at
 
-    async def ask(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        *,
-        silence_s: float,
-        body_max_bytes: int,
-        error_max_bytes: int,
-    ) -> Answer:
-        """The answer, whatever its status; its body up to one limit or (no success) the other.
-        TransportError also after ``silence_s`` without a byte; NestedEncodingError."""
+    async def send(self, request: Request) -> Response:
+        """See ``client.HttpClient``."""
         try:
-            self._places.acquire_nowait()  # (the other one gives up a turn of the loop)
+            self._places.acquire_nowait()  # (``acquire`` takes a turn of the loop)
         except trio.WouldBlock:
-            await self._places.acquire()  # so long nothing is to be heard
+            await self._places.acquire()  # this wait is no silence
         try:
-            line = self._idle.pop() if self._idle else _Handle(self._ca_bundle)
+            handle = self._idle.pop() if self._idle else _Handle(self._ca_bundle)
             try:
-                line.prepare(url, headers, body_max_bytes, error_max_bytes)
-                self._multi.add(line.curl, line.on_end)
+                handle.prepare(request)
+                self._multi.add(handle.curl, handle.on_end)
             except Exception as error:  # noqa: BLE001 - pycurl raises what it likes
                 text = f"libcurl takes no such request ({type(error).__name__})"
-                raise TransportError(text) from None
-            await self._hear(line, silence_s)
+                raise InvalidRequestError(text) from None
+            await self._wait(handle, request.silence_s)
         finally:
             self._places.release()
-        return line.answer()
+        return handle.response()
 
-    async def _hear(self, line: _Handle, silence_s: float) -> None:
-        """Until its transfer has ended; the handle is idle then, or closed if it has not."""
+    async def _wait(self, handle: _Handle, silence_s: float) -> None:
+        """Until the transfer has ended: then the handle is idle. It is closed otherwise."""
         try:
-            # now, not when the loop comes round: beside eight streams that is 25 ms later
+            # now, not with the loop's next turn: beside eight streams that is 25 ms later
             self._multi.act(timer_due=True)
-            with trio.CancelScope() as line.patience:
-                line.bear(silence_s)
-                await line.done.wait()
+            with trio.CancelScope() as handle.silence:
+                handle.expect_bytes_within(silence_s)
+                await handle.done.wait()
         finally:
-            if not line.done.is_set():
-                self._multi.remove(line.curl)
-                line.curl.close()
-        if not line.done.is_set():
-            raise TransportError(f"nothing came for {silence_s:.0f} s")
-        self._idle.append(line)
+            if not handle.done.is_set():
+                self._multi.remove(handle.curl)
+                handle.curl.close()
+        if not handle.done.is_set():
+            raise SilenceError(f"nothing came for {silence_s:.0f} s")
+        self._idle.append(handle)
 
 
 class _Handle:
-    """A handle of libcurl's, used for one question after the other. Its callbacks run within
-    ``act`` of the multi; what they return (other than None) ends the transfer."""
+    """A handle of libcurl's, used for one request after the other. Its callbacks run within
+    ``CurlMulti.act``; a return other than None ends the transfer."""
 
     def __init__(self, ca_bundle: str) -> None:
         self.curl: Any = pycurl.Curl()
@@ -134,77 +133,75 @@ class _Handle:
             pycurl.WRITEFUNCTION: self._on_body,
         }.items():
             self.curl.setopt(option, value)
-        self.patience = trio.CancelScope()
+        self.silence = trio.CancelScope()
         self._silence_s = math.inf
 
-    def prepare(
-        self, url: str, headers: Mapping[str, str], body_max_bytes: int, error_max_bytes: int
-    ) -> None:
-        """For the next question. ValueError, pycurl.error."""
-        lines = [f"{name}: {value}" for name, value in headers.items()]
+    def prepare(self, request: Request) -> None:
+        """For the next request. ValueError, pycurl.error."""
+        if request.method != "GET":
+            raise ValueError("libcurl might send it twice")
+        lines = [f"{name}: {value}" for name, value in request.headers.items()]
         if any("\n" in line or "\r" in line for line in lines):
             raise ValueError("a header of two lines")
-        plain = urlsplit(url).scheme == "http"
-        self.curl.setopt(pycurl.URL, url)
+        plain = urlsplit(request.url).scheme == "http"
+        self.curl.setopt(pycurl.URL, request.url)
         self.curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP if plain else pycurl.PROTO_HTTPS)
         self.curl.setopt(pycurl.HTTPHEADER, lines)
         self.done = trio.Event()
-        self._limits = body_max_bytes, error_max_bytes
+        self._request = request
         self._code, self._text = 0, ""
-        self._header_bytes = 0
-        self._begin(0)
+        self._head = HeaderParser()
+        self._begin_body()
 
-    def _begin(self, status: int) -> None:
-        """A status line: what came before was another answer (100, or a proxy's)."""
-        self._status = status
-        self._limit = self._limits[0 if 200 <= status < 300 else 1]
-        self._headers: dict[str, str] = {}
+    def _begin_body(self) -> None:
+        success = 200 <= self._head.status < 300
+        self._limit = self._request.body_max_bytes if success else self._request.error_max_bytes
         self._chunks: list[bytes] = []
         self._body_bytes = 0
-        self._packed_twice = False
+        self._nested_encoding = False
 
-    def bear(self, silence_s: float) -> None:
-        """From now on so long without a byte."""
+    def expect_bytes_within(self, silence_s: float) -> None:
+        """Give up so many seconds from now, unless a byte comes."""
         self._silence_s = silence_s
-        self.patience.deadline = trio.current_time() + silence_s
+        self.silence.deadline = trio.current_time() + silence_s
 
     def on_end(self, code: int, text: str) -> None:
         self._code, self._text = code, text
         self.done.set()
 
-    def answer(self) -> Answer:
-        """What came, or how it broke."""
-        if self._packed_twice:
+    def response(self) -> Response:
+        """What came. TransportError, NestedEncodingError."""
+        if self._nested_encoding:
             raise NestedEncodingError
         truncated = self._body_bytes > self._limit
         if self._code and not truncated:
-            # (the word that leads to a hint about ca_file; libcurl's texts vary)
-            prefix = "CERTIFICATE: " if self._code in _AUTHORITY_ERRORS else ""
-            raise TransportError(prefix + (self._text or f"libcurl error {self._code}"))
+            raise self._error()
         body, self._chunks = b"".join(self._chunks), []
-        return Answer(self._status, self._headers, body, truncated)
+        return Response(self._head.status, self._head.fields, body, truncated)
+
+    def _error(self) -> TransportError:
+        kind = _KINDS.get(self._code, BrokenConnectionError)
+        tunnel = self.curl.getinfo(pycurl.HTTP_CONNECTCODE)
+        if tunnel and not 200 <= tunnel < 300:
+            kind = ConnectError  # the proxy answered, not the host
+        return kind(self._text or f"libcurl error {self._code}")
 
     def _on_header(self, line: bytes) -> int | None:
-        self.bear(self._silence_s)
-        self._header_bytes += len(line)
-        if self._header_bytes > HEADERS_MAX_BYTES:
+        self.expect_bytes_within(self._silence_s)
+        kind = self._head.feed(line)
+        if self._head.size_bytes > HEADERS_MAX_BYTES:
             return 0
-        text = line.decode("latin-1").strip()
-        if text.startswith("HTTP/"):
-            words = text.split()
-            self._begin(int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0)
-        elif ":" in text:
-            name, _, value = text.partition(":")
-            name, value = name.strip().lower(), value.strip()
-            before = self._headers.get(name)
-            self._headers[name] = value if before is None else f"{before}, {value}"
-        elif not text and "," in self._headers.get("content-encoding", ""):
-            self._packed_twice = True
+        if kind is _FIELD:
+            return None
+        if kind is HeaderLine.STATUS:
+            self._begin_body()
+        elif kind is HeaderLine.END and "," in self._head.fields.get("content-encoding", ""):
+            self._nested_encoding = True
             return 0
         return None
 
     def _on_body(self, chunk: bytes) -> int | None:
-        self.bear(self._silence_s)
+        self.expect_bytes_within(self._silence_s)
         self._chunks.append(chunk)
         self._body_bytes += len(chunk)
         return None if self._body_bytes <= self._limit else 0

@@ -1,7 +1,7 @@
-"""libcurl's multi interface on an epoll of its own: whoever has it may sleep on it. Floor 1.
+"""libcurl's multi interface on an epoll of its own, so that its owner can sleep on one descriptor.
 
-For one thread: the drive's curl thread, the only one of the fetching process, or the loop, which
-waits for the epoll's descriptor as for any other.
+One thread uses it: the drive's curl thread, the only thread of the fetching process, or the event
+loop, which waits for the epoll's descriptor as for any other.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ OnEnd = Callable[[int, str], None]
 
 
 class CurlMulti:
-    """Transfers under way, over so many connections, which are shared and used again."""
+    """Transfers over at most ``connections`` connections, which are reused."""
 
     def __init__(
         self, connections: int, on_timer: Callable[[float | None], None] | None = None
     ) -> None:
-        """``on_timer`` hears in how many seconds (None: no more) libcurl wants to be called."""
+        """``on_timer`` gets the seconds after which libcurl wants to be called (None: never)."""
         self._selector = selectors.EpollSelector()
         self._wake: socket.socket | None = None
         self._on_timer_set = on_timer
@@ -45,24 +45,24 @@ class CurlMulti:
         self._selector.register(wake, selectors.EVENT_READ)
 
     def add(self, curl: Any, on_end: OnEnd) -> None:
-        """Begin; ``on_end`` is called by a later ``wait``. pycurl.error."""
+        """Begin; a later ``wait`` or ``act`` calls ``on_end``. pycurl.error."""
         curl.on_end = on_end
         self._multi.add_handle(curl)
 
     def remove(self, curl: Any) -> None:
-        """Give a transfer up; closing its connection is libcurl's affair."""
+        """Give a transfer up; libcurl closes its connection."""
         curl.on_end = None
         self._multi.remove_handle(curl)
 
     def wait(self) -> bool:
-        """Sleep until a socket, the timer or a wake, then ``act``. Whether somebody wakes."""
+        """Sleep until a socket, the timer or the wake socket, then ``act``. True for the latter."""
         timeout_s = None if self._timer_at is None else max(0.0, self._timer_at - time.monotonic())
         ready = self._selector.select(timeout_s)
         timer_due = self._timer_at is not None and time.monotonic() >= self._timer_at
         return self._act(ready, timer_due=timer_due)
 
     def act(self, *, timer_due: bool) -> bool:
-        """Let libcurl work on what is ready; end what is done. Never sleeps."""
+        """Let libcurl work on what is ready, and end what is done. Never sleeps."""
         return self._act(self._selector.select(0), timer_due=timer_due)
 
     def _act(self, ready: list[tuple[selectors.SelectorKey, int]], *, timer_due: bool) -> bool:

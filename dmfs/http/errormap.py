@@ -1,7 +1,7 @@
-"""The one place where HTTP becomes a DriveError. Floor 1; shared by both planes.
+"""The one place where HTTP becomes a DriveError, for API calls and for ranged GETs.
 
-Autodesk answers in four shapes (JSON:API errors, the gateway's developerMessage, OSS's reason,
-S3's XML) and OAuth's own; each becomes one line a person understands.
+Autodesk sends four shapes of error bodies (JSON:API errors, the gateway's developerMessage, OSS's
+reason, S3's XML) and OAuth's own; each becomes one line that a person understands.
 """
 
 from __future__ import annotations
@@ -14,68 +14,88 @@ from dmfs.errors import (
     AccessError,
     BadResponseError,
     BusyError,
+    CertificateError,
     DriveError,
     GoneError,
     GrantRefusedError,
     TokenRefusedError,
     UnreachableError,
 )
+from dmfs.http.client import (
+    ERROR_BODY_MAX_BYTES,
+    CertificateRejectedError,
+    NestedEncodingError,
+    TransportError,
+)
 
-ERROR_BODY_MAX_BYTES = 64 * 1024
 RETRY_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+RETRY_AFTER_MAX_S = 3600.0
 _DETAIL_MAX_CHARS = 200
 _SECRETS = re.compile(
     r"(?i)(bearer\s+[\w.~+/=-]+|eyJ[\w-]{8,}[\w.-]*|https?://\S+|"
     r"(?:signature|client_secret|access_token|refresh_token)=[^&\s]+)"
 )
-_OAUTH_CODE = re.compile(
-    r'"error"\s*:\s*"(invalid_grant|invalid_client|invalid_scope|invalid_request|'
-    r'unauthorized_client|unsupported_grant_type)"'
-)
+_OAUTH_CODES = frozenset({
+    "invalid_grant", "invalid_client", "invalid_scope", "invalid_request",
+    "unauthorized_client", "unsupported_grant_type",
+})  # fmt: skip
 _GRANT_TEXT = re.compile(r"(?i)refresh token|authorization code|PKCE|redirect_?uri")
+_INACTIVE_TEXT = "not active"
 
 
 def from_status(
-    what: str, status: int, body: bytes, headers: Mapping[str, str] | None = None
+    action: str, status: int, body: bytes, headers: Mapping[str, str] | None = None
 ) -> DriveError:
-    """The error for an answer that is no success, with its status, request id, Retry-After."""
-    error = _classified(what, status, body)
+    """The error for a response that is no success, with its status, request id, Retry-After.
+
+    ``action`` names the call in the user's words ("list folder Plans"). The body is quoted where
+    it has a text, cut and cleared of anything that looks like a secret.
+    """
+    found = _parsed(body)
+    error = _classified(action, status, found, _detail(body, found))
     error.status = status
-    told = (headers or {}).get
-    named = (*(told(name, "") for name in _REQUEST_IDS), _error_id(body))
-    error.request_id = next((each for each in named if _REQUEST_ID.fullmatch(each)), "")
+    error.request_id = _request_id(headers or {}, found)
     if status in (429, 503):
         error.retry_after_s = retry_after_s(headers or {})
     return error
 
 
-_REQUEST_IDS = ("x-request-id", "x-ads-request-id", "x-amz-request-id", "x-amz-cf-id")
-"""Not documented: what the gateway, Autodesk's own services, S3 and CloudFront send. Where none of
-them is there, the ``id`` of a JSON:API error (which is) does the same service."""
+def _parsed(body: bytes) -> dict[str, object]:
+    """The body's JSON object; {} if it is none."""
+    try:
+        found = json.loads(body[:ERROR_BODY_MAX_BYTES].decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+_REQUEST_ID_HEADERS = ("x-request-id", "x-ads-request-id", "x-amz-request-id", "x-amz-cf-id")
+"""Not documented: what the gateway, Autodesk's own services, S3 and CloudFront send. Without any of
+them, the ``id`` of a JSON:API error (which is documented) serves as well."""
 _REQUEST_ID = re.compile(r"[\w.:+/=-]{1,128}", re.ASCII)
 
 
-def _error_id(body: bytes) -> str:
-    try:
-        found = json.loads(body[:ERROR_BODY_MAX_BYTES])["errors"][0]["id"]
-    except (ValueError, RecursionError, LookupError, TypeError):
-        return ""
-    return found if isinstance(found, str) else ""
+def _request_id(headers: Mapping[str, str], found: Mapping[str, object]) -> str:
+    candidates = [headers.get(name, "") for name in _REQUEST_ID_HEADERS]
+    own = _first_error(found).get("id")
+    candidates.append(own if isinstance(own, str) else "")
+    return next((each for each in candidates if _REQUEST_ID.fullmatch(each)), "")
 
 
-def _classified(what: str, status: int, body: bytes) -> DriveError:
-    """The kind of error.
+def _first_error(found: Mapping[str, object]) -> Mapping[str, object]:
+    """The first of JSON:API's ``errors``; {} if there is none."""
+    errors = found.get("errors")
+    first = errors[0] if isinstance(errors, list) and errors else None
+    return first if isinstance(first, dict) else {}
 
-    ``what`` names the question in the user's words ("list folder Plans"). The text of the answer
-    is quoted where it says something, cut and cleared of anything that looks like a secret.
-    """
-    detail = explain(body)
-    message = f"cannot {what}: HTTP {status}" + (f" ({detail})" if detail else "")
+
+def _classified(action: str, status: int, found: Mapping[str, object], detail: str) -> DriveError:
+    message = f"cannot {action}: HTTP {status}" + (f" ({detail})" if detail else "")
     if status == 429:
         return BusyError(
             message, hint="the rate limit of this app is used up; it refills within a minute"
         )
-    code = _grant_refusal(status, detail, body)
+    code = _oauth_code(status, found, detail)
     if code:
         return GrantRefusedError(message, hint="run dmfs login", code=code)
     if status == 401:
@@ -89,53 +109,52 @@ def _classified(what: str, status: int, body: bytes) -> DriveError:
     return BadResponseError(message)
 
 
-def _grant_refusal(status: int, detail: str, body: bytes) -> str:
-    """OAuth's code if this is a token endpoint's refusal, '' otherwise.
+def _oauth_code(status: int, found: Mapping[str, object], detail: str) -> str:
+    """OAuth's error code if this is a token endpoint's refusal, '' otherwise.
 
-    The service's documentation describes the refusals, but not the shape of their body: the
-    gateway's is known by its text.
+    The gateway's refusals have no code (their shape is not documented): only their text tells.
     """
     if status not in (400, 401):
         return ""
-    found = _OAUTH_CODE.search(body[:ERROR_BODY_MAX_BYTES].decode("utf-8", "replace"))
-    if found:
-        return found[1]
+    code = found.get("error")
+    if isinstance(code, str) and code in _OAUTH_CODES:
+        return code
     return "invalid_grant" if status == 400 and _GRANT_TEXT.search(detail) else ""
 
 
 def _access_hint(detail: str) -> str:
-    if "not active" in detail:
+    if _INACTIVE_TEXT in detail:  # its code, BIM360DM_ERROR, is that of other errors too
         return "the project is archived or inactive"
     return "no permission, or the account's admin has not admitted this app"
 
 
-def from_transport(what: str, error: BaseException) -> DriveError:
-    """The error for a conversation that broke: names the kind of failure, never a URL."""
-    text, hint = "", "check the network connection"
-    cause: BaseException | None = error
-    while not text and cause is not None:  # trio's and httpcore's own say nothing: what TLS said
-        text, cause = clean(str(cause)), cause.__cause__ or cause.__context__
-    if "CERTIFICATE" in text:
-        hint = "check SSL_CERT_FILE or ca_file: does this network have a proxy of its own?"
-    return UnreachableError(f"cannot {what}: {text or type(error).__name__}", hint=hint)
+def from_transport(action: str, error: TransportError | NestedEncodingError) -> DriveError:
+    """The error for a call without a whole response: names the failure, never a URL."""
+    if isinstance(error, NestedEncodingError):
+        return BadResponseError(f"cannot {action}: the answer is packed more than once")
+    message = f"cannot {action}: {clean(str(error)) or type(error).__name__}"
+    if isinstance(error, CertificateRejectedError):
+        return CertificateError(
+            message,
+            hint="check SSL_CERT_FILE or ca_file: does this network have a proxy of its own?",
+        )
+    return UnreachableError(message, hint="check the network connection")
 
 
 def explain(body: bytes) -> str:
     """The human part of an error body of any of the known shapes; '' where there is none."""
+    return _detail(body, _parsed(body))
+
+
+def _detail(body: bytes, found: Mapping[str, object]) -> str:
     text = body[:ERROR_BODY_MAX_BYTES].decode("utf-8", "replace").strip()
     if text.startswith("<"):
         return _explain_markup(text)
-    try:
-        answer = json.loads(text)
-    except (ValueError, RecursionError):
-        return ""
-    if not isinstance(answer, dict):
-        return ""
-    errors = answer.get("errors")
-    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
-        return _first(errors[0], "detail", "title", "code")
-    return _first(
-        answer,
+    first = _first_error(found)
+    if first:
+        return _first_text(first, "detail", "title", "code")
+    return _first_text(
+        found,
         "developerMessage",
         "reason",
         "error_description",
@@ -153,7 +172,7 @@ def _explain_markup(text: str) -> str:
     return clean(found[1]) if found else ""
 
 
-def _first(table: Mapping[str, object], *keys: str) -> str:
+def _first_text(table: Mapping[str, object], *keys: str) -> str:
     for key in keys:
         value = table.get(key)
         if isinstance(value, str) and value.strip():
@@ -173,4 +192,4 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     raw = headers.get("retry-after", "").strip()
     if not re.fullmatch(r"\d{1,6}(\.\d+)?", raw):
         return None
-    return min(float(raw), 3600.0)
+    return min(float(raw), RETRY_AFTER_MAX_S)

@@ -1,4 +1,4 @@
-"""Which certificate authorities are believed. Floor 1; the same file for both planes of HTTP."""
+"""Which certificate authorities are trusted: one file for API calls and for ranged GETs."""
 
 from __future__ import annotations
 

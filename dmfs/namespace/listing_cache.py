@@ -1,29 +1,32 @@
-"""The listings in memory, how they hang together, and until when each is believed. Floor 2, no I/O.
+"""The listings in memory, their place in the tree, and until when each is valid. No I/O.
 
-A listing was true when it was asked for. It is still true as long as an ancestor, listed later,
-shows the same rollup (``lastModifiedTimeRollup``) for what lies below it, and known to be untrue
-once that shows another one. How far the first is trusted is ``rollup_trust``: the service does not
+A listing was valid when the drive requested it. It is still valid while an ancestor, listed later,
+shows the same rollup (``lastModifiedTimeRollup``) for it; it is invalid once that ancestor shows
+another rollup. ``rollup_trust`` limits how long an unchanged rollup counts: the service does not
 say whether the rollup covers deletions, moves and permissions.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dmfs.model import Child, Directory, File, Folder, Hub, Listing, Root, Shortcut
+import cachetools
+
+from dmfs.model import Directory, File, Folder, Hub, Listing, Root, Shortcut
+from dmfs.system.backoff import Cooldown
 from dmfs.system.clock import Moment
 
-ENTRIES_KEPT = 100_000
-"""Entries in memory, about a kilobyte each; the least recently listed directories go first, and
-come back from disk. What the kernel holds stays besides."""
+ENTRIES_MAX = 100_000
+"""Entries in memory, about a kilobyte each; the disk serves evicted listings. Inodes that the
+kernel uses come on top."""
 ENTRY_BYTES = 950
-"""Resident, with its inode: 943 measured at 100 000 of them."""
+"""Resident memory of an entry with its inode: 943 measured, with 100 000 entries."""
 DEPTH_MAX = 32
-"""Folders go 25 deep."""
-GLANCE_S = 5.0
-LONG_AGO = float("-inf")
+"""The service's folders are at most 25 levels deep."""
+PEEK_TTL_S = 5.0
+NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,50 +48,72 @@ class CachedListing:
 
     listing: Listing
     moment: Moment
-    """The same moment as ``listing.listed_at``, for what outlives the process."""
+    """The same moment as ``listing.listed_at``, in clocks that other processes share."""
     listed_at: float
-    """As ``listing.listed_at``, put back by what the machine slept since."""
+    """``listing.listed_at`` minus the time that the machine was suspended since."""
     folders: dict[str, Directory] = field(repr=False)
     """The directories in it, by identity, in their order."""
-    glanced_until: float = 0.0
-    """Found fresh not long ago; good enough for speculation (see ``peek``)."""
+    peek_until: float = 0.0
+    """Until then ``peek`` returns it without another look at its ancestors."""
     failures: int = 0
-    retry_at: float = 0.0
+    """Failed refreshes since the last success."""
+    cooldown: Cooldown | None = None
+    """The pause after a failed refresh; None in nearly all listings, which saves memory."""
+
+    @property
+    def may_refresh(self) -> bool:
+        return self.cooldown is None or self.cooldown.is_over
+
+
+def _entry_count(cached: CachedListing) -> int:
+    return len(cached.listing.entries)
+
+
+class _ListingLRU(cachetools.LRUCache[str, CachedListing]):
+    """Sums up entries. The limit is not its own: one folder may have more than ENTRIES_MAX."""
+
+    def __init__(self) -> None:
+        super().__init__(math.inf, getsizeof=_entry_count)
+
+    def peek(self, identity: str) -> CachedListing | None:
+        """The listing; does not count as a use."""
+        return cachetools.Cache.__getitem__(self, identity) if identity in self else None
 
 
 class ListingCache:
-    """All listings in memory."""
+    """All listings in memory; the least recently used are evicted beyond ENTRIES_MAX entries."""
 
     def __init__(self, freshness: Freshness) -> None:
         self._freshness = freshness
         # Changes happen between awaits only, so that trio makes them atomic.
-        self._known: OrderedDict[str, CachedListing] = OrderedDict()
+        self._listings = _ListingLRU()
         self._parents: dict[str, str] = {}
-        self._entries = 0
+        self.evicted = 0
+        """Listings evicted since the start."""
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._listings)
+
+    @property
+    def entries(self) -> int:
+        """Entries of all listings."""
+        return int(self._listings.currsize)
 
     @property
     def memory_bytes(self) -> int:
-        """What all of it takes, about, with the inodes that the kernel has been told of."""
-        return self._entries * ENTRY_BYTES
+        """Approximate memory of all listings, with the inodes of their entries."""
+        return self.entries * ENTRY_BYTES
 
     def get(self, identity: str) -> CachedListing | None:
-        return self._known.get(identity)
+        """The listing of a directory; does not count as a use."""
+        return self._listings.peek(identity)
 
     def use(self, identity: str) -> CachedListing | None:
-        """The same, and it goes last."""
-        known = self._known.get(identity)
-        if known is not None:
-            self._known.move_to_end(identity)
-        return known
+        """The listing of a directory, which becomes the most recently used one."""
+        return self._listings.get(identity)
 
-    def all(self) -> Iterator[CachedListing]:
-        return iter(list(self._known.values()))
-
-    def keep(self, listing: Listing, moment: Moment, parent: str = "") -> CachedListing:
-        """The newest listing of its directory; the least recently used ones may have to go."""
+    def put(self, listing: Listing, moment: Moment, parent: str = "") -> CachedListing:
+        """Replace the listing of its directory; evict the least recently used ones if needed."""
         identity = listing.directory.identity
         folders: dict[str, Directory] = {}
         for child in listing.entries.values():
@@ -97,35 +122,34 @@ class ListingCache:
                 self._parents[child.identity] = identity
         if parent:
             self._parents.setdefault(identity, parent)
-        self.drop(identity)
-        known = CachedListing(listing, moment, listing.listed_at, folders)
-        self._known[identity] = known
-        self._entries += len(listing.entries)
-        while self._entries > ENTRIES_KEPT and len(self._known) > 1:
-            self.drop(next(iter(self._known)), forget_children=True)
-        return known
+        cached = CachedListing(listing, moment, listing.listed_at, folders)
+        self._listings[identity] = cached
+        while self.entries > ENTRIES_MAX and len(self._listings) > 1:
+            self._evict()
+        return cached
 
-    def drop(self, identity: str, *, forget_children: bool = False) -> None:
-        """Forget a listing."""
-        known = self._known.pop(identity, None)
-        if known is None:
-            return
-        self._entries -= len(known.listing.entries)
-        if forget_children:
-            for child in known.folders:
-                if child not in self._known:
-                    self._parents.pop(child, None)
+    def _evict(self) -> None:
+        _, cached = self._listings.popitem()
+        self.evicted += 1
+        for child in cached.folders:
+            if child not in self._listings:
+                self._parents.pop(child, None)
+
+    def drop(self, identity: str) -> None:
+        """Remove a listing; no error if there is none."""
+        self._listings.pop(identity, None)
 
     def parent(self, identity: str) -> CachedListing | None:
-        return self._known.get(self._parents.get(identity, ""))
+        """The listing that contains this directory, if it is in memory."""
+        return self._listings.peek(self._parents.get(identity, ""))
 
     def directory(self, identity: str) -> Directory | None:
-        """The node as its parent's listing has it."""
+        """The node of a directory as in its parent's listing."""
         above = self.parent(identity)
         return above.folders.get(identity) if above is not None else None
 
     def chain(self, directory: Directory) -> tuple[Directory, ...]:
-        """The directory and its known ancestors, the highest first."""
+        """The known ancestors of a directory, the highest first, then the directory itself."""
         found: list[Directory] = [directory]
         while len(found) < DEPTH_MAX:
             above = self.parent(found[-1].identity)
@@ -138,72 +162,68 @@ class ListingCache:
         return self._parents.get(identity, "")
 
     def rollup(self, directory: Directory) -> int | None:
-        """A folder's rollup as last told."""
+        """The latest known rollup of a folder; None for other directories."""
         if not isinstance(directory, Folder):
             return None
         above = self.parent(directory.identity)
-        told = _rollup_in(above, directory.identity) if above is not None else None
-        return told if told is not None else directory.rollup_ns
+        rollup_ns = _rollup_in(above, directory.identity) if above is not None else None
+        return rollup_ns if rollup_ns is not None else directory.rollup_ns
 
     def fresh_for(self, directory: Directory, now: float) -> float:
-        """Seconds for which it is still believed (0 or less: stale or unknown)."""
+        """Seconds for which the listing is still fresh (0 or less: stale or unknown)."""
         age_s = now - self.valid_at(directory.identity)
         return self._freshness.ttl_of(directory) - age_s
 
     def peek(self, identity: str, now: float) -> CachedListing | None:
-        """What is known and fresh, or was some seconds ago: the exact answer climbs to the top of
-        the drive, and walk-ahead asks some 200 times for each directory that is opened."""
-        known = self._known.get(identity)
-        if known is not None and known.glanced_until < now:
-            fresh_s = self.fresh_for(known.listing.directory, now)
+        """The listing if it is fresh, or was fresh at most PEEK_TTL_S ago.
+
+        The exact answer climbs to the top of the drive, and tree prefetching needs some 200
+        answers for each directory that a program opens.
+        """
+        cached = self._listings.peek(identity)
+        if cached is not None and cached.peek_until < now:
+            fresh_s = self.fresh_for(cached.listing.directory, now)
             if fresh_s <= 0:
                 return None
-            known.glanced_until = now + min(fresh_s, GLANCE_S)
-        return known
+            cached.peek_until = now + min(fresh_s, PEEK_TTL_S)
+        return cached
 
     def valid_at(self, identity: str, depth: int = DEPTH_MAX) -> float:
-        """When it was last known to be true: as listed, or as an ancestor vouches for it.
+        """The latest moment at which the listing is known to be valid: its own request, or a later
+        request whose answer shows an unchanged rollup.
 
-        The rollup was read before the listing was asked for; if the parent, listed later, still
-        shows it, nothing below changed in between; if it shows another one, something did.
+        The drive read the rollup before it requested the listing. If the parent, listed later,
+        shows the same rollup, nothing below changed in between; another rollup shows a change.
         """
-        known = self._known.get(identity)
-        if known is None:
-            return LONG_AGO
+        cached = self._listings.peek(identity)
+        if cached is None:
+            return NEVER
         above = self.parent(identity)
-        rollup_ns = known.listing.rollup_ns
+        rollup_ns = cached.listing.rollup_ns
         if above is None or rollup_ns is None or depth == 0:
-            return known.listed_at
-        told = _rollup_in(above, identity)
-        if told != rollup_ns:
-            changed = told is not None and above.listed_at > known.listed_at
-            return LONG_AGO if changed else known.listed_at
+            return cached.listed_at
+        shown_ns = _rollup_in(above, identity)
+        if shown_ns != rollup_ns:
+            changed = shown_ns is not None and above.listed_at > cached.listed_at
+            return NEVER if changed else cached.listed_at
         parent = above.listing.directory.identity
-        vouched = min(
-            self.valid_at(parent, depth - 1), known.listed_at + self._freshness.rollup_trust
+        confirmed_at = min(
+            self.valid_at(parent, depth - 1), cached.listed_at + self._freshness.rollup_trust
         )
-        return max(known.listed_at, vouched)
+        return max(cached.listed_at, confirmed_at)
 
     def on_suspend(self, seconds: float) -> None:
-        """The machine was suspended: everything is older than trio's clock believes."""
-        for known in self._known.values():
-            known.listed_at -= seconds
+        """Make every listing older: trio's clock stood still while the machine was suspended."""
+        for cached in self._all():
+            cached.listed_at -= seconds
 
-    def reconnected(self) -> None:
-        """The network is back: what failed may be tried again at once."""
-        for known in self._known.values():
-            known.retry_at = 0.0
+    def end_cooldowns(self) -> None:
+        """The network is back: allow all refreshes at once."""
+        for cached in self._all():
+            cached.cooldown = None
 
-
-def changed_names(old: Mapping[str, Child], new: Mapping[str, Child]) -> tuple[str, ...]:
-    """Names that mean something else now, or nothing; then those that meant nothing before.
-    50 000 take 0.1 s."""
-    changed = [
-        name
-        for name, child in old.items()
-        if name not in new or new[name].identity != child.identity
-    ]
-    return (*changed, *(name for name in new if name not in old))
+    def _all(self) -> Iterator[CachedListing]:
+        return filter(None, map(self._listings.peek, self._listings))
 
 
 def _rollup_in(above: CachedListing, identity: str) -> int | None:

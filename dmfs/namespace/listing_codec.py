@@ -1,11 +1,11 @@
-"""Listings ↔ plain text for the disk. Floor 1, pure.
+"""Listings ↔ plain text for the disk. Pure.
 
-    line 1      {"version", "moment", "directory", "parent", "rollup_ns", "warnings", "rows"}
+    line 1      {"version", "moment", "directory", "parent", "rollup_ns", "shared", "rows"}
     each next   a JSON array of up to ROWS_A_LINE rows: [name, kind, values…]
 
-Lines, since parsing one text of 50 000 entries would hold the interpreter for 300 ms; what all
-entries of a folder share (project, hub, folder) is not repeated. Anything that is not exactly as
-written here is a BadRecordError, and the caller's miss.
+Lines, because parsing one text of 50 000 entries would block the interpreter for 300 ms. Rows omit
+the ids that all entries of a folder share (project, hub, folder). Any other text is a
+BadRecordError, which the caller treats as a miss.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from dmfs.compact import kept_once
+from dmfs.compact import intern_compact
 from dmfs.model import Child, Directory, File, Folder, Hub, Project, Root, Shortcut
 from dmfs.system.clock import Moment
 
 FORMAT_VERSION = 2
 ROWS_A_LINE = 500
-"""Some 3 ms of parsing, less than the interpreter's own 5 ms turn."""
+"""About 3 ms of parsing, less than the interpreter's switch interval of 5 ms."""
 
 _KINDS: Mapping[str, type[Any]] = {
     "h": Hub, "p": Project, "d": Folder, "f": File, "s": Shortcut, "r": Root,
@@ -31,7 +31,7 @@ _KINDS: Mapping[str, type[Any]] = {
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 _SHARED = ("project_id", "hub_id", "folder_id")
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS.values()}
-_KEPT = {
+_ROW_FIELDS = {
     kind: tuple(name for name in _FIELDS[kind] if kind not in (File, Shortcut, Folder)
                 or name not in _SHARED)
     for kind in _KINDS.values()
@@ -41,15 +41,17 @@ _PLACES: Mapping[type[Any], tuple[int, tuple[str, ...]]] = {
     File: (3, ("folder_id", "project_id", "hub_id")),
     Shortcut: (2, ("folder_id", "project_id", "hub_id")),
 }
-"""Where the shared ids stand among a node's fields."""
+"""The position of the shared ids among a node's fields."""
 _INTERNED = {
     kind: [names.index(name) for name in ("created_by", "extension_type") if name in names]
-    for kind, names in _KEPT.items()
+    for kind, names in _ROW_FIELDS.items()
 }
-"""Texts that many entries have in common: kept once in memory."""
+"""Texts that are equal in many entries: interned."""
+_HUB_VALUES_WITH_REGION = 4
+"""Records of earlier releases have the region as a hub's last value; decoding ignores it."""
 _SHORT = {
     kind: [names.index(name) for name in ("link", "version") if name in names]
-    for kind, names in _KEPT.items()
+    for kind, names in _ROW_FIELDS.items()
 }
 _TEXTS = frozenset({
     "created_by", "extension_type", "link", "version", "version_id", "id", "name", "item_id",
@@ -61,23 +63,25 @@ _NUMBERS = frozenset({
 
 
 class BadRecordError(ValueError):
-    """Not what this version writes."""
+    """A text that no release with this format version writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A listing as it is kept: plain data with the moment at which it was true."""
+    """A listing as plain data, with the moment at which it was valid."""
 
     moment: Moment
     directory: Directory
     parent: str
     rollup_ns: int | None
-    warnings: tuple[str, ...]
     entries: Mapping[str, Child]
 
 
 def encode(record: Record) -> bytes:
-    """May take a while (50 000 entries: 0.5 s); for a thread."""
+    """Text of a record. Slow (50 000 entries: 0.5 s), so call it in a thread.
+
+    BadRecordError for entries whose shared ids differ.
+    """
     rows = [[name, *_row(child)] for name, child in record.entries.items()]
     shared = _shared(record.entries.values())
     head = {
@@ -86,7 +90,6 @@ def encode(record: Record) -> bytes:
         "directory": _whole(record.directory),
         "parent": record.parent,
         "rollup_ns": record.rollup_ns,
-        "warnings": list(record.warnings),
         "shared": shared,
         "rows": len(rows),
     }
@@ -97,7 +100,7 @@ def encode(record: Record) -> bytes:
 
 
 def _shared(children: Iterable[Child]) -> list[str]:
-    """What the entries of one directory have in common; each must agree."""
+    """The ids that all entries of one directory share."""
     found: dict[str, str] = {}
     for child in children:
         if isinstance(child, File | Shortcut | Folder):
@@ -110,7 +113,7 @@ def _shared(children: Iterable[Child]) -> list[str]:
 
 def _row(child: Child) -> list[Any]:
     kind = type(child)
-    return [_LETTERS[kind], *(_plain(getattr(child, name)) for name in _KEPT[kind])]
+    return [_LETTERS[kind], *(_plain(getattr(child, name)) for name in _ROW_FIELDS[kind])]
 
 
 def _whole(node: Directory) -> list[Any]:
@@ -123,7 +126,8 @@ def _plain(value: Any) -> Any:
 
 
 def decode(raw: bytes) -> Record:
-    """For a thread. BadRecordError for anything that is not what ``encode`` writes."""
+    """The record in a text; call it in a thread. BadRecordError for any text that ``encode`` does
+    not write."""
     try:
         first, _, rest = raw.partition(b"\n")
         head = json.loads(first)
@@ -145,7 +149,6 @@ def decode(raw: bytes) -> Record:
             directory=_directory(head["directory"]),
             parent=_text(head["parent"]),
             rollup_ns=_number(head["rollup_ns"]),
-            warnings=tuple(_text(line) for line in head["warnings"]),
             entries=entries,
         )
     except BadRecordError:
@@ -155,21 +158,22 @@ def decode(raw: bytes) -> Record:
 
 
 def _child(letter: Any, values: list[Any], shared: Mapping[str, str]) -> Child:
-    """A node from its row. Values are checked by their types, the same few combinations all over:
-    what a damaged disk says must not reach the kernel."""
+    """A node from its row. Checks the types of all values, because nothing from a damaged disk may
+    reach the kernel; the same few combinations of types repeat in all rows."""
     kind = _KINDS[letter]
+    values = _without_region(kind, values)
     types = (kind, *map(type, values))
     if types not in _GOOD_TYPES:
         _check(kind, values)
         if len(_GOOD_TYPES) < _COMBINATIONS_MAX:
             _GOOD_TYPES.add(types)
     if kind is Shortcut:
-        at = _KEPT[kind].index("body")
+        at = _ROW_FIELDS[kind].index("body")
         values[at] = base64.b64decode(values[at], validate=True)
     for at in _INTERNED[kind]:
         values[at] = sys.intern(values[at])
     for at in _SHORT[kind]:
-        values[at] = kept_once(values[at])
+        values[at] = intern_compact(values[at])
     place, names = _PLACES.get(kind, (0, ()))
     common = [shared[name] for name in names]
     return kind(*values[:place], *common, *values[place:])  # type: ignore[no-any-return]
@@ -179,8 +183,14 @@ _GOOD_TYPES: set[tuple[type[Any], ...]] = set()
 _COMBINATIONS_MAX = 1000
 
 
+def _without_region(kind: type[Any], values: list[Any]) -> list[Any]:
+    if kind is Hub and len(values) == _HUB_VALUES_WITH_REGION:
+        return values[:-1]
+    return values
+
+
 def _check(kind: type[Any], values: list[Any], names: tuple[str, ...] = ()) -> None:
-    names = names or _KEPT[kind]
+    names = names or _ROW_FIELDS[kind]
     if kind is Root or len(values) != len(names):
         raise BadRecordError("a row of another shape")
     required = _TEXTS - {"version_id"} if kind is Shortcut else _TEXTS
@@ -199,6 +209,7 @@ def _directory(row: Any) -> Directory:
     kind = _KINDS[letter]
     if kind in (File, Shortcut):
         raise BadRecordError("not a directory")
+    values = _without_region(kind, values)
     if kind is not Root:
         _check(kind, values, _FIELDS[kind])
     return kind(*values)  # type: ignore[no-any-return]

@@ -1,23 +1,24 @@
-"""What is in each directory: asked once, remembered, shared. Floor 2.
+"""What is in each directory: one request, cached, shared by all callers.
 
-One question answers readdir, lookup, attributes and authoritative absence. A listing is
+One listing answers readdir, lookup, attributes and authoritative absence. A listing is
 
-- *fresh* as ``knowledge`` has it;
-- *stale* after that: one refresh for all who ask, waited for up to ``patience``, then the old one
-  is served and the refresh goes on;
-- kept when a refresh fails: failure never looks like absence. Only an answer that says so takes a
-  directory away, and only while the service still answers for the directory above it.
+- *fresh* while ``listing_cache`` says so;
+- *stale* after that: all callers share one refresh and wait for it up to ``patience``; then they
+  get the stale listing, and the refresh goes on;
+- still served when a refresh fails: failure never looks like absence. Only a refusal of the
+  service removes a directory, and only while the service still answers for its parent.
 
-Behind memory lies the disk (``kept``), read when a directory is first needed, shared by all
-processes: who asks the service holds a lock meanwhile, and the others find the answer.
+``listing_tiers`` adds the disk, which all processes share: a process locks a directory while it
+requests it, and the others take its answer.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Literal
 
 import cachetools
 import trio
@@ -32,34 +33,33 @@ from dmfs.errors import (
     SignedOutError,
     SpeculationDropped,
 )
-from dmfs.model import Child, Directory, File, Folder, Listing
-from dmfs.names import entry_names
-from dmfs.namespace.listing_cache import CachedListing, Freshness, ListingCache, changed_names
-from dmfs.namespace.listing_codec import Record
+from dmfs.model import Directory, Listing
+from dmfs.namespace.change_feed import OnChange
+from dmfs.namespace.directory_query import DirectoryQuery, FetchSize, ListChildren
+from dmfs.namespace.listing_cache import CachedListing, Freshness, ListingCache
 from dmfs.namespace.listing_store import ListingStore
+from dmfs.namespace.listing_tiers import ListingTiers
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
+from dmfs.system.backoff import Cooldown
 from dmfs.system.clock import Moment
 from dmfs.system.concurrency import Flight, SingleFlight, deadline
 
 log = logging.getLogger(__name__)
 
-DENIAL_MEMORY_S = 30.0
-"""A folder that may not be listed is not asked for again by every tool that passes by, nor by a
-walker that comes to it some time after walk-ahead did."""
+DENIAL_TTL_S = 30.0
+"""For so long a refused directory costs no further request: many tools look at it, and a walker
+may reach it some time after the prefetch did."""
 RETRY_FIRST_S = 2.0
 RETRY_MAX_S = 60.0
-THREAD_ENTRIES = 1000
-"""Entries from which a listing is worked on off the loop: names take about 10 µs each."""
-SIZE_CALLS = 8
-JOINS = 3
-"""Somebody may join speculation just as it gives way; then the question is put anew."""
-POLL_BELIEVES_S = 15.0
-"""A poll takes another process's answer that is no older: half of the shortest interval."""
+JOINS_MAX = 3
+"""A caller may join speculation just as it gives way; then the caller starts a refresh anew."""
+POLL_MAX_AGE_S = 15.0
+"""A poll takes another process's answer up to this age: half of the shortest poll interval."""
 
-Ask = Callable[[Directory], Awaitable[tuple[list[Child], tuple[str, ...]]]]
-OnChange = Callable[[Directory, Sequence[str]], None]
-"""A directory, and the names in it that mean something else than before."""
+Cause = Literal["miss", "expired", "poll", "ahead", "confirm"]
+"""Why a refresh was started: an unknown directory, a stale listing, the poller, prefetching, a
+refusal that its parent must confirm."""
 
 
 class Listings:
@@ -67,291 +67,225 @@ class Listings:
 
     def __init__(
         self,
-        ask: Ask,
-        learn_size: Callable[[File], Awaitable[None]],
+        list_children: ListChildren,
+        fetch_size: FetchSize,
         nursery: trio.Nursery,
         *,
         freshness: Freshness,
         timeout_s: float,
         service_folders: bool,
-        on_change: OnChange | None = None,
-        kept: ListingStore | None = None,
+        store: ListingStore | None = None,
         offline: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._ask = ask
-        self._learn_size = learn_size
-        self._nursery = nursery
+        """``timeout_s``: deadline of one refresh. ``offline``: whether a request cannot succeed
+        now."""
+        self._query = DirectoryQuery(list_children, fetch_size, service_folders=service_folders)
         self._freshness = freshness
         self._timeout_s = timeout_s
-        self._service_folders = service_folders
-        self.on_change = on_change
-        self._kept = kept
         self._offline = offline
-        self.knowledge = ListingCache(freshness)
+        self._tiers = ListingTiers(freshness, nursery, store)
         self._flights: SingleFlight[str, Listing] = SingleFlight(nursery)
-        self._recalls: SingleFlight[str, CachedListing | None] = SingleFlight(nursery)
-        self._urgencies: dict[str, RequestPriority] = {}
-        self._denied: cachetools.TTLCache[str, DriveError] = cachetools.TTLCache(
-            4096, DENIAL_MEMORY_S, timer=trio.current_time
+        self._priorities: dict[str, RequestPriority] = {}
+        self._denials: cachetools.TTLCache[str, DriveError] = cachetools.TTLCache(
+            4096, DENIAL_TTL_S, timer=trio.current_time
+        )
+        self._fresh_hits = self._stale_hits = self._revalidated = self._misses = 0
+        self._refreshes: dict[Cause, int] = dict.fromkeys(
+            ("miss", "expired", "poll", "ahead", "confirm"), 0
         )
 
-    def subscribe(self, on_change: OnChange) -> None:
-        """Call ``on_change`` at each change."""
-        self.on_change = on_change
+    @property
+    def cache(self) -> ListingCache:
+        """The listings in memory."""
+        return self._tiers.memory
+
+    def subscribe(self, callback: OnChange) -> None:
+        """Call ``callback(directory, names)`` on the loop whenever a newer listing changes names.
+
+        ``names`` now mean another node, or no node, or a new one. The callback must not block.
+        """
+        self._tiers.changes.subscribe(callback)
 
     async def get(self, directory: Directory) -> Listing:
-        """The listing: fresh, or old after ``patience``, or the error of the first question."""
+        """The listing: fresh, or stale after ``patience``. DriveError only if none is known."""
         identity = directory.identity
-        known = self.knowledge.use(identity) or await self._recall(directory)
-        # once more: on a busy machine it was listed for another between the recall's end and now
-        known = known or self.knowledge.use(identity)
-        if known is None:
-            self._refuse_denied(identity)
-            return await self._refreshed(directory)
-        waits = trio.current_time() < known.retry_at or self._offline()
-        if waits or self.fresh_for(directory) > 0:
-            return known.listing
-        try:
-            with trio.move_on_after(self._freshness.patience):
-                return await self._refreshed(directory)
-        except DriveError:
-            # told once, where it happened; what was true a while ago is better than nothing
-            self._refuse_denied(identity)
-        return known.listing
+        cached = self.cache.use(identity) or await self._tiers.recall(directory)
+        # once more: on a busy machine another caller's refresh ends between the recall and here
+        cached = cached or self.cache.use(identity)
+        if cached is None:
+            self._misses += 1
+            self._raise_denial(identity)
+            return await self._refresh(directory, "miss")
+        if self.fresh_for(directory) > 0:
+            self._fresh_hits += 1
+            return cached.listing
+        if cached.may_refresh and not self._offline():
+            try:
+                with trio.move_on_after(self._freshness.patience):
+                    listing = await self._refresh(directory, "expired")
+                    self._revalidated += 1
+                    return listing
+            except DriveError:
+                # the refresh logged it; an old listing is better than none
+                self._raise_denial(identity)
+        self._stale_hits += 1
+        return cached.listing
 
     async def renew(self, directory: Directory) -> Listing:
-        """A listing of now, whatever is known; no patience."""
-        return await self._refreshed(directory, POLL_BELIEVES_S)
+        """A listing of now: refresh whatever is known, and wait for it without ``patience``."""
+        return await self._refresh(directory, "poll", POLL_MAX_AGE_S)
 
     async def ahead(self, directory: Directory, wanted: Callable[[], bool]) -> None:
-        """List it before anybody asks; SpeculationDropped when ``wanted`` no longer holds."""
-        if self.knowledge.get(directory.identity) is None:
-            await self._recall(directory)
+        """List speculatively; SpeculationDropped once ``wanted()`` is False."""
+        if self.cache.get(directory.identity) is None:
+            await self._tiers.recall(directory)
         if self.fresh_for(directory) <= 0 and not self._offline():
-            asker = RequestPriority(Priority.AHEAD, wanted)
-            await self._refresh(directory, asker, self._freshness.ttl_of(directory)).wait()
+            priority = RequestPriority(Priority.AHEAD, wanted)
+            max_age_s = self._freshness.ttl_of(directory)
+            await self._join_refresh(directory, priority, "ahead", max_age_s).wait()
 
     def known(self, directory: Directory) -> Listing | None:
-        """What is known of a directory, fresh or not; never asks."""
-        known = self.knowledge.get(directory.identity)
-        return None if known is None else known.listing
+        """The listing in memory, fresh or stale; never waits."""
+        cached = self.cache.get(directory.identity)
+        return None if cached is None else cached.listing
 
     def fresh_for(self, directory: Directory) -> float:
-        """Seconds for which the known listing is still believed (0 or less: stale or unknown)."""
-        return self.knowledge.fresh_for(directory, trio.current_time())
+        """Seconds for which the listing is still fresh (0 or less: stale or unknown)."""
+        return self.cache.fresh_for(directory, trio.current_time())
 
     def listed_at(self, directory: Directory) -> Moment | None:
-        """When the known listing was true, by the wall clock."""
-        known = self.knowledge.get(directory.identity)
-        return None if known is None else known.moment
+        """When the listing in memory was valid, by the wall clock."""
+        cached = self.cache.get(directory.identity)
+        return None if cached is None else cached.moment
 
     def on_suspend(self, seconds: float) -> None:
         """The machine was suspended for so long."""
-        self.knowledge.on_suspend(seconds)
+        self.cache.on_suspend(seconds)
 
-    # Asking
+    def gauges(self) -> dict[str, int]:
+        """Counts since the start, and the sizes of the cache now."""
+        return {
+            "listings.cached": len(self.cache),
+            "listings.entries": self.cache.entries,
+            "listings.evicted": self.cache.evicted,
+            "listings.fresh_hits": self._fresh_hits,
+            "listings.stale_hits": self._stale_hits,
+            "listings.revalidated": self._revalidated,
+            "listings.misses": self._misses,
+            "listings.recalled": self._tiers.recalled,
+            "listings.shared": self._tiers.shared,
+        } | {f"listings.refreshes_{cause}": count for cause, count in self._refreshes.items()}
 
-    async def _refreshed(self, directory: Directory, believe_s: float | None = None) -> Listing:
+    # Refreshes
+
+    async def _refresh(
+        self, directory: Directory, cause: Cause, max_age_s: float | None = None
+    ) -> Listing:
+        """Wait for a refresh. ``max_age_s``: how old another process's answer may be."""
         level = current_priority().level
-        if believe_s is None:
-            believe_s = self._freshness.ttl_of(directory)
-        for _ in range(JOINS):
+        if max_age_s is None:
+            max_age_s = self._freshness.ttl_of(directory)
+        for _ in range(JOINS_MAX):
+            priority = RequestPriority(level)
             try:
-                return await self._refresh(directory, RequestPriority(level), believe_s).wait()
+                return await self._join_refresh(directory, priority, cause, max_age_s).wait()
             except SpeculationDropped:
                 continue
-        raise BusyError(f"cannot list {directory.name!r}: asked for in vain {JOINS} times")
+        raise BusyError(f"cannot list {directory.name!r}: asked for in vain {JOINS_MAX} times")
 
-    def _refresh(
-        self, directory: Directory, asker: RequestPriority, believe_s: float
+    def _join_refresh(
+        self, directory: Directory, priority: RequestPriority, cause: Cause, max_age_s: float
     ) -> Flight[Listing]:
         identity = directory.identity
-        under_way = self._urgencies.get(identity)
+        under_way = self._priorities.get(identity)
         if under_way is None:
-            # Now, not when the work begins: who joins in between found nothing to raise, and
-            # waited at speculation's pace, 29 s under the published limit.
-            self._urgencies[identity] = asker
+            # Now, not when the work begins: a caller that joined in between had no priority to
+            # raise, and waited as long as speculation does: 29 s under the published limit.
+            self._priorities[identity] = priority
+            self._refreshes[cause] += 1
         else:
-            under_way.raise_to(asker.level)
-            asker = under_way
-        with at_priority(asker):
-            return self._flights.join(identity, partial(self._fly, directory, asker, believe_s))
+            under_way.raise_to(priority.level)
+            priority = under_way
+        with at_priority(priority):
+            work = partial(self._run_refresh, directory, priority, max_age_s)
+            return self._flights.join(identity, work)
 
-    async def _fly(self, directory: Directory, asker: RequestPriority, believe_s: float) -> Listing:
-        identity = directory.identity
-        speculative = asker.level >= Priority.AHEAD
+    async def _run_refresh(
+        self, directory: Directory, priority: RequestPriority, max_age_s: float
+    ) -> Listing:
+        speculative = priority.level >= Priority.AHEAD
         try:
-            return await self._fetch(directory, believe_s)
+            return await self._request(directory, max_age_s)
         except (DeadlineError, BusyError) as error:
-            if speculative:  # its time may have passed in the queue, before anybody waited
+            if speculative:  # its deadline may have passed in the queue, before any caller joined
                 raise SpeculationDropped(error.message) from None
             raise
         finally:
-            del self._urgencies[identity]
+            del self._priorities[directory.identity]
 
-    async def _fetch(self, directory: Directory, believe_s: float) -> Listing:
-        """Ask the service and keep the answer; a failure leaves the old listing in place."""
-        identity = directory.identity
-        async with AsyncExitStack() as stack:
+    async def _request(self, directory: Directory, max_age_s: float) -> Listing:
+        """Request a directory and store the answer; a failure leaves the old listing in place."""
+        async with AsyncExitStack() as lock:
             try:
                 with deadline(self._timeout_s, f"list {directory.name or '/'!r}"):
-                    if self._kept is not None:
-                        await stack.enter_async_context(self._kept.lock(identity))
-                        found = await self._from_others(directory, believe_s)
-                        if found is not None:
-                            return found
-                    asked_at, moment = trio.current_time(), Moment.now()
-                    rollup_ns = self.knowledge.rollup(directory)
-                    children, warnings = await self._ask(directory)
-                    entries = await self._entries_of(children)
-                    await self._learn_sizes(entries)
+                    await lock.enter_async_context(self._tiers.lock(directory.identity))
+                    shared = await self._tiers.take_shared(directory, max_age_s)
+                    if shared is not None:
+                        return shared
+                    sent_at, moment = trio.current_time(), Moment.now()
+                    rollup_ns = self.cache.rollup(directory)
+                    entries = await self._query.entries(directory)
             except DriveError as error:
-                await self._failed(directory, error)
+                await self._on_failure(directory, error)
                 raise
-            listing = Listing(directory, entries, asked_at, rollup_ns, warnings)
-            await self._keep(listing, moment)
-            if self._kept is not None:
-                self._nursery.start_soon(self._save, listing, moment, stack.pop_all())
+            listing = Listing(directory, entries, sent_at, rollup_ns)
+            await self._tiers.put(listing, moment)
+            self._tiers.save(listing, moment, lock.pop_all())
             return listing
 
-    async def _entries_of(self, children: list[Child]) -> dict[str, Child]:
-        def work() -> dict[str, Child]:
-            return entry_names(child for child in children if self._shown(child))
+    # Failures
 
-        if len(children) > THREAD_ENTRIES:
-            return await trio.to_thread.run_sync(work)
-        return work()
+    def _raise_denial(self, identity: str) -> None:
+        denial = self._denials.get(identity)
+        if denial is not None:
+            raise denial.copy()
 
-    def _shown(self, child: Child) -> bool:
-        return self._service_folders or not (isinstance(child, Folder) and child.service)
-
-    async def _learn_sizes(self, entries: dict[str, Child]) -> None:
-        """Ask the storage for sizes that the listing left out: never guess one."""
-        files = [
-            node for node in entries.values() if isinstance(node, File) and node.size_bytes is None
-        ]
-        slots = trio.CapacityLimiter(SIZE_CALLS)
-
-        async def one(file: File) -> None:
-            async with slots:
-                await self._learn_size(file)
-
-        async with trio.open_nursery() as nursery:
-            for file in files:
-                nursery.start_soon(one, file)
-
-    # Failing
-
-    def _refuse_denied(self, identity: str) -> None:
-        denied = self._denied.get(identity)
-        if denied is not None:
-            raise denied.again()
-
-    async def _failed(self, directory: Directory, error: DriveError) -> None:
-        """Keep the old listing, unless the service took the directory away."""
+    async def _on_failure(self, directory: Directory, error: DriveError) -> None:
+        """Keep the old listing, unless the service refuses the directory to this user."""
         identity = directory.identity
         if isinstance(error, SpeculationDropped | OfflineError):
             return
-        known = self.knowledge.get(identity)
-        if known is None:
+        cached = self.cache.get(identity)
+        if cached is None:
             if isinstance(error, AccessError) and not isinstance(error, SignedOutError):
-                self._denied[identity] = error
+                self._denials[identity] = error
             return
-        if isinstance(error, AccessError | GoneError) and await self._confirmed(identity):
+        if isinstance(error, AccessError | GoneError) and await self._parent_answers(identity):
             log.warning("%s", error.message)
-            self._denied[identity] = error
-            self.knowledge.drop(identity)
-            if self._kept is not None:
-                await self._kept.forget(identity)
+            self._denials[identity] = error
+            await self._tiers.forget(identity)
             return
-        known.failures += 1
-        wait_s = min(RETRY_FIRST_S * 2 ** (known.failures - 1), RETRY_MAX_S)
-        known.retry_at = trio.current_time() + wait_s
-        level = logging.WARNING if known.failures == 1 else logging.DEBUG
+        _start_cooldown(cached)
+        level = logging.WARNING if cached.failures == 1 else logging.DEBUG
         log.log(level, "%s; serving what was listed before", error.message)
 
-    async def _confirmed(self, identity: str) -> bool:
-        """A refusal counts while the service answers us for what lies above."""
-        above = self.knowledge.parent(identity)
+    async def _parent_answers(self, identity: str) -> bool:
+        """Whether the service still answers for the parent; only then a refusal counts."""
+        above = self.cache.parent(identity)
         if above is None:
             return False
         try:
-            await self._refreshed(above.listing.directory, 0.0)
+            await self._refresh(above.listing.directory, "confirm", 0.0)
         except DriveError:
             return False
         return True
 
-    # Keeping
 
-    async def _keep(self, listing: Listing, moment: Moment, parent: str = "") -> CachedListing:
-        old = self.knowledge.get(listing.directory.identity)
-        names: Sequence[str] = ()
-        if old is not None and self.on_change is not None:
-            before, after = old.listing.entries, listing.entries
-            if len(before) + len(after) > THREAD_ENTRIES:
-                names = await trio.to_thread.run_sync(changed_names, before, after)
-            else:
-                names = changed_names(before, after)
-        known = self.knowledge.keep(listing, moment, parent)
-        if names and self.on_change is not None:
-            self.on_change(listing.directory, names)
-        return known
-
-    async def _save(self, listing: Listing, moment: Moment, lock: AsyncExitStack) -> None:
-        """To disk, then let the next process look there; also while the drive shuts down."""
-        assert self._kept is not None
-        record = Record(
-            moment=moment,
-            directory=listing.directory,
-            parent=self.knowledge.parent_identity(listing.directory.identity),
-            rollup_ns=listing.rollup_ns,
-            warnings=listing.warnings,
-            entries=listing.entries,
-        )
-        with trio.CancelScope(shield=True):
-            async with lock:
-                try:
-                    await self._kept.save(record)
-                except Exception:
-                    log.exception("a listing is not kept on disk")
-
-    async def _recall(self, directory: Directory) -> CachedListing | None:
-        """What the disk knows, however old."""
-        if self._kept is None:
-            return None
-        return await self._recalls.join(directory.identity, partial(self._load, directory)).wait()
-
-    async def _load(self, directory: Directory) -> CachedListing | None:
-        assert self._kept is not None
-        record = await self._kept.load(directory.identity)
-        known = self.knowledge.get(directory.identity)
-        if known is not None or record is None:
-            return known
-        return await self._adopt(directory, record)
-
-    async def _from_others(self, directory: Directory, believe_s: float) -> Listing | None:
-        """What another process asked for meanwhile, if it is newer than ours and fresh enough."""
-        assert self._kept is not None
-        record = await self._kept.load(directory.identity)
-        age_s = record.moment.age_s() if record is not None else None
-        if record is None or age_s is None or age_s >= believe_s:
-            return None
-        known = self.knowledge.get(directory.identity)
-        if known is not None and (
-            record.moment == known.moment or trio.current_time() - age_s <= known.listed_at
-        ):
-            return None
-        told = self.knowledge.rollup(directory)
-        if told is not None and record.rollup_ns != told:
-            return None  # something changed since
-        return (await self._adopt(directory, record)).listing
-
-    async def _adopt(self, directory: Directory, record: Record) -> CachedListing:
-        """A moment that no clock can date is long ago."""
-        age_s = record.moment.age_s()
-        listed_at = trio.current_time() - age_s if age_s is not None else float("-inf")
-        listing = Listing(directory, record.entries, listed_at, record.rollup_ns, record.warnings)
-        return await self._keep(listing, record.moment, record.parent)
+def _start_cooldown(cached: CachedListing) -> None:
+    """No further refresh for 2 s, then 4, 8 … 60 s while refreshes fail."""
+    cached.failures += 1
+    cached.cooldown = Cooldown(min(RETRY_FIRST_S * 2 ** (cached.failures - 1), RETRY_MAX_S))
+    cached.cooldown.start()
 
 
 __all__ = ["Freshness", "Listings"]

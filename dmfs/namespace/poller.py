@@ -1,12 +1,11 @@
-"""Brings what people look at up to date without being asked. Floor 3.
+"""Refreshes the listings of directories in use, so that changes show without a request.
 
-What changed reaches the kernel by ``Listings.on_change``; an open file manager sees it.
+Changes reach the kernel through ``Listings.subscribe``; an open file manager sees them.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
 
 import cachetools
@@ -14,7 +13,7 @@ import trio
 
 from dmfs.errors import DriveError
 from dmfs.model import Directory, Hub, Project, Root
-from dmfs.namespace.listing_cache import LONG_AGO
+from dmfs.namespace.listing_cache import NEVER
 from dmfs.namespace.listings import Listings
 from dmfs.namespace.poll_schedule import Periods, PollSchedule
 from dmfs.ratelimit.limits import Priority
@@ -23,15 +22,15 @@ from dmfs.ratelimit.priority import RequestPriority, at_priority
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
-LOOK_AGAIN_S = 5.0
-"""A directory that is looked at all the time is noted this often."""
-POSTS_MAX = 256
+USE_INTERVAL_S = 5.0
+"""The schedule takes at most one use of a directory in this time."""
+TARGETS_MAX = 256
 STALE_A_ROUND = 1
-"""Directories asked for because nothing vouches for them any more: an idle mount stays cheap."""
+"""Stale directories refreshed in one round: an idle mount stays cheap."""
 
 
 class Poller:
-    """``looked`` at each request for a directory; ``run`` for as long as the drive lives."""
+    """``on_use`` at each request for a directory; ``run`` for as long as the drive lives."""
 
     def __init__(
         self,
@@ -44,67 +43,73 @@ class Poller:
         """``calls_for``: how many calls the listing of so many entries costs."""
         self._listings = listings
         self._calls_for = calls_for
-        self._watch = PollSchedule(periods)
+        self._schedule = PollSchedule(periods)
         self._hub_period_s = hub_period_s
-        self._posts: OrderedDict[str, Directory] = OrderedDict()
-        self._noted: cachetools.TTLCache[str, bool] = cachetools.TTLCache(
-            1024, LOOK_AGAIN_S, timer=trio.current_time
+        self._targets: cachetools.FIFOCache[str, Directory] = cachetools.FIFOCache(TARGETS_MAX)
+        self._recent_uses: cachetools.TTLCache[str, bool] = cachetools.TTLCache(
+            1024, USE_INTERVAL_S, timer=trio.current_time
+        )
+        self._polls = self._refreshes = 0
+
+    def on_use(self, directory: Directory) -> None:
+        """A program uses a directory. Returns at once."""
+        if directory.identity in self._recent_uses:
+            return
+        self._recent_uses[directory.identity] = True
+        chain = self._listings.cache.chain(directory)
+        target = next((each for each in chain if isinstance(each, Project)), chain[-1])
+        if not isinstance(target, Project) and not isinstance(target, Root | Hub):
+            target = chain[0]  # mounted below a project whose own listing is unknown
+        min_period_s = self._hub_period_s if isinstance(target, Root | Hub) else 0.0
+        self._targets[target.identity] = target
+        self._schedule.on_use(
+            directory.identity, target.identity, min_period_s, trio.current_time()
         )
 
-    def looked(self, directory: Directory) -> None:
-        """Somebody used a directory. Returns at once."""
-        if directory.identity in self._noted:
-            return
-        self._noted[directory.identity] = True
-        chain = self._listings.knowledge.chain(directory)
-        post = next((each for each in chain if isinstance(each, Project)), chain[-1])
-        if not isinstance(post, Project) and not isinstance(post, Root | Hub):
-            post = chain[0]  # mounted below a project whose own listing is not known
-        shortest_s = self._hub_period_s if isinstance(post, Root | Hub) else 0.0
-        self._posts[post.identity] = post
-        self._posts.move_to_end(post.identity)
-        while len(self._posts) > POSTS_MAX:
-            self._posts.popitem(last=False)
-        self._watch.looked(directory.identity, post.identity, shortest_s, trio.current_time())
-
     async def run(self) -> None:
-        """Ask what is due; for ever."""
+        """Poll what is due, for ever."""
         while True:
             await trio.sleep(TICK_S)
-            due = self._watch.due(trio.current_time())
+            due = self._schedule.due(trio.current_time())
             if due is not None:
                 with at_priority(RequestPriority(Priority.POLL)):
-                    await self._ask(*due)
+                    await self._poll(*due)
 
-    async def _ask(self, post: str, within: list[str]) -> None:
+    def gauges(self) -> dict[str, int]:
+        """Counts since the start: polls of targets, and the refreshes below them."""
+        return {"poller.polls": self._polls, "poller.refreshes": self._refreshes}
+
+    async def _poll(self, target: str, within: list[str]) -> None:
         calls = 1
-        directory = self._posts.get(post)
+        directory = self._targets.get(target)
         try:
             if directory is not None:
+                self._polls += 1
                 listing = await self._listings.renew(directory)
                 calls = self._calls_for(len(listing.entries))
-                calls += await self._follow(within)
+                calls += await self._refresh_below(within)
         except DriveError as error:
             log.debug("not polled: %s", error.message)
         except Exception:
             log.exception("polling failed")
-        self._watch.asked(post, calls, trio.current_time())
+        self._schedule.on_polled(target, calls, trio.current_time())
 
-    async def _follow(self, within: list[str]) -> int:
-        """From the post down to the watched directories, where a rollup says that something
-        changed; and of those that nothing vouches for any more, a few a round."""
-        knowledge = self._listings.knowledge
+    async def _refresh_below(self, within: list[str]) -> int:
+        """Refresh, from the target down to the used directories, those whose rollup shows a
+        change; and of those that no rollup confirms any more, a few a round. Returns calls."""
+        cache = self._listings.cache
         calls = stale = 0
         for identity in within:
-            known = knowledge.get(identity)
-            for directory in knowledge.chain(known.listing.directory) if known else ():
+            cached = cache.get(identity)
+            for directory in cache.chain(cached.listing.directory) if cached else ():
                 if isinstance(directory, Root | Hub) or self._listings.fresh_for(directory) > 0:
                     continue
-                if knowledge.valid_at(directory.identity) != LONG_AGO:
+                if cache.valid_at(directory.identity) != NEVER:
                     stale += 1
                     if stale > STALE_A_ROUND:
                         break
-                node = knowledge.directory(directory.identity)
+                node = cache.directory(directory.identity)
+                self._refreshes += 1
                 listing = await self._listings.renew(node or directory)
                 calls += self._calls_for(len(listing.entries))
         return calls

@@ -1,20 +1,19 @@
-"""Extended attributes: the service's ids and links of an entry, and of a directory what its
-listing is worth. Floor 3, pure."""
+"""Extended attributes: the service's ids and links of an entry, and the age of a directory's
+listing. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from dmfs.errors import NoAttributeError, UnsupportedError
 from dmfs.model import File, Folder, Hub, Node, Project, Shortcut
-from dmfs.system.clock import Moment
+from dmfs.system.clock import Moment, iso_seconds
 
 PREFIX = "user.dmfs."
 
 
 def attributes_of(node: Node) -> dict[str, str]:
-    """Every xattr that applies to a node, by its full name."""
+    """Every xattr that applies to a node, by its full name; values are texts."""
     values: dict[str, object] = {"extension_type": getattr(node, "extension_type", "")}
     match node:
         case Hub():
@@ -46,13 +45,10 @@ def attributes_of(node: Node) -> dict[str, str]:
 
 
 def marks(listed_at: Moment | None, *, stale: bool) -> dict[str, str]:
-    """When a directory's listing was true (``2026-03-01T09:30:00Z``), and ``stale`` where that is
-    longer ago than the drive would like: it could not ask, or is asking."""
-    if listed_at is None:
-        return {}
-    try:
-        when = datetime.fromtimestamp(listed_at[0], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
+    """Attributes of a directory's listing: when it was valid (``2026-03-01T09:30:00Z``), and
+    ``stale`` if its time-to-live is over and no refresh has succeeded yet."""
+    when = iso_seconds(listed_at[0]) if listed_at is not None else ""
+    if not when:
         return {}
     return {PREFIX + "listed_at": when} | ({PREFIX + "stale": "1"} if stale else {})
 

@@ -1,1 +1,1 @@
-"""What is listed or opened before anybody asks."""
+"""Speculation: directories listed and small files fetched before a program opens them."""

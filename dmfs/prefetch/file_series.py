@@ -1,24 +1,25 @@
-"""Readers that take one file after the other: which ones come next. Floor 0, pure.
+"""Programs that open one file after the other: which files they open next. Pure.
 
-`grep -r`, `rsync`, `cp -r`, a viewer that opens a set of drawings: each small file costs them a
-signing and a round trip, one after the other (130 ms at 100 + 30 ms: 8 files a second), unless
-the next files of the listing are signed and fetched already. Programs walk a listing up or down
-(ripgrep takes its entries from the end) and in several threads at once.
+`grep -r`, `rsync`, `cp -r`, a viewer that opens a set of drawings: each small file costs a signing
+and a round trip, one after the other (130 ms at 100 + 30 ms: 8 files a second), unless the drive
+has already signed and fetched the next files of the listing. Programs read a listing up or down
+(ripgrep starts at the end), and in several threads at once.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
+import cachetools
+
 REACH = 4
-"""Entries that may be skipped (filtered by name, say) or swapped by threads within one series."""
+"""Entries that a series may skip (a filter by name, say), or that its threads may swap."""
 STEPS_BEFORE = 2
-"""Steps that make a series: a person who opens two neighbours starts nothing."""
+"""Steps that make a series: a user who opens two neighbours starts nothing."""
 FIRST_WINDOW = 8
 MAX_WINDOW = 48
-"""Files ahead: at 130 ms a file, 48 of them feed a reader of 370 files a second (1000 files in
-4.6 s where 32 took 7.5); also the most that is fetched in vain when it stops."""
+"""Files ahead: 1000 files take 4.6 s with 48 and 7.5 s with 32. Also the most files fetched in vain
+when a series stops."""
 CURSORS = 4
 DIRECTORIES = 64
 
@@ -34,20 +35,23 @@ class _Cursor:
     used: int = 0
 
     def takes(self, index: int) -> bool:
-        """Whether an open belongs to this series: near its last one, or within what is ahead."""
+        """Whether an open belongs to this series: near its last one, or within its window."""
         low, high = sorted((self.last, self.frontier))
         return low - REACH <= index <= high + REACH
 
 
 class SeriesPlanner:
-    """Opens of files, by directory and index in its listing → indices worth preparing."""
+    """Opens of files, by directory and index in its listing → indices worth prefetching."""
 
     def __init__(self) -> None:
-        self._directories: OrderedDict[str, list[_Cursor]] = OrderedDict()
+        self._directories: cachetools.LRUCache[str, list[_Cursor]] = cachetools.LRUCache(
+            DIRECTORIES
+        )
         self._opens = 0
 
     def on_open(self, directory: str, index: int, count: int) -> range:
-        """The indices to prepare now (empty most of the time), each told once per series."""
+        """The indices to prefetch now, in order, each once per series; empty most of the time.
+        ``count``: the number of entries in the listing."""
         self._opens += 1
         cursor = self._cursor(directory, index)
         cursor.used = self._opens
@@ -63,9 +67,6 @@ class SeriesPlanner:
 
     def _cursor(self, directory: str, index: int) -> _Cursor:
         cursors = self._directories.setdefault(directory, [])
-        self._directories.move_to_end(directory)
-        while len(self._directories) > DIRECTORIES:
-            self._directories.popitem(last=False)
         for cursor in cursors:
             if cursor.takes(index):
                 return cursor
@@ -76,8 +77,8 @@ class SeriesPlanner:
 
     @staticmethod
     def _ahead(cursor: _Cursor, count: int) -> range:
-        """Top up with every step: waiting for half the window to be used up would leave it half
-        empty on average (1000 files in 7 s instead of 4.5). It doubles when half was used."""
+        """Refill the window with every step: with a refill at its half it would be half empty on
+        average (1000 files in 7 s instead of 4.5). It doubles once half of it was used."""
         forward = cursor.direction
         if (cursor.frontier - cursor.last) * forward < 0:
             cursor.frontier = cursor.last

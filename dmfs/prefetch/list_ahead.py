@@ -1,7 +1,7 @@
-"""Lists ahead of programs that walk the tree. Floor 3.
+"""Lists directories ahead of programs that walk the tree.
 
-Speculation: bounded in flight and ahead of the walker, at a priority below everything that anybody
-waits for, dropped when the walk stops, silent when it fails.
+Speculation: limited in flight and in distance from the walker, at a priority below all requests
+that a program waits for, dropped when the walk stops, silent when it fails.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from dmfs.ratelimit.priority import RequestPriority, at_priority
 log = logging.getLogger(__name__)
 
 AHEAD_MAX = 256
-"""Listed and not yet opened: what is in vain if the walk stops here, a minute's quota."""
+"""Listings prefetched and not yet opened: wasted if the walk stops here, a minute's quota."""
 NEAR_MAX, NEAR_AT_ONCE = 256, 8
-"""So many more, a few at a time: what lies ahead may lie far ahead, and a walker that goes down a
-branch nobody knew waits for each level of it. Of 300 calls a minute such walks used 0.62."""
-FAILURE_MEMORY_S = 30.0
-"""What could not be listed ahead is left to who opens it."""
+"""So many more, a few at a time: the AHEAD_MAX may lie far ahead, and then a walker would wait for
+each level of a nearby branch (such walks used 0.62 of 300 calls a minute)."""
+FAILURE_TTL_S = 30.0
+"""After a failed prefetch only an open requests the directory, for so long."""
 QUEUE_MAX = 64
-"""Directories found at one look."""
+"""Directories found by one search."""
 IDLE_OPENS = VISITS_MAX // 4
-"""Where all that comes next is known, this many opens go by before it is looked through again."""
+"""Opens between two searches while everything ahead is known."""
 
 
 class TreePrefetcher:
-    """Watches opens of directories; ``entering`` goes around each."""
+    """Recognises walks by the opens of directories; ``entering`` wraps each open."""
 
     def __init__(self, listings: Listings, nursery: trio.Nursery, *, at_once: int) -> None:
         self._listings = listings
@@ -47,33 +47,43 @@ class TreePrefetcher:
         self._planner: WalkPlanner[str] = WalkPlanner(self._inside)
         self._under_way: set[str] = set()
         self._failed: cachetools.TTLCache[str, bool] = cachetools.TTLCache(
-            1024, FAILURE_MEMORY_S, timer=trio.current_time
+            1024, FAILURE_TTL_S, timer=trio.current_time
         )
         self._queue: deque[str] = deque()
         self._queue_of: tuple[Walk[str], int | None] | None = None
         self._idle = 0
+        self._started = self._dropped = self._failures = 0
 
     @contextmanager
     def entering(self, directory: Directory) -> Iterator[None]:
-        """Around the listing of a directory that somebody opens."""
-        chain = [each.identity for each in self._listings.knowledge.chain(directory)]
+        """Wrap the listing of a directory that a program opens."""
+        chain = [each.identity for each in self._listings.cache.chain(directory)]
         walk = self._planner.on_open(chain, trio.current_time())
         try:
             if not walk.recognised:
                 yield
                 return
-            self._go_ahead(walk)
+            self._prefetch(walk)
             with at_priority(RequestPriority(Priority.WALK)):
                 yield
-            self._go_ahead(walk)
+            self._prefetch(walk)
         finally:
             self._planner.on_answer(walk, trio.current_time())
 
-    def _inside(self, identity: str) -> Collection[str] | None:
-        known = self._listings.knowledge.peek(identity, trio.current_time())
-        return None if known is None else known.folders.keys()
+    def gauges(self) -> dict[str, int]:
+        """Counts since the start, and the listings under way now."""
+        return {
+            "prefetch.listings_started": self._started,
+            "prefetch.listings_dropped": self._dropped,
+            "prefetch.listings_failed": self._failures,
+            "prefetch.listings_under_way": len(self._under_way),
+        }
 
-    def _go_ahead(self, walk: Walk[str]) -> None:
+    def _inside(self, identity: str) -> Collection[str] | None:
+        cached = self._listings.cache.peek(identity, trio.current_time())
+        return None if cached is None else cached.folders.keys()
+
+    def _prefetch(self, walk: Walk[str]) -> None:
         if not walk.alive(trio.current_time()):
             return
         if self._queue_of != (walk, walk.deepest):
@@ -85,23 +95,24 @@ class TreePrefetcher:
             identity = self._next(walk)
             if identity is None:
                 return
-            directory = self._listings.knowledge.directory(identity)
+            directory = self._listings.cache.directory(identity)
             if directory is not None:
                 self._under_way.add(identity)
                 walk.ahead.add(identity)
+                self._started += 1
                 self._nursery.start_soon(self._list, walk, directory)
 
     def _next(self, walk: Walk[str]) -> str | None:
-        """The next one worth listing. The tree is looked through anew when the last look is used
-        up, and not at each open where it found nothing."""
-        for looked in (False, True):
+        """The next directory to list. A new search starts when the results of the last one are used
+        up; after a search without result some opens pass first."""
+        for searched in (False, True):
             while self._queue:
                 identity = self._queue.popleft()
                 if identity in walk.opened or self._inside(identity) is not None:
                     continue
                 if identity not in self._under_way and identity not in self._failed:
                     return identity
-            if looked or self._idle > 0:
+            if searched or self._idle > 0:
                 self._idle -= 1
                 return None
             self._queue.extend(islice(upcoming(walk, self._inside), QUEUE_MAX))
@@ -114,15 +125,19 @@ class TreePrefetcher:
         try:
             await self._listings.ahead(directory, lambda: walk.alive(trio.current_time()))
         except SpeculationDropped:
-            pass  # its time ran out in the queue of the budget, or the walk ended: no failure
+            self._dropped += 1  # its deadline passed in the limiter's queue, or the walk ended
         except DriveError as error:
             log.debug("not listed ahead: %s", error.message)
-            self._failed[identity] = True
+            self._on_failure(identity)
         except Exception:
             log.exception("listing %r ahead failed", directory.name)
-            self._failed[identity] = True
+            self._on_failure(identity)
         finally:
             self._under_way.discard(identity)
-        self._idle = 0  # its directories may be new, and wanted before those that were found
+        self._idle = 0  # its directories may be new, and nearer than those in the queue
         self._queue.clear()
-        self._go_ahead(walk)
+        self._prefetch(walk)
+
+    def _on_failure(self, identity: str) -> None:
+        self._failures += 1
+        self._failed[identity] = True

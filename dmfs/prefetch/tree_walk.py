@@ -1,8 +1,8 @@
-"""Programs that walk the tree: recognised by the order in which they open directories, and what
-they will open next. Floor 0, pure.
+"""Programs that walk the tree: recognised by the order of their opens, and the directories that
+they open next. Pure.
 
-`find`, `rsync`, `du`, `grep -r` open a directory, then those in it, then those in these, each as
-soon as the last one was answered. A person takes longer, and stops.
+`find`, `rsync`, `du`, `grep -r` open a directory, then the directories in it, and so on, each as
+soon as they have the answer for the last one. A user takes longer, and stops.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Generic, TypeVar
 N = TypeVar("N", bound=Hashable)
 
 PAUSE_S = 1.0
-"""A walker opens the next directory as soon as it has seen the last; a person needs longer."""
+"""A walker opens the next directory as soon as it has listed the last; a user needs longer."""
 STOP_S = 2.0
-"""Without a sign of the walker for so long (`-exec` may keep it busy), nothing more is begun."""
+"""After so long without an open (`-exec` may delay the walker) the prefetch starts no listing."""
 OPENS = 3
-"""Directories that make a walk: who lists two triggers nothing."""
+"""Opens that make a walk: two opens trigger nothing."""
 DESCENT_OPENS = 4
-"""The same where each lies in the last one: somebody may be going down a path."""
+"""The same if each directory lies in the last one: a user may be going down a path."""
 WALKS = 4
-"""Walkers told apart at a time."""
+"""Walkers recognised at a time."""
 VISITS_MAX = 512
-"""Known directories looked through for unknown ones at a time; takes 0.3 ms."""
+"""Known directories searched for unknown ones at a time; takes 0.3 ms."""
 
 Parents = Sequence[N]
-"""A directory with its ancestors, the highest first."""
+"""A directory after its ancestors, the highest first."""
 Inside = Callable[[N], Collection[N] | None]
-"""The directories in a directory, in listing order; None where it would have to be listed."""
+"""The directories in a directory, in listing order; None if its listing is unknown."""
 
 
 @dataclass(eq=False)
@@ -41,15 +41,15 @@ class Walk(Generic[N]):
     answered_at: float
     opened: set[N] = field(default_factory=set, repr=False)
     ahead: set[N] = field(default_factory=set, repr=False)
-    """Listed for it and not opened yet."""
+    """Prefetched for it and not opened yet."""
     waiting: int = 0
     branched: bool = False
-    """It has opened two directories of which neither lies in the other."""
+    """It opened two directories of which neither lies in the other."""
     backwards: bool = False
     deepest: int | None = None
-    """Levels below ``top`` that it cares for, where it was seen to pass by what lies deeper."""
-    tireless: bool = False
-    """It came back for what it had passed by: it goes level by level."""
+    """Levels below ``top`` that it opens; None unless it skipped directories that lie deeper."""
+    level_by_level: bool = False
+    """It came back for directories that it had skipped."""
 
     @property
     def recognised(self) -> bool:
@@ -70,14 +70,14 @@ class WalkPlanner(Generic[N]):
         self._walks: list[Walk[N]] = []
 
     def on_open(self, chain: Parents[N], now: float) -> Walk[N]:
-        """A directory is about to be listed; ``on_answer`` must follow."""
+        """A program opens the directory at the end of ``chain``; ``on_answer`` must follow."""
         walk = self._walk_of(chain, now)
         if walk is None:
             walk = Walk(chain[-1], chain, now)
             self._walks.append(walk)
             del self._walks[:-WALKS]
         else:
-            self._learn(walk, chain)
+            self._update(walk, chain)
             self._walks.remove(walk)
             self._walks.append(walk)
         walk.last = chain
@@ -98,8 +98,8 @@ class WalkPlanner(Generic[N]):
                 return walk
         return None
 
-    def _learn(self, walk: Walk[N], chain: Parents[N]) -> None:
-        """What the step from the last directory to this one tells."""
+    def _update(self, walk: Walk[N], chain: Parents[N]) -> None:
+        """Update a walk from the step between its last directory and this one."""
         before, here = walk.last, chain[-1]
         if before[-1] in chain:
             return
@@ -113,17 +113,17 @@ class WalkPlanner(Generic[N]):
                 break
         depth = walk.depth(chain)
         if walk.deepest is not None and depth > walk.deepest:
-            walk.deepest, walk.tireless = None, True
-        left_out = [each for each in self._inside(before[-1]) or () if each not in walk.opened]
-        if left_out and here not in left_out and not walk.tireless:
+            walk.deepest, walk.level_by_level = None, True
+        skipped = [each for each in self._inside(before[-1]) or () if each not in walk.opened]
+        if skipped and here not in skipped and not walk.level_by_level:
             walk.deepest = max(walk.depth(before), walk.deepest or 0)
 
 
 def upcoming(walk: Walk[N], inside: Inside[N]) -> Iterator[N]:
-    """Unknown directories in the order in which the walker will want them.
+    """Unknown directories in the order in which the walker will open them.
 
-    What lies in the last one, then what comes after it in its directory, then after that one, up
-    to the top of the walk. Bounded by VISITS_MAX.
+    First those in the last directory, then those after it in its parent, then those after the
+    parent, up to the top of the walk. Visits at most VISITS_MAX directories.
     """
     visits = iter(range(VISITS_MAX))
     limit = walk.deepest

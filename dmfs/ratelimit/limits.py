@@ -1,9 +1,9 @@
-"""How often each endpoint may be asked, and when the next question may go. Floor 0, pure.
+"""The rate of each endpoint, and when the next call may go. Pure.
 
 The rates are those published by Autodesk (Data Management API, "Rate Limits and Quotas";
-Authentication API reference; facts section 5.1), per client id and endpoint. The kind of window is
-not published; a call waits until at most ``limit`` lie within the last window, which obeys fixed
-windows, sliding windows and buckets alike.
+Authentication API reference), per client id and endpoint. The kind of window is not published; a
+call waits until at most ``limit`` lie within the last window, which obeys fixed windows, sliding
+windows and buckets alike.
 """
 
 from __future__ import annotations
@@ -32,36 +32,32 @@ SHARED_QUOTA: Mapping[str, str] = MappingProxyType({"sign": "oss"})
 
 
 class Priority(IntEnum):
-    """Who asks. Lower goes first."""
+    """What a call is for. Lower goes first."""
 
     LOOKUP = 0
-    """Somebody waits for a name."""
+    """A program waits for a name."""
     READ = 1
-    """Somebody waits for bytes."""
+    """A program waits for bytes."""
     WALK = 2
     """A program that walks the tree waits."""
     AHEAD = 3
-    """It will ask for this soon."""
+    """Speculation: a program will need this soon."""
     POLL = 4
-    """Nobody asked."""
+    """Looking for changes; no program needs it now."""
 
 
 SHARE: Mapping[Priority, float] = MappingProxyType({
     Priority.LOOKUP: 1.0, Priority.READ: 1.0,
     Priority.WALK: 0.97, Priority.AHEAD: 0.95, Priority.POLL: 0.8,
 })  # fmt: skip
-"""Part of a quota that each may fill: a person always finds 9 of 300 calls left by a walk, and a
-walk's own demand some left by what is asked ahead of it."""
+"""Part of a quota that each may fill: a walk leaves 9 of 300 calls to people, and speculation
+leaves some to the walk's own calls."""
 BURST_SHARE: Mapping[Priority, float] = MappingProxyType({
     Priority.LOOKUP: 1.0, Priority.READ: 0.8,
     Priority.WALK: 0.9, Priority.AHEAD: 0.9, Priority.POLL: 0.9,
 })  # fmt: skip
-"""Part of a quota that may be used as fast as can be: a project of 265 folders is walked in one
-go. What remains is spread over the rest of the window, so that a long walk, or a copy of many
-files, never stands still for longer than a request may take. Of 1000 signings a minute 200 are
-left for the rest of it, one each 0.3 s: 48 files that are made ready and 32 that are opened at the
-same time wait for 24 s at most, where a request has 28 (at 0.9 it was 48). Lookups outside of
-walks are exempt: there are only as many as people make."""
+"""Part of a quota that may go at once; the rest is spread over the window, so that a long walk
+never stands still for longer than a request may take. Figures: docs/performance.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ class Rate:
 
     @property
     def span_s(self) -> float:
-        """For how long a call counts."""
+        """Seconds for which a call counts."""
         return self.window_s + MARGIN_S
 
 
@@ -95,8 +91,8 @@ def wait_s(rate: Rate, calls: Sequence[float], priority: Priority, now: float) -
 
 
 def parse_rates(text: str, window_s: float) -> dict[str, Rate]:
-    """The published rates with those of ``text`` instead (``contents=60,hubs=10``; ``off`` for
-    none at all). Raises ValueError."""
+    """The published rates, replaced by those in ``text`` (``contents=60,hubs=10``); ``off``: no
+    rates at all. Raises ValueError."""
     if text.strip() == "off":
         return {}
     table = dict(PUBLISHED_PER_MIN)

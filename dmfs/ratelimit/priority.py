@@ -1,7 +1,7 @@
-"""For whom a call is made: carried along by the task that makes it. Floor 1.
+"""The priority of an API call, carried along by the task that makes it.
 
-One call may serve several askers, and who joins later may be in more of a hurry than who began:
-the urgency of a call is therefore an object, raised by whoever joins.
+One call may serve several tasks, and a later one may be more urgent than the first: the priority
+is therefore an object, which each task that joins may raise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dmfs.ratelimit.limits import Priority
 
 
 class RequestPriority:
-    """How urgent a call is, and whether anybody still wants its answer."""
+    """How urgent a call is, and whether its result still has a use."""
 
     def __init__(self, level: Priority, wanted: Callable[[], bool] | None = None) -> None:
         self.level = level
@@ -25,11 +25,12 @@ class RequestPriority:
 
     @property
     def wanted(self) -> bool:
-        """False: speculation whose reason has gone. What somebody waits for is always wanted."""
+        """False for speculation whose reason has gone. A call that a program waits for is always
+        wanted."""
         return self.level < Priority.AHEAD or self._wanted is None or self._wanted()
 
     def raise_to(self, level: Priority) -> None:
-        """Somebody joined who is in more of a hurry."""
+        """A more urgent task joined. A lower level changes nothing."""
         if level < self.level:
             self.level = level
             if self._raised is not None:
@@ -37,7 +38,7 @@ class RequestPriority:
                 self._raised = None
 
     async def sleep(self, seconds: float) -> None:
-        """As ``trio.sleep``, but cut short when the urgency rises."""
+        """As ``trio.sleep``, but ends early when the priority rises."""
         if self._raised is None:
             self._raised = trio.Event()
         raised = self._raised
@@ -45,25 +46,25 @@ class RequestPriority:
             await raised.wait()
 
 
-_current: ContextVar[RequestPriority | None] = ContextVar("urgency", default=None)
-_NOBODY = RequestPriority(Priority.LOOKUP)
+_current: ContextVar[RequestPriority | None] = ContextVar("priority", default=None)
+_DEFAULT = RequestPriority(Priority.LOOKUP)
 
 
 def current_priority() -> RequestPriority:
-    """That of this task; a lookup's where nothing else was said."""
-    return _current.get() or _NOBODY
+    """The current task's priority; a lookup's if unset."""
+    return _current.get() or _DEFAULT
 
 
 def explicit_priority() -> RequestPriority | None:
-    """That of this task, None where nothing was said."""
+    """The current task's priority, or None if unset."""
     return _current.get()
 
 
 @contextmanager
-def at_priority(of: RequestPriority) -> Iterator[RequestPriority]:
-    """All that starts in the body carries this urgency."""
-    token = _current.set(of)
+def at_priority(priority: RequestPriority) -> Iterator[RequestPriority]:
+    """All tasks and calls that start in the body have this priority."""
+    token = _current.set(priority)
     try:
-        yield of
+        yield priority
     finally:
         _current.reset(token)

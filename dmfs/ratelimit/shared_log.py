@@ -1,10 +1,10 @@
-"""Which calls were made lately, by all dmfs processes of a client id on this machine. Floor 1.
+"""The log of recent API calls, shared by all dmfs processes of a client id on this machine.
 
-One small file per quota below the state directory, under a directory named by a hash of the client
-id, read and written whole under an flock. Times are those of the boot clock: nobody can set it, and
-after a reboot what lies in the future is thrown away.
+One small file per quota below the state directory, in a directory named by a hash of the client
+id, read and written whole under an flock. Times are those of the boot clock: nothing can set it,
+and what a reboot leaves in the future is dropped.
 
-    header: magic, held until          then the moment of each call that still counts
+    header: magic, blocked until          then the moment of each call that still counts
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import os
 import struct
 from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -23,14 +25,23 @@ import trio
 
 from dmfs.ratelimit.limits import Priority, Rate, wait_s
 from dmfs.system.clock import boot_time_s
+from dmfs.system.disk_health import DiskHealth
+from dmfs.system.disk_threads import DiskThreads
+from dmfs.system.private_files import private_directory
 
 log = logging.getLogger(__name__)
 
-HOLD_MAX_S = 3600.0
+BACK_OFF_MAX_S = 3600.0
 """As the longest Retry-After that is believed; a later moment is from before a reboot."""
-LOOK_AGAIN_S = 1.0
-"""A quota without a rate is only looked at for holds of other processes, this often: there is
-nothing to enter, and each look costs a thread (0.1 ms of CPU)."""
+RECHECK_S = 1.0
+"""A quota without a rate is read only for the back-offs of other processes, this often: there is
+nothing to write, and each look costs a thread (0.1 ms of CPU)."""
+DISK_PLACES = 4
+"""Calls of one quota wait for each other's lock anyway; there are some six quotas."""
+DISK_PATIENCE_S = 5.0
+"""A call takes 0.1 ms; this once, a disk that hangs delays its caller."""
+_DIRECTORY = "budget"
+"""Its name, like the magic, is that of older versions, which may run beside this one."""
 _HEADER = struct.Struct("<8sd")
 _MAGIC = b"dmfsbud1"
 _CALLS_MAX = 4096
@@ -38,33 +49,37 @@ _CALLS_MAX = 4096
 
 
 class RateLog(Protocol):
-    """The account of one client id."""
+    """The calls of one client id."""
 
     async def take(self, quota: str, rate: Rate | None, priority: Priority) -> float:
-        """Enter a call and return 0, or the seconds after which to ask again."""
+        """Log a call and return 0, or return the seconds after which to try again."""
         ...
 
-    def hold(self, quota: str, seconds: float) -> None:
-        """Nobody takes anything for so long."""
+    def back_off(self, quota: str, seconds: float) -> None:
+        """Let no call through for so long."""
+        ...
+
+    def gauges(self) -> dict[str, int]:
+        """Counters under names that begin with ``ratelimit.``."""
         ...
 
 
 class Window:
-    """What is known of one quota, and the one decision about it. Pure but for its fields."""
+    """The calls of one quota that still count, and the one decision about them. Pure."""
 
-    __slots__ = ("calls", "held_until")
+    __slots__ = ("blocked_until", "calls")
 
-    def __init__(self, held_until: float = 0.0, calls: list[float] | None = None) -> None:
-        self.held_until = held_until
+    def __init__(self, blocked_until: float = 0.0, calls: list[float] | None = None) -> None:
+        self.blocked_until = blocked_until
         self.calls = calls or []
 
     def take(self, rate: Rate | None, priority: Priority, now: float) -> float:
         """As ``RateLog.take``, at a moment."""
-        if self.held_until > now:
-            return min(self.held_until - now, HOLD_MAX_S)
+        if self.blocked_until > now:
+            return min(self.blocked_until - now, BACK_OFF_MAX_S)
         if rate is None:
             return 0.0
-        # what no longer counts, and what a reboot left in the future
+        # drop what no longer counts, and what a reboot left in the future
         del self.calls[: bisect_left(self.calls, now - rate.span_s + 1e-9)]
         while self.calls and self.calls[-1] > now:
             self.calls.pop()
@@ -74,115 +89,173 @@ class Window:
             del self.calls[:-_CALLS_MAX]
         return seconds
 
-    def hold(self, seconds: float, now: float) -> None:
-        """As ``RateLog.hold``, at a moment."""
-        until = now + min(seconds, HOLD_MAX_S)
-        if self.held_until > now + HOLD_MAX_S:
-            self.held_until = 0.0
-        self.held_until = max(self.held_until, until)
+    def back_off_until(self, moment: float, now: float) -> None:
+        """Let no call through before ``moment``."""
+        if self.blocked_until > now + BACK_OFF_MAX_S:
+            self.blocked_until = 0.0
+        self.blocked_until = max(self.blocked_until, min(moment, now + BACK_OFF_MAX_S))
+
+    def add(self, calls: list[float]) -> None:
+        """Log calls that were made without this window."""
+        self.calls = sorted(self.calls + calls)[-_CALLS_MAX:]
 
 
 class MemoryRateLog:
-    """The account of this process alone."""
+    """The calls of this process alone."""
 
     def __init__(self) -> None:
-        self._accounts: dict[str, Window] = {}
+        self._windows: dict[str, Window] = {}
 
     async def take(self, quota: str, rate: Rate | None, priority: Priority) -> float:
         """See ``RateLog``."""
-        account = self._accounts.setdefault(quota, Window())
-        return account.take(rate, priority, trio.current_time())
+        window = self._windows.setdefault(quota, Window())
+        return window.take(rate, priority, trio.current_time())
 
-    def hold(self, quota: str, seconds: float) -> None:
+    def back_off(self, quota: str, seconds: float) -> None:
         """See ``RateLog``."""
-        self._accounts.setdefault(quota, Window()).hold(seconds, trio.current_time())
+        now = trio.current_time()
+        self._windows.setdefault(quota, Window()).back_off_until(now + seconds, now)
+
+    def gauges(self) -> dict[str, int]:
+        """See ``RateLog``."""
+        return {}
+
+
+@dataclass(slots=True)
+class _Quota:
+    """This process's view of one quota. Only the loop touches it; disk threads get copies."""
+
+    window: Window = field(default_factory=Window)
+    """The file's, as last read."""
+    unshared: list[float] = field(default_factory=list)
+    """Calls that are not in the file yet."""
+    blocked_until: float = 0.0
+    """A back-off that is not in the file yet."""
+    free_until: float = 0.0
+    """Without a rate: not read again before (trio's clock)."""
 
 
 class FileRateLog:
-    """Shared by all processes that use the directory. Without its disk it goes on alone."""
+    """Shared by all processes that use the directory.
+
+    While its disk fails or hangs, this process goes on from what it read last and counts alone;
+    the file gets these calls as soon as the disk works again.
+    """
 
     def __init__(
         self, directory: Path, client_id: str, clock: Callable[[], float] = boot_time_s
     ) -> None:
         digest = hashlib.sha256(client_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        self._directory = directory / "budget" / digest
+        self._directory = directory / _DIRECTORY / digest
         self._clock = clock
-        self._alone = MemoryRateLog()
-        self._broken = False
-        self._holds: dict[str, float] = {}
-        self._free_until: dict[str, float] = {}
-        """Quotas without a rate that nobody holds (trio's clock)."""
+        self._quotas: dict[str, _Quota] = {}
+        self._threads = DiskThreads(DISK_PLACES, DISK_PATIENCE_S)
+        self._health = DiskHealth(
+            log, "the state directory", "calls are not counted together with other processes"
+        )
+        self._calls_alone = 0
 
     async def take(self, quota: str, rate: Rate | None, priority: Priority) -> float:
         """See ``RateLog``."""
-        if rate is None and trio.current_time() < self._free_until.get(quota, 0.0):
+        state = self._quotas.setdefault(quota, _Quota())
+        if rate is None and trio.current_time() < state.free_until:
             return 0.0
-        if not self._broken:
-            try:
-                # a lock may have to be waited for, and a home directory may be far away
-                looked_at = trio.current_time()
-                seconds = await trio.to_thread.run_sync(self._take, quota, rate, priority)
-                if rate is None and not seconds and quota not in self._holds:
-                    self._free_until[quota] = looked_at + LOOK_AGAIN_S
-                return seconds
-            except OSError as error:
-                self._give_up(error)
-        return await self._alone.take(quota, rate, priority)
-
-    def hold(self, quota: str, seconds: float) -> None:
-        """Kept for the next ``take``, which writes it for all; that one comes at once."""
-        self._alone.hold(quota, seconds)
-        self._holds[quota] = self._clock() + seconds
-        self._free_until.pop(quota, None)
-
-    def _give_up(self, error: OSError) -> None:
-        self._broken = True
-        log.warning("calls are not counted together with other processes: %s", error)
-
-    def _take(self, quota: str, rate: Rate | None, priority: Priority) -> float:
-        def change(account: Window, now: float) -> float:
-            until = self._holds.pop(quota, 0.0)
-            if until > now:
-                account.hold(until - now, now)
-            return account.take(rate, priority, now)
-
-        return self._change(quota, change)
-
-    def _change(self, quota: str, change: Callable[[Window, float], float]) -> float:
-        path = self._directory / quota
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        if not self._health.usable("write"):
+            return self._take_alone(state, rate, priority)
+        # taken out before the await: two tasks must not enter the same calls
+        unshared, state.unshared = state.unshared, []
+        blocked_until, state.blocked_until = state.blocked_until, 0.0
+        read_at = trio.current_time()
+        change = partial(_enter, unshared, blocked_until, rate, priority)
+        work = partial(_take, self._directory / quota, self._clock, change)
         try:
-            fd = os.open(path, flags, 0o600)
-        except FileNotFoundError:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fd = os.open(path, flags, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            before = os.pread(fd, _HEADER.size + 8 * _CALLS_MAX, 0)
-            account = _decode(before)
-            seconds = change(account, self._clock())
-            after = _encode(account)
-            if after != before:
-                os.pwrite(fd, after, 0)
-                os.ftruncate(fd, len(after))
-            return seconds
-        finally:
-            os.close(fd)
+            state.window, seconds = await self._threads.run(work)
+        except BaseException as error:
+            state.unshared = sorted(unshared + state.unshared)
+            state.blocked_until = max(blocked_until, state.blocked_until)
+            if not isinstance(error, OSError):
+                raise
+            self._health.failed("write", error)
+            return self._take_alone(state, rate, priority)
+        self._health.worked("write")
+        if rate is None and not seconds and not state.blocked_until:
+            state.free_until = read_at + RECHECK_S
+        return seconds
+
+    def _take_alone(self, state: _Quota, rate: Rate | None, priority: Priority) -> float:
+        now = self._clock()
+        window = Window(state.window.blocked_until, list(state.window.calls))
+        seconds = _enter(state.unshared, state.blocked_until, rate, priority, window, now)
+        if not seconds and rate is not None:
+            state.unshared.append(now)
+            del state.unshared[:-_CALLS_MAX]
+            self._calls_alone += 1
+        return seconds
+
+    def back_off(self, quota: str, seconds: float) -> None:
+        """See ``RateLog``. The next ``take`` writes it for all; that one comes at once."""
+        state = self._quotas.setdefault(quota, _Quota())
+        state.blocked_until = max(state.blocked_until, self._clock() + seconds)
+        state.free_until = 0.0
+
+    def gauges(self) -> dict[str, int]:
+        """Calls that other processes did not know of when they were made."""
+        return {"ratelimit.calls_alone": self._calls_alone}
 
 
-def _encode(account: Window) -> bytes:
-    calls = struct.pack(f"<{len(account.calls)}d", *account.calls)
-    return _HEADER.pack(_MAGIC, account.held_until) + calls
+def _enter(
+    unshared: list[float],
+    blocked_until: float,
+    rate: Rate | None,
+    priority: Priority,
+    window: Window,
+    now: float,
+) -> float:
+    """``Window.take`` after entering what happened without the window."""
+    if unshared:
+        window.add(unshared)
+    if blocked_until > now:
+        window.back_off_until(blocked_until, now)
+    return window.take(rate, priority, now)
+
+
+def _take(
+    path: Path, clock: Callable[[], float], change: Callable[[Window, float], float]
+) -> tuple[Window, float]:
+    """Blocking: read, change and write the file under its lock. OSError."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        fd = os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        private_directory(path.parent)
+        fd = os.open(path, flags, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        before = os.pread(fd, _HEADER.size + 8 * _CALLS_MAX, 0)
+        window = _decode(before)
+        seconds = change(window, clock())
+        after = _encode(window)
+        if after != before:
+            os.pwrite(fd, after, 0)
+            os.ftruncate(fd, len(after))
+        return window, seconds
+    finally:
+        os.close(fd)
+
+
+def _encode(window: Window) -> bytes:
+    calls = struct.pack(f"<{len(window.calls)}d", *window.calls)
+    return _HEADER.pack(_MAGIC, window.blocked_until) + calls
 
 
 def _decode(raw: bytes) -> Window:
-    """An empty account for what another version wrote or a crash left behind."""
+    """An empty window for what another version wrote or a crash left behind."""
     if len(raw) < _HEADER.size:
         return Window()
-    magic, held_until = _HEADER.unpack_from(raw)
+    magic, blocked_until = _HEADER.unpack_from(raw)
     count = (len(raw) - _HEADER.size) // 8
     calls = list(struct.unpack_from(f"<{count}d", raw, _HEADER.size))
-    numbers = [held_until, *calls]
+    numbers = [blocked_until, *calls]
     if magic != _MAGIC or any(not 0 <= number < 1e12 for number in numbers):
         return Window()
-    return Window(held_until, sorted(calls))
+    return Window(blocked_until, sorted(calls))

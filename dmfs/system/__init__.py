@@ -1,1 +1,1 @@
-"""The machine that the drive runs on: clocks, threads of a disk, shared memory. Knows no drive."""
+"""The machine: clocks, threads for disk calls, locks, shared memory. Knows nothing of drives."""

@@ -1,4 +1,4 @@
-"""When to try again: a growing wait between tries, and a pause after a failure."""
+"""Waits before the next try: a growing one between tries, and a pause after a failure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _random = random.Random()
 def backoff_s(attempt: int, first_s: float, max_s: float) -> float:
     """Seconds to wait after try number ``attempt`` (from 1): doubled each time up to ``max_s``.
 
-    Jitter takes up to a half of it away, so that many callers do not come back together.
+    Jitter removes up to a half of it, so that many callers do not retry together.
     """
     whole_s: float = min(first_s * 2 ** (attempt - 1), max_s)
     return whole_s * (0.5 + _random.random() / 2)
 
 
 class Cooldown:
-    """A pause after a failure: what failed is not tried again before the pause is over."""
+    """A pause after a failure; its owner does not try again before the end of the pause."""
 
     __slots__ = ("_until", "pause_s")
 
@@ -29,18 +29,18 @@ class Cooldown:
 
     @property
     def is_over(self) -> bool:
-        """Whether the next try may be made; True if nothing failed yet."""
+        """Whether the next try may start; True before the first failure."""
         return trio.current_time() >= self._until
 
     @property
     def left_s(self) -> float:
-        """Seconds until then; 0 if it is over."""
+        """Seconds until the end of the pause; 0 if it is over."""
         return max(0.0, self._until - trio.current_time())
 
     def start(self, pause_s: float | None = None) -> None:
-        """Something failed now. ``pause_s`` replaces the usual pause, this time."""
+        """Start a pause now, of ``pause_s`` if given instead of the usual length."""
         self._until = trio.current_time() + (self.pause_s if pause_s is None else pause_s)
 
     def end(self) -> None:
-        """It works again: no need to wait for the rest of the pause."""
+        """End the pause: a try succeeded."""
         self._until = float("-inf")

@@ -1,7 +1,7 @@
-"""Clocks for what must outlive the process or be shared with others; everything else uses trio's.
+"""Clocks for times that other processes read; everything else uses trio's clock.
 
-The wall clock may be set at any time. The boot clock may not, counts the time of suspension, and
-is the same for all processes of a machine; it means nothing after a reboot, hence ``boot_id``.
+Users may set the wall clock at any time. The boot clock cannot be set; it counts suspension and is
+equal for all processes of a machine. It means nothing after a reboot, hence ``boot_id``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ def wall_time_s() -> float:
 
 
 def boot_time_s() -> float:
-    """Seconds since this machine started, suspension included."""
+    """Seconds since this machine started, including suspension."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @functools.cache
 def boot_id() -> str:
-    """Names this run of the machine; '' where the kernel does not say."""
+    """The kernel's id of this run of the machine; '' if it gives none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
@@ -32,7 +32,7 @@ def boot_id() -> str:
 
 
 class Moment(tuple[float, str, float]):
-    """A moment to be kept on disk: wall clock, boot, boot clock. Plain data in JSON."""
+    """A moment for the disk: wall clock, boot id, boot clock. Plain data in JSON."""
 
     __slots__ = ()
 
@@ -41,9 +41,9 @@ class Moment(tuple[float, str, float]):
         return cls((wall_time_s() - ago_s, boot_id(), boot_time_s() - ago_s))
 
     def age_s(self) -> float | None:
-        """Seconds since then; None where no clock can tell (the wall clock was set back).
+        """Seconds since then; None if no clock knows (a user set the wall clock back).
 
-        Within one run of the machine the boot clock decides, whatever became of the wall clock.
+        Within one run of the machine the boot clock decides, even if the wall clock changed.
         """
         wall_s, boot, boot_s = self
         age_s = boot_time_s() - boot_s if boot and boot == boot_id() else wall_time_s() - wall_s
@@ -63,7 +63,7 @@ def iso_time(time_ns: int) -> str:
 
 
 def iso_seconds(time_s: float) -> str:
-    """``2022-05-06T08:24:41Z`` of seconds since the epoch; '' for what is no moment of those
+    """``2022-05-06T08:24:41Z`` of seconds since the epoch; '' outside of those
     years."""
     try:
         return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

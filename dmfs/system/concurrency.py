@@ -1,4 +1,4 @@
-"""What several tasks share: deadlines, single flight, and errors that leave a nursery bare."""
+"""Helpers for tasks: deadlines, single flight, and errors that leave a nursery bare."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ V = TypeVar("V")
 
 
 @contextmanager
-def deadline(seconds: float, what: str) -> Iterator[None]:
-    """Limit the body to ``seconds``; DeadlineError after that. Outer deadlines and cancellation
-    pass through."""
+def deadline(seconds: float, action: str) -> Iterator[None]:
+    """Limit the body to ``seconds``; DeadlineError after that. ``action`` names it in the user's
+    words. Outer deadlines and cancellation pass through."""
     with trio.move_on_after(seconds) as scope:
         yield
     if scope.cancelled_caught:
-        raise DeadlineError(f"cannot {what}: no answer within {seconds:g} s")
+        raise DeadlineError(f"cannot {action}: no answer within {seconds:g} s")
 
 
 @contextmanager
@@ -72,7 +72,7 @@ async def gather(work: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
 
 
 class Flight(Generic[V]):
-    """One piece of work under way and, later, its outcome."""
+    """One piece of work and, later, its result."""
 
     def __init__(self) -> None:
         self._landed = trio.Event()
@@ -83,11 +83,11 @@ class Flight(Generic[V]):
         """The value, or the failure (each waiter gets an exception object of its own)."""
         await self._landed.wait()
         if self._error is not None:
-            raise self._error.again() if isinstance(self._error, DriveError) else self._error
+            raise self._error.copy() if isinstance(self._error, DriveError) else self._error
         return self._value  # type: ignore[return-value]
 
     async def run(self, work: Callable[[], Awaitable[V]]) -> None:
-        """Do the work and wake all who wait, whatever comes of it."""
+        """Do the work, then wake all waiters, also after a failure."""
         try:
             self._value = await work()
         except Exception as error:  # noqa: BLE001 - raised again in every waiter
@@ -100,11 +100,11 @@ class Flight(Generic[V]):
 
 
 class SingleFlight(Generic[K, V]):
-    """At most one flight per key; a landed flight is forgotten, failed or not."""
+    """At most one flight per key; a flight ends with its work, whether it fails or not."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
-        # Touched without an await in between, so trio makes it atomic.
+        # Each change happens between two awaits, so that trio makes it atomic.
         self._flights: dict[K, Flight[V]] = {}
 
     def join(self, key: K, work: Callable[[], Awaitable[V]]) -> Flight[V]:

@@ -1,8 +1,7 @@
-"""Calls to a disk, in threads, given up when the disk hangs. Floor 2.
+"""Calls to a disk, in threads; the loop abandons a call when the disk hangs.
 
-A thread inside a system call of a hung disk can be neither stopped nor waited for: it is left
-behind, and while there is such a one nobody is sent after it. So there are never more of them than
-places, and only the first to meet the hang wait for it.
+A thread stuck in a system call cannot be stopped. While one is stuck, new calls fail at once, so
+at most ``places`` threads leak, and only the first callers wait for a hang.
 """
 
 from __future__ import annotations
@@ -17,44 +16,44 @@ import trio
 T = TypeVar("T")
 
 HUNG_AFTER_S = 5.0
-"""A call of ours takes milliseconds, on a slow and busy disk a second. The wait for a place does
-not count: many readers of a slow disk are not a hang."""
+"""A call takes milliseconds, on a slow and busy disk a second. The wait for a place does not count:
+many readers of a slow disk are no hang."""
 
 
 class DiskHangsError(OSError):
-    """The disk has not answered for too long."""
+    """The disk did not answer in time."""
 
     def __init__(self) -> None:
         super().__init__(errno.ETIMEDOUT, "the disk hangs")
 
 
 class _Call(Generic[T]):
-    """One piece of work: done, or given up, never both."""
+    """One call: done or abandoned, never both."""
 
     def __init__(self, work: Callable[[], T], undo: Callable[[T], object] | None) -> None:
         self._work, self._undo = work, undo
-        self._lock = threading.Lock()  # held for an assignment only: the loop takes it too
+        self._lock = threading.Lock()  # only around an assignment: the loop takes it too
         self._done = False
-        self.given_up = False
+        self.abandoned = False
         self._value: T
         self._error: BaseException | None = None
 
     def do(self) -> None:
-        """In the thread."""
+        """Run the work, in the thread."""
         try:
             self._value = self._work()
         except BaseException as error:  # noqa: BLE001 - raised again on the loop
             self._error = error
         with self._lock:
-            self._done = not self.given_up
-        if self.given_up and self._error is None and self._undo is not None:
+            self._done = not self.abandoned
+        if self.abandoned and self._error is None and self._undo is not None:
             self._undo(self._value)
 
     def take(self) -> T:
-        """On the loop: what came of it. DiskHangsError if nothing did, then nothing will."""
+        """The result, on the loop. DiskHangsError if the call is not done; it is abandoned then."""
         with self._lock:
-            self.given_up = not self._done
-        if self.given_up:
+            self.abandoned = not self._done
+        if self.abandoned:
             raise DiskHangsError
         if self._error is not None:
             raise self._error
@@ -62,8 +61,8 @@ class _Call(Generic[T]):
 
 
 class _Unlimited:
-    """A "CapacityLimiter-like object" for threads that have their place already: a second limiter
-    would cost a turn of the loop."""
+    """A limiter without a limit, for threads that already have a place: a second wait would cost a
+    step of the loop."""
 
     async def acquire_on_behalf_of(self, borrower: object) -> None:
         pass
@@ -73,31 +72,31 @@ class _Unlimited:
 
 
 class DiskThreads:
-    """A few places for calls to one disk."""
+    """Runs calls to one disk in at most ``places`` threads."""
 
     def __init__(self, places: int, patience_s: float = HUNG_AFTER_S) -> None:
         self._places = trio.CapacityLimiter(places)
         self._unlimited = cast(trio.CapacityLimiter, _Unlimited())
         self._patience_s = patience_s
-        # threads take themselves off; each step is atomic under the GIL
+        # each thread removes its own call; each step is atomic under the GIL
         self._calls: set[_Call[Any]] = set()
 
     @property
     def hangs(self) -> bool:
-        """Whether some call was given up and is still in the disk."""
-        return any(call.given_up for call in tuple(self._calls))
+        """Whether an abandoned call is still stuck in the disk."""
+        return any(call.abandoned for call in tuple(self._calls))
 
     @property
     def under_way(self) -> int:
-        """Calls in the disk, given up or not."""
+        """Calls in the disk now, abandoned or not."""
         return len(self._calls)
 
     async def run(self, work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
-        """What ``work`` returns or raises; DiskHangsError once the disk has not answered for the
-        patience. A result that comes later goes to ``undo``, in its thread.
+        """Return or raise what ``work`` does; DiskHangsError after the patience. ``undo`` gets a
+        later result, in its thread.
 
-        The wait for a place can be called off, the call itself cannot: what it opened would be
-        lost. ``work`` must touch nothing that is used again after a hang."""
+        Cancellation ends the wait for a place, but not the call: its open file would be lost.
+        ``work`` must not touch anything that the program uses again after a hang."""
         call = _Call(work, undo)
 
         def in_thread() -> None:
@@ -107,7 +106,7 @@ class DiskThreads:
                 self._calls.discard(call)
 
         try:
-            self._places.acquire_nowait()  # a turn of the loop less, for each small read
+            self._places.acquire_nowait()  # saves a step of the loop for each small read
         except trio.WouldBlock:
             await self._places.acquire()
         try:

@@ -1,7 +1,7 @@
-"""How this process treats its heap: what 100 000 entries in memory ask of it. Floor 0.
+"""Settings of the garbage collector and the allocator for 100 000 entries in memory.
 
-Entries are many, live long and are never in cycles, while the pages that they come from are many
-more objects for a tenth of a second. Three things follow, each measured with 1000 folders of 100
+Entries are many, live long and are never in cycles; the JSON pages that they come from are many
+more objects for a tenth of a second. Three settings follow, measured with 1000 folders of 100
 entries and one of 50 000.
 """
 
@@ -16,14 +16,13 @@ from contextlib import contextmanager
 import trio
 
 GC_THRESHOLDS = (5_000, 4, 2000)
-"""Small steps, and all of it next to never. The interpreter's defaults went through all entries
-again and again: 190 ms of standstill, 40 % of the time. A generation of 50 000 objects takes 20 to
-40 ms; these are 5 000 and 25 000, and all of 100 000 entries 100 ms."""
+"""Small young generations, and nearly no full collections. The interpreter's defaults collected all
+entries again and again: pauses of 190 ms, 40 % of the time (docs/performance.md)."""
 MMAP_THRESHOLD_BYTES = 128 * 1024
-"""glibc's own first value, fixed: it raises it to whatever was freed last, after which the bodies
-of pages lie in the heap and leave holes: 10 MiB."""
+"""glibc's default, fixed: glibc would raise it after a large free. Then the bodies of pages lie in
+the heap, and their holes cost 10 MiB."""
 TRIM_S = 30.0
-"""How often freed memory goes back to the system: 11 MiB after a walk, in 5 ms of a thread."""
+"""Interval of returns of freed memory to the system: 11 MiB after a walk, in 5 ms of a thread."""
 
 _M_MMAP_THRESHOLD = -3
 _paused = 0
@@ -32,7 +31,7 @@ _lock = threading.Lock()
 
 
 def set_up_heap() -> None:
-    """For a process that serves a drive."""
+    """Apply the settings; for a process that serves a drive."""
     gc.set_threshold(*GC_THRESHOLDS)
     libc = _libc()
     if libc is not None:
@@ -40,7 +39,7 @@ def set_up_heap() -> None:
 
 
 async def keep_trimmed() -> None:
-    """For ever. Ends at once where the C library is another one."""
+    """Return freed memory to the system, for ever. Returns at once with another C library."""
     libc = _libc()
     while libc is not None:
         await trio.sleep(TRIM_S)
@@ -49,8 +48,8 @@ async def keep_trimmed() -> None:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """No collection in the body: it makes many objects that it lets go by itself. May be entered
-    by several threads; for tenths of a second."""
+    """Pause the garbage collector during the body, which makes many objects and frees them without
+    it. Several threads may enter; for tenths of a second."""
     global _paused, _resume  # noqa: PLW0603 - the collector is one for the process
     with _lock:
         if _paused == 0:

@@ -1,4 +1,4 @@
-"""The kernel's table of mounts, read without touching a mountpoint: a stat of one may hang."""
+"""The kernel's table of mounts. Reading it touches no mountpoint: a stat of one may hang."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def mount_table() -> list[Mount]:
 
 
 def filesystem_of(descriptor: int) -> str:
-    """The filesystem type of an open file; '' where the kernel does not say."""
+    """The filesystem type of an open file; '' if the kernel gives none."""
     status = os.fstat(descriptor)
     device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
     return next((mount.kind for mount in mount_table() if mount.device == device), "")
 
 
 def _unescape(field: str) -> str:
-    """The kernel writes blanks and backslashes in octal."""
+    """Decode the octal escapes that the kernel writes for blanks and backslashes."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

@@ -12,8 +12,8 @@ from dmfs.errors import SetupError
 def private_directory(path: Path) -> None:
     """Make sure that ``path`` is a directory of this user with mode 0700, with its parents.
 
-    OSError where that cannot be; EPERM where it belongs to another user. A wider mode is narrowed:
-    what others could write there, dmfs would read back as its own.
+    OSError if that fails; EPERM if it belongs to another user. Narrows a wider mode: dmfs trusts
+    what it reads there, so other users must not write there.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.stat()
@@ -24,7 +24,7 @@ def private_directory(path: Path) -> None:
 
 
 def own_cache_directory(path: Path) -> None:
-    """A private directory for the cache; SetupError with the remedy where that cannot be."""
+    """Make a private directory for the cache; SetupError with the remedy if that fails."""
     hint = "choose another one with DMFS_CACHE_DIR"
     try:
         private_directory(path)

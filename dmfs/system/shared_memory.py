@@ -1,8 +1,8 @@
-"""A stretch of memory that two processes can see (or one), given out in pieces. Floor 0.
+"""An arena: memory that two processes (or one) map, allocated in pieces.
 
-A piece returns by itself when the last view of it is gone, whoever held it: so its next content is
-never seen through an old view. Address space costs nothing (the file behind it is sparse), so there
-is plenty of it, and what lies idle can be given back to the system piece by piece.
+A piece is free again when its last view is gone, in any thread: an old view never shows the next
+content. Address space costs nothing (the file behind it is sparse), so the arena is large, and
+``shrink`` returns idle memory to the system.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from functools import cache
 from weakref import ref
 
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
-"""Without a word to the kernel's accounting of what might be used: most of it never is."""
+"""Most of the address space is never used: the kernel must not reserve memory for it."""
 
 
 class FreeList:
-    """A set of stretches of whole numbers, in order; no two touch. Pure."""
+    """Free ranges of whole numbers, in order; adjacent ranges are joined. Pure."""
 
     def __init__(self, size: int = 0) -> None:
-        """``[0, size)``."""
+        """One free range ``[0, size)``."""
         self._free = [(0, size)] if size else []
         self.total = size
 
-    def take(self, size: int) -> int | None:
-        """Take the start of the first stretch that is long enough; None if there is none."""
+    def allocate(self, size: int) -> int | None:
+        """Allocate at the start of the first range that is long enough; None if there is none."""
         for at, (start, stop) in enumerate(self._free):
             if stop - start >= size:
                 self._free[at : at + 1] = [(start + size, stop)] if stop - start > size else []
@@ -37,8 +37,9 @@ class FreeList:
                 return start
         return None
 
-    def take_last(self, size_max: int) -> tuple[int, int]:
-        """Take the end of the last stretch, (start, stop), as far as it goes. There must be one."""
+    def allocate_last(self, size_max: int) -> tuple[int, int]:
+        """Allocate (start, stop) at the end of the last range, at most ``size_max``; there must be
+        a range."""
         start, stop = self._free.pop()
         if stop - start > size_max:
             self._free.append((start, stop - size_max))
@@ -46,8 +47,8 @@ class FreeList:
         self.total -= stop - start
         return start, stop
 
-    def give(self, start: int, stop: int) -> None:
-        """Put in a stretch that is not in it."""
+    def free(self, start: int, stop: int) -> None:
+        """Free a range that is allocated."""
         self.total += stop - start
         at = bisect_left(self._free, (start, stop))
         if at < len(self._free) and self._free[at][0] == stop:
@@ -58,39 +59,39 @@ class FreeList:
 
 
 class Arena:
-    """Touched by one thread, except that views may die in any."""
+    """For one thread; only the end of a view may happen in any thread."""
 
     def __init__(self, size_bytes: int, *, shared: bool = True) -> None:
-        """Whole pages; OSError where not even address space is to be had."""
+        """``size_bytes``: whole pages. OSError if there is no address space for it."""
         self.size_bytes = size_bytes
         self.fd = _shared_file(size_bytes) if shared else -1
-        """To be mapped by the other process; -1 where this system does not share memory so."""
+        """For the other process to map; -1 if this system has no such shared memory."""
         flags = _PRIVATE if self.fd < 0 else mmap.MAP_SHARED
         self._mapping = mmap.mmap(self.fd, size_bytes, flags=flags)
         self._discard = mmap.MADV_DONTNEED if self.fd < 0 else mmap.MADV_REMOVE
         if self.fd < 0:
-            with contextlib.suppress(OSError):  # a kernel without them
+            with contextlib.suppress(OSError):  # a kernel without huge pages
                 self._mapping.madvise(mmap.MADV_HUGEPAGE)
         self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._mapping))
         self._empty = FreeList(size_bytes)
         self._idle = FreeList()
-        """Belongs to nobody and has memory behind it: it goes first, or small pieces given back
-        and large ones taken cost 40 000 page faults a GiB."""
+        """Free and with memory behind it: allocated first, because page faults of fresh memory cost
+        (40 000 a GiB, with small pieces freed and large ones allocated)."""
         self._alive: dict[int, ref[ctypes.Array[ctypes.c_ubyte]]] = {}
         self._dead: deque[tuple[int, int]] = deque()
 
     @property
     def idle_bytes(self) -> int:
-        """Memory that belongs to nobody."""
+        """Memory that is free and not returned to the system."""
         self._collect()
         return self._idle.total
 
     def allocate_space(self, size_bytes: int) -> memoryview | None:
-        """A piece with undefined content, whole pages; None when there is no stretch so long."""
+        """Allocate whole pages, with undefined content; None if no free range is long enough."""
         self._collect()
-        start = self._idle.take(size_bytes)
+        start = self._idle.allocate(size_bytes)
         if start is None:
-            start = self._empty.take(size_bytes)
+            start = self._empty.allocate(size_bytes)
         if start is None:
             return None
         piece, stop = start, start + size_bytes
@@ -99,22 +100,22 @@ class Arena:
         return memoryview(array).cast("B")
 
     def shrink(self, to_bytes: int) -> None:
-        """Give memory back to the system until at most so much is idle."""
+        """Return memory to the system until at most ``to_bytes`` are idle."""
         to_bytes = max(0, to_bytes - to_bytes % mmap.PAGESIZE)
         while self.idle_bytes > to_bytes:
-            start, stop = self._idle.take_last(self._idle.total - to_bytes)
+            start, stop = self._idle.allocate_last(self._idle.total - to_bytes)
             self._mapping.madvise(self._discard, start, stop - start)
-            self._empty.give(start, stop)
+            self._empty.free(start, stop)
 
     def offset_of(self, view: memoryview) -> int | None:
-        """Where in the arena a writable view lies; None if it does not."""
+        """The offset of a writable view in the arena; None if it lies elsewhere."""
         if not view:
             return None
         offset = ctypes.addressof(ctypes.c_char.from_buffer(view)) - self._address
         return offset if 0 <= offset < self.size_bytes else None
 
     def close(self) -> None:
-        """Nothing more is shared; the memory goes with the last view of it."""
+        """End sharing; the last view of a piece frees its memory."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -123,7 +124,7 @@ class Arena:
         while self._dead:
             start, stop = self._dead.popleft()
             del self._alive[start]
-            self._idle.give(start, stop)
+            self._idle.free(start, stop)
 
 
 @cache

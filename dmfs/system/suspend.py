@@ -1,4 +1,4 @@
-"""Noticing that the machine slept: trio's clock stood still, the world did not. Floor 1."""
+"""Notices that the machine was suspended: trio's clock stood still, the boot clock went on."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dmfs.system.clock import boot_time_s
 
 TICK_S = 2.0
 JUMP_S = 5.0
-"""Less is a busy machine."""
+"""A smaller jump is a busy machine."""
 
 
 async def watch_suspend(on_wake: Callable[[float], None]) -> None:
-    """Call ``on_wake`` with the seconds slept; for ever."""
+    """Call ``on_wake`` with the seconds of each suspension, for ever."""
     offset_s = boot_time_s() - trio.current_time()
     while True:
         await trio.sleep(TICK_S)

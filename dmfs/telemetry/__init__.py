@@ -1,1 +1,1 @@
-"""What a person sees of a running drive: logs, one line a request, stacks."""
+"""What a running drive shows: logs, a line for each request, stacks, gauges. Counts nothing."""

@@ -1,7 +1,7 @@
-"""What one kernel request did, for its access line, and why it failed. Floor 3.
+"""One log line for what a kernel request did, and one for why it failed.
 
-One rich line per request at debug level: operation, path, hit or miss, bytes, time, errno. One
-line for each that failed, at any level, but never more than the log can bear.
+At debug level each request has a line: operation, path, hit or miss, bytes, time, errno. A request
+that failed has a line at any level, up to a rate that a log can store.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ from dmfs.errors import DriveError
 from dmfs.names import printable
 
 log = logging.getLogger("dmfs.access")
-trouble = logging.getLogger("dmfs.failed")
+failures = logging.getLogger("dmfs.failed")
 
 LINES_AT_ONCE = 100
 LINES_PER_S = 10.0
-"""`find` over a drive whose service is down fails ten thousand times a second; the log tells of it
-without becoming the next thing that is full."""
+"""`find` fails ten thousand times a second while the service is down; the log must not fill a
+disk."""
 
 
-class _LogRateLimit:
-    """A bucket of lines; what does not fit is counted."""
+class LogRateLimit:
+    """A token bucket of lines: LINES_AT_ONCE at most, LINES_PER_S on average."""
 
     def __init__(self) -> None:
         self._left = float(LINES_AT_ONCE)
         self._at = 0.0
         self.skipped = 0
+        """Lines refused since the last one; the writer of a line resets it."""
 
-    def admits(self, now: float) -> bool:
-        """Whether one more line may be said now."""
+    def allow(self, now: float) -> bool:
+        """Whether the log takes one more line now; a refused line counts as skipped."""
         self._left = min(LINES_AT_ONCE, self._left + max(0.0, now - self._at) * LINES_PER_S)
         self._at = now
         if self._left < 1:
@@ -42,11 +43,11 @@ class _LogRateLimit:
         return True
 
 
-_bound = _LogRateLimit()
+_failure_limit = LogRateLimit()
 
 
 class AccessRecord:
-    """Collects while a request runs, then says it in one line."""
+    """Collects what one request does, then writes it as one line."""
 
     __slots__ = ("bytes", "hit", "operation", "path", "started")
 
@@ -58,11 +59,11 @@ class AccessRecord:
         self.started = trio.current_time()
 
     def failed(self, error: DriveError, level: int) -> None:
-        """Say why: operation, errno, cause, HTTP status, request id, duration, path, message."""
-        if not trouble.isEnabledFor(level) or not _bound.admits(trio.current_time()):
+        """Write operation, errno, cause, HTTP status, request id, duration, path and message."""
+        if not failures.isEnabledFor(level) or not _failure_limit.allow(trio.current_time()):
             return
-        skipped, _bound.skipped = _bound.skipped, 0
-        trouble.log(
+        skipped, _failure_limit.skipped = _failure_limit.skipped, 0
+        failures.log(
             level,
             "op=%s errno=%s cause=%s http=%s request=%s ms=%.0f path=%r: %s%s",
             self.operation,
@@ -77,10 +78,10 @@ class AccessRecord:
         )
 
     def done(self, errno: int = 0) -> None:
-        """Say the line, at debug level."""
+        """Write the line, at debug level."""
         if not log.isEnabledFor(logging.DEBUG):
             return
-        took_ms = (trio.current_time() - self.started) * 1000
+        duration_ms = (trio.current_time() - self.started) * 1000
         size = "-" if self.bytes is None else str(self.bytes)
         result = errnos.errorcode.get(errno, str(errno)) if errno else "ok"
         log.debug(
@@ -89,6 +90,6 @@ class AccessRecord:
             printable(self.path) or "-",
             "hit" if self.hit else "miss",
             size,
-            took_ms,
+            duration_ms,
             result,
         )

@@ -1,4 +1,4 @@
-"""Where logs go. Floor 4. One logger per module; stderr (or the journal behind it), or a file."""
+"""Set-up of logging. One logger per module; records go to stderr (or its journal), or to a file."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dmfs.errors import SetupError
+from dmfs.names import printable
 
 LEVELS = ("debug", "info", "warning", "error")
 _FILE_BYTES = 10 * 1024 * 1024
 _FILES = 3
 _PIPE_BYTES = 4000
-"""What a writable pipe takes without blocking (PIPE_BUF), less what encoding adds to ASCII."""
+"""A writable pipe takes PIPE_BUF (4096) bytes without blocking; encoding may add some to ASCII."""
 _FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
 class _PrivateFile(RotatingFileHandler):
-    """A log that only its owner can read: paths of models are nobody else's business."""
+    """A log that only its owner can read: names of models are confidential."""
 
-    def _open(self):  # type: ignore[no-untyped-def]
+    def _open(self):  # type: ignore[no-untyped-def]  # typeshed's type has a private name
         return open(
             self.baseFilename,
             self.mode,
@@ -38,9 +39,9 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-class _Patient(logging.StreamHandler):  # type: ignore[type-arg]
-    """stderr that may be a pipe with nobody at its end, or a stopped terminal: then lines are
-    dropped and counted, for a log that blocks would block the loop that answers the kernel."""
+class _NonBlocking(logging.StreamHandler):  # type: ignore[type-arg]  # not generic at run time
+    """Drops and counts lines while stderr is a full pipe or a stopped terminal: a log that blocks
+    would block the loop that answers the kernel."""
 
     _dropped = 0
 
@@ -58,18 +59,18 @@ class _Patient(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def _would_block(stream: TextIO) -> bool:
-    """A pipe is writable when it takes ``PIPE_BUF`` bytes at once."""
+    """Whether a write may block: a pipe is writable if it takes ``PIPE_BUF`` bytes."""
     try:
         descriptor = stream.fileno()
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             return False
         return not select.select([], [descriptor], [], 0)[1]
     except (OSError, ValueError):
-        return False  # no descriptor at all (tests), or beyond what select takes
+        return False  # no descriptor (tests), or a number that select does not take
 
 
 def stream_descriptor() -> int:
-    """The descriptor that the log is written to, stderr's where there is none."""
+    """The descriptor of the log; stderr's if the log has none."""
     for handler in logging.getLogger("dmfs").handlers:
         if isinstance(handler, logging.StreamHandler):
             try:
@@ -80,25 +81,25 @@ def stream_descriptor() -> int:
 
 
 class _OneLine(logging.Formatter):
-    """Control characters of names never reach a terminal or forge a second record."""
+    """Replaces control characters: a name must not control a terminal or forge a second record."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        record.message = "".join(c if c.isprintable() else "�" for c in record.message)
+        record.message = printable(record.message)
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         text = super().formatException(ei)
-        return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+        return "\n".join(map(printable, text.split("\n")))
 
 
 def set_up_logging(level: str, file: Path | None) -> None:
-    """Send our records to ``file``, else to stderr. SetupError if the file cannot be opened."""
+    """Send the records of dmfs to ``file``, or to stderr. SetupError if the file does not open."""
     handler: logging.Handler
     if file is None:
-        handler = _Patient()
+        handler = _NonBlocking()
     else:
         try:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # often not its own
             handler = _PrivateFile(
                 file,
                 maxBytes=_FILE_BYTES,
@@ -109,10 +110,10 @@ def set_up_logging(level: str, file: Path | None) -> None:
         except OSError as error:
             raise SetupError(f"the log file {file} cannot be written: {error.strerror}") from None
     handler.setFormatter(_OneLine(_FORMAT))
-    ours = logging.getLogger("dmfs")
-    ours.handlers[:] = [handler]
-    ours.propagate = False
-    ours.setLevel(level.upper())
-    # httpx and httpcore log URLs, signed ones included: they stay silent whatever the level
+    root = logging.getLogger("dmfs")
+    root.handlers[:] = [handler]
+    root.propagate = False
+    root.setLevel(level.upper())
+    # httpx and httpcore log URLs, also signed ones: silence them at every level
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

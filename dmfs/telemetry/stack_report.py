@@ -1,13 +1,12 @@
-"""What a running drive is doing, told on SIGUSR2: gauges, tasks, threads. Floor 4.
+"""A report of the running drive on SIGUSR2: gauges, tasks, threads.
 
-The stacks of all threads come from faulthandler, in C, so they come even when the loop hangs; the
-rest is said by the loop itself. Names of functions and line numbers only: no values, no secrets.
+faulthandler writes the stacks of all threads, in C, so they come even while the loop hangs; the
+loop writes the rest. The report has names of functions and line numbers: no values, no secrets.
 """
 
 from __future__ import annotations
 
 import faulthandler
-import json
 import logging
 import os
 import signal
@@ -22,12 +21,12 @@ from dmfs.telemetry.logs import stream_descriptor
 log = logging.getLogger(__name__)
 
 LINES_MAX = 2000
-"""512 stalled requests with their stacks, and nothing without end."""
+"""Enough for 512 stalled requests with their stacks."""
 
 
-async def tell_on_signal(gauges: Callable[[], Mapping[str, int]]) -> None:
-    """Until cancelled: on each SIGUSR2 write down what goes on."""
-    # a descriptor of its own: the log's may be another file by then
+async def report_on_signal(gauges: Callable[[], Mapping[str, int]]) -> None:
+    """Write a report to the log on each SIGUSR2, until cancelled."""
+    # a copy: the log may have another descriptor when the signal comes
     descriptor = os.dup(stream_descriptor())
     faulthandler.enable(descriptor)  # for a crash in C
     try:
@@ -43,16 +42,18 @@ async def tell_on_signal(gauges: Callable[[], Mapping[str, int]]) -> None:
 
 
 def report(gauges: Mapping[str, int]) -> list[str]:
-    """Gauges as one line of JSON, then each task with its stack, innermost call last."""
+    """One line ``gauge name=value`` for each gauge, sorted by name; then one line for each task,
+    with its stack, innermost call last."""
     root = trio.lowlevel.current_root_task()
-    lines = ["gauges " + json.dumps({**process_gauges(), **gauges})]
+    found = process_gauges() | dict(gauges)
+    lines = [f"gauge {name}={found[name]}" for name in sorted(found)]
     if root is not None:
         lines += _tasks(root, 0)
     return lines[:LINES_MAX]
 
 
 def process_gauges() -> dict[str, int]:
-    """Of this process: descriptors, threads, resident memory."""
+    """Gauges of this process: descriptors, threads, tasks, resident memory."""
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     return {
         "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - it lists itself too

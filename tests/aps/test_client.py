@@ -10,10 +10,12 @@ import pytest
 import trio
 
 from dmfs.aps.client import Aps
+from dmfs.auth.token_endpoint import App
 from dmfs.auth.token_sources import TwoLegged
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import AccessError, BadResponseError
-from dmfs.http.json_client import JsonClient, open_clients
+from dmfs.http.engines import open_engines
+from dmfs.http.json_client import JsonClient
 from dmfs.http.tls import ca_bundle
 from dmfs.model import Child, File, Folder, Hub, HubId, Project, Root, Shortcut
 from dmfs.names import entry_names
@@ -27,9 +29,9 @@ HQ = "Emulated Builders / Headquarters"
 async def service_of(
     emulator: EmulatorProcess, client: tuple[str, str] = ("emulator-app", "emulator-secret")
 ) -> AsyncIterator[Aps]:
-    async with open_clients(ca_bundle("")) as clients:
-        wire = JsonClient(emulator.api_url, clients, RateLimiter())
-        yield Aps(wire, TwoLegged(wire, *client, "data:read"), url_minutes=60)
+    async with open_engines(ca_bundle("")) as engines, trio.open_nursery() as nursery:
+        wire = JsonClient(emulator.api_url, engines, RateLimiter())
+        yield Aps(wire, TwoLegged(wire, nursery, App(*client), "data:read"), url_minutes=60)
 
 
 async def walk(aps: Aps, *names: str) -> Any:
@@ -108,8 +110,8 @@ async def test_deleted_top_folders_are_hidden_and_service_folders_are_known(
         people = {c.name for c in top if isinstance(c, Folder) and not c.service}
         assert people == {"Project Files", "For the Field"}
         assert len(top) > 10
-        asked = [e for e in emulator.calls()["log"] if e["route"] == "topFolders"]
-        assert all("excludeDeleted=true" in entry["query"] for entry in asked)
+        rows = [e for e in emulator.calls()["log"] if e["route"] == "topFolders"]
+        assert all("excludeDeleted=true" in entry["query"] for entry in rows)
         inside = await listed(aps, HQ, "Service Folders", "Project Files")
         assert not any(isinstance(child, Folder) and child.service for child in inside)
         guest = await listed(aps, HQ, "Guest Project")
@@ -136,7 +138,7 @@ async def test_kinds_as_they_show(emulator: EmulatorProcess) -> None:
 
 
 @real
-async def test_tips_left_out_are_asked_for_one_by_one_not_lost(emulator: EmulatorProcess) -> None:
+async def test_tips_left_out_are_requested_one_by_one_not_lost(emulator: EmulatorProcess) -> None:
     async with service_of(emulator) as aps:
         folders = {
             child.name: child
@@ -191,7 +193,7 @@ async def test_a_circle_of_pages_ends(emulator: EmulatorProcess) -> None:
 
 
 @real
-async def test_a_next_page_on_another_host_is_asked_of_ours(emulator: EmulatorProcess) -> None:
+async def test_a_next_page_on_another_host_is_requested_of_ours(emulator: EmulatorProcess) -> None:
     """Only the query of a link is taken over: the token goes nowhere else."""
     emulator.settings(page_limit=2)
     async with service_of(emulator) as aps:

@@ -22,7 +22,8 @@ import trio
 from dmfs.auth.token_store import TokenStore
 from dmfs.auth.user_session import UserSession
 from dmfs.errors import DriveError
-from dmfs.http.json_client import JsonClient, new_client
+from dmfs.http.httpx_client import open_httpx_client
+from dmfs.http.json_client import JsonClient
 from dmfs.http.tls import ca_bundle, client_context
 from dmfs.ratelimit.limiter import RateLimiter
 
@@ -48,9 +49,9 @@ def trace_and_die(at_step: int, report: int) -> None:
 
 
 async def refresh(api_url: str, state: Path, context: Any) -> None:
-    async with new_client(context) as client, trio.open_nursery() as nursery:
-        wire = JsonClient(api_url, client, RateLimiter())
-        session = UserSession(wire, TokenStore(state, "default"), nursery, api_url=api_url)
+    async with open_httpx_client(context) as client, trio.open_nursery() as nursery:
+        json_client = JsonClient(api_url, client, RateLimiter())
+        session = UserSession(json_client, TokenStore(state, "default"), nursery, api_url=api_url)
         await session.token()
         nursery.cancel_scope.cancel()
 

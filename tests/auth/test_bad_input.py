@@ -12,13 +12,13 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import trio
 
-from dmfs.auth.authorization_code import check_callback
 from dmfs.auth.tokens import decode
 from dmfs.cli.login import PATIENCE_S, Choices, login
 from dmfs.config import Settings, load_settings
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import DeadlineError, GrantRefusedError, SetupError, SignedOutError
 from dmfs.http.errormap import from_status
+from dmfs.urls import check_callback
 from tests.auth.person import Person, free_port, visit
 from tests.support.mounts import dmfs_command
 

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from dmfs.auth import desktop_keyring
-from dmfs.auth.desktop_keyring import Vault
+from dmfs.auth.desktop_keyring import DesktopKeyring
 from dmfs.errors import KeyringError
 from tests.auth.person import Person
 
@@ -87,11 +87,11 @@ def test_no_keyring_means_a_file(person: Person) -> None:
 def test_a_silent_keyring_is_not_waited_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.auth.fakering import Silent
 
-    monkeypatch.setattr(desktop_keyring, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(desktop_keyring, "TIMEOUT_S", 0.2)
     monkeypatch.setattr("keyring.get_keyring", Silent)
 
     async def main() -> None:
-        silent = Vault("x")
+        silent = DesktopKeyring("x")
         for patience_s in (1.0, 0.05):
             with trio.fail_after(patience_s), pytest.raises(KeyringError, match="does not answer"):
                 await silent.get()

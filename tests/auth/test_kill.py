@@ -17,16 +17,16 @@ from tests.auth.test_keyring import use
 
 WINDOW = {
     # the answer is here, not yet on its way to the disk
-    "_decode", "is_token", "ask_grant", "renewed", "useful_life_s", "_spend", "encode",
+    "_decode", "is_token", "request_grant", "renewed", "useful_life_s", "_spend", "encode",
     "commit", "_write_all", "__init__",
     # to the keyring: in its hands only when it says so
-    "set", "_ask", "_guarded", "<lambda>",
+    "set", "_run", "_guarded", "<lambda>",
 }  # fmt: skip
 
 
 STEPS = {
-    "file": "session.py,tokenstore.py,tokenfile.py,oauth.py",
-    "keyring": "tokenstore.py,vault.py",  # what is different there
+    "file": "user_session.py,token_store.py,token_file.py,token_endpoint.py",
+    "keyring": "token_store.py,desktop_keyring.py",  # what is different there
 }
 """tokens.py is pure: to die in it is to die in the step that called it."""
 
@@ -85,4 +85,4 @@ def test_kill_before_every_step(where: str, person: Person, killer: Killer) -> N
     assert not outside, outside
     assert lost, "the window must be there, or the sweep does not reach the service"
     files = [each.split(":")[0] for each in lost]
-    assert files.count("tokenfile.py") <= 6  # nothing after the bytes are in the kernel
+    assert files.count("token_file.py") <= 6  # nothing after the bytes are in the kernel

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +11,7 @@ import pytest
 
 from dmfs.emulator.process import EmulatorProcess
 from tests.auth.person import Person, visit
+from tests.support.mounts import wait_until
 
 
 def test_a_public_app_signs_in_by_pkce_and_lists_the_personal_hub(person: Person) -> None:
@@ -55,10 +55,7 @@ def test_prompt_login_switches_accounts(person: Person) -> None:
 def test_without_a_browser_the_address_is_pasted(person: Person) -> None:
     with person.begin("--no-browser") as login:
         login.paste("http://www.example.com/not/it")
-        until = time.monotonic() + 10
-        while "not the callback URL" not in login.said and time.monotonic() < until:
-            time.sleep(0.02)
-        assert "not the callback URL" in login.said
+        wait_until(lambda: "not the callback URL" in login.said, 10)
         login.paste(login.consent())
         assert login.wait() == 0
     assert person.dmfs("whoami")[0] == 0

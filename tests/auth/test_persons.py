@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dmfs.auth.user_session import LOOK_S
+from dmfs.auth.user_session import RECHECK_S
 from dmfs.emulator.process import EmulatorProcess
 from tests.auth.person import Person
 from tests.support.mounts import Drive, wait_until
@@ -51,7 +51,7 @@ def test_a_mount_stays_with_the_person_who_began_it(
         project = Path(drive.path(*PROJECT))
         seen = names(project)
         person.hand(user_id="GRACEEMU0002")
-        time.sleep(LOOK_S + 0.2)
+        time.sleep(RECHECK_S + 0.2)
         with pytest.raises(PermissionError) as caught:
             names(drive.path("Emulated Europe"))
         assert caught.value.errno == errno.EACCES

@@ -15,7 +15,8 @@ from dmfs.auth.token_store import TokenStore
 from dmfs.auth.user_session import UserSession
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import DeadlineError, SetupError, SignedOutError
-from dmfs.http.json_client import JsonClient, new_client
+from dmfs.http.httpx_client import open_httpx_client
+from dmfs.http.json_client import JsonClient
 from dmfs.http.tls import ca_bundle, client_context
 from dmfs.ratelimit.limiter import RateLimiter
 from tests.auth.person import Killer, Person
@@ -62,12 +63,12 @@ def test_processes_whose_token_is_refused_refresh_once(
     assert emulator.counts()["token"] == 1
 
 
-async def _with_session(person: Person, work: object) -> None:
+async def with_session(person: Person, work: object) -> None:
     context = client_context(ca_bundle(""))
-    async with new_client(context) as client, trio.open_nursery() as nursery:
-        wire = JsonClient(person.emulator.api_url, client, RateLimiter())
+    async with open_httpx_client(context) as client, trio.open_nursery() as nursery:
+        json_client = JsonClient(person.emulator.api_url, client, RateLimiter())
         made = UserSession(
-            wire, TokenStore(person.home.state, "default"), nursery,
+            json_client, TokenStore(person.home.state, "default"), nursery,
             api_url=person.emulator.api_url,
         )  # fmt: skip
         await work(made)  # type: ignore[operator]
@@ -88,7 +89,7 @@ def test_fifty_tasks_refresh_once(person: Person, emulator: EmulatorProcess) -> 
                 nursery.start_soon(one)
         assert len(tokens) == 1
 
-    trio.run(_with_session, person, work)
+    trio.run(with_session, person, work)
     assert emulator.counts()["token"] == 1
 
 
@@ -104,7 +105,7 @@ def test_a_caller_that_gives_up_does_not_call_off_the_refresh(
         assert scope.cancelled_caught
         await made.token()
 
-    trio.run(_with_session, person, work)
+    trio.run(with_session, person, work)
     assert emulator.counts()["token"] == 1
     assert person.kept()["refresh_token"] != old.refresh_token
 
@@ -119,7 +120,7 @@ def test_shutting_down_waits_for_a_refresh_under_way(
         with trio.move_on_after(0.2):
             await made.token()
 
-    trio.run(_with_session, person, work)
+    trio.run(with_session, person, work)
     assert person.kept()["refresh_token"] != old.refresh_token
     assert person.status(person.kept()["refresh_token"])["honoured"]
 
@@ -135,7 +136,7 @@ def test_an_answer_that_is_slow_is_waited_for(
     async def work(made: UserSession) -> None:
         await made.token()
 
-    trio.run(_with_session, person, work)
+    trio.run(with_session, person, work)
     assert emulator.counts()["token"] == 1
 
 
@@ -144,15 +145,15 @@ def test_a_mount_keeps_an_idle_session_alive(
 ) -> None:
     """A day after the last refresh, once; though the access token would still do."""
     person.hand(ages_s=2 * 86400, access_expires_s=2e9)
-    monkeypatch.setattr(user_session, "KEEP_CHECK_S", 0.02)
+    monkeypatch.setattr(user_session, "IDLE_CHECK_S", 0.02)
 
     async def work(made: UserSession) -> None:
         with trio.move_on_after(0.6):
             await made.keep_alive()
 
-    trio.run(_with_session, person, work)
+    trio.run(with_session, person, work)
     assert emulator.counts()["token"] == 1
-    trio.run(_with_session, person, work)
+    trio.run(with_session, person, work)
     assert emulator.counts()["token"] == 1
 
 
@@ -167,14 +168,14 @@ def test_idle_keeping_survives_an_outage(
     person: Person, emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person.hand(ages_s=2 * 86400, access_expires_s=2e9)
-    monkeypatch.setattr(user_session, "KEEP_CHECK_S", 0.02)
+    monkeypatch.setattr(user_session, "IDLE_CHECK_S", 0.02)
     emulator.fault("status", route="token", status=400, shape="jsonapi", times=1)
 
     async def work(made: UserSession) -> None:
         with trio.move_on_after(0.5):
             await made.keep_alive()
 
-    trio.run(_with_session, person, work)
+    trio.run(with_session, person, work)
     assert emulator.counts()["token"] == 2
 
 
@@ -187,7 +188,7 @@ def test_a_dead_session_is_not_asked_about_again(person: Person, emulator: Emula
             with pytest.raises(SignedOutError):
                 await made.token()
 
-    trio.run(_with_session, person, work)
+    trio.run(with_session, person, work)
     assert emulator.counts()["token"] == 1
 
 
@@ -201,7 +202,7 @@ def test_a_lock_that_is_never_released(person: Person, monkeypatch: pytest.Monke
         with pytest.raises(DeadlineError, match="another dmfs process"):
             await made.token()
 
-    trio.run(_with_session, person, work)
+    trio.run(with_session, person, work)
     os.close(principal)
 
 
@@ -229,7 +230,7 @@ def test_a_new_token_is_on_the_disk_before_it_is_used(
         assert await made.token() == person.kept()["access_token"]
         done.append("used")
 
-    trio.run(_with_session, person, work)
+    trio.run(with_session, person, work)
     assert done[-4:] == ["sync file", "rename", "sync directory", "used"]
     assert done[0] == "sync file"  # room was made
 
@@ -248,7 +249,7 @@ def test_a_token_that_could_not_be_kept_is_not_used(
         with pytest.raises(SetupError, match="on fire"):
             await made.token()
 
-    trio.run(_with_session, person, work)
+    trio.run(with_session, person, work)
 
 
 def test_a_refresh_that_is_never_answered(
@@ -262,7 +263,7 @@ def test_a_refresh_that_is_never_answered(
         with pytest.raises(DeadlineError, match="does not answer"):
             await made.token()
 
-    trio.run(_with_session, person, work)
+    trio.run(with_session, person, work)
     emulator.clear_faults()
     assert not list((person.home.state / "tokens").glob("*.next"))
 

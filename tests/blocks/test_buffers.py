@@ -157,15 +157,15 @@ def test_spaces_give_out_nothing_twice_and_lose_nothing(steps: list[tuple[bool, 
     spaces, taken = FreeList(size), []
     for takes, number in steps:
         if takes:
-            start = spaces.take(number)
+            start = spaces.allocate(number)
             if start is not None:
                 taken.append((start, start + number))
         elif taken:
-            spaces.give(*taken.pop(number % len(taken)))
+            spaces.free(*taken.pop(number % len(taken)))
         held = [n for start, stop in taken for n in range(start, stop)]
         assert len(held) == len(set(held))
         assert spaces.total == size - len(held)
     for start, stop in taken:
-        spaces.give(start, stop)
-    assert spaces.take_last(size) == (0, size)
+        spaces.free(start, stop)
+    assert spaces.allocate_last(size) == (0, size)
     assert spaces.total == 0

@@ -10,8 +10,8 @@ from dmfs.model import Root
 from dmfs.namespace.listing_cache import ENTRY_BYTES
 from dmfs.spans import EMPTY, MIB, Span
 from tests.blocks.test_cache import cache_over, opened
-from tests.namespace.test_listings import World, listings_of
 from tests.support.helpers import FakeSource, truth, virtual
+from tests.support.listings import World, listings_of
 
 SIZE = 256 * MIB
 BUDGET = 64 * MIB
@@ -72,7 +72,7 @@ async def test_idle_buffers_go_even_while_what_is_under_way_takes_more_than_its_
 async def test_the_measure_of_what_is_known_follows_its_entries() -> None:
     world = World()
     async with listings_of(world) as listings:
-        assert listings.knowledge.memory_bytes == 0
+        assert listings.cache.memory_bytes == 0
         listing = await listings.get(Root())
         assert listing.entries
-        assert listings.knowledge.memory_bytes == len(listing.entries) * ENTRY_BYTES
+        assert listings.cache.memory_bytes == len(listing.entries) * ENTRY_BYTES

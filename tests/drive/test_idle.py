@@ -79,11 +79,11 @@ async def a_mount(service: Service) -> AsyncIterator[None]:
         above: list[Directory] = [Root(), HUB, *PROJECTS]
         for directory in above:
             await listings.get(directory)
-            poller.looked(directory)
+            poller.on_use(directory)
         for project in PROJECTS:
             for number in range(FOLDERS):
                 await listings.get(folder(project, number))
-                poller.looked(folder(project, number))
+                poller.on_use(folder(project, number))
         service.moments.clear()
         nursery.start_soon(poller.run)
         yield

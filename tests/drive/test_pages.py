@@ -19,12 +19,12 @@ class Service:
 
     def __init__(self, pages: int, latency=lambda number: 0.5, limit: str = "200") -> None:
         self.pages, self.latency, self.limit = pages, latency, limit
-        self.asked: list[int] = []
+        self.requested: list[int] = []
         self.failing: set[int] = set()
 
     async def ask(self, query):
         number = int(query.get("page[number]", "0"))
-        self.asked.append(number)
+        self.requested.append(number)
         await trio.sleep(self.latency(number))
         if number in self.failing:
             raise UnreachableError(f"page {number}")
@@ -38,9 +38,9 @@ def test_every_page_once_in_order_whatever_the_hint(pages, expected, seed):
     service = Service(pages, lambda number: (number * 7919 + seed) % 13 / 10)
     found = in_virtual_time(lambda: all_pages("list", service.ask, expected))
     assert found == list(range(pages))
-    assert len(service.asked) == len(set(service.asked))
+    assert len(service.requested) == len(set(service.requested))
     if expected <= pages:
-        assert sorted(service.asked) == list(range(pages))
+        assert sorted(service.requested) == list(range(pages))
 
 
 @virtual
@@ -54,7 +54,7 @@ async def test_fifty_pages_take_three_rounds():
 async def test_nothing_is_begun_beyond_the_end():
     service = Service(3, lambda number: 0.1 if number == 2 else 0.5)
     assert await all_pages("list", service.ask, 500) == [0, 1, 2]
-    assert max(service.asked) < AT_ONCE
+    assert max(service.requested) < AT_ONCE
 
 
 @virtual

@@ -33,10 +33,10 @@ WIDE = Folder(FolderId("wide"), ProjectId("b.project"), HubId("b.hub"), "wide")
 
 def test_a_reply_of_many_entries_lets_others_have_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the kernel's buffer takes."""
-    told: list[bytes] = []
+    names: list[bytes] = []
 
     def reply(_token: object, name: bytes, _entry: object, _next: int) -> bool:
-        told.append(name)
+        names.append(name)
         return True
 
     monkeypatch.setattr(pyfuse3, "readdir_reply", reply)
@@ -46,7 +46,7 @@ def test_a_reply_of_many_entries_lets_others_have_a_turn(monkeypatch: pytest.Mon
 
     async def other() -> None:
         while True:
-            turns.append(len(told))
+            turns.append(len(names))
             await trio.lowlevel.checkpoint()
 
     @real
@@ -59,7 +59,7 @@ def test_a_reply_of_many_entries_lets_others_have_a_turn(monkeypatch: pytest.Mon
             nursery.cancel_scope.cancel()
 
     body()
-    assert len(told) == 5002
+    assert len(names) == 5002
     assert max(b - a for a, b in itertools.pairwise(turns)) <= 200
 
 
@@ -92,14 +92,14 @@ def as_a_mount_collects() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("as_a_mount_collects")
-def test_a_listing_of_50000_entries_holds_nobody_up(tmp_path: Path) -> None:
-    """Listed, kept on disk, listed again with every other version a new one, and recalled."""
+def test_a_listing_of_50000_entries_blocks_no_other_task(tmp_path: Path) -> None:
+    """Listed, saved to disk, listed again with every other version a new one, and recalled."""
     answers: list[list[Child]] = []
 
-    async def ask(directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
+    async def list_children(directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
         return answers.pop(), ()
 
-    async def learn(file: object) -> None:
+    async def no_size(file: object) -> None:
         pytest.fail("all sizes are known")
 
     def make(version: int) -> list[Child]:
@@ -112,12 +112,13 @@ def test_a_listing_of_50000_entries_holds_nobody_up(tmp_path: Path) -> None:
     steps = Steps()
 
     async def with_listings(work: str) -> None:
-        kept = ListingStore(tmp_path, "me")
+        store = ListingStore(tmp_path, "me")
         async with trio.open_nursery() as nursery:
             listings = Listings(
-                ask, learn, nursery, freshness=Freshness(), timeout_s=60, service_folders=False,
-                on_change=lambda _, names: changed.append(len(names)), kept=kept,
+                list_children, no_size, nursery, freshness=Freshness(), timeout_s=60,
+                service_folders=False, store=store,
             )  # fmt: skip
+            listings.subscribe(lambda _, names: changed.append(len(names)))
             steps.before_task_step(trio.lowlevel.current_task())
             trio.lowlevel.add_instrument(steps)
             if work == "list":
@@ -128,7 +129,7 @@ def test_a_listing_of_50000_entries_holds_nobody_up(tmp_path: Path) -> None:
                 await listings.renew(WIDE)
             trio.lowlevel.remove_instrument(steps)
             assert len(found.entries) == ENTRIES
-        kept.close()
+        store.close()
 
     @real
     async def all_of_it() -> None:

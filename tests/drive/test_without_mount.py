@@ -45,7 +45,7 @@ async def until(done) -> None:
 
 
 @real
-async def test_pages_are_asked_for_at_once_and_none_in_vain(emulator, settings):
+async def test_pages_are_requested_at_once_and_none_in_vain(emulator, settings):
     async with open_drive(settings()) as drive:
         await drive.resolve(WIDE)
         emulator.reset()
@@ -90,7 +90,7 @@ async def test_a_drive_starts_warm(emulator, settings):
         first = await listing(drive, WIDE)
     emulator.reset()
     async with open_drive(settings()) as drive:
-        assert len(drive.parts.listings.knowledge) == 0, "nothing is loaded before it is needed"
+        assert len(drive.parts.listings.cache) == 0, "nothing is loaded before it is needed"
         assert (await listing(drive, WIDE)).entries == first.entries
     assert emulator.counts()["contents"] == emulator.counts()["hubs"] == 0
 
@@ -122,7 +122,7 @@ async def test_a_folder_that_was_taken_away_is_shown_so(emulator, settings):
         assert (await drive.parts.listings.get(found.directory)).entries == found.entries
         emulator.clear_faults()
         emulator.change("revoke", id=made["id"])
-        drive.parts.listings.knowledge.reconnected()
+        drive.parts.listings.cache.end_cooldowns()
         with pytest.raises(AccessError):
             await drive.parts.listings.get(found.directory)
         emulator.change("grant", id=made["id"])

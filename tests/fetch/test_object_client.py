@@ -13,6 +13,7 @@ import trio
 import dmfs.fetch.curl.transfers
 import dmfs.fetch.object_client
 from dmfs.aps.client import Aps
+from dmfs.auth.token_endpoint import App
 from dmfs.auth.token_sources import TwoLegged
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import (
@@ -26,7 +27,8 @@ from dmfs.errors import (
 from dmfs.fetch.curl.transfer import ETagGuard, RangeRequest
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.fetch.thread_fetcher import ThreadFetcher
-from dmfs.http.json_client import JsonClient, open_clients
+from dmfs.http.engines import open_engines
+from dmfs.http.json_client import JsonClient
 from dmfs.http.tls import ca_bundle
 from dmfs.model import File, SignedObject, SignedRange
 from dmfs.ratelimit.limiter import RateLimiter
@@ -68,11 +70,12 @@ async def parts_of(emulator: EmulatorProcess, *, connections: int = 8) -> AsyncI
     fetcher.start()
     try:
         async with (
-            open_clients(ca_bundle("")) as clients,
+            open_engines(ca_bundle("")) as engines,
             trio.open_nursery() as nursery,
         ):
-            wire = JsonClient(emulator.api_url, clients, RateLimiter())
-            tokens = TwoLegged(wire, emulator.client_id, emulator.client_secret, "data:read")
+            wire = JsonClient(emulator.api_url, engines, RateLimiter())
+            app = App(emulator.client_id, emulator.client_secret)
+            tokens = TwoLegged(wire, nursery, app, "data:read")
             aps = Aps(wire, tokens, url_minutes=60)
             yield Parts(emulator, aps, ObjectClient(aps, fetcher, nursery, timeout_s=20), fetcher)
             nursery.cancel_scope.cancel()

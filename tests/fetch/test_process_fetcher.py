@@ -16,6 +16,7 @@ import trio
 import dmfs.fetch.curl.transfers
 import dmfs.fetch.process_fetcher
 from dmfs.aps.client import Aps
+from dmfs.auth.token_endpoint import App
 from dmfs.auth.token_sources import TwoLegged
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import (
@@ -31,7 +32,8 @@ from dmfs.fetch.curl.worker_protocol import PACKET_MAX_BYTES, decode, encode, fr
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.fetch.process_fetcher import ProcessFetcher
 from dmfs.fetch.thread_fetcher import ThreadFetcher
-from dmfs.http.json_client import JsonClient, open_clients
+from dmfs.http.engines import open_engines
+from dmfs.http.json_client import JsonClient
 from dmfs.http.tls import ca_bundle
 from dmfs.model import File
 from dmfs.ratelimit.limiter import RateLimiter
@@ -91,11 +93,12 @@ async def parts_of(
     process = ProcessFetcher(here, arena, ca_bundle=bundle, connections=8)
     try:
         async with (
-            open_clients(ca_bundle(api_bundle)) as clients,
+            open_engines(ca_bundle(api_bundle)) as engines,
             trio.open_nursery() as nursery,
         ):
-            wire = JsonClient(emulator.api_url, clients, RateLimiter())
-            tokens = TwoLegged(wire, emulator.client_id, emulator.client_secret, "data:read")
+            wire = JsonClient(emulator.api_url, engines, RateLimiter())
+            app = App(emulator.client_id, emulator.client_secret)
+            tokens = TwoLegged(wire, nursery, app, "data:read")
             aps = Aps(wire, tokens, url_minutes=60)
             nursery.start_soon(process.run)
             source = ObjectClient(aps, process, nursery, timeout_s=20)

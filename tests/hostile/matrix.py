@@ -258,7 +258,7 @@ def short_waits() -> Iterator[None]:
         dmfs.http.json_client: {"BACKOFF_FIRST_S": 0.02, "BACKOFF_MAX_S": 0.1, "SILENCE_S": 0.7},
         dmfs.fetch.object_client: {"BACKOFF_FIRST_S": 0.02, "BACKOFF_MAX_S": 0.1},
         dmfs.fetch.curl.transfers: {"STALL_TIMEOUT_S": 1},
-        dmfs.ratelimit.limiter: {"DEFAULT_HOLD_S": 0.2},
+        dmfs.ratelimit.limiter: {"DEFAULT_BACK_OFF_S": 0.2},
     }
     before = {
         (module, name): getattr(module, name) for module, names in values.items() for name in names

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -24,14 +25,13 @@ def report(**numbers: float) -> None:
 
 
 def gauges(drive: Drive) -> dict[str, int]:
-    """What the drive says of itself on SIGUSR2."""
+    """The gauges of the drive's report on SIGUSR2; its first task stands after the last gauge."""
     assert drive.process is not None
-    before = drive.log().count("gauges {")
+    before = drive.log().count("task <init>")
     drive.process.send_signal(signal.SIGUSR2)
-    wait_until(lambda: drive.log().count("gauges {") > before, 20, "gauges")
-    lines = [line for line in drive.log().splitlines() if "gauges {" in line]
-    found: dict[str, int] = json.loads(lines[-1].partition("gauges ")[2])
-    return found
+    wait_until(lambda: drive.log().count("task <init>") > before, 20, "gauges")
+    rows = re.findall(r" gauge (\S+)=(-?\d+)$", drive.log(), re.MULTILINE)
+    return {name: int(value) for name, value in rows}  # the last report's
 
 
 def rss_bytes(pid: int) -> int:

@@ -16,12 +16,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUGS: dict[str, tuple[str, str, str]] = {
     "planner: a block too many": (
-        "blocks/readahead.py",
+        "spans.py",
         "-(-span.stop // BLOCK_BYTES))",
         "span.stop // BLOCK_BYTES + 1)",
     ),
     "planner: the last block is taken for a whole one": (
-        "blocks/readahead.py",
+        "spans.py",
         "return Span(start, min(blocks.stop * BLOCK_BYTES, size_bytes))",
         "return Span(start, blocks.stop * BLOCK_BYTES)",
     ),
@@ -57,12 +57,12 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "disk: a late result is lost": (
         "system/disk_threads.py",
-        "if self.given_up and self._error is None and self._undo is not None:",
+        "if self.abandoned and self._error is None and self._undo is not None:",
         "if False:",
     ),
     "disk: one failure too many is warned of": (
         "system/disk_health.py",
-        "again = bool(self._ailing) or now < self._warned_at + WARN_AGAIN_S",
+        "again = bool(self._failing) or not self._warnings.is_over",
         "again = False",
     ),
     "ETag: any will do": (

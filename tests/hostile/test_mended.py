@@ -39,7 +39,9 @@ from dmfs.errors import (
 from dmfs.fetch.curl.transfer import RangeRequest
 from dmfs.fetch.host_backoff import HOLD_MAX_S, HostBackoff
 from dmfs.fetch.object_client import ObjectClient
-from dmfs.http.json_client import BODY_MAX_BYTES, VALUES_MAX, Call, JsonClient
+from dmfs.http.httpx_client import HttpxClient
+from dmfs.http.json_body import BODY_MAX_BYTES, VALUES_MAX
+from dmfs.http.json_client import Call, JsonClient
 from dmfs.model import File, SignedObject, SignedRange
 from dmfs.names import legal_name
 from dmfs.namespace.xattrs import attributes_of
@@ -234,7 +236,7 @@ async def test_blocks_of_an_odd_node_are_not_used_while_the_disk_does_not_let_th
     nodes = Nodes()
     try:
         async with cache_over(nodes, store) as cache:
-            cache._disk._health.pause_s = 0.0
+            cache._disk._health.set_pause(0.0)
             opened = await cache.open(file, SIZE)
             nodes.odd = [True]
             await ahead_of_anybody(cache, opened)
@@ -269,7 +271,7 @@ async def test_a_cache_that_was_replaced_is_used_again_without_a_remount(
     nodes = Nodes()
     try:
         async with cache_over(nodes, store) as cache:
-            cache._disk._health.pause_s = 1e9  # a disk that fails is one failure too many here
+            cache._disk._health.set_pause(1e9)  # a disk that fails is one failure too many here
             opened = await cache.open(file, SIZE)
             whole = Span(0, 16 * MIB)
             assert bytes(await cache.get(opened, whole)) == truth(*whole)
@@ -515,9 +517,9 @@ def test_an_answer_costs_no_more_memory_than_it_is_worth(body: bytes, words: str
             return httpx.Response(200, stream=httpx.ByteStream(body))
 
         async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-            wire = JsonClient("https://api.example", client, RateLimiter())
+            wire = JsonClient("https://api.example", HttpxClient(client), RateLimiter())
             with pytest.raises(BadResponseError, match=words):
-                await wire.ask(Call(what="list hubs", route="hubs", method="GET", path="/x"))
+                await wire.request(Call(action="list hubs", route="hubs", method="GET", path="/x"))
 
     main()
 

@@ -261,7 +261,7 @@ def test_sigusr2_tells_tasks_threads_and_gauges(calm, make_drive):
         assert found["rss_bytes"] > 1 << 20
         wait_until(lambda: "most recent call first" in drive.log(), what="faulthandler")
         wait_until(
-            lambda: re.search(r"task .*ask_for:\d+ .*_exchange:", drive.log()), 10, "the task"
+            lambda: re.search(r"task .*request:\d+ .*_exchange:", drive.log()), 10, "the task"
         )
         assert calm.client_secret not in drive.log()
         assert drive.process is not None

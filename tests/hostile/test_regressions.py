@@ -20,7 +20,7 @@ import trio
 
 import dmfs.assembly
 import dmfs.blocks.disk_tier
-from dmfs.aps.jsonapi import decode_item
+from dmfs.aps.contents import decode_item
 from dmfs.aps.signed_urls import decode_signed
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.object_sizes import ObjectSizes
@@ -37,6 +37,7 @@ from dmfs.errors import (
 from dmfs.fetch.curl.transfer import RangeRequest
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.fetch.thread_fetcher import ThreadFetcher
+from dmfs.http.httpx_client import HttpxClient
 from dmfs.http.json_client import Call, JsonClient
 from dmfs.http.tls import ca_bundle
 from dmfs.model import Project, ProjectId, Shortcut, SignedObject, SignedRange, StorageId
@@ -296,9 +297,9 @@ async def test_an_answer_packed_many_times_over_is_refused_unopened() -> None:
         )
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        wire = JsonClient("https://api.example", client, RateLimiter())
+        wire = JsonClient("https://api.example", HttpxClient(client), RateLimiter())
         with pytest.raises(BadResponseError):
-            await wire.ask(Call(what="list hubs", route="hubs", method="GET", path="/x"))
+            await wire.request(Call(action="list hubs", route="hubs", method="GET", path="/x"))
 
 
 def test_a_name_that_no_encoding_can_spell_is_printable() -> None:

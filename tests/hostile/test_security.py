@@ -25,15 +25,10 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dmfs.aps.contents import decode_contents, decode_item
+from dmfs.aps.hubs import decode_hubs, decode_projects
 from dmfs.aps.json_values import parse_time_ns
-from dmfs.aps.jsonapi import (
-    decode_contents,
-    decode_hubs,
-    decode_item,
-    decode_projects,
-    decode_warnings,
-    next_page,
-)
+from dmfs.aps.jsonapi import decode_warnings, next_page
 from dmfs.aps.signed_urls import decode_signed
 from dmfs.assembly import open_drive
 from dmfs.auth.tokens import decode as decode_sign_in

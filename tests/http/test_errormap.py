@@ -15,11 +15,13 @@ from dmfs.errors import (
     AccessError,
     BadResponseError,
     BusyError,
+    CertificateError,
     DriveError,
     GoneError,
     TokenRefusedError,
     UnreachableError,
 )
+from dmfs.http.client import CertificateRejectedError, NestedEncodingError, TransportError
 from dmfs.http.errormap import clean, explain, from_status, from_transport, retry_after_s
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzY29wZSI6WyJkYXRhOnJlYWQiXX0.c2lnbmF0dXJl-_x"
@@ -99,7 +101,7 @@ def test_secrets_are_scrubbed_wherever_they_stand(secret: str) -> None:
             clean(text),
             from_status("x", 403, json.dumps({"reason": text}).encode()).message,
             from_status("x", 500, json.dumps({"errors": [{"detail": text}]}).encode()).message,
-            from_transport("x", OSError(text)).message,
+            from_transport("x", TransportError(text)).message,
         ]
         for line in told:
             for part in (JWT, "eyJ", "deadbeef", "hunter2", "abc__", "abc.def", "amazonaws"):
@@ -145,7 +147,7 @@ def test_every_error_has_its_errno_and_a_twin_of_its_own() -> None:
     for kind in kinds:
         assert kind.errno in errno.errorcode
         error = kind("what", hint="how")
-        twin = error.again()
+        twin = error.copy()
         assert type(twin) is kind
         assert (twin.message, twin.hint, str(twin)) == ("what", "how", "what")
         assert twin is not error
@@ -172,3 +174,14 @@ def test_the_services_own_number_of_a_request(
     headers: dict[str, str], body: bytes, told: str
 ) -> None:
     assert from_status("list hubs", 404, body, headers).request_id == told
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(TransportError("x"), UnreachableError), (CertificateRejectedError("x"), CertificateError),
+     (TransportError("CERTIFICATE"), UnreachableError), (NestedEncodingError(), BadResponseError)],
+)  # fmt: skip
+def test_a_transport_error_is_mapped_by_its_type(
+    error: TransportError | NestedEncodingError, kind: type[DriveError]
+) -> None:
+    assert type(from_transport("list hubs", error)) is kind

@@ -1,136 +1,26 @@
-"""Freshness of listings, in virtual time."""
+"""Listings: one request for all callers, stale ones meanwhile, failures, changes, eviction."""
 
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import trio
 
 import dmfs.namespace.listing_cache
-from dmfs.errors import AccessError, DeadlineError, DriveError, UnreachableError
-from dmfs.model import (
-    Child,
-    Directory,
-    File,
-    Folder,
-    FolderId,
-    Hub,
-    HubId,
-    Listing,
-    Project,
-    ProjectId,
-    Root,
-)
-from dmfs.namespace.listings import DENIAL_MEMORY_S, RETRY_FIRST_S, RETRY_MAX_S, Freshness, Listings
+from dmfs.errors import AccessError, DeadlineError, UnreachableError
+from dmfs.model import Directory, Listing
+from dmfs.namespace.listing_cache import ENTRY_BYTES, ListingCache
+from dmfs.namespace.listings import DENIAL_TTL_S, RETRY_FIRST_S, RETRY_MAX_S
+from dmfs.system.clock import Moment
 from tests.support.helpers import a_file, virtual
-
-HUB = Hub(HubId("b.h"), "Hub")
-PROJECT = Project(ProjectId("b.p"), HUB.id, "Project")
-RULES = Freshness(ttl=60, hub_ttl=300, patience=1, rollup_trust=900)
-
-
-def folder(name: str, rollup: int | None = None, **fields: Any) -> Folder:
-    return Folder(FolderId(name), PROJECT.id, HUB.id, name, rollup_ns=rollup, **fields)
-
-
-class World:
-    """Directory identity → children; counts and delays the questions."""
-
-    def __init__(self) -> None:
-        self.children: dict[str, list[Child]] = {
-            "root": [HUB], HUB.identity: [PROJECT], PROJECT.identity: [folder("top", 1)],
-            folder("top").identity: [folder("mid", 1), a_file("a")],
-            folder("mid").identity: [folder("deep", 1), a_file("b")],
-            folder("deep").identity: [a_file("c")],
-        }  # fmt: skip
-        self.calls: Counter[str] = Counter()
-        self.delay_s = 0.1
-        self.errors: dict[str, DriveError] = {}
-        self.sizes_asked: list[str] = []
-
-    async def ask(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
-        self.calls[directory.name] += 1
-        answer = list(self.children[directory.identity])  # true when asked
-        await trio.sleep(self.delay_s)
-        error = self.errors.get(directory.name)
-        if error is not None:
-            raise error
-        return answer, ()
-
-    async def learn(self, file: File) -> None:
-        self.sizes_asked.append(file.name)
-
-    def touch(self, *names: str) -> None:
-        """Move the rollup of these folders, as the service does for all ancestors of a change."""
-        for identity, children in self.children.items():
-            self.children[identity] = [
-                replace(child, rollup_ns=(child.rollup_ns or 0) + 1)
-                if isinstance(child, Folder) and child.name in names
-                else child
-                for child in children
-            ]
-
-
-@asynccontextmanager
-async def listings_of(world: World, **options: Any) -> AsyncIterator[Listings]:
-    async with trio.open_nursery() as nursery:
-        values: dict[str, Any] = {
-            "freshness": RULES, "timeout_s": 30, "service_folders": False,
-        } | options  # fmt: skip
-        yield Listings(world.ask, world.learn, nursery, **values)
-        nursery.cancel_scope.cancel()
-
-
-async def down(listings: Listings, *names: str) -> Listing:
-    """List each directory on the way."""
-    listing = await listings.get(Root())
-    for name in names:
-        child = listing.entries[name]
-        assert not isinstance(child, File)
-        listing = await listings.get(child)  # type: ignore[arg-type]
-    return listing
-
-
-TOP = ("Hub", "Project", "top")
-DEEP = (*TOP, "mid", "deep")
+from tests.support.listings import PROJECT, RULES, World, down, folder, listings_of
 
 
 @virtual
-async def test_a_fresh_listing_costs_nothing_until_its_ttl() -> None:
-    world = World()
-    async with listings_of(world) as listings:
-        await down(listings, "Hub", "Project")
-        await trio.sleep(59)
-        await listings.get(PROJECT)
-        assert world.calls["Project"] == 1
-        assert listings.fresh_for(PROJECT) == pytest.approx(0.9, abs=0.2)
-        await trio.sleep(1.2)
-        await listings.get(PROJECT)
-        assert world.calls["Project"] == 2
-        assert listings.fresh_for(PROJECT) > 59
-
-
-@virtual
-async def test_hubs_and_projects_have_a_longer_one() -> None:
-    world = World()
-    async with listings_of(world) as listings:
-        await down(listings, "Hub", "Project")
-        await trio.sleep(299)
-        await down(listings, "Hub")
-        assert (world.calls[""], world.calls["Hub"]) == (1, 1)
-        await trio.sleep(2)
-        await down(listings, "Hub")
-        assert (world.calls[""], world.calls["Hub"]) == (2, 2)
-
-
-@virtual
-async def test_fifty_who_ask_at_once_cost_one_call() -> None:
+async def test_fifty_callers_at_once_cost_one_call() -> None:
     world = World()
     async with listings_of(world) as listings:
         got: list[Listing] = []
@@ -146,20 +36,20 @@ async def test_fifty_who_ask_at_once_cost_one_call() -> None:
 
 
 @virtual
-async def test_what_was_listed_for_another_during_a_recall_is_not_asked_for_again() -> None:
-    """A recall that found nothing on disk wakes who waits for it one step of the loop later, and on
-    a busy machine the listing had landed by then: one of 41 folders was listed twice."""
+async def test_a_listing_that_another_caller_got_during_a_recall_costs_no_call() -> None:
+    """A recall that finds nothing on disk wakes its callers one step of the loop later; on a busy
+    machine another caller's refresh ended meanwhile, and one of 41 folders was listed twice."""
     world = World()
     async with listings_of(world) as listings:
         await down(listings, "Hub")
-        recall = listings._recall
+        recall = listings._tiers.recall
 
         async def slow(directory: Directory) -> Any:
             found = await recall(directory)
-            await listings.renew(directory)  # another's
+            await listings.renew(directory)  # another caller's
             return found
 
-        listings._recall = slow  # type: ignore[method-assign]
+        listings._tiers.recall = slow  # type: ignore[method-assign]
         await listings.get(PROJECT)
     assert world.calls["Project"] == 1
 
@@ -186,7 +76,7 @@ async def test_a_stale_listing_waits_for_the_new_one_up_to_the_patience() -> Non
 
 
 @virtual
-async def test_the_first_question_waits_to_its_deadline_and_is_never_empty() -> None:
+async def test_the_first_request_waits_to_its_deadline_and_is_never_empty() -> None:
     world = World()
     world.delay_s = 100
     async with listings_of(world, timeout_s=7) as listings:
@@ -203,18 +93,18 @@ async def test_a_failed_refresh_keeps_the_old_one_and_backs_off() -> None:
         await listings.get(PROJECT)
         world.errors["Project"] = UnreachableError("down")
         await trio.sleep(61)
-        asked = []
+        moments = []
         for _ in range(3000):
             before = world.calls["Project"]
             assert list((await listings.get(PROJECT)).entries) == ["top"]
             if world.calls["Project"] > before:
-                asked.append(trio.current_time())
+                moments.append(trio.current_time())
             await trio.sleep(0.1)
-        waits = [b - a for a, b in itertools.pairwise(asked)]
+        waits = [b - a for a, b in itertools.pairwise(moments)]
         for number, wait_s in enumerate(waits):
             planned = min(RETRY_FIRST_S * 2**number, RETRY_MAX_S)
             assert planned <= wait_s <= planned + 0.6
-        assert len(asked) > 5
+        assert len(moments) > 5
         del world.errors["Project"]
         world.children[PROJECT.identity] = []
         await trio.sleep(RETRY_MAX_S + 1)
@@ -222,7 +112,7 @@ async def test_a_failed_refresh_keeps_the_old_one_and_backs_off() -> None:
 
 
 @virtual
-async def test_each_waiter_of_a_first_failure_has_its_own_error_and_the_next_asks_again() -> None:
+async def test_each_waiter_of_a_first_failure_has_its_own_error_and_the_next_one_retries() -> None:
     world = World()
     world.errors["Project"] = UnreachableError("down")
     async with listings_of(world) as listings:
@@ -251,121 +141,22 @@ async def test_a_denial_is_remembered_for_a_while() -> None:
             with pytest.raises(AccessError):
                 await listings.get(PROJECT)
         assert world.calls["Project"] == 1
-        await trio.sleep(DENIAL_MEMORY_S + 0.1)
+        await trio.sleep(DENIAL_TTL_S + 0.1)
         del world.errors["Project"]
         await listings.get(PROJECT)
         assert world.calls["Project"] == 2
 
 
 @virtual
-async def test_an_unchanged_rollup_keeps_what_lies_below_fresh_without_a_call() -> None:
-    world = World()
-    async with listings_of(world) as listings:
-        await down(listings, *DEEP)
-        for _ in range(10):  # only the project is asked again: it shows top's rollup
-            await trio.sleep(61)
-            await listings.get(PROJECT)
-            for each in ("top", "mid", "deep"):
-                assert listings.fresh_for(folder(each)) > 50
-            await down(listings, *DEEP)
-        assert (world.calls["top"], world.calls["mid"], world.calls["deep"]) == (1, 1, 1)
-
-
-@virtual
-async def test_a_changed_rollup_is_seen_on_the_way_down_and_only_there() -> None:
-    world = World()
-    async with listings_of(world) as listings:
-        await down(listings, *DEEP)
-        world.touch("top", "mid")  # a change in mid; deep has none
-        world.children[folder("mid").identity].append(a_file("new"))
-        await trio.sleep(61)
-        listing = await down(listings, *TOP, "mid")
-        assert "new" in listing.entries
-        assert (world.calls["top"], world.calls["mid"]) == (2, 2)
-        await down(listings, *DEEP)
-        assert world.calls["deep"] == 1  # mid was listed anew and shows deep unchanged
-
-
-@virtual
-async def test_rollup_trust_ends() -> None:
-    world = World()
-    async with listings_of(world) as listings:
-        await down(listings, *TOP)
-        listed_at = trio.current_time() - 0.1
-        while trio.current_time() < listed_at + 900 + 59:
-            await listings.get(PROJECT)
-            assert listings.fresh_for(folder("top")) > 0
-            await listings.get(folder("top"))
-            await trio.sleep(10)
-        assert world.calls["top"] == 1
-        await trio.sleep(15)
-        await listings.get(PROJECT)
-        assert listings.fresh_for(folder("top")) <= 0
-        await listings.get(folder("top"))
-        assert world.calls["top"] == 2
-
-
-@virtual
-async def test_no_rollup_no_trust() -> None:
-    world = World()
-    world.children[PROJECT.identity] = [folder("top", None)]
-    async with listings_of(world) as listings:
-        await down(listings, *TOP)
-        await trio.sleep(61)
-        await listings.get(PROJECT)
-        await listings.get(folder("top", None))
-        assert world.calls["top"] == 2
-
-
-@virtual
-async def test_a_change_between_parent_listing_and_child_listing_is_not_lost() -> None:
-    """Parent listed (rollup 1) · change (rollup 2) · child listed · change (rollup 3): the child's
-    listing must not count as rollup 2's or 3's."""
-    world = World()
-    async with listings_of(world) as listings:
-        await down(listings, "Hub", "Project")
-        world.touch("top")
-        world.children[folder("top").identity].append(a_file("first"))
-        assert "first" in (await down(listings, *TOP)).entries
-        world.touch("top")
-        world.children[folder("top").identity].append(a_file("second"))
-        await trio.sleep(61)
-        await listings.get(PROJECT)
-        assert listings.fresh_for(folder("top")) <= 0
-        assert "second" in (await down(listings, *TOP)).entries
-
-
-@virtual
-async def test_a_change_while_the_child_is_being_listed_is_not_lost() -> None:
-    """The parent is refreshed, with the new rollup, while the child's old answer travels."""
-    world = World()
-    async with listings_of(world) as listings:
-        await down(listings, "Hub", "Project")
-        await trio.sleep(59.5)
-        world.delay_s = 5
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(listings.get, folder("top", 1))
-            await trio.sleep(1)
-            world.touch("top")  # after the child was asked, before its answer came
-            world.children[folder("top").identity].append(a_file("meanwhile"))
-            world.delay_s = 0.1
-            await listings.get(PROJECT)
-        await trio.sleep(58)
-        await listings.get(PROJECT)
-        await trio.sleep(5)
-        assert listings.fresh_for(folder("top")) <= 0
-        assert "meanwhile" in (await down(listings, *TOP)).entries
-
-
-@virtual
-async def test_on_change_hears_what_changed_and_only_then() -> None:
+async def test_a_subscriber_gets_what_changed_and_only_then() -> None:
     world = World()
     heard: list[tuple[Directory, Sequence[str]]] = []
 
     def hear(directory: Directory, names: Sequence[str]) -> None:
         heard.append((directory, names))
 
-    async with listings_of(world, on_change=hear) as listings:
+    async with listings_of(world) as listings:
+        listings.subscribe(hear)
         await listings.get(PROJECT)
         assert heard == []
         world.children[PROJECT.identity] = [folder("other", 1)]
@@ -378,7 +169,7 @@ async def test_on_change_hears_what_changed_and_only_then() -> None:
 
 
 @virtual
-async def test_service_folders_only_if_asked_for() -> None:
+async def test_service_folders_show_only_on_request() -> None:
     world = World()
     world.children[PROJECT.identity].append(folder("issues_1", service=True))
     for wanted, names in ((False, ("top",)), (True, ("issues_1", "top"))):
@@ -387,25 +178,25 @@ async def test_service_folders_only_if_asked_for() -> None:
 
 
 @virtual
-async def test_sizes_that_the_listing_left_out_are_asked_for() -> None:
+async def test_sizes_that_the_listing_left_out_are_fetched() -> None:
     world = World()
     world.children[PROJECT.identity] = [a_file("known", 5), a_file("unknown", None)]
     async with listings_of(world) as listings:
         await listings.get(PROJECT)
-    assert world.sizes_asked == ["unknown"]
+    assert world.sizes_fetched == ["unknown"]
 
 
 @virtual
-async def test_the_least_recently_listed_are_forgotten_beyond_the_bound() -> None:
+async def test_the_least_recently_used_are_evicted_beyond_the_limit() -> None:
     world = World()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dmfs.namespace.listing_cache, "ENTRIES_KEPT", 10)
+        patch.setattr(dmfs.namespace.listing_cache, "ENTRIES_MAX", 10)
         async with listings_of(world) as listings:
             for number in range(8):
                 each = folder(f"f{number}")
                 world.children[each.identity] = [a_file(f"{number}{n}") for n in range(4)]
                 await listings.get(each)
-            assert len(listings.knowledge) == 2
+            assert len(listings.cache) == 2
             await listings.get(folder("f7"))
             assert world.calls["f7"] == 1
             await listings.get(folder("f0"))
@@ -421,3 +212,78 @@ async def test_a_bug_in_the_service_part_reaches_the_waiter_and_is_forgotten() -
             await listings.get(PROJECT)
         world.children[PROJECT.identity] = []
         assert (await listings.get(PROJECT)).names == ()
+
+
+@virtual
+async def test_a_subscriber_that_fails_is_logged_and_stops_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    heard: list[Sequence[str]] = []
+
+    def fail(directory: Directory, names: Sequence[str]) -> None:
+        raise ZeroDivisionError
+
+    async with listings_of(world) as listings:
+        listings.subscribe(fail)
+        listings.subscribe(lambda _, names: heard.append(names))
+        await listings.get(PROJECT)
+        world.children[PROJECT.identity] = []
+        assert (await listings.renew(PROJECT)).names == ()
+    assert heard == [("top",)]
+    assert "ZeroDivisionError" in caplog.text
+
+
+@virtual
+async def test_a_use_protects_from_eviction_and_a_look_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dmfs.namespace.listing_cache, "ENTRIES_MAX", 10)
+    cache = ListingCache(RULES)
+
+    def put(name: str, entries: int) -> None:
+        children = {f"{n}": a_file(f"{name}{n}") for n in range(entries)}
+        cache.put(Listing(folder(name), children, 0.0), Moment.now())
+
+    def names() -> set[str]:
+        return {name for name in "abcd" if cache.get(folder(name).identity)}
+
+    for name in "abc":
+        put(name, 3)
+    cache.use(folder("a").identity)
+    cache.get(folder("b").identity)
+    cache.peek(folder("b").identity, 0.0)
+    put("d", 4)
+    assert names() == {"a", "c", "d"}
+    assert (cache.entries, cache.evicted) == (10, 1)
+    put("a", 1)  # a newer listing replaces the old one, and is the most recently used
+    assert (cache.entries, cache.memory_bytes) == (8, 8 * ENTRY_BYTES)
+    put("b", 50)  # one folder may be larger than the limit: it stays alone
+    assert names() == {"b"}
+    assert cache.entries == 50
+    cache.drop(folder("b").identity)
+    cache.drop(folder("b").identity)
+    assert (cache.entries, cache.evicted) == (0, 4)
+
+
+@virtual
+async def test_gauges_count_hits_misses_and_refreshes_by_their_cause() -> None:
+    world = World()
+    async with listings_of(world) as listings:
+        for _ in range(3):
+            await listings.get(PROJECT)  # a miss and two fresh hits
+        await trio.sleep(61)
+        await listings.get(PROJECT)  # revalidated within the patience
+        world.errors["Project"] = UnreachableError("down")
+        await trio.sleep(61)
+        for _ in range(2):
+            await listings.get(PROJECT)  # stale: the refresh fails, then the pause
+        await listings.ahead(folder("top"), lambda: True)
+        await listings.renew(folder("top"))
+        found = listings.gauges()
+    expected = {
+        "cached": 2, "entries": 3, "misses": 1, "fresh_hits": 2, "revalidated": 1,
+        "stale_hits": 2, "refreshes_miss": 1, "refreshes_expired": 2, "refreshes_ahead": 1,
+        "refreshes_poll": 1,
+    }  # fmt: skip
+    assert {name.removeprefix("listings."): n for name, n in found.items() if n} == expected

@@ -48,14 +48,14 @@ def test_a_whole_series_is_prepared_once_and_never_more_than_a_window_ahead(
 ) -> None:
     planner = SeriesPlanner()
     order = range(count - 1, -1, -1) if down else range(count)
-    told: list[int] = []
+    found: list[int] = []
     for index in order:
         ahead = planner.on_open("d", index, count)
-        told += ahead
+        found += ahead
         assert all(0 <= each < count for each in ahead)
         assert all((index - each if down else each - index) <= MAX_WINDOW for each in ahead)
-    assert len(told) == len(set(told)), "told twice"
-    assert set(told) == set(order) - set(list(order)[: STEPS_BEFORE + 1])
+    assert len(found) == len(set(found)), "prepared twice"
+    assert set(found) == set(order) - set(list(order)[: STEPS_BEFORE + 1])
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 299)), max_size=200))
@@ -71,16 +71,16 @@ def test_two_threads_of_one_series_are_one_series() -> None:
     """Swapped neighbours and entries that a pattern leaves out do not end it."""
     planner = SeriesPlanner()
     opens = [0, 2, 1, 3, 5, 4, 8, 7, 9]
-    told = prepared(planner, opens, 1000)
-    assert told == sorted(set(told))
-    assert told[-1] - 9 >= FIRST_WINDOW // 2
+    found = prepared(planner, opens, 1000)
+    assert found == sorted(set(found))
+    assert found[-1] - 9 >= FIRST_WINDOW // 2
     assert max(b - a for a, b in itertools.pairwise(opens)) <= REACH
 
 
 def test_series_far_apart_in_one_directory_do_not_disturb_each_other() -> None:
     planner = SeriesPlanner()
-    told = prepared(planner, [0, 500, 1, 499, 2, 498], 1000)
-    assert told == [*range(3, 3 + FIRST_WINDOW), *range(497, 497 - FIRST_WINDOW, -1)]
+    found = prepared(planner, [0, 500, 1, 499, 2, 498], 1000)
+    assert found == [*range(3, 3 + FIRST_WINDOW), *range(497, 497 - FIRST_WINDOW, -1)]
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dmfs.prefetch.tree_walk import PAUSE_S, WalkPlanner, upcoming
 
 
-class InodeTable:
+class SampleTree:
     """A made-up tree, of which some directories are listed."""
 
     def __init__(self, seed: int, size: int) -> None:
@@ -40,7 +40,7 @@ class InodeTable:
             yield from self.preorder(child, backwards=backwards)
 
 
-def walk_over(tree: InodeTable, order: list[str], pause_s: float = 0.1, at_once: int = 8):
+def walk_over(tree: SampleTree, order: list[str], pause_s: float = 0.1, at_once: int = 8):
     """Walk, listing ahead what the planner says; how many opens found nothing ready."""
     planner: WalkPlanner[str] = WalkPlanner(tree.inside)
     now, waited, ahead = 0.0, 0, set()
@@ -62,7 +62,7 @@ def walk_over(tree: InodeTable, order: list[str], pause_s: float = 0.1, at_once:
 
 @given(st.integers(0, 1000), st.integers(5, 80), st.booleans())
 def test_a_walk_finds_everything_listed_and_wastes_nothing(seed, size, backwards):
-    tree = InodeTable(seed, size)
+    tree = SampleTree(seed, size)
     order = list(tree.preorder(backwards=backwards))
     waited, left = walk_over(tree, order)
     assert left == set()
@@ -71,7 +71,7 @@ def test_a_walk_finds_everything_listed_and_wastes_nothing(seed, size, backwards
 
 @given(st.integers(0, 1000), st.integers(1, 60))
 def test_a_walk_of_a_part_asks_for_nothing_beside_it(seed, size):
-    tree = InodeTable(seed, size + 5)
+    tree = SampleTree(seed, size + 5)
     top = random.Random(seed).choice(sorted(tree.above))
     tree.listed |= set(tree.chain(top)[:-1])
     part = list(tree.preorder(top))
@@ -83,7 +83,7 @@ def test_a_walk_of_a_part_asks_for_nothing_beside_it(seed, size):
 @given(st.integers(0, 1000), st.integers(5, 60))
 def test_a_person_triggers_nothing(seed, size):
     """Two directories in a hurry, or any number at leisure."""
-    tree = InodeTable(seed, size)
+    tree = SampleTree(seed, size)
     order = list(tree.preorder())
     walk_over(tree, order[:2])
     assert tree.listed <= set(order[:2])
@@ -92,7 +92,7 @@ def test_a_person_triggers_nothing(seed, size):
 
 
 def test_one_who_goes_down_a_path_triggers_nothing_at_three():
-    tree = InodeTable(0, 1)
+    tree = SampleTree(0, 1)
     tree.above |= {"a": "d0", "b": "a", "x": "d0", "y": "x"}
     tree.below |= {"d0": ["a", "x"], "a": ["b"], "b": [], "x": ["y"], "y": []}
     walk_over(tree, ["d0", "a", "b"])
@@ -101,7 +101,7 @@ def test_one_who_goes_down_a_path_triggers_nothing_at_three():
 
 def test_a_file_manager_that_counts_entries_gets_one_level():
     """Opens a directory and each in it, nothing deeper: what lies deeper is left alone."""
-    tree = InodeTable(0, 1)
+    tree = SampleTree(0, 1)
     for one in "abcdefgh":
         tree.above[one], tree.below[one] = "d0", [one * 2]
         tree.above[one * 2], tree.below[one * 2] = one, []
@@ -112,7 +112,7 @@ def test_a_file_manager_that_counts_entries_gets_one_level():
 
 @given(st.integers(0, 1000), st.integers(5, 80))
 def test_a_walker_that_goes_level_by_level_wastes_nothing(seed, size):
-    tree = InodeTable(seed, size)
+    tree = SampleTree(seed, size)
     order = sorted(tree.preorder(), key=lambda name: len(tree.chain(name)))
     _, left = walk_over(tree, order)
     assert left == set()

@@ -28,7 +28,7 @@ def a_drive(**parts: Any) -> Drive:
         "fetcher": SimpleNamespace(prepare=lambda: None, under_way=0),
         "file_prefetcher": SimpleNamespace(on_open=lambda _listing, _name: None, gauges=dict),
         "tree_prefetcher": SimpleNamespace(entering=lambda _directory: nullcontext(), gauges=dict),
-        "poller": SimpleNamespace(looked=lambda _directory: None),
+        "poller": SimpleNamespace(on_use=lambda _directory: None, gauges=dict),
         "client": SimpleNamespace(breaker=SimpleNamespace(is_open=False), gauges=dict),
     }
     return Drive(Parts(**(inert | parts)))

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmfs.aps.jsonapi import decode_contents
+from dmfs.aps.contents import decode_contents
 from dmfs.compact import MARKS, expand, shorten
 from dmfs.model import Child, File, HubId, Project, ProjectId
 from dmfs.names import entry_names
 from dmfs.namespace.listing_codec import Record, decode, encode
 from dmfs.system.gc_tuning import uncollected
-from tests.namespace.test_listing_store import a_record
+from tests.support.listings import a_record
 
 FILES = 2000
 ENTRY_MAX_BYTES = 800
@@ -74,13 +74,13 @@ def test_an_entry_takes_less_than_a_kilobyte(at_rest: bool) -> None:
     """From an answer, and from the disk."""
     raw = page(FILES)
     entries = listed(raw)
-    kept = encode(a_record(entries=entries)) if at_rest else b""
+    raw_record = encode(a_record(entries=entries)) if at_rest else b""
     del entries
     gc.collect()
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        found: Any = decode(kept) if at_rest else listed(raw)
+        found: Any = decode(raw_record) if at_rest else listed(raw)
         gc.collect()
         after, _ = tracemalloc.get_traced_memory()
     finally:
@@ -116,7 +116,7 @@ def test_marks_in_a_text_of_others_mean_nothing() -> None:
     assert expand(shorten("a\x01b\x04", ["one"]), ["one"]) == "ab"
 
 
-def test_no_collection_meanwhile_whoever_else_is_at_it() -> None:
+def test_no_collection_while_any_thread_is_inside() -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def other() -> None:

@@ -14,23 +14,23 @@ from tests.support.helpers import virtual
 
 
 @virtual
-async def test_the_time_slept_is_told_once_and_a_busy_machine_is_none() -> None:
+async def test_a_suspension_is_reported_once_and_a_busy_machine_is_none() -> None:
     asleep_s = 0.0
-    told: list[float] = []
+    reported: list[float] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dmfs.system.suspend, "boot_time_s", lambda: trio.current_time() + asleep_s)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch_suspend, told.append)
+            nursery.start_soon(watch_suspend, reported.append)
             await trio.sleep(10 * TICK_S + 0.5)
             asleep_s += JUMP_S / 2
             await trio.sleep(10 * TICK_S)
-            assert told == []
+            assert reported == []
             asleep_s += 3600
             await trio.sleep(TICK_S)
-            assert told == [pytest.approx(3600)]
+            assert reported == [pytest.approx(3600)]
             await trio.sleep(100 * TICK_S)
             nursery.cancel_scope.cancel()
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 @virtual

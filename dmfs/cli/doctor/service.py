@@ -8,11 +8,10 @@ from __future__ import annotations
 import sys
 from email.utils import parsedate_to_datetime
 
-import httpx
 import trio
 
 from dmfs.aps.client import Aps
-from dmfs.auth.factory import kind_of, token_source, token_store
+from dmfs.auth.factory import sign_in_mode, token_source, token_store
 from dmfs.auth.token_endpoint import APPS_URL
 from dmfs.auth.token_sources import TokenSource
 from dmfs.auth.tokens import login_hint
@@ -22,8 +21,10 @@ from dmfs.cli.doctor.machine import check_here
 from dmfs.cli.login import open_json_client
 from dmfs.cli.settings import Invocation, start
 from dmfs.config import Settings
-from dmfs.errors import AccessError, DriveError, SignedOutError
-from dmfs.http.json_client import JsonClient, probe
+from dmfs.errors import AccessError, CertificateError, DriveError, SignedOutError
+from dmfs.http.client import HttpClient
+from dmfs.http.json_client import JsonClient
+from dmfs.http.probes import get_anonymously
 from dmfs.model import Hub, Root
 from dmfs.system.clock import wall_time_s
 from dmfs.system.concurrency import bare_errors
@@ -62,15 +63,15 @@ async def check_service(settings: Settings) -> list[Finding]:
         return [Finding("network", ERROR, error.message, "nothing works without", error.hint)]
 
 
-async def _reach(settings: Settings, http: httpx.AsyncClient) -> list[Finding]:
+async def _reach(settings: Settings, http: HttpClient) -> list[Finding]:
     url = settings.api_url + "/.well-known/openid-configuration"
     why = "only what is in the cache can be read"
     with trio.move_on_after(NETWORK_S):
         try:
-            answer = await probe(http, f"reach {settings.api_url}", url)
+            answer = await get_anonymously(http, f"reach {settings.api_url}", url)
         except DriveError as error:
             remedy = error.hint + "; a proxy is taken from HTTPS_PROXY"
-            if "certificate" in error.message.lower():
+            if isinstance(error, CertificateError):
                 remedy = (
                     "if the clock is right, a proxy of this network breaks TLS: name its authority "
                     "with SSL_CERT_FILE; if it is wrong, set it (timedatectl set-ntp true)"
@@ -81,7 +82,7 @@ async def _reach(settings: Settings, http: httpx.AsyncClient) -> list[Finding]:
             what = f"{settings.api_url} answers HTTP {answer.status}"
             remedy = "wait; see https://health.autodesk.com"
             reached = Finding("network", WARNING, what, why, remedy)
-        return [reached, clock_finding(answer.date, wall_time_s())]
+        return [reached, clock_finding(answer.headers.get("date", ""), wall_time_s())]
     what = f"{settings.api_url} does not answer within {NETWORK_S:.0f} s"
     return [
         Finding("network", ERROR, what, why, "check the network, and HTTPS_PROXY if there is one")
@@ -113,7 +114,7 @@ async def _signed_in(settings: Settings, client: JsonClient) -> list[Finding]:
     async with trio.open_nursery() as nursery:
         try:
             with trio.fail_after(NETWORK_S):
-                kind = await kind_of(settings, token_store(settings))
+                kind = await sign_in_mode(settings, token_store(settings))
                 source = await token_source(settings, client, nursery)
                 await source.token()
                 findings = [Finding("sign-in", OK, _signer(kind, settings))]

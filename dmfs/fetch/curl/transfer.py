@@ -21,10 +21,11 @@ from dmfs.errors import (
     UrlRefusedError,
 )
 from dmfs.fetch.curl.progress import Progress
-from dmfs.http.errormap import ERROR_BODY_MAX_BYTES, clean, from_status
+from dmfs.http.client import ERROR_BODY_MAX_BYTES
+from dmfs.http.errormap import clean, from_status
+from dmfs.http.headers import HEADERS_MAX_BYTES, HeaderParser
 from dmfs.urls import acceptable_url
 
-_HEADERS_MAX_BYTES = 64 * 1024
 ETAG_MAX_CHARS = 1024
 """S3's have 34. A longer one would not fit a packet of the fetching process, and bytes must never
 be told of before the ETag that they came under."""
@@ -99,27 +100,25 @@ class Transfer:
     cancelled: bool = False
     filled: int = 0
     error: DriveError | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    header_bytes: int = 0
-    status: int = 0
+    head: HeaderParser = field(default_factory=HeaderParser)
     checked: bool = False
     error_body: bytearray = field(default_factory=bytearray)
 
+    @property
+    def status(self) -> int:
+        return self.head.status
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return self.head.fields
+
     def on_header(self, line: bytes) -> int | None:
         """libcurl's header callback; a return other than None aborts the transfer."""
-        self.header_bytes += len(line)
-        if self.header_bytes > _HEADERS_MAX_BYTES:
+        self.head.feed(line)
+        if self.head.size_bytes > HEADERS_MAX_BYTES:
             what = self.get.what
             self.error = BadResponseError(f"cannot {what}: the answer's headers are too large")
             return 0
-        text = line.decode("latin-1").strip()
-        if text.startswith("HTTP/"):
-            self.headers.clear()
-            words = text.split()
-            self.status = int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0
-        elif ":" in text:
-            name, _, value = text.partition(":")
-            self.headers[name.strip().lower()] = value.strip()
         return None
 
     def on_body(self, chunk: bytes) -> int | None:

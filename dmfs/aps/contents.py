@@ -1,0 +1,166 @@
+"""Answers that list folders and items, as nodes of the model. Pure; ``jsonapi`` has the rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from dmfs.aps.item_types import Kind, is_service_folder, kind_of
+from dmfs.aps.json_values import Json, dig, number, parse_time_ns, shared_text, text
+from dmfs.aps.jsonapi import Tips, rows_of
+from dmfs.aps.signed_urls import is_storage_id
+from dmfs.compact import shorten
+from dmfs.errors import BadResponseError
+from dmfs.model import (
+    Child,
+    File,
+    Folder,
+    FolderId,
+    ItemId,
+    Leaf,
+    Project,
+    Shortcut,
+    StorageId,
+    VersionId,
+    link_ids,
+    version_ids,
+)
+from dmfs.names import UNNAMED
+
+_WEB_PAGE = re.compile(r"https?://[^\s\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """One page of a folder."""
+
+    children: list[Child]
+    tipless: list[Leaf]
+    """Items whose tip the answer does not include, as they show if the service refuses it."""
+
+
+def decode_contents(answer: Json, action: str, project: Project) -> Contents:
+    """Decode a page of folder contents or top folders, without hidden entries and tombstones."""
+    tips = Tips(answer.get("included"))
+    children: list[Child] = []
+    tipless: list[Leaf] = []
+    for row in rows_of(answer, action):
+        if dig(row, "attributes", "hidden") is True:
+            continue
+        if row.get("type") == "folders":
+            children.append(_folder(row, action, project))
+        elif row.get("type") == "items":
+            tip = tips.of(row)
+            if (leaf := _leaf(row, tip, action, project)) is not None:
+                (tipless if tip is None else children).append(leaf)
+        else:
+            raise BadResponseError(f"cannot {action}: the answer holds an entry of no known type")
+    return Contents(children, tipless)
+
+
+def decode_item(answer: Json, action: str, project: Project) -> Child | None:
+    """Decode ``GET items/:id`` with the tip in ``included``; None for a hidden item."""
+    row = answer.get("data")
+    if not isinstance(row, Mapping) or not text(row, "id"):
+        raise BadResponseError(f"cannot {action}: the answer holds no item")
+    if dig(row, "attributes", "hidden") is True:
+        return None
+    tip = Tips(answer.get("included")).of(row)
+    return _leaf(row, tip or {}, action, project)
+
+
+def _folder(row: Json, action: str, project: Project) -> Folder:
+    name = text(row, "attributes", "name") or text(row, "attributes", "displayName")
+    if not name and not isinstance(dig(row, "attributes", "name"), str | None):
+        raise BadResponseError(f"cannot {action}: the answer holds a folder without a usable name")
+    parent = text(row, "relationships", "parent", "data", "id")
+    at_root = project.id.startswith("b.") and parent == project.root_folder_id
+    return Folder(
+        id=FolderId(row["id"]),
+        project_id=project.id,
+        hub_id=project.hub_id,
+        name=name,
+        mtime_ns=_time(row, "lastModifiedTime") or _time(row, "createTime") or 0,
+        created_ns=_time(row, "createTime"),
+        rollup_ns=_time(row, "lastModifiedTimeRollup"),
+        object_count=number(row, "attributes", "objectCount"),
+        created_by=shared_text(row, "attributes", "createUserName"),
+        extension_type=shared_text(row, "attributes", "extension", "type"),
+        link=shorten(text(row, "links", "webView", "href"), link_ids(project.id, row["id"])),
+        service=is_service_folder(name, at_root=at_root),
+    )
+
+
+def _time(row: Json | None, key: str) -> int | None:
+    return parse_time_ns(text(row, "attributes", key))
+
+
+def _leaf(item: Json, tip: Json | None, action: str, project: Project) -> Leaf | None:
+    """The item as it shows: a File, a Shortcut, or None if users do not see it. Without a tip the
+    File has no version, and ``open`` fails."""
+    item_type = shared_text(item, "attributes", "extension", "type")
+    tip_type = shared_text(tip, "attributes", "extension", "type")
+    kind = kind_of(item_type, tip_type)
+    if kind is Kind.HIDDEN:
+        return None
+    name = text(tip, "attributes", "name") or text(item, "attributes", "displayName")
+    shown = dig(item, "attributes", "displayName"), dig(tip, "attributes", "name")
+    if not name and any(value is not None and not isinstance(value, str) for value in shown):
+        raise BadResponseError(f"cannot {action}: the answer holds an item without a usable name")
+    storage_id = text(tip, "relationships", "storage", "data", "id")
+    if not isinstance(dig(tip, "relationships", "storage", "data", "id"), str | None):
+        raise BadResponseError(
+            f"cannot {action}: the answer holds a file without a usable storage id"
+        )
+    common: dict[str, Any] = {
+        "item_id": ItemId(item["id"]),
+        "folder_id": FolderId(shared_text(item, "relationships", "parent", "data", "id")),
+        "project_id": project.id,
+        "hub_id": project.hub_id,
+        "mtime_ns": _time(tip, "createTime")
+        or _time(tip, "lastModifiedTime")
+        or _time(item, "lastModifiedTime")
+        or 0,
+        "created_ns": _time(item, "createTime"),
+        "version_number": number(tip, "attributes", "versionNumber"),
+        "created_by": shared_text(tip, "attributes", "createUserName"),
+        "extension_type": tip_type or item_type,
+    }
+    url = text(item, "links", "webView", "href") or text(tip, "links", "webView", "href")
+    version_id = VersionId(text(tip, "id"))
+    if kind is Kind.FILE and (tip is None or (version_id and is_storage_id(storage_id))):
+        return File(
+            name=name,
+            version=shorten(version_id, version_ids(common["item_id"])),
+            storage_id=StorageId(storage_id),
+            size_bytes=number(tip, "attributes", "storageSize"),
+            link=shorten(url, link_ids(project.id, common["folder_id"], item["id"])),
+            **common,
+        )
+    return _shortcut(name, version_id, url, common)
+
+
+def _shortcut(name: str, version_id: VersionId, url: str, common: dict[str, Any]) -> Shortcut:
+    if not _WEB_PAGE.fullmatch(url):  # it could add a line to the shortcut, or open a program
+        url = _built_url(common["project_id"], common["folder_id"], common["item_id"])
+    body = f"[InternetShortcut]\r\nURL={url}\r\n".encode("utf-8", "replace")
+    common |= {"name": f"{name or UNNAMED}.url", "web_url": url, "body": body}
+    return Shortcut(version_id=version_id or None, **common)
+
+
+def _built_url(project_id: str, folder_id: str, item_id: str) -> str:
+    """The web page of an item whose answer names none.
+
+    Ids that the item has form the URL of a BIM 360 or ACC page. Other products have no such rule:
+    their shortcut opens the start page.
+    """
+    if not project_id.startswith("b."):
+        return "https://fusion.online.autodesk.com/"
+    folder, item, project = (
+        quote(text_, safe="-", errors="replace") for text_ in (folder_id, item_id, project_id[2:])
+    )
+    query = f"folderUrn={folder}&entityId={item}"
+    return f"https://acc.autodesk.com/docs/files/projects/{project}?{query}"
