@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import trio
 
 from dmfs.http.client import HttpClient, Request, Response
 from dmfs.http.curl_client import CurlClient
-from dmfs.http.httpx_client import open_httpx_client
 from dmfs.http.tls import client_context
 
 CONNECTIONS = 48
@@ -32,18 +32,43 @@ class MethodRouter:
         return await engine.send(request)
 
 
+class HttpxOnDemand:
+    """See ``client.HttpClient``. The first request imports and opens httpx's engine: a quarter of
+    the start of ``dmfs ls``, which posts nothing while it knows the listing."""
+
+    def __init__(self, bundle: str, stack: AsyncExitStack) -> None:
+        """``bundle``: a file with authorities. The engine is closed with ``stack``."""
+        self._bundle = bundle
+        self._stack = stack
+        self._opening = trio.Lock()
+        self._engine: HttpClient | None = None
+
+    async def send(self, request: Request) -> Response:
+        """See ``client.HttpClient``. SetupError where the environment's proxies cannot be used."""
+        if self._engine is None:
+            async with self._opening:
+                if self._engine is None:
+                    self._engine = await self._open()
+        return await self._engine.send(request)
+
+    async def _open(self) -> HttpClient:
+        # in a thread: the import takes 100 ms, and the loop has requests of the kernel to answer
+        module = await trio.to_thread.run_sync(importlib.import_module, "dmfs.http.httpx_client")
+        context = await trio.to_thread.run_sync(client_context, self._bundle)
+        engine: HttpClient = await self._stack.enter_async_context(
+            module.open_httpx_client(context)
+        )
+        return engine
+
+
 @asynccontextmanager
 async def open_engines(bundle: str) -> AsyncIterator[MethodRouter]:
-    """Both engines, trusting the authorities in the file ``bundle``; closed on the way out.
-    SetupError."""
+    """Both engines, trusting the authorities in the file ``bundle``; closed on the way out."""
     curl = CurlClient(ca_bundle=bundle, connections=CONNECTIONS)
     try:
-        async with (
-            open_httpx_client(client_context(bundle)) as httpx,
-            trio.open_nursery() as nursery,
-        ):
+        async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
             nursery.start_soon(curl.run)
-            yield MethodRouter(curl, httpx)
+            yield MethodRouter(curl, HttpxOnDemand(bundle, stack))
             nursery.cancel_scope.cancel()
     finally:
         curl.close()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-import certifi
-
 from dmfs.errors import SetupError
 
 _SYSTEM_BUNDLES = (
@@ -19,7 +17,8 @@ _SYSTEM_BUNDLES = (
 def ca_bundle(ca_file: str) -> str:
     """The file of trusted authorities: the chosen one, else the system's, else certifi's.
 
-    The system's comes before certifi's because companies add their proxies' authorities there.
+    SetupError if the chosen one is missing or no PEM file. The system's comes before certifi's
+    because companies add their proxies' authorities there.
     """
     if ca_file:
         if not Path(ca_file).is_file():
@@ -27,8 +26,14 @@ def ca_bundle(ca_file: str) -> str:
                 f"the certificate file {ca_file!r} does not exist",
                 hint="check SSL_CERT_FILE or ca_file",
             )
+        client_context(ca_file)  # the start fails with the reason, rather than the first request
         return ca_file
-    return next((path for path in _SYSTEM_BUNDLES if Path(path).is_file()), certifi.where())
+    system = next((path for path in _SYSTEM_BUNDLES if Path(path).is_file()), None)
+    if system is not None:
+        return system
+    import certifi  # noqa: PLC0415 - 6 ms, and few systems need it
+
+    return certifi.where()
 
 
 def client_context(bundle: str) -> ssl.SSLContext:

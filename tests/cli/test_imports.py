@@ -88,6 +88,7 @@ def test_a_known_folder_is_listed_without_what_a_mount_or_a_person_needs(
     assert status == 0
     needless = {
         "pyfuse3", "rich", "keyring", "asyncio", "joserfc", "authlib", "cryptography", "webbrowser",
+        "httpx", "certifi",
         "dmfs.fuse", "dmfs.emulator", "dmfs.cli.serve", "dmfs.cli.login",
     }  # fmt: skip
     assert not modules & needless
