@@ -98,16 +98,16 @@ class Person:
     def file(self) -> Path:
         return self.home.state / "tokens" / "default.json"
 
-    def kept(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.file.read_text())
-        SECRETS.update(filter(None, (told.get("access_token"), told.get("refresh_token"))))
-        return told
+    def stored(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.file.read_text())
+        SECRETS.update(filter(None, (found.get("access_token"), found.get("refresh_token"))))
+        return found
 
     def status(self, refresh_token: str) -> dict[str, Any]:
-        told: dict[str, Any] = self.emulator.control(
+        found: dict[str, Any] = self.emulator.control(
             "POST", "refresh_token", {"token": refresh_token}
         )
-        return told
+        return found
 
     def sessions(self) -> dict[str, int]:
         counts: dict[str, int] = self.emulator.control("GET", "sessions")["counts"]
@@ -203,8 +203,8 @@ class Killer:
         assert self._child.stdout is not None
         self._child.stdin.write(f"{step}\n")
         self._child.stdin.flush()
-        told: dict[str, Any] = json.loads(self._child.stdout.readline())
-        return told
+        found: dict[str, Any] = json.loads(self._child.stdout.readline())
+        return found
 
     def close(self) -> None:
         assert self._child.stdin is not None

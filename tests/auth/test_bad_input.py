@@ -188,8 +188,8 @@ def test_a_corrupt_file_is_replaced_by_the_next_login(person: Person) -> None:
 
 def test_a_file_of_a_newer_version(person: Person) -> None:
     person.hand()
-    told = json.loads(person.file.read_text())
-    person.file.write_text(json.dumps(told | {"version": 2}))
+    stored = json.loads(person.file.read_text())
+    person.file.write_text(json.dumps(stored | {"version": 2}))
     line = person.fails("ls", "/")
     assert "newer dmfs (format 2)" in line
     assert "upgrade" in line
@@ -252,7 +252,9 @@ def test_a_clock_that_is_wrong_by_an_hour(
     assert "timedatectl" in clock["remedy"]
 
 
-def test_a_clock_that_was_wrong_when_it_was_kept(person: Person, emulator: EmulatorProcess) -> None:
+def test_a_clock_that_was_wrong_when_it_was_stored(
+    person: Person, emulator: EmulatorProcess
+) -> None:
     """An access token said to live for an hour too long: a 401 puts that right."""
     person.hand(access_expires_s=time.time() + 9999)
     emulator.expire_tokens()
@@ -296,14 +298,14 @@ def test_profiles_in_the_configuration(text: str, says: str) -> None:
 
 def test_an_app_of_a_profile_does_not_get_the_default_app_s_secret() -> None:
     text = 'client_id = "a"\nclient_secret = "s"\n[profiles.work]\nclient_id = "b"\n'
-    told = load_settings(text, {}, {"profile": "work"})
-    assert (told.client_id, told.client_secret) == ("b", "")
+    loaded = load_settings(text, {}, {"profile": "work"})
+    assert (loaded.client_id, loaded.client_secret) == ("b", "")
     assert load_settings(text, {}, {}).client_secret == "s"
     assert load_settings(text, {"DMFS_CLIENT_ID": "c"}, {}).client_secret == ""
     assert load_settings(text, {"DMFS_CLIENT_ID": "a"}, {}).client_secret == "s"
 
 
-def test_a_login_that_nobody_answers(person: Person) -> None:
+def test_a_login_without_an_answer(person: Person) -> None:
     """Five minutes, shortened."""
     assert PATIENCE_S == 300
     settings = Settings(

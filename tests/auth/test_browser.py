@@ -55,11 +55,11 @@ class Browser:
         try:
             text = None if body is None else json.dumps(body)
             connection.request(method, path, text, {"Content-Type": "application/json"})
-            told = json.loads(connection.getresponse().read())["value"]
+            value = json.loads(connection.getresponse().read())["value"]
         finally:
             connection.close()
-        assert not (isinstance(told, dict) and "error" in told), told
-        return told
+        assert not (isinstance(value, dict) and "error" in value), value
+        return value
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         where = f"/session/{self._session}" if self._session else "/session"

@@ -42,21 +42,21 @@ def test_all_is_well(person: Person) -> None:
     assert status == bool(errors)
 
 
-def test_nobody_is_signed_in(person: Person) -> None:
+def test_no_one_is_signed_in(person: Person) -> None:
     status, found = findings(person)
     assert status == 1
-    (told,) = of(found, "sign-in")
-    assert told["what"].startswith("signed out: run dmfs login")
+    (finding,) = of(found, "sign-in")
+    assert finding["what"].startswith("signed out: run dmfs login")
 
 
 def test_an_app_that_is_not_admitted(person: Person) -> None:
     app = {"DMFS_CLIENT_ID": "emulator-unadmitted", "DMFS_CLIENT_SECRET": "unadmitted-secret"}
     status, found = findings(person, environ=app)
     assert status == 1
-    (told,) = of(found, "hubs")
-    assert "sees no hub" in told["what"]
+    (finding,) = of(found, "hubs")
+    assert "sees no hub" in finding["what"]
     for words in ("Custom Integrations", "Document Management", "emulator-unadmitted", "admin"):
-        assert words in told["remedy"]
+        assert words in finding["remedy"]
 
 
 def test_one_account_that_does_not_let_the_app_in(
@@ -74,7 +74,7 @@ def test_one_account_that_does_not_let_the_app_in(
     assert "client id emulator-desktop" in bad[0]["remedy"]
 
 
-def test_an_app_alone_is_told_what_it_cannot_see(person: Person) -> None:
+def test_an_app_alone_learns_what_it_cannot_see(person: Person) -> None:
     app = {"DMFS_CLIENT_ID": "emulator-strict", "DMFS_CLIENT_SECRET": "strict-secret"}
     _, found = findings(person, environ=app)
     assert any(each["remedy"].endswith("dmfs login") for each in of(found, "hubs"))

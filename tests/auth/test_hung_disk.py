@@ -73,10 +73,10 @@ def test_a_write_left_behind_keeps_the_lock_until_it_ends(
         assert not lock_is_free(person)
         disk.release()
         await until_free(person)
-        assert await session.token() == person.kept()["access_token"]
+        assert await session.token() == person.stored()["access_token"]
 
     trio.run(with_session, person, work)
-    assert person.kept()["refresh_token"] != old.refresh_token
+    assert person.stored()["refresh_token"] != old.refresh_token
     assert emulator.counts()["token"] == 1
 
 
@@ -96,7 +96,7 @@ def test_room_made_too_late_spends_no_token_and_harms_no_other_write(
         await session.token()
 
     trio.run(with_session, person, work)
-    assert person.kept()["refresh_token"] != old.refresh_token
+    assert person.stored()["refresh_token"] != old.refresh_token
     assert not list(person.file.parent.glob("*.next"))
 
 

@@ -28,21 +28,21 @@ def use(person: Person, backend: str) -> Path:
     return ring
 
 
-def test_a_sign_in_is_kept_in_the_keyring(person: Person) -> None:
+def test_a_sign_in_is_stored_in_the_keyring(person: Person) -> None:
     ring = use(person, "Good")
     said = person.login()
     assert "kept in the desktop keyring" in said
     (entry,) = json.loads(ring.read_text()).values()
-    kept = json.loads(entry)
-    assert kept["refresh_token"]
+    stored = json.loads(entry)
+    assert stored["refresh_token"]
     on_disk = person.file.read_text()
-    assert kept["refresh_token"] not in on_disk
-    assert kept["access_token"] not in on_disk
+    assert stored["refresh_token"] not in on_disk
+    assert stored["access_token"] not in on_disk
     person.emulator.expire_tokens()
     person.emulator.reset()
     assert "Ada's Hub" in person.dmfs("ls", "/")[1]  # refreshed, and written back
     (entry,) = json.loads(ring.read_text()).values()
-    assert json.loads(entry)["refresh_token"] != kept["refresh_token"]
+    assert json.loads(entry)["refresh_token"] != stored["refresh_token"]
     assert person.status(json.loads(entry)["refresh_token"])["honoured"]
     assert '"where": "keyring"' in person.file.read_text()
     assert "keyring" in person.dmfs("whoami")[1]
@@ -66,7 +66,7 @@ def test_a_keyring_that_refuses_to_write_is_passed_by(person: Person) -> None:
     said = person.login()
     assert f"kept in {person.file}" in said
     assert person.dmfs("ls", "/")[0] == 0
-    assert person.kept()["refresh_token"] not in said
+    assert person.stored()["refresh_token"] not in said
 
 
 def test_no_keyring_and_one_is_demanded(person: Person) -> None:

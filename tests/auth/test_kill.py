@@ -66,19 +66,19 @@ def test_kill_before_every_step(where: str, person: Person, killer: Killer) -> N
     while True:
         step += 1
         token = sign_in(person, where)
-        told = killer.run(step)
-        if told["status"] == 0:
+        ended = killer.run(step)
+        if ended["status"] == 0:
             break  # there is no such step any more
-        assert told["status"] == -9, told
+        assert ended["status"] == -9, ended
         honoured = person.status(token)["honoured"]
         again = killer.run(0)
         if again["status"] == 0:
             survived += 1
             continue
         # Lost: then the old token was spent, and the new one was not yet ours.
-        assert not honoured, f"a session that is honoured was lost at {told['said']}"
+        assert not honoured, f"a session that is honoured was lost at {ended['said']}"
         assert "no longer honours" in again["said"]
-        lost.append(told["said"])
+        lost.append(ended["said"])
     print(f"\n{where}: {step - 1} steps, {survived} survived, {len(lost)} in the window")
     assert step > 40
     outside = [each for each in lost if each.split(":")[1] not in WINDOW]

@@ -40,7 +40,7 @@ def test_a_confidential_app_signs_in_with_its_secret(person: Person) -> None:
     without = {"DMFS_CLIENT_ID": None, "DMFS_CLIENT_SECRET": None}
     person.emulator.expire_tokens()
     assert "Ada's Hub" in person.dmfs("ls", "/", environ=without)[1]
-    assert person.kept()["client_id"] == "emulator-web"
+    assert person.stored()["client_id"] == "emulator-web"
 
 
 def test_prompt_login_switches_accounts(person: Person) -> None:
@@ -115,31 +115,31 @@ def test_login_profiles_stand_side_by_side(person: Person) -> None:
 def test_whoami_for_programs(person: Person) -> None:
     person.login()
     status, out, _ = person.dmfs("whoami", "--json")
-    told = json.loads(out)
+    shown = json.loads(out)
     assert status == 0
-    assert told["user"] == {
+    assert shown["user"] == {
         "id": "ADAEMU000001", "name": "Ada Emulated", "email": "ada@emulator.invalid"
     }  # fmt: skip
-    assert told["app"] == "emulator-desktop"
-    assert told["scopes"] == ["data:read", "user-profile:read"]
-    assert told["access_token"]["expires"] < told["refresh_token"]["expires"]
-    assert "Ada's Hub" in told["hubs"]
-    assert isinstance(told["warnings"], list)
-    kept = person.kept()
-    assert kept["refresh_token"] not in out
-    assert kept["access_token"] not in out
+    assert shown["app"] == "emulator-desktop"
+    assert shown["scopes"] == ["data:read", "user-profile:read"]
+    assert shown["access_token"]["expires"] < shown["refresh_token"]["expires"]
+    assert "Ada's Hub" in shown["hubs"]
+    assert isinstance(shown["warnings"], list)
+    stored = person.stored()
+    assert stored["refresh_token"] not in out
+    assert stored["access_token"] not in out
 
 
-def test_whoami_when_nobody_is(person: Person) -> None:
+def test_whoami_without_a_sign_in(person: Person) -> None:
     status, out, _ = person.dmfs("whoami", "--json")
-    told = json.loads(out)
-    assert (status, told["signed_in"], told["user"]) == (1, False, None)
-    assert "run dmfs login" in told["warnings"][0]
+    shown = json.loads(out)
+    assert (status, shown["signed_in"], shown["user"]) == (1, False, None)
+    assert "run dmfs login" in shown["warnings"][0]
 
 
 def test_logout_revokes_and_forgets(person: Person) -> None:
     person.login()
-    token = person.kept()["refresh_token"]
+    token = person.stored()["refresh_token"]
     assert person.status(token)["honoured"]
     assert person.dmfs("logout")[0] == 0
     assert not person.status(token)["session_alive"]

@@ -36,10 +36,10 @@ def test_listings_on_disk_are_for_the_person_who_made_them(
             emulator.reset()
             return names(drive.path(*PROJECT)), listings(emulator)
 
-    seen, asked = look("ADAEMU000001")
-    assert asked >= 3
+    seen, calls = look("ADAEMU000001")
+    assert calls >= 3
     assert look("ADAEMU000001") == (seen, 0), "known from before"
-    assert look("GRACEEMU0002") == (seen, asked), "another person asks for herself"
+    assert look("GRACEEMU0002") == (seen, calls), "another person asks for herself"
     assert look("ADAEMU000001") == (seen, 0)
 
 

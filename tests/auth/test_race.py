@@ -42,9 +42,9 @@ def test_twenty_processes_refresh_once(person: Person, emulator: EmulatorProcess
     emulator.settings(route_latency_ms={"token": 300})  # so that they really meet
     before = person.sessions()
     killer = Killer(person)
-    told = killer.run(-PROCESSES)
+    ended = killer.run(-PROCESSES)
     killer.close()
-    assert told["status"] == 0, told
+    assert ended["status"] == 0, ended
     after = person.sessions()
     assert after["refreshed"] - before["refreshed"] == 1
     assert after["refused"] == before["refused"]
@@ -93,7 +93,7 @@ def test_fifty_tasks_refresh_once(person: Person, emulator: EmulatorProcess) -> 
     assert emulator.counts()["token"] == 1
 
 
-def test_a_caller_that_gives_up_does_not_call_off_the_refresh(
+def test_a_caller_that_gives_up_does_not_cancel_the_refresh(
     person: Person, emulator: EmulatorProcess
 ) -> None:
     old = person.hand(expired=True)
@@ -107,7 +107,7 @@ def test_a_caller_that_gives_up_does_not_call_off_the_refresh(
 
     trio.run(with_session, person, work)
     assert emulator.counts()["token"] == 1
-    assert person.kept()["refresh_token"] != old.refresh_token
+    assert person.stored()["refresh_token"] != old.refresh_token
 
 
 def test_shutting_down_waits_for_a_refresh_under_way(
@@ -121,8 +121,8 @@ def test_shutting_down_waits_for_a_refresh_under_way(
             await made.token()
 
     trio.run(with_session, person, work)
-    assert person.kept()["refresh_token"] != old.refresh_token
-    assert person.status(person.kept()["refresh_token"])["honoured"]
+    assert person.stored()["refresh_token"] != old.refresh_token
+    assert person.status(person.stored()["refresh_token"])["honoured"]
 
 
 def test_an_answer_that_is_slow_is_waited_for(
@@ -179,7 +179,7 @@ def test_idle_keeping_survives_an_outage(
     assert emulator.counts()["token"] == 2
 
 
-def test_a_dead_session_is_not_asked_about_again(person: Person, emulator: EmulatorProcess) -> None:
+def test_a_dead_session_is_not_refreshed_again(person: Person, emulator: EmulatorProcess) -> None:
     person.hand(expired=True)
     emulator.control("POST", "end_sessions")
 
@@ -227,7 +227,7 @@ def test_a_new_token_is_on_the_disk_before_it_is_used(
     monkeypatch.setattr(Path, "replace", spy_replace)
 
     async def work(made: UserSession) -> None:
-        assert await made.token() == person.kept()["access_token"]
+        assert await made.token() == person.stored()["access_token"]
         done.append("used")
 
     trio.run(with_session, person, work)
@@ -235,7 +235,7 @@ def test_a_new_token_is_on_the_disk_before_it_is_used(
     assert done[0] == "sync file"  # room was made
 
 
-def test_a_token_that_could_not_be_kept_is_not_used(
+def test_a_token_that_could_not_be_stored_is_not_used(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person.hand(expired=True)

@@ -21,7 +21,7 @@ from tests.support.mounts import Drive
 
 
 class PollSchedule:
-    """Reads every command line of this machine until it is told to stop."""
+    """Reads every command line of this machine until it is stopped."""
 
     def __init__(self) -> None:
         self.seen: set[bytes] = set()

@@ -47,10 +47,10 @@ def test_a_service_account_signs_in(server: Person) -> None:
     out = server.dmfs("ls", "/")[1]
     assert "Emulated Europe" in out
     assert "Ada's Hub" not in out  # not for Fusion hubs
-    told = json.loads(server.dmfs("whoami", "--json")[1])
-    assert told["sign_in"] == "service-account"
-    assert told["user"]["id"] == "SA-EMU-1"
-    assert told["refresh_token"] is None
+    shown = json.loads(server.dmfs("whoami", "--json")[1])
+    assert shown["sign_in"] == "service-account"
+    assert shown["user"]["id"] == "SA-EMU-1"
+    assert shown["refresh_token"] is None
 
 
 def test_a_key_in_pem(server: Person) -> None:

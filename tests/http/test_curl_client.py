@@ -245,10 +245,10 @@ async def test_what_breaks_says_what_broke_and_nothing_of_the_token() -> None:
 
     for reply in (gone, half, nonsense):
         async with asking(reply) as (client, server):
-            with pytest.raises(BrokenConnectionError) as told:
+            with pytest.raises(BrokenConnectionError) as caught:
                 await ask(client, f"{server.url}/path?token=secret")
-            assert str(told.value)
-            assert "secret" not in str(told.value)
+            assert str(caught.value)
+            assert "secret" not in str(caught.value)
             with pytest.raises(ConnectError, match=r"(?i)connect"):
                 await ask(client, "http://127.0.0.1:1/")  # and it goes on
             for url, headers in (("http://[nonsense", {}), (server.url, {"A": "b\r\nC: d"})):
@@ -257,14 +257,14 @@ async def test_what_breaks_says_what_broke_and_nothing_of_the_token() -> None:
 
 
 @real
-async def test_a_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async with asking(saying(b"", "407 Who are you")) as (client, server):
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:pass@127.0.0.1:{server.port}")
-        with pytest.raises(ConnectError) as told:
+        with pytest.raises(ConnectError) as caught:
             await ask(client, "https://api.example/hubs")
         assert server.heads[0].startswith(b"CONNECT api.example:443 HTTP/1.1")
         assert b"secret" not in b"".join(server.heads)
-        assert "pass" not in str(told.value)
+        assert "pass" not in str(caught.value)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
         with pytest.raises(TransportError):

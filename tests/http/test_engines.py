@@ -78,12 +78,12 @@ async def test_an_unknown_authority_is_refused_with_the_hint(
                 == {}
             )
         async with open_engines(str(tmp_path / "wrong")) as engines:
-            with pytest.raises(CertificateError) as told:
+            with pytest.raises(CertificateError) as caught:
                 with trio.fail_after(20):
                     await JsonClient(f"https://127.0.0.1:{port}", engines, RateLimiter()).request(
                         CALL
                     )
-        assert "ca_file" in told.value.hint
+        assert "ca_file" in caught.value.hint
         nursery.cancel_scope.cancel()
 
 

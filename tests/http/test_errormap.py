@@ -97,13 +97,13 @@ def test_an_inactive_project_has_its_own_hint() -> None:
 )  # fmt: skip
 def test_secrets_are_scrubbed_wherever_they_stand(secret: str) -> None:
     for text in (secret, f"before {secret} after", f"({secret})", f"\n\t{secret}\x00"):
-        told = [
+        lines = [
             clean(text),
             from_status("x", 403, json.dumps({"reason": text}).encode()).message,
             from_status("x", 500, json.dumps({"errors": [{"detail": text}]}).encode()).message,
             from_transport("x", TransportError(text)).message,
         ]
-        for line in told:
+        for line in lines:
             for part in (JWT, "eyJ", "deadbeef", "hunter2", "abc__", "abc.def", "amazonaws"):
                 assert part not in line, (text, line)
 
@@ -155,7 +155,7 @@ def test_every_error_has_its_errno_and_a_twin_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "body", "told"),
+    ("headers", "body", "number"),
     [
         ({"x-request-id": "a-1"}, b"", "a-1"),
         ({"x-ads-request-id": "b-2"}, b"", "b-2"),
@@ -171,9 +171,9 @@ def test_every_error_has_its_errno_and_a_twin_of_its_own() -> None:
     ],
 )
 def test_the_services_own_number_of_a_request(
-    headers: dict[str, str], body: bytes, told: str
+    headers: dict[str, str], body: bytes, number: str
 ) -> None:
-    assert from_status("list hubs", 404, body, headers).request_id == told
+    assert from_status("list hubs", 404, body, headers).request_id == number
 
 
 @pytest.mark.parametrize(

@@ -50,27 +50,27 @@ async def test_retries_back_off_with_growing_bounded_waits_and_then_give_up() ->
 
 
 @pytest.mark.parametrize(
-    ("level", "asked"),
+    ("level", "calls"),
     [(Priority.LOOKUP, 3), (Priority.WALK, 3), (Priority.AHEAD, 1), (Priority.POLL, 1)],
 )
-def test_what_nobody_waits_for_is_not_tried_again(level: Priority, asked: int) -> None:
+def test_speculation_is_not_tried_again(level: Priority, calls: int) -> None:
     @virtual
     async def body() -> None:
         service = FakeService(status(503), status(503), json_response({"a": 1}))
         async with json_client_of(service) as client:
             with at_priority(RequestPriority(level)):
-                if asked == 1:
+                if calls == 1:
                     with pytest.raises(UnreachableError):
                         await client.request(CALL)
                 else:
                     assert await client.request(CALL) == {"a": 1}
-        assert len(service.moments) == asked
+        assert len(service.moments) == calls
 
     body()
 
 
 @virtual
-async def test_an_answer_of_another_shape_is_not_asked_for_again() -> None:
+async def test_an_answer_of_another_shape_is_not_requested_again() -> None:
     """A damaged one is, once: see below."""
 
     def decode(answer: dict[str, Any]) -> str:
@@ -174,7 +174,7 @@ async def test_a_wait_beyond_the_deadline_is_busy_at_once() -> None:
 
 
 @virtual
-async def test_429_without_retry_after_holds_for_a_while() -> None:
+async def test_429_without_retry_after_blocks_for_a_while() -> None:
     for header in ({}, {"retry-after": "soon"}, {"retry-after": "-5"}):
         service = FakeService(status(429, **header))
         async with json_client_of(service) as client:
@@ -203,7 +203,7 @@ async def test_429_for_ever_ends() -> None:
         raw(b" <?xml version='1.0'?><Error/>"),
     ],
 )  # fmt: skip
-def test_a_damaged_answer_is_asked_for_once_more(answer: Response) -> None:
+def test_a_damaged_answer_is_requested_once_more(answer: Response) -> None:
     @virtual
     async def body() -> None:
         service = FakeService(answer)

@@ -45,7 +45,7 @@ async def test_an_expired_token_is_renewed_once_unseen(emulator: EmulatorProcess
 
 
 @real
-async def test_a_401_that_stays_is_asked_twice_and_no_more(emulator: EmulatorProcess) -> None:
+async def test_a_401_that_stays_is_requested_twice_and_no_more(emulator: EmulatorProcess) -> None:
     emulator.fault("status", route="hubs", status=401, shape="gateway", times=None)
     async with service_of(emulator) as aps:
         with pytest.raises(AccessError):

@@ -42,14 +42,14 @@ async def test_who_is_in_more_of_a_hurry_goes_first():
 @virtual
 async def test_a_lookup_never_queues_behind_speculation():
     limiter = RateLimiter({"contents": Rate(100, 60.0)})
-    asked = 0
+    calls = 0
 
     async def speculate() -> None:
-        nonlocal asked
+        nonlocal calls
         with at_priority(RequestPriority(Priority.AHEAD)):
             while True:
                 await limiter.acquire("contents", "ahead")
-                asked += 1
+                calls += 1
 
     async with trio.open_nursery() as nursery:
         for _ in range(20):
@@ -60,11 +60,11 @@ async def test_a_lookup_never_queues_behind_speculation():
             await limiter.acquire("contents", "ls")
             assert trio.current_time() == before
         nursery.cancel_scope.cancel()
-    assert asked > 300
+    assert calls > 300
 
 
 @virtual
-async def test_speculation_leaves_the_queue_when_nobody_wants_it():
+async def test_speculation_without_a_reason_leaves_the_queue():
     limiter = RateLimiter({"contents": RATE})
     walking = True
     for _ in range(10):

@@ -18,7 +18,7 @@ REQUEST_S = 30 * 0.95
 
 
 def let_through(rate: Rate, steps: list[tuple[Priority, float]]) -> list[tuple[Priority, float]]:
-    """Each asker comes so long after the last one was let through, and waits as it is told."""
+    """Each caller comes so long after the last one was let through, and waits for so long."""
     now = 1000.0
     calls: list[float] = []
     found: list[tuple[Priority, float]] = []
@@ -36,7 +36,7 @@ def let_through(rate: Rate, steps: list[tuple[Priority, float]]) -> list[tuple[P
 
 
 @given(STEPS, st.integers(1, 40))
-def test_no_window_holds_more_than_the_limit(steps, limit):
+def test_no_window_has_more_than_the_limit(steps, limit):
     rate = Rate(limit, 10.0)
     moments = [at for _, at in let_through(rate, steps)]
     for number, start in enumerate(moments):
@@ -49,10 +49,10 @@ def test_a_walk_never_stands_still_and_leaves_a_reserve(kinds):
     """Of 300 a minute: after the burst a call every few seconds, and some always left."""
     rate = Rate(300)
     steps = [(Priority.AHEAD, 0.0)] * 270 + [(kind, 0.0) for kind in kinds]
-    told = let_through(rate, steps)
-    moments = [at for _, at in told]
+    passed = let_through(rate, steps)
+    moments = [at for _, at in passed]
     waits = [
-        b - a for a, (kind, b) in zip(moments, told[1:], strict=False) if kind == Priority.WALK
+        b - a for a, (kind, b) in zip(moments, passed[1:], strict=False) if kind == Priority.WALK
     ]
     assert max(waits, default=0) < 10
     for start in moments:
@@ -81,19 +81,19 @@ def test_a_steady_reader_is_never_refused(readers, pauses, limit):
     rate = Rate(limit)
     readers = max(1, readers * limit // 1000)  # as many as 1000 a minute would serve
     calls: list[float] = []
-    now, asked = 1000.0, [1000.0] * readers
+    now, arrivals = 1000.0, [1000.0] * readers
     moments, longest_s, turn = [], 0.0, 0
     while now < 1000 + 3 * rate.span_s:
-        asked.sort()
-        now = max(now, asked[0])
+        arrivals.sort()
+        now = max(now, arrivals[0])
         while (seconds := wait_s(rate, calls, Priority.READ, now)) > 0:
             now += max(seconds, 1e-6)
             calls = [at for at in calls if at > now - rate.span_s]
-        longest_s = max(longest_s, now - asked[0])
+        longest_s = max(longest_s, now - arrivals[0])
         calls.append(now)
         moments.append(now)
         turn += 1
-        asked[0] = now + pauses[turn % len(pauses)] * readers / 1000
+        arrivals[0] = now + pauses[turn % len(pauses)] * readers / 1000
     assert longest_s < REQUEST_S
     for number, start in enumerate(moments):
         after = number + limit

@@ -41,7 +41,7 @@ async def test_two_processes_share_one_log(tmp_path):
 
 
 @real
-async def test_without_a_rate_the_log_is_only_looked_at_for_holds_of_others(tmp_path, monkeypatch):
+async def test_without_a_rate_the_log_is_only_read_for_back_offs_of_others(tmp_path, monkeypatch):
     now = 1000.0
     one, two = (FileRateLog(tmp_path, "app", clock=lambda: now) for _ in range(2))
     looks: list[str] = []
@@ -145,7 +145,7 @@ async def test_a_process_alone_goes_on_from_what_it_knew_of_the_others(disk, clo
 
 
 @by_hand
-async def test_a_back_off_without_the_disk_holds_and_is_shared_later(disk, clock, caplog):
+async def test_a_back_off_without_the_disk_counts_and_is_shared_later(disk, clock, caplog):
     disk.away()
     disk.one.back_off("contents", 60.0)
     assert await disk.one.take("contents", RATE, Priority.LOOKUP) == pytest.approx(60.0)
