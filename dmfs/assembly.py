@@ -125,7 +125,6 @@ async def _join(
         sha1_of=source.sha1_of,
         arena=arena,
     )
-    source.etags.on_adopted = blocks.begin_anew
     metadata = join_metadata(
         settings, wire, aps, sizes, kept, watched, nursery,
         timeout_s=metadata_s, service_folders=service_folders,

@@ -176,11 +176,15 @@ class UrlRefusedError(DriveError):
 
 
 class ObjectChangedError(BadResponseError):
-    """The ETag is not the one this storage object had before: its bytes must not be mixed."""
+    """The storage object has another content now: an open file must not mix the two."""
+
+    errno = GoneError.errno
 
 
 class ETagDiffersError(ObjectChangedError):
-    """Right in everything but the ETag: which of the two is the odd one has to be asked."""
+    """Right in everything but the ETag: it is not known yet which of the two is the odd one."""
+
+    errno = errno.EIO
 
 
 class KeyringError(SignedOutError):

@@ -22,12 +22,14 @@ import trio
 from dmfs.blocks.disk_tier import DiskTier
 from dmfs.blocks.extents import CachedObject, Extent
 from dmfs.blocks.memory_tier import MemoryTier
-from dmfs.blocks.open_objects import OpenObjects, spoilt
+from dmfs.blocks.open_objects import OpenObjects
 from dmfs.blocks.readahead import DISK_PART_BYTES, MIN_PART_BYTES, PART_BYTES
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.errors import DriveError
 from dmfs.fetch.connection_slots import ConnectionLimiter
 from dmfs.fetch.curl.progress import Progress
+from dmfs.fetch.etags import check
+from dmfs.fetch.generation import State
 from dmfs.model import File, StorageId
 from dmfs.spans import BLOCK_BYTES, EMPTY, SMALL_FILE_BYTES, Span, blocks_of, bytes_of
 from dmfs.system.concurrency import deadline
@@ -37,7 +39,7 @@ log = logging.getLogger(__name__)
 
 Data = bytes | bytearray | memoryview
 _DISK_PART_BLOCKS = DISK_PART_BYTES // BLOCK_BYTES
-SPENT_PARTS = 2
+CONSUMED_PARTS = 2
 """Parts of an object that stay after their last byte was given out: by then the kernel's reads that
 lie out of order have come, and nobody looks at the oldest part's buffer any more."""
 
@@ -45,8 +47,10 @@ lie out of order have come, and nobody looks at the oldest part's buffer any mor
 class Bytes(Protocol):
     """Where missing bytes come from (``source.ObjectClient``)."""
 
-    async def fill(self, file: File, span: Span, sink: memoryview, progress: Progress) -> None:
-        """Fill ``sink`` with ``span``, telling how far it is valid."""
+    async def fill(
+        self, content: CachedObject, span: Span, buffer: memoryview, progress: Progress
+    ) -> None:
+        """Fill ``buffer`` with ``span``; ``progress`` says how far it is valid."""
         ...
 
 
@@ -89,6 +93,18 @@ class BlockCache:
         """Give back what the budget no longer allows. For whoever made more of what shares it."""
         self._memory.settle()
 
+    def extents(self) -> list[Extent]:
+        """All extents that have a buffer, least recently used first."""
+        return list(self._memory)
+
+    def is_settled(self) -> bool:
+        """Whether nothing is on its way, neither from the source nor to the disk."""
+        return all(run.done and run.saved for run in self._memory)
+
+    def drop_memory(self) -> None:
+        """Give back all buffers that may be given back now."""
+        self._memory.make_room(self._memory.budget_bytes, consumed_only=False)
+
     def gauges(self) -> dict[str, int]:
         """What is held now: all but memory and objects are 0 on an idle drive."""
         runs = list(self._memory)
@@ -115,14 +131,6 @@ class BlockCache:
     def close(self, opened: CachedObject) -> None:
         opened.users -= 1
 
-    def begin_anew(self, storage_id: StorageId) -> None:
-        """An object comes under another ETag; see ``objects.py``."""
-        self._objects.begin_anew(storage_id)
-
-    def is_anew(self, opened: CachedObject) -> bool:
-        """Whether the kernel may hold bytes that are not to be mixed with those that come now."""
-        return self._objects.is_anew(opened.file.storage_id)
-
     async def drain(self) -> None:
         """Before the end: wait until what was fetched is on disk."""
         await self._disk.drain()
@@ -130,20 +138,21 @@ class BlockCache:
     # Reading
 
     def ready(self, opened: CachedObject, span: Span) -> Data | None:
-        """The bytes if they are at hand without waiting: from a run, or from the page cache."""
-        data = None if opened.spoilt else self._at_hand(opened, span)
+        """The bytes if they are at hand without waiting: from an extent, or from the page cache."""
+        generation = opened.generation
+        if generation.state is State.DETACHED:
+            return None
+        run = opened.extents.get(span.start // BLOCK_BYTES)
+        if run is None:
+            data: Data | None = self._disk.peek(opened, span)
+        elif run.holds(span):
+            self._memory.touch(run)
+            data = self._given_out(run, opened, span)
+        else:
+            data = self._joined(opened, span)
         if data is not None:
-            opened.given = True
+            generation.given = True
         return data
-
-    def _at_hand(self, opened: CachedObject, span: Span) -> Data | None:
-        run = opened.runs.get(span.start // BLOCK_BYTES)
-        if run is not None:
-            if run.holds(span):
-                self._memory.touch(run)
-                return self._given_out(run, opened, span)
-            return self._joined(opened, span)
-        return self._disk.peek(opened, span)
 
     def _given_out(self, run: Extent, opened: CachedObject, span: Span) -> memoryview:
         view = run.slice(span)
@@ -158,19 +167,19 @@ class BlockCache:
         self.epoch += 1
         if (
             (run.speculative or run.span.length >= MIN_PART_BYTES)  # of a stream
-            and run not in opened.spent
+            and run not in opened.consumed
             and all(map(opened.on_disk, range(run.blocks.start, run.blocks.stop)))
         ):
-            opened.spent.append(run)
-            if len(opened.spent) > SPENT_PARTS:
-                self._memory.drop(opened.spent.popleft(), opened)
+            opened.consumed.append(run)
+            if len(opened.consumed) > CONSUMED_PARTS:
+                self._memory.drop(opened.consumed.popleft(), opened)
 
     def _joined(self, opened: CachedObject, span: Span) -> Data | None:
         """Bytes across runs, if all of them hold theirs."""
         pieces = []
         position = span.start
         while position < span.stop:
-            run = opened.runs.get(position // BLOCK_BYTES)
+            run = opened.extents.get(position // BLOCK_BYTES)
             if run is None:
                 return None
             piece = Span(position, min(span.stop, run.span.stop))
@@ -186,27 +195,22 @@ class BlockCache:
         pieces: list[Data] = []
         position = span.start
         retried = False
-        era = opened.era
         while position < span.stop:
-            if opened.spoilt:
-                raise spoilt(opened)
-            if era != opened.era:  # what was gathered is not to be mixed with what comes
-                era, pieces, position = opened.era, [], span.start
+            check(opened.generation, f"read {opened.file.name!r}")
             number = position // BLOCK_BYTES
-            run = opened.runs.get(number)
+            run = opened.extents.get(number)
             if run is None:
                 self.start(opened, Span(position, span.stop), EMPTY)
-                run = opened.runs[number]
+                run = opened.extents[number]
             piece = Span(position, min(span.stop, run.span.stop))
             run.pins += 1
             try:
                 await run.reach(piece.stop)
             except DriveError:
-                if era != opened.era:
-                    continue
                 # What was fetched ahead (or read from a bad disk) may fail without the reader's
                 # having asked: its own question deserves its own answer, once.
                 if retried or not (run.speculative or run.from_disk):
+                    check(opened.generation, f"read {opened.file.name!r}")
                     raise
                 retried = not run.from_disk
                 self._memory.forget(run, opened)
@@ -215,10 +219,10 @@ class BlockCache:
                 run.pins -= 1
                 if run.done and not run.pins:
                     self._memory.changed()  # who waits for room may have been told too early
-            if era == opened.era:
-                pieces.append(self._given_out(run, opened, piece))
-                position = piece.stop
-        opened.given = True
+            check(opened.generation, f"read {opened.file.name!r}")
+            pieces.append(self._given_out(run, opened, piece))
+            position = piece.stop
+        opened.generation.given = True
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def start(
@@ -254,7 +258,7 @@ class BlockCache:
         end = max(blocks.stop, extra.stop if extra.start <= blocks.stop else 0)
         number = blocks.start
         while number < blocks.stop:
-            if number in opened.runs:
+            if number in opened.extents:
                 number += 1
                 continue
             disk = opened.on_disk(number)
@@ -263,7 +267,7 @@ class BlockCache:
             whole = disk or part_bytes == PART_BYTES  # of full size: on multiples of it
             limit = min(end, start + (part - start % part if whole else part))
             stop = number + 1
-            while stop < limit and stop not in opened.runs and opened.on_disk(stop) == disk:
+            while stop < limit and stop not in opened.extents and opened.on_disk(stop) == disk:
                 stop += 1
             yield Span(start, stop)
             number = stop
@@ -273,7 +277,9 @@ class BlockCache:
         """Where a small file's single GET starts when its first read is not at the top."""
         start = number
         while (
-            start > extra.start and start - 1 not in opened.runs and not opened.on_disk(start - 1)
+            start > extra.start
+            and start - 1 not in opened.extents
+            and not opened.on_disk(start - 1)
         ):
             start -= 1
         return start
@@ -294,7 +300,7 @@ class BlockCache:
                 run.has_slot = True
             self._memory.allocate(run, opened)
         for number in range(blocks.start, blocks.stop):
-            opened.runs[number] = run
+            opened.extents[number] = run
         opened.users += 1
         self._nursery.start_soon(self._fly, run, opened)
         return True
@@ -324,7 +330,7 @@ class BlockCache:
             self.epoch += 1
             run.done = True
             run.parking.unpark_all()
-            if run.stale:
+            if opened.detached:
                 run.saved = True
                 self._memory.forget(run, opened)
             self._memory.changed()
@@ -339,7 +345,7 @@ class BlockCache:
             self.epoch += 1
             self._memory.changed()
             if await self._disk.proves_wrong(opened):
-                for wrong in set(opened.runs.values()):
+                for wrong in set(opened.extents.values()):
                     self._memory.forget(wrong, opened)
         except Exception:
             log.exception("keeping bytes of %r failed", opened.file.name)
@@ -354,5 +360,5 @@ class BlockCache:
             await self._slots.take(opened)
             run.has_slot = True
         mark = opened.delivery.asked(trio.current_time())
-        await self._source.fill(opened.file, run.span, run.sink(), run)
+        await self._source.fill(opened, run.span, run.sink(), run)
         opened.delivery.came(mark, run.span.length, trio.current_time())

@@ -19,6 +19,7 @@ from dmfs.blocks.store.block_store import BlockStore, SmallWrite
 from dmfs.blocks.store.direct_io import DirectIoPolicy
 from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.errors import DriveError
+from dmfs.fetch.generation import Sample, sample_of
 from dmfs.model import File, StorageId
 from dmfs.spans import BLOCK_BYTES, SMALL_FILE_BYTES, Span
 from dmfs.system.disk_health import DiskHealth, Kind
@@ -60,8 +61,6 @@ class DiskTier:
         self._unreleased: list[StoredObject] = []
         self._writing: dict[object, float] = {}
         """Since when (trio's clock) each write is under way."""
-        self._unwanted: set[StorageId] = set()
-        """Objects of which nothing at rest is to be used, until it could be removed."""
         self._absent: dict[StorageId, float] = {}
         """When (trio's clock) it was found that nothing is at rest of each."""
         self._saving = 0
@@ -81,27 +80,26 @@ class DiskTier:
         store = self._usable()
         if store is None or opened.size_bytes == 0:
             return
-        if opened.file.storage_id in self._unwanted:
-            await self.drop(opened)
-            if opened.file.storage_id in self._unwanted:
-                return
         looked_at = self._absent.pop(opened.file.storage_id, None)
         if looked_at is not None and trio.current_time() - looked_at < LOOK_AGAIN_S:
             opened.looked_at = looked_at
-            if opened.shelf is None:
-                opened.shelf = store.attach_absent(opened.file.storage_id, opened.size_bytes)
+            if opened.stored is None:
+                opened.stored = store.attach_absent(
+                    opened.file.storage_id, opened.size_bytes, opened.generation
+                )
             return
         try:
-            shelf = await self._readers.run(
-                partial(store.attach, opened.file.storage_id, opened.size_bytes), store.release
+            attach = partial(
+                store.attach, opened.file.storage_id, opened.size_bytes, opened.generation
             )
+            stored = await self._readers.run(attach, store.release)
         except BROKEN as error:
             self._failed("read", error)
             return
-        if opened.shelf is None:
-            opened.shelf = shelf
+        if opened.stored is None:
+            opened.stored = stored
         else:  # somebody was faster
-            self._unreleased.append(shelf)
+            self._unreleased.append(stored)
 
     async def look_up(self, storage_ids: Sequence[StorageId]) -> None:
         """Learn of which objects nothing is at rest, all at once: to attach one of those in the
@@ -124,50 +122,44 @@ class DiskTier:
         store = self._store
         if store is None:
             return
-        shelves, self._unreleased = self._unreleased, []
+        stored_objects, self._unreleased = self._unreleased, []
         for opened in parted:
-            shelves += opened.old_shelves
-            if opened.shelf is not None:
-                shelves.append(opened.shelf)
-            opened.shelf, opened.old_shelves = None, []
-        if not shelves:
+            if opened.stored is not None:
+                stored_objects.append(opened.stored)
+                opened.stored = None
+        if not stored_objects:
             return
 
         def let_go() -> None:
-            for each in shelves:
+            for each in stored_objects:
                 store.release(each)
 
         try:
             await self._readers.run(let_go)
         except BROKEN as error:
-            self._unreleased += shelves  # releasing twice does no harm
+            self._unreleased += stored_objects  # releasing twice does no harm
             self._failed("read", error)
 
-    def part_with(self, opened: CachedObject) -> None:
-        """From now on nothing that is at rest of an object is used. Never waits; see ``drop``."""
-        if self._store is not None and opened.size_bytes:
-            self._unwanted.add(opened.file.storage_id)
-            if opened.shelf is not None:
-                opened.old_shelves.append(opened.shelf)
-                opened.shelf = None
-
-    async def drop(self, opened: CachedObject) -> None:
-        """Remove what ``part_with`` has put out of use; later, where the disk does not let us."""
-        store, storage_id = self._usable("write"), opened.file.storage_id
-        if store is None:
-            return
-        old_shelves = tuple(opened.old_shelves)
+    async def sample(self, opened: CachedObject) -> Sample | None:
+        """A piece of a block at rest; None if there is none. DriveError if the disk fails."""
+        store, stored = self._usable(), opened.stored
         try:
-            await self._readers.run(partial(store.drop, storage_id, old_shelves))
-            self._unwanted.discard(storage_id)
+            if store is None:
+                raise DiskHangsError
+            if stored is None or not stored.row:
+                return None
+            found = await self._readers.run(partial(store.sample, stored))
         except BROKEN as error:
-            self._failed("write", error)
+            if store is not None:
+                self._failed("read", error)
+            raise DriveError("the disk cache failed") from error
+        return None if found is None else sample_of(found[0] * BLOCK_BYTES, memoryview(found[1]))
 
     def peek(self, opened: CachedObject, span: Span) -> bytes | None:
         """Bytes that the page cache has; never waits."""
-        if opened.shelf is None or self._store is None:
+        if opened.stored is None or self._store is None:
             return None
-        return self._store.peek(opened.shelf, span)
+        return self._store.peek(opened.stored, span)
 
     async def has_now(self, run: Extent, opened: CachedObject) -> bool:
         """Whether the whole run is on disk since we looked: another process has put it there, or
@@ -175,13 +167,13 @@ class DiskTier:
         if trio.current_time() - opened.looked_at < LOOK_AGAIN_S:
             return False
         opened.looked_at = trio.current_time()
-        if opened.shelf is None:
+        if opened.stored is None:
             await self.attach(opened)
-        store, shelf = self._usable(), opened.shelf
-        if store is None or shelf is None:
+        store, stored = self._usable(), opened.stored
+        if store is None or stored is None:
             return False
         try:
-            await self._readers.run(partial(store.refresh, shelf, run.blocks))
+            await self._readers.run(partial(store.refresh, stored, run.blocks))
         except BROKEN as error:
             self._failed("read", error)
             return False
@@ -192,19 +184,19 @@ class DiskTier:
 
     async def read(self, run: Extent, opened: CachedObject) -> None:
         """Fill a run; DriveError means no more than "not on disk", and that the states know it."""
-        store, shelf = self._usable(), opened.shelf
+        store, stored = self._usable(), opened.stored
         assert run.buffer is not None
         try:
-            if store is None or shelf is None:
+            if store is None or stored is None:
                 raise DiskHangsError
             # a thread that was given up still looks at the buffer: so it is not used again
-            read = partial(store.read, shelf, run.blocks, run.buffer)
+            read = partial(store.read, stored, run.blocks, run.buffer)
             good = await self._readers.run(read)
         except BROKEN as error:
             if store is not None:
                 self._failed("read", error)
-            if shelf is not None:
-                shelf.states[:] = bytes(len(shelf.states))
+            if stored is not None:
+                stored.states[:] = bytes(len(stored.states))
             raise DriveError("the disk cache failed") from error
         if good:
             self._health.worked("read")
@@ -214,11 +206,11 @@ class DiskTier:
 
     async def save(self, run: Extent, opened: CachedObject) -> None:
         """Put the whole blocks of a run at rest, then it may be evicted."""
-        store, shelf = self._usable("write"), opened.shelf
+        store, stored = self._usable("write"), opened.stored
         filled = run.filled
         if run.span.start + filled < opened.size_bytes:
             filled -= filled % BLOCK_BYTES
-        if store is None or shelf is None or run.buffer is None or not filled or self._stuck():
+        if store is None or stored is None or run.buffer is None or not filled or self._stuck():
             run.saved = True
             return
         data = run.buffer[:filled].toreadonly()
@@ -226,10 +218,10 @@ class DiskTier:
         self._unsaved_bytes += filled
         try:
             if filled <= GATHERED_BYTES:
-                await self._small.put((shelf, run.blocks.start, data))
+                await self._small.put((stored, run.blocks.start, data))
                 self._absent.pop(opened.file.storage_id, None)
             else:
-                await self._write(partial(store.write, shelf, run.blocks.start, data), filled)
+                await self._write(partial(store.write, stored, run.blocks.start, data), filled)
         finally:
             self._saving -= 1
             self._unsaved_bytes -= filled
@@ -276,18 +268,18 @@ class DiskTier:
     async def proves_wrong(self, opened: CachedObject) -> bool:
         """Compare a large file that has become complete with the service's sha1, where it gave one
         (small ones were compared before their first byte was handed out). Wrong blocks are gone."""
-        store, shelf = self._usable(), opened.shelf
+        store, stored = self._usable(), opened.stored
         sha1 = self._sha1_of(opened.file)
-        if store is None or shelf is None or not sha1 or opened.size_bytes <= SMALL_FILE_BYTES:
+        if store is None or stored is None or not sha1 or opened.size_bytes <= SMALL_FILE_BYTES:
             return False
-        if shelf.checked or not shelf.complete():
+        if stored.checked or not stored.complete():
             return False  # and not in the queue: 120 tasks stood there while one file was checked
         async with self._checkers:
-            if shelf.checked or not shelf.complete():
+            if stored.checked or not stored.complete():
                 return False
             try:
                 right = await trio.to_thread.run_sync(
-                    store.verify, shelf, sha1, abandon_on_cancel=True
+                    store.verify, stored, sha1, abandon_on_cancel=True
                 )
             except BROKEN as error:
                 self._failed("write", error)  # the mark, most likely; a read finds out by itself

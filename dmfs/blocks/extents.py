@@ -7,6 +7,7 @@ memory allows after. Whoever needs bytes of it waits until it is filled that far
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import trio
@@ -15,6 +16,7 @@ from dmfs.blocks.store.stored_object import ABSENT, StoredObject
 from dmfs.errors import DriveError
 from dmfs.fetch.bandwidth_delay import BandwidthDelay
 from dmfs.fetch.curl.progress import NOBODY, Progress
+from dmfs.fetch.generation import Generation, Sample, State
 from dmfs.model import File
 from dmfs.spans import Span
 
@@ -24,7 +26,7 @@ class Extent(Progress):
 
     __slots__ = (
         "blocks", "buffer", "consumed", "done", "error", "from_disk", "has_slot", "parking", "pins",
-        "saved", "span", "speculative", "stale",
+        "saved", "span", "speculative",
     )  # fmt: skip
 
     def __init__(self, blocks: Span, span: Span, *, speculative: bool, from_disk: bool) -> None:
@@ -38,8 +40,6 @@ class Extent(Progress):
         self.consumed = 0
         self.done = False
         self.saved = from_disk
-        self.stale = False
-        """Begun before the object came under another ETag: its bytes are not to be mixed in."""
         self.error: Exception | None = None
         self.has_slot = False
         self.pins = 0
@@ -77,26 +77,35 @@ class Extent(Progress):
 
 @dataclass(eq=False)
 class CachedObject:
-    """A storage object with readers, or lately closed."""
+    """One generation of a storage object: open, or lately closed."""
 
     file: File
-    size_bytes: int
-    shelf: StoredObject | None = None
-    runs: dict[int, Extent] = field(default_factory=dict, repr=False)
+    generation: Generation
+    read_sample: Callable[[CachedObject], Awaitable[Sample | None]] = field(repr=False)
+    stored: StoredObject | None = None
+    extents: dict[int, Extent] = field(default_factory=dict, repr=False)
+    """Block number → the extent that has it or is going to have it."""
     delivery: BandwidthDelay = field(default_factory=BandwidthDelay, repr=False)
-    spent: deque[Extent] = field(default_factory=deque, repr=False)
+    consumed: deque[Extent] = field(default_factory=deque, repr=False)
     """Parts whose last byte was given out lately, and that are at rest."""
     users: int = 0
-    """Open files, and runs on their way: while there are any, no descriptor is closed."""
-    given: bool = False
-    """Somebody has had bytes of it."""
-    era: int = 0
-    """Moves when all that was kept is to be fetched anew."""
-    spoilt: bool = False
-    """Bytes that were given out must not be mixed with those that come now: open it again."""
-    old_shelves: list[StoredObject] = field(default_factory=list, repr=False)
+    """Open files, and extents on their way: while there are any, no descriptor is closed."""
     looked_at: float = 0.0
-    """When we last looked for what other processes have put on disk (trio's clock)."""
+    """When the disk was searched last for what other processes have put there (trio's clock)."""
+    size_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size_bytes = self.generation.size_bytes
+
+    @property
+    def detached(self) -> bool:
+        """Whether the storage object has another content now: open files are to fail."""
+        return self.generation.state is State.DETACHED
 
     def on_disk(self, number: int) -> bool:
-        return self.shelf is not None and self.shelf.states[number] != ABSENT
+        """Whether a block is at rest, as far as this process knows."""
+        return self.stored is not None and self.stored.states[number] != ABSENT
+
+    async def sample(self) -> Sample | None:
+        """A piece of what is cached; None if nothing is. DriveError where it cannot be read."""
+        return await self.read_sample(self)

@@ -48,8 +48,8 @@ class MemoryTier:
     def forget(self, run: Extent, opened: CachedObject) -> None:
         """Let a run's blocks be asked for again. The buffer stays with whoever still has it."""
         for number in range(run.blocks.start, run.blocks.stop):
-            if opened.runs.get(number) is run:
-                del opened.runs[number]
+            if opened.extents.get(number) is run:
+                del opened.extents[number]
         if self._runs.pop(run, None) is not None:
             self.used_bytes -= room_for(run.span.length)
 

@@ -20,14 +20,14 @@ HOSTS_REMEMBERED = 64
 
 
 class HostBackoff:
-    """``asked`` when a host said when to come back, ``wait`` before each GET."""
+    """``refused`` when a host said when to come back, ``wait`` before each GET."""
 
     def __init__(self) -> None:
         self._until: cachetools.LRUCache[str, tuple[float, type[DriveError]]] = cachetools.LRUCache(
             HOSTS_REMEMBERED
         )
 
-    def asked(self, url: str, error: DriveError) -> None:
+    def refused(self, url: str, error: DriveError) -> None:
         """A host answered with ``error``; nothing happens where it named no time."""
         if error.retry_after_s:
             until = trio.current_time() + min(error.retry_after_s, HOLD_MAX_S)

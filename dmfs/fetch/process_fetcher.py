@@ -21,7 +21,7 @@ import trio
 
 from dmfs.errors import DriveError, UnreachableError
 from dmfs.fetch.curl import transfers
-from dmfs.fetch.curl.transfer import RangeRequest, odd_etag, other_etag
+from dmfs.fetch.curl.transfer import RangeRequest, other_etag
 from dmfs.fetch.curl.worker_protocol import PACKET_MAX_BYTES, Message, decode, encode, to_error
 from dmfs.fetch.thread_fetcher import ThreadFetcher
 from dmfs.system.shared_memory import Arena
@@ -248,9 +248,7 @@ class _Link:
 
     def _filled(self, number: int, filled: int) -> None:
         flight = self.flights[number]
-        if flight.get.guard.retired:
-            self._refuse(number, flight, odd_etag(flight.get.what))
-        elif flight.error is None and flight.get.progress.put(filled):
+        if flight.error is None and flight.get.progress.put(filled):
             flight.get.progress.wake()
 
     def _ended(self, message: Message) -> None:

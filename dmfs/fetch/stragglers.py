@@ -23,11 +23,11 @@ class StragglerDetector:
     def __init__(self) -> None:
         self._taken: dict[int, deque[float]] = {}
 
-    def took(self, size_bytes: int, duration_s: float) -> None:
+    def record(self, size_bytes: int, duration_s: float) -> None:
         """A range arrived whole."""
         self._taken.setdefault(_class(size_bytes), deque(maxlen=SAMPLES)).append(duration_s)
 
-    def straggler_timeout_s(self, size_bytes: int) -> float:
+    def timeout_s(self, size_bytes: int) -> float:
         """Seconds after which a range of this size is late; NEVER while too little is known."""
         taken = self._taken.get(_class(size_bytes))
         if taken is None or len(taken) < SAMPLES_NEEDED:

@@ -20,6 +20,7 @@ from dmfs.model import (
     VersionId,
 )
 from dmfs.spans import Span
+from tests.support.helpers import Whole, fetched
 
 SIZE = 4000
 FILE = File(
@@ -53,9 +54,7 @@ class Limping:
 
 
 async def fill(source: ObjectClient, span: Span) -> bytes:
-    sink = bytearray(span.length)
-    await source.fill(FILE, span, memoryview(sink), lambda _filled: None)
-    return bytes(sink)
+    return await fetched(source, Whole(FILE), span)
 
 
 def test_a_late_range_goes_on_from_where_it_was_once() -> None:

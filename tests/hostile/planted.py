@@ -16,19 +16,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUGS: dict[str, tuple[str, str, str]] = {
     "planner: a block too many": (
-        "blocks/readahead.py",
+        "spans.py",
         "-(-span.stop // BLOCK_BYTES))",
         "span.stop // BLOCK_BYTES + 1)",
     ),
     "planner: the last block is taken for a whole one": (
-        "blocks/readahead.py",
+        "spans.py",
         "return Span(start, min(blocks.stop * BLOCK_BYTES, size_bytes))",
         "return Span(start, blocks.stop * BLOCK_BYTES)",
     ),
     "cache index: blocks are believed unread": (
-        "blocks/store/block_store.py",
-        "shelf.states[number] = PRESENT",
-        "shelf.states[number] = VERIFIED",
+        "blocks/store/attached.py",
+        "stored.states[number] = PRESENT",
+        "stored.states[number] = VERIFIED",
     ),
     "paging: a short page is the last": (
         "aps/jsonapi.py",
@@ -67,8 +67,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "ETag: any will do": (
         "fetch/curl/transfer.py",
-        "(not etag or etag == self.etag) and not",
-        "not",
+        "return not etag or etag == self.etag",
+        "return True",
     ),
     "wake-up lost: nobody is told of room": (
         "blocks/cache.py",

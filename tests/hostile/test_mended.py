@@ -7,8 +7,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,9 @@ from dmfs.auth.tokens import SignIn, StoredSignIn, encode, login_hint
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.extents import CachedObject
 from dmfs.blocks.open_objects import IDLE_OBJECTS
+from dmfs.blocks.reader import Reader
 from dmfs.blocks.store.block_store import BlockStore
+from dmfs.blocks.store.eviction import Evictor
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import (
     AccessError,
@@ -38,7 +39,6 @@ from dmfs.errors import (
 )
 from dmfs.fetch.curl.transfer import RangeRequest
 from dmfs.fetch.host_backoff import HOLD_MAX_S, HostBackoff
-from dmfs.fetch.object_client import ObjectClient
 from dmfs.http.json_client import BODY_MAX_BYTES, VALUES_MAX, Call, JsonClient
 from dmfs.model import File, SignedObject, SignedRange
 from dmfs.names import legal_name
@@ -47,6 +47,7 @@ from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.spans import BLOCK_BYTES, EMPTY, MIB, Span
 from tests.hostile.matrix import settings_for, short_waits
 from tests.hostile.planted import BUGS, ROOT
+from tests.support.caches import cache_of, settled, store_in
 from tests.support.helpers import a_file, real, truth, virtual
 
 SIZE = 20 * MIB
@@ -84,25 +85,13 @@ class Nodes:
         get.progress.wake()
 
 
-@asynccontextmanager
-async def cache_over(nodes: Nodes, store: BlockStore | None = None) -> AsyncIterator[BlockCache]:
-    async with trio.open_nursery() as nursery:
-        source = ObjectClient(nodes, nodes, nursery, timeout_s=10)
-        cache = BlockCache(
-            source, store, nursery, memory_bytes=64 * MIB, connections=16,
-            connections_per_file=16, timeout_s=57,
-        )  # fmt: skip
-        source.etags.on_adopted = cache.begin_anew
-        yield cache
-        nursery.cancel_scope.cancel()
+def cache_over(
+    nodes: Nodes, store: BlockStore | None = None
+) -> AbstractAsyncContextManager[BlockCache]:
+    return cache_of(nodes, nodes, store, timeout_s=57)
 
 
 FIRST, SECOND = Span(0, BLOCK_BYTES), Span(8 * MIB, 8 * MIB + BLOCK_BYTES)
-
-
-async def settled(cache: BlockCache) -> None:
-    while any(not run.done or not run.saved for run in cache._memory):
-        await trio.sleep(0.01)
 
 
 async def ahead_of_anybody(cache: BlockCache, opened: CachedObject) -> None:
@@ -115,42 +104,72 @@ async def ahead_of_anybody(cache: BlockCache, opened: CachedObject) -> None:
 async def test_an_odd_first_etag_does_not_stay() -> None:
     # All right answers after it were refused with EIO, until the drive was mounted anew.
     nodes = Nodes()
+    file = a_file("f", SIZE)
     async with cache_over(nodes) as cache:
-        opened = await cache.open(a_file("f", SIZE), SIZE)
+        opened = await cache.open(file, SIZE)
         nodes.odd = [True]
         await ahead_of_anybody(cache, opened)
         assert nodes.signed == 1
+        with pytest.raises(ObjectChangedError):
+            await cache.get(opened, SECOND)
+        cache.close(opened)
+        opened = await cache.open(file, SIZE)
         assert bytes(await cache.get(opened, SECOND)) == truth(*SECOND)
         # the odd one, the first right one, two witnesses by a fresh URL, and the right one again
         assert (nodes.gets, nodes.signed) == (5, 2)
-        assert cache.ready(opened, FIRST) is None, "fetched from the odd node, and kept"
+        assert cache.ready(opened, FIRST) is None, "fetched from the odd node"
         assert bytes(await cache.get(opened, FIRST)) == truth(*FIRST)
+        await settled(cache)
         assert cache.gauges()["users"] == 1
 
 
 @virtual
-async def test_who_read_under_the_odd_etag_is_told_and_not_served_a_mix() -> None:
+async def test_a_reader_without_a_byte_goes_on_with_the_new_content() -> None:
+    nodes = Nodes()
+    file = a_file("f", SIZE)
+    async with cache_over(nodes) as cache:
+        opened = await cache.open(file, SIZE)
+        reader = Reader(file, opened, cache, 64 * MIB)
+        nodes.odd = [True]
+        await ahead_of_anybody(cache, opened)
+
+        async def read(span: Span) -> None:
+            data, _ = await reader.read(span.start, span.length)
+            assert bytes(data) == truth(*span)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read, SECOND)
+            nursery.start_soon(read, SECOND)
+        await read(FIRST)
+        reader.close()
+        await settled(cache)
+        assert cache.gauges()["users"] == 0
+
+
+@virtual
+async def test_a_reader_under_the_odd_etag_gets_estale_and_no_mix() -> None:
     nodes = Nodes()
     async with cache_over(nodes) as cache:
         file = a_file("f", SIZE)
         first = await cache.open(file, SIZE)
         nodes.odd = [True]
-        await cache.get(first, FIRST)  # nothing could tell that these are of something else
+        await cache.get(first, FIRST)  # nothing shows that these are of something else
         for _ in range(2):
-            with pytest.raises(ObjectChangedError) as told:
+            with pytest.raises(ObjectChangedError) as caught:
                 await cache.get(first, SECOND)
-            assert told.value.errno == errno.EIO
+            assert caught.value.errno == errno.ESTALE
             assert cache.ready(first, FIRST) is None
         again = await cache.open(file, SIZE)
         for span in (FIRST, SECOND):
             assert bytes(await cache.get(again, span)) == truth(*span)
-        assert cache.is_anew(again), "the kernel's pages of it are to be thrown away"
+        reader = Reader(file, again, cache, 64 * MIB)
+        assert not reader.keep_cache, "the kernel's pages of it are to be thrown away"
         cache.close(first)
         cache.close(again)
         await settled(cache)
         cache.close(await cache.open(a_file("g", SIZE), SIZE))
         await trio.sleep(1)
-        assert cache.gauges()["objects"] == 2, "the spoilt one was let go of"
+        assert cache.gauges()["objects"] == 2, "the detached one was released"
 
 
 @virtual
@@ -162,7 +181,7 @@ async def test_an_odd_etag_among_right_ones_costs_nothing_but_calls() -> None:
         nodes.odd = [True]
         assert bytes(await cache.get(opened, SECOND)) == truth(*SECOND)
         assert cache.ready(opened, FIRST) == truth(*FIRST)
-        assert not cache.is_anew(opened)
+        assert opened.generation.number == 0
 
 
 @virtual
@@ -191,6 +210,9 @@ async def test_a_cdn_that_keeps_changing_its_mind_does_not_empty_the_cache_each_
         with pytest.raises(ObjectChangedError, match="keeps changing"):
             await cache.get(opened, SECOND)  # and now all are right
         await trio.sleep(61)
+        with pytest.raises(ObjectChangedError, match="than what was read before"):
+            await cache.get(opened, SECOND)
+        opened = await cache.open(file, SIZE)
         assert bytes(await cache.get(opened, SECOND)) == truth(*SECOND)
 
 
@@ -207,6 +229,9 @@ async def test_blocks_of_an_odd_node_do_not_stay_on_disk(tmp_path: Path) -> None
                 if odd:
                     await ahead_of_anybody(cache, opened)
                     assert store.used_bytes() == BLOCK_BYTES
+                    with pytest.raises(ObjectChangedError):
+                        await cache.get(opened, SECOND)
+                    opened = await cache.open(file, SIZE)
                 for span in (SECOND, FIRST):
                     assert bytes(await cache.get(opened, span)) == truth(*span)
                 await settled(cache)
@@ -218,40 +243,41 @@ async def test_blocks_of_an_odd_node_do_not_stay_on_disk(tmp_path: Path) -> None
 
 @real
 async def test_blocks_of_an_odd_node_are_not_used_while_the_disk_does_not_let_them_go(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Stubborn(BlockStore):
-        failures = 2
+    remove = Evictor.remove
+    failures = [OSError("read-only")] * 2
 
-        def drop(self, *args: Any) -> None:
-            if self.failures:
-                self.failures -= 1
-                raise OSError("read-only")
-            super().drop(*args)
+    def stubborn(evictor: Evictor, row: int) -> None:
+        if failures:
+            raise failures.pop()
+        remove(evictor, row)
 
+    monkeypatch.setattr(Evictor, "remove", stubborn)
     file = a_file("f", SIZE)
-    store = Stubborn(tmp_path, limit_bytes=1 << 30, free_percent=0)
     nodes = Nodes()
-    try:
+    with store_in(tmp_path) as store:
         async with cache_over(nodes, store) as cache:
             cache._disk._health.pause_s = 0.0
-            opened = await cache.open(file, SIZE)
+            first = await cache.open(file, SIZE)
             nodes.odd = [True]
-            await ahead_of_anybody(cache, opened)
-            for span in (SECOND, FIRST):
-                assert bytes(await cache.get(opened, span)) == truth(*span)
-            assert store.failures == 0
-            assert store.used_bytes() == BLOCK_BYTES, "the odd node's, still"
-            await settled(cache)
-            for number in range(IDLE_OBJECTS + 2):  # and it is let go of, and opened again
+            await ahead_of_anybody(cache, first)
+            with pytest.raises(ObjectChangedError):
+                await cache.get(first, SECOND)
+            for left in (1, 0):  # released and opened again: each look at the disk fails
+                opened = await cache.open(file, SIZE)
+                assert len(failures) == left
+                for span in (SECOND, FIRST):
+                    assert bytes(await cache.get(opened, span)) == truth(*span)
+                await settled(cache)
+                assert store.used_bytes() == BLOCK_BYTES, "the odd node's, still"
                 cache.close(opened)
-                opened = await cache.open(a_file(f"g{number}", SIZE), SIZE)
+                for number in range(IDLE_OBJECTS + 2):
+                    cache.close(await cache.open(a_file(f"g{left}{number}", SIZE), SIZE))
             again = await cache.open(file, SIZE)
             assert bytes(await cache.get(again, FIRST)) == truth(*FIRST)
             await settled(cache)
             assert store.used_bytes() == BLOCK_BYTES, "ours"
-    finally:
-        store.close()
 
 
 # The cache directory
@@ -274,13 +300,13 @@ async def test_a_cache_that_was_replaced_is_used_again_without_a_remount(
             whole = Span(0, 16 * MIB)
             assert bytes(await cache.get(opened, whole)) == truth(*whole)
             await settled(cache)
-            old = opened.shelf.data if opened.shelf else None
+            old = opened.stored.data if opened.stored else None
 
             shutil.rmtree(tmp_path / ("cache" if how == "deleted whole" else "cache/blocks"))
             if how == "made anew by another drive":
                 newcomer = BlockStore(tmp_path / "cache", limit_bytes=1 << 30, free_percent=0)
-                shelf = newcomer.attach(other.storage_id, SIZE)  # its number is that of our file
-                newcomer.write(shelf, 0, memoryview(bytes(4 * BLOCK_BYTES)))
+                stored = newcomer.attach(other.storage_id, SIZE)  # its number is that of our file
+                newcomer.write(stored, 0, memoryview(bytes(4 * BLOCK_BYTES)))
 
             if how != "deleted":  # else it is for who writes to find out
                 second = await cache.open(a_file("h", SIZE), SIZE)
@@ -289,14 +315,14 @@ async def test_a_cache_that_was_replaced_is_used_again_without_a_remount(
             assert bytes(await cache.get(opened, last)) == truth(*last)
             await settled(cache)
             gets = nodes.gets
-            cache._memory.make_room(64 * MIB, consumed_only=False)  # from now on the disk alone
+            cache.drop_memory()  # from now on the disk alone
             assert cache.ready(opened, FIRST) is None, "what was verified in files that are gone"
             for span in (last, Span(16 * MIB, 16 * MIB + 10), FIRST):
                 assert bytes(await cache.get(opened, span)) == truth(*span)
             assert nodes.gets == gets + 1, "what came after is at rest, what was before is not"
-            assert opened.shelf is not None
+            assert opened.stored is not None
             assert old is not None
-            assert opened.shelf.data not in (None, old)
+            assert opened.stored.data not in (None, old)
             assert os.fstat(old.fd).st_nlink == 0, "a thread may have been reading it"
             await settled(cache)
     finally:
@@ -304,9 +330,9 @@ async def test_a_cache_that_was_replaced_is_used_again_without_a_remount(
         if newcomer is not None:
             newcomer.close()
     with closing(BlockStore(tmp_path / "cache", limit_bytes=1 << 30, free_percent=0)) as again:
-        shelf = again.attach(file.storage_id, SIZE)
+        stored = again.attach(file.storage_id, SIZE)
         buffer = bytearray(last.length)
-        assert again.read(shelf, Span(128, 160), memoryview(buffer)) == last.length
+        assert again.read(stored, Span(128, 160), memoryview(buffer)) == last.length
         assert bytes(buffer) == truth(*last)
 
 
@@ -336,7 +362,7 @@ def test_a_drive_heals_from_an_odd_first_etag(calm: EmulatorProcess, tmp_path: P
             try:  # what was read ahead may have found out before anything was given
                 assert (await first.read(10 * MIB, 1000))[0] == true[10 * MIB : 10 * MIB + 1000]
             except ObjectChangedError as error:
-                assert error.errno == errno.EIO  # noqa: PT017 - one of two right outcomes
+                assert error.errno == errno.ESTALE  # noqa: PT017 - one of two right outcomes
             second = await drive.open(node)
             assert first.keep_cache
             assert not second.keep_cache
@@ -483,7 +509,7 @@ async def test_no_host_is_left_alone_for_longer_than_anybody_would_wait() -> Non
     holds = HostBackoff()
     error = BusyError("cannot read: 429")
     error.retry_after_s = 3600.0
-    holds.asked("https://cdn/x?Signature=1", error)
+    holds.refused("https://cdn/x?Signature=1", error)
     began = trio.current_time()
     with trio.fail_after(5), pytest.raises(BusyError, match="asks to wait 60 s"):
         await holds.wait("read 'x'", "https://cdn/y")

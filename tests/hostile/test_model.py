@@ -555,7 +555,6 @@ async def run_program(steps: list[Step], seed: int) -> dict[str, int]:
             source, None, nursery, memory_bytes=MEMORY, connections=8, connections_per_file=6,
             timeout_s=DATA_TIMEOUT_S * 0.95,
         )  # fmt: skip
-        source.etags.on_adopted = blocks.begin_anew
         tree = InodeTable(service.folder("top"), listings)
         world = World(service, listings, blocks, sizes, tree, nursery)
         # (how old a listing may be is checked where it is asked for directly)
@@ -608,10 +607,10 @@ async def _settle(world: World) -> None:
     await trio.sleep(100)
     slots = world.blocks._slots
     assert (slots.in_use, len(slots._waiting), sum(slots._used.values())) == (0, 0, 0)
-    buffers = sum(len(run.buffer or b"") for run in world.blocks._memory)
+    buffers = sum(len(run.buffer or b"") for run in world.blocks.extents())
     assert world.blocks.memory_used == buffers <= MEMORY
     assert not world.blocks._memory._room.statistics().tasks_waiting
-    assert all(run.done and not run.pins for run in world.blocks._memory)
+    assert all(run.done and not run.pins for run in world.blocks.extents())
     assert not world.listings._flights._flights
     assert all(opened.users == 0 for opened in world.blocks._objects)
     assert len(world.nursery.child_tasks) == 0, "tasks are left"

@@ -210,7 +210,7 @@ def test_many_processes_at_once(calm, make_drive, tmp_path):
     for gauge in AT_REST:
         assert after[gauge] == 0, (gauge, after)
     assert after["memory_bytes"] <= 64 << 20
-    # idle connections, the shelves of closed objects; a leak would be one for each open
+    # idle connections, the stored_objects of closed objects; a leak would be one for each open
     assert after["descriptors"] < before["descriptors"] + 150
     assert after["threads"] < before["threads"] + 20
     assert after["tasks"] < before["tasks"] + 20

@@ -36,26 +36,19 @@ def other_etag(what: str) -> ETagDiffersError:
     return ETagDiffersError(f"cannot {what}: the stored object changed its ETag")
 
 
-def odd_etag(what: str) -> ETagDiffersError:
-    """Another ETag was adopted while these bytes were on their way."""
-    return ETagDiffersError(f"cannot {what}: its ETag was the odd one")
-
-
 class ETagGuard:
     """The ETag that a storage object had when first seen. Shared by threads, hence the lock."""
 
     def __init__(self, etag: str = "") -> None:
         self._lock = threading.Lock()
         self.etag = etag
-        self.retired = False
-        """Another ETag was adopted: what comes under this one counts no more."""
 
     def admits(self, etag: str) -> bool:
         """Whether bytes under ``etag`` may be mixed with those seen so far; the first one sets."""
         with self._lock:
             if not self.etag:
                 self.etag = etag
-            return (not etag or etag == self.etag) and not self.retired
+            return not etag or etag == self.etag
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,9 +127,6 @@ class Transfer:
             self.checked = True
             if self.error is not None:
                 return 0
-        if self.get.guard.retired:
-            self.error = odd_etag(self.get.what)
-            return 0
         stop = self.filled + len(chunk)
         if stop > len(self.get.sink):
             what = self.get.what
