@@ -14,8 +14,8 @@ from dmfs.aps.client import Aps
 from dmfs.aps.paging import pages_expected
 from dmfs.auth.factory import principal, token_source
 from dmfs.auth.token_sources import TokenSource
-from dmfs.blocks.buffers import STEP_BYTES
 from dmfs.blocks.cache import BlockCache
+from dmfs.blocks.memory_tier import STEP_BYTES
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.config import Settings
@@ -110,10 +110,15 @@ async def _join(
 ) -> Drive:
     metadata_s = settings.metadata_timeout * _INNER_SHARE
     aps = Aps(wire, tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id)
-    watched = HostBreakers(fetcher, wire.reaches, nursery)
+    # a network that is gone is gone for both, and a stream does not ask the other one
+    watched = HostBreakers(fetcher, wire.reaches, nursery, on_open=wire.breaker.failed)
     source = ObjectClient(aps, watched, nursery, timeout_s=metadata_s)
     sizes = ObjectSizes(source, store)
     await sizes.load()
+    metadata = join_metadata(
+        settings, wire, aps, sizes, kept, watched, nursery,
+        timeout_s=metadata_s, service_folders=service_folders,
+    )  # fmt: skip
     blocks = BlockCache(
         source,
         store,
@@ -124,12 +129,8 @@ async def _join(
         timeout_s=settings.data_timeout * _INNER_SHARE,
         sha1_of=source.sha1_of,
         arena=arena,
+        elsewhere_bytes=lambda: metadata.listings.knowledge.memory_bytes,
     )
-    metadata = join_metadata(
-        settings, wire, aps, sizes, kept, watched, nursery,
-        timeout_s=metadata_s, service_folders=service_folders,
-    )  # fmt: skip
-    blocks.share_budget(lambda: metadata.listings.knowledge.memory_bytes)
     warmer = SmallFilePrefetcher(sizes, blocks, nursery)
     return Drive(
         settings, aps, metadata.listings, blocks, sizes, fetcher, warmer,
@@ -259,8 +260,7 @@ def join_metadata(
         listings.knowledge.reconnected()
         watched.suspect()  # nudged: it looks now instead of some seconds later
 
-    # a network that is gone is gone for both, and a stream does not ask the other one
-    breaker.on_open, watched.on_open = watched.suspect, breaker.failed
+    breaker.on_open = watched.suspect
     breaker.on_close = on_close
     nursery.start_soon(breaker.watch, wire.probe)
     nursery.start_soon(watch_suspend, on_wake)

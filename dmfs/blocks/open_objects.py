@@ -115,7 +115,7 @@ class OpenObjects:
 
     def _forget_extents(self, opened: CachedObject) -> None:
         for extent in set(opened.extents.values()):
-            if extent.done:  # others are forgotten when they land
+            if extent.landed:  # others are forgotten when they land
                 self._memory.drop(extent, opened)
         self._memory.changed()
 

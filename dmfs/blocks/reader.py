@@ -27,7 +27,7 @@ class Reader:
             opened.size_bytes,
             max_window,
             lambda offset: self._opened.on_disk(offset // BLOCK_BYTES),
-            lambda: self._opened.delivery.bdp_bytes,
+            lambda: self._opened.link.bdp_bytes,
         )
         self.keep_cache = opened.generation.number == 0
         """Whether the kernel's pages of this file may stay: not if the content changed since the

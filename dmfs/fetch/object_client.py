@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -29,11 +28,12 @@ from dmfs.fetch.curl.progress import Progress
 from dmfs.fetch.curl.transfer import ETagGuard, Fetcher, RangeRequest
 from dmfs.fetch.etags import ETags, Piece, check
 from dmfs.fetch.generation import Generation, Sample, Stretch, sample_of
-from dmfs.fetch.host_backoff import HostBackoff
+from dmfs.fetch.hosts import HostBackoff
+from dmfs.fetch.link_stats import NEVER, StragglerDetector
 from dmfs.fetch.signed_urls import SignedUrls, Signer, part_at
-from dmfs.fetch.stragglers import NEVER, StragglerDetector
 from dmfs.model import File, SignedObject, SignedRange
 from dmfs.spans import Span
+from dmfs.system.backoff import backoff_s
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ RENEWALS = 2
 """As Autodesk's own SDK: five tries and two fresh URLs."""
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 4.0
+_OUTCOMES = "ok", "refused", "changed", "failed", "cancelled"
+"""Of a GET: 403, another ETag or size, any other error, given up by the reader or as late."""
 _FINAL = GoneError, AccessError, OfflineError, ObjectChangedError
 
 
@@ -67,7 +69,13 @@ class ObjectClient:
         self._etags = ETags(nursery)
         self._backoff = HostBackoff()
         self._stragglers = StragglerDetector()
-        self._random = random.Random()
+        self._gets = dict.fromkeys(_OUTCOMES, 0)
+        self._bytes = 0
+
+    def gauges(self) -> dict[str, int]:
+        """GETs so far by outcome, and the bytes that came by them."""
+        gets = {f"fetch.gets_{outcome}": count for outcome, count in self._gets.items()}
+        return {"fetch.bytes": self._bytes, **gets}
 
     async def size(self, file: File) -> int:
         """The authoritative length. One signing call at most; AccessError if it may not be read."""
@@ -184,19 +192,32 @@ class ObjectClient:
         progress: Progress,
     ) -> None:
         """One GET; the offsets of a part's URL count from the start of that part."""
-        await self._fetcher.fetch(
-            RangeRequest(
-                f"read {file.name!r}", part.url, start - part.start, buffer,
-                part.stop - part.start, guard, progress,
-            )
+        request = RangeRequest(
+            f"read {file.name!r}", part.url, start - part.start, buffer,
+            part.stop - part.start, guard, progress,
         )  # fmt: skip
+        outcome = "cancelled"
+        try:
+            await self._fetcher.fetch(request)
+            outcome = "ok"
+        except UrlRefusedError:
+            outcome = "refused"
+            raise
+        except ObjectChangedError:
+            outcome = "changed"
+            raise
+        except DriveError:
+            outcome = "failed"
+            raise
+        finally:
+            self._gets[outcome] += 1
+            self._bytes += progress.filled
 
     async def _back_off(self, failures: int, error: DriveError) -> None:
         """Before the next try; at once with ``error`` where that would come after the deadline."""
         if trio.current_time() + (error.retry_after_s or 0.0) >= trio.current_effective_deadline():
             raise error
-        wait_s = min(BACKOFF_FIRST_S * 2 ** (failures - 1), BACKOFF_MAX_S)
-        await trio.sleep(wait_s * (0.5 + self._random.random() / 2))
+        await trio.sleep(backoff_s(failures, BACKOFF_FIRST_S, BACKOFF_MAX_S))
 
 
 _Get = Callable[[File, SignedRange, int, memoryview, ETagGuard, Progress], Awaitable[None]]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmfs.blocks.cache import CONSUMED_PARTS, BlockCache
-from dmfs.blocks.extents import CachedObject
+from dmfs.blocks.extents import CachedObject, Stage
 from dmfs.blocks.open_objects import IDLE_OBJECTS
 from dmfs.blocks.readahead import DISK_PART_BYTES, DISK_WINDOW_BYTES, PART_BYTES
 from dmfs.blocks.reader import Reader
@@ -363,9 +363,9 @@ def test_any_reads_with_any_faults_give_the_bytes_or_the_fault(
                     nursery.start_soon(one, number)
             await trio.sleep(1000)
             check_memory(cache, budget)
-            assert cache._slots.in_use == 0
-            assert cache._slots._used.total() == 0
-            assert all(run.done for run in file.extents.values())
+            assert cache._connections.in_use == 0
+            assert cache._connections._used.total() == 0
+            assert all(run.landed for run in file.extents.values())
 
     in_virtual_time(body)
 
@@ -403,7 +403,7 @@ async def test_what_was_read_is_on_disk_for_the_next_mount(
     async with cache_over(source, store) as cache:
         file = await opened(cache, size)
         assert bytes(await cache.get(file, Span(0, size))) == truth(0, size)
-        while not all(run.saved for run in file.extents.values()):
+        while not all(run.stage is Stage.CLEAN for run in file.extents.values()):
             await trio.sleep(0.001)
     assert store.used_bytes() == size
     store.close()

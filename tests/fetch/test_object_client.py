@@ -459,7 +459,7 @@ class FakeFetcher:
         """Bytes to give, then the error."""
 
     async def fetch(self, get: RangeRequest) -> None:
-        url, start, sink, progress = get.url, get.start, get.sink, get.progress
+        url, start, sink, progress = get.url, get.start, get.buffer, get.progress
         await trio.sleep(0.01)
         self.urls.append(url)
         self.starts.append(start)

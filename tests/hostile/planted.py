@@ -72,8 +72,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "wake-up lost: nobody is told of room": (
         "blocks/cache.py",
-        "if run.done and not run.pins:",
-        "if run.done and run.pins < 0:",
+        "if extent.landed and not extent.pins:",
+        "if extent.landed and extent.pins < 0:",
     ),
 }
 UNITS = "aps auth blocks fetch fuse http namespace prefetch ratelimit system words"

@@ -38,7 +38,7 @@ from dmfs.errors import (
     UnreachableError,
 )
 from dmfs.fetch.curl.transfer import RangeRequest
-from dmfs.fetch.host_backoff import HOLD_MAX_S, HostBackoff
+from dmfs.fetch.hosts import BACKOFF_MAX_S, HostBackoff
 from dmfs.http.json_client import BODY_MAX_BYTES, VALUES_MAX, Call, JsonClient
 from dmfs.model import File, SignedObject, SignedRange
 from dmfs.names import legal_name
@@ -74,12 +74,12 @@ class Nodes:
         )
 
     async def fetch(self, get: RangeRequest) -> None:
-        start, sink = get.start, get.sink
+        start, sink = get.start, get.buffer
         self.gets += 1
         odd = self.odd.pop(0) if self.odd else False
         await trio.sleep(0.01)
         if not get.guard.admits("odd" if odd else "right"):
-            raise ETagDiffersError(f"cannot {get.what}: another ETag")
+            raise ETagDiffersError(f"cannot {get.action}: another ETag")
         sink[:] = bytes(len(sink)) if odd else truth(start, start + len(sink))
         get.progress.put(len(sink))
         get.progress.wake()
@@ -516,7 +516,7 @@ async def test_no_host_is_left_alone_for_longer_than_anybody_would_wait() -> Non
     await holds.wait("read 'x'", "https://elsewhere/y")
     assert trio.current_time() == began
     await holds.wait("read 'x'", "https://cdn/y")
-    assert trio.current_time() == began + HOLD_MAX_S
+    assert trio.current_time() == began + BACKOFF_MAX_S
 
 
 # Answers of many values

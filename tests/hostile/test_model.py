@@ -56,6 +56,7 @@ from dmfs.model import (
 from dmfs.namespace.listings import Freshness, Listings
 from dmfs.namespace.xattrs import attributes_of
 from dmfs.spans import BLOCK_BYTES, MIB
+from dmfs.system import backoff
 from tests.hostile.kernel import PAGE_BYTES, Kernel, replies_of_ours
 from tests.support.helpers import in_virtual_time
 
@@ -261,7 +262,7 @@ class Service:
         return SignedObject(size, sha1, parts, trio.current_time() + 300)
 
     async def fetch(self, get: RangeRequest) -> None:
-        url, start, sink = get.url, get.start, get.sink
+        url, start, sink = get.url, get.start, get.buffer
         self.gets += 1
         signed_at, _, key = url.removeprefix("https://cdn/").partition(" ")
         storage, _, base = key.partition("#")
@@ -544,7 +545,7 @@ async def run_program(steps: list[Step], seed: int) -> dict[str, int]:
     service = Service(random.Random(seed))
     async with trio.open_nursery() as nursery:
         source = Unthreaded(service, service, nursery, timeout_s=TIMEOUT_S * 0.95)
-        source._random.seed(seed)
+        backoff._random.seed(seed)
         sizes = ObjectSizes(source, None)
         listings = Listings(
             service.children, sizes.learn, nursery,
@@ -605,12 +606,12 @@ async def _settle(world: World) -> None:
         assert not fine or world.seen.get("errors", 0) == before, "does not recover"
     await world.kernel.close()
     await trio.sleep(100)
-    slots = world.blocks._slots
+    slots = world.blocks._connections
     assert (slots.in_use, len(slots._waiting), sum(slots._used.values())) == (0, 0, 0)
     buffers = sum(len(run.buffer or b"") for run in world.blocks.extents())
     assert world.blocks.memory_used == buffers <= MEMORY
-    assert not world.blocks._memory._room.statistics().tasks_waiting
-    assert all(run.done and not run.pins for run in world.blocks.extents())
+    assert not world.blocks._memory.waiting()
+    assert all(run.landed and not run.pins for run in world.blocks.extents())
     assert not world.listings._flights._flights
     assert all(opened.users == 0 for opened in world.blocks._objects)
     assert len(world.nursery.child_tasks) == 0, "tasks are left"

@@ -131,7 +131,7 @@ class Layouts:
         return SignedObject(1000, "", self.answers.pop(0), trio.current_time() + 60)
 
     async def fetch(self, get: RangeRequest) -> None:
-        url, start, sink = get.url, get.start, get.sink
+        url, start, sink = get.url, get.start, get.buffer
         if not get.guard.admits(f'"{url}"'):
             raise ObjectChangedError("cannot read: the stored object changed its ETag")
         base = 600 if url.endswith("b") else 0
@@ -206,7 +206,7 @@ def test_a_crafted_index_costs_no_byte_and_no_mount(tmp_path: Path, statement: s
                     assert bytes(await cache.get(opened, span)) == truth(*span)
                 cache.close(opened)
             with trio.move_on_after(1):
-                while any(not run.saved for run in cache.extents()):
+                while not cache.is_settled():
                     await trio.sleep(0.01)
 
     @real

@@ -51,10 +51,10 @@ class ChangingStorage:
             self.odd_gets -= 1
             content = -1
         if not get.guard.admits(f'"{content} {get.url}"'):
-            raise ETagDiffersError(f"cannot {get.what}: another ETag")
+            raise ETagDiffersError(f"cannot {get.action}: another ETag")
         start = int(base) + get.start
-        stop = start + len(get.sink)
+        stop = start + len(get.buffer)
         self.ranges.append((start, stop))
-        get.sink[:] = self.bytes(content)[start:stop]
-        get.progress.put(len(get.sink))
+        get.buffer[:] = self.bytes(content)[start:stop]
+        get.progress.put(len(get.buffer))
         get.progress.wake()

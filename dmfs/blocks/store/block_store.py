@@ -60,6 +60,7 @@ class BlockStore:
     def __init__(self, directory: Path, *, limit_bytes: int, free_percent: int) -> None:
         self._directory = directory / "blocks"
         self._nowait = getattr(os, "RWF_NOWAIT", 0)
+        self._written_blocks = self._refused_blocks = self._damaged_blocks = 0
         own_cache_directory(directory)
         own_cache_directory(self._directory)
         self._index = Index(self._directory)
@@ -167,7 +168,7 @@ class BlockStore:
     def write(
         self, stored: StoredObject, first: int, data: memoryview, *, direct: bool = False
     ) -> bool:
-        """Keep whole blocks from block ``first`` on; False where there is no room for them.
+        """Write whole blocks from block ``first`` on; False if there is no room for them.
         ``direct`` is for memory on a page's edge that may wait for the disk.
 
         Room is reserved first, so the limit holds at every moment; the bytes are written without
@@ -187,10 +188,11 @@ class BlockStore:
             return False
         # only now: a rolled back row may be another object's tomorrow
         self._verified(stored, file, blocks)
+        self._written_blocks += len(blocks)
         return True
 
     def write_small(self, writes: Sequence[SmallWrite]) -> list[bool]:
-        """As ``write``, of several in one transaction: all are kept, or none if one fails."""
+        """As ``write``, of several in one transaction: all are written, or none if one fails."""
         with self._index.lock:
             self.attached.recover()
         put: list[tuple[StoredObject, SparseFile, Mapping[int, memoryview]] | None] = []
@@ -207,20 +209,23 @@ class BlockStore:
         for each in put:
             if each is not None:
                 self._verified(*each)
+                self._written_blocks += len(each[2])
         return [each is not None for each in put]
 
     def _reserve(
         self, stored: StoredObject, first: int, data: memoryview
     ) -> dict[int, memoryview] | None:
-        """Room for those blocks that are not there yet; None where there is none. Inside a
-        transaction."""
+        """Reserve room for the blocks that are not at rest yet, inside a transaction. None if there
+        is no room, or if blocks of this object may not be written."""
         last = first + block_count(len(data))
         if not self.attached.writable(stored):
+            self._refused_blocks += last - first
             return None
         have = self._index.crcs(stored.row, first, last)
         blocks = {n: block_of(data, n - first) for n in range(first, last) if n not in have}
         added = sum(len(block) for block in blocks.values())
         if not self._evictor.make_room(added, self.attached.rows()):
+            self._refused_blocks += last - first
             return None
         self._index.account(stored.row, added)
         self.attached.touch(stored)
@@ -280,6 +285,16 @@ class BlockStore:
             self._index.remove_blocks(stored.row)
         return False
 
+    def gauges(self) -> dict[str, int]:
+        """Counts so far, of this process. (Ints, changed under the index's lock or in one step.)"""
+        return {
+            "store.written_blocks": self._written_blocks,
+            "store.refused_blocks": self._refused_blocks,
+            "store.damaged_blocks": self._damaged_blocks,
+            "store.evicted_objects": self._evictor.evicted_objects,
+            "store.evicted_bytes": self._evictor.evicted_bytes,
+        }
+
     def used_bytes(self) -> int:
         """Bytes of all blocks at rest."""
         return self._index.total_bytes()
@@ -296,6 +311,7 @@ class BlockStore:
         stored.states[number] = ABSENT
         if not known:
             return
+        self._damaged_blocks += 1
         log.info("block %d of object %d is damaged; it will be fetched again", number, stored.row)
         with self._index.transaction():
             if self._index.remove_block(stored.row, number):

@@ -23,6 +23,7 @@ class Evictor:
         self._index = index
         self._limit_bytes = limit_bytes
         self._free_percent = free_percent
+        self.evicted_objects = self.evicted_bytes = 0
 
     def path(self, row: int) -> Path:
         """Where the bytes of an object are."""
@@ -64,6 +65,8 @@ class Evictor:
         except BlockingIOError:
             return False  # another process reads it
         else:
+            self.evicted_objects += 1
+            self.evicted_bytes += self._index.bytes_of(row)
             self.remove(row)
             return True
         finally:

@@ -155,6 +155,11 @@ class Index:
         rows = self.db.execute("SELECT id FROM objects WHERE bytes > 0 ORDER BY used_at, id")
         return [row for (row,) in rows.fetchall()]
 
+    def bytes_of(self, row: int) -> int:
+        """What an object takes."""
+        found = self._one("SELECT bytes FROM objects WHERE id = ?", row)
+        return int(found[0]) if found is not None else 0
+
     def total_bytes(self) -> int:
         with self.lock:
             return int(self.db.execute("SELECT bytes FROM totals").fetchone()[0])
