@@ -15,8 +15,8 @@ from dmfs.aps.client import Aps
 from dmfs.aps.paging import pages_expected
 from dmfs.auth.factory import principal, token_source
 from dmfs.auth.token_sources import TokenSource
-from dmfs.blocks.buffers import STEP_BYTES
 from dmfs.blocks.cache import BlockCache
+from dmfs.blocks.memory_tier import STEP_BYTES
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.config import Settings
@@ -26,7 +26,6 @@ from dmfs.fetch.hosts import HostBreakers
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.fetch.process_fetcher import ProcessFetcher
 from dmfs.fetch.thread_fetcher import ThreadFetcher
-from dmfs.http.circuit_breaker import CircuitBreaker
 from dmfs.http.client import HttpClient
 from dmfs.http.engines import open_engines
 from dmfs.http.json_client import JsonClient
@@ -41,118 +40,199 @@ from dmfs.prefetch.open_ahead import SmallFilePrefetcher
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.ratelimit.limits import parse_rates
 from dmfs.ratelimit.shared_log import FileRateLog
+from dmfs.system.concurrency import bare_errors
 from dmfs.system.shared_memory import Arena
 from dmfs.system.suspend import watch_suspend
 
 log = logging.getLogger(__name__)
 
-_INNER_SHARE = 0.95
-"""Work inside a request gives up a little before the request does: the better error wins."""
-
+INNER_SHARE = 0.95
+"""Work inside a request ends a little before the request's deadline: the better error wins."""
 ARENA_SHARE = 4
 """Address space for each byte of the memory budget, so that pieces of all sizes always fit."""
 DRAIN_S = 5.0
-"""At the end the disk gets so long for what was fetched: it need not be fetched again."""
+"""At the end the disk gets so long to take what was fetched: it need not be fetched again."""
 OPEN_S = 20.0
-"""A disk that is woken up for its first use takes ten; one that hangs must be told of."""
+"""The first use of a sleeping disk takes ten seconds; a disk that hangs must not hang the start."""
 CLOSE_S = 5.0
-"""And so long to close its files: a disk that hangs must not keep the drive from ending."""
+"""Closing files gets so long: a disk that hangs must not keep the drive from ending."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What stands before the drive is joined, and is closed after it."""
+
+    settings: Settings
+    service_folders: bool
+    limiter: RateLimiter
+    client: JsonClient
+    probes: HttpClient
+    tokens: TokenSource
+    fetcher: ProcessFetcher
+    arena: Arena | None
+    block_store: BlockStore | None
+    listing_store: ListingStore | None
+    nursery: trio.Nursery
 
 
 @asynccontextmanager
 async def open_drive(settings: Settings, *, service_folders: bool = False) -> AsyncIterator[Drive]:
-    """Join the parts; end all work on the way out. What the body raises comes out bare."""
+    """Join the parts; end all work on the way out. An error of the body comes out bare."""
     bundle = ca_bundle(settings.ca_file)
-    store = await _open_store(settings)
-    kept = kept_listings(settings, await principal(settings), service_folders=service_folders)
+    block_store = await _open_block_store(settings)
+    listing_store = _listing_store(settings, await principal(settings), service_folders)
     arena = _arena(settings)
-    ranges = ThreadFetcher(ca_bundle=bundle, connections=settings.connections)
-    ranges.start()
-    failure: Exception | None = None
+    small_fetcher = ThreadFetcher(ca_bundle=bundle, connections=settings.connections)
+    small_fetcher.start()
     try:
-        async with open_engines(bundle) as engines, trio.open_nursery() as nursery:
-            try:
-                wire = JsonClient(settings.api_url, engines, budget_of(settings))
-                tokens = await token_source(settings, wire, nursery)
+        with bare_errors():
+            async with open_engines(bundle) as engines, trio.open_nursery() as nursery:
+                limiter = _rate_limiter(settings)
+                client = JsonClient(settings.api_url, engines, limiter)
                 fetcher = ProcessFetcher(
-                    ranges, arena, ca_bundle=bundle, connections=settings.connections
+                    small_fetcher, arena, ca_bundle=bundle, connections=settings.connections
                 )
-                nursery.start_soon(fetcher.run)
+                tokens = await token_source(settings, client, nursery)
                 drive = await _join(
-                    settings,
-                    wire,
-                    engines.others,
-                    tokens,
-                    fetcher,
-                    arena,
-                    store,
-                    kept,
-                    nursery,
-                    service_folders,
-                )
+                    _Ground(
+                        settings, service_folders, limiter, client, engines.others, tokens, fetcher,
+                        arena, block_store, listing_store, nursery,
+                    )
+                )  # fmt: skip
                 try:
                     yield drive
                 finally:
                     with trio.move_on_after(DRAIN_S, shield=True):
                         await drive.parts.blocks.drain()
-            except Exception as error:  # noqa: BLE001 - raised again below, outside the nursery
-                failure = error
-            finally:
-                nursery.cancel_scope.cancel()
+                    nursery.cancel_scope.cancel()
     finally:
-        ranges.close()
+        small_fetcher.close()
         if arena is not None:
             arena.close()
         # in a thread that is left behind when the disk hangs: the drive ends all the same
         with trio.move_on_after(CLOSE_S, shield=True):
-            await trio.to_thread.run_sync(_close, store, kept, abandon_on_cancel=True)
-    if failure is not None:
-        raise failure
+            await trio.to_thread.run_sync(
+                _close, block_store, listing_store, abandon_on_cancel=True
+            )
 
 
-async def _join(
-    settings: Settings,
-    wire: JsonClient,
-    probes: HttpClient,
-    tokens: TokenSource,
-    fetcher: ProcessFetcher,
-    arena: Arena | None,
-    store: BlockStore | None,
-    kept: ListingStore | None,
-    nursery: trio.Nursery,
-    service_folders: bool,
-) -> Drive:
-    metadata_s = settings.metadata_timeout * _INNER_SHARE
-    aps = Aps(wire, tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id)
-    # (its own two connections: a probe never waits behind 48 calls to an API that is gone)
-    watched = HostBreakers(fetcher, partial(reaches, probes), nursery)
-    source = ObjectClient(aps, watched, nursery, timeout_s=metadata_s)
-    sizes = ObjectSizes(source, store)
+async def _join(ground: _Ground) -> Drive:
+    """The two planes, and the tasks that keep them going; these end with the nursery."""
+    settings, client, nursery = ground.settings, ground.client, ground.nursery
+    metadata_s = settings.metadata_timeout * INNER_SHARE
+    aps = Aps(client, ground.tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id)
+    # Probes have two connections of their own: none waits behind 48 calls to an API that is gone.
+    # A network that is gone is gone for both breakers, and a stream makes no API call.
+    hosts = HostBreakers(
+        ground.fetcher, partial(reaches, ground.probes), nursery, on_open=client.breaker.failed
+    )
+    objects = ObjectClient(aps, hosts, nursery, timeout_s=metadata_s)
+    sizes = ObjectSizes(objects, ground.block_store)
     await sizes.load()
+    listings = _listings(ground, aps, sizes, metadata_s)
+    periods = Periods(recent=settings.poll, other=max(settings.poll, settings.poll_others))
+    poller = Poller(listings, periods, hub_period_s=settings.hub_ttl, calls_for=pages_expected)
     blocks = BlockCache(
-        source,
-        store,
+        objects,
+        ground.block_store,
         nursery,
         memory_bytes=settings.memory_budget,
         connections=settings.connections,
         connections_per_file=settings.connections_per_file,
-        timeout_s=settings.data_timeout * _INNER_SHARE,
-        sha1_of=source.sha1_of,
-        arena=arena,
+        timeout_s=settings.data_timeout * INNER_SHARE,
+        sha1_of=objects.sha1_of,
+        arena=ground.arena,
+        elsewhere_bytes=lambda: listings.cache.memory_bytes,
     )
-    source.etags.on_adopted = blocks.begin_anew
-    metadata = join_metadata(
-        settings, wire, aps, sizes, kept, watched, nursery,
-        timeout_s=metadata_s, service_folders=service_folders,
-    )  # fmt: skip
-    blocks.share_budget(lambda: metadata.listings.cache.memory_bytes)
-    warmer = SmallFilePrefetcher(sizes, blocks, nursery)
+    _connect(client, listings, hosts, nursery)
+    nursery.start_soon(ground.fetcher.run)
+    nursery.start_soon(poller.run)
+    file_prefetcher = SmallFilePrefetcher(sizes, blocks, nursery)
+    tree_prefetcher = TreePrefetcher(listings, nursery, at_once=settings.walk_ahead)
     return Drive(
         Parts(
-            settings, aps, metadata.listings, blocks, sizes, fetcher, warmer,
-            metadata.scout, metadata.poller, wire,
-        )
+            settings=settings,
+            aps=aps,
+            listings=listings,
+            blocks=blocks,
+            sizes=sizes,
+            fetcher=ground.fetcher,
+            file_prefetcher=file_prefetcher,
+            tree_prefetcher=tree_prefetcher,
+            poller=poller,
+            client=client,
+        ),
+        [
+            blocks.gauges, objects.gauges, ground.fetcher.gauges, listings.gauges, poller.gauges,
+            file_prefetcher.gauges, tree_prefetcher.gauges, client.gauges, ground.limiter.gauges,
+        ],
     )  # fmt: skip
+
+
+def _listings(ground: _Ground, aps: Aps, sizes: ObjectSizes, timeout_s: float) -> Listings:
+    settings, breaker = ground.settings, ground.client.breaker
+    return Listings(
+        aps.children,
+        sizes.learn,
+        ground.nursery,
+        freshness=Freshness(
+            ttl=settings.ttl,
+            hub_ttl=settings.hub_ttl,
+            patience=settings.patience,
+            rollup_trust=settings.rollup_trust,
+        ),
+        timeout_s=timeout_s,
+        service_folders=ground.service_folders,
+        store=ground.listing_store,
+        offline=lambda: breaker.is_open,
+    )
+
+
+def _connect(
+    client: JsonClient, listings: Listings, hosts: HostBreakers, nursery: trio.Nursery
+) -> None:
+    """What one part learns of the network and of sleep, the others learn too."""
+    breaker = client.breaker
+
+    def on_close() -> None:
+        listings.cache.end_cooldowns()
+        hosts.suspect()  # they probe now instead of some seconds later
+
+    def on_wake(slept_s: float) -> None:
+        listings.on_suspend(slept_s)
+        breaker.nudge()
+        hosts.suspect()
+
+    breaker.subscribe(on_open=hosts.suspect, on_close=on_close)
+    nursery.start_soon(breaker.watch, client.probe)
+    nursery.start_soon(watch_suspend, on_wake)
+
+
+def _rate_limiter(settings: Settings) -> RateLimiter:
+    """One log of calls for all processes of this client id."""
+    rate_log = FileRateLog(settings.state_dir, settings.client_id)
+    return RateLimiter(parse_rates(settings.rates, settings.rate_window), rate_log)
+
+
+def _listing_store(
+    settings: Settings, principal: str, service_folders: bool
+) -> ListingStore | None:
+    """Listings on disk: one partition for each sign-in of each person (``auth.principal``)."""
+    if settings.cache_size == 0:
+        return None
+    partition = cache_partition(
+        settings.api_url,
+        settings.client_id,
+        settings.profile,
+        settings.sign_in,
+        settings.x_user_id,
+        settings.account_id,
+        settings.key_id,
+        settings.key_file,
+        principal,
+        str(service_folders),
+    )
+    return ListingStore(settings.cache_dir, partition)
 
 
 def _arena(settings: Settings) -> Arena | None:
@@ -165,26 +245,16 @@ def _arena(settings: Settings) -> Arena | None:
         return None
 
 
-async def _open_store(settings: Settings) -> BlockStore | None:
+async def _open_block_store(settings: Settings) -> BlockStore | None:
     with trio.move_on_after(OPEN_S):
-        return await trio.to_thread.run_sync(_store, settings, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(_block_store, settings, abandon_on_cancel=True)
     raise SetupError(
         f"the cache directory {settings.cache_dir} does not answer",
         hint="its disk hangs; choose another one with DMFS_CACHE_DIR",
     )
 
 
-def _close(store: BlockStore | None, kept: ListingStore | None) -> None:
-    try:
-        if store is not None:
-            store.close()
-        if kept is not None:
-            kept.close()
-    except (OSError, sqlite3.Error) as error:  # of a dead disk; what was not kept is fetched again
-        log.debug("the cache was not closed: %s", error)
-
-
-def _store(settings: Settings) -> BlockStore | None:
+def _block_store(settings: Settings) -> BlockStore | None:
     if settings.cache_size == 0:
         return None
     try:
@@ -200,89 +270,11 @@ def _store(settings: Settings) -> BlockStore | None:
         ) from None
 
 
-def budget_of(settings: Settings) -> RateLimiter:
-    """One account for all processes of this client id."""
-    rate_log = FileRateLog(settings.state_dir, settings.client_id)
-    return RateLimiter(parse_rates(settings.rates, settings.rate_window), rate_log)
-
-
-def kept_listings(
-    settings: Settings, principal: str, *, service_folders: bool
-) -> ListingStore | None:
-    """What is on disk for this sign-in of this person (``signin.principal``)."""
-    if settings.cache_size == 0:
-        return None
-    scope = cache_partition(
-        settings.api_url,
-        settings.client_id,
-        settings.profile,
-        settings.sign_in,
-        settings.x_user_id,
-        settings.account_id,
-        settings.key_id,
-        settings.key_file,
-        principal,
-        str(service_folders),
-    )
-    return ListingStore(settings.cache_dir, scope)
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What a drive needs of it."""
-
-    listings: Listings
-    scout: TreePrefetcher
-    poller: Poller
-
-
-def join_metadata(
-    settings: Settings,
-    wire: JsonClient,
-    aps: Aps,
-    sizes: ObjectSizes,
-    kept: ListingStore | None,
-    watched: HostBreakers,
-    nursery: trio.Nursery,
-    *,
-    timeout_s: float,
-    service_folders: bool,
-) -> Metadata:
-    """The parts and the tasks that keep them going; these end with the nursery."""
-    breaker: CircuitBreaker = wire.breaker
-    listings = Listings(
-        aps.children,
-        sizes.learn,
-        nursery,
-        freshness=Freshness(
-            ttl=settings.ttl,
-            hub_ttl=settings.hub_ttl,
-            patience=settings.patience,
-            rollup_trust=settings.rollup_trust,
-        ),
-        timeout_s=timeout_s,
-        service_folders=service_folders,
-        store=kept,
-        offline=lambda: breaker.is_open,
-    )
-    periods = Periods(recent=settings.poll, other=max(settings.poll, settings.poll_others))
-    poller = Poller(listings, periods, hub_period_s=settings.hub_ttl, calls_for=pages_expected)
-
-    def on_wake(seconds: float) -> None:
-        listings.on_suspend(seconds)
-        breaker.nudge()
-        watched.suspect()
-
-    def on_close() -> None:
-        listings.cache.end_cooldowns()
-        watched.suspect()  # nudged: it looks now instead of some seconds later
-
-    # a network that is gone is gone for both, and a stream does not ask the other one
-    watched.on_open = breaker.failed
-    breaker.subscribe(on_open=watched.suspect, on_close=on_close)
-    nursery.start_soon(breaker.watch, wire.probe)
-    nursery.start_soon(watch_suspend, on_wake)
-    nursery.start_soon(poller.run)
-    return Metadata(
-        listings, TreePrefetcher(listings, nursery, at_once=settings.walk_ahead), poller
-    )
+def _close(block_store: BlockStore | None, listing_store: ListingStore | None) -> None:
+    try:
+        if block_store is not None:
+            block_store.close()
+        if listing_store is not None:
+            listing_store.close()
+    except (OSError, sqlite3.Error) as error:  # a dead disk: what it did not take is fetched again
+        log.debug("the cache was not closed: %s", error)

@@ -74,14 +74,15 @@ class Parts:
 class Drive:
     """A signed-in drive."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, gauges: Sequence[Gauges] = ()) -> None:
+        """``gauges`` of the parts, for the one view of them."""
         self.parts = parts
         self.settings = parts.settings
         # the verbs that serve each request of the kernel find their part in one step
         self._listings = parts.listings
         self._sizes = parts.sizes
         self._requests: Counter[tuple[str, str]] = Counter()
-        self._gauges: list[Gauges] = []
+        self._gauges = list(gauges)
 
     # Names
 
@@ -182,12 +183,7 @@ class Drive:
 
     def gauges(self) -> dict[str, int]:
         """All counters and levels of the drive, by flat names such as ``calls.contents.ok``."""
-        parts = self.parts
         merged = {f"requests.{name}.{end}": n for (name, end), n in self._requests.items()}
-        merged["gets"] = parts.fetcher.under_way
-        for part in (parts.blocks, parts.listings, parts.poller):
-            merged |= part.gauges()
-        merged |= parts.tree_prefetcher.gauges() | parts.file_prefetcher.gauges()
         for gauges in self._gauges:
             merged |= gauges()
         return merged

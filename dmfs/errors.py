@@ -185,11 +185,15 @@ class UrlRefusedError(DriveError):
 
 
 class ObjectChangedError(BadResponseError):
-    """This storage object had another ETag before: a reader must not mix the bytes of both."""
+    """The storage object has another content now: an open file must not mix the two."""
+
+    errno = GoneError.errno
 
 
 class ETagDiffersError(ObjectChangedError):
-    """Only the ETag is wrong: the caller must find out which of the two is the right one."""
+    """Right in everything but the ETag: it is not known yet which of the two is the odd one."""
+
+    errno = errno.EIO
 
 
 class KeyringError(SignedOutError):

@@ -49,12 +49,12 @@ INSIDE = {
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging client",
     "namespace": "listing_codec listing_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
-    "fetch": "curl bandwidth_delay stragglers connection_slots host_backoff etags hosts"
-    " thread_fetcher process_fetcher object_client",
+    "fetch": "curl link_stats connection_slots generation etags"
+    " hosts thread_fetcher process_fetcher signed_urls object_client",
     "fetch.curl": "progress transfer transfers worker_protocol worker",
-    "blocks": "store readahead extents buffers memory_tier group_commit disk_tier open_objects"
+    "blocks": "store readahead extents memory_tier missing group_commit disk_tier open_objects"
     " cache object_sizes reader",
-    "blocks.store": "index eviction direct_io sparse_file stored_object block_store",
+    "blocks.store": "index eviction sparse_file stored_object attached block_store",
     "prefetch": "tree_walk list_ahead file_series open_ahead",
     "fuse": "inode_table kernel_params mountpoint attributes request operations mount",
     "help": "topics",

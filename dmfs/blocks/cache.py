@@ -1,52 +1,55 @@
-"""Blocks of storage objects: in flight, in memory, on disk. Floor 2.
+"""Blocks of storage objects: in flight, in memory, on disk.
 
-A *run* is a stretch of blocks with one buffer, filled by one GET or one read of the disk. It is
-found by its blocks while it fills and for as long as memory allows after, so "in flight" and "in
-memory" are one thing: whoever needs bytes of it waits until it is filled that far. A run belongs
-to the cache and runs in the cache's nursery; when a reader's deadline cancels its wait, the bytes
-still land. A failed run gives its error to its waiters and is forgotten.
+An extent is found by its blocks while it fills and for as long as memory allows after, so "in
+flight" and "in memory" are one thing. It belongs to the cache and fills in the cache's nursery;
+when a reader's deadline cancels its wait, the bytes still land. A failed extent gives its error to
+its waiters and is forgotten.
 
 Demand waits for capacity (memory, connections); speculation takes what is spare or is dropped.
-Everything here runs on the trio loop, and state changes only between awaits, except that runs'
-buffers are filled by the curl thread and disk threads beyond ``filled``.
+Everything here runs on the trio loop, and state changes only between awaits, except that the curl
+thread and disk threads fill buffers beyond ``filled``.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import trio
 
 from dmfs.blocks.disk_tier import DiskTier
-from dmfs.blocks.extents import CachedObject, Extent
+from dmfs.blocks.extents import CachedObject, Extent, Stage
 from dmfs.blocks.memory_tier import MemoryTier
-from dmfs.blocks.open_objects import OpenObjects, spoilt
-from dmfs.blocks.readahead import DISK_PART_BYTES, MIN_PART_BYTES, PART_BYTES
+from dmfs.blocks.missing import missing_spans
+from dmfs.blocks.open_objects import OpenObjects
+from dmfs.blocks.readahead import MIN_PART_BYTES, PART_BYTES
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.errors import DriveError
 from dmfs.fetch.connection_slots import ConnectionLimiter
 from dmfs.fetch.curl.progress import Progress
+from dmfs.fetch.etags import check
+from dmfs.fetch.generation import State
 from dmfs.model import File, StorageId
-from dmfs.spans import BLOCK_BYTES, EMPTY, SMALL_FILE_BYTES, Span, blocks_of, bytes_of
+from dmfs.spans import BLOCK_BYTES, EMPTY, Span, blocks_of, bytes_of
 from dmfs.system.concurrency import deadline
 from dmfs.system.shared_memory import Arena
 
 log = logging.getLogger(__name__)
 
 Data = bytes | bytearray | memoryview
-_DISK_PART_BLOCKS = DISK_PART_BYTES // BLOCK_BYTES
-SPENT_PARTS = 2
+CONSUMED_PARTS = 2
 """Parts of an object that stay after their last byte was given out: by then the kernel's reads that
-lie out of order have come, and nobody looks at the oldest part's buffer any more."""
+lie out of order have come, and the oldest part's buffer is free."""
 
 
 class Bytes(Protocol):
-    """Where missing bytes come from (``source.ObjectClient``)."""
+    """Where missing bytes come from (``object_client.ObjectClient``)."""
 
-    async def fill(self, file: File, span: Span, sink: memoryview, progress: Progress) -> None:
-        """Fill ``sink`` with ``span``, telling how far it is valid."""
+    async def fill(
+        self, content: CachedObject, span: Span, buffer: memoryview, progress: Progress
+    ) -> None:
+        """Fill ``buffer`` with ``span``; ``progress`` says how far it is valid."""
         ...
 
 
@@ -65,40 +68,68 @@ class BlockCache:
         timeout_s: float,
         sha1_of: Callable[[File], str] = lambda _file: "",
         arena: Arena | None = None,
+        elsewhere_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
+        """``memory_bytes`` is also for what ``elsewhere_bytes`` says."""
         self._source = source
         self._nursery = nursery
-        self._memory = MemoryTier(memory_bytes, arena)
+        self._memory = MemoryTier(memory_bytes, arena, elsewhere_bytes)
         self._timeout_s = timeout_s
-        self._slots = ConnectionLimiter(connections, connections_per_file)
+        self._connections = ConnectionLimiter(connections, connections_per_file)
         self._disk = DiskTier(store, sha1_of, timeout_s=timeout_s)
         self._objects = OpenObjects(self._memory, self._disk, nursery)
         self.epoch = 0
         """Moves when memory or a connection was given back."""
+        self._memory_hits = self._memory_bytes = 0
+        self._page_cache_hits = self._page_cache_bytes = 0
+        self._disk_hits = self._disk_bytes = 0
+        self._misses = self._network_bytes = 0
 
     @property
     def memory_used(self) -> int:
         """Bytes of all buffers in use."""
         return self._memory.used_bytes
 
-    def share_budget(self, elsewhere_bytes: Callable[[], int]) -> None:
-        """The memory budget is for that as well."""
-        self._memory.elsewhere_bytes = elsewhere_bytes
-
     def settle(self) -> None:
-        """Give back what the budget no longer allows. For whoever made more of what shares it."""
+        """Give back memory that the budget no longer allows, as more of it is used elsewhere."""
         self._memory.settle()
 
+    def drop_memory(self) -> None:
+        """Give back all buffers that may be given back now."""
+        self._memory.make_room(self._memory.budget_bytes, consumed_only=False)
+
+    def extents(self) -> list[Extent]:
+        """All extents that have a buffer, least recently used first."""
+        return list(self._memory)
+
+    def objects(self) -> list[CachedObject]:
+        """All objects that are open or were closed lately."""
+        return list(self._objects)
+
+    def is_settled(self) -> bool:
+        """Whether nothing is on its way, neither from the source nor to the disk."""
+        return all(extent.stage is Stage.CLEAN for extent in self._memory)
+
     def gauges(self) -> dict[str, int]:
-        """What is held now: all but memory and objects are 0 on an idle drive."""
-        runs = list(self._memory)
+        """What is in use now (all but memory and objects are 0 on an idle drive), and, by names
+        with a dot, counts so far: reads and bytes given out by the tier that had them."""
+        extents = list(self._memory)
         return {
             "memory_bytes": self._memory.used_bytes,
             "objects": len(self._objects),
             "users": sum(opened.users for opened in self._objects),
-            "flying": sum(not run.done for run in runs),
-            "pins": sum(run.pins for run in runs),
-            "slots": self._slots.in_use,
+            "flying": sum(not extent.landed for extent in extents),
+            "pins": sum(extent.pins for extent in extents),
+            "slots": self._connections.in_use,
+            "blocks.memory_hits": self._memory_hits,
+            "blocks.memory_bytes": self._memory_bytes,
+            "blocks.page_cache_hits": self._page_cache_hits,
+            "blocks.page_cache_bytes": self._page_cache_bytes,
+            "blocks.disk_hits": self._disk_hits,
+            "blocks.disk_bytes": self._disk_bytes,
+            "blocks.misses": self._misses,
+            "blocks.network_bytes": self._network_bytes,
+            **self._memory.gauges(),
             **self._disk.gauges(),
         }
 
@@ -109,19 +140,11 @@ class BlockCache:
         return await self._objects.open(file, size_bytes)
 
     async def look_up(self, storage_ids: Iterable[StorageId]) -> None:
-        """These will be opened soon, in the next seconds: to save them a look at the disk each."""
+        """These will be opened in the next seconds: one look at the disk for all of them."""
         await self._objects.look_up(storage_ids)
 
     def close(self, opened: CachedObject) -> None:
         opened.users -= 1
-
-    def begin_anew(self, storage_id: StorageId) -> None:
-        """An object comes under another ETag; see ``objects.py``."""
-        self._objects.begin_anew(storage_id)
-
-    def is_anew(self, opened: CachedObject) -> bool:
-        """Whether the kernel may hold bytes that are not to be mixed with those that come now."""
-        return self._objects.is_anew(opened.file.storage_id)
 
     async def drain(self) -> None:
         """Before the end: wait until what was fetched is on disk."""
@@ -130,96 +153,116 @@ class BlockCache:
     # Reading
 
     def ready(self, opened: CachedObject, span: Span) -> Data | None:
-        """The bytes if they are at hand without waiting: from a run, or from the page cache."""
-        data = None if opened.spoilt else self._at_hand(opened, span)
-        if data is not None:
-            opened.given = True
+        """The bytes if they are at hand without waiting: from an extent, or from the page cache."""
+        generation = opened.generation
+        if generation.state is State.DETACHED:
+            return None
+        extent = opened.extents.get(span.start // BLOCK_BYTES)
+        if extent is None:
+            data: Data | None = self._disk.peek(opened, span)
+            if data is None:
+                return None
+            self._page_cache_hits += 1
+            self._page_cache_bytes += len(data)
+        else:
+            if extent.has(span):
+                self._memory.touch(extent)
+                data = self._given_out(extent, opened, span)
+            else:
+                data = self._joined(opened, span)
+                if data is None:
+                    return None
+            self._memory_hits += 1
+            self._memory_bytes += len(data)
+        generation.given = True
         return data
 
-    def _at_hand(self, opened: CachedObject, span: Span) -> Data | None:
-        run = opened.runs.get(span.start // BLOCK_BYTES)
-        if run is not None:
-            if run.holds(span):
-                self._memory.touch(run)
-                return self._given_out(run, opened, span)
-            return self._joined(opened, span)
-        return self._disk.peek(opened, span)
-
-    def _given_out(self, run: Extent, opened: CachedObject, span: Span) -> memoryview:
-        view = run.slice(span)
-        if run.consumed >= run.span.length:
-            self._used_up(run, opened)
+    def _given_out(self, extent: Extent, opened: CachedObject, span: Span) -> memoryview:
+        view = extent.slice(span)
+        if extent.consumed >= extent.span.length:
+            self._consumed(extent, opened)
         return view
 
-    def _used_up(self, run: Extent, opened: CachedObject) -> None:
+    def _consumed(self, extent: Extent, opened: CachedObject) -> None:
         """Its memory may be had now. That of a part that is at rest goes to the next one at once:
         the bytes are in the kernel's cache and on disk, and a buffer that was used just now is
         still in the processor's, where a new one has to be faulted in page by page."""
         self.epoch += 1
         if (
-            (run.speculative or run.span.length >= MIN_PART_BYTES)  # of a stream
-            and run not in opened.spent
-            and all(map(opened.on_disk, range(run.blocks.start, run.blocks.stop)))
+            (extent.speculative or extent.span.length >= MIN_PART_BYTES)  # of a stream
+            and extent not in opened.consumed
+            and all(map(opened.on_disk, range(extent.blocks.start, extent.blocks.stop)))
         ):
-            opened.spent.append(run)
-            if len(opened.spent) > SPENT_PARTS:
-                self._memory.drop(opened.spent.popleft(), opened)
+            opened.consumed.append(extent)
+            if len(opened.consumed) > CONSUMED_PARTS:
+                self._memory.drop(opened.consumed.popleft(), opened)
 
     def _joined(self, opened: CachedObject, span: Span) -> Data | None:
-        """Bytes across runs, if all of them hold theirs."""
+        """Bytes across extents, if all of them have theirs."""
         pieces = []
         position = span.start
         while position < span.stop:
-            run = opened.runs.get(position // BLOCK_BYTES)
-            if run is None:
+            extent = opened.extents.get(position // BLOCK_BYTES)
+            if extent is None:
                 return None
-            piece = Span(position, min(span.stop, run.span.stop))
-            if not run.holds(piece):
+            piece = Span(position, min(span.stop, extent.span.stop))
+            if not extent.has(piece):
                 return None
-            self._memory.touch(run)
-            pieces.append(self._given_out(run, opened, piece))
+            self._memory.touch(extent)
+            pieces.append(self._given_out(extent, opened, piece))
             position = piece.stop
         return b"".join(pieces)
 
     async def get(self, opened: CachedObject, span: Span) -> Data:
-        """The bytes, waited for; fetched now if ``start`` did not do so before (or it failed)."""
+        """The bytes, waited for; fetched now if ``start`` did not do so before (or it failed).
+
+        ObjectChangedError once the object has another content, or another DriveError.
+        """
         pieces: list[Data] = []
         position = span.start
         retried = False
-        era = opened.era
         while position < span.stop:
-            if opened.spoilt:
-                raise spoilt(opened)
-            if era != opened.era:  # what was gathered is not to be mixed with what comes
-                era, pieces, position = opened.era, [], span.start
+            check(opened.generation, f"read {opened.file.name!r}")
             number = position // BLOCK_BYTES
-            run = opened.runs.get(number)
-            if run is None:
+            extent = opened.extents.get(number)
+            if extent is None:
                 self.start(opened, Span(position, span.stop), EMPTY)
-                run = opened.runs[number]
-            piece = Span(position, min(span.stop, run.span.stop))
-            run.pins += 1
+                extent = opened.extents[number]
+            piece = Span(position, min(span.stop, extent.span.stop))
+            in_memory = extent.has(piece)
+            extent.pins += 1
             try:
-                await run.reach(piece.stop)
+                await extent.reach(piece.stop)
             except DriveError:
-                if era != opened.era:
-                    continue
-                # What was fetched ahead (or read from a bad disk) may fail without the reader's
-                # having asked: its own question deserves its own answer, once.
-                if retried or not (run.speculative or run.from_disk):
+                check(opened.generation, f"read {opened.file.name!r}")
+                # What was fetched ahead (or read from a bad disk) may fail without a read that
+                # wanted it: the reader's own request deserves its own answer, once.
+                if retried or not (extent.speculative or extent.from_disk):
                     raise
-                retried = not run.from_disk
-                self._memory.forget(run, opened)
+                retried = not extent.from_disk
+                self._memory.forget(extent, opened)
                 continue
             finally:
-                run.pins -= 1
-                if run.done and not run.pins:
-                    self._memory.changed()  # who waits for room may have been told too early
-            if era == opened.era:
-                pieces.append(self._given_out(run, opened, piece))
-                position = piece.stop
-        opened.given = True
+                extent.pins -= 1
+                if extent.landed and not extent.pins:
+                    self._memory.changed()  # those that wait for room may have been woken too early
+            check(opened.generation, f"read {opened.file.name!r}")
+            self._count(extent, piece.length, in_memory=in_memory)
+            pieces.append(self._given_out(extent, opened, piece))
+            position = piece.stop
+        opened.generation.given = True
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _count(self, extent: Extent, size_bytes: int, *, in_memory: bool) -> None:
+        if in_memory:
+            self._memory_hits += 1
+            self._memory_bytes += size_bytes
+        elif extent.from_disk:
+            self._disk_hits += 1
+            self._disk_bytes += size_bytes
+        else:
+            self._misses += 1
+            self._network_bytes += size_bytes
 
     def start(
         self, opened: CachedObject, demand: Span, ahead: Span, part_bytes: int = PART_BYTES
@@ -230,129 +273,104 @@ class BlockCache:
         side of it. Never waits.
         """
         wanted = blocks_of(ahead)
-        for missing in self._pieces(opened, blocks_of(demand), wanted, part_bytes):
+        for missing in missing_spans(opened, blocks_of(demand), wanted, part_bytes):
             self._launch(opened, missing, speculative=False)
-        pieces = self._pieces(opened, wanted, EMPTY, part_bytes)
+        spans = missing_spans(opened, wanted, EMPTY, part_bytes)
         backward = ahead.start < demand.start and ahead.stop <= demand.stop
-        for missing in reversed(list(pieces)) if backward else pieces:
+        for missing in reversed(list(spans)) if backward else spans:
             if not self._launch(opened, missing, speculative=True):
                 edge = bytes_of(missing, opened.size_bytes)
                 span = Span(edge.stop, ahead.stop) if backward else Span(ahead.start, edge.start)
                 return span if span.length else EMPTY
         return ahead
 
-    def _pieces(
-        self, opened: CachedObject, blocks: Span, extra: Span, part_bytes: int
-    ) -> Iterator[Span]:
-        """What is missing of ``blocks``, as runs of one kind (network or disk), each at most a
-        part long; the last may grow into ``extra``, so that the first read of a stream and what
-        is fetched ahead of it are one GET."""
-        part_blocks = max(1, part_bytes // BLOCK_BYTES)
-        small = opened.size_bytes <= SMALL_FILE_BYTES
-        # (a backward stream's ahead may lie in the same block)
-        covers = small and extra.start < blocks.start and extra.stop >= blocks.stop
-        end = max(blocks.stop, extra.stop if extra.start <= blocks.stop else 0)
-        number = blocks.start
-        while number < blocks.stop:
-            if number in opened.runs:
-                number += 1
-                continue
-            disk = opened.on_disk(number)
-            start = self._whole_small(opened, extra, number) if covers and not disk else number
-            part = _DISK_PART_BLOCKS if disk else part_blocks
-            whole = disk or part_bytes == PART_BYTES  # of full size: on multiples of it
-            limit = min(end, start + (part - start % part if whole else part))
-            stop = number + 1
-            while stop < limit and stop not in opened.runs and opened.on_disk(stop) == disk:
-                stop += 1
-            yield Span(start, stop)
-            number = stop
-
-    @staticmethod
-    def _whole_small(opened: CachedObject, extra: Span, number: int) -> int:
-        """Where a small file's single GET starts when its first read is not at the top."""
-        start = number
-        while (
-            start > extra.start and start - 1 not in opened.runs and not opened.on_disk(start - 1)
-        ):
-            start -= 1
-        return start
-
-    # Runs
+    # Extents
 
     def _launch(self, opened: CachedObject, blocks: Span, *, speculative: bool) -> bool:
-        """Start a run; False (and nothing done) for speculation that finds no room."""
+        """Start an extent; False (and nothing done) for speculation that finds no room."""
         span = bytes_of(blocks, opened.size_bytes)
         from_disk = opened.on_disk(blocks.start)
-        run = Extent(blocks, span, speculative=speculative, from_disk=from_disk)
+        extent = Extent(blocks, span, speculative=speculative, from_disk=from_disk)
+        connected = False
         if speculative:
             if not self._memory.make_room(span.length, consumed_only=True):
                 return False
             if not from_disk:
-                if not self._slots.try_take(opened):
+                if not self._connections.try_acquire(opened):
                     return False
-                run.has_slot = True
-            self._memory.allocate(run, opened)
+                connected = True
+            self._memory.allocate(extent, opened)
         for number in range(blocks.start, blocks.stop):
-            opened.runs[number] = run
+            opened.extents[number] = extent
         opened.users += 1
-        self._nursery.start_soon(self._fly, run, opened)
+        self._nursery.start_soon(self._fly, extent, opened, connected)
         return True
 
-    async def _fly(self, run: Extent, opened: CachedObject) -> None:
-        """The life of a run: room, a connection, the bytes, the disk."""
+    async def _fly(self, extent: Extent, opened: CachedObject, connected: bool) -> None:
+        """The life of an extent: room, a connection, the bytes, the disk."""
         try:
             with deadline(self._timeout_s, f"read {opened.file.name!r}"):
-                if run.buffer is None:
-                    await self._memory.wait_for_room(run.span.length)
-                    self._memory.allocate(run, opened)
-                if run.from_disk or await self._disk.has_now(run, opened):
-                    await self._disk.read(run, opened)
+                if extent.buffer is None:
+                    await self._memory.wait_for_room(extent.span.length)
+                    self._memory.allocate(extent, opened)
+                extent.stage = Stage.FILLING
+                if extent.from_disk or await self._disk.has_now(extent, opened):
+                    await self._disk.read(extent, opened)
                 else:
-                    await self._fetch(run, opened)
+                    if not connected:
+                        await self._connections.acquire(opened)
+                        connected = True
+                    await self._fetch(extent, opened)
         except Exception as error:
             if not isinstance(error, DriveError):
                 log.exception("reading %r failed", opened.file.name)
-            run.error = error
-            self._memory.forget(run, opened)
+            extent.error = error
         except BaseException:
-            run.error = DriveError("the drive is shutting down")
+            extent.error = DriveError("the drive is shutting down")
             raise
         finally:
-            if run.has_slot:
-                self._slots.give(opened)
+            if connected:
+                self._connections.release(opened)
             self.epoch += 1
-            run.done = True
-            run.parking.unpark_all()
-            if run.stale:
-                run.saved = True
-                self._memory.forget(run, opened)
-            self._memory.changed()
-        if not run.saved:
-            await self._keep(run, opened)
+            self._land(extent, opened)
+        if not extent.from_disk and not opened.detached:
+            await self._save(extent, opened)
         opened.users -= 1
 
-    async def _keep(self, run: Extent, opened: CachedObject) -> None:
-        """What comes after the bytes; nothing that goes wrong here may end the drive."""
+    async def _fetch(self, extent: Extent, opened: CachedObject) -> None:
+        mark = opened.link.requested(trio.current_time())
+        await self._source.fill(opened, extent.span, extent.writable(), extent)
+        opened.link.arrived(mark, extent.span.length, trio.current_time())
+
+    def _land(self, extent: Extent, opened: CachedObject) -> None:
+        if extent.error is not None:
+            extent.stage = Stage.FAILED
+        elif extent.from_disk or opened.detached:
+            extent.stage = Stage.CLEAN
+        else:
+            extent.stage = Stage.SAVING
+        if extent.error is not None or opened.detached:
+            self._memory.forget(extent, opened)
+        extent.parking.unpark_all()
+        self._memory.changed()
+
+    async def _save(self, extent: Extent, opened: CachedObject) -> None:
+        """Put the bytes at rest (of a failed extent those that came). Errors stay here: one of them
+        must not end the drive."""
         try:
-            await self._disk.save(run, opened)
+            try:
+                await self._disk.save(extent, opened)
+            finally:
+                if extent.stage is Stage.SAVING:
+                    extent.stage = Stage.CLEAN
             self.epoch += 1
             self._memory.changed()
             if await self._disk.proves_wrong(opened):
-                for wrong in set(opened.runs.values()):
+                for wrong in set(opened.extents.values()):
                     self._memory.forget(wrong, opened)
         except Exception:
-            log.exception("keeping bytes of %r failed", opened.file.name)
+            log.exception("writing bytes of %r to the disk cache failed", opened.file.name)
         finally:
-            run.saved = True
-            if run.consumed >= run.span.length:
-                self._used_up(run, opened)
+            if extent.consumed >= extent.span.length:
+                self._consumed(extent, opened)
             self._memory.changed()
-
-    async def _fetch(self, run: Extent, opened: CachedObject) -> None:
-        if not run.has_slot:
-            await self._slots.take(opened)
-            run.has_slot = True
-        mark = opened.delivery.asked(trio.current_time())
-        await self._source.fill(opened.file, run.span, run.sink(), run)
-        opened.delivery.came(mark, run.span.length, trio.current_time())

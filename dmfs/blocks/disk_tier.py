@@ -1,7 +1,7 @@
-"""The disk as the block cache sees it: in threads, best effort, never in the way. Floor 2.
+"""The disk tier of the block cache: in threads, best effort, never in the way.
 
-A disk that fails is left alone for a while, with one warning until it works again; reads go on
-from the network. One that cannot be written to is still read from.
+After a failure of the disk there is a pause, with one warning until it works again; reads go on
+from the network. A disk that cannot be written to is still read from.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+import cachetools
 import trio
 
 from dmfs.blocks.extents import CachedObject, Extent
 from dmfs.blocks.group_commit import GroupCommit
 from dmfs.blocks.store.block_store import BlockStore, SmallWrite
-from dmfs.blocks.store.direct_io import DirectIoPolicy
+from dmfs.blocks.store.sparse_file import DirectIoPolicy
 from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.errors import DriveError
+from dmfs.fetch.generation import Sample, sample_of
 from dmfs.model import File, StorageId
 from dmfs.spans import BLOCK_BYTES, SMALL_FILE_BYTES, Span
 from dmfs.system.disk_health import DiskHealth, Kind
@@ -29,20 +31,20 @@ log = logging.getLogger(__name__)
 BROKEN = (
     OSError, sqlite3.Error, ValueError, TypeError, ArithmeticError, MemoryError, DriveError,
 )  # fmt: skip
-"""What a disk can do to us, and an index that somebody else wrote."""
+"""What a broken disk raises, or an index that another program wrote."""
 THREADS = 2
 STUCK_S = 5.0
-"""A write of 8 MiB that takes longer is not slow but hangs. A disk that is merely slower than the
-network slows the stream down instead: what waits for it fills the memory, so less is fetched."""
-GATHERED_BYTES = 256 * 1024
+"""A write of 8 MiB that takes longer hangs. A disk that is merely slower than the network slows the
+stream down instead: what waits for it fills the memory, so less is fetched."""
+GROUPED_BYTES = 256 * 1024
 """Writes up to here share a transaction with others: a small file, a random read."""
 PATIENCE_SHARE = 0.25
 """Of a read's deadline, for a disk that hangs: the rest is for the network."""
 LOOK_AGAIN_S = 5.0
-"""How often an open object is looked up for what other processes have put there: each look costs
-a thread hop."""
+"""How often the disk is searched for what other processes have put there: each look costs a thread
+hop."""
 ABSENT_MAX = 1024
-"""Objects of which it is remembered that nothing is at rest: some windows of small files."""
+"""Objects that are remembered to have nothing at rest: some windows of small files."""
 
 
 class DiskTier:
@@ -60,18 +62,18 @@ class DiskTier:
         self._unreleased: list[StoredObject] = []
         self._writing: dict[object, float] = {}
         """Since when (trio's clock) each write is under way."""
-        self._unwanted: set[StorageId] = set()
-        """Objects of which nothing at rest is to be used, until it could be removed."""
-        self._absent: dict[StorageId, float] = {}
+        self._absent: cachetools.TTLCache[StorageId, float] = cachetools.TTLCache(
+            ABSENT_MAX, LOOK_AGAIN_S, timer=trio.current_time
+        )
         """When (trio's clock) it was found that nothing is at rest of each."""
         self._saving = 0
         self._unsaved_bytes = 0
-        self._way = DirectIoPolicy()
+        self._direct_io = DirectIoPolicy()
         self._idle = trio.lowlevel.ParkingLot()
         # Readers do not queue behind writers.
         self._readers = DiskThreads(THREADS, min(STUCK_S, timeout_s * PATIENCE_SHARE))
         self._writers = trio.CapacityLimiter(THREADS)
-        self._small = GroupCommit(self._write_gathered)
+        self._small = GroupCommit(self._write_group)
         self._checkers = trio.CapacityLimiter(1)
         self._health = DiskHealth(log, "the disk cache", "reading on without it")
 
@@ -81,27 +83,26 @@ class DiskTier:
         store = self._usable()
         if store is None or opened.size_bytes == 0:
             return
-        if opened.file.storage_id in self._unwanted:
-            await self.drop(opened)
-            if opened.file.storage_id in self._unwanted:
-                return
         looked_at = self._absent.pop(opened.file.storage_id, None)
-        if looked_at is not None and trio.current_time() - looked_at < LOOK_AGAIN_S:
+        if looked_at is not None:
             opened.looked_at = looked_at
-            if opened.shelf is None:
-                opened.shelf = store.attach_absent(opened.file.storage_id, opened.size_bytes)
+            if opened.stored is None:
+                opened.stored = store.attach_absent(
+                    opened.file.storage_id, opened.size_bytes, opened.generation
+                )
             return
         try:
-            shelf = await self._readers.run(
-                partial(store.attach, opened.file.storage_id, opened.size_bytes), store.release
+            attach = partial(
+                store.attach, opened.file.storage_id, opened.size_bytes, opened.generation
             )
+            stored = await self._readers.run(attach, store.release)
         except BROKEN as error:
             self._failed("read", error)
             return
-        if opened.shelf is None:
-            opened.shelf = shelf
-        else:  # somebody was faster
-            self._unreleased.append(shelf)
+        if opened.stored is None:
+            opened.stored = stored
+        else:  # another read was faster
+            self._unreleased.append(stored)
 
     async def look_up(self, storage_ids: Sequence[StorageId]) -> None:
         """Learn of which objects nothing is at rest, all at once: to attach one of those in the
@@ -115,147 +116,137 @@ class DiskTier:
         except BROKEN as error:
             self._failed("read", error)
             return
-        if len(self._absent) + len(absent) > ABSENT_MAX:
-            self._absent.clear()
         self._absent.update(dict.fromkeys(absent, looked_at))
 
     async def release(self, parted: Iterable[CachedObject]) -> None:
-        """Let go of objects, now or, while the disk hangs, with the next ones."""
+        """Close objects: now or, while the disk hangs, with the next ones."""
         store = self._store
         if store is None:
             return
-        shelves, self._unreleased = self._unreleased, []
+        stored_objects, self._unreleased = self._unreleased, []
         for opened in parted:
-            shelves += opened.old_shelves
-            if opened.shelf is not None:
-                shelves.append(opened.shelf)
-            opened.shelf, opened.old_shelves = None, []
-        if not shelves:
+            if opened.stored is not None:
+                stored_objects.append(opened.stored)
+                opened.stored = None
+        if not stored_objects:
             return
 
-        def let_go() -> None:
-            for each in shelves:
+        def close_all() -> None:
+            for each in stored_objects:
                 store.release(each)
 
         try:
-            await self._readers.run(let_go)
+            await self._readers.run(close_all)
         except BROKEN as error:
-            self._unreleased += shelves  # releasing twice does no harm
+            self._unreleased += stored_objects  # releasing twice does no harm
             self._failed("read", error)
 
-    def part_with(self, opened: CachedObject) -> None:
-        """From now on nothing that is at rest of an object is used. Never waits; see ``drop``."""
-        if self._store is not None and opened.size_bytes:
-            self._unwanted.add(opened.file.storage_id)
-            if opened.shelf is not None:
-                opened.old_shelves.append(opened.shelf)
-                opened.shelf = None
-
-    async def drop(self, opened: CachedObject) -> None:
-        """Remove what ``part_with`` has put out of use; later, where the disk does not let us."""
-        store, storage_id = self._usable("write"), opened.file.storage_id
-        if store is None:
-            return
-        old_shelves = tuple(opened.old_shelves)
+    async def sample(self, opened: CachedObject) -> Sample | None:
+        """A piece of a block at rest; None if there is none. DriveError if the disk fails."""
+        store, stored = self._usable(), opened.stored
         try:
-            await self._readers.run(partial(store.drop, storage_id, old_shelves))
-            self._unwanted.discard(storage_id)
+            if store is None:
+                raise DiskHangsError
+            if stored is None or not stored.row:
+                return None
+            found = await self._readers.run(partial(store.sample, stored))
         except BROKEN as error:
-            self._failed("write", error)
+            if store is not None:
+                self._failed("read", error)
+            raise DriveError("the disk cache failed") from error
+        return None if found is None else sample_of(found[0] * BLOCK_BYTES, memoryview(found[1]))
 
     def peek(self, opened: CachedObject, span: Span) -> bytes | None:
         """Bytes that the page cache has; never waits."""
-        if opened.shelf is None or self._store is None:
+        if opened.stored is None or self._store is None:
             return None
-        return self._store.peek(opened.shelf, span)
+        return self._store.peek(opened.stored, span)
 
-    async def has_now(self, run: Extent, opened: CachedObject) -> bool:
-        """Whether the whole run is on disk since we looked: another process has put it there, or
-        the disk is back."""
+    async def has_now(self, extent: Extent, opened: CachedObject) -> bool:
+        """Whether the whole extent is on disk since the last look: another process has put it
+        there, or the disk is back."""
         if trio.current_time() - opened.looked_at < LOOK_AGAIN_S:
             return False
         opened.looked_at = trio.current_time()
-        if opened.shelf is None:
+        if opened.stored is None:
             await self.attach(opened)
-        store, shelf = self._usable(), opened.shelf
-        if store is None or shelf is None:
+        store, stored = self._usable(), opened.stored
+        if store is None or stored is None:
             return False
         try:
-            await self._readers.run(partial(store.refresh, shelf, run.blocks))
+            await self._readers.run(partial(store.refresh, stored, extent.blocks))
         except BROKEN as error:
             self._failed("read", error)
             return False
-        run.from_disk = run.saved = all(
-            opened.on_disk(number) for number in range(run.blocks.start, run.blocks.stop)
+        extent.from_disk = all(
+            opened.on_disk(number) for number in range(extent.blocks.start, extent.blocks.stop)
         )
-        return run.from_disk
+        return extent.from_disk
 
-    async def read(self, run: Extent, opened: CachedObject) -> None:
-        """Fill a run; DriveError means no more than "not on disk", and that the states know it."""
-        store, shelf = self._usable(), opened.shelf
-        assert run.buffer is not None
+    async def read(self, extent: Extent, opened: CachedObject) -> None:
+        """Fill an extent. DriveError means "not on disk", which the states say then as well."""
+        store, stored = self._usable(), opened.stored
+        assert extent.buffer is not None
         try:
-            if store is None or shelf is None:
+            if store is None or stored is None:
                 raise DiskHangsError
             # a thread that was given up still looks at the buffer: so it is not used again
-            read = partial(store.read, shelf, run.blocks, run.buffer)
+            read = partial(store.read, stored, extent.blocks, extent.buffer)
             good = await self._readers.run(read)
         except BROKEN as error:
             if store is not None:
                 self._failed("read", error)
-            if shelf is not None:
-                shelf.states[:] = bytes(len(shelf.states))
+            if stored is not None:
+                stored.states[:] = bytes(len(stored.states))
             raise DriveError("the disk cache failed") from error
         if good:
             self._health.worked("read")
-        run.put(good)
-        if good < run.span.length:
+        extent.put(good)
+        if good < extent.span.length:
             raise DriveError("a block on disk was damaged")
 
-    async def save(self, run: Extent, opened: CachedObject) -> None:
-        """Put the whole blocks of a run at rest, then it may be evicted."""
-        store, shelf = self._usable("write"), opened.shelf
-        filled = run.filled
-        if run.span.start + filled < opened.size_bytes:
+    async def save(self, extent: Extent, opened: CachedObject) -> None:
+        """Put the whole blocks of an extent at rest; errors of the disk only count."""
+        store, stored = self._usable("write"), opened.stored
+        filled = extent.filled
+        if extent.span.start + filled < opened.size_bytes:
             filled -= filled % BLOCK_BYTES
-        if store is None or shelf is None or run.buffer is None or not filled or self._stuck():
-            run.saved = True
+        if store is None or stored is None or extent.buffer is None or not filled or self._stuck():
             return
-        data = run.buffer[:filled].toreadonly()
+        data = extent.buffer[:filled].toreadonly()
         self._saving += 1
         self._unsaved_bytes += filled
         try:
-            if filled <= GATHERED_BYTES:
-                await self._small.put((shelf, run.blocks.start, data))
+            if filled <= GROUPED_BYTES:
+                await self._small.put((stored, extent.blocks.start, data))
                 self._absent.pop(opened.file.storage_id, None)
             else:
-                await self._write(partial(store.write, shelf, run.blocks.start, data), filled)
+                await self._write(partial(store.write, stored, extent.blocks.start, data), filled)
         finally:
             self._saving -= 1
             self._unsaved_bytes -= filled
-            run.saved = True
             if not self._saving:
                 self._idle.unpark_all()
 
-    async def _write_gathered(self, writes: list[SmallWrite]) -> None:
+    async def _write_group(self, writes: list[SmallWrite]) -> None:
         store = self._usable("write")
         if store is not None:
             await self._write(lambda **_: any(store.write_small(writes)))
 
     async def _write(self, write: Callable[..., bool], size_bytes: int = 0) -> None:
-        """In a thread, when there is one free, told whether to write past the page cache."""
+        """Write in a thread, when one is free, past the page cache or through it."""
         turn = object()
         try:
             if not await self._turn():
                 return
             try:
                 self._writing[turn] = began = trio.current_time()
-                direct = self._way.begin(size_bytes, self._unsaved_bytes)
+                direct = self._direct_io.begin(size_bytes, self._unsaved_bytes)
                 work = partial(write, direct=direct)
-                # called off only when the drive ends: until then the buffers are the thread's
+                # cancelled only when the drive ends: until then the buffers are the thread's
                 if await trio.to_thread.run_sync(work, abandon_on_cancel=True):
                     self._health.worked("write")
-                self._way.took(size_bytes, trio.current_time() - began, direct=direct)
+                self._direct_io.record(size_bytes, trio.current_time() - began, direct=direct)
             finally:
                 self._writers.release()
         except BROKEN as error:
@@ -264,9 +255,10 @@ class DiskTier:
             self._writing.pop(turn, None)
 
     def gauges(self) -> dict[str, int]:
-        """What is in the disk now; 0 on an idle drive."""
+        """Calls to the disk now (0 on an idle drive), and what the store counted so far."""
         checking = self._checkers.borrowed_tokens
-        return {"saving": self._saving, "disk_calls": self._readers.under_way + checking}
+        now = {"saving": self._saving, "disk_calls": self._readers.under_way + checking}
+        return now if self._store is None else now | self._store.gauges()
 
     async def drain(self) -> None:
         """Wait until everything that came is at rest."""
@@ -274,20 +266,21 @@ class DiskTier:
             await self._idle.park()
 
     async def proves_wrong(self, opened: CachedObject) -> bool:
-        """Compare a large file that has become complete with the service's sha1, where it gave one
-        (small ones were compared before their first byte was handed out). Wrong blocks are gone."""
-        store, shelf = self._usable(), opened.shelf
+        """Whether a large file that has become complete does not match the service's sha1, if there
+        is one (small ones were compared before their first byte was given out). Its blocks are gone
+        then."""
+        store, stored = self._usable(), opened.stored
         sha1 = self._sha1_of(opened.file)
-        if store is None or shelf is None or not sha1 or opened.size_bytes <= SMALL_FILE_BYTES:
+        if store is None or stored is None or not sha1 or opened.size_bytes <= SMALL_FILE_BYTES:
             return False
-        if shelf.checked or not shelf.complete():
+        if stored.checked or not stored.complete():
             return False  # and not in the queue: 120 tasks stood there while one file was checked
         async with self._checkers:
-            if shelf.checked or not shelf.complete():
+            if stored.checked or not stored.complete():
                 return False
             try:
                 right = await trio.to_thread.run_sync(
-                    store.verify, shelf, sha1, abandon_on_cancel=True
+                    store.verify, stored, sha1, abandon_on_cancel=True
                 )
             except BROKEN as error:
                 self._failed("write", error)  # the mark, most likely; a read finds out by itself
@@ -298,8 +291,7 @@ class DiskTier:
         return not right
 
     async def _turn(self) -> bool:
-        """Wait for a writer's place; False once the disk hangs: who waits holds memory, and soon
-        all of it."""
+        """Wait for a writer's place; False once the disk hangs: waiting extents fill the memory."""
         while not self._stuck():
             with trio.move_on_after(STUCK_S / 5):
                 await self._writers.acquire()
@@ -307,7 +299,7 @@ class DiskTier:
         return False
 
     def _stuck(self) -> bool:
-        """Whether the disk hangs: then nothing more waits for it (and holds memory meanwhile)."""
+        """Whether a write hangs: then no other waits for the disk (and fills the memory)."""
         now = trio.current_time()
         return any(now - since > STUCK_S for since in self._writing.values())
 

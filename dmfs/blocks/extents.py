@@ -1,30 +1,52 @@
-"""A run: a stretch of blocks with one buffer, in flight or in memory. Floor 2.
+"""An extent: some blocks in a row with one buffer, in flight or in memory.
 
-Filled by one GET or one read of the disk; found by its blocks while it fills and for as long as
-memory allows after. Whoever needs bytes of it waits until it is filled that far.
+    QUEUED ── room and a connection ──▶ FILLING ── the last byte ──▶ SAVING ──▶ CLEAN
+       │                                   │       (no disk, or read from it: at once)
+       └────────── an error ───────────────┴──▶ FAILED
+    Its blocks find it from QUEUED on until memory is wanted (CLEAN) or the error is known (FAILED).
+    CLEAN is at rest or will not be: only then its buffer may be given to another extent.
+
+One GET or one read of the disk fills it. Readers wait until it is filled as far as they need.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from enum import Enum
 
 import trio
 
 from dmfs.blocks.store.stored_object import ABSENT, StoredObject
 from dmfs.errors import DriveError
-from dmfs.fetch.bandwidth_delay import BandwidthDelay
-from dmfs.fetch.curl.progress import NOBODY, Progress
+from dmfs.fetch.curl.progress import NOTHING, Progress
+from dmfs.fetch.generation import Generation, Sample, State
+from dmfs.fetch.link_stats import BandwidthDelay
 from dmfs.model import File
 from dmfs.spans import Span
 
 
+class Stage(Enum):
+    """Where an extent is in its life; see the diagram of the module."""
+
+    QUEUED = "queued"
+    FILLING = "filling"
+    SAVING = "saving"
+    CLEAN = "clean"
+    FAILED = "failed"
+
+
+LANDED = frozenset((Stage.SAVING, Stage.CLEAN, Stage.FAILED))
+"""No more bytes come."""
+
+
 class Extent(Progress):
-    """A stretch of blocks with its buffer, valid as far as ``filled``."""
+    """Some blocks with their buffer, valid as far as ``filled``."""
 
     __slots__ = (
-        "blocks", "buffer", "consumed", "done", "error", "from_disk", "has_slot", "parking", "pins",
-        "saved", "span", "speculative", "stale",
+        "blocks", "buffer", "consumed", "error", "from_disk", "parking", "pins", "span",
+        "speculative", "stage",
     )  # fmt: skip
 
     def __init__(self, blocks: Span, span: Span, *, speculative: bool, from_disk: bool) -> None:
@@ -33,24 +55,27 @@ class Extent(Progress):
         self.span = span
         self.speculative = speculative
         self.from_disk = from_disk
+        self.stage = Stage.QUEUED
         self.buffer: memoryview | None = None
-        """May be longer than the span; of nobody else as long as there is any view of it."""
+        """May be longer than the span; not used for anything else while there is a view of it."""
         self.consumed = 0
-        self.done = False
-        self.saved = from_disk
-        self.stale = False
-        """Begun before the object came under another ETag: its bytes are not to be mixed in."""
+        """How many bytes from the start were given out."""
         self.error: Exception | None = None
-        self.has_slot = False
         self.pins = 0
-        """Readers between their wait and their slice: the buffer must not be used again."""
+        """Readers about to slice; the buffer may be used again only at 0."""
         self.parking = trio.lowlevel.ParkingLot()
 
+    @property
+    def landed(self) -> bool:
+        """Whether no more bytes come."""
+        return self.stage in LANDED
+
     def wake(self) -> None:
-        self.wanted = NOBODY  # who still waits says so again
+        self.wanted = NOTHING  # readers that still wait set it again
         self.parking.unpark_all()
 
-    def holds(self, span: Span) -> bool:
+    def has(self, span: Span) -> bool:
+        """Whether all bytes of ``span`` are valid here."""
         return self.span.start <= span.start and span.stop <= self.span.start + self.filled
 
     async def reach(self, stop: int) -> None:
@@ -63,12 +88,13 @@ class Extent(Progress):
             if self.filled < needed:
                 await self.parking.park()
 
-    def sink(self) -> memoryview:
+    def writable(self) -> memoryview:
         """Where the bytes of the span belong."""
         assert self.buffer is not None
         return self.buffer[: self.span.length]
 
     def slice(self, span: Span) -> memoryview:
+        """A read-only view of valid bytes."""
         assert self.buffer is not None
         view = self.buffer.toreadonly()
         self.consumed = max(self.consumed, span.stop - self.span.start)
@@ -77,26 +103,35 @@ class Extent(Progress):
 
 @dataclass(eq=False)
 class CachedObject:
-    """A storage object with readers, or lately closed."""
+    """One generation of a storage object: open, or lately closed."""
 
     file: File
-    size_bytes: int
-    shelf: StoredObject | None = None
-    runs: dict[int, Extent] = field(default_factory=dict, repr=False)
-    delivery: BandwidthDelay = field(default_factory=BandwidthDelay, repr=False)
-    spent: deque[Extent] = field(default_factory=deque, repr=False)
+    generation: Generation
+    read_sample: Callable[[CachedObject], Awaitable[Sample | None]] = field(repr=False)
+    stored: StoredObject | None = None
+    extents: dict[int, Extent] = field(default_factory=dict, repr=False)
+    """Block number → the extent that has it or is going to have it."""
+    link: BandwidthDelay = field(default_factory=BandwidthDelay, repr=False)
+    consumed: deque[Extent] = field(default_factory=deque, repr=False)
     """Parts whose last byte was given out lately, and that are at rest."""
     users: int = 0
-    """Open files, and runs on their way: while there are any, no descriptor is closed."""
-    given: bool = False
-    """Somebody has had bytes of it."""
-    era: int = 0
-    """Moves when all that was kept is to be fetched anew."""
-    spoilt: bool = False
-    """Bytes that were given out must not be mixed with those that come now: open it again."""
-    old_shelves: list[StoredObject] = field(default_factory=list, repr=False)
+    """Open files, and extents on their way: while there are any, no descriptor is closed."""
     looked_at: float = 0.0
-    """When we last looked for what other processes have put on disk (trio's clock)."""
+    """When the disk was searched last for what other processes have put there (trio's clock)."""
+    size_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size_bytes = self.generation.size_bytes
+
+    @property
+    def detached(self) -> bool:
+        """Whether the storage object has another content now: open files are to fail."""
+        return self.generation.state is State.DETACHED
 
     def on_disk(self, number: int) -> bool:
-        return self.shelf is not None and self.shelf.states[number] != ABSENT
+        """Whether a block is at rest, as far as this process knows."""
+        return self.stored is not None and self.stored.states[number] != ABSENT
+
+    async def sample(self) -> Sample | None:
+        """A piece of what is cached; None if nothing is. DriveError where it cannot be read."""
+        return await self.read_sample(self)

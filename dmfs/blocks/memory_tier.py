@@ -1,97 +1,166 @@
-"""One byte budget for all runs: windows, demand, what was just read. Floor 2.
+"""One byte budget for all buffers: windows, demand, what was read last, and idle ones.
 
-Least recently used first, but only runs that are done and safe on disk (or given up), and never
-one that a reader has been woken for. Touched on the loop alone, between awaits.
+A fresh buffer costs more than the bytes that go through it: its pages are zeroed and faulted in
+(1.2 CPU-s a GiB on a virtual machine that gives free pages back to its host, against 0.06 for
+writing into pages that are there). So buffers stay when their extent is gone, and count against the
+same budget as those in use.
+
+Extents go least recently used first, but only those that are CLEAN, and never one that a reader has
+been woken for. Touched on the loop alone, between awaits.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 import trio
 
-from dmfs.blocks.buffers import BufferPool, room_for
-from dmfs.blocks.extents import CachedObject, Extent
+from dmfs.blocks.extents import CachedObject, Extent, Stage
 from dmfs.system.shared_memory import Arena
 
 LEAST_SHARE = 0.5
-"""Of the budget, for runs: readers go on, however much is known of the tree, with less ahead."""
+"""Of the budget, for extents: readers go on, however much of the tree is known, with less ahead."""
+STEP_BYTES = 128 * 1024
+"""Sizes of buffers are multiples of a block, as extents are. Smaller ones are bytearrays."""
+
+
+def buffer_bytes(size_bytes: int) -> int:
+    """What a buffer for so many bytes takes."""
+    if size_bytes < STEP_BYTES:
+        return size_bytes
+    return -(-size_bytes // STEP_BYTES) * STEP_BYTES
+
+
+class BufferPool:
+    """Buffers from two arenas: page-aligned, as O_DIRECT wants them. A buffer returns by itself
+    when the last view of it is gone."""
+
+    def __init__(self, shared: Arena | None) -> None:
+        self._shared = shared
+        # Not shared, it may be of huge pages, which a disk fills at 2600 instead of 1000 MB/s;
+        # those of shared memory are small unless an administrator wants it otherwise.
+        self._own: Arena | None = None
+        if shared is not None:
+            with contextlib.suppress(OSError):  # no address space: then all come from there
+                self._own = Arena(shared.size_bytes, shared=False)
+
+    @property
+    def free_bytes(self) -> int:
+        """Memory of idle buffers."""
+        own_bytes = 0 if self._own is None else self._own.idle_bytes
+        return own_bytes if self._shared is None else own_bytes + self._shared.idle_bytes
+
+    def acquire(self, size_bytes: int, *, for_disk: bool = False) -> memoryview:
+        """A buffer of ``buffer_bytes(size_bytes)`` with undefined content."""
+        size_bytes, piece = buffer_bytes(size_bytes), None
+        arena = self._own if for_disk and self._own is not None else self._shared
+        if arena is not None and size_bytes >= STEP_BYTES:
+            # (None: no piece so long. There is more room than the budget, so next to never.)
+            piece = arena.allocate_space(size_bytes)
+        return memoryview(bytearray(size_bytes)) if piece is None else piece
+
+    def shrink(self, to_bytes: int) -> None:
+        """Give idle buffers back to the system until at most that much lies idle."""
+        excess_bytes = self.free_bytes - max(0, to_bytes)
+        for arena in (self._own, self._shared):
+            if arena is not None and excess_bytes > 0:
+                before_bytes = arena.idle_bytes
+                arena.shrink(before_bytes - excess_bytes)
+                excess_bytes -= before_bytes - arena.idle_bytes
 
 
 class MemoryTier:
-    """Runs with a buffer, and the room they take."""
+    """Extents with a buffer, and the room they take. ``elsewhere_bytes`` is what else of the drive
+    grows with use: the budget is for both."""
 
-    def __init__(self, budget_bytes: int, arena: Arena | None = None) -> None:
+    def __init__(
+        self,
+        budget_bytes: int,
+        arena: Arena | None = None,
+        elsewhere_bytes: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.budget_bytes = budget_bytes
-        self.elsewhere_bytes: Callable[[], int] = lambda: 0
-        """What else of the drive grows with use: the budget is for both."""
+        self._elsewhere_bytes = elsewhere_bytes
         self.used_bytes = 0
-        self._runs: OrderedDict[Extent, CachedObject] = OrderedDict()
-        self._buffers = BufferPool(arena)
+        self.evictions = self.evicted_bytes = 0
+        self._extents: OrderedDict[Extent, CachedObject] = OrderedDict()
+        self.buffers = BufferPool(arena)
         self._room = trio.lowlevel.ParkingLot()
+        self.touch = self._extents.move_to_end
+        """An extent was used just now."""
 
     def __iter__(self) -> Iterator[Extent]:
-        return iter(self._runs)
+        return iter(self._extents)
 
-    def touch(self, run: Extent) -> None:
-        """Used just now."""
-        self._runs.move_to_end(run)
+    def allocate(self, extent: Extent, opened: CachedObject) -> None:
+        """Give an extent its buffer; room was made before."""
+        extent.buffer = self.buffers.acquire(extent.span.length, for_disk=extent.from_disk)
+        self.used_bytes += len(extent.buffer)
+        self.buffers.shrink(self._limit_bytes() - self.used_bytes)
+        self._extents[extent] = opened
 
-    def allocate(self, run: Extent, opened: CachedObject) -> None:
-        """Give a run its buffer; room was made before."""
-        run.buffer = self._buffers.take(run.span.length, for_disk=run.from_disk)
-        self.used_bytes += len(run.buffer)
-        self._buffers.shrink(self._limit_bytes() - self.used_bytes)
-        self._runs[run] = opened
+    def forget(self, extent: Extent, opened: CachedObject) -> None:
+        """Let an extent's blocks be fetched again. Views of its buffer stay valid."""
+        for number in range(extent.blocks.start, extent.blocks.stop):
+            if opened.extents.get(number) is extent:
+                del opened.extents[number]
+        if self._extents.pop(extent, None) is not None:
+            self.used_bytes -= buffer_bytes(extent.span.length)
 
-    def forget(self, run: Extent, opened: CachedObject) -> None:
-        """Let a run's blocks be asked for again. The buffer stays with whoever still has it."""
-        for number in range(run.blocks.start, run.blocks.stop):
-            if opened.runs.get(number) is run:
-                del opened.runs[number]
-        if self._runs.pop(run, None) is not None:
-            self.used_bytes -= room_for(run.span.length)
-
-    def drop(self, run: Extent, opened: CachedObject) -> None:
-        """Forget a finished run and use its buffer again, unless a reader is on its way to it."""
-        self.forget(run, opened)
-        if not run.pins:
-            run.buffer = None
+    def drop(self, extent: Extent, opened: CachedObject) -> None:
+        """Forget a landed extent and free its buffer, unless a reader is about to slice it."""
+        self.forget(extent, opened)
+        if not extent.pins:
+            extent.buffer = None
 
     def make_room(self, need_bytes: int, *, consumed_only: bool) -> bool:
         """Evict until ``need_bytes`` fit; whether they do.
 
-        Speculation evicts only what its reader has used up: under pressure all windows shrink
+        Speculation evicts only what its reader has consumed: under pressure all windows shrink
         instead of pushing out each other's unread bytes.
         """
-        missing_bytes = self.used_bytes + room_for(need_bytes) - self._limit_bytes()
+        missing_bytes = self.used_bytes + buffer_bytes(need_bytes) - self._limit_bytes()
         victims = []
-        for run, opened in self._runs.items() if missing_bytes > 0 else ():
-            used_up = run.consumed >= run.span.length or run.from_disk
-            if run.done and run.saved and not run.pins and (used_up or not consumed_only):
-                victims.append((run, opened))
-                missing_bytes -= room_for(run.span.length)
+        for extent, opened in self._extents.items() if missing_bytes > 0 else ():
+            consumed = extent.consumed >= extent.span.length or extent.from_disk
+            if extent.stage is Stage.CLEAN and not extent.pins and (consumed or not consumed_only):
+                victims.append((extent, opened))
+                missing_bytes -= buffer_bytes(extent.span.length)
                 if missing_bytes <= 0:
                     break
-        for run, opened in victims:
-            self.drop(run, opened)
+        for extent, opened in victims:
+            self.evictions += 1
+            self.evicted_bytes += extent.span.length
+            self.drop(extent, opened)
         return missing_bytes <= 0
 
     async def wait_for_room(self, need_bytes: int) -> None:
-        """For demand: until runs of others are done."""
+        """For demand: wait until other extents can be evicted."""
         while not self.make_room(need_bytes, consumed_only=False):
             await self._room.park()
 
     def changed(self) -> None:
-        """A run became evictable: those who wait for room may try again."""
+        """An extent became evictable: those that wait for room try again."""
         self._room.unpark_all()
 
+    def waiting(self) -> int:
+        """Tasks that wait for room."""
+        return self._room.statistics().tasks_waiting
+
     def settle(self) -> None:
-        """Give back what the budget no longer allows: others of its bytes are used elsewhere."""
+        """Give back what the budget no longer allows, as more of it is used elsewhere."""
         self.make_room(0, consumed_only=False)
-        self._buffers.shrink(max(0, self._limit_bytes() - self.used_bytes))
+        self.buffers.shrink(max(0, self._limit_bytes() - self.used_bytes))
+
+    def gauges(self) -> dict[str, int]:
+        """Extents and bytes evicted so far."""
+        return {
+            "memory.evictions": self.evictions,
+            "memory.evicted_bytes": self.evicted_bytes,
+        }
 
     def _limit_bytes(self) -> int:
         least = int(self.budget_bytes * LEAST_SHARE)
-        return max(least, self.budget_bytes - self.elsewhere_bytes())
+        return max(least, self.budget_bytes - self._elsewhere_bytes())

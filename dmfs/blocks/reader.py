@@ -8,6 +8,7 @@ from __future__ import annotations
 from dmfs.blocks.cache import BlockCache, Data
 from dmfs.blocks.extents import CachedObject
 from dmfs.blocks.readahead import Plan, Planner
+from dmfs.errors import ObjectChangedError
 from dmfs.model import File, Shortcut
 from dmfs.spans import BLOCK_BYTES, Span
 
@@ -25,12 +26,14 @@ class Reader:
         self._planner = Planner(
             opened.size_bytes,
             max_window,
-            lambda offset: opened.on_disk(offset // BLOCK_BYTES),
-            lambda: opened.delivery.bdp_bytes,
+            lambda offset: self._opened.on_disk(offset // BLOCK_BYTES),
+            lambda: self._opened.link.bdp_bytes,
         )
-        self.keep_cache = not blocks.is_anew(opened)
-        """Whether what the kernel holds of this file may be given out."""
+        self.keep_cache = opened.generation.number == 0
+        """Whether the kernel's pages of this file may stay: not if the content changed since the
+        mount, for they may be of another generation."""
         self._refused_at = -1
+        self._closed = False
 
     def read_now(self, offset: int, length: int) -> Data | None:
         """The bytes if they are at hand; never waits. What lies ahead is topped up on the way."""
@@ -50,8 +53,14 @@ class Reader:
         if data is not None:
             return data, True
         plan = self._planner.on_read(offset, length, ready=False)
-        self._start(plan)
-        return await self._blocks.get(self._opened, plan.demand), False
+        while True:
+            opened = self._opened
+            self._start(plan)
+            try:
+                return await self._blocks.get(opened, plan.demand), False
+            except ObjectChangedError:
+                if not await self._follow(opened):
+                    raise
 
     def _start(self, plan: Plan) -> None:
         accepted = self._blocks.start(self._opened, plan.demand, plan.ahead, plan.part_bytes)
@@ -59,7 +68,25 @@ class Reader:
         # nothing is free: not asked again with every read, but when something was given back
         self._refused_at = self._blocks.epoch if accepted != plan.ahead else -1
 
+    async def _follow(self, opened: CachedObject) -> bool:
+        """Go on with the generation that took the place of ``opened``'s. False if there is none,
+        or if bytes of ``opened`` were given out: a reader or the kernel would mix the two."""
+        if opened is not self._opened:
+            return True  # another read was faster
+        generation = opened.generation
+        successor = generation.successor
+        if generation.given or successor is None or successor.size_bytes != self.size_bytes:
+            return False
+        newer = await self._blocks.open(self.file, self.size_bytes)
+        if opened is not self._opened or self._closed:
+            self._blocks.close(newer)
+            return not self._closed
+        self._blocks.close(opened)
+        self._opened = newer
+        return True
+
     def close(self) -> None:
+        self._closed = True
         self._blocks.close(self._opened)
 
 

@@ -1,4 +1,4 @@
-"""Who may use a connection now: demand waits, speculation takes only what is spare. Floor 1."""
+"""A limit on connections: demand waits for one, speculation takes only what is spare."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class ConnectionLimiter:
         self._waiting: deque[trio.Event] = deque()
         self.in_use = 0
 
-    def try_take(self, owner: Hashable) -> bool:
-        """For speculation: now or never."""
+    def try_acquire(self, owner: Hashable) -> bool:
+        """For speculation: a connection now, or False."""
         if self._waiting or self.in_use >= self._spare or self._used[owner] >= self._per_owner:
             return False
-        self._hold(owner)
+        self._take(owner)
         return True
 
-    async def take(self, owner: Hashable) -> None:
+    async def acquire(self, owner: Hashable) -> None:
         """For demand: first come, first served. Not bound per owner, or readers would starve
         behind their own read-ahead."""
         if self._waiting or self.in_use >= self._total:
@@ -38,28 +38,28 @@ class ConnectionLimiter:
             try:
                 await turn.wait()
             except trio.Cancelled:
-                if turn.is_set():  # the slot had just been handed over: pass it on
+                if turn.is_set():  # the connection had just been handed over
                     self._pass_on()
                 else:
                     self._waiting.remove(turn)
                 raise
             self._used[owner] += 1
         else:
-            self._hold(owner)
+            self._take(owner)
 
-    def give(self, owner: Hashable) -> None:
-        """Return a slot, to the longest waiting demand if there is one."""
+    def release(self, owner: Hashable) -> None:
+        """Give a connection back, to the longest waiting demand if there is one."""
         self._used[owner] -= 1
         if self._used[owner] <= 0:
             del self._used[owner]
         self._pass_on()
 
-    def _hold(self, owner: Hashable) -> None:
+    def _take(self, owner: Hashable) -> None:
         self._used[owner] += 1
         self.in_use += 1
 
     def _pass_on(self) -> None:
         if self._waiting:
-            self._waiting.popleft().set()  # in_use stays: the slot changes hands
+            self._waiting.popleft().set()  # in_use stays: the connection changes hands
         else:
             self.in_use -= 1

@@ -1,95 +1,183 @@
-"""Which ETag the bytes of a storage object come under, and how a mistake about it ends. Floor 1.
+"""Which ETag is the right one: whether a GET's bytes belong to the generation that is read.
 
-The first ETag that a stretch of an object comes under is the one to stay with: bytes under another
-one are not mixed with it. But the first may be the odd one (a node of the CDN in trouble), and then
-every right answer after it would be refused. So another ETag is a question, not yet an answer: two
-GETs with a fresh URL, at once and so on two connections, must agree. What they say is believed.
-(Of an object that is signed in parts each part has an ETag of its own: one that came from an odd
-node and is never asked for again is not found out.)
+Bytes under another ETag than before are not mixed in. But the ETag seen first may be the odd one (a
+node of the CDN in trouble), and so may be the other one. So another ETag is a question: two GETs by
+a fresh URL, at once and thus on two connections, must agree. Their answer is believed.
+
+A stretch without an ETag that joins others is proved first: what is known already must be the same
+*after* the new ETag was seen. (Of an object signed in parts, an odd first ETag of a part that is
+never fetched again stays unnoticed.)
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from typing import NamedTuple, NoReturn, Protocol
 
 import cachetools
 import trio
 
-from dmfs.errors import ObjectChangedError
-from dmfs.fetch.curl.transfer import ETagGuard
+from dmfs.errors import DriveError, ETagDiffersError, ObjectChangedError
+from dmfs.fetch.generation import Generation, Sample, State, Stretch
 from dmfs.model import StorageId
-from dmfs.system.concurrency import SingleFlight
+from dmfs.spans import Span
+from dmfs.system.concurrency import SingleFlight, gather
 
 log = logging.getLogger(__name__)
 
-Stretch = tuple[StorageId, int, int]
-"""A part of an object by its bounds: one signed in chunks first and as a whole later has other
-ETags."""
-
 OBJECTS_REMEMBERED = 4096
 WITNESSES = 2
-ADOPTION_EVERY_S = 60.0
+CHANGE_EVERY_S = 60.0
 """A CDN that cannot make up its mind costs an error instead of the whole cache, again and again."""
+PROOFS_MAX = 3
+"""Each meets one more odd answer."""
 
-AskETag = Callable[[], Awaitable[str]]
-"""One GET by a fresh URL, checked like any other; the ETag that it came under."""
+
+class Piece(NamedTuple):
+    """An answer to a small GET."""
+
+    etags: dict[Stretch, str]
+    """Of all stretches that it touches."""
+    sample: Sample
+
+
+class Witness(Protocol):
+    """Small GETs of one object, each checked like any other."""
+
+    what: str
+    """For error texts: ``read 'a.dwg'``."""
+
+    def renew(self) -> None:
+        """Sign again before the next GET."""
+        ...
+
+    async def stretches(self) -> list[Stretch]:
+        """As the object is signed now."""
+        ...
+
+    async def etag(self, stretch: Stretch) -> str:
+        """The ETag of a stretch now."""
+        ...
+
+    async def piece(self, span: Span) -> Piece:
+        """The bytes of a span now."""
+        ...
+
+    async def known_sample(self) -> Sample | None:
+        """A piece of what is cached; None if nothing is. DriveError where it cannot be read."""
+        ...
 
 
 class ETags:
-    """The guard of each stretch; ``settle`` when an answer came under another ETag."""
+    """``settle`` when an answer came under another ETag; ``prove`` before a stretch is joined."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
-        self._guards: cachetools.LRUCache[Stretch, ETagGuard] = cachetools.LRUCache(
-            OBJECTS_REMEMBERED
+        self._changed: cachetools.TTLCache[tuple[StorageId, Stretch], bool] = cachetools.TTLCache(
+            OBJECTS_REMEMBERED, CHANGE_EVERY_S, timer=trio.current_time
         )
-        self._adopted: cachetools.TTLCache[Stretch, bool] = cachetools.TTLCache(
-            OBJECTS_REMEMBERED, ADOPTION_EVERY_S, timer=trio.current_time
-        )
-        self._flights: SingleFlight[Stretch, bool] = SingleFlight(nursery)
-        self.on_adopted: Callable[[StorageId], None] | None = None
-        """Told, before any byte under the new ETag is fetched, that those kept are not to be
-        mixed with it."""
+        self._settling: SingleFlight[tuple[Generation, Stretch], None] = SingleFlight(nursery)
+        self._proving: SingleFlight[Generation, None] = SingleFlight(nursery)
 
-    def guard(self, stretch: Stretch) -> ETagGuard:
-        return self._guards.setdefault(stretch, ETagGuard())
+    async def settle(self, generation: Generation, stretch: Stretch, witness: Witness) -> None:
+        """Return if the ETag known so far is confirmed. ObjectChangedError if another one is (then
+        the generation is detached); ETagDiffersError if the witnesses do not agree."""
+        await self._settling.join(
+            (generation, stretch), lambda: self._settle(generation, stretch, witness)
+        ).wait()
 
-    async def settle(
-        self, what: str, stretch: Stretch, refused_by: ETagGuard, ask: AskETag
-    ) -> bool:
-        """Whether another ETag was adopted (True), or the one so far confirmed (False).
+    async def prove(self, generation: Generation, stretch: Stretch, witness: Witness) -> None:
+        """Return once ``stretch`` may be fetched (or the caller has to look again). Errors as of
+        ``settle``."""
+        await self._proving.join(
+            generation, lambda: self._prove(generation, stretch, witness)
+        ).wait()
 
-        ObjectChangedError where the witnesses do not agree. Once for all who ask meanwhile.
-        """
-        if self.guard(stretch) is not refused_by:
-            return True  # settled while the answer was on its way
-        return await self._flights.join(stretch, lambda: self._hear(what, stretch, ask)).wait()
+    async def _settle(self, generation: Generation, stretch: Stretch, witness: Witness) -> None:
+        check(generation, witness.what)
+        witness.renew()
+        etags = set(await gather([lambda: witness.etag(stretch)] * WITNESSES))
+        guard = generation.guard(stretch)
+        if guard is not None and etags == {guard.etag}:
+            log.info("%s: an answer under another ETag was the odd one", witness.what)
+            return
+        if len(etags) != 1 or "" in etags:
+            raise _undecided(witness.what)
+        self._detach(generation, {stretch: etags.pop()}, witness.what)
 
-    async def _hear(self, what: str, stretch: Stretch, ask: AskETag) -> bool:
-        told: list[str] = []
-        failures: list[Exception] = []
+    async def _prove(self, generation: Generation, stretch: Stretch, witness: Witness) -> None:
+        check(generation, witness.what)
+        for _ in range(PROOFS_MAX):
+            if generation.guard(stretch) is not None:
+                return
+            known = [each for each in await witness.stretches() if generation.guard(each)]
+            if known:
+                await self._prove_by_etag(generation, stretch, known[0], witness)
+            else:
+                await self._prove_by_bytes(generation, witness)
+                if generation.state is State.NEW:
+                    return
+        if generation.guard(stretch) is None:
+            raise _undecided(witness.what)
 
-        async def witness() -> None:
-            try:
-                told.append(await ask())
-            except Exception as error:  # noqa: BLE001 - raised below
-                failures.append(error)
+    async def _prove_by_etag(
+        self, generation: Generation, stretch: Stretch, known: Stretch, witness: Witness
+    ) -> None:
+        """The order counts: a known ETag that is seen after the new one stood all the while."""
+        etag = await witness.etag(stretch)
+        guard = generation.guard(known)
+        if guard is not None and guard.admits(await witness.etag(known)):
+            generation.add(stretch, etag)
+        else:
+            await self._settle(generation, known, witness)
 
-        async with trio.open_nursery() as nursery:
-            for _ in range(WITNESSES):
-                nursery.start_soon(witness)
-        if failures:
-            raise failures[0]
-        known = self.guard(stretch)
-        if set(told) == {known.etag}:
-            log.info("%s: an answer under another ETag was the odd one", what)
-            return False
-        if len(set(told)) != 1 or not told[0] or stretch in self._adopted:
-            raise ObjectChangedError(f"cannot {what}: the stored object keeps changing its ETag")
-        log.warning("%s: it comes under another ETag now; what was kept is fetched anew", what)
-        self._adopted[stretch] = True
-        known.retired = True
-        self._guards[stretch] = ETagGuard(told[0])
-        if self.on_adopted is not None:
-            self.on_adopted(stretch[0])
-        return True
+    async def _prove_by_bytes(self, generation: Generation, witness: Witness) -> None:
+        """No ETag can be compared: blocks of an index without ETags, or signed in other parts."""
+        try:
+            sample = generation.sample or await witness.known_sample()
+        except DriveError:  # of a disk that fails; a new open goes on without it
+            generation.detach()
+            raise object_changed(witness.what) from None
+        if sample is None:
+            generation.forget_blocks()
+            if generation.state is State.NEW:
+                return
+            generation.detach()
+            raise object_changed(witness.what)
+        piece = await witness.piece(sample.span)
+        if piece.sample != sample:
+            witness.renew()
+            piece, other = await gather([lambda: witness.piece(sample.span)] * WITNESSES)
+            if piece != other:
+                raise _undecided(witness.what)
+            if piece.sample != sample:
+                self._detach(generation, piece.etags, witness.what)
+            log.info("%s: an answer with other bytes was the odd one", witness.what)
+        for stretch, etag in piece.etags.items():
+            generation.add(stretch, etag)
+
+    def _detach(self, generation: Generation, etags: dict[Stretch, str], what: str) -> NoReturn:
+        keys = [(generation.storage_id, stretch) for stretch in etags]
+        if any(key in self._changed for key in keys):
+            raise _undecided(what)
+        log.warning("%s: it comes under another ETag now; what is cached is fetched again", what)
+        self._changed.update(dict.fromkeys(keys, True))
+        generation.detach({stretch: etag for stretch, etag in etags.items() if etag})
+        raise object_changed(what)
+
+
+def check(generation: Generation, what: str) -> None:
+    """ObjectChangedError once the generation is detached."""
+    if generation.state is State.DETACHED:
+        raise object_changed(what)
+
+
+def object_changed(what: str) -> ObjectChangedError:
+    """The error of an open file whose object has another content now."""
+    return ObjectChangedError(
+        f"cannot {what}: it comes under another ETag than what was read before",
+        hint="open it again",
+    )
+
+
+def _undecided(what: str) -> ETagDiffersError:
+    return ETagDiffersError(f"cannot {what}: the stored object keeps changing its ETag")

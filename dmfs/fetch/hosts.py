@@ -1,8 +1,8 @@
-"""A breaker for each host that bytes come from, around the engine that fetches them. Floor 1.
+"""What is known of the hosts that bytes come from: which ask for a pause, which are unreachable.
 
-A connect to a network that is gone takes ten seconds to fail, and five tries of it a minute. One
-failure is enough to look: from then on reads of what is not cached fail at once, until the host
-answers again. Any answer of it is a good one: its front page is nobody's business.
+A Retry-After applies to the whole host; sharing it spares the other connections a 429 each. A
+connect to a network that is gone takes ten seconds to fail, and five tries of it a minute: after
+one failure, reads of what is not cached fail at once until the host answers again.
 """
 
 from __future__ import annotations
@@ -11,36 +11,76 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from urllib.parse import urlsplit
 
+import cachetools
 import trio
 
-from dmfs.errors import OfflineError, UnreachableError
+from dmfs.errors import DriveError, OfflineError, UnreachableError
 from dmfs.fetch.curl.transfer import Fetcher, RangeRequest
 from dmfs.http.circuit_breaker import CircuitBreaker
 
-ORIGINS_MAX = 16
-"""One a region, and old ones. Who comes after that has none: it fails more slowly."""
+BACKOFF_MAX_S = 60.0
+"""No read waits longer than that; and a server that says an hour by mistake gets a request within a
+minute."""
+HOSTS_REMEMBERED = 64
+HOSTS_WATCHED = 16
+"""One a region, and old ones. Further hosts have no breaker: they fail more slowly."""
 
 Reach = Callable[[str, float], Awaitable[bool]]
 """Whether an origin (``https://host``) answers within so many seconds."""
 
 
-class HostBreakers:
-    """As the fetcher, and OfflineError at once while the URL's host is known to be away."""
+class HostBackoff:
+    """``refused`` when a host named a time (429, 503), ``wait`` before each GET."""
 
-    def __init__(self, fetcher: Fetcher, reach: Reach, nursery: trio.Nursery) -> None:
+    def __init__(self) -> None:
+        self._until: cachetools.LRUCache[str, tuple[float, type[DriveError]]] = cachetools.LRUCache(
+            HOSTS_REMEMBERED
+        )
+
+    def refused(self, url: str, error: DriveError) -> None:
+        """A host answered with ``error``; nothing happens if it named no time."""
+        if error.retry_after_s:
+            until = trio.current_time() + min(error.retry_after_s, BACKOFF_MAX_S)
+            self._until[_host(url)] = until, type(error)
+
+    async def wait(self, action: str, url: str) -> None:
+        """Wait until the host of ``url`` takes requests again. If that is later than the deadline
+        of the caller: at once an error of the kind that the host answered with."""
+        until, kind = self._until.get(_host(url), (0.0, DriveError))
+        if until >= trio.current_effective_deadline():
+            wait_s = until - trio.current_time()
+            raise kind(f"cannot {action}: the storage asks to wait {wait_s:.0f} s")
+        if until > trio.current_time():
+            await trio.sleep_until(until)
+
+
+class HostBreakers:
+    """As the fetcher, and OfflineError at once while the URL's host is known to be away.
+
+    Any answer of a host is a good one: what its front page says does not matter. ``on_open`` is
+    called when a host went away: the whole network may have.
+    """
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        reach: Reach,
+        nursery: trio.Nursery,
+        *,
+        on_open: Callable[[], None] = lambda: None,
+    ) -> None:
         self._fetcher = fetcher
         self._reach = reach
         self._nursery = nursery
+        self._on_open = on_open
         self._breakers: dict[str, CircuitBreaker] = {}
-        self.on_open: Callable[[], None] = lambda: None
-        """A host went away: the whole network?"""
 
-    async def fetch(self, get: RangeRequest) -> None:
+    async def fetch(self, request: RangeRequest) -> None:
         """See ``transfer.Fetcher``."""
-        breaker = self._of(get.url)
-        breaker.check(get.what)
+        breaker = self._of(request.url)
+        breaker.check(request.action)
         try:
-            await self._fetcher.fetch(get)
+            await self._fetcher.fetch(request)
         except UnreachableError as error:
             if not error.status:
                 breaker.failed()
@@ -49,12 +89,9 @@ class HostBreakers:
             raise
 
     def suspect(self) -> None:
-        """Something else is away; look at all of them now."""
+        """Something else is away; look at all hosts now."""
         for breaker in self._breakers.values():
             breaker.nudge()
-
-    def _opened(self) -> None:
-        self.on_open()
 
     def _of(self, url: str) -> CircuitBreaker:
         split = urlsplit(url)
@@ -62,8 +99,15 @@ class HostBreakers:
         breaker = self._breakers.get(origin)
         if breaker is None:
             breaker = CircuitBreaker()
-            breaker.subscribe(on_open=self._opened)
-            if len(self._breakers) < ORIGINS_MAX:
+            breaker.subscribe(on_open=self._on_open)
+            if len(self._breakers) < HOSTS_WATCHED:
                 self._breakers[origin] = breaker
                 self._nursery.start_soon(breaker.watch, partial(self._reach, origin))
         return breaker
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""

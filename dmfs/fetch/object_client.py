@@ -1,18 +1,17 @@
-"""The bytes of a storage object, from wherever they are signed to. Floor 1.
+"""The bytes of a storage object, from wherever they are signed to.
 
-Two verbs for the floor above: ``size(file)`` and ``fill(file, span, sink, progress)``. Owns the
-signed URLs (shared by all readers, renewed before they expire and after a 403, unseen), the ETag
-guard of each object, retries that resume where the bytes stopped, and the sha1 of small files.
+``size(file)`` and ``fill(content, span, buffer, progress)`` for the block cache: retries that
+resume where the bytes stopped, fresh URLs after a 403, the ETag of every answer, the sha1 of small
+files.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import random
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-import cachetools
 import trio
 
 from dmfs.errors import (
@@ -23,88 +22,88 @@ from dmfs.errors import (
     GoneError,
     ObjectChangedError,
     OfflineError,
-    SignedOutError,
-    UnreachableError,
     UrlRefusedError,
 )
-from dmfs.fetch.curl.progress import AnyProgress, Progress, as_progress
+from dmfs.fetch.curl.progress import Progress
 from dmfs.fetch.curl.transfer import ETagGuard, Fetcher, RangeRequest
-from dmfs.fetch.etags import ETags
-from dmfs.fetch.host_backoff import HostBackoff
-from dmfs.fetch.stragglers import NEVER, StragglerDetector
-from dmfs.model import File, SignedObject, SignedRange, StorageId
+from dmfs.fetch.etags import ETags, Piece, check
+from dmfs.fetch.generation import Generation, Sample, Stretch, sample_of
+from dmfs.fetch.hosts import HostBackoff
+from dmfs.fetch.link_stats import NEVER, StragglerDetector
+from dmfs.fetch.signed_urls import SignedUrls, Signer, part_at
+from dmfs.model import File, SignedObject, SignedRange
 from dmfs.spans import Span
-from dmfs.system.concurrency import SingleFlight, deadline
+from dmfs.system.backoff import backoff_s
 
 log = logging.getLogger(__name__)
 
-RENEW_MARGIN_S = 30.0
-"""A URL is renewed this long before its end: expiry is judged when a request *arrives*."""
-REFUSAL_MEMORY_S = 30.0
-"""A file that may be listed but not read is probed by every thumbnailer: one call per this."""
 ATTEMPTS = 5
 RENEWALS = 2
 """As Autodesk's own SDK: five tries and two fresh URLs."""
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 4.0
-OBJECTS_REMEMBERED = 4096
-_FINAL = GoneError, AccessError, OfflineError
+_OUTCOMES = "ok", "refused", "changed", "failed", "cancelled"
+"""Of a GET: 403, another ETag or size, any other error, given up by the reader or as late."""
+_FINAL = GoneError, AccessError, OfflineError, ObjectChangedError
 
 
-class Signer(Protocol):
-    """What the service must be able to do for us."""
+class Content(Protocol):
+    """What is read: a version's bytes, of one generation (``extents.CachedObject``)."""
 
-    async def sign(self, file: File) -> SignedObject:
-        """Leave to read the bytes of a version."""
+    file: File
+    generation: Generation
+
+    async def sample(self) -> Sample | None:
+        """A piece of what is cached; None if nothing is. DriveError where it cannot be read."""
         ...
 
 
 class ObjectClient:
-    """Bytes on demand; everything it knows is in memory and may be forgotten."""
+    """Bytes on demand; all its state is in memory and may be lost."""
 
     def __init__(
         self, signer: Signer, fetcher: Fetcher, nursery: trio.Nursery, *, timeout_s: float
     ) -> None:
-        self._signer = signer
         self._fetcher = fetcher
-        self._timeout_s = timeout_s
-        self._flights: SingleFlight[StorageId, SignedObject] = SingleFlight(nursery)
-        self._signed: cachetools.LRUCache[StorageId, SignedObject] = cachetools.LRUCache(
-            OBJECTS_REMEMBERED
-        )
-        self._refused: cachetools.TTLCache[StorageId, DriveError] = cachetools.TTLCache(
-            OBJECTS_REMEMBERED, REFUSAL_MEMORY_S, timer=trio.current_time
-        )
-        self.etags = ETags(nursery)
-        self._holds = HostBackoff()
-        self._pace = StragglerDetector()
-        self._random = random.Random()
+        self._urls = SignedUrls(signer, nursery, timeout_s=timeout_s)
+        self._etags = ETags(nursery)
+        self._backoff = HostBackoff()
+        self._stragglers = StragglerDetector()
+        self._gets = dict.fromkeys(_OUTCOMES, 0)
+        self._bytes = 0
+
+    def gauges(self) -> dict[str, int]:
+        """GETs so far by outcome, and the bytes that came by them."""
+        gets = {f"fetch.gets_{outcome}": count for outcome, count in self._gets.items()}
+        return {"fetch.bytes": self._bytes, **gets}
 
     async def size(self, file: File) -> int:
         """The authoritative length. One signing call at most; AccessError if it may not be read."""
-        signed = self._signed.get(file.storage_id)
-        return (signed or await self._sign(file)).size_bytes
+        return (self._urls.peek(file) or await self._urls.sign(file)).size_bytes
 
     def sha1_of(self, file: File) -> str:
-        """The service's checksum of all bytes, as far as a signing told it; '' otherwise."""
-        signed = self._signed.get(file.storage_id)
+        """The service's checksum of all bytes, if the last signing came with one; '' otherwise."""
+        signed = self._urls.peek(file)
         return signed.sha1 if signed is not None else ""
 
-    async def fill(self, file: File, span: Span, sink: memoryview, progress: AnyProgress) -> None:
-        """Fill ``sink`` with the bytes ``span``; ``progress`` is told as its first n become valid.
+    async def fill(
+        self, content: Content, span: Span, buffer: memoryview, progress: Progress
+    ) -> None:
+        """Fill ``buffer`` with the bytes ``span``; ``progress`` is set as its first n become valid.
 
-        A file that is fetched whole and comes with a sha1 is compared with it before any byte is
-        told to be valid.
+        A file that is fetched whole and comes with a sha1 is compared with it before any byte
+        counts as valid. ObjectChangedError once the content's generation is detached.
         """
-        signed = await self._fresh(file)
+        file = content.file
+        signed = await self._urls.fresh(file)
         whole = span == (0, signed.size_bytes) and bool(signed.sha1)
-        told = as_progress(progress)
-        step = Progress() if whole else told
+        step = Progress() if whole else progress
         for attempt in (1, 2):
-            await self._fill(file, span, sink, step)
-            if not whole or await self._matches(sink, signed.sha1):
-                if told.put(span.length):
-                    told.wake()
+            await self._fill(content, span, buffer, step)
+            if not whole or await self._matches(buffer, signed.sha1):
+                content.generation.remember(span.start, buffer)
+                if progress.put(span.length):
+                    progress.wake()
                 return
             log.warning(
                 "%r: the bytes do not match the service's sha1 (try %d)", file.name, attempt
@@ -122,25 +121,30 @@ class ObjectClient:
             return digest() == sha1
         return await trio.to_thread.run_sync(digest) == sha1
 
-    async def _fill(self, file: File, span: Span, sink: memoryview, progress: Progress) -> None:
+    async def _fill(
+        self, content: Content, span: Span, buffer: memoryview, progress: Progress
+    ) -> None:
         """Piece by piece, resuming after whatever has arrived when something breaks."""
-        filled = 0
-        failures = renewals = 0
-        late_s = self._pace.straggler_timeout_s(span.length)
+        file, generation = content.file, content.generation
+        filled = failures = renewals = 0
+        late_s = self._stragglers.timeout_s(span.length)
         started = trio.current_time()
         while filled < span.length:
-            signed = await self._fresh(file)
-            if span.stop > signed.size_bytes:
-                raise GoneError(f"cannot read {file.name!r}: the stored object became shorter")
-            part = _part_at(signed, span.start + filled)
-            await self._holds.wait(f"read {file.name!r}", part.url)
+            check(generation, f"read {file.name!r}")
+            signed = await self._urls.fresh(file)
+            if signed.size_bytes != generation.size_bytes:
+                raise GoneError(f"cannot read {file.name!r}: the stored object has another size")
+            part = part_at(signed, span.start + filled)
+            await self._backoff.wait(f"read {file.name!r}", part.url)
             stop = min(span.stop, part.stop) - span.start
-            guard = self.etags.guard((file.storage_id, part.start, part.stop))
             base = filled
             piece = Progress(progress, base)
             try:
+                guard = await self._guard(content, (part.start, part.stop))
                 with trio.move_on_after(late_s) as patience:
-                    await self._fetch(file, part, span.start + base, sink[base:stop], guard, piece)
+                    await self._fetch(
+                        file, part, span.start + base, buffer[base:stop], guard, piece
+                    )
                 filled = base + piece.filled if patience.cancelled_caught else stop
                 if patience.cancelled_caught:
                     late_s = NEVER  # once: if the whole link is slow, waiting is all there is
@@ -149,108 +153,117 @@ class ObjectClient:
             except UrlRefusedError as error:
                 filled = base + piece.filled
                 renewals += 1
-                self._forget(file, signed)
+                self._urls.forget(file, signed)
                 if renewals > RENEWALS:
                     raise AccessError(error.message) from None
             except ETagDiffersError:
                 filled = base + piece.filled
                 failures += 1
-                if failures >= ATTEMPTS or await self._is_another_now(file, signed, part, guard):
+                stretch = part.start, part.stop
+                if failures >= ATTEMPTS or generation.guard(stretch) is None:
                     raise
-            except ObjectChangedError:
-                raise
+                self._urls.forget(file, signed)
+                witness = _Witness(content, self._urls, self._fetch)
+                await self._etags.settle(generation, stretch, witness)
             except DriveError as error:
                 filled = base + piece.filled
                 failures = failures + 1 if filled == base else 1
                 if failures >= ATTEMPTS or isinstance(error, _FINAL):
                     raise
                 log.info("%s; trying again from byte %d", error.message, span.start + filled)
-                self._holds.asked(part.url, error)
+                self._backoff.refused(part.url, error)
                 await self._back_off(failures, error)
-        self._pace.took(span.length, trio.current_time() - started)
+        self._stragglers.record(span.length, trio.current_time() - started)
+
+    async def _guard(self, content: Content, stretch: Stretch) -> ETagGuard:
+        """The guard of a stretch, once it is proved to belong to the content's generation."""
+        generation = content.generation
+        while (guard := generation.begin(stretch)) is None:
+            await self._etags.prove(generation, stretch, _Witness(content, self._urls, self._fetch))
+        return guard
 
     async def _fetch(
         self,
         file: File,
         part: SignedRange,
         start: int,
-        sink: memoryview,
+        buffer: memoryview,
         guard: ETagGuard,
         progress: Progress,
     ) -> None:
         """One GET; the offsets of a part's URL count from the start of that part."""
-        await self._fetcher.fetch(
-            RangeRequest(
-                f"read {file.name!r}", part.url, start - part.start, sink,
-                part.stop - part.start, guard, progress,
-            )
+        request = RangeRequest(
+            f"read {file.name!r}", part.url, start - part.start, buffer,
+            part.stop - part.start, guard, progress,
         )  # fmt: skip
-
-    async def _is_another_now(
-        self, file: File, signed: SignedObject, part: SignedRange, refused_by: ETagGuard
-    ) -> bool:
-        """An answer came under another ETag: is that the right one? (See ``etags.py``.)"""
-
-        async def ask() -> str:
-            fresh = await self._fresh(file)
-            now = _part_at(fresh, part.start)
-            if (fresh.size_bytes, now.start, now.stop) != (
-                signed.size_bytes,
-                part.start,
-                part.stop,
-            ):
-                raise ObjectChangedError(f"cannot read {file.name!r}: it is laid out anew")
-            told = ETagGuard()
-            await self._fetch(file, now, part.start, memoryview(bytearray(1)), told, Progress())
-            return told.etag
-
-        self._forget(file, signed)
-        stretch = file.storage_id, part.start, part.stop
-        return await self.etags.settle(f"read {file.name!r}", stretch, refused_by, ask)
+        outcome = "cancelled"
+        try:
+            await self._fetcher.fetch(request)
+            outcome = "ok"
+        except UrlRefusedError:
+            outcome = "refused"
+            raise
+        except ObjectChangedError:
+            outcome = "changed"
+            raise
+        except DriveError:
+            outcome = "failed"
+            raise
+        finally:
+            self._gets[outcome] += 1
+            self._bytes += progress.filled
 
     async def _back_off(self, failures: int, error: DriveError) -> None:
         """Before the next try; at once with ``error`` where that would come after the deadline."""
         if trio.current_time() + (error.retry_after_s or 0.0) >= trio.current_effective_deadline():
             raise error
-        wait_s = min(BACKOFF_FIRST_S * 2 ** (failures - 1), BACKOFF_MAX_S)
-        await trio.sleep(wait_s * (0.5 + self._random.random() / 2))
+        await trio.sleep(backoff_s(failures, BACKOFF_FIRST_S, BACKOFF_MAX_S))
 
-    async def _fresh(self, file: File) -> SignedObject:
-        """Signed URLs with life left in them."""
-        signed = self._signed.get(file.storage_id)
-        if signed is not None and signed.expires_at - trio.current_time() > RENEW_MARGIN_S:
-            return signed
-        return await self._sign(file)
 
-    def _forget(self, file: File, signed: SignedObject) -> None:
-        """The URL was refused: unless somebody renewed it meanwhile, it is to be signed anew."""
-        if self._signed.get(file.storage_id) is signed:
-            del self._signed[file.storage_id]
+_Get = Callable[[File, SignedRange, int, memoryview, ETagGuard, Progress], Awaitable[None]]
 
-    async def _sign(self, file: File) -> SignedObject:
-        if not file.storage_id:
-            hint = "the service lists it, but refused what it knows of it; try again in a minute"
-            raise AccessError(f"cannot open {file.name!r}: no permission", hint=hint)
-        refused = self._refused.get(file.storage_id)
-        if refused is not None:
-            raise refused.copy()
-        return await self._flights.join(file.storage_id, lambda: self._ask(file)).wait()
 
-    async def _ask(self, file: File) -> SignedObject:
-        try:
-            with deadline(self._timeout_s, f"open {file.name!r}"):
-                signed = await self._signer.sign(file)
-        except SignedOutError:
-            raise  # says nothing about this file, and may end at any moment
-        except (AccessError, GoneError) as error:
-            self._refused[file.storage_id] = error
-            raise
-        self._signed[file.storage_id] = signed
+class _Witness:
+    """Small GETs that find out what an object is now; see ``etags.Witness``."""
+
+    def __init__(self, content: Content, urls: SignedUrls, get: _Get) -> None:
+        self._file = content.file
+        self._size_bytes = content.generation.size_bytes
+        self._urls = urls
+        self._get = get
+        self.what = f"read {content.file.name!r}"
+        self.known_sample = content.sample
+
+    def renew(self) -> None:
+        self._urls.forget(self._file)
+
+    async def stretches(self) -> list[Stretch]:
+        return [(part.start, part.stop) for part in (await self._signed()).parts]
+
+    async def etag(self, stretch: Stretch) -> str:
+        part = part_at(await self._signed(), stretch[0])
+        if (part.start, part.stop) != stretch:
+            raise BadResponseError(f"cannot {self.what}: it is signed in other parts now")
+        return (await self._answer(part, Span(part.start, part.start + 1)))[0]
+
+    async def piece(self, span: Span) -> Piece:
+        etags: dict[Stretch, str] = {}
+        data = bytearray()
+        while len(data) < span.length:
+            position = span.start + len(data)
+            part = part_at(await self._signed(), position)
+            etag, more = await self._answer(part, Span(position, min(span.stop, part.stop)))
+            etags[part.start, part.stop] = etag
+            data += more
+        return Piece(etags, sample_of(span.start, memoryview(data)))
+
+    async def _signed(self) -> SignedObject:
+        signed = await self._urls.fresh(self._file)
+        if signed.size_bytes != self._size_bytes:
+            raise GoneError(f"cannot {self.what}: the stored object has another size")
         return signed
 
-
-def _part_at(signed: SignedObject, offset: int) -> SignedRange:
-    for part in signed.parts:
-        if part.start <= offset < part.stop:
-            return part
-    raise UnreachableError("no URL covers that offset")
+    async def _answer(self, part: SignedRange, span: Span) -> tuple[str, bytearray]:
+        guard, buffer = ETagGuard(), bytearray(span.length)
+        await self._get(self._file, part, span.start, memoryview(buffer), guard, Progress())
+        return guard.etag, buffer

@@ -1,9 +1,9 @@
-"""The data plane in a process of its own, as the drive sees it. Floor 1.
+"""The drive's side of the fetching process.
 
-Ranges whose bytes go into the arena are fetched by ``rangeworker.py``, which writes them there
-without our interpreter's lock: on two cores, in turns, a stream went from 618 to 818 MB/s to 735 to
-981, and an absent name's p99 beside one from 9 to 7.4 ms. The rest (small files), and everything
-while there is no such process, is fetched by the thread in ours.
+``curl/worker.py`` fetches ranges whose bytes go into the arena, and writes them there without our
+interpreter's lock: on two cores, in turns, a stream went from 618 to 818 MB/s to 735 to 981, and an
+absent name's p99 beside one from 9 to 7.4 ms. The thread in our process fetches the rest (small
+files), and everything while there is no such process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import trio
 
 from dmfs.errors import DriveError, UnreachableError
 from dmfs.fetch.curl import transfers
-from dmfs.fetch.curl.transfer import RangeRequest, odd_etag, other_etag
+from dmfs.fetch.curl.transfer import RangeRequest, other_etag
 from dmfs.fetch.curl.worker_protocol import PACKET_MAX_BYTES, Message, decode, encode, to_error
 from dmfs.fetch.thread_fetcher import ThreadFetcher
 from dmfs.system.shared_memory import Arena
@@ -30,18 +30,18 @@ log = logging.getLogger(__name__)
 
 DEATHS_MAX = 3
 DEATHS_WITHIN_S = 60.0
-"""A process that dies more often than that is not started again for as long."""
+"""A process that dies more often is not started again for that long."""
 DROPPED_S = 5.0
-"""It confirms within a millisecond that it writes no more; one that does not is stuck, and killed:
-its requests would run into their deadlines one by one."""
+"""The process confirms a drop within a millisecond; one that does not is stuck, and killed: its
+requests would run into their deadlines one by one."""
 SETTLE_S = 0.25
-"""So long a request that was called off waits for that word, to know how far its bytes had come."""
+"""A cancelled request waits so long for the confirmation, to know how far its bytes had come."""
 PACKETS_AT_ONCE = 64
-"""Then other tasks have their turn."""
+"""Packets received before other tasks have their turn."""
 
 
 class ProcessFetcher:
-    """As the fetcher in our own process, which it falls back on. ``run`` it in a nursery."""
+    """As the fetcher in our own process, its fallback. ``run`` it in a nursery."""
 
     def __init__(
         self, here: ThreadFetcher, arena: Arena | None, *, ca_bundle: str, connections: int
@@ -58,6 +58,14 @@ class ProcessFetcher:
         """Requests so far."""
         return self._here.gets + self._gets
 
+    def gauges(self) -> dict[str, int]:
+        """Requests so far by the engine that made them, and those not ended yet."""
+        return {
+            "fetch.thread_gets": self._here.gets,
+            "fetch.process_gets": self._gets,
+            "gets": self.under_way,
+        }
+
     @property
     def under_way(self) -> int:
         """Requests that the process has not ended yet; 0 on an idle drive."""
@@ -69,23 +77,23 @@ class ProcessFetcher:
         return None if self._link is None else self._link.process.pid
 
     def prepare(self) -> None:
-        """Somebody is about to read: it takes a tenth of a second to start. Never waits."""
+        """Start the process, which takes a tenth of a second: a read will follow. Never waits."""
         self._needed.set()
 
-    async def fetch(self, get: RangeRequest) -> None:
+    async def fetch(self, request: RangeRequest) -> None:
         """See ``transfer.Fetcher``."""
         link, arena = self._link, self._arena
-        at = None if link is None or arena is None else arena.offset_of(get.sink)
-        packet_fits = len(get.url) < PACKET_MAX_BYTES // 8
+        at = None if link is None or arena is None else arena.offset_of(request.buffer)
+        packet_fits = len(request.url) < PACKET_MAX_BYTES // 8
         if link is None or at is None or not packet_fits:
-            await self._here.fetch(get)
+            await self._here.fetch(request)
             return
-        get.check_url()
+        request.check_url()
         self._gets += 1
-        await link.fetch(get, at)
+        await link.fetch(request, at)
 
     async def run(self) -> None:
-        """Keep a process once one is needed; until cancelled, which ends it."""
+        """Keep a process running once one is needed; until cancelled, which ends it."""
         if self._arena is None:
             return
         deaths: deque[float] = deque(maxlen=DEATHS_MAX)
@@ -103,7 +111,7 @@ class ProcessFetcher:
                 log.warning("the fetching process keeps ending; fetching without it for a minute")
                 await trio.sleep(DEATHS_WITHIN_S)
 
-    def _is_ready(self, link: _Link) -> None:
+    def _ready(self, link: _Link) -> None:
         # not before: its interpreter takes a tenth of a second, and the thread here none
         self._link = link
 
@@ -118,7 +126,7 @@ class ProcessFetcher:
                     [sys.executable, "-P", "-m", "dmfs.fetch.curl.worker"],
                     stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True,
                 )  # fmt: skip
-            link = _Link(ours, process, self._is_ready)
+            link = _Link(ours, process, self._ready)
             try:
                 sizes = {
                     "arena_bytes": arena.size_bytes,
@@ -128,14 +136,14 @@ class ProcessFetcher:
                 socket.send_fds(ours, [hello], [arena.fd])
                 ours.setblocking(False)
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(link.speak)
+                    nursery.start_soon(link.send_rest)
                     nursery.start_soon(link.watch_dropped)
-                    await link.listen()
+                    await link.receive()
                     nursery.cancel_scope.cancel()
                 log.warning("the fetching process ended; its requests are made again")
             finally:
                 self._link = None
-                # Before its requests fail and their buffers are used again: nobody writes any more.
+                # Before its requests fail and their buffers are used again: it must write no more.
                 process.kill()
                 with trio.CancelScope(shield=True):
                     await process.wait()
@@ -145,15 +153,15 @@ class ProcessFetcher:
 class _Flight:
     """A request with the process."""
 
-    def __init__(self, get: RangeRequest) -> None:
-        self.get = get
+    def __init__(self, request: RangeRequest) -> None:
+        self.request = request
         self.done = trio.Event()
         self.error: DriveError | None = None
         self.dropped_at = math.inf
 
 
 class _Link:
-    """The conversation with one process. On the loop alone."""
+    """The messages to and from one process. On the loop alone."""
 
     def __init__(
         self, control: socket.socket, process: trio.Process, on_ready: Callable[[_Link], None]
@@ -163,20 +171,20 @@ class _Link:
         self._control = control
         self._numbers = 0
         self.flights: dict[int, _Flight] = {}
-        """Until the process says that it is through: a buffer is not used again before."""
+        """Requests until the process ends them: their buffers must not be used again before."""
         self._unsent: deque[bytes] = deque()
         self._full = trio.Event()
         self._dropped = trio.Event()
 
-    async def fetch(self, get: RangeRequest, at: int) -> None:
+    async def fetch(self, request: RangeRequest, at: int) -> None:
         self._numbers += 1
-        number, flight = self._numbers, _Flight(get)
+        number, flight = self._numbers, _Flight(request)
         self.flights[number] = flight
-        self._say({
-            "get": number, "what": get.what, "url": get.url, "start": get.start, "at": at,
-            "length": len(get.sink), "total_bytes": get.total_bytes,
+        self._send({
+            "get": number, "action": request.action, "url": request.url, "start": request.start,
+            "at": at, "length": len(request.buffer), "total_bytes": request.total_bytes,
         })  # fmt: skip
-        get.progress.watch(partial(self._want, number))
+        request.progress.subscribe(partial(self._want, number))
         try:
             await flight.done.wait()
         except trio.Cancelled:
@@ -185,12 +193,12 @@ class _Link:
                 await flight.done.wait()
             raise
         finally:
-            get.progress.watch(None)
+            request.progress.subscribe(None)
         if flight.error is not None:
             raise flight.error
 
-    async def listen(self) -> None:
-        """Hear what it says, until it has gone."""
+    async def receive(self) -> None:
+        """Handle its messages until it has gone."""
         while True:
             await trio.lowlevel.wait_readable(self._control)
             for _ in range(PACKETS_AT_ONCE):
@@ -202,10 +210,10 @@ class _Link:
                     return
                 if not packet:
                     return
-                self._hear(decode(packet))
+                self._handle(decode(packet))
 
-    async def speak(self) -> None:
-        """Say the rest when it had too much to read."""
+    async def send_rest(self) -> None:
+        """Send what it had no room for, once it has read."""
         while True:
             await self._full.wait()
             await trio.lowlevel.wait_writable(self._control)
@@ -229,18 +237,18 @@ class _Link:
     def end(self) -> None:
         """The process is dead."""
         for flight in self.flights.values():
-            what = flight.get.what
-            flight.error = UnreachableError(f"cannot {what}: the fetching process ended")
+            action = flight.request.action
+            flight.error = UnreachableError(f"cannot {action}: the fetching process ended")
             flight.done.set()
         self.flights.clear()
 
-    def _hear(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if "bytes" in message:
             self._filled(message["filled"], message["bytes"])
         elif "head" in message:
             flight = self.flights[message["head"]]
-            if not flight.get.guard.admits(message["etag"]):
-                self._refuse(message["head"], flight, other_etag(flight.get.what))
+            if not flight.request.guard.admits(message["etag"]):
+                self._refuse(message["head"], flight, other_etag(flight.request.action))
         elif "ready" in message:
             self._on_ready(self)
         else:
@@ -248,10 +256,8 @@ class _Link:
 
     def _filled(self, number: int, filled: int) -> None:
         flight = self.flights[number]
-        if flight.get.guard.retired:
-            self._refuse(number, flight, odd_etag(flight.get.what))
-        elif flight.error is None and flight.get.progress.put(filled):
-            flight.get.progress.wake()
+        if flight.error is None and flight.request.progress.put(filled):
+            flight.request.progress.wake()
 
     def _ended(self, message: Message) -> None:
         number = message["end"]
@@ -268,16 +274,16 @@ class _Link:
             self._drop(number, flight)
 
     def _want(self, number: int, filled: int) -> None:
-        self._say({"want": number, "filled": filled})
+        self._send({"want": number, "filled": filled})
 
     def _drop(self, number: int, flight: _Flight) -> None:
         if number in self.flights and flight.dropped_at == math.inf:
             flight.dropped_at = trio.current_time()
             self._dropped.set()
-            self._say({"drop": number})
+            self._send({"drop": number})
 
-    def _say(self, message: Message) -> None:
-        """Now, or as soon as it has read what was said before; never waits."""
+    def _send(self, message: Message) -> None:
+        """Send now, or as soon as the process has read earlier messages; never waits."""
         self._unsent.append(encode(message))
         self._flush()
 
@@ -289,4 +295,4 @@ class _Link:
         except BlockingIOError:
             self._full.set()
         except OSError:
-            self._unsent.clear()  # it has gone: ``listen`` finds out
+            self._unsent.clear()  # it has gone: ``receive`` finds out

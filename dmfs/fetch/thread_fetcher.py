@@ -1,10 +1,10 @@
-"""The data plane in the drive's own process: ranged GETs on libcurl, in a thread. Floor 1.
+"""The data plane in the drive's own process: ranged GETs on libcurl, in a thread.
 
 One thread drives all transfers (``curl/transfers.py``). httpx on trio took 3 CPU-s per GiB over
 TLS where libcurl takes 0.8, and its work would sit on the loop that answers the kernel.
 
-One verb: ``fetch``. It never hands out a byte before the answer's status, Content-Range and ETag
-have been checked, so a caller may use what has arrived while the rest is on its way.
+``fetch`` reports no byte before the answer's status, Content-Range and ETag have been checked, so a
+caller may use what has arrived while the rest is on its way.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class ThreadFetcher:
         self._thread = threading.Thread(target=self._run, name="dmfs-ranges", daemon=True)
         self._stopped = False
         self.gets = 0
+        """Requests so far."""
 
     def start(self) -> None:
         self._thread.start()
@@ -51,13 +52,13 @@ class ThreadFetcher:
             self._wake_send.close()
             self._wake_receive.close()
 
-    async def fetch(self, get: RangeRequest) -> None:
+    async def fetch(self, request: RangeRequest) -> None:
         """See ``transfer.Fetcher``."""
-        get.check_url()
+        request.check_url()
         if not self._thread.is_alive():
-            raise UnreachableError(f"cannot {get.what}: the range fetcher has ended")
+            raise UnreachableError(f"cannot {request.action}: the range fetcher has ended")
         landing = _Landing(trio.lowlevel.current_trio_token())
-        transfer = Transfer(get, landing.tell, landing.end)
+        transfer = Transfer(request, landing.on_wanted, landing.on_end)
         self.gets += 1
         self._command(transfer)
         try:
@@ -109,20 +110,20 @@ class ThreadFetcher:
 
 
 class _Landing:
-    """What a transfer in the curl thread tells the trio loop."""
+    """The trio loop's side of a transfer in the curl thread."""
 
     def __init__(self, token: trio.lowlevel.TrioToken) -> None:
         self._token = token
-        self._telling = False
+        self._reporting = False
         self.done = trio.Event()
 
-    def tell(self, transfer: Transfer) -> None:
-        """Once for one or several chunks."""
-        if not self._telling:
-            self._telling = True
-            self._soon(lambda: self._told(transfer))
+    def on_wanted(self, transfer: Transfer) -> None:
+        """A reader waits for what has come. Reported once for several chunks."""
+        if not self._reporting:
+            self._reporting = True
+            self._soon(lambda: self._report(transfer))
 
-    def end(self, transfer: Transfer) -> None:
+    def on_end(self, transfer: Transfer) -> None:
         self._soon(lambda: self._ended(transfer))
 
     def _soon(self, call: Callable[[], None]) -> None:
@@ -133,12 +134,12 @@ class _Landing:
 
     # Below: on the loop.
 
-    def _told(self, transfer: Transfer) -> None:
-        self._telling = False
+    def _report(self, transfer: Transfer) -> None:
+        self._reporting = False
         if not transfer.cancelled:
-            transfer.get.progress.wake()
+            transfer.request.progress.wake()
 
     def _ended(self, transfer: Transfer) -> None:
-        if not transfer.cancelled and transfer.get.progress.put(transfer.filled):
-            transfer.get.progress.wake()
+        if not transfer.cancelled and transfer.request.progress.put(transfer.filled):
+            transfer.request.progress.wake()
         self.done.set()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from dmfs.blocks.readahead import Planner
 from dmfs.config import Settings
-from dmfs.fetch.bandwidth_delay import BandwidthDelay, Mark
+from dmfs.fetch.link_stats import BandwidthDelay, Mark
 from dmfs.spans import Span, blocks_of, bytes_of
 
 _MIB = 1 << 20
@@ -76,9 +76,9 @@ class _Link:
         while self._events and self._events[0][0] <= now_s:
             at_s, is_done, wire = heapq.heappop(self._events)
             if is_done:
-                self.delivery.came(self._marks.pop(wire), wire.length, at_s)
+                self.delivery.arrived(self._marks.pop(wire), wire.length, at_s)
             else:
-                self._marks[wire] = self.delivery.asked(at_s)
+                self._marks[wire] = self.delivery.requested(at_s)
 
     def ready_at(self, span: Span) -> float | None:
         """When the last byte of ``span`` is there; None if nobody asked for it."""

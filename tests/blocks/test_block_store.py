@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-import dmfs.blocks.store.block_store
+import dmfs.blocks.store.attached
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.blocks.store.sparse_file import SparseFile
 from dmfs.blocks.store.stored_object import ABSENT, PRESENT, VERIFIED, StoredObject, block_crc
@@ -29,7 +29,7 @@ A, B, C = StorageId("urn:a"), StorageId("urn:b"), StorageId("urn:c")
 SIZE = 3 * BLOCK_BYTES + 777
 """Four blocks, the last one short."""
 ROOT = Path(__file__).resolve().parents[2]
-CHILD_ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}/src:{ROOT}"}
+CHILD_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def open_store(path: Path, limit: int = 1 << 30) -> BlockStore:
@@ -43,26 +43,26 @@ def store(tmp_path: Path) -> Iterator[BlockStore]:
     opened.close()
 
 
-def put(store: BlockStore, shelf: StoredObject, blocks: Span | None = None) -> bool:
-    blocks = blocks or Span(0, block_count(shelf.size_bytes))
-    span = bytes_of(blocks, shelf.size_bytes)
-    return store.write(shelf, blocks.start, memoryview(truth(*span)))
+def put(store: BlockStore, stored: StoredObject, blocks: Span | None = None) -> bool:
+    blocks = blocks or Span(0, block_count(stored.size_bytes))
+    span = bytes_of(blocks, stored.size_bytes)
+    return store.write(stored, blocks.start, memoryview(truth(*span)))
 
 
-def get(store: BlockStore, shelf: StoredObject, blocks: Span | None = None) -> bytes:
+def get(store: BlockStore, stored: StoredObject, blocks: Span | None = None) -> bytes:
     """The good bytes from the start of the blocks; each is compared with the truth."""
-    blocks = blocks or Span(0, block_count(shelf.size_bytes))
-    span = bytes_of(blocks, shelf.size_bytes)
+    blocks = blocks or Span(0, block_count(stored.size_bytes))
+    span = bytes_of(blocks, stored.size_bytes)
     buffer = bytearray(span.length)
-    good = store.read(shelf, blocks, memoryview(buffer))
+    good = store.read(stored, blocks, memoryview(buffer))
     assert bytes(buffer[:good]) == truth(span.start, span.start + good)
     return bytes(buffer[:good])
 
 
 def full(store: BlockStore, storage_id: StorageId, size: int = SIZE) -> StoredObject:
-    shelf = store.attach(storage_id, size)
-    assert put(store, shelf)
-    return shelf
+    stored = store.attach(storage_id, size)
+    assert put(store, stored)
+    return stored
 
 
 def data_file(path: Path) -> Path:
@@ -85,26 +85,26 @@ def books_balance(path: Path) -> int:
 
 def test_what_was_put_is_got_by_the_next_process(tmp_path: Path) -> None:
     store = open_store(tmp_path)
-    shelf = store.attach(A, SIZE)
-    assert put(store, shelf, Span(1, 3))
+    stored = store.attach(A, SIZE)
+    assert put(store, stored, Span(1, 3))
     store.close()
     store = open_store(tmp_path)
-    shelf = store.attach(A, SIZE)
-    assert list(shelf.states) == [ABSENT, PRESENT, PRESENT, ABSENT]
-    assert len(get(store, shelf, Span(1, 3))) == 2 * BLOCK_BYTES
-    assert list(shelf.states) == [ABSENT, VERIFIED, VERIFIED, ABSENT]
-    assert get(store, shelf) == b""  # a hole is nothing
+    stored = store.attach(A, SIZE)
+    assert list(stored.states) == [ABSENT, PRESENT, PRESENT, ABSENT]
+    assert len(get(store, stored, Span(1, 3))) == 2 * BLOCK_BYTES
+    assert list(stored.states) == [ABSENT, VERIFIED, VERIFIED, ABSENT]
+    assert get(store, stored) == b""  # a hole is nothing
     assert store.used_bytes() == 2 * BLOCK_BYTES
     store.close()
     assert books_balance(tmp_path) == 2 * BLOCK_BYTES
 
 
 def test_putting_twice_counts_once(store: BlockStore, tmp_path: Path) -> None:
-    shelf = store.attach(A, SIZE)
+    stored = store.attach(A, SIZE)
     for blocks in (Span(0, 2), Span(1, 4), Span(0, 4)):
-        assert put(store, shelf, blocks)
+        assert put(store, stored, blocks)
     assert store.used_bytes() == SIZE
-    assert len(get(store, shelf)) == SIZE
+    assert len(get(store, stored)) == SIZE
     assert books_balance(tmp_path) == SIZE
 
 
@@ -113,7 +113,7 @@ def test_every_flipped_bit_is_caught(tmp_path: Path) -> None:
     size = BLOCK_BYTES + 300
     dice = random.Random(1)
     store = open_store(tmp_path)
-    shelf = full(store, A, size)
+    stored = full(store, A, size)
     path = data_file(tmp_path)
     places = [*range(BLOCK_BYTES, size), *(dice.randrange(BLOCK_BYTES) for _ in range(150))]
     with path.open("r+b", buffering=0) as data:
@@ -122,12 +122,12 @@ def test_every_flipped_bit_is_caught(tmp_path: Path) -> None:
             data.seek(place)
             data.write(bytes([right[0] ^ (1 << dice.randrange(8))]))
             number = place // BLOCK_BYTES
-            assert get(store, shelf, Span(number, number + 1)) == b""
-            assert shelf.states[number] == ABSENT
+            assert get(store, stored, Span(number, number + 1)) == b""
+            assert stored.states[number] == ABSENT
             data.seek(place)
             data.write(right)
-            assert put(store, shelf, Span(number, number + 1))
-            assert get(store, shelf, Span(number, number + 1))
+            assert put(store, stored, Span(number, number + 1))
+            assert get(store, stored, Span(number, number + 1))
     assert store.used_bytes() == size
     store.close()
     assert books_balance(tmp_path) == size
@@ -164,12 +164,12 @@ def test_damage_to_the_file_is_a_miss(
     store.close()
     damage(data_file(tmp_path))
     store = open_store(tmp_path)
-    shelf = store.attach(A, SIZE)
-    assert len(get(store, shelf)) == good * BLOCK_BYTES
+    stored = store.attach(A, SIZE)
+    assert len(get(store, stored)) == good * BLOCK_BYTES
     for number in range(good + 1, 4):
-        assert get(store, shelf, Span(number, number + 1)) == b""
-    assert put(store, shelf)
-    assert len(get(store, shelf)) == SIZE
+        assert get(store, stored, Span(number, number + 1)) == b""
+    assert put(store, stored)
+    assert len(get(store, stored)) == SIZE
     store.close()
     assert books_balance(tmp_path) == SIZE
 
@@ -213,10 +213,10 @@ def test_an_index_of_another_version_is_made_anew(tmp_path: Path) -> None:
 def test_an_index_damaged_inside_is_made_anew_by_the_next_start(tmp_path: Path) -> None:
     """Pages beyond the first: opening looks fine, using it does not."""
     store = open_store(tmp_path)
-    shelf = store.attach(A, 2000 * BLOCK_BYTES)
+    stored = store.attach(A, 2000 * BLOCK_BYTES)
     with store._index.transaction():
         store._index.db.executemany(
-            "INSERT INTO blocks VALUES (?, ?, ?)", [(shelf.row, n, n) for n in range(2000)]
+            "INSERT INTO blocks VALUES (?, ?, ?)", [(stored.row, n, n) for n in range(2000)]
         )
     store.close()
     path = tmp_path / "blocks" / "index.db"
@@ -227,9 +227,9 @@ def test_an_index_damaged_inside_is_made_anew_by_the_next_start(tmp_path: Path) 
     try:
         store = open_store(tmp_path)
         try:
-            shelf = store.attach(A, SIZE)
-            put(store, shelf)
-            get(store, shelf)
+            stored = store.attach(A, SIZE)
+            put(store, stored)
+            get(store, stored)
         finally:
             store.close()
     except sqlite3.DatabaseError:
@@ -245,11 +245,11 @@ def test_the_limit_holds_before_every_put(tmp_path: Path) -> None:
     dice = random.Random(3)
     for number in range(40):
         size = dice.randrange(1, 6 * BLOCK_BYTES)
-        shelf = store.attach(StorageId(f"urn:{number}"), size)
+        stored = store.attach(StorageId(f"urn:{number}"), size)
         for block in range(block_count(size)):
-            assert put(store, shelf, Span(block, block + 1))
+            assert put(store, stored, Span(block, block + 1))
             assert store.used_bytes() <= limit
-        store.release(shelf)
+        store.release(stored)
     assert store.used_bytes() > limit // 2
     on_disk = sum(
         f.stat().st_size for f in (tmp_path / "blocks" / "data").rglob("*") if f.is_file()
@@ -264,8 +264,8 @@ def test_exactly_the_limit_fits_and_one_byte_more_evicts(tmp_path: Path) -> None
     for each in (A, B):
         store.release(full(store, each))
     assert store.used_bytes() == 2 * SIZE  # nothing was evicted
-    shelf = store.attach(C, 1)
-    assert put(store, shelf)
+    stored = store.attach(C, 1)
+    assert put(store, stored)
     assert store.used_bytes() == SIZE + 1
     store.close()
 
@@ -274,19 +274,19 @@ def test_the_least_recently_used_goes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1_000_000.0]
-    monkeypatch.setattr(dmfs.blocks.store.block_store, "wall_time_s", lambda: now[0])
+    monkeypatch.setattr(dmfs.blocks.store.attached, "wall_time_s", lambda: now[0])
     store = open_store(tmp_path, 2 * SIZE)
     for each in (A, B, A):  # A is used again
         now[0] += 100
-        shelf = store.attach(each, SIZE)
-        put(store, shelf)
-        store.release(shelf)
+        stored = store.attach(each, SIZE)
+        put(store, stored)
+        store.release(stored)
     now[0] += 100
     store.release(full(store, C))
     for each, there in ((A, True), (B, False), (C, True)):
-        shelf = store.attach(each, SIZE)
-        assert (PRESENT in shelf.states) is there, each
-        store.release(shelf)
+        stored = store.attach(each, SIZE)
+        assert (PRESENT in stored.states) is there, each
+        store.release(stored)
     store.close()
 
 
@@ -307,8 +307,8 @@ _HOLDER = """
 import sys, pathlib
 from dmfs.blocks.store.block_store import BlockStore
 store = BlockStore(pathlib.Path(sys.argv[1]), limit_bytes=1 << 30, free_percent=0)
-shelf = store.attach("urn:a", int(sys.argv[2]))
-print(list(shelf.states).count(1), flush=True)
+stored = store.attach("urn:a", int(sys.argv[2]))
+print(list(stored.states).count(1), flush=True)
 sys.stdin.read()
 """
 
@@ -363,10 +363,10 @@ def test_two_processes_share_and_refresh(tmp_path: Path) -> None:
 
 def test_another_size_for_the_same_object_starts_anew(store: BlockStore, tmp_path: Path) -> None:
     old = full(store, A)
-    shelf = store.attach(A, SIZE + 1)
-    assert list(shelf.states) == [ABSENT] * 4
-    assert not put(store, old)  # the dead shelf takes nothing
-    assert put(store, shelf)
+    stored = store.attach(A, SIZE + 1)
+    assert list(stored.states) == [ABSENT] * 4
+    assert not put(store, old)  # the dead stored takes nothing
+    assert put(store, stored)
     assert store.used_bytes() == SIZE + 1
     store.close()
     assert books_balance(tmp_path) == SIZE + 1
@@ -378,44 +378,44 @@ def test_what_is_read_as_one_stretch_is_right_up_to_the_first_wrong_block(
     first: int, damaged: int | None, store: BlockStore, tmp_path: Path
 ) -> None:
     size = 7 * BLOCK_BYTES + 1
-    shelf = full(store, A, size)
+    stored = full(store, A, size)
     if damaged is not None:
         with data_file(tmp_path).open("r+b") as data:
             data.seek(damaged * BLOCK_BYTES)
             data.write(bytes([truth(damaged * BLOCK_BYTES, damaged * BLOCK_BYTES + 1)[0] ^ 1]))
-    good = get(store, shelf, Span(first, 8))
+    good = get(store, stored, Span(first, 8))
     expected = size if damaged is None else damaged * BLOCK_BYTES
     assert len(good) == max(0, expected - first * BLOCK_BYTES)
-    gone = [number for number in range(8) if shelf.states[number] == ABSENT]
+    gone = [number for number in range(8) if stored.states[number] == ABSENT]
     assert gone == ([] if damaged is None else [damaged])
     lost = sum(bytes_of(Span(n, n + 1), size).length for n in gone)
     assert books_balance(tmp_path) == size - lost
 
 
 def test_blocks_in_each_others_place_are_wrong(store: BlockStore, tmp_path: Path) -> None:
-    shelf = full(store, A, 4 * BLOCK_BYTES)
+    stored = full(store, A, 4 * BLOCK_BYTES)
     with data_file(tmp_path).open("r+b") as data:
         data.seek(BLOCK_BYTES)
         data.write(truth(2 * BLOCK_BYTES, 3 * BLOCK_BYTES) + truth(BLOCK_BYTES, 2 * BLOCK_BYTES))
-    assert len(get(store, shelf)) == BLOCK_BYTES
+    assert len(get(store, stored)) == BLOCK_BYTES
 
 
 @pytest.mark.parametrize("crc", ["'one'", "-1", "1 << 40", "1.5", "x'00ff'"])
 def test_a_checksum_that_somebody_else_wrote_is_a_wrong_one(
     crc: str, store: BlockStore, tmp_path: Path
 ) -> None:
-    shelf = full(store, A)
+    stored = full(store, A)
     with sqlite3.connect(tmp_path / "blocks" / "index.db") as db:
         db.execute(f"UPDATE blocks SET crc = {crc} WHERE number = 2")
     db.close()
-    assert len(get(store, shelf)) == 2 * BLOCK_BYTES
+    assert len(get(store, stored)) == 2 * BLOCK_BYTES
 
 
 def test_peek_gives_only_what_was_verified(store: BlockStore, tmp_path: Path) -> None:
-    shelf = full(store, A)
-    seen = store.peek(shelf, Span(100, 200))
+    stored = full(store, A)
+    seen = store.peek(stored, Span(100, 200))
     assert seen in (None, truth(100, 200))  # None where the filesystem knows no RWF_NOWAIT
-    store.release(shelf)
+    store.release(stored)
     again = store.attach(A, SIZE)
     assert store.peek(again, Span(100, 200)) is None
     get(store, again, Span(0, 1))
@@ -451,7 +451,7 @@ def test_a_failed_write_leaves_nothing_counted_and_the_next_one_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store(tmp_path)
-    shelf = store.attach(A, SIZE)
+    stored = store.attach(A, SIZE)
 
     def fail(file: SparseFile, data: memoryview, offset: int, *, direct: bool) -> None:
         raise OSError(errno.EIO, "I/O error")
@@ -459,11 +459,11 @@ def test_a_failed_write_leaves_nothing_counted_and_the_next_one_works(
     with monkeypatch.context() as patch:
         patch.setattr(SparseFile, "write", fail)
         with pytest.raises(OSError, match="I/O"):
-            put(store, shelf)
-    assert list(shelf.states) == [ABSENT] * 4
+            put(store, stored)
+    assert list(stored.states) == [ABSENT] * 4
     assert store.used_bytes() == 0
-    assert put(store, shelf)
-    assert len(get(store, shelf)) == SIZE
+    assert put(store, stored)
+    assert len(get(store, stored)) == SIZE
     store.close()
     assert books_balance(tmp_path) == SIZE
 
@@ -487,11 +487,11 @@ class FailingCommit:
 
 def test_a_commit_that_fails_does_not_block_the_store_for_good(tmp_path: Path) -> None:
     store = open_store(tmp_path)
-    shelf = store.attach(A, SIZE)
+    stored = store.attach(A, SIZE)
     store._index.db = FailingCommit(store._index.db)  # type: ignore[assignment]
     with pytest.raises(sqlite3.OperationalError, match="full"):
         store.remember_size(A, 3)
-    assert put(store, shelf)
+    assert put(store, stored)
     store.close()
 
 
@@ -521,30 +521,30 @@ def test_a_full_disk_fails_cleanly_and_recovers(
     """Seen coming by statvfs; and by surprise, as when somebody else fills the disk just then."""
     store = open_store(small_disk)
     if by_surprise:
-        monkeypatch.setattr(store._room, "_over", lambda need_bytes: False)
+        monkeypatch.setattr(store._evictor, "_over", lambda need_bytes: False)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(2 * MIB))
-    shelf = store.attach(A, 4 * MIB)
+    stored = store.attach(A, 4 * MIB)
     failed = refused = 0
     for number in range(block_count(4 * MIB)):
         try:
-            refused += not put(store, shelf, Span(number, number + 1))
+            refused += not put(store, stored, Span(number, number + 1))
         except (OSError, sqlite3.Error):
             failed += 1
     assert (failed > 0, refused > 0) == (by_surprise, not by_surprise)
     for number in range(block_count(4 * MIB)):
-        get(store, shelf, Span(number, number + 1))  # right bytes or none
+        get(store, stored, Span(number, number + 1))  # right bytes or none
     ballast.unlink()
-    assert put(store, shelf, Span(28, 30))
-    assert len(get(store, shelf, Span(28, 30))) == 2 * BLOCK_BYTES
+    assert put(store, stored, Span(28, 30))
+    assert len(get(store, stored, Span(28, 30))) == 2 * BLOCK_BYTES
     store.close()
     books_balance(small_disk)
 
 
 def test_part_of_the_disk_is_always_left_free(small_disk: Path) -> None:
     store = BlockStore(small_disk, limit_bytes=1 << 30, free_percent=50)
-    shelf = store.attach(A, 4 * MIB)
-    kept = sum(put(store, shelf, Span(n, n + 1)) for n in range(block_count(4 * MIB)))
+    stored = store.attach(A, 4 * MIB)
+    kept = sum(put(store, stored, Span(n, n + 1)) for n in range(block_count(4 * MIB)))
     assert 0 < kept * BLOCK_BYTES <= 2 * MIB
     disk = os.statvfs(small_disk)
     assert disk.f_bavail >= disk.f_blocks * 0.49
@@ -553,20 +553,20 @@ def test_part_of_the_disk_is_always_left_free(small_disk: Path) -> None:
 
 _WRITER = """
 import sys, pathlib, random
-from dmfs.blocks.readahead import BLOCK_BYTES, Span, block_count, bytes_of
 from dmfs.blocks.store.block_store import BlockStore
+from dmfs.spans import BLOCK_BYTES, Span, block_count, bytes_of
 from tests.support.helpers import truth
 store = BlockStore(pathlib.Path(sys.argv[1]), limit_bytes=40 * BLOCK_BYTES, free_percent=0)
 dice = random.Random(int(sys.argv[2]))
 print("ready", flush=True)
 while True:
     size = dice.choice([5, 9, 12]) * BLOCK_BYTES + 99
-    shelf = store.attach(f"urn:{size}:{dice.randrange(4)}", size)
+    stored = store.attach(f"urn:{size}:{dice.randrange(4)}", size)
     for _ in range(4):
         first = dice.randrange(block_count(size))
         span = bytes_of(Span(first, first + dice.randrange(1, 4)), size)
-        store.write(shelf, first, memoryview(truth(*span)))
-    store.release(shelf)
+        store.write(stored, first, memoryview(truth(*span)))
+    store.release(stored)
 """
 
 
@@ -590,10 +590,10 @@ def test_a_writer_killed_at_any_moment_leaves_no_wrong_byte(tmp_path: Path) -> N
         db.close()
         assert reserved == store.used_bytes() <= 40 * BLOCK_BYTES
         for storage_id, size in rows:
-            shelf = store.attach(StorageId(storage_id), size)
+            stored = store.attach(StorageId(storage_id), size)
             for number in range(block_count(size)):
-                seen += len(get(store, shelf, Span(number, number + 1)))
-            store.release(shelf)
+                seen += len(get(store, stored, Span(number, number + 1)))
+            store.release(stored)
         store.close()
     assert seen > 0
 
@@ -603,7 +603,7 @@ def test_a_disk_that_fails_while_a_file_is_verified_says_so(
 ) -> None:
     # It was a BufferError (of memory that the failed read still held), which nobody expects.
     store = open_store(tmp_path)
-    shelf = full(store, A)
+    stored = full(store, A)
 
     def fail(file: SparseFile, buffer: memoryview, length: int, offset: int) -> int:
         piece = buffer[:length]
@@ -611,6 +611,6 @@ def test_a_disk_that_fails_while_a_file_is_verified_says_so(
 
     monkeypatch.setattr(SparseFile, "read", fail)
     with pytest.raises(OSError, match="I/O error"):
-        store.verify(shelf, "0" * 40)
-    assert shelf.complete()
+        store.verify(stored, "0" * 40)
+    assert stored.complete()
     store.close()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmfs.blocks.buffers import STEP_BYTES, BufferPool, room_for
+from dmfs.blocks.memory_tier import STEP_BYTES, BufferPool, buffer_bytes
 from dmfs.system import shared_memory as arenas
 from dmfs.system.shared_memory import Arena, FreeList
 
@@ -32,23 +32,23 @@ def _sharing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_buffer_that_nobody_has_is_taken_again() -> None:
     pool, arena = a_pool()
-    buffer = pool.take(SIZE)
+    buffer = pool.acquire(SIZE)
     where = arena.offset_of(buffer)
     assert pool.free_bytes == 0
     del buffer
     assert pool.free_bytes == SIZE
-    assert arena.offset_of(pool.take(SIZE)) == where
+    assert arena.offset_of(pool.acquire(SIZE)) == where
     assert pool.free_bytes == SIZE, "the one just now is idle again"
 
 
 def test_a_buffer_that_somebody_looks_at_is_not_used_again() -> None:
     pool, _ = a_pool()
-    buffer = pool.take(SIZE)
+    buffer = pool.acquire(SIZE)
     buffer[:4] = b"mine"
     view = memoryview(buffer)[:4].toreadonly()
     del buffer
     assert pool.free_bytes == 0
-    other = pool.take(SIZE)
+    other = pool.acquire(SIZE)
     other[:4] = b"ours"
     assert bytes(view) == b"mine"
     del view
@@ -57,7 +57,7 @@ def test_a_buffer_that_somebody_looks_at_is_not_used_again() -> None:
 
 def test_the_last_view_may_die_in_another_thread() -> None:
     pool, _ = a_pool()
-    views = [pool.take(STEP_BYTES) for _ in range(100)]
+    views = [pool.acquire(STEP_BYTES) for _ in range(100)]
     thread = threading.Thread(target=views.clear)
     thread.start()
     thread.join()
@@ -67,15 +67,15 @@ def test_the_last_view_may_die_in_another_thread() -> None:
 @pytest.mark.parametrize("asked", [1, STEP_BYTES - 1, STEP_BYTES, MIB, MIB + 1, SIZE])
 def test_a_buffer_is_as_long_as_its_room(asked: int) -> None:
     pool, arena = a_pool()
-    buffer = pool.take(asked)
-    assert len(buffer) == room_for(asked) >= asked
+    buffer = pool.acquire(asked)
+    assert len(buffer) == buffer_bytes(asked) >= asked
     assert (arena.offset_of(buffer) is not None) == (asked >= STEP_BYTES)
-    assert room_for(asked) - asked < STEP_BYTES
+    assert buffer_bytes(asked) - asked < STEP_BYTES
 
 
 def test_small_buffers_are_not_kept() -> None:
     pool, _ = a_pool()
-    pool.take(STEP_BYTES - 1)
+    pool.acquire(STEP_BYTES - 1)
     assert pool.free_bytes == 0
 
 
@@ -85,7 +85,7 @@ def resident_bytes(arena: Arena) -> int:
 
 def test_idle_buffers_are_given_back_to_the_system() -> None:
     pool, arena = a_pool()
-    taken = [pool.take(size) for size in (MIB, 8 * MIB, 2 * MIB, MIB)]
+    taken = [pool.acquire(size) for size in (MIB, 8 * MIB, 2 * MIB, MIB)]
     for buffer in taken:
         buffer[:] = b"x" * len(buffer)
     last = taken.pop()
@@ -101,12 +101,12 @@ def test_idle_buffers_are_given_back_to_the_system() -> None:
     pool.shrink(-1)
     assert pool.free_bytes == 0
     assert bytes(last) == b"x" * MIB
-    assert pool.take(8 * MIB)[0] == 0, "new pages"
+    assert pool.acquire(8 * MIB)[0] == 0, "new pages"
 
 
 def test_buffers_for_the_disk_are_not_shared_and_count_too() -> None:
     pool, arena = a_pool()
-    for_disk, other = pool.take(MIB, for_disk=True), pool.take(2 * MIB)
+    for_disk, other = pool.acquire(MIB, for_disk=True), pool.acquire(2 * MIB)
     assert len(for_disk) == MIB
     assert arena.offset_of(for_disk) is None
     assert arena.offset_of(other) is not None
@@ -123,10 +123,10 @@ def test_buffers_for_the_disk_are_not_shared_and_count_too() -> None:
 
 def test_where_no_stretch_is_long_enough_it_is_memory_of_our_own() -> None:
     pool, arena = a_pool(MIB)
-    buffer = pool.take(2 * MIB)
+    buffer = pool.acquire(2 * MIB)
     assert len(buffer) == 2 * MIB
     assert arena.offset_of(buffer) is None
-    assert len(BufferPool(None).take(2 * MIB)) == 2 * MIB
+    assert len(BufferPool(None).acquire(2 * MIB)) == 2 * MIB
 
 
 def test_a_view_is_found_in_the_arena_and_only_there() -> None:

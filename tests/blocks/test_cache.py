@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmfs.blocks.cache import SPENT_PARTS, BlockCache
-from dmfs.blocks.extents import CachedObject
+from dmfs.blocks.cache import CONSUMED_PARTS, BlockCache
+from dmfs.blocks.extents import CachedObject, Stage
 from dmfs.blocks.open_objects import IDLE_OBJECTS
 from dmfs.blocks.readahead import DISK_PART_BYTES, DISK_WINDOW_BYTES, PART_BYTES
 from dmfs.blocks.reader import Reader
@@ -21,41 +19,18 @@ from dmfs.blocks.store.block_store import BlockStore
 from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.errors import DeadlineError, DriveError, GoneError, UnreachableError
 from dmfs.fetch.connection_slots import DEMAND_RESERVE
-from dmfs.fetch.curl.progress import AnyProgress
+from dmfs.fetch.curl.progress import Progress
+from dmfs.fetch.object_client import Content
 from dmfs.model import File
 from dmfs.spans import BLOCK_BYTES, EMPTY, KIB, MIB, Span, block_count
-from dmfs.system.shared_memory import Arena
+from tests.support.caches import cache_over
 from tests.support.helpers import FakeSource, a_file, in_virtual_time, real, truth, virtual
 
 SIZE = 64 * MIB + 12_345
 
 
-@asynccontextmanager
-async def cache_over(
-    source: FakeSource,
-    store: BlockStore | None = None,
-    *,
-    memory: int = 64 * MIB,
-    connections: int = 16,
-    per_file: int = 8,
-    timeout_s: float = 60,
-) -> AsyncIterator[BlockCache]:
-    async with trio.open_nursery() as nursery:
-        yield BlockCache(
-            source,
-            store,
-            nursery,
-            memory_bytes=memory,
-            connections=connections,
-            connections_per_file=per_file,
-            timeout_s=timeout_s,
-            arena=Arena(4 * MIB + 4 * (memory - memory % MIB)),
-        )
-        nursery.cancel_scope.cancel()
-
-
 def accounted(cache: BlockCache) -> int:
-    return sum(len(run.buffer or b"") for run in cache._memory)
+    return sum(len(run.buffer or b"") for run in cache.extents())
 
 
 async def opened(cache: BlockCache, size: int = SIZE, name: str = "f") -> CachedObject:
@@ -121,7 +96,7 @@ async def test_a_failure_reaches_all_waiters_each_with_its_own_and_is_forgotten(
             for _ in range(5):
                 nursery.start_soon(read)
         assert len({id(error) for error in raised}) == 5
-        assert not file.runs
+        assert not file.extents
         assert cache.memory_used == 0
         assert bytes(await cache.get(file, Span(0, 10))) == truth(0, 10)
     assert len(source.fills) == 2
@@ -388,9 +363,9 @@ def test_any_reads_with_any_faults_give_the_bytes_or_the_fault(
                     nursery.start_soon(one, number)
             await trio.sleep(1000)
             check_memory(cache, budget)
-            assert cache._slots.in_use == 0
-            assert cache._slots._used.total() == 0
-            assert all(run.done for run in file.runs.values())
+            assert cache._connections.in_use == 0
+            assert cache._connections._used.total() == 0
+            assert all(run.landed for run in file.extents.values())
 
     in_virtual_time(body)
 
@@ -428,7 +403,7 @@ async def test_what_was_read_is_on_disk_for_the_next_mount(
     async with cache_over(source, store) as cache:
         file = await opened(cache, size)
         assert bytes(await cache.get(file, Span(0, size))) == truth(0, size)
-        while not all(run.saved for run in file.runs.values()):
+        while not all(run.stage is Stage.CLEAN for run in file.extents.values()):
             await trio.sleep(0.001)
     assert store.used_bytes() == size
     store.close()
@@ -484,9 +459,9 @@ async def test_a_stream_from_disk_is_read_in_whole_parts_and_uses_few_buffers(
     reads: list[Span] = []
     read = store.read
 
-    def counted(shelf: StoredObject, blocks: Span, buffer: memoryview) -> int:
+    def counted(stored: StoredObject, blocks: Span, buffer: memoryview) -> int:
         reads.append(blocks)
-        return read(shelf, blocks, buffer)
+        return read(stored, blocks, buffer)
 
     store.read = counted  # type: ignore[method-assign]
     silent = FakeSource()
@@ -498,7 +473,7 @@ async def test_a_stream_from_disk_is_read_in_whole_parts_and_uses_few_buffers(
             assert bytes(data) == truth(offset, offset + 512 * KIB)
             del data
         # the window, what was just given out, and the parts of the beginning
-        limit = DISK_WINDOW_BYTES + (SPENT_PARTS + 1) * DISK_PART_BYTES + 2 * DISK_PART_BYTES
+        limit = DISK_WINDOW_BYTES + (CONSUMED_PARTS + 1) * DISK_PART_BYTES + 2 * DISK_PART_BYTES
         assert cache.memory_used <= limit
     assert silent.fills == []
     assert sorted(n for blocks in reads for n in range(*blocks)) == [*range(block_count(size))]
@@ -514,9 +489,11 @@ class OneLink(FakeSource):
         super().__init__(latency_s=0.01, bytes_per_s=12e6)
         self._link = trio.Lock()
 
-    async def fill(self, file: File, span: Span, sink: memoryview, progress: AnyProgress) -> None:
+    async def fill(
+        self, content: Content, span: Span, buffer: memoryview, progress: Progress
+    ) -> None:
         async with self._link:
-            await super().fill(file, span, sink, progress)
+            await super().fill(content, span, buffer, progress)
 
 
 @pytest.mark.parametrize("full", [True, False])
@@ -529,7 +506,7 @@ async def test_a_link_that_is_full_is_not_asked_for_more(full: bool) -> None:
         ahead = 0
         for offset in range(0, 160 * MIB, 512 * KIB):
             await reader.read(offset, 512 * KIB)
-            asked = sum(run.span.length for run in set(file.runs.values()) if not run.consumed)
+            asked = sum(run.span.length for run in set(file.extents.values()) if not run.consumed)
             ahead = max(ahead, asked)
     if full:
         assert ahead <= 40 * MIB
@@ -556,8 +533,8 @@ async def test_a_stream_that_is_kept_on_disk_leaves_the_memory_to_what_comes_nex
                 most = max(most, cache.memory_used)
         await cache.drain()
         # the window, what is read now, and what was given out
-        assert most <= (4 + 1 + SPENT_PARTS + 1) * PART_BYTES
-        assert cache.memory_used <= SPENT_PARTS * PART_BYTES
+        assert most <= (4 + 1 + CONSUMED_PARTS + 1) * PART_BYTES
+        assert cache.memory_used <= CONSUMED_PARTS * PART_BYTES
 
 
 @real
@@ -616,10 +593,10 @@ async def test_closed_objects_are_let_go_by_many_openers_at_once(store: BlockSto
             for number in range(8):
                 nursery.start_soon(one, number)
         with trio.fail_after(5):
-            while len(store._shelves) > IDLE_OBJECTS + 8:
+            while len(store.attached) > IDLE_OBJECTS + 8:
                 await trio.sleep(0.001)
-        assert all(known.shelf is not None for known in held)
-        assert all(id(known.shelf) in store._shelves for known in held)
+        assert all(known.stored is not None for known in held)
+        assert all(known.stored in store.attached for known in held)
 
 
 @real
@@ -641,15 +618,15 @@ async def test_an_object_reopened_while_others_are_let_go_stays_open(store: Bloc
         await trio.sleep(0.05)
         for each in again:
             assert cache._objects._known.get(each.file.storage_id) is each
-            assert each.shelf is not None
-            assert id(each.shelf) in store._shelves
+            assert each.stored is not None
+            assert each.stored in store.attached
 
 
 @real
 async def test_an_open_that_is_cancelled_leaves_nothing_held(store: BlockStore) -> None:
     async with cache_over(FakeSource(), store) as cache:
         await open_and_close(cache, [a_file(f"old {n}") for n in range(IDLE_OBJECTS + 5)])
-        while len(store._shelves) > IDLE_OBJECTS + 5:
+        while len(store.attached) > IDLE_OBJECTS + 5:
             await trio.sleep(0.001)
         for number in range(10):
             with trio.move_on_after(0 if number % 2 else 0.0005):
@@ -659,4 +636,4 @@ async def test_an_open_that_is_cancelled_leaves_nothing_held(store: BlockStore) 
         assert sum(known.users for known in cache._objects) == 0
         await open_and_close(cache, [a_file("last")])
         await trio.sleep(0.05)
-        assert len(store._shelves) == len(cache._objects) <= IDLE_OBJECTS + 1
+        assert len(store.attached) == len(cache._objects) <= IDLE_OBJECTS + 1

@@ -12,9 +12,10 @@ import trio
 
 import dmfs.blocks.disk_tier
 from dmfs.blocks.cache import BlockCache
-from dmfs.blocks.extents import CachedObject
+from dmfs.blocks.extents import CachedObject, Stage
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.blocks.store.stored_object import ABSENT, StoredObject
+from dmfs.fetch.generation import Generation
 from dmfs.model import StorageId
 from dmfs.spans import BLOCK_BYTES, EMPTY, MIB, SMALL_FILE_BYTES, Span
 from tests.support.helpers import FakeSource, a_file, real, truth
@@ -42,7 +43,7 @@ async def caches(
 
 
 async def settled(file: CachedObject) -> None:
-    while not all(run.done and run.saved for run in file.runs.values()):
+    while not all(run.stage is Stage.CLEAN for run in file.extents.values()):
         await trio.sleep(0.001)
 
 
@@ -81,7 +82,7 @@ async def test_speculation_for_what_another_process_has_gives_its_connection_bac
         await whole(first, await first.open(a_file("f", SIZE), SIZE))
         assert second.start(mine, EMPTY, Span(0, SIZE)) == Span(0, SIZE)
         await settled(mine)
-        assert second._slots.in_use == 0
+        assert second._connections.in_use == 0
         assert await whole(second, mine) == truth(0, SIZE)
     assert two.fills == []
 
@@ -93,10 +94,10 @@ async def test_a_complete_file_is_checked_once_against_the_sha1(tmp_path: Path) 
         async with caches(tmp_path, [quick()], sha1) as (cache,):
             file = await cache.open(a_file("f", SIZE), SIZE)
             assert await whole(cache, file) == truth(0, SIZE)
-            assert file.shelf is not None
-            while not file.shelf.checked:
+            assert file.stored is not None
+            while not file.stored.checked:
                 await trio.sleep(0.001)
-            assert file.shelf.complete()
+            assert file.stored.complete()
 
 
 @real
@@ -107,10 +108,10 @@ async def test_a_complete_file_that_the_sha1_proves_wrong_is_dropped(
     async with caches(tmp_path, [source], "0" * 40) as (cache,):
         file = await cache.open(a_file("f", SIZE), SIZE)
         await whole(cache, file)
-        assert file.shelf is not None
-        while file.runs:
+        assert file.stored is not None
+        while file.extents:
             await trio.sleep(0.001)
-        assert set(file.shelf.states) == {ABSENT}
+        assert set(file.stored.states) == {ABSENT}
         fills = len(source.fills)
         await cache.get(file, Span(0, BLOCK_BYTES))
         assert len(source.fills) == fills + 1, "asked for again"
@@ -125,29 +126,43 @@ async def test_what_was_looked_up_and_is_absent_costs_no_look_of_its_own(
     async with caches(tmp_path, [source]) as (cache,):
         await whole(cache, await cache.open(a_file("there", SIZE), SIZE))
     async with caches(tmp_path, [source]) as (cache,):
-        store = cache._disk._store
-        assert store is not None
-        looks: list[str] = []
-        attach = store.attach
-
-        def counted(storage_id: StorageId, size_bytes: int) -> StoredObject:
-            looks.append(storage_id)
-            return attach(storage_id, size_bytes)
-
-        monkeypatch.setattr(store, "attach", counted)
-        names = ["there", "new", "newer", "late"]
-        await cache.look_up([a_file(name).storage_id for name in names])
+        looks = counted_looks(cache, monkeypatch)
+        await cache.look_up([a_file(name).storage_id for name in ("there", "new", "newer")])
         for name in ("new", "newer"):
             opened = await cache.open(a_file(name, SIZE), SIZE)
             assert looks == []
             fills = len(source.fills)
             assert await whole(cache, opened) == truth(0, SIZE)
-            assert opened.shelf is not None
-            assert opened.shelf.complete(), "and it is kept as any other"
+            assert opened.stored is not None
+            assert opened.stored.complete(), "and it is at rest as any other"
             assert len(source.fills) > fills
         fills = len(source.fills)
         assert await whole(cache, await cache.open(a_file("there", SIZE), SIZE)) == truth(0, SIZE)
         assert (len(looks), len(source.fills)) == (1, fills)
-        monkeypatch.setattr(dmfs.blocks.disk_tier, "LOOK_AGAIN_S", 0.0)
+
+
+@real
+async def test_what_was_looked_up_long_ago_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dmfs.blocks.disk_tier, "LOOK_AGAIN_S", 0.0)
+    async with caches(tmp_path, [quick()]) as (cache,):
+        looks = counted_looks(cache, monkeypatch)
+        await cache.look_up([a_file("late").storage_id])
         await cache.open(a_file("late", SIZE), SIZE)
-        assert len(looks) == 2, "what was seen long ago does not count"
+        assert len(looks) == 1
+
+
+def counted_looks(cache: BlockCache, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The objects that the cache looks up on disk one by one from now on."""
+    store = cache._disk._store
+    assert store is not None
+    looks: list[str] = []
+    attach = store.attach
+
+    def counted(storage_id: StorageId, size_bytes: int, generation: Generation) -> StoredObject:
+        looks.append(storage_id)
+        return attach(storage_id, size_bytes, generation)
+
+    monkeypatch.setattr(store, "attach", counted)
+    return looks

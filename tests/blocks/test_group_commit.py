@@ -13,7 +13,7 @@ from dmfs.blocks.group_commit import BATCH_MAX, GATHER_S, GroupCommit
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.blocks.store.stored_object import VERIFIED, StoredObject
 from dmfs.spans import BLOCK_BYTES, Span
-from tests.blocks.test_cache import cache_over
+from tests.support.caches import cache_over
 from tests.support.helpers import FakeSource, a_file, real, truth, virtual
 
 
@@ -86,22 +86,22 @@ def test_of_several_small_writes_all_are_kept_or_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = BlockStore(tmp_path, limit_bytes=1 << 30, free_percent=0)
-    shelves = [store.attach(a_file(f"f{n}").storage_id, BLOCK_BYTES) for n in range(3)]
-    writes = [(shelf, 0, memoryview(truth(0, BLOCK_BYTES))) for shelf in shelves]
-    usable = store._usable
+    stored_objects = [store.attach(a_file(f"f{n}").storage_id, BLOCK_BYTES) for n in range(3)]
+    writes = [(stored, 0, memoryview(truth(0, BLOCK_BYTES))) for stored in stored_objects]
+    usable = store.attached.writable
 
-    def failing(shelf: StoredObject) -> bool:
-        if shelf is shelves[2]:
+    def failing(stored: StoredObject) -> bool:
+        if stored is stored_objects[2]:
             raise OSError(28, "No space left on device")
-        return usable(shelf)
+        return usable(stored)
 
     with monkeypatch.context() as patched:
-        patched.setattr(store, "_usable", failing)
+        patched.setattr(store.attached, "writable", failing)
         with pytest.raises(OSError, match="No space left"):
             store.write_small(writes)
     assert store.used_bytes() == 0
-    assert all(not shelf.row and shelf.data is None for shelf in shelves)
+    assert all(not stored.row and stored.data is None for stored in stored_objects)
     assert store.write_small(writes) == [True] * 3
-    assert all(shelf.states[0] == VERIFIED for shelf in shelves)
+    assert all(stored.states[0] == VERIFIED for stored in stored_objects)
     assert store.used_bytes() == 3 * BLOCK_BYTES
     store.close()

@@ -9,7 +9,8 @@ from dmfs.blocks.readahead import PART_BYTES
 from dmfs.model import Root
 from dmfs.namespace.listing_cache import ENTRY_BYTES
 from dmfs.spans import EMPTY, MIB, Span
-from tests.blocks.test_cache import cache_over, opened
+from tests.blocks.test_cache import opened
+from tests.support.caches import cache_over
 from tests.support.helpers import FakeSource, truth, virtual
 from tests.support.listings import World, listings_of
 
@@ -28,21 +29,23 @@ async def fetch_ahead(cache: BlockCache) -> int:
 )
 @virtual
 async def test_what_is_known_leaves_less_for_bytes(elsewhere: int, left: int) -> None:
-    async with cache_over(FakeSource(), memory=BUDGET, connections=64, per_file=64) as cache:
-        cache.share_budget(lambda: elsewhere)
+    async with cache_over(
+        FakeSource(), memory=BUDGET, connections=64, per_file=64, elsewhere_bytes=lambda: elsewhere
+    ) as cache:
         assert await fetch_ahead(cache) == left
 
 
 @virtual
 async def test_bytes_make_room_for_what_becomes_known() -> None:
-    async with cache_over(FakeSource(latency_s=0), memory=BUDGET) as cache:
-        known = [0]
-        cache.share_budget(lambda: known[0])
+    known = [0]
+    async with cache_over(
+        FakeSource(latency_s=0), memory=BUDGET, elsewhere_bytes=lambda: known[0]
+    ) as cache:
         file = await opened(cache, SIZE)
         for start in range(0, BUDGET, PART_BYTES):
             span = Span(start, start + PART_BYTES)
             assert bytes(await cache.get(file, span)) == truth(*span)
-        pool = cache._memory._buffers
+        pool = cache._memory.buffers
         assert cache.memory_used + pool.free_bytes == BUDGET
         known[0] = 20 * MIB
         cache.settle()
@@ -55,17 +58,19 @@ async def test_bytes_make_room_for_what_becomes_known() -> None:
 
 @virtual
 async def test_idle_buffers_go_even_while_what_is_under_way_takes_more_than_its_share() -> None:
-    async with cache_over(FakeSource(latency_s=0), memory=BUDGET, connections=64, per_file=64) as c:
-        known = [0]
-        c.share_budget(lambda: known[0])
+    known = [0]
+    async with cache_over(
+        FakeSource(latency_s=0), memory=BUDGET, connections=64, per_file=64,
+        elsewhere_bytes=lambda: known[0],
+    ) as c:  # fmt: skip
         file = await opened(c, SIZE)
         await c.get(file, Span(0, 48 * MIB))
-        c._memory.make_room(BUDGET, consumed_only=False)  # all of it lies idle
+        c.drop_memory()  # all of it lies idle
         c.start(file, EMPTY, Span(64 * MIB, 64 * MIB + 40 * MIB))
-        assert (c.memory_used, c._memory._buffers.free_bytes) == (40 * MIB, 8 * MIB)
+        assert (c.memory_used, c._memory.buffers.free_bytes) == (40 * MIB, 8 * MIB)
         known[0] = BUDGET // 2  # 32 MiB are left, and 40 on their way
         c.settle()
-        assert c._memory._buffers.free_bytes == 0
+        assert c._memory.buffers.free_bytes == 0
 
 
 @virtual

@@ -81,6 +81,20 @@ def test_new_version(world, api, place):
     assert fetch(api.sign(item["versions"][0]["storage"]).json["url"]).body == b"one\n"
 
 
+def test_replace_bytes(world, api, place):
+    _, _, item = place
+    (version,) = item["versions"]
+    url = api.sign(version["storage"]).json["url"]
+    before, listed = fetch(url), listing(api, place)
+    world.change("replace_bytes", id=item["id"])
+    after = fetch(url)
+    assert len(after.body) == len(before.body)
+    assert after.body != before.body
+    assert after.body == world.bytes(version["storage"])
+    assert after.headers["etag"] != before.headers["etag"]
+    assert listing(api, place) == listed
+
+
 def test_quiet(world, api, place):
     _, _, item = place
     before, above = times(world, "Place"), times(world)

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from dmfs.blocks.readahead import BDP_FACTOR, PART_BYTES, Planner
-from dmfs.fetch.bandwidth_delay import SAMPLES, BandwidthDelay
+from dmfs.fetch.link_stats import RATES, BandwidthDelay
 from dmfs.spans import BLOCK_BYTES, MAX_WINDOW_BYTES, MIB
 from tests.bench.growth import Way, trace_of
 
@@ -18,46 +18,46 @@ READS = 4096
 def test_nothing_is_known_at_first() -> None:
     delivery = BandwidthDelay()
     assert delivery.bdp_bytes == math.inf
-    mark = delivery.asked(0.0)
-    delivery.came(mark, BLOCK_BYTES, 0.03)  # it tells of latency alone
+    mark = delivery.requested(0.0)
+    delivery.arrived(mark, BLOCK_BYTES, 0.03)  # it tells of latency alone
     assert delivery.bdp_bytes == math.inf
 
 
 def test_ranges_one_after_the_other_are_what_is_under_way() -> None:
     delivery = BandwidthDelay()
     for number in range(3):
-        delivery.came(delivery.asked(float(number)), PART_BYTES, number + 0.5)
+        delivery.arrived(delivery.requested(float(number)), PART_BYTES, number + 0.5)
     assert delivery.bdp_bytes == PART_BYTES
 
 
 def test_ranges_side_by_side_count_together() -> None:
     delivery = BandwidthDelay()
     for round_s in (0.0, 0.5, 1.0, 1.5):
-        marks = [delivery.asked(round_s) for _ in range(8)]
+        marks = [delivery.requested(round_s) for _ in range(8)]
         for mark in marks:
-            delivery.came(mark, PART_BYTES, round_s + 0.5)
+            delivery.arrived(mark, PART_BYTES, round_s + 0.5)
     assert 6 * PART_BYTES <= delivery.bdp_bytes <= 8 * PART_BYTES
 
 
 def test_ranges_that_wait_for_each_other_count_as_one() -> None:
     delivery = BandwidthDelay()
-    delivery.came(delivery.asked(0.0), PART_BYTES, 0.01)
-    marks = [delivery.asked(1.0) for _ in range(8)]
+    delivery.arrived(delivery.requested(0.0), PART_BYTES, 0.01)
+    marks = [delivery.requested(1.0) for _ in range(8)]
     for number, mark in enumerate(marks):
-        delivery.came(mark, PART_BYTES, 1.0 + 0.01 * (number + 1))
+        delivery.arrived(mark, PART_BYTES, 1.0 + 0.01 * (number + 1))
     assert delivery.bdp_bytes == pytest.approx(PART_BYTES, rel=0.01)
 
 
 def test_a_few_that_the_loop_heard_of_late_do_not_count() -> None:
     delivery = BandwidthDelay()
-    for number in range(SAMPLES):
-        delivery.came(delivery.asked(float(number)), PART_BYTES, number + 0.5)
+    for number in range(RATES):
+        delivery.arrived(delivery.requested(float(number)), PART_BYTES, number + 0.5)
     known = delivery.bdp_bytes
     for number in range(3):  # as if much had come in the time of one
-        mark = delivery.asked(100.0 + number)
+        mark = delivery.requested(100.0 + number)
         for _ in range(200):
-            delivery.came(delivery.asked(100.0 + number), BLOCK_BYTES, 100.5 + number)
-        delivery.came(mark, PART_BYTES, 100.5 + number)
+            delivery.arrived(delivery.requested(100.0 + number), BLOCK_BYTES, 100.5 + number)
+        delivery.arrived(mark, PART_BYTES, 100.5 + number)
     assert delivery.bdp_bytes == known
 
 

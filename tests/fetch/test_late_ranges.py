@@ -6,8 +6,8 @@ import trio
 import trio.testing
 
 from dmfs.fetch.curl.transfer import RangeRequest
+from dmfs.fetch.link_stats import DURATIONS_NEEDED
 from dmfs.fetch.object_client import ObjectClient
-from dmfs.fetch.stragglers import SAMPLES_NEEDED
 from dmfs.model import (
     File,
     FolderId,
@@ -20,6 +20,7 @@ from dmfs.model import (
     VersionId,
 )
 from dmfs.spans import Span
+from tests.support.helpers import Whole, fetched
 
 SIZE = 4000
 FILE = File(
@@ -41,7 +42,7 @@ class Limping:
         )
 
     async def fetch(self, get: RangeRequest) -> None:
-        start, sink = get.start, get.sink
+        start, sink = get.start, get.buffer
         self.starts.append(start)
         count = 100 if self.limps else len(sink)
         sink[:count] = bytes((start + n) % 251 for n in range(count))
@@ -53,9 +54,7 @@ class Limping:
 
 
 async def fill(source: ObjectClient, span: Span) -> bytes:
-    sink = bytearray(span.length)
-    await source.fill(FILE, span, memoryview(sink), lambda _filled: None)
-    return bytes(sink)
+    return await fetched(source, Whole(FILE), span)
 
 
 def test_a_late_range_goes_on_from_where_it_was_once() -> None:
@@ -65,7 +64,7 @@ def test_a_late_range_goes_on_from_where_it_was_once() -> None:
         async with trio.open_nursery() as nursery:
             source = ObjectClient(limping, limping, nursery, timeout_s=30)
             right = bytes(n % 251 for n in range(1000, 2000))
-            for _ in range(SAMPLES_NEEDED):
+            for _ in range(DURATIONS_NEEDED):
                 assert await fill(source, Span(1000, 2000)) == right
             limping.limps = 1
             limping.starts.clear()

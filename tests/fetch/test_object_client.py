@@ -12,6 +12,7 @@ import trio
 
 import dmfs.fetch.curl.transfers
 import dmfs.fetch.object_client
+import dmfs.fetch.signed_urls
 from dmfs.aps.client import Aps
 from dmfs.auth.token_endpoint import App
 from dmfs.auth.token_sources import TwoLegged
@@ -34,7 +35,16 @@ from dmfs.model import File, SignedObject, SignedRange
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.spans import Span
 from dmfs.urls import acceptable_url
-from tests.support.helpers import a_file, a_get, real, truth, virtual
+from tests.support.helpers import (
+    Recorded,
+    Whole,
+    a_file,
+    a_get,
+    fetched,
+    real,
+    truth,
+    virtual,
+)
 
 SIZE = 3_000_000
 NewFile = Callable[[int], File]
@@ -47,17 +57,19 @@ class Parts:
     source: ObjectClient
     fetcher: ThreadFetcher
     told: list[int] = field(default_factory=list)
+    contents: dict[str, Whole] = field(default_factory=dict)
 
     async def read(self, file: File, start: int = 0, stop: int | None = None) -> bytes:
         """The bytes through the source; checks that progress was told in order and to the end."""
         stop = file.size_bytes if stop is None else stop
         assert stop is not None
-        sink = bytearray(stop - start)
-        self.told = []
-        await self.source.fill(file, Span(start, stop), memoryview(sink), self.told.append)
+        progress = Recorded()
+        self.told = progress.figures
+        content = self.contents.setdefault(file.storage_id, Whole(file))
+        data = await fetched(self.source, content, Span(start, stop), progress)
         assert self.told == sorted(self.told)
-        assert self.told[-1] == len(sink)
-        return bytes(sink)
+        assert self.told[-1] == len(data)
+        return data
 
     def true(self, file: File, start: int = 0, stop: int | None = None) -> bytes:
         length = None if stop is None else stop - start
@@ -132,10 +144,9 @@ async def test_an_expired_url_is_renewed_unseen_once_for_all(
         emulator.expire_urls()
 
         async def one(start: int) -> None:
-            sink = bytearray(1000)
             span = Span(start, start + 1000)
-            await parts.source.fill(file, span, memoryview(sink), lambda _: None)
-            assert bytes(sink) == parts.true(file, *span)
+            content = parts.contents[file.storage_id]
+            assert await fetched(parts.source, content, span) == parts.true(file, *span)
 
         async with trio.open_nursery() as nursery:
             for number in range(6):
@@ -451,7 +462,7 @@ class FakeFetcher:
         """Bytes to give, then the error."""
 
     async def fetch(self, get: RangeRequest) -> None:
-        url, start, sink, progress = get.url, get.start, get.sink, get.progress
+        url, start, sink, progress = get.url, get.start, get.buffer, get.progress
         await trio.sleep(0.01)
         self.urls.append(url)
         self.starts.append(start)
@@ -470,7 +481,7 @@ async def test_a_url_is_renewed_before_it_expires() -> None:
         source = ObjectClient(signer, fetcher, nursery, timeout_s=10)
         file = a_file()
         for _ in range(4):
-            await source.fill(file, Span(0, 10), memoryview(bytearray(10)), lambda _: None)
+            await fetched(source, Whole(file), Span(0, 10))
             await trio.sleep(30)
     # signed at 0; used at 0, 30, 60; at 90 less than the margin is left
     assert fetcher.urls == ["https://cdn/1"] * 3 + ["https://cdn/2"]
@@ -483,16 +494,15 @@ async def test_progress_made_renews_the_number_of_tries_but_standing_still_does_
         source = ObjectClient(signer, fetcher, nursery, timeout_s=10)
         broken = UnreachableError("reset")
         fetcher.script = [(50, broken)] * 12
-        sink = bytearray(1000)
-        told: list[int] = []
-        await source.fill(a_file(), Span(0, 1000), memoryview(sink), told.append)
-        assert bytes(sink) == truth(0, 1000)
+        progress, content = Recorded(), Whole(a_file())
+        told = progress.figures
+        assert await fetched(source, content, Span(0, 1000), progress) == truth(0, 1000)
         assert fetcher.starts == [n * 50 for n in range(13)]
         assert told == sorted(told)
         fetcher.starts.clear()
         fetcher.script = [(0, broken)] * 50
         with pytest.raises(UnreachableError):
-            await source.fill(a_file(), Span(0, 1000), memoryview(sink), told.append)
+            await fetched(source, content, Span(0, 1000))
         assert len(fetcher.starts) == dmfs.fetch.object_client.ATTEMPTS
 
 
@@ -508,7 +518,7 @@ async def test_a_refusal_is_remembered_for_a_while_and_each_reader_has_its_own_e
                 await source.size(a_file())
             assert caught.value is not refusal
         assert signer.calls == 1
-        await trio.sleep(dmfs.fetch.object_client.REFUSAL_MEMORY_S + 1)
+        await trio.sleep(dmfs.fetch.signed_urls.REFUSAL_MEMORY_S + 1)
         assert await source.size(a_file()) == 1000
         assert signer.calls == 2
 
@@ -519,7 +529,7 @@ async def test_an_object_that_became_shorter_is_stale() -> None:
     async with trio.open_nursery() as nursery:
         source = ObjectClient(signer, FakeFetcher(), nursery, timeout_s=10)
         with pytest.raises(GoneError):
-            await source.fill(a_file(), Span(0, 501), memoryview(bytearray(501)), lambda _: None)
+            await fetched(source, Whole(a_file()), Span(0, 501))
 
 
 def test_urls_are_not_in_any_repr() -> None:

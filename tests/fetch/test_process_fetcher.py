@@ -39,7 +39,7 @@ from dmfs.model import File
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.spans import MIB, Span
 from dmfs.system.shared_memory import Arena
-from tests.support.helpers import a_get, a_new_file, real
+from tests.support.helpers import Whole, a_get, a_new_file, real
 
 SIZE = 3_000_000
 NewFile = Callable[[int], File]
@@ -61,7 +61,7 @@ class Parts:
             await trio.sleep(0.005)
         return self.process.pid
 
-    def sink(self, length: int = SIZE) -> memoryview:
+    def buffer(self, length: int = SIZE) -> memoryview:
         piece = self.arena.allocate_space(-(-length // 4096) * 4096)
         assert piece is not None
         return piece[:length]
@@ -70,13 +70,13 @@ class Parts:
         self, file: File, start: int = 0, length: int = SIZE, **changes: Any
     ) -> RangeRequest:
         (part,) = (await self.aps.sign(file)).parts
-        values = {"start": start, "sink": self.sink(length), "total_bytes": SIZE}
+        values = {"start": start, "buffer": self.buffer(length), "total_bytes": SIZE}
         return a_get(part.url, 1, **values | changes)
 
     async def read(self, file: File) -> bytes:
-        sink = self.sink()
-        await self.source.fill(file, Span(0, SIZE), sink, lambda _: None)
-        return bytes(sink)
+        buffer = self.buffer()
+        await self.source.fill(Whole(file), Span(0, SIZE), buffer, Progress())
+        return bytes(buffer)
 
     def true(self, file: File) -> bytes:
         return self.emulator.bytes(file.storage_id, 0, None)
@@ -142,9 +142,9 @@ async def test_without_it_and_for_what_is_not_in_the_arena_bytes_come_by_our_own
         await parts.process.fetch(await parts.get(file))
         assert parts.here.gets == 2
         await parts.started()
-        sink = memoryview(bytearray(SIZE))
-        await parts.process.fetch(await parts.get(file, sink=sink))
-        assert bytes(sink) == parts.true(file)
+        buffer = memoryview(bytearray(SIZE))
+        await parts.process.fetch(await parts.get(file, buffer=buffer))
+        assert bytes(buffer) == parts.true(file)
         assert parts.here.gets == 3
         await parts.process.fetch(await parts.get(file))
         assert (parts.process.gets, parts.here.gets, parts.process.under_way) == (4, 3, 0)
@@ -176,7 +176,7 @@ async def test_who_waits_is_woken_as_soon_as_his_bytes_are_there(
                 while len(seen) == count:
                     await trio.sleep(0.001)
                 assert seen[-1] >= wanted
-                assert bytes(get.sink[:wanted]) == parts.true(file)[:wanted]
+                assert bytes(get.buffer[:wanted]) == parts.true(file)[:wanted]
             nursery.cancel_scope.cancel()
         # and the last word of a request that was called off
         assert progress.filled == 400_000
@@ -291,11 +291,6 @@ async def test_no_byte_counts_under_another_etag(
         with pytest.raises(ETagDiffersError, match="changed its ETag"):
             await parts.process.fetch(await parts.get(file, guard=guard, progress=progress))
         assert progress.filled == 0
-        guard.retired = True
-        progress = Progress()
-        with pytest.raises(ETagDiffersError):
-            await parts.process.fetch(await parts.get(file, guard=guard, progress=progress))
-        assert progress.filled == 0
 
 
 FAULTS: list[tuple[str, dict[str, Any]]] = [
@@ -333,7 +328,7 @@ async def test_its_errors_are_those_of_our_own(
                     await fetcher.fetch(get)
                 seen.append(facts(caught.value))
                 right = parts.true(file)[1000 : 1000 + progress.filled]
-                assert bytes(get.sink[: progress.filled]) == right, kind
+                assert bytes(get.buffer[: progress.filled]) == right, kind
             assert seen[0] == seen[1], kind
             assert "http" not in seen[0][1]
         assert parts.process.gets == 2 * len(FAULTS)
@@ -345,11 +340,11 @@ async def test_a_url_that_is_not_https_never_reaches_it(emulator: EmulatorProces
         await parts.started()
         for url in ("file:///etc/passwd", "http://example.com/secret?Signature=abc"):
             with pytest.raises(BadResponseError) as caught:
-                await parts.process.fetch(a_get(url, 1, sink=parts.sink(5), total_bytes=5))
+                await parts.process.fetch(a_get(url, 1, buffer=parts.buffer(5), total_bytes=5))
             assert "Signature" not in caught.value.message
         for url in ("https://127.0.0.1:9/\ud800", "https://127.0.0.1:9/" + "x" * 9_000_000):
             with pytest.raises(DriveError) as told:
-                await parts.process.fetch(a_get(url, 1, sink=parts.sink(5), total_bytes=5))
+                await parts.process.fetch(a_get(url, 1, buffer=parts.buffer(5), total_bytes=5))
             assert "127.0.0.1:9/" not in told.value.message
         assert parts.process.pid is not None
 
@@ -363,11 +358,11 @@ async def test_more_is_said_than_it_can_hear_at_once(
     async with parts_of(emulator) as parts:
         pid = await parts.started()
         (part,) = (await parts.aps.sign(file)).parts
-        sinks = [parts.sink(4096) for _ in range(count)]
+        sinks = [parts.buffer(4096) for _ in range(count)]
         os.kill(pid, signal.SIGSTOP)
         async with trio.open_nursery() as nursery:
-            for at, sink in enumerate(sinks):
-                get = a_get(part.url, 1, start=at * 4096, sink=sink, total_bytes=SIZE)
+            for at, buffer in enumerate(sinks):
+                get = a_get(part.url, 1, start=at * 4096, buffer=buffer, total_bytes=SIZE)
                 nursery.start_soon(parts.process.fetch, get)
             await trio.sleep(0.2)
             os.kill(pid, signal.SIGCONT)
@@ -396,7 +391,7 @@ async def test_it_verifies_certificates(tmp_path: Path) -> None:
                 get = await parts.get(file)
                 if bundle == "right.pem":
                     await parts.process.fetch(get)
-                    assert bytes(get.sink) == parts.true(file)
+                    assert bytes(get.buffer) == parts.true(file)
                 else:
                     with pytest.raises(UnreachableError, match=r"(?i)certificate|ssl"):
                         await parts.process.fetch(get)

@@ -240,7 +240,7 @@ class Service:
         return SignedObject(size, sha1, parts, trio.current_time() + 300)
 
     async def fetch(self, get: RangeRequest) -> None:
-        url, start, sink = get.url, get.start, get.sink
+        url, start, sink = get.url, get.start, get.buffer
         self.gets += 1
         signed_at, _, key = url.removeprefix("https://cdn/").partition(" ")
         storage, _, base = key.partition("#")

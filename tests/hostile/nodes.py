@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import trio
 
@@ -14,9 +13,9 @@ from dmfs.errors import (
     ETagDiffersError,
 )
 from dmfs.fetch.curl.transfer import RangeRequest
-from dmfs.fetch.object_client import ObjectClient
 from dmfs.model import File, SignedObject, SignedRange
 from dmfs.spans import BLOCK_BYTES, EMPTY, MIB, Span
+from tests.support.caches import cache_of, settled
 from tests.support.helpers import truth
 
 SIZE = 20 * MIB
@@ -40,36 +39,24 @@ class Nodes:
         )
 
     async def fetch(self, get: RangeRequest) -> None:
-        start, sink = get.start, get.sink
+        start, sink = get.start, get.buffer
         self.gets += 1
         odd = self.odd.pop(0) if self.odd else False
         await trio.sleep(0.01)
         if not get.guard.admits("odd" if odd else "right"):
-            raise ETagDiffersError(f"cannot {get.what}: another ETag")
+            raise ETagDiffersError(f"cannot {get.action}: another ETag")
         sink[:] = bytes(len(sink)) if odd else truth(start, start + len(sink))
         get.progress.put(len(sink))
         get.progress.wake()
 
 
-@asynccontextmanager
-async def cache_over(nodes: Nodes, store: BlockStore | None = None) -> AsyncIterator[BlockCache]:
-    async with trio.open_nursery() as nursery:
-        source = ObjectClient(nodes, nodes, nursery, timeout_s=10)
-        cache = BlockCache(
-            source, store, nursery, memory_bytes=64 * MIB, connections=16,
-            connections_per_file=16, timeout_s=57,
-        )  # fmt: skip
-        source.etags.on_adopted = cache.begin_anew
-        yield cache
-        nursery.cancel_scope.cancel()
+def cache_over(
+    nodes: Nodes, store: BlockStore | None = None
+) -> AbstractAsyncContextManager[BlockCache]:
+    return cache_of(nodes, nodes, store, timeout_s=57)
 
 
 FIRST, SECOND = Span(0, BLOCK_BYTES), Span(8 * MIB, 8 * MIB + BLOCK_BYTES)
-
-
-async def settled(cache: BlockCache) -> None:
-    while any(not run.done or not run.saved for run in cache._memory):
-        await trio.sleep(0.01)
 
 
 async def ahead_of_anybody(cache: BlockCache, opened: CachedObject) -> None:

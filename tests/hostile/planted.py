@@ -26,9 +26,9 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "return Span(start, blocks.stop * BLOCK_BYTES)",
     ),
     "cache index: blocks are believed unread": (
-        "blocks/store/block_store.py",
-        "shelf.states[number] = PRESENT",
-        "shelf.states[number] = VERIFIED",
+        "blocks/store/attached.py",
+        "stored.states[number] = PRESENT",
+        "stored.states[number] = VERIFIED",
     ),
     "paging: a short page is the last": (
         "aps/jsonapi.py",
@@ -67,13 +67,13 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "ETag: any will do": (
         "fetch/curl/transfer.py",
-        "(not etag or etag == self.etag) and not",
-        "not",
+        "return not etag or etag == self.etag",
+        "return True",
     ),
     "wake-up lost: nobody is told of room": (
         "blocks/cache.py",
-        "if run.done and not run.pins:",
-        "if run.done and run.pins < 0:",
+        "if extent.landed and not extent.pins:",
+        "if extent.landed and extent.pins < 0:",
     ),
 }
 UNITS = "aps auth blocks fetch fuse http namespace prefetch ratelimit system telemetry words"

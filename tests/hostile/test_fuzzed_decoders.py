@@ -237,8 +237,8 @@ def test_any_bytes_for_an_index_are_an_empty_cache(tmp_path_factory: Any, seed: 
     dice = random.Random(seed)
     directory = tmp_path_factory.mktemp("index")
     store = BlockStore(directory, limit_bytes=1 << 30, free_percent=0)
-    shelf = store.attach("urn:a", 200_000)  # type: ignore[arg-type]
-    store.write(shelf, 0, memoryview(truth(0, 200_000)))
+    stored = store.attach("urn:a", 200_000)  # type: ignore[arg-type]
+    store.write(stored, 0, memoryview(truth(0, 200_000)))
     store.close()
     index = directory / "blocks/index.db"
     raw = bytearray(index.read_bytes())
@@ -251,11 +251,11 @@ def test_any_bytes_for_an_index_are_an_empty_cache(tmp_path_factory: Any, seed: 
         except (OSError, sqlite3.Error, SetupError):
             continue
         try:
-            shelf = store.attach("urn:a", 200_000)  # type: ignore[arg-type]
+            stored = store.attach("urn:a", 200_000)  # type: ignore[arg-type]
             from dmfs.spans import Span
 
             buffer = bytearray(200_000)
-            good = store.read(shelf, Span(0, 2), memoryview(buffer))
+            good = store.read(stored, Span(0, 2), memoryview(buffer))
             assert bytes(buffer[:good]) == truth(0, good)
         except (sqlite3.Error, OSError, TypeError, ValueError, OverflowError):
             pass  # the disk tier goes on without a cache (see BROKEN there)

@@ -41,9 +41,9 @@ from tests.hostile.nodes import (
     WORLD,
     Nodes,
     cache_over,
-    settled,
 )
 from tests.hostile.planted import BUGS, ROOT
+from tests.support.caches import settled
 from tests.support.helpers import a_file, real, truth
 
 # The cache directory
@@ -66,13 +66,13 @@ async def test_a_cache_that_was_replaced_is_used_again_without_a_remount(
             whole = Span(0, 16 * MIB)
             assert bytes(await cache.get(opened, whole)) == truth(*whole)
             await settled(cache)
-            old = opened.shelf.data if opened.shelf else None
+            old = opened.stored.data if opened.stored else None
 
             shutil.rmtree(tmp_path / ("cache" if how == "deleted whole" else "cache/blocks"))
             if how == "made anew by another drive":
                 newcomer = BlockStore(tmp_path / "cache", limit_bytes=1 << 30, free_percent=0)
-                shelf = newcomer.attach(other.storage_id, SIZE)  # its number is that of our file
-                newcomer.write(shelf, 0, memoryview(bytes(4 * BLOCK_BYTES)))
+                stored = newcomer.attach(other.storage_id, SIZE)  # its number is that of our file
+                newcomer.write(stored, 0, memoryview(bytes(4 * BLOCK_BYTES)))
 
             if how != "deleted":  # else it is for who writes to find out
                 second = await cache.open(a_file("h", SIZE), SIZE)
@@ -81,14 +81,14 @@ async def test_a_cache_that_was_replaced_is_used_again_without_a_remount(
             assert bytes(await cache.get(opened, last)) == truth(*last)
             await settled(cache)
             gets = nodes.gets
-            cache._memory.make_room(64 * MIB, consumed_only=False)  # from now on the disk alone
+            cache.drop_memory()  # from now on the disk alone
             assert cache.ready(opened, FIRST) is None, "what was verified in files that are gone"
             for span in (last, Span(16 * MIB, 16 * MIB + 10), FIRST):
                 assert bytes(await cache.get(opened, span)) == truth(*span)
             assert nodes.gets == gets + 1, "what came after is at rest, what was before is not"
-            assert opened.shelf is not None
+            assert opened.stored is not None
             assert old is not None
-            assert opened.shelf.data not in (None, old)
+            assert opened.stored.data not in (None, old)
             assert os.fstat(old.fd).st_nlink == 0, "a thread may have been reading it"
             await settled(cache)
     finally:
@@ -96,9 +96,9 @@ async def test_a_cache_that_was_replaced_is_used_again_without_a_remount(
         if newcomer is not None:
             newcomer.close()
     with closing(BlockStore(tmp_path / "cache", limit_bytes=1 << 30, free_percent=0)) as again:
-        shelf = again.attach(file.storage_id, SIZE)
+        stored = again.attach(file.storage_id, SIZE)
         buffer = bytearray(last.length)
-        assert again.read(shelf, Span(128, 160), memoryview(buffer)) == last.length
+        assert again.read(stored, Span(128, 160), memoryview(buffer)) == last.length
         assert bytes(buffer) == truth(*last)
 
 

@@ -19,7 +19,7 @@ from dmfs.errors import (
     DriveError,
     UnreachableError,
 )
-from dmfs.fetch.host_backoff import HOLD_MAX_S, HostBackoff
+from dmfs.fetch.hosts import BACKOFF_MAX_S, HostBackoff
 from dmfs.model import File
 from dmfs.spans import MIB
 from tests.hostile.matrix import settings_for, short_waits
@@ -145,11 +145,11 @@ async def test_no_host_is_left_alone_for_longer_than_anybody_would_wait() -> Non
     holds = HostBackoff()
     error = BusyError("cannot read: 429")
     error.retry_after_s = 3600.0
-    holds.asked("https://cdn/x?Signature=1", error)
+    holds.refused("https://cdn/x?Signature=1", error)
     began = trio.current_time()
     with trio.fail_after(5), pytest.raises(BusyError, match="asks to wait 60 s"):
         await holds.wait("read 'x'", "https://cdn/y")
     await holds.wait("read 'x'", "https://elsewhere/y")
     assert trio.current_time() == began
     await holds.wait("read 'x'", "https://cdn/y")
-    assert trio.current_time() == began + HOLD_MAX_S
+    assert trio.current_time() == began + BACKOFF_MAX_S

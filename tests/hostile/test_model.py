@@ -27,6 +27,7 @@ from dmfs.model import (
 from dmfs.namespace.listings import Freshness, Listings
 from dmfs.namespace.xattrs import attributes_of
 from dmfs.spans import MIB
+from dmfs.system import backoff
 from tests.hostile.kernel import Kernel, replies_of_ours
 from tests.hostile.model_service import (
     BROKEN,
@@ -172,7 +173,7 @@ async def run_program(steps: list[Step], seed: int) -> dict[str, int]:
     service = Service(random.Random(seed))
     async with trio.open_nursery() as nursery:
         source = Unthreaded(service, service, nursery, timeout_s=TIMEOUT_S * 0.95)
-        source._random.seed(seed)
+        backoff._random.seed(seed)
         sizes = ObjectSizes(source, None)
         listings = Listings(
             service.children, sizes.learn, nursery,
@@ -183,7 +184,6 @@ async def run_program(steps: list[Step], seed: int) -> dict[str, int]:
             source, None, nursery, memory_bytes=MEMORY, connections=8, connections_per_file=6,
             timeout_s=DATA_TIMEOUT_S * 0.95,
         )  # fmt: skip
-        source.etags.on_adopted = blocks.begin_anew
         tree = InodeTable(service.folder("top"))
         world = World(service, listings, blocks, sizes, tree, nursery)
         # (how old a listing may be is checked where it is asked for directly)
@@ -234,12 +234,12 @@ async def _settle(world: World) -> None:
         assert not fine or world.seen.get("errors", 0) == before, "does not recover"
     await world.kernel.close()
     await trio.sleep(100)
-    slots = world.blocks._slots
+    slots = world.blocks._connections
     assert (slots.in_use, len(slots._waiting), sum(slots._used.values())) == (0, 0, 0)
-    buffers = sum(len(run.buffer or b"") for run in world.blocks._memory)
+    buffers = sum(len(run.buffer or b"") for run in world.blocks.extents())
     assert world.blocks.memory_used == buffers <= MEMORY
-    assert not world.blocks._memory._room.statistics().tasks_waiting
-    assert all(run.done and not run.pins for run in world.blocks._memory)
+    assert not world.blocks._memory.waiting()
+    assert all(run.landed and not run.pins for run in world.blocks.extents())
     assert not world.listings._flights._flights
     assert all(opened.users == 0 for opened in world.blocks._objects)
     assert len(world.nursery.child_tasks) == 0, "tasks are left"

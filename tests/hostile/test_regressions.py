@@ -9,8 +9,7 @@ import gzip
 import shutil
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ import dmfs.assembly
 import dmfs.blocks.disk_tier
 from dmfs.aps.contents import decode_item
 from dmfs.aps.signed_urls import decode_signed
-from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.readahead import PART_BYTES
 from dmfs.blocks.store.block_store import BlockStore
@@ -46,21 +44,13 @@ from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.spans import BLOCK_BYTES, MIB, Span
 from dmfs.system.clock import iso_time
 from dmfs.urls import acceptable_url, check_api_url
-from tests.support.helpers import FakeSource, a_file, a_get, real, truth, virtual
+from tests.support import caches
+from tests.support.helpers import FakeSource, Whole, a_file, a_get, fetched, real, truth, virtual
 
 SIZE = 64 * MIB
 
 
-@asynccontextmanager
-async def cache_over(
-    source: Any, store: BlockStore | None = None, *, memory: int = 16 * MIB
-) -> AsyncIterator[BlockCache]:
-    async with trio.open_nursery() as nursery:
-        yield BlockCache(
-            source, store, nursery, memory_bytes=memory, connections=16, connections_per_file=16,
-            timeout_s=57,
-        )  # fmt: skip
-        nursery.cancel_scope.cancel()
+cache_over = partial(caches.cache_over, memory=16 * MIB, per_file=16, timeout_s=57)
 
 
 # The curl thread
@@ -142,7 +132,7 @@ class Layouts:
         return SignedObject(1000, "", self.answers.pop(0), trio.current_time() + 60)
 
     async def fetch(self, get: RangeRequest) -> None:
-        url, start, sink = get.url, get.start, get.sink
+        url, start, sink = get.url, get.start, get.buffer
         if not get.guard.admits(f'"{url}"'):
             raise ObjectChangedError("cannot read: the stored object changed its ETag")
         base = 600 if url.endswith("b") else 0
@@ -158,10 +148,9 @@ async def test_an_object_that_was_assembled_meanwhile_stays_readable() -> None:
     service = Layouts()
     async with trio.open_nursery() as nursery:
         source = ObjectClient(service, service, nursery, timeout_s=10)
+        content = Whole(a_file(size=1000))
         for _ in range(2):
-            sink = bytearray(1000)
-            await source.fill(a_file(size=1000), Span(0, 1000), memoryview(sink), lambda _: None)
-            assert sink == truth(0, 1000)
+            assert await fetched(source, content, Span(0, 1000)) == truth(0, 1000)
             await trio.sleep(40)
         nursery.cancel_scope.cancel()
 
@@ -218,7 +207,7 @@ def test_a_crafted_index_costs_no_byte_and_no_mount(tmp_path: Path, statement: s
                     assert bytes(await cache.get(opened, span)) == truth(*span)
                 cache.close(opened)
             with trio.move_on_after(1):
-                while any(not run.saved for run in cache._memory):
+                while not cache.is_settled():
                     await trio.sleep(0.01)
 
     @real
@@ -247,24 +236,24 @@ def test_a_cache_replaced_under_a_running_drive_gives_no_wrong_byte(tmp_path: Pa
     size = 4 * BLOCK_BYTES
 
     def write(store: BlockStore, name: str, data: bytes) -> Any:
-        shelf = store.attach(StorageId(name), size)
+        stored = store.attach(StorageId(name), size)
         try:
-            store.write(shelf, 0, memoryview(data))
+            store.write(stored, 0, memoryview(data))
         except (OSError, sqlite3.Error):
             pass
-        return shelf
+        return stored
 
     first = BlockStore(tmp_path, limit_bytes=1 << 30, free_percent=0)
     shutil.rmtree(tmp_path / "blocks")
     second = BlockStore(tmp_path, limit_bytes=1 << 30, free_percent=0)
     try:
         ours, theirs = b"o" * size, b"t" * size
-        shelves = [(first, write(first, "urn:a", ours), ours)]
-        shelves.append((second, write(second, "urn:b", theirs), theirs))
-        for store, shelf, data in shelves:
+        stored_objects = [(first, write(first, "urn:a", ours), ours)]
+        stored_objects.append((second, write(second, "urn:b", theirs), theirs))
+        for store, stored, data in stored_objects:
             for number in range(4):
                 span = Span(number * BLOCK_BYTES, (number + 1) * BLOCK_BYTES)
-                assert store.peek(shelf, span) in (None, data[:BLOCK_BYTES])
+                assert store.peek(stored, span) in (None, data[:BLOCK_BYTES])
     finally:
         first.close()
         second.close()
@@ -274,8 +263,8 @@ def test_files_of_an_index_that_is_gone_are_swept(tmp_path: Path) -> None:
     # They stayed for ever, on top of the limit.
     size = 4 * BLOCK_BYTES
     store = BlockStore(tmp_path, limit_bytes=1 << 30, free_percent=0)
-    shelf = store.attach(StorageId("urn:a"), size)
-    assert store.write(shelf, 0, memoryview(bytes(size)))
+    stored = store.attach(StorageId("urn:a"), size)
+    assert store.write(stored, 0, memoryview(bytes(size)))
     store.close()
     for name in ("index.db", "index.db-wal", "index.db-shm"):
         (tmp_path / "blocks" / name).unlink(missing_ok=True)

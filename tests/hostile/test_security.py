@@ -72,8 +72,8 @@ def test_the_cache_and_the_log_are_private(tmp_path: Path) -> None:
     open_cache.mkdir(mode=0o777)
     open_cache.chmod(0o777)
     store = BlockStore(open_cache, limit_bytes=1 << 30, free_percent=0)
-    shelf = store.attach("urn:a", 1000)  # type: ignore[arg-type]
-    store.write(shelf, 0, memoryview(bytes(1000)))
+    stored = store.attach("urn:a", 1000)  # type: ignore[arg-type]
+    store.write(stored, 0, memoryview(bytes(1000)))
     store.close()
     assert open_cache.stat().st_mode & 0o077 == 0
     planted = [path for path in open_cache.rglob("*") if path.is_file() and path.name.isdigit()]

@@ -15,8 +15,10 @@ from trio.testing import MockClock
 
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import DriveError
-from dmfs.fetch.curl.progress import AnyProgress, Progress, as_progress
+from dmfs.fetch.curl.progress import Progress
 from dmfs.fetch.curl.transfer import ETagGuard, RangeRequest
+from dmfs.fetch.generation import Generation, Sample
+from dmfs.fetch.object_client import Content, ObjectClient
 from dmfs.model import File, FolderId, HubId, ItemId, ProjectId, StorageId
 from dmfs.spans import Span
 
@@ -103,8 +105,47 @@ def a_file(name: str = "plan.dwg", size: int | None = 1000, **fields: Any) -> Fi
     return File(**values | fields)
 
 
+class Whole:
+    """A version's bytes as the block cache names them to a source: of one generation."""
+
+    def __init__(self, file: File, size_bytes: int | None = None) -> None:
+        size_bytes = file.size_bytes or 0 if size_bytes is None else size_bytes
+        self.file = file
+        self.generation = Generation(file.storage_id, size_bytes)
+        self.cached: Sample | DriveError | None = None
+
+    async def sample(self) -> Sample | None:
+        if isinstance(self.cached, DriveError):
+            raise self.cached
+        return self.cached
+
+
+class Recorded(Progress):
+    """Keeps every figure that it is set to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.figures: list[int] = []
+
+    def put(self, filled: int) -> bool:
+        super().put(filled)
+        return True
+
+    def wake(self) -> None:
+        self.figures.append(self.filled)
+
+
+async def fetched(
+    client: ObjectClient, content: Content, span: Span, progress: Progress | None = None
+) -> bytes:
+    """The bytes of a span by way of the client."""
+    buffer = bytearray(span.length)
+    await client.fill(content, span, memoryview(buffer), progress or Progress())
+    return bytes(buffer)
+
+
 class FakeSource:
-    """Fills sinks with ``truth`` in virtual time, as fast and as well as it is told to."""
+    """Fills buffers with ``truth`` in virtual time, as fast and as well as it is told to."""
 
     def __init__(self, *, latency_s: float = 0.05, bytes_per_s: float = 10e6) -> None:
         self.latency_s = latency_s
@@ -117,9 +158,11 @@ class FakeSource:
         """Each makes one fill fail after so many bytes."""
         self.at_step: Callable[[], None] = lambda: None
 
-    async def fill(self, file: File, span: Span, sink: memoryview, progress: AnyProgress) -> None:
-        assert len(sink) == span.length > 0
-        told = as_progress(progress)
+    async def fill(
+        self, content: Content, span: Span, buffer: memoryview, progress: Progress
+    ) -> None:
+        assert len(buffer) == span.length > 0
+        file = content.file
         self.fills.append(span)
         self.active[file.name] += 1
         self.peak_file = max(self.peak_file, self.active[file.name])
@@ -135,13 +178,13 @@ class FakeSource:
                 if failure is not None:
                     step = min(step, max(failure[0] - filled, 1))
                 await trio.sleep(step / self.bytes_per_s)
-                sink[filled : filled + step] = truth(
+                buffer[filled : filled + step] = truth(
                     span.start + filled, span.start + filled + step
                 )
                 filled += step
                 self.at_step()
-                if told.put(filled):
-                    told.wake()
+                if progress.put(filled):
+                    progress.wake()
                 self.at_step()
         finally:
             self.active[file.name] -= 1

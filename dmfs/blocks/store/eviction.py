@@ -1,4 +1,4 @@
-"""Room in the block store: least recently used objects go, never one that somebody reads. Floor 2.
+"""Room in the block store: least recently used objects go, never one that somebody reads.
 
 All methods block, and run under the index's lock, inside a transaction.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from dmfs.blocks.store.index import Index
@@ -23,6 +23,7 @@ class Evictor:
         self._index = index
         self._limit_bytes = limit_bytes
         self._free_percent = free_percent
+        self.evicted_objects = self.evicted_bytes = 0
 
     def path(self, row: int) -> Path:
         """Where the bytes of an object are."""
@@ -33,11 +34,11 @@ class Evictor:
         self._index.remove_object(row)
         self.path(row).unlink(missing_ok=True)
 
-    def make(self, need_bytes: int, open_here: Iterable[int]) -> bool:
-        """Evict until ``need_bytes`` fit; whether they do. ``open_here`` are the rows that this
-        process reads (looked at only if something has to go)."""
+    def make_room(self, need_bytes: int, attached: Sequence[int]) -> bool:
+        """Evict until ``need_bytes`` fit; whether they do. ``attached`` are the rows that this
+        process reads."""
         while need_bytes and self._over(need_bytes):
-            if not self._evict_one(set(open_here)):
+            if not self._evict_one(set(attached)):
                 return False
         return True
 
@@ -48,9 +49,9 @@ class Evictor:
         free = disk.f_bavail * disk.f_frsize - need_bytes
         return free * 100 < disk.f_blocks * disk.f_frsize * self._free_percent
 
-    def _evict_one(self, open_here: set[int]) -> bool:
+    def _evict_one(self, attached: set[int]) -> bool:
         return any(
-            row not in open_here and self._remove_unless_open(row) for row in self._index.oldest()
+            row not in attached and self._remove_unless_open(row) for row in self._index.oldest()
         )
 
     def _remove_unless_open(self, row: int) -> bool:
@@ -64,6 +65,8 @@ class Evictor:
         except BlockingIOError:
             return False  # another process reads it
         else:
+            self.evicted_objects += 1
+            self.evicted_bytes += self._index.bytes_of(row)
             self.remove(row)
             return True
         finally:

@@ -1,27 +1,38 @@
-"""The SQLite index of the block store. Floor 2.
+"""The SQLite index of the block store.
 
     objects(id, storage_id, size, bytes, used_at, checked)     blocks(object, number, crc)
-    sizes(storage_id, size)                           totals(bytes)
+    etags(object, start, stop, etag)     sizes(storage_id, size)     totals(bytes)
 
-``bytes`` counts what is at rest or reserved. Shared by threads (one connection, one lock) and by
-processes (every change in BEGIN IMMEDIATE).
+An object's ETags (one for the whole or one for each part that it is signed in) are written before
+the first block that came under them, and never change: another ETag is another object. Objects of
+version 2 have none. ``bytes`` counts what is at rest or reserved. Shared by threads (one
+connection, one lock) and by processes (every change in BEGIN IMMEDIATE).
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 2
-_SCHEMA = """
+SCHEMA_VERSION = 3
+_ETAGS = """
+CREATE TABLE etags (
+    object INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL, etag TEXT NOT NULL,
+    PRIMARY KEY (object, start, stop)) WITHOUT ROWID
+"""
+_MIGRATIONS = {2: _ETAGS}
+"""From each older version to the next; blocks at rest stay."""
+_SCHEMA = (
+    """
 CREATE TABLE objects (
     id INTEGER PRIMARY KEY AUTOINCREMENT, storage_id TEXT NOT NULL UNIQUE,
     size INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0, used_at REAL NOT NULL,
@@ -34,6 +45,8 @@ CREATE TABLE sizes (storage_id TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT 
 CREATE TABLE totals (bytes INTEGER NOT NULL);
 INSERT INTO totals VALUES (0);
 """
+    + _ETAGS
+)
 
 
 class ObjectRow(NamedTuple):
@@ -49,9 +62,8 @@ class ObjectRow(NamedTuple):
 class Index:
     """Rows of objects and blocks. Raises sqlite3.Error."""
 
-    def __init__(self, directory: Path, wipe_data: Callable[[], None]) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._wipe_data = wipe_data
         self.lock = threading.RLock()
         self.db = self._open()
         self._identity = self._on_disk()
@@ -127,8 +139,8 @@ class Index:
         found = self._one("SELECT bytes FROM objects WHERE id = ?", row)
         if found is not None:
             self.db.execute("UPDATE totals SET bytes = bytes - ?", found)
-        self.db.execute("DELETE FROM objects WHERE id = ?", (row,))
-        self.db.execute("DELETE FROM blocks WHERE object = ?", (row,))
+        for table, column in (("objects", "id"), ("blocks", "object"), ("etags", "object")):
+            self.db.execute(f"DELETE FROM {table} WHERE {column} = ?", (row,))  # noqa: S608 - ours
 
     def touch(self, row: int, now: float) -> None:
         self.db.execute("UPDATE objects SET used_at = ? WHERE id = ?", (now, row))
@@ -143,11 +155,34 @@ class Index:
         rows = self.db.execute("SELECT id FROM objects WHERE bytes > 0 ORDER BY used_at, id")
         return [row for (row,) in rows.fetchall()]
 
+    def bytes_of(self, row: int) -> int:
+        """What an object takes."""
+        found = self._one("SELECT bytes FROM objects WHERE id = ?", row)
+        return int(found[0]) if found is not None else 0
+
     def total_bytes(self) -> int:
         with self.lock:
             return int(self.db.execute("SELECT bytes FROM totals").fetchone()[0])
 
+    # ETags
+
+    def etags(self, row: int) -> dict[tuple[int, int], str]:
+        """(start, stop) → ETag, of the stretches of an object that blocks came from."""
+        with self.lock, self._watched():
+            rows = self.db.execute(
+                "SELECT start, stop, etag FROM etags WHERE object = ?", (row,)
+            ).fetchall()
+        return {(start, stop): str(etag) for start, stop, etag in rows}
+
+    def add_etags(self, row: int, etags: Mapping[tuple[int, int], str]) -> None:
+        self.db.executemany(
+            "INSERT INTO etags VALUES (?, ?, ?, ?)", [(row, *key, etags[key]) for key in etags]
+        )
+
     # Blocks
+
+    def has_blocks(self, row: int) -> bool:
+        return self._one("SELECT 1 FROM blocks WHERE object = ? LIMIT 1", row) is not None
 
     def crcs(self, row: int, first: int, last: int) -> dict[int, int]:
         """Block number → checksum, of the blocks at rest in ``[first, last)``."""
@@ -236,30 +271,42 @@ class Index:
         self._wipe_data()
         (self._directory / "damaged").unlink(missing_ok=True)
 
+    def _wipe_data(self) -> None:
+        shutil.rmtree(self._directory / "data", ignore_errors=True)
+
     @staticmethod
     def _connect(path: Path) -> sqlite3.Connection:
         db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
+            if _version(db) != SCHEMA_VERSION:
                 db.execute("BEGIN IMMEDIATE")
-                if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in _SCHEMA.split(";"):
-                        db.execute(statement)
-                    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                _migrate(db)
                 db.execute("COMMIT")
-            elif version != SCHEMA_VERSION:
-                raise sqlite3.DatabaseError(f"version {version}")
             totals = db.execute("SELECT bytes FROM totals").fetchall()
             if len(totals) != 1 or not isinstance(totals[0][0], int):
                 raise sqlite3.DatabaseError("its total is none")
-            db.execute("SELECT 1 FROM objects, blocks, sizes LIMIT 0")
+            db.execute("SELECT 1 FROM objects, blocks, etags, sizes LIMIT 0")
         except BaseException:
             db.close()
             raise
         return db
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Inside a transaction: another process may have been faster. DatabaseError for a version that
+    is newer than ours, or too old."""
+    while (version := _version(db)) != SCHEMA_VERSION:
+        if version and version not in _MIGRATIONS:
+            raise sqlite3.DatabaseError(f"version {version}")
+        for statement in (_MIGRATIONS[version] if version else _SCHEMA).split(";"):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {version + 1 if version else SCHEMA_VERSION}")
 
 
 def _damaged(error: sqlite3.DatabaseError) -> bool:

@@ -1,4 +1,4 @@
-"""One storage object as a process has it open in the block store, and its blocks. Floor 2."""
+"""One storage object as a process has it open in the block store, and its blocks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from isal import isal_zlib
 
 from dmfs.blocks.store.sparse_file import SparseFile
+from dmfs.fetch.generation import Generation, Stretch
 from dmfs.model import StorageId
 from dmfs.spans import BLOCK_BYTES, Span, bytes_of
 
@@ -20,7 +21,7 @@ class StoredObject:
     """One storage object as this process has it open. Its fields change under the index's lock,
     except that ``states`` may be read on the loop at any time (a byte changes atomically)."""
 
-    storage_id: StorageId
+    generation: Generation
     size_bytes: int
     states: bytearray = field(repr=False)
     row: int = 0
@@ -29,10 +30,14 @@ class StoredObject:
     touched_at: float = 0.0
     checked: bool = False
     """All of it was compared with the service's sha1."""
+    etags: dict[Stretch, str] = field(default_factory=dict)
+    """Those of the generation that the index has as well."""
     old_files: list[SparseFile] = field(default_factory=list, repr=False)
-    """Of a cache that was replaced; closed with the shelf."""
-    retired: bool = False
-    """What still comes for it is not kept."""
+    """Of a cache that was replaced; closed when the object is released."""
+
+    @property
+    def storage_id(self) -> StorageId:
+        return self.generation.storage_id
 
     def complete(self) -> bool:
         """Whether every block is at rest."""
@@ -49,7 +54,7 @@ def _seed(storage_id: str, number: int) -> int:
 
 
 def right_bytes(
-    shelf: StoredObject, blocks: Span, data: memoryview, crcs: Mapping[int, int]
+    stored: StoredObject, blocks: Span, data: memoryview, crcs: Mapping[int, int]
 ) -> int:
     """How many bytes of ``data``, read from the start of ``blocks``, are whole blocks that match
     ``crcs``.
@@ -57,29 +62,29 @@ def right_bytes(
     If they are all right (as ever), that takes one long call: after each of sixteen short ones the
     thread would wait for the interpreter, that is, for the loop to hand bytes to the kernel.
     """
-    span = bytes_of(blocks, shelf.size_bytes)
-    if len(data) == span.length and isal_zlib.crc32(data) == _joint_crc(shelf, blocks, crcs):
+    span = bytes_of(blocks, stored.size_bytes)
+    if len(data) == span.length and isal_zlib.crc32(data) == _joint_crc(stored, blocks, crcs):
         return span.length
     good = 0
     for number in range(blocks.start, blocks.stop):
-        expected = bytes_of(Span(number, number + 1), shelf.size_bytes).length
+        expected = bytes_of(Span(number, number + 1), stored.size_bytes).length
         block = data[good : good + expected]
-        if len(block) < expected or crcs.get(number) != block_crc(shelf.storage_id, number, block):
+        if len(block) < expected or crcs.get(number) != block_crc(stored.storage_id, number, block):
             break
         good += expected
     return good
 
 
-def _joint_crc(shelf: StoredObject, blocks: Span, crcs: Mapping[int, int]) -> int | None:
+def _joint_crc(stored: StoredObject, blocks: Span, crcs: Mapping[int, int]) -> int | None:
     """The CRC-32 that ``blocks`` have as one stretch if each matches ``crcs``; None if there can be
     none. (If one of them does not match, theirs is another, but for the 2**-32 of every CRC.)"""
     joint = 0
     try:
         for number in range(blocks.start, blocks.stop):
-            size_bytes = bytes_of(Span(number, number + 1), shelf.size_bytes).length
+            size_bytes = bytes_of(Span(number, number + 1), stored.size_bytes).length
             # without its seed: the CRC is linear, and combining adds the first one's shift
             plain = isal_zlib.crc32_combine(
-                _seed(shelf.storage_id, number), crcs[number], size_bytes
+                _seed(stored.storage_id, number), crcs[number], size_bytes
             )
             joint = isal_zlib.crc32_combine(joint, plain, size_bytes)
     except (KeyError, TypeError, OverflowError):
@@ -92,13 +97,13 @@ def block_of(data: memoryview, index: int) -> memoryview:
     return data[index * BLOCK_BYTES : (index + 1) * BLOCK_BYTES]
 
 
-def crcs_of(shelf: StoredObject, blocks: Mapping[int, memoryview]) -> list[tuple[int, int]]:
+def crcs_of(stored: StoredObject, blocks: Mapping[int, memoryview]) -> list[tuple[int, int]]:
     """Number and checksum of each block."""
-    return [(n, block_crc(shelf.storage_id, n, data)) for n, data in blocks.items()]
+    return [(n, block_crc(stored.storage_id, n, data)) for n, data in blocks.items()]
 
 
-def file_of(shelf: StoredObject) -> SparseFile:
-    """Of a shelf with something at rest; an OSError where it was let go meanwhile."""
-    if shelf.data is None:
+def file_of(stored: StoredObject) -> SparseFile:
+    """Of a stored with something at rest; an OSError where it was let go meanwhile."""
+    if stored.data is None:
         raise OSError(errno.EBADF, "the object was closed")
-    return shelf.data
+    return stored.data

@@ -55,7 +55,7 @@ async def sign(service: Service, request: Request, args: list[str], token: Token
         minutes = 0
     if not 1 <= minutes <= 60:
         return errors.oss(400, "minutesExpiration must be between 1 and 60")
-    tag = etag(storage.urn, storage.content.size)
+    tag = etag(storage.urn, storage.content.size, storage.revision)
     sha1 = await sha1_of(storage)
     if request.headers.get("if-none-match", "") in (tag, f'"{sha1}"', sha1):
         return Answer(304)
@@ -155,5 +155,5 @@ async def signed_resource(service: Service, request: Request, args: list[str]) -
         return errors.oss(404, "Signed URL not found")
     content = storage.content
     await content_threads.prepare(content)
-    tag = etag(storage.urn, content.size)
+    tag = etag(storage.urn, content.size, storage.revision)
     return cdn.ranged(request, content, tag, storage.modified_s, "application/octet-stream")

@@ -52,7 +52,7 @@ class Signer:
         self._settings = settings
         self._key = secrets.token_bytes(32)
         self._generation = 1
-        self._objects: dict[str, SignedObject] = {}
+        self._objects: dict[str, tuple[Storage, tuple[int, int] | None]] = {}
         self._resources: dict[str, tuple[Storage, float, int]] = {}
 
     def expire_all(self) -> None:
@@ -98,9 +98,7 @@ class Signer:
     def _path(self, storage: Storage, span: tuple[int, int] | None) -> str:
         label = storage.urn if span is None else f"{storage.urn}#{span[0]}-{span[1]}"
         name = hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:40]
-        if name not in self._objects:
-            content = storage.content if span is None else Part(storage.content, *span)
-            self._objects[name] = SignedObject(storage, content, etag(label, content.size))
+        self._objects[name] = storage, span
         bucket = split_storage_id(storage.urn)[0]
         start = "/".join((name[:2], name[2:4], name[4:6], name[6:]))
         return f"/com.autodesk.oss-persistent/us-east-1/{start}/{bucket}"
@@ -133,7 +131,7 @@ class Signer:
             generation = given["Key-Pair-Id"].removeprefix("KEMU")
         if time.time() > expires_s or int(generation) < self._generation:
             raise BadSignature(expired=True)
-        return self._objects["".join(path.split("/")[3:7])]
+        return _signed_object(*self._objects["".join(path.split("/")[3:7])])
 
     def resource(self, storage: Storage, minutes: int) -> str:
         """The id of a new OSS signed resource, for the fallback kind of signing."""
@@ -153,7 +151,14 @@ class Signer:
         return storage
 
 
-def etag(label: str, size: int) -> str:
+def _signed_object(storage: Storage, span: tuple[int, int] | None) -> SignedObject:
+    content = storage.content if span is None else Part(storage.content, *span)
+    label = storage.urn if span is None else f"{storage.urn}#{span[0]}-{span[1]}"
+    return SignedObject(storage, content, etag(label, content.size, storage.revision))
+
+
+def etag(label: str, size: int, revision: int = 0) -> str:
     """As of a multipart upload: 32 hex digits, a dash, the number of parts. Not the sha1."""
+    label += f"~{revision}" if revision else ""
     name = hashlib.md5(label.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
     return f'"{name}-{max(1, -(-size // (100 * 1024 * 1024)))}"'

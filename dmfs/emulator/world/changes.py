@@ -175,6 +175,19 @@ def _new_version(world: World, node: Node, order: Json) -> Node:
     return item
 
 
+def _replace_bytes(world: World, node: Node, order: Json) -> Node:
+    """Other bytes, of the same length, in the object of the live version: against the rules of the
+    service, where a storage id stands for its bytes. Nothing is touched that a listing shows."""
+    item: Item = _want(node, Item)
+    storage = item.tip.storage
+    if storage is None:
+        raise ValueError("the item has no stored object")
+    storage.revision += 1
+    storage.content = Computed(f"{storage.urn}~{storage.revision}", storage.content.size)
+    storage.sha1 = None
+    return item
+
+
 def _rename(world: World, node: Node, order: Json) -> Node:
     """A file is renamed by a new version with the same bytes (facts 4.4)."""
     name = _text(order, "name")
@@ -304,6 +317,7 @@ def _archive(world: World, node: Node, order: Json) -> Node:
 
 _OPS: dict[str, _Change] = {
     "new_version": _new_version,
+    "replace_bytes": _replace_bytes,
     "rename": _rename,
     "move": _move,
     "hide": _hide,

@@ -29,6 +29,8 @@ class Storage:
     modified_s: float = 1.7e9
     sha1: str | None = None
     """Kept once computed."""
+    revision: int = 0
+    """Counts how often the bytes were replaced: each has another ETag."""
 
 
 @dataclass(slots=True, eq=False)

@@ -1,7 +1,7 @@
-"""One ranged GET under way: what libcurl's callbacks do. Floor 1.
+"""One ranged GET under way: libcurl's callbacks.
 
 Checks status, Content-Range, length and ETag before the first byte counts. Knows no event loop: it
-runs in the drive's curl thread and in the fetching process alike.
+runs both in the drive's curl thread and in the fetching process.
 """
 
 from __future__ import annotations
@@ -27,64 +27,59 @@ from dmfs.http.headers import HEADERS_MAX_BYTES, HeaderParser
 from dmfs.urls import acceptable_url
 
 ETAG_MAX_CHARS = 1024
-"""S3's have 34. A longer one would not fit a packet of the fetching process, and bytes must never
-be told of before the ETag that they came under."""
+"""S3's have 34. A longer one would not fit a packet of the fetching process, which reports an ETag
+before the first byte under it."""
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
 
-def other_etag(what: str) -> ETagDiffersError:
-    """These bytes are not to be mixed with those that came before."""
-    return ETagDiffersError(f"cannot {what}: the stored object changed its ETag")
-
-
-def odd_etag(what: str) -> ETagDiffersError:
-    """Another ETag was adopted while these bytes were on their way."""
-    return ETagDiffersError(f"cannot {what}: its ETag was the odd one")
+def other_etag(action: str) -> ETagDiffersError:
+    """The error of bytes that must not be mixed with those that came before."""
+    return ETagDiffersError(f"cannot {action}: the stored object changed its ETag")
 
 
 class ETagGuard:
-    """The ETag that a storage object had when first seen. Shared by threads, hence the lock."""
+    """The ETag of one stretch of an object. Shared by threads, hence the lock."""
 
     def __init__(self, etag: str = "") -> None:
         self._lock = threading.Lock()
         self.etag = etag
-        self.retired = False
-        """Another ETag was adopted: what comes under this one counts no more."""
 
     def admits(self, etag: str) -> bool:
         """Whether bytes under ``etag`` may be mixed with those seen so far; the first one sets."""
         with self._lock:
             if not self.etag:
                 self.etag = etag
-            return (not etag or etag == self.etag) and not self.retired
+            return not etag or etag == self.etag
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RangeRequest:
-    """A ranged GET to be made: ``[start, start + len(sink))`` of an object of ``total_bytes``."""
+    """A ranged GET to be made: ``[start, start + len(buffer))`` of an object of ``total_bytes``."""
 
-    what: str
+    action: str
     """For error texts: ``read 'a.dwg'``."""
     url: str = field(repr=False)
     start: int
-    sink: memoryview = field(repr=False)
+    buffer: memoryview = field(repr=False)
     total_bytes: int
     guard: ETagGuard
     progress: Progress
-    """Told as the first n bytes of ``sink`` become valid; they stay so if the rest then fails."""
+    """Set as the first n bytes of ``buffer`` become valid; they stay valid if the rest fails."""
 
     def check_url(self) -> None:
-        """Before anything is sent to it. BadResponseError."""
+        """BadResponseError for a URL that nothing may be sent to."""
         if not acceptable_url(self.url):
-            raise BadResponseError(f"cannot {self.what}: the service named a URL that is not https")
+            raise BadResponseError(
+                f"cannot {self.action}: the service named a URL that is not https"
+            )
 
 
 class Fetcher(Protocol):
     """The engine, wherever it runs."""
 
-    async def fetch(self, get: RangeRequest) -> None:
-        """Fill ``get.sink``. UrlRefusedError, ObjectChangedError, or another DriveError. Cancelling
-        gives the connection up."""
+    async def fetch(self, request: RangeRequest) -> None:
+        """Fill ``request.buffer``. UrlRefusedError, ObjectChangedError, or another DriveError.
+        Cancelling gives the connection up."""
         ...
 
 
@@ -92,9 +87,9 @@ class Fetcher(Protocol):
 class Transfer:
     """One GET under way. Owned by libcurl's thread from submit to finish, except ``cancelled``."""
 
-    get: RangeRequest
+    request: RangeRequest
     on_wanted: Callable[[Transfer], None]
-    """Somebody waits for what has come. In libcurl's thread, as the next one."""
+    """A reader waits for bytes that have come. Called in libcurl's thread, as the next one is."""
     on_end: Callable[[Transfer], None]
     """``error`` and ``filled`` are final."""
     cancelled: bool = False
@@ -116,8 +111,8 @@ class Transfer:
         """libcurl's header callback; a return other than None aborts the transfer."""
         self.head.feed(line)
         if self.head.size_bytes > HEADERS_MAX_BYTES:
-            what = self.get.what
-            self.error = BadResponseError(f"cannot {what}: the answer's headers are too large")
+            action = self.request.action
+            self.error = BadResponseError(f"cannot {action}: the answer's headers are too large")
             return 0
         return None
 
@@ -133,63 +128,62 @@ class Transfer:
             self.checked = True
             if self.error is not None:
                 return 0
-        if self.get.guard.retired:
-            self.error = odd_etag(self.get.what)
-            return 0
         stop = self.filled + len(chunk)
-        if stop > len(self.get.sink):
-            what = self.get.what
-            self.error = BadResponseError(f"cannot {what}: more bytes came than were asked for")
+        if stop > len(self.request.buffer):
+            action = self.request.action
+            self.error = BadResponseError(f"cannot {action}: more bytes came than were asked for")
             return 0
-        self.get.sink[self.filled : stop] = chunk
+        self.request.buffer[self.filled : stop] = chunk
         self.filled = stop
-        if self.get.progress.put(stop):
+        if self.request.progress.put(stop):
             self.on_wanted(self)
         return None
 
     def check_headers(self) -> DriveError | None:
-        """Whether this is the range that was asked for, of the object that was asked for."""
-        get, what = self.get, self.get.what
-        stop = get.start + len(get.sink)
+        """None if the answer is the requested range of the requested object."""
+        request, action = self.request, self.request.action
+        stop = request.start + len(request.buffer)
         if self.status == 200:
-            whole = get.start == 0 and stop == get.total_bytes
+            whole = request.start == 0 and stop == request.total_bytes
             if not whole or self.headers.get("content-length", str(stop)) != str(stop):
-                return BadResponseError(f"cannot {what}: the range was ignored by the server")
+                return BadResponseError(f"cannot {action}: the range was ignored by the server")
         elif self.status == 206:
             match = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
-            if not match or (int(match[1]), int(match[2]) + 1) != (get.start, stop):
-                return BadResponseError(f"cannot {what}: another range came than was asked for")
-            if match[3] not in ("*", str(get.total_bytes)):
-                return ObjectChangedError(f"cannot {what}: the stored object has another size")
+            if not match or (int(match[1]), int(match[2]) + 1) != (request.start, stop):
+                return BadResponseError(f"cannot {action}: another range came than was asked for")
+            if match[3] not in ("*", str(request.total_bytes)):
+                return ObjectChangedError(f"cannot {action}: the stored object has another size")
         else:
-            return BadResponseError(f"cannot {what}: unexpected HTTP status {self.status}")
+            return BadResponseError(f"cannot {action}: unexpected HTTP status {self.status}")
         if "content-encoding" in self.headers and self.headers["content-encoding"] != "identity":
-            return BadResponseError(f"cannot {what}: the bytes came encoded")
+            return BadResponseError(f"cannot {action}: the bytes came encoded")
         etag = self.headers.get("etag", "")
         if len(etag) > ETAG_MAX_CHARS:
-            return BadResponseError(f"cannot {what}: the answer's ETag is too long")
-        if not get.guard.admits(etag):
-            return other_etag(what)
+            return BadResponseError(f"cannot {action}: the answer's ETag is too long")
+        if not request.guard.admits(etag):
+            return other_etag(action)
         return None
 
     def finish(self, curl_error: int, curl_text: str) -> None:
-        """Judge the transfer and tell who waits for it."""
+        """Judge the transfer and call ``on_end``."""
         if self.error is None:
             self.error = self._judge(curl_error, curl_text)
         self.on_end(self)
 
     def _judge(self, curl_error: int, curl_text: str) -> DriveError | None:
-        what = self.get.what
+        action = self.request.action
         if self.status == 403:
-            failure = from_status(what, 403, bytes(self.error_body), self.headers)
+            failure = from_status(action, 403, bytes(self.error_body), self.headers)
             refused = UrlRefusedError(failure.message)
             refused.status, refused.request_id = failure.status, failure.request_id
             return refused
         if self.status and not 200 <= self.status < 300:
-            return from_status(what, self.status, bytes(self.error_body), self.headers)
+            return from_status(action, self.status, bytes(self.error_body), self.headers)
         if curl_error:
             reason = clean(curl_text) or f"libcurl error {curl_error}"
-            return UnreachableError(f"cannot {what}: {reason}", hint="check the network connection")
-        if self.filled != len(self.get.sink):
-            return UnreachableError(f"cannot {what}: the answer ended early")
+            return UnreachableError(
+                f"cannot {action}: {reason}", hint="check the network connection"
+            )
+        if self.filled != len(self.request.buffer):
+            return UnreachableError(f"cannot {action}: the answer ended early")
         return None

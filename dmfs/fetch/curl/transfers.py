@@ -1,4 +1,4 @@
-"""Ranged GETs on libcurl: how each is asked for, and its limits. Floor 1.
+"""Ranged GETs on libcurl: how each is asked for, and its limits.
 
 The GIL is released while libcurl waits and decrypts. For one thread: the drive's curl thread, or
 the only one of the fetching process.
@@ -54,13 +54,13 @@ class Transfers:
         self._multi.add(curl, partial(self._finish, curl, transfer))
 
     def _prepare(self, curl: Any, transfer: Transfer) -> None:
-        get = transfer.get
-        plain = urlsplit(get.url).scheme == "http"
+        request = transfer.request
+        plain = urlsplit(request.url).scheme == "http"
         protocols = pycurl.PROTO_HTTP if plain else pycurl.PROTO_HTTPS
-        length = len(get.sink)
+        length = len(request.buffer)
         options = {
-            pycurl.URL: get.url,
-            pycurl.RANGE: f"{get.start}-{get.start + length - 1}",
+            pycurl.URL: request.url,
+            pycurl.RANGE: f"{request.start}-{request.start + length - 1}",
             pycurl.NOSIGNAL: 1,
             pycurl.TCP_NODELAY: 1,
             pycurl.BUFFERSIZE: RECEIVE_BUFFER_BYTES,
@@ -101,6 +101,6 @@ class Transfers:
 
     def _finish(self, curl: Any, transfer: Transfer, code: int, message: str) -> None:
         self._handles.pop(transfer, None)
-        curl.reset()  # lets go of the callbacks, and through them of the sink's megabytes
+        curl.reset()  # lets go of the callbacks, and through them of the buffer's megabytes
         self._idle.append(curl)
         transfer.finish(code, message)

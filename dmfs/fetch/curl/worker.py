@@ -1,9 +1,9 @@
-"""The fetching process: ranged GETs straight into memory that it shares with the drive. Floor 1.
+"""The fetching process: ranged GETs straight into memory that it shares with the drive.
 
-``python -m dmfs.rangeworker`` with a socket for stdin; see ``rangewire.py`` for what is said over
-it. A process, since libcurl's callbacks need an interpreter lock for every chunk, and in the drive
-that is the lock of the loop that answers the kernel. It opens no file, keeps nothing, and ends when
-its socket does: it cannot outlive its drive.
+``python -m dmfs.fetch.curl.worker`` with a socket for stdin; the messages are those of
+``worker_protocol``. A process, since libcurl's callbacks need an interpreter lock for every chunk,
+and in the drive that is the lock of the loop that answers the kernel. It opens no file, stores
+nothing, and ends when its socket does: it cannot outlive its drive.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import mmap
 import os
 import socket
 
-from dmfs.fetch.curl.progress import NOBODY, Progress
+from dmfs.fetch.curl.progress import NOTHING, Progress
 from dmfs.fetch.curl.transfer import ETagGuard, RangeRequest, Transfer
 from dmfs.fetch.curl.transfers import Transfers
 from dmfs.fetch.curl.worker_protocol import PACKET_MAX_BYTES, Message, decode, encode, from_error
 
-TELL_BYTES = 512 * 1024
-"""How often progress is told that nobody waits for: it answers reads before they have to wait. The
-kernel reads a stream in pieces of that size."""
+REPORT_BYTES = 512 * 1024
+"""How often progress is reported that no reader waits for, so that reads need not wait. The kernel
+reads a stream in pieces of that size."""
 
 
 class Worker:
-    """Carries out what the drive asks for, in the only thread."""
+    """Carries out the drive's requests, in the only thread."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -41,8 +41,8 @@ class Worker:
         self._transfers: dict[int, Transfer] = {}
 
     def run(self) -> None:
-        """Until the drive has gone."""
-        self.say({"ready": True})
+        """Serve until the drive has gone; EOFError or ConnectionError then."""
+        self.send({"ready": True})
         while True:
             if self._loop.wait():
                 self._listen()
@@ -63,21 +63,21 @@ class Worker:
             else:
                 self._drop(message["drop"])
 
-    def _get(self, asked: Message) -> None:
-        number, at = asked["get"], asked["at"]
-        sink = self._arena[at : at + asked["length"]]
-        guard, progress = _Guard(self, number), _Telling(self, number)
-        get = RangeRequest(
-            asked["what"], asked["url"], asked["start"], sink, asked["total_bytes"], guard, progress
-        )
-        transfer = Transfer(get, lambda _: None, lambda ended: self._ended(number, ended))
+    def _get(self, message: Message) -> None:
+        number, at = message["get"], message["at"]
+        buffer = self._arena[at : at + message["length"]]
+        request = RangeRequest(
+            message["action"], message["url"], message["start"], buffer, message["total_bytes"],
+            _Guard(self, number), _Reports(self, number),
+        )  # fmt: skip
+        transfer = Transfer(request, lambda _: None, lambda ended: self._ended(number, ended))
         self._transfers[number] = transfer
         self._loop.add(transfer)
 
     def _want(self, number: int, filled: int) -> None:
         transfer = self._transfers.get(number)
         if transfer is not None:
-            transfer.get.progress.want(filled)
+            transfer.request.progress.want(filled)
 
     def _drop(self, number: int) -> None:
         transfer = self._transfers.get(number)
@@ -89,17 +89,17 @@ class Worker:
     def _ended(self, number: int, transfer: Transfer) -> None:
         if self._transfers.pop(number, None) is not None:
             error = from_error(transfer.error)
-            self.say({"end": number, "filled": transfer.filled, "error": error})
+            self.send({"end": number, "filled": transfer.filled, "error": error})
 
-    def say(self, message: Message) -> None:
-        """Waits while the drive has too much to read. Once it has gone nobody listens, and
-        ``_listen`` finds out: an error in one of libcurl's callbacks would only be printed."""
+    def send(self, message: Message) -> None:
+        """Wait while the drive has too much to read. That the drive has gone is found by
+        ``_listen``: an error in one of libcurl's callbacks would only be printed."""
         with contextlib.suppress(ConnectionError):
             self._control.send(encode(message))
 
 
 class _Guard(ETagGuard):
-    """Leaves the judgement to the drive, which hears of the ETag before any byte under it."""
+    """Leaves the judgement to the drive, which gets the ETag before any byte under it."""
 
     def __init__(self, worker: Worker, number: int) -> None:
         super().__init__()
@@ -107,41 +107,41 @@ class _Guard(ETagGuard):
         self._number = number
 
     def admits(self, etag: str) -> bool:
-        self._worker.say({"head": self._number, "etag": etag})
+        self._worker.send({"head": self._number, "etag": etag})
         return True
 
 
-class _Telling(Progress):
-    """Tells the drive when somebody there waits for it, and now and then."""
+class _Reports(Progress):
+    """Reports to the drive when a reader waits for it, and every REPORT_BYTES."""
 
-    __slots__ = ("_number", "_told", "_worker")
+    __slots__ = ("_number", "_reported", "_worker")
 
     def __init__(self, worker: Worker, number: int) -> None:
         super().__init__()
         self._worker = worker
         self._number = number
-        self._told = 0
+        self._reported = 0
 
     def put(self, filled: int) -> bool:
         self.filled = filled
-        if filled >= self.wanted or filled - self._told >= TELL_BYTES:
-            self._tell()
+        if filled >= self.wanted or filled - self._reported >= REPORT_BYTES:
+            self._report()
         return False
 
     def want(self, filled: int) -> None:
         self.wanted = filled
         if self.filled >= filled:
-            self._tell()
+            self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self.filled >= self.wanted:
-            self.wanted = NOBODY
-        self._told = self.filled
-        self._worker.say({"filled": self._number, "bytes": self.filled})
+            self.wanted = NOTHING
+        self._reported = self.filled
+        self._worker.send({"filled": self._number, "bytes": self.filled})
 
 
 def main() -> None:
-    """Until stdin ends."""
+    """Serve until stdin ends."""
     with socket.socket(fileno=0) as control:
         try:
             Worker(control).run()

@@ -1,6 +1,6 @@
-"""What the drive and its fetching process say to each other. Floor 1.
+"""The messages between the drive and its fetching process.
 
-JSON, a message a packet, over a socket that keeps packets whole and in order: ``drop`` is heard
+JSON, one message a packet, over a socket that keeps packets whole and in order: ``drop`` arrives
 before the ``get`` that follows it, an ETag before the first byte that came under it. Both ends are
 of one version of dmfs, so nothing here is checked twice.
 
@@ -51,7 +51,7 @@ def decode(packet: bytes) -> Message:
 
 
 def from_error(error: DriveError | None) -> Message | None:
-    """What is to be known of an error on the other side."""
+    """An error as a message; None for None."""
     if error is None:
         return None
     return {
@@ -64,11 +64,11 @@ def from_error(error: DriveError | None) -> Message | None:
     }
 
 
-def to_error(told: Message | None) -> DriveError | None:
-    """The same error again."""
-    if told is None:
+def to_error(message: Message | None) -> DriveError | None:
+    """The error of a message; None for None."""
+    if message is None:
         return None
-    error = _ERRORS.get(told["class"], DriveError)(told["message"], hint=told["hint"])
-    error.status, error.request_id = told["status"], told["request_id"]
-    error.retry_after_s = told["retry_after_s"]
+    error = _ERRORS.get(message["class"], DriveError)(message["message"], hint=message["hint"])
+    error.status, error.request_id = message["status"], message["request_id"]
+    error.retry_after_s = message["retry_after_s"]
     return error

@@ -1,0 +1,88 @@
+"""Signed URLs of storage objects: shared by all readers, renewed before they expire."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import cachetools
+import trio
+
+from dmfs.errors import AccessError, DriveError, GoneError, SignedOutError, UnreachableError
+from dmfs.model import File, SignedObject, SignedRange, StorageId
+from dmfs.system.concurrency import SingleFlight, deadline
+
+RENEW_MARGIN_S = 30.0
+"""A URL is renewed this long before its end: expiry is judged when a request *arrives*."""
+REFUSAL_MEMORY_S = 30.0
+"""A file that may be listed but not read is probed by every thumbnailer: one call per this."""
+OBJECTS_REMEMBERED = 4096
+
+
+class Signer(Protocol):
+    """What the service must be able to do for us."""
+
+    async def sign(self, file: File) -> SignedObject:
+        """Leave to read the bytes of a version."""
+        ...
+
+
+class SignedUrls:
+    """``fresh`` URLs of a file; ``forget`` those that were refused."""
+
+    def __init__(self, signer: Signer, nursery: trio.Nursery, *, timeout_s: float) -> None:
+        self._signer = signer
+        self._timeout_s = timeout_s
+        self._flights: SingleFlight[StorageId, SignedObject] = SingleFlight(nursery)
+        self._signed: cachetools.LRUCache[StorageId, SignedObject] = cachetools.LRUCache(
+            OBJECTS_REMEMBERED
+        )
+        self._refused: cachetools.TTLCache[StorageId, DriveError] = cachetools.TTLCache(
+            OBJECTS_REMEMBERED, REFUSAL_MEMORY_S, timer=trio.current_time
+        )
+
+    async def fresh(self, file: File) -> SignedObject:
+        """Signed URLs with life left in them."""
+        signed = self._signed.get(file.storage_id)
+        if signed is not None and signed.expires_at - trio.current_time() > RENEW_MARGIN_S:
+            return signed
+        return await self.sign(file)
+
+    def forget(self, file: File, signed: SignedObject | None = None) -> None:
+        """Sign the file again before its next GET: ``signed`` (None: any) is not to be used. One
+        that was signed meanwhile stays."""
+        if signed is None or self._signed.get(file.storage_id) is signed:
+            self._signed.pop(file.storage_id, None)
+
+    def peek(self, file: File) -> SignedObject | None:
+        """The last signing of a file, whether its URLs are still good or not."""
+        return self._signed.get(file.storage_id)
+
+    async def sign(self, file: File) -> SignedObject:
+        """Sign now; once for all that call meanwhile. AccessError if it may not be read."""
+        if not file.storage_id:
+            hint = "the service lists it, but refused what it knows of it; try again in a minute"
+            raise AccessError(f"cannot open {file.name!r}: no permission", hint=hint)
+        refused = self._refused.get(file.storage_id)
+        if refused is not None:
+            raise refused.copy()
+        return await self._flights.join(file.storage_id, lambda: self._ask(file)).wait()
+
+    async def _ask(self, file: File) -> SignedObject:
+        try:
+            with deadline(self._timeout_s, f"open {file.name!r}"):
+                signed = await self._signer.sign(file)
+        except SignedOutError:
+            raise  # says nothing about this file, and may end at any moment
+        except (AccessError, GoneError) as error:
+            self._refused[file.storage_id] = error
+            raise
+        self._signed[file.storage_id] = signed
+        return signed
+
+
+def part_at(signed: SignedObject, offset: int) -> SignedRange:
+    """The part that has the byte at ``offset``; UnreachableError if none has."""
+    for part in signed.parts:
+        if part.start <= offset < part.stop:
+            return part
+    raise UnreachableError("no URL covers that offset")

@@ -1,0 +1,30 @@
+BEGIN TRANSACTION;
+CREATE TABLE blocks (
+    object INTEGER NOT NULL, number INTEGER NOT NULL, crc INTEGER NOT NULL,
+    PRIMARY KEY (object, number)) WITHOUT ROWID;
+INSERT INTO "blocks" VALUES(1,0,2314433010);
+INSERT INTO "blocks" VALUES(1,1,2005572327);
+INSERT INTO "blocks" VALUES(1,2,2027454094);
+INSERT INTO "blocks" VALUES(1,3,1270123963);
+INSERT INTO "blocks" VALUES(2,0,1112329803);
+INSERT INTO "blocks" VALUES(2,1,3157599582);
+INSERT INTO "blocks" VALUES(2,5,1234355716);
+INSERT INTO "blocks" VALUES(2,6,859300148);
+INSERT INTO "blocks" VALUES(2,7,800170330);
+INSERT INTO "blocks" VALUES(3,4,2928979683);
+CREATE TABLE objects (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, storage_id TEXT NOT NULL UNIQUE,
+    size INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0, used_at REAL NOT NULL,
+    checked INTEGER NOT NULL DEFAULT 0);
+INSERT INTO "objects" VALUES(1,'urn:adsk.objects:os.object:wip.dm.prod/whole small',393993,393993,1795864057.65383,0);
+INSERT INTO "objects" VALUES(2,'urn:adsk.objects:os.object:wip.dm.prod/half large',9437961,655360,1.79586405765534353256e+09,0);
+INSERT INTO "objects" VALUES(3,'urn:adsk.objects:os.object:wip.dm.prod/one block',9437961,131072,1.79586405765879321104e+09,0);
+CREATE TABLE sizes (storage_id TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO "sizes" VALUES('urn:adsk.objects:os.object:wip.dm.prod/half large',9437961);
+CREATE TABLE totals (bytes INTEGER NOT NULL);
+INSERT INTO "totals" VALUES(1180425);
+CREATE INDEX objects_by_use ON objects (used_at);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('objects',3);
+COMMIT;
+PRAGMA user_version = 2;
