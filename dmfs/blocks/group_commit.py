@@ -1,4 +1,4 @@
-"""Group commit: small writes that come within a moment are made together. Floor 2.
+"""Group commit: small writes that come within a moment share a transaction.
 
 A thread and a transaction for each small file cost more than the network: of 1000 files of 20 KiB
 read in turn 4.7 CPU-s with a cache on disk and 2.7 without.
@@ -14,10 +14,10 @@ import trio
 T = TypeVar("T")
 
 GATHER_S = 0.05
-"""For a dozen files where 250 a second come. Nobody waits for it but the drive's end, and memory
-that is wanted for something else: 32 of them hold 8 MiB at most."""
+"""A dozen files where 250 a second come. It delays the drive's end, and the return of memory: 8 MiB
+in 32 writes at most."""
 BATCH_MAX = 32
-"""Others wait for the index meanwhile: 32 files are put in it in 10 ms."""
+"""A batch locks the index: 32 files take 10 ms."""
 
 
 class _Batch(Generic[T]):
@@ -28,15 +28,15 @@ class _Batch(Generic[T]):
 
 
 class GroupCommit(Generic[T]):
-    """Hands to ``commit`` what came within ``GATHER_S`` of each other, at most ``BATCH_MAX``.
-    ``commit`` reports its failures itself."""
+    """Passes to ``commit`` what came within ``GATHER_S``, at most ``BATCH_MAX`` items. ``commit``
+    reports its failures itself."""
 
     def __init__(self, commit: Callable[[list[T]], Awaitable[None]]) -> None:
         self._commit = commit
         self._gathering: _Batch[T] | None = None
 
     async def put(self, item: T) -> None:
-        """Returns when ``commit`` has come back from it. Who comes first does the work."""
+        """Return when ``commit`` has returned. The first caller of a batch runs it."""
         batch, first = self._gathering, False
         if batch is None:
             batch, first = _Batch(), True
@@ -55,6 +55,6 @@ class GroupCommit(Generic[T]):
                 self._gathering = None
             await self._commit(batch.items)
         finally:
-            if self._gathering is batch:  # called off while it gathered
+            if self._gathering is batch:  # cancelled while it gathered
                 self._gathering = None
             batch.done.set()

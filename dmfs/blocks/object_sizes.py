@@ -1,7 +1,7 @@
-"""Real sizes of storage objects, where the listing tells another one or none. Floor 2.
+"""Real sizes of storage objects, where the listing has another one or none.
 
 The listing's ``storageSize`` may disagree with the bytes; the signed answer's ``size`` is the
-authority. What was learned once is kept for good: storage objects do not change.
+authority. What was learned is remembered, on disk too: storage objects do not change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class ObjectSizes:
-    """``of(file)`` never waits; ``learn(file)`` asks the storage (one signing call)."""
+    """``of(file)`` never waits; ``learn(file)`` costs one signing call."""
 
     def __init__(self, source: ObjectClient, store: BlockStore | None) -> None:
         self._source = source
@@ -43,15 +43,16 @@ class ObjectSizes:
         return known if known is not None else file.size_bytes or 0
 
     async def authoritative(self, file: File) -> int:
-        """The real size; signs the file if nobody did. AccessError if it may not be read."""
+        """The real size; signs the file if it was not signed yet. AccessError if it may not be
+        read."""
         size_bytes = await self._source.size(file)
         if size_bytes != self.of(file):
             await self._remember(file, size_bytes)
         return size_bytes
 
     async def learn(self, file: File) -> None:
-        """For a listing that tells no size. A file that cannot be signed stays at 0: its open
-        gives the reason."""
+        """For a listing without a size. A file that cannot be signed stays at 0: its open gives
+        the reason."""
         if file.storage_id in self._real:
             return
         try:
@@ -66,4 +67,4 @@ class ObjectSizes:
         try:
             await self._threads.run(partial(self._store.remember_size, file.storage_id, size_bytes))
         except (OSError, sqlite3.Error) as error:
-            log.debug("size not kept on disk: %s", error)
+            log.debug("size not written to disk: %s", error)

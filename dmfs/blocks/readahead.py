@@ -1,7 +1,6 @@
-"""Byte ranges ↔ block ranges, and the read planner. Floor 0, pure: history in, plan out.
+"""The read planner. Pure: the reads of one open file in, plans out.
 
-All ranges are half-open. The only arithmetic between bytes and blocks is here: two conventions of
-"end" in one program is how caches come to fetch a block too many.
+docs/performance.md has the measurements behind the constants.
 """
 
 from __future__ import annotations
@@ -14,57 +13,46 @@ from typing import NamedTuple
 from dmfs.spans import BLOCK_BYTES, EMPTY, MAX_WINDOW_BYTES, MIB, SMALL_FILE_BYTES, Span
 
 PART_BYTES = 4 * MIB
-"""Longest single GET of a stream. A window of 128 MiB holds 32 of them: at 30 ms and 50 MB/s a
-connection that is 675 MB/s over 28 connections, where parts of 8 MiB leave a third of these without
-work (496) and 2 MiB spend more on round trips (618). On multiples of it, or a reader who is slower
-than his network makes two or three odd ones of each (500 to 760 GETs a GiB instead of 290), and
-their buffers fit nobody else's bytes."""
+"""Longest single GET of a stream: 675 MB/s at 30 ms and 50 MB/s a connection (496 with 8 MiB, 618
+with 2). On multiples of it: 290 GETs a GiB instead of 500 to 760, and buffers of one size."""
 
 MIN_PART_BYTES = MIB
-"""While a window is small its parts are an eighth of it, but not less than this: several
-connections then share the ramp (1 GiB at 30 ms and 50 MB/s a connection: 444 MB/s with parts of
-8 MiB from the start, when each doubling took a whole part's 200 ms)."""
-
+"""Parts of a small window are an eighth of it, but not less than this, so that several connections
+share the ramp: with parts of 8 MiB from the start each doubling took a whole part's 200 ms."""
 
 FIRST_WINDOW_BYTES = MIB + BLOCK_BYTES
-"""A program that reads 1 MiB makes the kernel ask for 128 KiB more."""
+"""A program that reads 1 MiB makes the kernel read 128 KiB more."""
 
 GROWTH_BYTES = FIRST_WINDOW_BYTES
 """No window grows on less than this: where the kernel may read 512 KiB ahead, a program that reads
 260 KiB looks like one that reads 0.9 MiB."""
 
 GROWTH_SHARE = 4
-"""A window doubles when its reader stalls after a fourth of it: 675 MB/s for 512 MiB on that link,
-591 after a half, 729 after an eighth. Who reads a stretch and stops has had at most four times of
-it fetched, or the first window."""
+"""A window doubles when its reader stalls after a fourth of it: 675 MB/s (591 after a half, 729
+after an eighth). At most four times of what is read, or the first window, is fetched in vain."""
 
 BDP_FACTOR = 8
-"""A window grows no further than to so many times the bytes that keep the link busy
-(``delivery.py``): then more would only wait in memory. Eight, since what is known of the link is as
-old as one or two doublings: in a model of thirteen links (1 to 300 ms, 2 MB/s to 2 GB/s, with and
-without jitter) a stream keeps 97 to 100 % of its speed, where six left 95 and four 77. One of 12
-MB/s is asked for 18 MiB ahead then instead of 128."""
-
+"""A window grows up to so many times the bytes that keep the link busy (``link_stats``). Eight has
+97 to 100 % of the speed in a model of thirteen links; six had 95, four 77."""
 
 DISK_PART_BYTES = 4 * MIB
-"""Longest single read of the disk, and on multiples of it: its buffer is made of huge pages (2600
-MB/s where pages of 4 KiB made 1000), and the kernel's reads of 512 KiB never lie across two. Parts
-of 2 MiB cost a quarter more CPU, 8 MiB no less."""
+"""Longest single read of the disk, on multiples of it: huge pages (2600 against 1000 MB/s), and no
+kernel read lies across two. Parts of 2 MiB cost a quarter more CPU, 8 MiB no less."""
 
 DISK_WINDOW_BYTES = 16 * MIB
-"""How far ahead of its reader a stream reads what is at rest: four parts hide the hop to a thread
-and back, and the bytes are still in the processor's cache when they are given out."""
+"""How far ahead a stream reads what is at rest: four parts hide the hop to a thread and back, and
+the bytes are still in the processor's cache when they are given out."""
 
 NEAR_BYTES = 2 * BLOCK_BYTES
-"""The kernel keeps two reads in flight and threads interleave them: this far out of order is
-still the same stream."""
+"""The kernel has two reads in flight and threads interleave them: reads this far out of order are
+still of one stream."""
 
 FORWARD_BYTES = 16 * MIB
 BACK_BYTES = 1 * MIB
 """Seeks within these stay with their cursor (a header re-read, a section skipped)."""
 
 MAX_CURSORS = 4
-"""Streams told apart within one open file: a header and a body, in two threads."""
+"""Streams distinguished within one open file: a header and a body, in two threads."""
 
 
 class Plan(NamedTuple):
@@ -93,7 +81,7 @@ class _Cursor:
     """The link is full: the window has stopped growing."""
 
     def distance(self, span: Span) -> int | None:
-        """How far a read lies from this stream; None if it is none of its business."""
+        """How many bytes a read lies away from this stream; None if it is of another one."""
         if span.start > self.high:
             gap = span.start - self.high
             return gap if gap <= FORWARD_BYTES else None
@@ -111,7 +99,7 @@ class Planner:
     starts anywhere else until it has read on from there. It doubles when the reader had to wait
     although a good part of the window was used up since the last time, and after a seek it is never
     more than the stretch read before the seek: a reader of 64 KiB here and there soon gets exactly
-    what it asks for, one that skips a section after 50 MB keeps its window.
+    what it reads, one that skips a section after 50 MB keeps its window.
     """
 
     def __init__(
@@ -121,12 +109,12 @@ class Planner:
         at_rest: Callable[[int], bool] = lambda _offset: False,
         bdp_bytes: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        """``at_rest`` tells whether the byte at an offset is on disk, ``bdp_bytes`` how many under
-        way keep the link busy."""
+        """``at_rest``: whether the byte at an offset is on disk. ``bdp_bytes``: how many bytes
+        under way keep the link busy."""
         self.size_bytes = size_bytes
         self.max_window_bytes = max_window_bytes
         self._at_rest = at_rest
-        self._way_bytes = bdp_bytes
+        self._bdp_bytes = bdp_bytes
         self._cursors: list[_Cursor] = []
         self._current: _Cursor | None = None
         self._reads = 0
@@ -154,7 +142,7 @@ class Planner:
         return Plan(demand, self._ahead(cursor, part_bytes), part_bytes)
 
     def on_accepted(self, ahead: Span) -> None:
-        """Tell which part of the last plan's ``ahead`` was taken on; the rest is asked again."""
+        """Which part of the last plan's ``ahead`` was started; the next plan has the rest again."""
         cursor = self._current
         if cursor is None or ahead.length == 0:
             return
@@ -206,7 +194,7 @@ class Planner:
 
     @staticmethod
     def _restart(cursor: _Cursor, span: Span) -> None:
-        """After a seek; what lies fetched beyond the new place stays known: nothing twice."""
+        """After a seek. What is fetched beyond the new place stays known: nothing comes twice."""
         ahead_still = cursor.fetched_low <= span.start <= cursor.fetched_high
         cursor.fetched_high = max(cursor.fetched_high, span.stop) if ahead_still else span.stop
         cursor.fetched_low = span.start
@@ -220,13 +208,13 @@ class Planner:
             if stretch > BLOCK_BYTES:
                 cursor.window = min(FIRST_WINDOW_BYTES, self.max_window_bytes)
         elif not ready and cursor.since_growth >= max(cursor.window // GROWTH_SHARE, GROWTH_BYTES):
-            cursor.enough = cursor.window > BDP_FACTOR * self._way_bytes()
+            cursor.enough = cursor.window > BDP_FACTOR * self._bdp_bytes()
             if not cursor.enough:
                 cursor.window = min(cursor.window * 2, self.max_window_bytes)
             cursor.since_growth = 0
 
     def _ahead(self, cursor: _Cursor, part_bytes: int) -> Span:
-        """Top up in steps of a part, or of half a small window: not a GET for every read."""
+        """What to fetch ahead: in steps of a part or half a small window, not with every read."""
         if not cursor.window:  # a random reader: this is on the way of each of its reads
             return EMPTY
         step = min(part_bytes, cursor.window // 2)
@@ -245,8 +233,8 @@ class Planner:
 
     def _ahead_at_rest(self, cursor: _Cursor, span: Span) -> Span:
         """Instead of ``span``: what is at rest from its start on, in whole parts once the window
-        holds one. This window follows from the stretch alone: a part read in vain costs two
-        milliseconds, so nobody has to stall first. Beyond what is at rest nothing changes."""
+        spans one. This window follows from the stretch alone, without a stall: a part read in vain
+        costs two milliseconds. Beyond what is at rest nothing changes."""
         window = min(max(2 * (cursor.high - cursor.low), FIRST_WINDOW_BYTES), DISK_WINDOW_BYTES)
         window = min(window, self.max_window_bytes)
         target = cursor.high + window

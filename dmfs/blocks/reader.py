@@ -1,4 +1,4 @@
-"""One open file: a planner and the blocks it plans for. Floor 3.
+"""One open file: a planner and the blocks it plans for.
 
 Pinned to one version from open to close, whatever happens to the item meanwhile.
 """
@@ -65,7 +65,7 @@ class Reader:
     def _start(self, plan: Plan) -> None:
         accepted = self._blocks.start(self._opened, plan.demand, plan.ahead, plan.part_bytes)
         self._planner.on_accepted(accepted)
-        # nothing is free: not asked again with every read, but when something was given back
+        # nothing is free: the next try is not with the next read but when something was given back
         self._refused_at = self._blocks.epoch if accepted != plan.ahead else -1
 
     async def _follow(self, opened: CachedObject) -> bool:

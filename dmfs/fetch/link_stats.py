@@ -1,4 +1,4 @@
-"""What recent ranges tell of a link: when one is late, and how many bytes under way keep it busy.
+"""Statistics of recent ranges: when one is late, and how many bytes under way keep a link busy.
 
 Pure: the caller reads the clock.
 """
@@ -19,7 +19,7 @@ NEVER = float("inf")
 
 RATES = 16
 """The upper quartile of so many counts: the first range, or one that waited for a connection, shows
-too little; one asked for just before several others landed shows four times too much."""
+too little; one requested just before several others landed shows four times too much."""
 SAMPLED_FROM_BYTES = 1024 * 1024
 """A smaller range shows how long the way is, not how wide."""
 

@@ -148,7 +148,7 @@ class ObjectClient:
                 filled = base + piece.filled if patience.cancelled_caught else stop
                 if patience.cancelled_caught:
                     late_s = NEVER  # once: if the whole link is slow, waiting is all there is
-                    progress.wake()  # for what came last: a cancelled transfer wakes nobody
+                    progress.wake()  # for what came last: a cancelled transfer wakes no reader
                     log.info("%r: a range is late; going on from byte %d", file.name, filled)
             except UrlRefusedError as error:
                 filled = base + piece.filled

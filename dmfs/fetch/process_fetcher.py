@@ -120,7 +120,7 @@ class ProcessFetcher:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             with theirs:
-                # -P: what lies in the current directory is not ours to run. Its own session: a
+                # -P: files of the current directory must not be imported. Its own session: a
                 # Ctrl-C is the drive's to handle.
                 process = await trio.lowlevel.open_process(
                     [sys.executable, "-P", "-m", "dmfs.fetch.curl.worker"],

@@ -1,40 +1,20 @@
-"""The block cache over a made-up source in virtual time, and over a real store in real time."""
+"""The block cache over a made-up source in virtual time: reads, failures, cancellation."""
 
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmfs.blocks.cache import CONSUMED_PARTS, BlockCache
-from dmfs.blocks.extents import CachedObject, Stage
-from dmfs.blocks.open_objects import IDLE_OBJECTS
-from dmfs.blocks.readahead import DISK_PART_BYTES, DISK_WINDOW_BYTES, PART_BYTES
+from dmfs.blocks.readahead import PART_BYTES
 from dmfs.blocks.reader import Reader
-from dmfs.blocks.store.block_store import BlockStore
-from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.errors import DeadlineError, DriveError, GoneError, UnreachableError
-from dmfs.fetch.connection_slots import DEMAND_RESERVE
-from dmfs.fetch.curl.progress import Progress
-from dmfs.fetch.object_client import Content
-from dmfs.model import File
-from dmfs.spans import BLOCK_BYTES, EMPTY, KIB, MIB, Span, block_count
-from tests.support.caches import cache_over
-from tests.support.helpers import FakeSource, a_file, in_virtual_time, real, truth, virtual
-
-SIZE = 64 * MIB + 12_345
-
-
-def accounted(cache: BlockCache) -> int:
-    return sum(len(run.buffer or b"") for run in cache.extents())
-
-
-async def opened(cache: BlockCache, size: int = SIZE, name: str = "f") -> CachedObject:
-    return await cache.open(a_file(name, size), size)
+from dmfs.spans import BLOCK_BYTES, EMPTY, MIB, Span
+from tests.support.caches import SIZE, cache_over, check_memory, opened
+from tests.support.helpers import FakeSource, in_virtual_time, truth, virtual
 
 
 @virtual
@@ -167,80 +147,6 @@ async def test_a_run_that_never_ends_is_ended_by_its_deadline() -> None:
 
 
 @virtual
-async def test_connections_are_bounded_in_all_and_per_file_and_demand_has_a_reserve() -> None:
-    source = FakeSource(latency_s=1)
-    total, per_file = 8, 3
-    async with cache_over(source, connections=total, per_file=per_file, memory=512 * MIB) as cache:
-        one = await opened(cache, name="one")
-        two = await opened(cache, name="two")
-        for file in (one, two):
-            accepted = cache.start(file, EMPTY, Span(0, 8 * PART_BYTES))
-            assert accepted.stop <= per_file * PART_BYTES
-        await trio.sleep(0.5)
-        assert source.active["one"] == per_file
-        assert source.active.total() <= total - DEMAND_RESERVE
-        # Demand passes by what is fetched ahead, up to the total.
-        for number in range(20):
-            start = 50 * MIB + number * BLOCK_BYTES
-            cache.start(two, Span(start, start + 1), EMPTY)
-        await trio.sleep(0.2)
-        assert source.active.total() == total
-        await cache.get(two, Span(50 * MIB, 50 * MIB + 20 * BLOCK_BYTES))
-    assert source.peak_total == total
-
-
-@virtual
-async def test_speculation_is_dropped_under_pressure_and_demand_waits() -> None:
-    source = FakeSource(bytes_per_s=1e6)
-    async with cache_over(source, memory=16 * MIB) as cache:
-        file = await opened(cache)
-        source.at_step = lambda: check_memory(cache, 16 * MIB)
-        accepted = cache.start(file, EMPTY, Span(0, 40 * MIB))
-        assert accepted == (0, 16 * MIB)  # four parts, then nothing is spare
-        assert cache.start(file, EMPTY, Span(40 * MIB, 41 * MIB)) == EMPTY
-        began = trio.current_time()
-        assert bytes(await cache.get(file, Span(41 * MIB, 41 * MIB + 5))) == truth(
-            41 * MIB, 41 * MIB + 5
-        )
-        assert trio.current_time() > began + 3  # it had to wait for a run to end
-
-
-def check_memory(cache: BlockCache, budget: int) -> None:
-    assert cache.memory_used == accounted(cache)
-    assert cache.memory_used <= budget
-
-
-@virtual
-async def test_speculation_evicts_only_what_was_read() -> None:
-    source = FakeSource()
-    async with cache_over(source, memory=16 * MIB) as cache:
-        file = await opened(cache)
-        cache.start(file, EMPTY, Span(0, 16 * MIB))
-        await trio.sleep(60)
-        assert cache.start(file, EMPTY, Span(16 * MIB, 24 * MIB)) == EMPTY
-        await cache.get(file, Span(0, 8 * MIB))  # the first run is used up
-        assert cache.start(file, EMPTY, Span(16 * MIB, 32 * MIB)) == (16 * MIB, 24 * MIB)
-        await trio.sleep(60)
-        assert cache.ready(file, Span(0, 10)) is None
-        assert cache.ready(file, Span(8 * MIB, 8 * MIB + 10)) is not None
-
-
-@virtual
-async def test_demand_evicts_the_least_recently_used() -> None:
-    source = FakeSource()
-    budget = 16 * MIB
-    async with cache_over(source, memory=budget) as cache:
-        file = await opened(cache)
-        for start in (0, 4, 8, 12):
-            await cache.get(file, Span(start * MIB, (start + 4) * MIB))
-        assert cache.ready(file, Span(0, 10)) is not None  # used: the second run is now the oldest
-        await cache.get(file, Span(20 * MIB, 24 * MIB))
-        assert cache.ready(file, Span(0, 10)) is not None
-        assert cache.ready(file, Span(4 * MIB, 4 * MIB + 10)) is None
-        check_memory(cache, budget)
-
-
-@virtual
 async def test_no_get_is_longer_than_a_part_even_reading_backwards_within_a_block() -> None:
     """A read that shares its block with what is fetched ahead (backwards) of it."""
     source = FakeSource()
@@ -370,270 +276,14 @@ def test_any_reads_with_any_faults_give_the_bytes_or_the_fault(
     in_virtual_time(body)
 
 
-# With a disk: real time
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> BlockStore:
-    return BlockStore(tmp_path, limit_bytes=1 << 30, free_percent=0)
-
-
-class BrokenStore:
-    """Stands in for a store whose disk fails at whatever is named."""
-
-    def __init__(self, store: BlockStore, broken: set[str], error: Exception) -> None:
-        self._store, self._broken, self._error = store, broken, error
-
-    def __getattr__(self, verb: str) -> object:
-        if verb not in self._broken:
-            return getattr(self._store, verb)
-
-        def fail(*arguments: object) -> None:
-            raise self._error
-
-        return fail
-
-
-@real
-async def test_what_was_read_is_on_disk_for_the_next_mount(
-    store: BlockStore, tmp_path: Path
-) -> None:
-    source = FakeSource(latency_s=0, bytes_per_s=1e12)
-    size = 5 * MIB + 99
-    async with cache_over(source, store) as cache:
-        file = await opened(cache, size)
-        assert bytes(await cache.get(file, Span(0, size))) == truth(0, size)
-        while not all(run.stage is Stage.CLEAN for run in file.extents.values()):
-            await trio.sleep(0.001)
-    assert store.used_bytes() == size
-    store.close()
-    again = BlockStore(tmp_path, limit_bytes=1 << 30, free_percent=0)
-    silent = FakeSource()
-    async with cache_over(silent, again) as cache:
-        file = await opened(cache, size)
-        assert bytes(await cache.get(file, Span(1000, size))) == truth(1000, size)
-    assert silent.fills == []
-    again.close()
-
-
-@pytest.mark.parametrize("broken", ["attach", "read", "write"])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), OSError(5, "I/O error")])
-def test_a_failing_disk_is_bypassed_with_one_warning(
-    store: BlockStore, broken: str, error: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
-    source = FakeSource(latency_s=0, bytes_per_s=1e12)
-    size = 3 * MIB
-
-    async def body() -> None:
-        if broken == "read":
-            async with cache_over(source, store) as cache:
-                file = await opened(cache, size)
-                await cache.get(file, Span(0, size))
-                await trio.sleep(0.05)
-        both = {"write", "write_small"} if broken == "write" else {broken}
-        failing = BrokenStore(store, both, error)
-        async with cache_over(source, failing) as cache:  # type: ignore[arg-type]
-            for name in ("f", "g", "h"):
-                file = await opened(cache, size, name)
-                for start in range(0, size, 256 * 1024):
-                    span = Span(start, start + 256 * 1024)
-                    assert bytes(await cache.get(file, span)) == truth(*span)
-            await cache.drain()
-
-    trio.run(body)
-    warnings = [r for r in caplog.records if r.levelname == "WARNING"]
-    assert len(warnings) == 1
-    assert "disk cache fails" in warnings[0].message
-
-
-@real
-async def test_a_stream_from_disk_is_read_in_whole_parts_and_uses_few_buffers(
-    store: BlockStore,
-) -> None:
-    size = 16 * DISK_PART_BYTES
-    async with cache_over(FakeSource(latency_s=0, bytes_per_s=1e12), store) as cache:
-        file = await opened(cache, size)
-        for start in range(0, size, DISK_PART_BYTES):
-            await cache.get(file, Span(start, start + DISK_PART_BYTES))
-        await cache.drain()
-    reads: list[Span] = []
-    read = store.read
-
-    def counted(stored: StoredObject, blocks: Span, buffer: memoryview) -> int:
-        reads.append(blocks)
-        return read(stored, blocks, buffer)
-
-    store.read = counted  # type: ignore[method-assign]
-    silent = FakeSource()
-    async with cache_over(silent, store, memory=64 * MIB) as cache:
-        file = await opened(cache, size)
-        reader = Reader(file.file, file, cache, 64 * MIB)
-        for offset in range(0, size, 512 * KIB):
-            data, _ = await reader.read(offset, 512 * KIB)
-            assert bytes(data) == truth(offset, offset + 512 * KIB)
-            del data
-        # the window, what was just given out, and the parts of the beginning
-        limit = DISK_WINDOW_BYTES + (CONSUMED_PARTS + 1) * DISK_PART_BYTES + 2 * DISK_PART_BYTES
-        assert cache.memory_used <= limit
-    assert silent.fills == []
-    assert sorted(n for blocks in reads for n in range(*blocks)) == [*range(block_count(size))]
-    assert len(reads) <= 16 + 6  # small ones while it is not known yet that it is a stream
-    part_blocks = DISK_PART_BYTES // BLOCK_BYTES
-    assert all(n // part_blocks == (m - 1) // part_blocks for n, m in reads)
-
-
-class OneLink(FakeSource):
-    """All ranges share it: what more of them are asked for only waits."""
-
-    def __init__(self) -> None:
-        super().__init__(latency_s=0.01, bytes_per_s=12e6)
-        self._link = trio.Lock()
-
-    async def fill(
-        self, content: Content, span: Span, buffer: memoryview, progress: Progress
-    ) -> None:
-        async with self._link:
-            await super().fill(content, span, buffer, progress)
-
-
-@pytest.mark.parametrize("full", [True, False])
 @virtual
-async def test_a_link_that_is_full_is_not_asked_for_more(full: bool) -> None:
-    source = OneLink() if full else FakeSource(latency_s=0.3, bytes_per_s=12e6)
-    async with cache_over(source, memory=192 * MIB, connections=32, per_file=28) as cache:
-        file = await opened(cache, 400 * MIB)
-        reader = Reader(file.file, file, cache, 128 * MIB)
-        ahead = 0
-        for offset in range(0, 160 * MIB, 512 * KIB):
-            await reader.read(offset, 512 * KIB)
-            asked = sum(run.span.length for run in set(file.extents.values()) if not run.consumed)
-            ahead = max(ahead, asked)
-    if full:
-        assert ahead <= 40 * MIB
-    else:  # more of them do bring more
-        assert ahead >= 96 * MIB
-
-
-@real
-async def test_a_stream_that_is_kept_on_disk_leaves_the_memory_to_what_comes_next(
-    store: BlockStore,
-) -> None:
-    """New memory costs a page fault for each 4 KiB, so what is at rest makes room by itself."""
-    size = 32 * PART_BYTES
-    async with cache_over(FakeSource(latency_s=0, bytes_per_s=1e12), store) as cache:
-        file = await opened(cache, size)
-        most = 0
-        reader = Reader(file.file, file, cache, 4 * PART_BYTES)
-        for offset in range(0, size, 512 * KIB):
-            data, _ = await reader.read(offset, 512 * KIB)
-            assert bytes(data) == truth(offset, offset + 512 * KIB)
-            del data
-            if offset % PART_BYTES == 0:
-                await cache.drain()  # or this reader outruns the disk
-                most = max(most, cache.memory_used)
-        await cache.drain()
-        # the window, what is read now, and what was given out
-        assert most <= (4 + 1 + CONSUMED_PARTS + 1) * PART_BYTES
-        assert cache.memory_used <= CONSUMED_PARTS * PART_BYTES
-
-
-@real
-async def test_without_a_disk_a_stream_stays_in_memory_as_long_as_there_is_room() -> None:
-    size = 8 * PART_BYTES
-    source = FakeSource(latency_s=0, bytes_per_s=1e12)
-    async with cache_over(source, None, memory=64 * MIB) as cache:
-        file = await opened(cache, size)
-        for _ in range(2):
-            for start in range(0, size, PART_BYTES):
-                await cache.get(file, Span(start, start + PART_BYTES))
-        assert sum(span.length for span in source.fills) == size
-        assert cache.memory_used == size
-
-
-@real
-async def test_a_damaged_block_on_disk_is_fetched_again_unseen(
-    store: BlockStore, tmp_path: Path
-) -> None:
-    source = FakeSource(latency_s=0, bytes_per_s=1e12)
-    size = 4 * MIB
-    async with cache_over(source, store) as cache:
-        file = await opened(cache, size)
-        await cache.get(file, Span(0, size))
-        await trio.sleep(0.05)
-    (path,) = [p for p in (tmp_path / "blocks" / "data").rglob("*") if p.is_file()]
-    with path.open("r+b") as data:
-        data.seek(2 * MIB + 7)
-        data.write(b"\xff\x00\xff")
-    source.fills.clear()
-    async with cache_over(source, store) as cache:
-        file = await opened(cache, size)
-        assert bytes(await cache.get(file, Span(0, size))) == truth(0, size)
-        await trio.sleep(0.05)
-    assert source.fills == [(2 * MIB, 2 * MIB + BLOCK_BYTES)]  # that block and no other
-    assert store.used_bytes() == size
-
-
-async def open_and_close(cache: BlockCache, files: list[File]) -> None:
-    for known in [await cache.open(file, 1000) for file in files]:
-        cache.close(known)
-
-
-@real
-async def test_closed_objects_are_let_go_by_many_openers_at_once(store: BlockStore) -> None:
-    """Two opens that trim at the same time must not fall over each other."""
-    async with cache_over(FakeSource(), store) as cache:
-        count = IDLE_OBJECTS * 2
-        await open_and_close(cache, [a_file(f"old {n}") for n in range(count)])
-        held = []
-
-        async def one(number: int) -> None:
-            held.append(await cache.open(a_file(f"new {number}"), 1000))
-
-        async with trio.open_nursery() as nursery:
-            for number in range(8):
-                nursery.start_soon(one, number)
-        with trio.fail_after(5):
-            while len(store.attached) > IDLE_OBJECTS + 8:
-                await trio.sleep(0.001)
-        assert all(known.stored is not None for known in held)
-        assert all(known.stored in store.attached for known in held)
-
-
-@real
-async def test_an_object_reopened_while_others_are_let_go_stays_open(store: BlockStore) -> None:
-    async with cache_over(FakeSource(latency_s=0, bytes_per_s=1e12), store) as cache:
-        old = [a_file(f"old {n}") for n in range(IDLE_OBJECTS + 40)]
-        known = [await cache.open(file, 1000) for file in old]
-        for each in known:
-            cache.close(each)
-        again: list[CachedObject] = []
-
-        async def reopen() -> None:
-            again.extend([await cache.open(file, 1000) for file in old[:40]])
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(cache.open, a_file("new"), 1000)
-            await trio.sleep(0)
-            nursery.start_soon(reopen)
-        await trio.sleep(0.05)
-        for each in again:
-            assert cache._objects._known.get(each.file.storage_id) is each
-            assert each.stored is not None
-            assert each.stored in store.attached
-
-
-@real
-async def test_an_open_that_is_cancelled_leaves_nothing_held(store: BlockStore) -> None:
-    async with cache_over(FakeSource(), store) as cache:
-        await open_and_close(cache, [a_file(f"old {n}") for n in range(IDLE_OBJECTS + 5)])
-        while len(store.attached) > IDLE_OBJECTS + 5:
-            await trio.sleep(0.001)
-        for number in range(10):
-            with trio.move_on_after(0 if number % 2 else 0.0005):
-                known = await cache.open(a_file(f"cancelled {number}"), 1000)
-                cache.close(known)
-        await trio.sleep(0.05)
-        assert sum(known.users for known in cache._objects) == 0
-        await open_and_close(cache, [a_file("last")])
-        await trio.sleep(0.05)
-        assert len(store.attached) == len(cache._objects) <= IDLE_OBJECTS + 1
+async def test_reads_are_counted_by_the_tier_that_had_the_bytes() -> None:
+    async with cache_over(FakeSource()) as cache:
+        file = await opened(cache)
+        for _ in range(3):
+            if cache.ready(file, Span(0, 1000)) is None:
+                await cache.get(file, Span(0, 1000))
+        seen = cache.gauges()
+    assert (seen["blocks.misses"], seen["blocks.network_bytes"]) == (1, 1000)
+    assert (seen["blocks.memory_hits"], seen["blocks.memory_bytes"]) == (2, 2000)
+    assert (seen["blocks.disk_hits"], seen["blocks.page_cache_hits"]) == (0, 0)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.reader import Reader
 from dmfs.errors import ETagDiffersError, ObjectChangedError
+from dmfs.fetch.generation import Generation
 from dmfs.model import File
 from dmfs.spans import BLOCK_BYTES, MIB, Span
 from tests.support.caches import cache_of, settled, store_in
@@ -84,6 +85,25 @@ async def test_a_generation_that_another_process_uses_is_left_alone(tmp_path: Pa
             await two.get(opened, LAST)
         two.close(opened)
         assert await read(two, file, LAST) == [new[-1000:]]
+
+
+def test_an_object_that_is_detached_leaves_the_blocks_of_its_successor(tmp_path: Path) -> None:
+    """An open file of an older content may look at the disk late."""
+    storage_id = a_file("f").storage_id
+    first = Generation(storage_id, BLOCK_BYTES, number=1, etags={(0, BLOCK_BYTES): "a"})
+    second = first.detach({(0, BLOCK_BYTES): "b"})
+    data = memoryview(truth(0, BLOCK_BYTES))
+    with store_in(tmp_path) as store:
+        assert store.write(store.attach(storage_id, BLOCK_BYTES, second), 0, data)
+        late = store.attach(storage_id, BLOCK_BYTES, first)
+        store.refresh(late, Span(0, 1))
+        assert not late.row
+        assert not store.write(late, 0, data)
+        assert store.attach(storage_id, BLOCK_BYTES, second).row
+    with store_in(tmp_path) as store:
+        again = Generation(storage_id, BLOCK_BYTES)
+        assert store.attach(storage_id, BLOCK_BYTES, again).complete()
+        assert again.etags() == second.etags()
 
 
 @real

@@ -9,8 +9,7 @@ from dmfs.blocks.readahead import PART_BYTES
 from dmfs.model import Root
 from dmfs.namespace.listing_cache import ENTRY_BYTES
 from dmfs.spans import EMPTY, MIB, Span
-from tests.blocks.test_cache import opened
-from tests.support.caches import cache_over
+from tests.support.caches import cache_over, opened
 from tests.support.helpers import FakeSource, truth, virtual
 from tests.support.listings import World, listings_of
 

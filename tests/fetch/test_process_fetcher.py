@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,37 +16,32 @@ import trio
 import dmfs.fetch.curl.transfers
 import dmfs.fetch.process_fetcher
 from dmfs.aps.client import Aps
-from dmfs.auth.token_endpoint import App
-from dmfs.auth.token_sources import TwoLegged
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import (
     BadResponseError,
     DriveError,
     ETagDiffersError,
     UnreachableError,
-    UrlRefusedError,
 )
 from dmfs.fetch.curl.progress import Progress
-from dmfs.fetch.curl.transfer import ETAG_MAX_CHARS, ETagGuard, RangeRequest, Transfer
-from dmfs.fetch.curl.worker_protocol import PACKET_MAX_BYTES, decode, encode, from_error, to_error
+from dmfs.fetch.curl.transfer import ETagGuard, RangeRequest
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.fetch.process_fetcher import ProcessFetcher
 from dmfs.fetch.thread_fetcher import ThreadFetcher
-from dmfs.http.engines import open_engines
-from dmfs.http.json_client import JsonClient
 from dmfs.http.tls import ca_bundle
 from dmfs.model import File
-from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.spans import MIB, Span
 from dmfs.system.shared_memory import Arena
+from tests.support.clients import NewFile, aps_over
 from tests.support.helpers import Whole, a_get, a_new_file, real
 
 SIZE = 3_000_000
-NewFile = Callable[[int], File]
 
 
 @dataclass
-class Parts:
+class Fetching:
+    """An object client over a fetching process."""
+
     emulator: EmulatorProcess
     aps: Aps
     source: ObjectClient
@@ -83,27 +78,19 @@ class Parts:
 
 
 @asynccontextmanager
-async def parts_of(
+async def fetching(
     emulator: EmulatorProcess, *, bundle: str = "", api_bundle: str = ""
-) -> AsyncIterator[Parts]:
+) -> AsyncIterator[Fetching]:
     bundle = ca_bundle(bundle)
     arena = Arena(64 * MIB)
     here = ThreadFetcher(ca_bundle=bundle, connections=8)
     here.start()
     process = ProcessFetcher(here, arena, ca_bundle=bundle, connections=8)
     try:
-        async with (
-            open_engines(ca_bundle(api_bundle)) as engines,
-            trio.open_nursery() as nursery,
-        ):
-            wire = JsonClient(emulator.api_url, engines, RateLimiter())
-            app = App(emulator.client_id, emulator.client_secret)
-            tokens = TwoLegged(wire, nursery, app, "data:read")
-            aps = Aps(wire, tokens, url_minutes=60)
+        async with aps_over(emulator, api_bundle) as (aps, nursery):
             nursery.start_soon(process.run)
             source = ObjectClient(aps, process, nursery, timeout_s=20)
-            yield Parts(emulator, aps, source, here, process, arena)
-            nursery.cancel_scope.cancel()
+            yield Fetching(emulator, aps, source, here, process, arena)
     finally:
         here.close()
         arena.close()
@@ -122,7 +109,7 @@ async def test_bytes_come_by_way_of_the_process(
     emulator: EmulatorProcess, new_file: NewFile
 ) -> None:
     file = new_file(SIZE)
-    async with parts_of(emulator) as parts:
+    async with fetching(emulator) as parts:
         pid = await parts.started()
         assert await parts.read(file) == parts.true(file)
         assert (parts.process.gets, parts.here.gets) == (1, 0)
@@ -134,7 +121,7 @@ async def test_without_it_and_for_what_is_not_in_the_arena_bytes_come_by_our_own
     emulator: EmulatorProcess, new_file: NewFile
 ) -> None:
     file = new_file(SIZE)
-    async with parts_of(emulator) as parts:
+    async with fetching(emulator) as parts:
         assert await parts.read(file) == parts.true(file)
         assert (parts.process.gets, parts.here.gets, parts.process.pid) == (1, 1, None)
         parts.process.prepare()
@@ -163,7 +150,7 @@ async def test_who_waits_is_woken_as_soon_as_his_bytes_are_there(
 
     seen: list[int] = []
     progress = Woken()
-    async with parts_of(emulator) as parts:
+    async with fetching(emulator) as parts:
         await parts.started()
         get = await parts.get(file, progress=progress)
         emulator.fault("stall_mid_body", origin="cdn", after_bytes=400_000, seconds=None)
@@ -187,7 +174,7 @@ async def test_a_process_that_dies_loses_no_read(
     emulator: EmulatorProcess, new_file: NewFile
 ) -> None:
     file = new_file(SIZE)
-    async with parts_of(emulator) as parts:
+    async with fetching(emulator) as parts:
         pid = await parts.started()
         emulator.fault("stall_mid_body", origin="cdn", after_bytes=1_500_000, seconds=None)
         async with trio.open_nursery() as nursery:
@@ -211,7 +198,7 @@ async def test_one_that_keeps_dying_is_done_without(
     emulator: EmulatorProcess, new_file: NewFile, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = new_file(SIZE)
-    async with parts_of(emulator) as parts:
+    async with fetching(emulator) as parts:
         for _ in range(dmfs.fetch.process_fetcher.DEATHS_MAX):
             pid = await parts.started()
             os.kill(pid, signal.SIGKILL)
@@ -229,7 +216,7 @@ async def test_one_that_cannot_be_started_is_done_without(
     emulator: EmulatorProcess, new_file: NewFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dmfs.fetch.process_fetcher.sys, "executable", "/nowhere/python")  # type: ignore[attr-defined]
-    async with parts_of(emulator) as parts:
+    async with fetching(emulator) as parts:
         parts.process.prepare()
         await trio.sleep(0.1)
         file = new_file(SIZE)
@@ -243,7 +230,7 @@ async def test_one_that_does_not_answer_is_ended_and_its_buffers_are_nobody_else
 ) -> None:
     monkeypatch.setattr(dmfs.fetch.process_fetcher, "DROPPED_S", 0.5)
     file = new_file(SIZE)
-    async with parts_of(emulator) as parts:
+    async with fetching(emulator) as parts:
         pid = await parts.started()
         get: RangeRequest | None = await parts.get(file)
         os.kill(pid, signal.SIGSTOP)
@@ -266,7 +253,7 @@ async def test_calling_off_gives_the_connection_up_and_the_buffer_back(
     emulator: EmulatorProcess, new_file: NewFile
 ) -> None:
     file = new_file(SIZE)
-    async with parts_of(emulator) as parts:
+    async with fetching(emulator) as parts:
         pid = await parts.started()
         emulator.fault("stall_mid_body", origin="cdn", after_bytes=0, seconds=None, times=8)
         for _ in range(8):  # as many as there are connections
@@ -283,7 +270,7 @@ async def test_no_byte_counts_under_another_etag(
 ) -> None:
     file = new_file(SIZE)
     guard = ETagGuard()
-    async with parts_of(emulator) as parts:
+    async with fetching(emulator) as parts:
         await parts.started()
         await parts.process.fetch(await parts.get(file, guard=guard))
         emulator.fault("changed_etag", origin="cdn")
@@ -316,7 +303,7 @@ async def test_its_errors_are_those_of_our_own(
         return type(error), error.message, error.hint, error.status, error.retry_after_s
 
     file = new_file(SIZE)
-    async with parts_of(emulator) as parts:
+    async with fetching(emulator) as parts:
         await parts.started()
         for kind, params in FAULTS:
             seen = []
@@ -336,7 +323,7 @@ async def test_its_errors_are_those_of_our_own(
 
 @real
 async def test_a_url_that_is_not_https_never_reaches_it(emulator: EmulatorProcess) -> None:
-    async with parts_of(emulator) as parts:
+    async with fetching(emulator) as parts:
         await parts.started()
         for url in ("file:///etc/passwd", "http://example.com/secret?Signature=abc"):
             with pytest.raises(BadResponseError) as caught:
@@ -355,7 +342,7 @@ async def test_more_is_said_than_it_can_hear_at_once(
 ) -> None:
     file = new_file(SIZE)
     count = 600
-    async with parts_of(emulator) as parts:
+    async with fetching(emulator) as parts:
         pid = await parts.started()
         (part,) = (await parts.aps.sign(file)).parts
         sinks = [parts.buffer(4096) for _ in range(count)]
@@ -386,7 +373,7 @@ async def test_it_verifies_certificates(tmp_path: Path) -> None:
     ) as emulator:  # fmt: skip
         file = a_new_file(emulator, SIZE)
         for bundle in ("right.pem", "wrong.pem"):
-            async with parts_of(emulator, bundle=str(tmp_path / bundle), api_bundle=right) as parts:
+            async with fetching(emulator, bundle=str(tmp_path / bundle), api_bundle=right) as parts:
                 await parts.started()
                 get = await parts.get(file)
                 if bundle == "right.pem":
@@ -396,36 +383,3 @@ async def test_it_verifies_certificates(tmp_path: Path) -> None:
                     with pytest.raises(UnreachableError, match=r"(?i)certificate|ssl"):
                         await parts.process.fetch(get)
                 assert parts.here.gets == 0
-
-
-@pytest.mark.parametrize("length", [ETAG_MAX_CHARS, ETAG_MAX_CHARS + 1, 60_000])
-def test_an_etag_always_fits_a_packet(length: int) -> None:
-    """One that did not was lost on the way, and bytes counted without it."""
-    told: list[str] = []
-
-    class Guard(ETagGuard):
-        def admits(self, etag: str) -> bool:
-            told.append(etag)
-            return True
-
-    transfer = Transfer(a_get("https://x/", 10, guard=Guard()), lambda _: None, lambda _: None)
-    transfer.on_header(b"HTTP/1.1 206 Partial Content\r\n")
-    transfer.on_header(b"Content-Range: bytes 0-9/10\r\n")
-    transfer.on_header(b"ETag: " + b"\xff" * length + b"\r\n")
-    transfer.on_body(bytes(10))
-    transfer.finish(0, "")
-    if length > ETAG_MAX_CHARS:
-        assert isinstance(transfer.error, BadResponseError)
-        assert (told, transfer.filled) == ([], 0)
-    else:
-        assert (transfer.error, transfer.filled) == (None, 10)
-        assert len(encode({"head": 1 << 60, "etag": told[0]})) < PACKET_MAX_BYTES
-
-
-def test_refused_urls_are_known_as_such() -> None:
-    error = UrlRefusedError("cannot read 'x'", hint="wait")
-    error.status, error.retry_after_s, error.request_id = 403, 1.5, "abc"
-    twin = to_error(decode(encode({"error": from_error(error)}))["error"])
-    assert type(twin) is UrlRefusedError
-    assert twin.__dict__ == error.__dict__
-    assert to_error(None) is None

@@ -10,12 +10,14 @@ from typing import Any
 import trio
 
 from dmfs.blocks.cache import BlockCache, Bytes
+from dmfs.blocks.extents import CachedObject
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.fetch.curl.transfer import Fetcher
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.fetch.signed_urls import Signer
 from dmfs.spans import MIB
 from dmfs.system.shared_memory import Arena
+from tests.support.helpers import a_file
 
 
 @asynccontextmanager
@@ -71,3 +73,18 @@ async def settled(cache: BlockCache) -> None:
     """Wait until everything on its way has landed and is at rest."""
     while not cache.is_settled():
         await trio.sleep(0.01)
+
+
+SIZE = 64 * MIB + 12_345
+"""Of a large file."""
+
+
+async def opened(cache: BlockCache, size: int = SIZE, name: str = "f") -> CachedObject:
+    """An open object of a made-up file."""
+    return await cache.open(a_file(name, size), size)
+
+
+def check_memory(cache: BlockCache, budget: int) -> None:
+    """The books of the memory tier balance, within the budget."""
+    assert cache.memory_used == sum(len(extent.buffer or b"") for extent in cache.extents())
+    assert cache.memory_used <= budget

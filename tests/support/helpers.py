@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import os
 import random
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -22,6 +24,8 @@ from dmfs.fetch.object_client import Content, ObjectClient
 from dmfs.model import File, FolderId, HubId, ItemId, ProjectId, StorageId
 from dmfs.spans import Span
 
+CHILD_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+"""Of a child process that imports dmfs and these tests."""
 _numbers = itertools.count(1)
 _PERIOD = random.Random(7).randbytes(1_000_003)
 

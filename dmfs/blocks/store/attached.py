@@ -160,6 +160,8 @@ class AttachedObjects:
 
     def _adopt(self, stored: StoredObject) -> _Found:
         """Open what is at rest of the object, if it is of the same generation."""
+        if stored.generation.state is State.DETACHED:
+            return _Found.FOREIGN  # what is there is of its successor
         found = self._index.find(stored.storage_id)
         if found is None:
             return _Found.NOTHING

@@ -6,7 +6,7 @@
 A row is written after its bytes, and its CRC is seeded with the storage id and the block number,
 so that after a crash, a truncation or a mix-up the checksum decides: a bad block is a miss, never
 an error, never a wrong byte. Several processes share one cache: object ids are never used twice,
-an open file is held by a shared flock, and whoever evicts must get the exclusive one first.
+an open file has a shared flock, and an eviction must get the exclusive one first.
 
 All methods block (up to tens of milliseconds) and are called in threads, except ``peek``
 and ``attach_absent``.
@@ -268,7 +268,7 @@ class BlockStore:
         """Compare a complete object with the service's sha1; False drops all of its blocks."""
         file = file_of(stored)
         digest = hashlib.sha1(usedforsecurity=False)
-        # not closed by hand: the traceback of a failed read still holds a view of it
+        # not closed by hand: the traceback of a failed read still has a view of it
         buffer = memoryview(mmap.mmap(-1, 2 * MIB))
         for offset in range(0, stored.size_bytes, len(buffer)):
             length = min(len(buffer), stored.size_bytes - offset)

@@ -1,4 +1,4 @@
-"""Room in the block store: least recently used objects go, never one that somebody reads.
+"""Room in the block store: least recently used objects go, never one that is open.
 
 All methods block, and run under the index's lock, inside a transaction.
 """

@@ -21,7 +21,7 @@ ALIGNED = 4096
 PATIENT_BYTES = 64 * 1024 * 1024
 """While no more than that waits to be written, the disk keeps up: a third of the memory budget."""
 COUNTS_FROM_BYTES = 1024 * 1024
-"""Small writes tell more about their transaction than about the disk."""
+"""The time of a small write is that of its transaction, not of the disk."""
 WORTH_IT = 2.0
 """How much faster the page cache must be: it costs more, and each direct write under way counts
 only its own share of the disk."""

@@ -88,7 +88,7 @@ def _joint_crc(stored: StoredObject, blocks: Span, crcs: Mapping[int, int]) -> i
             )
             joint = isal_zlib.crc32_combine(joint, plain, size_bytes)
     except (KeyError, TypeError, OverflowError):
-        return None  # a row that is missing, or that somebody else wrote
+        return None  # a row that is missing, or that another program wrote
     return joint
 
 

@@ -1,4 +1,4 @@
-"""Ranged GETs on libcurl: how each is asked for, and its limits.
+"""Ranged GETs on libcurl: the options of each, and its limits.
 
 The GIL is released while libcurl waits and decrypts. For one thread: the drive's curl thread, or
 the only one of the fetching process.

@@ -1,0 +1,129 @@
+"""The block cache: limits of memory and connections, for demand and for speculation."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from dmfs.blocks.readahead import PART_BYTES
+from dmfs.blocks.reader import Reader
+from dmfs.fetch.connection_slots import DEMAND_RESERVE
+from dmfs.fetch.curl.progress import Progress
+from dmfs.fetch.object_client import Content
+from dmfs.spans import BLOCK_BYTES, EMPTY, KIB, MIB, Span
+from tests.support.caches import cache_over, check_memory, opened
+from tests.support.helpers import FakeSource, real, truth, virtual
+
+
+@virtual
+async def test_connections_are_bounded_in_all_and_per_file_and_demand_has_a_reserve() -> None:
+    source = FakeSource(latency_s=1)
+    total, per_file = 8, 3
+    async with cache_over(source, connections=total, per_file=per_file, memory=512 * MIB) as cache:
+        one = await opened(cache, name="one")
+        two = await opened(cache, name="two")
+        for file in (one, two):
+            accepted = cache.start(file, EMPTY, Span(0, 8 * PART_BYTES))
+            assert accepted.stop <= per_file * PART_BYTES
+        await trio.sleep(0.5)
+        assert source.active["one"] == per_file
+        assert source.active.total() <= total - DEMAND_RESERVE
+        # Demand passes by what is fetched ahead, up to the total.
+        for number in range(20):
+            start = 50 * MIB + number * BLOCK_BYTES
+            cache.start(two, Span(start, start + 1), EMPTY)
+        await trio.sleep(0.2)
+        assert source.active.total() == total
+        await cache.get(two, Span(50 * MIB, 50 * MIB + 20 * BLOCK_BYTES))
+    assert source.peak_total == total
+
+
+@virtual
+async def test_speculation_is_dropped_under_pressure_and_demand_waits() -> None:
+    source = FakeSource(bytes_per_s=1e6)
+    async with cache_over(source, memory=16 * MIB) as cache:
+        file = await opened(cache)
+        source.at_step = lambda: check_memory(cache, 16 * MIB)
+        accepted = cache.start(file, EMPTY, Span(0, 40 * MIB))
+        assert accepted == (0, 16 * MIB)  # four parts, then nothing is spare
+        assert cache.start(file, EMPTY, Span(40 * MIB, 41 * MIB)) == EMPTY
+        began = trio.current_time()
+        assert bytes(await cache.get(file, Span(41 * MIB, 41 * MIB + 5))) == truth(
+            41 * MIB, 41 * MIB + 5
+        )
+        assert trio.current_time() > began + 3  # it had to wait for a run to end
+
+
+@virtual
+async def test_speculation_evicts_only_what_was_read() -> None:
+    source = FakeSource()
+    async with cache_over(source, memory=16 * MIB) as cache:
+        file = await opened(cache)
+        cache.start(file, EMPTY, Span(0, 16 * MIB))
+        await trio.sleep(60)
+        assert cache.start(file, EMPTY, Span(16 * MIB, 24 * MIB)) == EMPTY
+        await cache.get(file, Span(0, 8 * MIB))  # the first run is used up
+        assert cache.start(file, EMPTY, Span(16 * MIB, 32 * MIB)) == (16 * MIB, 24 * MIB)
+        await trio.sleep(60)
+        assert cache.ready(file, Span(0, 10)) is None
+        assert cache.ready(file, Span(8 * MIB, 8 * MIB + 10)) is not None
+
+
+@virtual
+async def test_demand_evicts_the_least_recently_used() -> None:
+    source = FakeSource()
+    budget = 16 * MIB
+    async with cache_over(source, memory=budget) as cache:
+        file = await opened(cache)
+        for start in (0, 4, 8, 12):
+            await cache.get(file, Span(start * MIB, (start + 4) * MIB))
+        assert cache.ready(file, Span(0, 10)) is not None  # used: the second run is now the oldest
+        await cache.get(file, Span(20 * MIB, 24 * MIB))
+        assert cache.ready(file, Span(0, 10)) is not None
+        assert cache.ready(file, Span(4 * MIB, 4 * MIB + 10)) is None
+        check_memory(cache, budget)
+
+
+class OneLink(FakeSource):
+    """All ranges share it: what more of them are asked for only waits."""
+
+    def __init__(self) -> None:
+        super().__init__(latency_s=0.01, bytes_per_s=12e6)
+        self._link = trio.Lock()
+
+    async def fill(
+        self, content: Content, span: Span, buffer: memoryview, progress: Progress
+    ) -> None:
+        async with self._link:
+            await super().fill(content, span, buffer, progress)
+
+
+@pytest.mark.parametrize("full", [True, False])
+@virtual
+async def test_a_link_that_is_full_is_not_asked_for_more(full: bool) -> None:
+    source = OneLink() if full else FakeSource(latency_s=0.3, bytes_per_s=12e6)
+    async with cache_over(source, memory=192 * MIB, connections=32, per_file=28) as cache:
+        file = await opened(cache, 400 * MIB)
+        reader = Reader(file.file, file, cache, 128 * MIB)
+        ahead = 0
+        for offset in range(0, 160 * MIB, 512 * KIB):
+            await reader.read(offset, 512 * KIB)
+            asked = sum(run.span.length for run in set(file.extents.values()) if not run.consumed)
+            ahead = max(ahead, asked)
+    if full:
+        assert ahead <= 40 * MIB
+    else:  # more of them do bring more
+        assert ahead >= 96 * MIB
+
+
+@real
+async def test_without_a_disk_a_stream_stays_in_memory_as_long_as_there_is_room() -> None:
+    size = 8 * PART_BYTES
+    source = FakeSource(latency_s=0, bytes_per_s=1e12)
+    async with cache_over(source, None, memory=64 * MIB) as cache:
+        file = await opened(cache, size)
+        for _ in range(2):
+            for start in range(0, size, PART_BYTES):
+                await cache.get(file, Span(start, start + PART_BYTES))
+        assert sum(span.length for span in source.fills) == size
+        assert cache.memory_used == size
