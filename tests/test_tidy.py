@@ -120,17 +120,6 @@ COLLOQUIAL = {"told", "asked", "kept", "holds", "whoever"}
 """One word for one thing, and that of the field: none of these is part of an identifier."""
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
-LONG_YET = (
-    "tests/aps/", "tests/auth/", "tests/blocks/", "tests/fetch/", "tests/http/",
-    "tests/mount/test_bad_input.py", "tests/mount/test_mounting.py", "tests/namespace/",
-)  # fmt: skip
-"""Files and folders of tests that have yet to be cut to size; an entry goes when they are."""
-COLLOQUIAL_YET = (
-    "aps.", "assembly", "auth.", "blocks.", "cli.", "compact", "fetch.", "fuse.", "http.",
-    "namespace.", "ratelimit.",
-)  # fmt: skip
-"""Files and packages that have yet to be renamed; an entry goes when they are."""
-
 
 def imports(tree: ast.AST) -> Iterator[str]:
     """Modules by their whole names: ``dmfs.blocks.cache``, ``httpx``. Of ``from a import b`` both
@@ -308,8 +297,6 @@ def _where(path: Path) -> str:
 
 @pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=_where)
 def test_no_file_and_no_function_is_too_long(path: Path) -> None:
-    if _where(path).startswith(LONG_YET):
-        return
     text = path.read_text("utf-8")
     assert len(text.splitlines()) <= FILE_LINES
     long = {
@@ -342,8 +329,6 @@ def _identifiers(tree: ast.AST) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_no_word_of_daily_speech_names_a_thing(name: str) -> None:
-    if name.startswith(COLLOQUIAL_YET):
-        return
     words = {
         (word, identifier)
         for identifier in [*_identifiers(TREES[name]), *name.split(".")]
