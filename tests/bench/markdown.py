@@ -1,4 +1,4 @@
-"""The table of a run as Markdown, from its JSON: ``python -m bench.markdown FILE``."""
+"""The table of a run as Markdown, from its JSON: ``python -m tests.bench.markdown FILE``."""
 
 from __future__ import annotations
 

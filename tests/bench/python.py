@@ -14,8 +14,12 @@ def python(module: str) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours, with this checkout first on the path and nothing of the user's own dmfs."""
+    """Ours, with this checkout first on the path and nothing of the user's own dmfs.
+
+    Compiled code may be written, as on a user's machine: without it each start compiles dmfs anew.
+    """
     ours = {key: value for key, value in os.environ.items() if not key.startswith("DMFS_")}
+    ours.pop("PYTHONDONTWRITEBYTECODE", None)
     return ours | {"PYTHONPATH": str(ROOT)} | more
 
 

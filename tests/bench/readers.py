@@ -1,6 +1,6 @@
 """Readers of their own making, in a process of their own: random, many at once, stats.
 
-``python -m bench.readers KIND`` takes its arguments as JSON from stdin and prints one line of
+``python -m tests.bench.readers KIND`` takes its arguments as JSON from stdin and prints one line of
 JSON. They run beside the benchmark and not in it, so that a mount that hangs can be given up.
 """
 

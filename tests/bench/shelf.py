@@ -1,6 +1,6 @@
 """The rivals' server: the emulator's own CDN code and link, with directories and no signatures.
 
-``python -m bench.shelf --world SPEC`` serves every folder of the bench project as an HTML
+``python -m tests.bench.shelf --world SPEC`` serves every folder of the bench project as an HTML
 directory, as rclone's ``http`` remote wants it, over the same byte ranges, the same pacing and
 the same latency as the emulator's CDN. Rivals thus read the same bytes from the same kind of
 server, and save themselves the API.

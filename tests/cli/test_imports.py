@@ -17,7 +17,7 @@ from tests.support.mounts import Home
 PROJECT = "/Emulated Builders \uff0f Headquarters/Sample Project"
 HEAVY = {
     "trio", "httpx", "pyfuse3", "pycurl", "rich", "diskcache", "keyring", "asyncio", "sqlite3",
-    "email", "isal", "joserfc", "authlib", "cryptography", "ssl", "dmfs.assembly", "dmfs.drive",
+    "email", "isal", "joserfc", "cryptography", "ssl", "dmfs.assembly", "dmfs.drive",
 }  # fmt: skip
 """Libraries, and the parts of dmfs that import most of them."""
 SCRIPT = """
@@ -87,7 +87,7 @@ def test_a_known_folder_is_listed_without_what_a_mount_or_a_person_needs(
     status, modules = imported(tmp_path / "modules", *words, PROJECT, home=home)
     assert status == 0
     needless = {
-        "pyfuse3", "rich", "keyring", "asyncio", "joserfc", "authlib", "cryptography", "webbrowser",
+        "pyfuse3", "rich", "keyring", "asyncio", "joserfc", "cryptography", "webbrowser",
         "httpx", "certifi",
         "dmfs.fuse", "dmfs.emulator", "dmfs.cli.serve", "dmfs.cli.login",
     }  # fmt: skip
