@@ -29,7 +29,6 @@ from dmfs.errors import DriveError
 from dmfs.fetch.connection_slots import ConnectionLimiter
 from dmfs.fetch.curl.progress import Progress
 from dmfs.fetch.etags import check
-from dmfs.fetch.generation import State
 from dmfs.model import File, StorageId
 from dmfs.spans import BLOCK_BYTES, EMPTY, Span, blocks_of, bytes_of
 from dmfs.system.concurrency import deadline
@@ -155,7 +154,7 @@ class BlockCache:
     def ready(self, opened: CachedObject, span: Span) -> Data | None:
         """The bytes if they are at hand without waiting: from an extent, or from the page cache."""
         generation = opened.generation
-        if generation.state is State.DETACHED:
+        if generation.successor is not None:  # detached (an enum's member costs 0.1 µs more)
             return None
         extent = opened.extents.get(span.start // BLOCK_BYTES)
         if extent is None:
