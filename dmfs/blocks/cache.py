@@ -166,7 +166,9 @@ class BlockCache:
         else:
             if extent.has(span):
                 self._memory.touch(extent)
-                data = self._given_out(extent, opened, span)
+                data = extent.slice(span)
+                if extent.consumed >= extent.span.length:
+                    self._consumed(extent, opened)
             else:
                 data = self._joined(opened, span)
                 if data is None:
