@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -333,6 +332,10 @@ def check_profile(name: str) -> str:
 
 def _read_toml(text: str, name: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """The raw values of the flat keys, and the parsed values of each ``[profiles.NAME]``."""
+    if not text.strip():
+        return {}, {}
+    import tomllib  # noqa: PLC0415 - 10 ms of each start, and many machines have no such file
+
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -5,7 +5,6 @@ Walk-ahead, polling and the prefetch of small files lie behind the verbs, so eve
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -219,6 +218,8 @@ def _alternatives(part: str, listing: Listing) -> str:
     names = list(listing.names)
     if not names:
         return f"it is empty: no {kind}"
+    import difflib  # noqa: PLC0415 - 4 ms of each start, for a name that is not there
+
     close = difflib.get_close_matches(part, names, n=3, cutoff=0.5)
     shown = close or names[:5]
     text = ", ".join(repr(printable(name)) for name in shown)

@@ -17,6 +17,7 @@ from tests.support import mounts, pure
 from tests.support.fixtures import calmed, running_emulator
 from tests.support.helpers import a_new_file
 
+settings.register_profile("pure", max_examples=15, deadline=None)
 settings.register_profile("short", max_examples=60, deadline=None)
 settings.register_profile("nightly-short", max_examples=1000, deadline=None)
 settings.register_profile("nightly", max_examples=5000, deadline=None)
@@ -35,6 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--pure"):
         config.stash[GUARD] = pure.Guard()
+        if "HYPOTHESIS_PROFILE" not in os.environ:
+            settings.load_profile("pure")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

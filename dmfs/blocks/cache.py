@@ -29,7 +29,6 @@ from dmfs.errors import DriveError
 from dmfs.fetch.connection_slots import ConnectionLimiter
 from dmfs.fetch.curl.progress import Progress
 from dmfs.fetch.etags import check
-from dmfs.fetch.generation import State
 from dmfs.model import File, StorageId
 from dmfs.spans import BLOCK_BYTES, EMPTY, Span, blocks_of, bytes_of
 from dmfs.system.concurrency import deadline
@@ -155,7 +154,7 @@ class BlockCache:
     def ready(self, opened: CachedObject, span: Span) -> Data | None:
         """The bytes if they are at hand without waiting: from an extent, or from the page cache."""
         generation = opened.generation
-        if generation.state is State.DETACHED:
+        if generation.successor is not None:  # detached (an enum's member costs 0.1 µs more)
             return None
         extent = opened.extents.get(span.start // BLOCK_BYTES)
         if extent is None:
@@ -167,7 +166,9 @@ class BlockCache:
         else:
             if extent.has(span):
                 self._memory.touch(extent)
-                data = self._given_out(extent, opened, span)
+                data = extent.slice(span)
+                if extent.consumed >= extent.span.length:
+                    self._consumed(extent, opened)
             else:
                 data = self._joined(opened, span)
                 if data is None:

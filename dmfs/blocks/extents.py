@@ -37,10 +37,6 @@ class Stage(Enum):
     FAILED = "failed"
 
 
-LANDED = frozenset((Stage.SAVING, Stage.CLEAN, Stage.FAILED))
-"""No more bytes come."""
-
-
 class Extent(Progress):
     """Some blocks with their buffer, valid as far as ``filled``."""
 
@@ -68,7 +64,7 @@ class Extent(Progress):
     @property
     def landed(self) -> bool:
         """Whether no more bytes come."""
-        return self.stage in LANDED
+        return self.stage not in (Stage.QUEUED, Stage.FILLING)
 
     def wake(self) -> None:
         self.wanted = NOTHING  # readers that still wait set it again

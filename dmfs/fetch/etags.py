@@ -4,9 +4,9 @@ Bytes under another ETag than before are not mixed in. But the ETag seen first m
 node of the CDN in trouble), and so may be the other one. So another ETag is a question: two GETs by
 a fresh URL, at once and thus on two connections, must agree. Their answer is believed.
 
-A stretch without an ETag that joins others is proved first: what is known already must be the same
-*after* the new ETag was seen. (Of an object signed in parts, an odd first ETag of a part that is
-never fetched again stays unnoticed.)
+The first bytes of a further stretch count once they are proved: what is known already must be the
+same *after* the new ETag was seen. (Of an object signed in parts, an odd first ETag of a part that
+is never fetched again stays unnoticed.)
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Witness(Protocol):
         """As the object is signed now."""
         ...
 
-    async def etag(self, stretch: Stretch) -> str:
-        """The ETag of a stretch now."""
+    async def etag(self, stretch: Stretch, known: str = "") -> str:
+        """The ETag of a stretch now; without a byte if it is ``known``."""
         ...
 
     async def piece(self, span: Span) -> Piece:
@@ -69,14 +69,16 @@ class Witness(Protocol):
 
 
 class ETags:
-    """``settle`` when an answer came under another ETag; ``prove`` before a stretch is joined."""
+    """``settle`` when an answer came under another ETag; ``compare`` before the first GET of a
+    stretch that joins others, and ``prove`` after it."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._changed: cachetools.TTLCache[tuple[StorageId, Stretch], bool] = cachetools.TTLCache(
             OBJECTS_REMEMBERED, CHANGE_EVERY_S, timer=trio.current_time
         )
         self._settling: SingleFlight[tuple[Generation, Stretch], None] = SingleFlight(nursery)
-        self._proving: SingleFlight[Generation, None] = SingleFlight(nursery)
+        self._comparing: SingleFlight[Generation, None] = SingleFlight(nursery)
+        self._proving: SingleFlight[tuple[Generation, Stretch, str], None] = SingleFlight(nursery)
 
     async def settle(self, generation: Generation, stretch: Stretch, witness: Witness) -> None:
         """Return if the ETag known so far is confirmed. ObjectChangedError if another one is (then
@@ -85,12 +87,27 @@ class ETags:
             (generation, stretch), lambda: self._settle(generation, stretch, witness)
         ).wait()
 
-    async def prove(self, generation: Generation, stretch: Stretch, witness: Witness) -> None:
-        """Return once ``stretch`` may be fetched (or the caller has to look again). Errors as of
-        ``settle``."""
+    async def compare(self, generation: Generation, witness: Witness) -> None:
+        """Unless an ETag of the present layout is known or nothing is cached: fetch one cached
+        piece again. Errors as of ``settle``."""
+        check(generation, witness.what)
+        if not await self._known(generation, witness):
+            await self._comparing.join(
+                generation, lambda: self._compare(generation, witness)
+            ).wait()
+
+    async def prove(
+        self, generation: Generation, stretch: Stretch, etag: str, witness: Witness
+    ) -> None:
+        """Add a stretch whose bytes came under ``etag``. Errors as of ``settle``."""
+        key = generation, stretch, etag
         await self._proving.join(
-            generation, lambda: self._prove(generation, stretch, witness)
+            key, lambda: self._prove(generation, stretch, etag, witness)
         ).wait()
+
+    @staticmethod
+    async def _known(generation: Generation, witness: Witness) -> list[Stretch]:
+        return [each for each in await witness.stretches() if generation.guard(each)]
 
     async def _settle(self, generation: Generation, stretch: Stretch, witness: Witness) -> None:
         check(generation, witness.what)
@@ -104,33 +121,24 @@ class ETags:
             raise _undecided(witness.what)
         self._detach(generation, {stretch: etags.pop()}, witness.what)
 
-    async def _prove(self, generation: Generation, stretch: Stretch, witness: Witness) -> None:
-        check(generation, witness.what)
-        for _ in range(PROOFS_MAX):
-            if generation.guard(stretch) is not None:
-                return
-            known = [each for each in await witness.stretches() if generation.guard(each)]
-            if known:
-                await self._prove_by_etag(generation, stretch, known[0], witness)
-            else:
-                await self._prove_by_bytes(generation, witness)
-                if generation.state is State.NEW:
-                    return
-        if generation.guard(stretch) is None:
-            raise _undecided(witness.what)
-
-    async def _prove_by_etag(
-        self, generation: Generation, stretch: Stretch, known: Stretch, witness: Witness
+    async def _prove(
+        self, generation: Generation, stretch: Stretch, etag: str, witness: Witness
     ) -> None:
         """The order counts: a known ETag that is seen after the new one stood all the while."""
-        etag = await witness.etag(stretch)
-        guard = generation.guard(known)
-        if guard is not None and guard.admits(await witness.etag(known)):
-            generation.add(stretch, etag)
-        else:
-            await self._settle(generation, known, witness)
+        for _ in range(PROOFS_MAX):
+            check(generation, witness.what)
+            known = await self._known(generation, witness)
+            guard = generation.guard(known[0]) if known else None
+            if guard is None:  # signed in other parts meanwhile
+                await self.compare(generation, witness)
+            elif guard.admits(await witness.etag(known[0], guard.etag)):
+                generation.add(stretch, etag)
+                return
+            else:
+                await self._settle(generation, known[0], witness)
+        raise _undecided(witness.what)
 
-    async def _prove_by_bytes(self, generation: Generation, witness: Witness) -> None:
+    async def _compare(self, generation: Generation, witness: Witness) -> None:
         """No ETag can be compared: blocks of an index without ETags, or signed in other parts."""
         try:
             sample = generation.sample or await witness.known_sample()

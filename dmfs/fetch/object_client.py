@@ -25,7 +25,7 @@ from dmfs.errors import (
     UrlRefusedError,
 )
 from dmfs.fetch.curl.progress import Progress
-from dmfs.fetch.curl.transfer import ETagGuard, Fetcher, RangeRequest
+from dmfs.fetch.curl.transfer import ETagGuard, Fetcher, RangeRequest, other_etag
 from dmfs.fetch.etags import ETags, Piece, check
 from dmfs.fetch.generation import Generation, Sample, Stretch, sample_of
 from dmfs.fetch.hosts import HostBackoff
@@ -140,10 +140,9 @@ class ObjectClient:
             base = filled
             piece = Progress(progress, base)
             try:
-                guard = await self._guard(content, (part.start, part.stop))
                 with trio.move_on_after(late_s) as patience:
-                    await self._fetch(
-                        file, part, span.start + base, buffer[base:stop], guard, piece
+                    await self._fetch_piece(
+                        content, part, span.start + base, buffer[base:stop], piece
                     )
                 filled = base + piece.filled if patience.cancelled_caught else stop
                 if patience.cancelled_caught:
@@ -175,12 +174,33 @@ class ObjectClient:
                 await self._back_off(failures, error)
         self._stragglers.record(span.length, trio.current_time() - started)
 
-    async def _guard(self, content: Content, stretch: Stretch) -> ETagGuard:
-        """The guard of a stretch, once it is proved to belong to the content's generation."""
-        generation = content.generation
-        while (guard := generation.begin(stretch)) is None:
-            await self._etags.prove(generation, stretch, _Witness(content, self._urls, self._fetch))
-        return guard
+    async def _fetch_piece(
+        self,
+        content: Content,
+        part: SignedRange,
+        start: int,
+        buffer: memoryview,
+        progress: Progress,
+    ) -> None:
+        """One GET whose bytes are proved to belong to the content's generation."""
+        file, generation = content.file, content.generation
+        stretch = part.start, part.stop
+        witness = _Witness(content, self._urls, self._fetch)
+        guard = generation.begin(stretch)
+        if guard is None:
+            await self._etags.compare(generation, witness)
+            guard = generation.begin(stretch)
+        if guard is not None:
+            await self._fetch(file, part, start, buffer, guard, progress)
+            return
+        own = ETagGuard()
+        await self._fetch(file, part, start, buffer, own, Progress())
+        await self._etags.prove(generation, stretch, own.etag, witness)
+        guard = generation.guard(stretch)
+        if guard is None or not guard.admits(own.etag):
+            raise other_etag(witness.what)
+        if progress.put(len(buffer)):
+            progress.wake()
 
     async def _fetch(
         self,
@@ -190,11 +210,12 @@ class ObjectClient:
         buffer: memoryview,
         guard: ETagGuard,
         progress: Progress,
+        unless_etag: str = "",
     ) -> None:
         """One GET; the offsets of a part's URL count from the start of that part."""
         request = RangeRequest(
             f"read {file.name!r}", part.url, start - part.start, buffer,
-            part.stop - part.start, guard, progress,
+            part.stop - part.start, guard, progress, unless_etag,
         )  # fmt: skip
         outcome = "cancelled"
         try:
@@ -220,7 +241,7 @@ class ObjectClient:
         await trio.sleep(backoff_s(failures, BACKOFF_FIRST_S, BACKOFF_MAX_S))
 
 
-_Get = Callable[[File, SignedRange, int, memoryview, ETagGuard, Progress], Awaitable[None]]
+_Get = Callable[[File, SignedRange, int, memoryview, ETagGuard, Progress, str], Awaitable[None]]
 
 
 class _Witness:
@@ -240,11 +261,14 @@ class _Witness:
     async def stretches(self) -> list[Stretch]:
         return [(part.start, part.stop) for part in (await self._signed()).parts]
 
-    async def etag(self, stretch: Stretch) -> str:
+    async def etag(self, stretch: Stretch, known: str = "") -> str:
         part = part_at(await self._signed(), stretch[0])
         if (part.start, part.stop) != stretch:
             raise BadResponseError(f"cannot {self.what}: it is signed in other parts now")
-        return (await self._answer(part, Span(part.start, part.start + 1)))[0]
+        if not (known.isascii() and known.isprintable()):
+            known = ""  # out of an index that another program wrote: no header may be made of it
+        etag, _ = await self._answer(part, Span(part.start, part.start + 1), known)
+        return etag or known
 
     async def piece(self, span: Span) -> Piece:
         etags: dict[Stretch, str] = {}
@@ -263,7 +287,9 @@ class _Witness:
             raise GoneError(f"cannot {self.what}: the stored object has another size")
         return signed
 
-    async def _answer(self, part: SignedRange, span: Span) -> tuple[str, bytearray]:
+    async def _answer(
+        self, part: SignedRange, span: Span, known: str = ""
+    ) -> tuple[str, bytearray]:
         guard, buffer = ETagGuard(), bytearray(span.length)
-        await self._get(self._file, part, span.start, memoryview(buffer), guard, Progress())
+        await self._get(self._file, part, span.start, memoryview(buffer), guard, Progress(), known)
         return guard.etag, buffer

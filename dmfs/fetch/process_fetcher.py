@@ -85,7 +85,7 @@ class ProcessFetcher:
         link, arena = self._link, self._arena
         at = None if link is None or arena is None else arena.offset_of(request.buffer)
         packet_fits = len(request.url) < PACKET_MAX_BYTES // 8
-        if link is None or at is None or not packet_fits:
+        if link is None or at is None or not packet_fits or request.unless_etag:
             await self._here.fetch(request)
             return
         request.check_url()

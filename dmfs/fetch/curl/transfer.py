@@ -65,6 +65,8 @@ class RangeRequest:
     guard: ETagGuard
     progress: Progress
     """Set as the first n bytes of ``buffer`` become valid; they stay valid if the rest fails."""
+    unless_etag: str = ""
+    """If-None-Match: while the object has this ETag, no byte comes and the guard stays empty."""
 
     def check_url(self) -> None:
         """BadResponseError for a URL that nothing may be sent to."""
@@ -172,6 +174,8 @@ class Transfer:
 
     def _judge(self, curl_error: int, curl_text: str) -> DriveError | None:
         action = self.request.action
+        if self.status == 304 and self.request.unless_etag:
+            return None
         if self.status == 403:
             failure = from_status(action, 403, bytes(self.error_body), self.headers)
             refused = UrlRefusedError(failure.message)

@@ -78,6 +78,9 @@ class Transfers:
             + self._stall_timeout_s
             + length // SLOWEST_BYTES_PER_S,
             pycurl.USERAGENT: "dmfs",
+            pycurl.HTTPHEADER: (
+                [f"If-None-Match: {request.unless_etag}"] if request.unless_etag else []
+            ),
             pycurl.HEADERFUNCTION: transfer.on_header,
             pycurl.WRITEFUNCTION: transfer.on_body,
         }
