@@ -5,12 +5,17 @@ Pinned to one version from open to close, whatever happens to the item meanwhile
 
 from __future__ import annotations
 
+import itertools
+
 from dmfs.blocks.cache import BlockCache, Data
 from dmfs.blocks.extents import CachedObject
 from dmfs.blocks.readahead import Plan, Planner
 from dmfs.errors import ObjectChangedError
 from dmfs.model import File, Shortcut
 from dmfs.spans import BLOCK_BYTES, Span
+
+FOLLOWS_MAX = 3
+"""A read gives up after finding its object replaced so often: storage that changes all the time."""
 
 
 class Reader:
@@ -53,14 +58,15 @@ class Reader:
         if data is not None:
             return data, True
         plan = self._planner.on_read(offset, length, ready=False)
-        while True:
+        for follows in itertools.count():
             opened = self._opened
             self._start(plan)
             try:
                 return await self._blocks.get(opened, plan.demand), False
             except ObjectChangedError:
-                if not await self._follow(opened):
+                if follows == FOLLOWS_MAX or not await self._follow(opened):
                     raise
+        raise AssertionError("unreachable")
 
     def _start(self, plan: Plan) -> None:
         accepted = self._blocks.start(self._opened, plan.demand, plan.ahead, plan.part_bytes)

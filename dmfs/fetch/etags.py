@@ -146,7 +146,6 @@ class ETags:
             generation.detach()
             raise object_changed(witness.what) from None
         if sample is None:
-            generation.forget_blocks()
             if generation.state is State.NEW:
                 return
             generation.detach()

@@ -4,6 +4,8 @@
     NEW ── blocks at rest without an ETag ──▶ UNPROVEN ── one of them compared ──▶ KNOWN
     any ── another content is confirmed, or nothing can be compared ──▶ DETACHED
 
+    UNPROVEN never returns to NEW: bytes of its blocks may be in memory, or with a reader.
+
 Another ETag is another generation. What is cached of an object (in memory and on disk) belongs to
 exactly one of them, so bytes of two are never mixed.
 """
@@ -93,8 +95,9 @@ class Generation:
     def accept(self, etags: Mapping[Stretch, str], *, has_blocks: bool) -> bool:
         """Whether blocks that came under ``etags`` belong here; if so, these are known from now on.
 
-        A new generation accepts any. One whose GETs have begun must share a stretch: only its
-        ETag tells.
+        The first generation accepts any. One whose GETs have begun must share a stretch: only its
+        ETag tells. One that took another's place without an ETag accepts none: what is at rest may
+        be of the one before it.
         """
         with self._lock:
             if self.state is State.DETACHED:
@@ -102,7 +105,13 @@ class Generation:
             shared = [stretch for stretch in etags if stretch in self._guards]
             if self._guards and not shared:
                 return False
-            if not all(self._guards[stretch].admits(etags[stretch]) for stretch in shared):
+            if self.number and not self._guards and (etags or has_blocks):
+                return False
+            guards = {stretch: self._guards[stretch] for stretch in shared}
+            # first without setting any: a refusal must not leave an ETag of the other content here
+            if any(each.etag and each.etag != etags[at] for at, each in guards.items()):
+                return False
+            if not all(each.admits(etags[at]) for at, each in guards.items()):
                 return False
             for stretch, etag in etags.items():
                 self._guards.setdefault(stretch, ETagGuard(etag))
@@ -111,12 +120,6 @@ class Generation:
             elif has_blocks:
                 self.state = State.UNPROVEN
             return True
-
-    def forget_blocks(self) -> None:
-        """Nothing is left of the blocks without an ETag."""
-        with self._lock:
-            if self.state is State.UNPROVEN:
-                self.state = State.NEW
 
     def detach(
         self, etags: Mapping[Stretch, str] | None = None, *, size_bytes: int | None = None

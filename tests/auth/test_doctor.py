@@ -91,8 +91,8 @@ def test_no_network(person: Person) -> None:
 def test_permissions_and_a_damaged_cache(person: Person) -> None:
     person.hand()
     person.home.cache.mkdir()
-    (person.home.cache / "blocks").mkdir()
-    (person.home.cache / "blocks" / "index.db").write_bytes(b"this is not a database" * 100)
+    (person.home.cache / "blocks-3").mkdir()
+    (person.home.cache / "blocks-3" / "index.db").write_bytes(b"this is not a database" * 100)
     person.home.cache.chmod(0o755)
     _, found = findings(person)
     assert any("open to others" in each["what"] for each in of(found, "permissions"))

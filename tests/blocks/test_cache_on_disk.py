@@ -162,7 +162,7 @@ async def test_a_damaged_block_on_disk_is_fetched_again_unseen(
         file = await opened(cache, size)
         await cache.get(file, Span(0, size))
         await trio.sleep(0.05)
-    (path,) = [p for p in (tmp_path / "blocks" / "data").rglob("*") if p.is_file()]
+    (path,) = [p for p in (tmp_path / "blocks-3" / "data").rglob("*") if p.is_file()]
     with path.open("r+b") as data:
         data.seek(2 * MIB + 7)
         data.write(b"\xff\x00\xff")

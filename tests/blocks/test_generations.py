@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.reader import Reader
+from dmfs.blocks.store.block_store import OLDER_DIRECTORY
 from dmfs.errors import ETagDiffersError, ObjectChangedError
 from dmfs.fetch.generation import Generation
 from dmfs.model import File
@@ -162,13 +163,13 @@ def test_parts_are_of_one_content_with_what_was_read_before(
 def old_cache(directory: Path) -> None:
     """As dmfs wrote it with version 2 of its index: ``whole small`` is complete, ``half large`` has
     blocks 0, 1, 5, 6 and 7, ``one block`` has block 4. (Both are of SIZE.)"""
-    (directory / "blocks").mkdir(parents=True)
-    db = sqlite3.connect(directory / "blocks" / "index.db")
+    (directory / OLDER_DIRECTORY).mkdir(parents=True)
+    db = sqlite3.connect(directory / OLDER_DIRECTORY / "index.db")
     db.executescript(INDEX_V2.read_text("utf-8"))
     rows = db.execute("SELECT object, number FROM blocks").fetchall()
     db.close()
     for row, number in rows:
-        path = directory / "blocks" / "data" / f"{row:02x}" / str(row)
+        path = directory / OLDER_DIRECTORY / "data" / f"{row:02x}" / str(row)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("r+b" if path.exists() else "w+b") as file:
             file.seek(number * BLOCK_BYTES)
@@ -249,7 +250,7 @@ async def test_one_odd_answer_does_not_drop_a_migrated_object(tmp_path: Path) ->
 @real
 async def test_a_migrated_object_without_a_good_block_is_a_new_one(tmp_path: Path) -> None:
     old_cache(tmp_path)
-    for path in (tmp_path / "blocks" / "data").rglob("*"):
+    for path in (tmp_path / "blocks-3" / "data").rglob("*"):
         if path.is_file():
             path.write_bytes(bytes(path.stat().st_size))
     file, storage = a_file("half large", SIZE), ChangingStorage(SIZE)
@@ -261,7 +262,7 @@ def test_a_newer_index_is_still_refused(tmp_path: Path) -> None:
     old_cache(tmp_path)
     with store_in(tmp_path) as store:
         assert store.used_bytes() > 0
-    db = sqlite3.connect(tmp_path / "blocks" / "index.db")
+    db = sqlite3.connect(tmp_path / "blocks-3" / "index.db")
     db.execute("PRAGMA user_version = 4")
     db.close()
     with store_in(tmp_path) as store:

@@ -104,9 +104,9 @@ def test_an_index_that_is_no_index_is_made_anew(tmp_path: Path, content: bytes) 
     store = open_store(tmp_path)
     full(store, A)
     store.close()
-    for leftover in (tmp_path / "blocks").glob("index.db-*"):
+    for leftover in (tmp_path / "blocks-3").glob("index.db-*"):
         leftover.unlink()
-    (tmp_path / "blocks" / "index.db").write_bytes(content)
+    (tmp_path / "blocks-3" / "index.db").write_bytes(content)
     store = open_store(tmp_path)
     assert store.used_bytes() == 0
     assert len(get(store, full(store, A))) == SIZE
@@ -117,12 +117,12 @@ def test_an_index_of_another_version_is_made_anew(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     full(store, A)
     store.close()
-    with sqlite3.connect(tmp_path / "blocks" / "index.db") as db:
+    with sqlite3.connect(tmp_path / "blocks-3" / "index.db") as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     store = open_store(tmp_path)
     assert store.used_bytes() == 0
-    assert not list((tmp_path / "blocks").rglob("data/*/*"))
+    assert not list((tmp_path / "blocks-3").rglob("data/*/*"))
     store.close()
 
 
@@ -135,7 +135,7 @@ def test_an_index_damaged_inside_is_made_anew_by_the_next_start(tmp_path: Path) 
             "INSERT INTO blocks VALUES (?, ?, ?)", [(stored.row, n, n) for n in range(2000)]
         )
     store.close()
-    path = tmp_path / "blocks" / "index.db"
+    path = tmp_path / "blocks-3" / "index.db"
     content = bytearray(path.read_bytes())
     for page in range(len(content) // 4096 - 3, len(content) // 4096):
         content[page * 4096 : page * 4096 + 64] = b"\xa5" * 64
@@ -188,7 +188,7 @@ def test_a_checksum_that_somebody_else_wrote_is_a_wrong_one(
     crc: str, store: BlockStore, tmp_path: Path
 ) -> None:
     stored = full(store, A)
-    with sqlite3.connect(tmp_path / "blocks" / "index.db") as db:
+    with sqlite3.connect(tmp_path / "blocks-3" / "index.db") as db:
         db.execute(f"UPDATE blocks SET crc = {crc} WHERE number = 2")
     db.close()
     assert len(get(store, stored)) == 2 * BLOCK_BYTES
@@ -276,7 +276,7 @@ def test_a_writer_killed_at_any_moment_leaves_no_wrong_byte(tmp_path: Path) -> N
             time.sleep(dice.random() * 0.15)
             writer.send_signal(signal.SIGKILL)
         store = open_store(tmp_path, 40 * BLOCK_BYTES)
-        with sqlite3.connect(tmp_path / "blocks" / "index.db") as db:
+        with sqlite3.connect(tmp_path / "blocks-3" / "index.db") as db:
             rows = db.execute("SELECT storage_id, size FROM objects").fetchall()
             (reserved,) = db.execute("SELECT COALESCE(SUM(bytes), 0) FROM objects").fetchone()
         db.close()

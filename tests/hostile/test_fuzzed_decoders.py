@@ -240,7 +240,7 @@ def test_any_bytes_for_an_index_are_an_empty_cache(tmp_path_factory: Any, seed: 
     stored = store.attach("urn:a", 200_000)  # type: ignore[arg-type]
     store.write(stored, 0, memoryview(truth(0, 200_000)))
     store.close()
-    index = directory / "blocks/index.db"
+    index = directory / "blocks-3/index.db"
     raw = bytearray(index.read_bytes())
     for _ in range(dice.randrange(1, 40)):
         raw[dice.randrange(len(raw))] = dice.randrange(256)

@@ -43,13 +43,13 @@ def full(store: BlockStore, storage_id: StorageId, size: int = SIZE) -> StoredOb
 
 
 def data_file(path: Path) -> Path:
-    (found,) = [each for each in (path / "blocks" / "data").rglob("*") if each.is_file()]
+    (found,) = [each for each in (path / "blocks-3" / "data").rglob("*") if each.is_file()]
     return found
 
 
 def books_balance(path: Path) -> int:
     """The total is the sum of the objects, and each object's the sum of its blocks."""
-    with sqlite3.connect(path / "blocks" / "index.db") as db:
+    with sqlite3.connect(path / "blocks-3" / "index.db") as db:
         (total,) = db.execute("SELECT bytes FROM totals").fetchone()
         for row, size, told in db.execute("SELECT id, size, bytes FROM objects").fetchall():
             numbers = db.execute("SELECT number FROM blocks WHERE object = ?", (row,)).fetchall()

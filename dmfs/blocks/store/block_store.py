@@ -1,7 +1,7 @@
 """Blocks at rest: one sparse file per storage object, an SQLite index beside them.
 
-    <cache>/blocks/index.db       which blocks there are, with their checksums
-    <cache>/blocks/data/07/1031   the bytes of object 1031 at their own offsets, with holes
+    <cache>/blocks-3/index.db       which blocks there are, with their checksums
+    <cache>/blocks-3/data/07/1031   the bytes of object 1031 at their own offsets, with holes
 
 A row is written after its bytes, and its CRC is seeded with the storage id and the block number,
 so that after a crash, a truncation or a mix-up the checksum decides: a bad block is a miss, never
@@ -23,6 +23,7 @@ import mmap
 import os
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dmfs.blocks.store.attached import AttachedObjects
@@ -54,14 +55,21 @@ SmallWrite = tuple[StoredObject, int, memoryview]
 """Whole blocks of an object, from a block on: at most SMALL_WRITE_BYTES."""
 
 
+DIRECTORY = "blocks-3"
+"""In the cache directory. The name changes with the format of the index: an older dmfs that still
+runs would go on writing blocks without ETags into a shared index."""
+OLDER_DIRECTORY = "blocks"
+
+
 class BlockStore:
     """The disk cache of blocks. Raises OSError and sqlite3.Error; the caller then goes without."""
 
     def __init__(self, directory: Path, *, limit_bytes: int, free_percent: int) -> None:
-        self._directory = directory / "blocks"
+        self._directory = directory / DIRECTORY
         self._nowait = getattr(os, "RWF_NOWAIT", 0)
         self._written_blocks = self._refused_blocks = self._damaged_blocks = 0
         own_cache_directory(directory)
+        _take_over(directory / OLDER_DIRECTORY, self._directory)
         own_cache_directory(self._directory)
         self._index = Index(self._directory)
         self._evictor = Evictor(
@@ -323,3 +331,11 @@ def _stored(storage_id: StorageId, size_bytes: int, generation: Generation | Non
     if generation is None:
         generation = Generation(storage_id, size_bytes)
     return StoredObject(generation, size_bytes, bytearray(block_count(size_bytes)))
+
+
+def _take_over(older: Path, newer: Path) -> None:
+    """Go on with the cache of an older dmfs, once and under the new name. A dmfs of before that is
+    running finds its cache gone and begins another one."""
+    if not newer.exists():
+        with suppress(OSError):  # there is none, or another process was faster
+            older.rename(newer)

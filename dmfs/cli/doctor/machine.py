@@ -151,7 +151,7 @@ def _cache(settings: Settings) -> list[Finding]:
                 "free some space, or choose another disk with DMFS_CACHE_DIR",
             )
         )
-    damage = _damage(directory / "blocks")
+    damage = _damage(directory / "blocks-3")
     if damage:
         remedy = f"unmount all drives, then remove {directory}; dmfs will fetch the bytes again"
         found.append(Finding("cache", ERROR, f"its index is damaged: {damage}", _CACHE_WHY, remedy))
