@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def full(store: BlockStore, storage_id: StorageId, size: int = SIZE) -> StoredOb
 def data_file(path: Path) -> Path:
     (found,) = [each for each in (path / "blocks-3" / "data").rglob("*") if each.is_file()]
     return found
+
+
+def bytes_at_rest(path: Path) -> int:
+    """What the index of a cache directory accounts for just now; a drive may be writing there."""
+    index = path / "blocks-3" / "index.db"
+    with contextlib.closing(sqlite3.connect(f"file:{index}?mode=ro", uri=True)) as db:
+        (total,) = db.execute("SELECT bytes FROM totals").fetchone()
+    return int(total)
 
 
 def books_balance(path: Path) -> int:
