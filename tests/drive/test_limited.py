@@ -128,7 +128,8 @@ def test_a_limited_walk_uses_its_quota_and_leaves_a_person_alone() -> None:
         for number, start in enumerate(calls[: -RATE.limit]):
             assert calls[number + RATE.limit] >= start + RATE.window_s
         assert found["prefetch.listings_failed"] == 0
-        assert FOLDERS * 0.9 < found["prefetch.listings_started"] <= FOLDERS * 1.02
+        # The rest are those that the walker reaches first: 0 to 226 of 1500, by the loop's dice.
+        assert FOLDERS * 0.75 < found["prefetch.listings_started"] <= FOLDERS * 1.02
         used.append(len(calls) / RATE.limit * RATE.window_s / took_s)
 
     for seed in range(TREES):
