@@ -220,8 +220,11 @@ async def test_blocks_of_an_odd_node_are_not_used_while_the_disk_does_not_let_th
 
 
 def test_a_drive_heals_from_an_odd_first_etag(calm: EmulatorProcess, tmp_path: Path) -> None:
-    async def main() -> None:
-        async with open_drive(settings_for(calm, tmp_path, cache_size=1 << 30)) as drive:
+    """Several GETs leave at once, so once in 20 the odd answer is not the first one to be judged:
+    then it is refused, and nothing of it is to be thrown away."""
+
+    async def odd_came_first(cache_dir: Path) -> bool:
+        async with open_drive(settings_for(calm, cache_dir, cache_size=1 << 30)) as drive:
             node = await drive.resolve(BIG)
             assert isinstance(node, File)
             true = calm.bytes(node.storage_id)
@@ -234,8 +237,10 @@ def test_a_drive_heals_from_an_odd_first_etag(calm: EmulatorProcess, tmp_path: P
                 assert error.errno == errno.ESTALE  # noqa: PT017 - one of two right outcomes
             second = await drive.open(node)
             assert first.keep_cache
-            assert not second.keep_cache
             for start in (0, 10 * MIB, SIZE - 1000):
                 assert (await second.read(start, 1000))[0] == true[start : start + 1000]
+            if second.keep_cache:
+                assert drive.gauges()["fetch.gets_changed"] == 1
+            return not second.keep_cache
 
-    trio.run(main)
+    assert any(trio.run(odd_came_first, tmp_path / f"{number}") for number in range(10))
