@@ -256,9 +256,15 @@ async def test_calling_off_gives_the_connection_up_and_the_buffer_back(
     async with fetching(emulator) as parts:
         pid = await parts.started()
         emulator.fault("stall_mid_body", origin="cdn", after_bytes=0, seconds=None, times=8)
-        for _ in range(8):  # as many as there are connections
-            with trio.move_on_after(0.1):
-                await parts.process.fetch(await parts.get(file))
+        emulator.reset()
+        for number in range(8):  # as many as there are connections
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(parts.process.fetch, await parts.get(file))
+                with trio.fail_after(10):
+                    # one that is called off before it is sent leaves its stall to the last read
+                    while emulator.counts()["cdn_get"] <= number:
+                        await trio.sleep(0.01)
+                nursery.cancel_scope.cancel()
         assert parts.arena.idle_bytes > 0
         assert await parts.read(file) == parts.true(file)
         assert parts.process.pid == pid
