@@ -18,7 +18,7 @@ import trio
 from dmfs.assembly import open_drive
 from dmfs.blocks.reader import AnyReader
 from dmfs.cli import DONE
-from dmfs.cli.settings import Invocation, start
+from dmfs.cli.settings import Invocation, check_proxies, start
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, IsADirectory
 from dmfs.model import File, Folder, Hub, Node, Project, Root, Shortcut
@@ -64,6 +64,7 @@ def cat_command(call: Invocation) -> int:
 
 def _with_drive(call: Invocation, work: Callable[[Drive], Awaitable[None]]) -> int:
     settings = start(call)
+    check_proxies(call.environ)
 
     async def run() -> None:
         async with open_drive(settings) as drive:

@@ -10,7 +10,7 @@ import sys
 
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.daemonize import start_in_background
-from dmfs.cli.settings import Invocation, read_settings
+from dmfs.cli.settings import Invocation, check_proxies, read_settings
 from dmfs.fuse.mountpoint import check_machine, parse_options, prepare_mountpoint, unmount
 
 
@@ -20,6 +20,7 @@ def mount_command(call: Invocation) -> int:
     options = parse_options(",".join(given.options))
     settings = read_settings(call)
     check_machine(options)
+    check_proxies(call.environ)
     mountpoint = prepare_mountpoint(given.mountpoint)
     if not given.foreground and given.ready_fd is None:
         failure = start_in_background(call.argv, call.environ)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 from dmfs.config import DECLARED, KEYS, Settings, default_paths, load_settings, nearest
 from dmfs.errors import SetupError, UsageError
+
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,18 @@ def read_settings(call: Invocation) -> Settings:
     return _with_absolute_paths(settings)
 
 
+def check_proxies(environ: Mapping[str, str]) -> None:
+    """SetupError for a proxy that cannot be used, before a drive starts.
+
+    libcurl, which sends all GETs, takes more kinds of proxies than httpx: such a drive would start,
+    and fail at its first refresh of a token.
+    """
+    if any(environ.get(name) or environ.get(name.upper()) for name in PROXIES):
+        from dmfs.http import httpx_client  # a tenth of a second: only where there is a proxy
+
+        httpx_client.check_proxies()
+
+
 def _assignment(word: str) -> tuple[str, str]:
     """The key and the text of ``--set KEY=VALUE``."""
     key, equals, value = word.partition("=")
@@ -70,6 +83,7 @@ def _with_absolute_paths(settings: Settings) -> Settings:
     for key, declared in DECLARED.items():
         value = getattr(settings, key)
         # "~/…" is expanded where the file is opened
-        if declared.type.is_path and value and not str(value).startswith("~"):
-            changes[key] = type(value)(os.path.abspath(value))
+        if declared.type.is_path and value and not str(value).startswith(("~", "/")):
+            # not abspath: it would resolve ".." behind a symbolic link in another way than Linux
+            changes[key] = type(value)(Path.cwd() / value)
     return replace(settings, **changes)

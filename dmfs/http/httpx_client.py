@@ -112,6 +112,11 @@ async def open_httpx_client(context: ssl.SSLContext) -> AsyncIterator[HttpxClien
         yield HttpxClient(client)
 
 
+def check_proxies() -> None:
+    """SetupError if the proxies that the environment names cannot be used."""
+    _new_client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
 def _new_client(context: ssl.SSLContext) -> httpx.AsyncClient:
     try:
         return httpx.AsyncClient(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from dmfs.errors import DriveError
 from dmfs.http.client import (
     BrokenConnectionError,
     HttpClient,
@@ -32,6 +33,8 @@ async def reaches(client: HttpClient, origin: str, timeout_s: float) -> bool:
             await client.send(Request("GET", f"{origin}/"))
         except (BrokenConnectionError, NestedEncodingError):
             return True
+        except DriveError:
+            return True  # the engine did not open: that says nothing of the host
         except TransportError:
             return False
         return True

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dmfs.cli.parser import parsers
-from dmfs.cli.settings import Invocation, read_settings
+from dmfs.cli.settings import Invocation, check_proxies, read_settings
 from dmfs.config import DECLARED, Settings
 from dmfs.errors import SetupError, UsageError
 
@@ -29,6 +29,17 @@ def test_every_relative_path_becomes_an_absolute_one(
         value = getattr(settings, key)
         assert str(value) == str(tmp_path / "some" / key)
         assert isinstance(value, type(getattr(Settings(), key)))
+
+
+def test_a_path_with_dots_means_what_linux_means_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk" / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "inner")
+    (tmp_path / "disk" / "state").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for text in ("link/../state", f"{tmp_path}/link/../state"):
+        assert read("--set", f"state_dir={text}").state_dir.samefile(tmp_path / "disk" / "state")
 
 
 def test_absent_files_stay_absent_and_home_is_expanded_by_the_reader() -> None:
@@ -79,3 +90,18 @@ def test_a_wrong_assignment_is_a_usage_error(word: str, message: str) -> None:
 def test_the_option_for_the_profile_comes_before_the_variable() -> None:
     assert read("--profile", "work", DMFS_PROFILE="home").profile == "work"
     assert read(DMFS_PROFILE="home").profile == "home"
+
+
+@pytest.mark.parametrize("name", ["ALL_PROXY", "https_proxy"])
+def test_a_proxy_that_only_the_engine_for_forms_refuses_fails_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """libcurl takes it, so a drive would work until its first refresh of a token."""
+    monkeypatch.setenv(name, "socks5://someone:hunter2@127.0.0.1:9")
+    with pytest.raises(SetupError, match="proxy") as caught:
+        check_proxies({name: "socks5://someone:hunter2@127.0.0.1:9"})
+    assert "hunter2" not in caught.value.message + caught.value.hint
+
+
+def test_without_a_proxy_nothing_is_imported_to_check_it() -> None:
+    check_proxies({"NO_PROXY": "example.org", "https_proxy": ""})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from dmfs.errors import CertificateError, UnreachableError
+from dmfs.errors import CertificateError, SetupError, UnreachableError
 from dmfs.http.client import (
     BrokenConnectionError,
     CertificateRejectedError,
@@ -81,3 +81,12 @@ async def test_a_look_at_a_page_is_any_answer_or_an_error_that_names_it() -> Non
     ):
         with pytest.raises(kind, match="cannot reach the page"):
             await get_anonymously(FakeService(failure), "reach the page", "https://x/y")
+
+
+@virtual
+async def test_an_engine_that_does_not_open_says_nothing_of_a_host() -> None:
+    class Closed(FakeService):
+        async def send(self, request):
+            raise SetupError("the proxy that the environment names cannot be used")
+
+    assert await reaches(Closed(), "https://cdn.example", 0.8) is True
