@@ -5,13 +5,13 @@ node of the CDN in trouble), and so may be the other one. So another ETag is a q
 a fresh URL, at once and thus on two connections, must agree. Their answer is believed.
 
 The first bytes of a further stretch count once they are proved: what is known already must be the
-same *after* the new ETag was seen. (Of an object signed in parts, an odd first ETag of a part that
-is never fetched again stays unnoticed.)
+same *after* the new ETag was seen, and the new one must be seen twice, since an odd one is as new.
 """
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import NamedTuple, NoReturn, Protocol
 
 import cachetools
@@ -99,7 +99,8 @@ class ETags:
     async def prove(
         self, generation: Generation, stretch: Stretch, etag: str, witness: Witness
     ) -> None:
-        """Add a stretch whose bytes came under ``etag``. Errors as of ``settle``."""
+        """Add a stretch whose bytes came under ``etag``, unless that was an odd one. Errors as of
+        ``settle``."""
         key = generation, stretch, etag
         await self._proving.join(
             key, lambda: self._prove(generation, stretch, etag, witness)
@@ -131,11 +132,16 @@ class ETags:
             guard = generation.guard(known[0]) if known else None
             if guard is None:  # signed in other parts meanwhile
                 await self.compare(generation, witness)
-            elif guard.admits(await witness.etag(known[0], guard.etag)):
-                generation.add(stretch, etag)
+                continue
+            old, new = await gather([
+                partial(witness.etag, known[0], guard.etag),
+                partial(witness.etag, stretch, etag),
+            ])  # fmt: skip
+            if guard.admits(old):
+                if new == etag:
+                    generation.add(stretch, etag)
                 return
-            else:
-                await self._settle(generation, known[0], witness)
+            await self._settle(generation, known[0], witness)
         raise _undecided(witness.what)
 
     async def _compare(self, generation: Generation, witness: Witness) -> None:

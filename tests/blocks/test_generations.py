@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dmfs.blocks.cache import BlockCache
@@ -341,7 +341,13 @@ class Program:
         self.handles.clear()
 
 
+ODD_FIRST_ANSWER_OF_A_FURTHER_PART = [
+    ("layout", 0, 0), ("read", 0, 403), ("odd", 0, 0), ("read", 0, 1),
+]  # fmt: skip
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(steps=ODD_FIRST_ANSWER_OF_A_FURTHER_PART, size=SIZE)
 @given(steps=STEPS, size=st.sampled_from([SMALL, SIZE]))
 def test_bytes_of_one_open_file_are_of_one_content(
     steps: list[tuple[str, int, int]], size: int
