@@ -5,8 +5,6 @@ Pinned to one version from open to close, whatever happens to the item meanwhile
 
 from __future__ import annotations
 
-import itertools
-
 from dmfs.blocks.cache import BlockCache, Data
 from dmfs.blocks.extents import CachedObject
 from dmfs.blocks.readahead import Plan, Planner
@@ -58,7 +56,8 @@ class Reader:
         if data is not None:
             return data, True
         plan = self._planner.on_read(offset, length, ready=False)
-        for follows in itertools.count():
+        follows = 0
+        while True:
             opened = self._opened
             self._start(plan)
             try:
@@ -66,7 +65,7 @@ class Reader:
             except ObjectChangedError:
                 if follows == FOLLOWS_MAX or not await self._follow(opened):
                     raise
-        raise AssertionError("unreachable")
+                follows += 1
 
     def _start(self, plan: Plan) -> None:
         accepted = self._blocks.start(self._opened, plan.demand, plan.ahead, plan.part_bytes)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dmfs.blocks.store.block_store import DIRECTORY
 from dmfs.cli.doctor.machine import check_here
 from dmfs.cli.doctor.service import clock_finding
 from dmfs.config import Settings
@@ -91,8 +92,8 @@ def test_no_network(person: Person) -> None:
 def test_permissions_and_a_damaged_cache(person: Person) -> None:
     person.hand()
     person.home.cache.mkdir()
-    (person.home.cache / "blocks-3").mkdir()
-    (person.home.cache / "blocks-3" / "index.db").write_bytes(b"this is not a database" * 100)
+    (person.home.cache / DIRECTORY).mkdir()
+    (person.home.cache / DIRECTORY / "index.db").write_bytes(b"this is not a database" * 100)
     person.home.cache.chmod(0o755)
     _, found = findings(person)
     assert any("open to others" in each["what"] for each in of(found, "permissions"))

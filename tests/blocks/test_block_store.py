@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dmfs.blocks.store.block_store import BlockStore
+from dmfs.blocks.store.block_store import DIRECTORY, BlockStore
 from dmfs.blocks.store.stored_object import ABSENT, PRESENT, VERIFIED
 from dmfs.errors import SetupError
 from dmfs.spans import BLOCK_BYTES, Span
@@ -95,7 +95,7 @@ def test_the_directory_must_be_ours_and_becomes_private(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     open_store(tmp_path / "sub").close()
     assert (tmp_path / "sub").stat().st_mode & 0o077 == 0
-    assert (tmp_path / "sub" / "blocks-3").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "sub" / DIRECTORY).stat().st_mode & 0o077 == 0
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError) as caught:
         open_store(tmp_path / "file")

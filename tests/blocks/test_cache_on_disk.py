@@ -11,7 +11,7 @@ from dmfs.blocks.cache import CONSUMED_PARTS
 from dmfs.blocks.extents import Stage
 from dmfs.blocks.readahead import DISK_PART_BYTES, DISK_WINDOW_BYTES, PART_BYTES
 from dmfs.blocks.reader import Reader
-from dmfs.blocks.store.block_store import BlockStore
+from dmfs.blocks.store.block_store import DIRECTORY, BlockStore
 from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.spans import BLOCK_BYTES, KIB, MIB, Span, block_count
 from tests.support.caches import cache_over, opened
@@ -162,7 +162,7 @@ async def test_a_damaged_block_on_disk_is_fetched_again_unseen(
         file = await opened(cache, size)
         await cache.get(file, Span(0, size))
         await trio.sleep(0.05)
-    (path,) = [p for p in (tmp_path / "blocks-3" / "data").rglob("*") if p.is_file()]
+    (path,) = [p for p in (tmp_path / DIRECTORY / "data").rglob("*") if p.is_file()]
     with path.open("r+b") as data:
         data.seek(2 * MIB + 7)
         data.write(b"\xff\x00\xff")

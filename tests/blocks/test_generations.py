@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.reader import Reader
-from dmfs.blocks.store.block_store import OLDER_DIRECTORY
+from dmfs.blocks.store.block_store import DIRECTORY, OLDER_DIRECTORY
 from dmfs.errors import ETagDiffersError, ObjectChangedError
 from dmfs.fetch.generation import Generation
 from dmfs.model import File
@@ -250,7 +250,7 @@ async def test_one_odd_answer_does_not_drop_a_migrated_object(tmp_path: Path) ->
 @real
 async def test_a_migrated_object_without_a_good_block_is_a_new_one(tmp_path: Path) -> None:
     old_cache(tmp_path)
-    for path in (tmp_path / "blocks-3" / "data").rglob("*"):
+    for path in (tmp_path / DIRECTORY / "data").rglob("*"):
         if path.is_file():
             path.write_bytes(bytes(path.stat().st_size))
     file, storage = a_file("half large", SIZE), ChangingStorage(SIZE)
@@ -262,7 +262,7 @@ def test_a_newer_index_is_still_refused(tmp_path: Path) -> None:
     old_cache(tmp_path)
     with store_in(tmp_path) as store:
         assert store.used_bytes() > 0
-    db = sqlite3.connect(tmp_path / "blocks-3" / "index.db")
+    db = sqlite3.connect(tmp_path / DIRECTORY / "index.db")
     db.execute("PRAGMA user_version = 4")
     db.close()
     with store_in(tmp_path) as store:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
 
-from dmfs.blocks.reader import Reader
+from dmfs.blocks.cache import BlockCache
+from dmfs.blocks.extents import CachedObject
+from dmfs.blocks.reader import FOLLOWS_MAX, Reader
 from dmfs.blocks.store.block_store import DIRECTORY, OLDER_DIRECTORY
 from dmfs.errors import ObjectChangedError
 from dmfs.fetch.generation import Generation, State
 from dmfs.model import File, StorageId
-from dmfs.spans import BLOCK_BYTES, MIB
+from dmfs.spans import BLOCK_BYTES, MIB, Span
 from tests.blocks.test_generations import FIRST, LAST, SIZE, read, run
 from tests.support.caches import settled
 from tests.support.changing import ChangingStorage
 from tests.support.helpers import a_file, real, truth
+from tests.support.stores import data_file
 
 
 async def migrated(directory: Path, file: File, storage: ChangingStorage) -> None:
@@ -47,36 +52,34 @@ async def test_another_process_takes_an_unproven_row_away(tmp_path: Path) -> Non
         second.close(opened)
 
 
-@real
-async def test_the_cache_is_deleted_under_an_unproven_object(tmp_path: Path) -> None:
+@asynccontextmanager
+async def reading_an_unproven_block(directory: Path) -> AsyncIterator[BlockCache]:
+    """The object has another content, and an open file has a block of before: whatever happens to
+    that block, the file gets no byte of now."""
     file, storage = a_file("f", SIZE), ChangingStorage(SIZE)
-    await migrated(tmp_path, file, storage)
+    await migrated(directory, file, storage)
     storage.content = 1
-    async with run(tmp_path, storage) as cache:
+    async with run(directory, storage) as cache:
         opened = await cache.open(file, SIZE)
         assert bytes(await cache.get(opened, FIRST)) == truth(*FIRST)
-        shutil.rmtree(tmp_path / DIRECTORY)
-        cache.close(await cache.open(a_file("g", SIZE), SIZE))
+        yield cache
         with pytest.raises(ObjectChangedError):
             await cache.get(opened, LAST)
         cache.close(opened)
+
+
+@real
+async def test_the_cache_is_deleted_under_an_unproven_object(tmp_path: Path) -> None:
+    async with reading_an_unproven_block(tmp_path) as cache:
+        shutil.rmtree(tmp_path / DIRECTORY)
+        cache.close(await cache.open(a_file("g", SIZE), SIZE))
 
 
 @real
 async def test_the_only_unproven_block_turns_out_damaged(tmp_path: Path) -> None:
-    file, storage = a_file("f", SIZE), ChangingStorage(SIZE)
-    await migrated(tmp_path, file, storage)
-    storage.content = 1
-    async with run(tmp_path, storage) as cache:
-        opened = await cache.open(file, SIZE)
-        assert bytes(await cache.get(opened, FIRST)) == truth(*FIRST)
-        data = tmp_path / DIRECTORY / "data"
-        (path,) = [each for each in data.rglob("*") if each.is_file()]
-        with path.open("r+b") as raw:
+    async with reading_an_unproven_block(tmp_path):
+        with data_file(tmp_path).open("r+b") as raw:
             raw.write(b"x" * 100)
-        with pytest.raises(ObjectChangedError):
-            await cache.get(opened, LAST)
-        cache.close(opened)
 
 
 @real
@@ -144,3 +147,43 @@ def test_a_refusal_leaves_no_etag_behind() -> None:
     generation.add((half, whole), "right")
     assert not generation.accept({(0, half): "other", (half, whole): "wrong"}, has_blocks=True)
     assert guard.etag == ""
+
+
+@real
+async def test_a_read_of_an_object_that_is_replaced_all_the_time_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = a_file("f", SIZE)
+    tries: list[CachedObject] = []
+
+    async def replaced(opened: CachedObject, _span: Span) -> bytes:
+        tries.append(opened)
+        opened.generation.detach()
+        raise ObjectChangedError("cannot read 'f': it comes under another ETag")
+
+    async with run(tmp_path, ChangingStorage(SIZE)) as cache:
+        reader = Reader(file, await cache.open(file, SIZE), cache, 8 * MIB)
+        monkeypatch.setattr(cache, "get", replaced)
+        with trio.fail_after(20), pytest.raises(ObjectChangedError):
+            await reader.read(0, 4096)
+        assert len(set(map(id, tries))) == len(tries) == FOLLOWS_MAX + 1
+        reader.close()
+
+
+@pytest.mark.parametrize("odd", [0, 1])
+@real
+async def test_a_further_part_costs_two_small_gets(tmp_path: Path, odd: int) -> None:
+    """Its ETag a second time, and a known one; both once more where the first answer was odd."""
+    file, storage = a_file("f", SIZE), ChangingStorage(SIZE)
+    storage.in_parts = True
+    async with run(tmp_path, storage) as cache:
+        assert await read(cache, file, FIRST) == [truth(*FIRST)]
+        storage.ranges.clear()
+        storage.odd_gets = odd
+        assert await read(cache, file, LAST) == [truth(*LAST)]
+        small = [each for each in storage.ranges if each[1] - each[0] == 1]
+        large = [each for each in storage.ranges if each not in small]
+        assert (len(small), len(large)) == (2 * (1 + odd), 1 + odd)
+        storage.ranges.clear()
+        assert await read(cache, file, Span(8 * MIB, 8 * MIB + 1000))
+        assert len(storage.ranges) == 1, "the part is known now"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import random
 import signal
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from dmfs.blocks.store.block_store import BlockStore
+from dmfs.blocks.store.block_store import DIRECTORY, BlockStore
 from dmfs.blocks.store.sparse_file import SparseFile
 from dmfs.blocks.store.stored_object import ABSENT, block_crc
 from dmfs.model import StorageId
@@ -104,9 +105,9 @@ def test_an_index_that_is_no_index_is_made_anew(tmp_path: Path, content: bytes) 
     store = open_store(tmp_path)
     full(store, A)
     store.close()
-    for leftover in (tmp_path / "blocks-3").glob("index.db-*"):
+    for leftover in (tmp_path / DIRECTORY).glob("index.db-*"):
         leftover.unlink()
-    (tmp_path / "blocks-3" / "index.db").write_bytes(content)
+    (tmp_path / DIRECTORY / "index.db").write_bytes(content)
     store = open_store(tmp_path)
     assert store.used_bytes() == 0
     assert len(get(store, full(store, A))) == SIZE
@@ -117,12 +118,12 @@ def test_an_index_of_another_version_is_made_anew(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     full(store, A)
     store.close()
-    with sqlite3.connect(tmp_path / "blocks-3" / "index.db") as db:
+    with sqlite3.connect(tmp_path / DIRECTORY / "index.db") as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     store = open_store(tmp_path)
     assert store.used_bytes() == 0
-    assert not list((tmp_path / "blocks-3").rglob("data/*/*"))
+    assert not list((tmp_path / DIRECTORY).rglob("data/*/*"))
     store.close()
 
 
@@ -135,7 +136,7 @@ def test_an_index_damaged_inside_is_made_anew_by_the_next_start(tmp_path: Path) 
             "INSERT INTO blocks VALUES (?, ?, ?)", [(stored.row, n, n) for n in range(2000)]
         )
     store.close()
-    path = tmp_path / "blocks-3" / "index.db"
+    path = tmp_path / DIRECTORY / "index.db"
     content = bytearray(path.read_bytes())
     for page in range(len(content) // 4096 - 3, len(content) // 4096):
         content[page * 4096 : page * 4096 + 64] = b"\xa5" * 64
@@ -188,7 +189,7 @@ def test_a_checksum_that_somebody_else_wrote_is_a_wrong_one(
     crc: str, store: BlockStore, tmp_path: Path
 ) -> None:
     stored = full(store, A)
-    with sqlite3.connect(tmp_path / "blocks-3" / "index.db") as db:
+    with sqlite3.connect(tmp_path / DIRECTORY / "index.db") as db:
         db.execute(f"UPDATE blocks SET crc = {crc} WHERE number = 2")
     db.close()
     assert len(get(store, stored)) == 2 * BLOCK_BYTES
@@ -276,7 +277,7 @@ def test_a_writer_killed_at_any_moment_leaves_no_wrong_byte(tmp_path: Path) -> N
             time.sleep(dice.random() * 0.15)
             writer.send_signal(signal.SIGKILL)
         store = open_store(tmp_path, 40 * BLOCK_BYTES)
-        with sqlite3.connect(tmp_path / "blocks-3" / "index.db") as db:
+        with sqlite3.connect(tmp_path / DIRECTORY / "index.db") as db:
             rows = db.execute("SELECT storage_id, size FROM objects").fetchall()
             (reserved,) = db.execute("SELECT COALESCE(SUM(bytes), 0) FROM objects").fetchone()
         db.close()
@@ -305,4 +306,37 @@ def test_a_disk_that_fails_while_a_file_is_verified_says_so(
     with pytest.raises(OSError, match="I/O error"):
         store.verify(stored, "0" * 40)
     assert stored.complete()
+    store.close()
+
+
+@pytest.mark.parametrize("bad_looks", [1, 2])
+def test_only_a_second_look_condemns_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad_looks: int
+) -> None:
+    looks = [0]
+    read = SparseFile.read
+
+    def odd(file: SparseFile, buffer: memoryview, length: int, offset: int) -> int:
+        count = read(file, buffer, length, offset)
+        looks[0] += 1  # SIZE fits in one piece
+        if looks[0] <= bad_looks:
+            buffer[0] ^= 1
+        return count
+
+    store = open_store(tmp_path)
+    stored = full(store, A)
+    monkeypatch.setattr(SparseFile, "read", odd)
+    sha1 = hashlib.sha1(truth(0, SIZE)).hexdigest()
+    assert store.verify(stored, sha1) is (bad_looks == 1)
+    assert stored.complete() is (bad_looks == 1)
+    assert looks == [2]
+    store.close()
+
+
+def test_a_file_that_was_cut_is_not_compared(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    stored = full(store, A)
+    os.truncate(data_file(tmp_path), SIZE - 1)
+    with pytest.raises(OSError, match="too short"):
+        store.verify(stored, hashlib.sha1(truth(0, SIZE)).hexdigest())
     store.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import dmfs.blocks.store.attached
-from dmfs.blocks.store.block_store import BlockStore
+from dmfs.blocks.store.block_store import DIRECTORY, BlockStore
 from dmfs.blocks.store.stored_object import ABSENT, PRESENT
 from dmfs.model import StorageId
 from dmfs.spans import BLOCK_BYTES, MIB, Span, block_count
@@ -35,7 +35,7 @@ def test_the_limit_holds_before_every_put(tmp_path: Path) -> None:
         store.release(stored)
     assert store.used_bytes() > limit // 2
     on_disk = sum(
-        f.stat().st_size for f in (tmp_path / "blocks-3" / "data").rglob("*") if f.is_file()
+        f.stat().st_size for f in (tmp_path / DIRECTORY / "data").rglob("*") if f.is_file()
     )
     assert on_disk == store.used_bytes()
     store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,5 +104,9 @@ def test_a_proxy_that_only_the_engine_for_forms_refuses_fails_the_start(
     assert "hunter2" not in caught.value.message + caught.value.hint
 
 
-def test_without_a_proxy_nothing_is_imported_to_check_it() -> None:
+def test_without_a_proxy_nothing_is_imported_to_check_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("dmfs.http.httpx_client", raising=False)
+    monkeypatch.setitem(sys.modules, "dmfs.http.httpx_client", None)
     check_proxies({"NO_PROXY": "example.org", "https_proxy": ""})
+    with pytest.raises(ImportError):
+        check_proxies({"https_proxy": "http://127.0.0.1:9"})

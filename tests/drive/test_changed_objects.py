@@ -13,6 +13,7 @@ import trio
 
 from dmfs.assembly import open_drive
 from dmfs.blocks.reader import AnyReader
+from dmfs.blocks.store.block_store import DIRECTORY
 from dmfs.drive import Drive
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import ObjectChangedError
@@ -128,7 +129,7 @@ async def test_a_small_file_that_changed_between_two_runs_is_not_mixed(
     async with open_drive(settings()) as drive:
         await read_half(drive, changing)
     changing.change()
-    data = [each for each in settings().cache_dir.rglob("blocks-3/data/*/*") if each.is_file()]
+    data = [each for each in settings().cache_dir.rglob(f"{DIRECTORY}/data/*/*") if each.is_file()]
     (path,) = data
     with path.open("r+b") as file:  # one of its blocks is lost
         file.seek(2 * BLOCK_BYTES)

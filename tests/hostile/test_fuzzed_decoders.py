@@ -20,7 +20,7 @@ from dmfs.aps.json_values import parse_time_ns
 from dmfs.aps.jsonapi import decode_warnings, next_page
 from dmfs.aps.signed_urls import decode_signed
 from dmfs.auth.tokens import decode as decode_sign_in
-from dmfs.blocks.store.block_store import BlockStore
+from dmfs.blocks.store.block_store import DIRECTORY, BlockStore
 from dmfs.config import load_settings
 from dmfs.errors import BadResponseError, SetupError, SignedOutError
 from dmfs.fetch.curl.transfer import ETagGuard, RangeRequest, Transfer
@@ -240,7 +240,7 @@ def test_any_bytes_for_an_index_are_an_empty_cache(tmp_path_factory: Any, seed: 
     stored = store.attach("urn:a", 200_000)  # type: ignore[arg-type]
     store.write(stored, 0, memoryview(truth(0, 200_000)))
     store.close()
-    index = directory / "blocks-3/index.db"
+    index = directory / f"{DIRECTORY}/index.db"
     raw = bytearray(index.read_bytes())
     for _ in range(dice.randrange(1, 40)):
         raw[dice.randrange(len(raw))] = dice.randrange(256)

@@ -18,7 +18,7 @@ from dmfs.assembly import open_drive
 from dmfs.auth.token_file import TokenFile
 from dmfs.auth.token_store import TokenStore
 from dmfs.auth.tokens import SignIn, StoredSignIn, encode, login_hint
-from dmfs.blocks.store.block_store import BlockStore
+from dmfs.blocks.store.block_store import DIRECTORY, BlockStore
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import (
     AccessError,
@@ -68,7 +68,7 @@ async def test_a_cache_that_was_replaced_is_used_again_without_a_remount(
             await settled(cache)
             old = opened.stored.data if opened.stored else None
 
-            shutil.rmtree(tmp_path / ("cache" if how == "deleted whole" else "cache/blocks-3"))
+            shutil.rmtree(tmp_path / ("cache" if how == "deleted whole" else f"cache/{DIRECTORY}"))
             if how == "made anew by another drive":
                 newcomer = BlockStore(tmp_path / "cache", limit_bytes=1 << 30, free_percent=0)
                 stored = newcomer.attach(other.storage_id, SIZE)  # its number is that of our file

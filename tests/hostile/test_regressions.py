@@ -23,7 +23,7 @@ from dmfs.aps.contents import decode_item
 from dmfs.aps.signed_urls import decode_signed
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.readahead import PART_BYTES
-from dmfs.blocks.store.block_store import BlockStore
+from dmfs.blocks.store.block_store import DIRECTORY, BlockStore
 from dmfs.config import load_settings
 from dmfs.errors import (
     BadResponseError,
@@ -166,7 +166,7 @@ def test_a_size_beyond_all_reason_is_a_bad_answer(size: int) -> None:
 
 
 def _index(directory: Path) -> sqlite3.Connection:
-    return sqlite3.connect(directory / "blocks-3/index.db", isolation_level=None)
+    return sqlite3.connect(directory / f"{DIRECTORY}/index.db", isolation_level=None)
 
 
 CRAFTED = {
@@ -244,7 +244,7 @@ def test_a_cache_replaced_under_a_running_drive_gives_no_wrong_byte(tmp_path: Pa
         return stored
 
     first = BlockStore(tmp_path, limit_bytes=1 << 30, free_percent=0)
-    shutil.rmtree(tmp_path / "blocks-3")
+    shutil.rmtree(tmp_path / DIRECTORY)
     second = BlockStore(tmp_path, limit_bytes=1 << 30, free_percent=0)
     try:
         ours, theirs = b"o" * size, b"t" * size
@@ -267,9 +267,9 @@ def test_files_of_an_index_that_is_gone_are_swept(tmp_path: Path) -> None:
     assert store.write(stored, 0, memoryview(bytes(size)))
     store.close()
     for name in ("index.db", "index.db-wal", "index.db-shm"):
-        (tmp_path / "blocks-3" / name).unlink(missing_ok=True)
+        (tmp_path / DIRECTORY / name).unlink(missing_ok=True)
     BlockStore(tmp_path, limit_bytes=1 << 30, free_percent=0).close()
-    assert not [path for path in (tmp_path / "blocks-3").rglob("*/*") if path.is_file()]
+    assert not [path for path in (tmp_path / DIRECTORY).rglob("*/*") if path.is_file()]
 
 
 # Hostile answers

@@ -15,6 +15,7 @@ from tests.support.stores import bytes_at_rest
 
 FOLDER = "Bench/Bench Project/Project Files"
 BIG, COUNT = 120_000_000, 3
+KILLS = 8
 BROKEN = {errno.ENOTCONN, errno.ECONNABORTED, errno.EIO}
 
 
@@ -70,7 +71,7 @@ def test_killed_many_times_in_mid_write(calm, make_drive):
     dice = random.Random(7)
     calm.settings(cdn_bytes_per_s=15_000_000)
     drive = make_drive(name="round")
-    for number in range(8):
+    for number in range(KILLS):
         if number:
             drive.start()
         calm.reset()
@@ -85,7 +86,9 @@ def test_killed_many_times_in_mid_write(calm, make_drive):
             # From the first GET on, not from the start: a slow machine needs longer to come here.
             wait_until(lambda: calm.counts()["cdn_get"])
             time.sleep(dice.random() * 0.5)
-            if number == 7:  # whatever the dice left: some blocks are at rest, more are coming
+            if (
+                number == KILLS - 1
+            ):  # whatever the dice left: some blocks are at rest, more are coming
                 wait_until(lambda: bytes_at_rest(drive.home.cache))
             drive.kill()
             for thread, _ in pending:

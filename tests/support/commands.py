@@ -8,7 +8,8 @@ from typing import Any
 from tests.support.mounts import Home
 
 SECRET = "emulator-secret"
-QUICK = ("--set", "metadata_timeout=1s")
+QUICK = ("--set", "metadata_timeout=2s")
+"""Time for the imports, a sign-in and a retry on a busy machine, where 1 s was too short."""
 
 
 def stdout_of(home: Home, *words: str, **more: Any) -> bytes:

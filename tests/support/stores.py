@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-from dmfs.blocks.store.block_store import BlockStore
+from dmfs.blocks.store.block_store import DIRECTORY, BlockStore
 from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.model import StorageId
 from dmfs.spans import BLOCK_BYTES, Span, block_count, bytes_of
@@ -44,13 +44,13 @@ def full(store: BlockStore, storage_id: StorageId, size: int = SIZE) -> StoredOb
 
 
 def data_file(path: Path) -> Path:
-    (found,) = [each for each in (path / "blocks-3" / "data").rglob("*") if each.is_file()]
+    (found,) = [each for each in (path / DIRECTORY / "data").rglob("*") if each.is_file()]
     return found
 
 
 def bytes_at_rest(path: Path) -> int:
     """What the index of a cache directory accounts for just now; a drive may be writing there."""
-    index = path / "blocks-3" / "index.db"
+    index = path / DIRECTORY / "index.db"
     with contextlib.closing(sqlite3.connect(f"file:{index}?mode=ro", uri=True)) as db:
         (total,) = db.execute("SELECT bytes FROM totals").fetchone()
     return int(total)
@@ -58,7 +58,7 @@ def bytes_at_rest(path: Path) -> int:
 
 def books_balance(path: Path) -> int:
     """The total is the sum of the objects, and each object's the sum of its blocks."""
-    with sqlite3.connect(path / "blocks-3" / "index.db") as db:
+    with sqlite3.connect(path / DIRECTORY / "index.db") as db:
         (total,) = db.execute("SELECT bytes FROM totals").fetchone()
         for row, size, told in db.execute("SELECT id, size, bytes FROM objects").fetchall():
             numbers = db.execute("SELECT number FROM blocks WHERE object = ?", (row,)).fetchall()

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
+from dmfs.blocks.store.block_store import DIRECTORY as BLOCKS
 from dmfs.cli.doctor.findings import ERROR, NOTE, OK, WARNING, Finding
 from dmfs.config import Settings
 from dmfs.errors import DriveError
@@ -151,7 +152,7 @@ def _cache(settings: Settings) -> list[Finding]:
                 "free some space, or choose another disk with DMFS_CACHE_DIR",
             )
         )
-    damage = _damage(directory / "blocks-3")
+    damage = _damage(directory / BLOCKS)
     if damage:
         remedy = f"unmount all drives, then remove {directory}; dmfs will fetch the bytes again"
         found.append(Finding("cache", ERROR, f"its index is damaged: {damage}", _CACHE_WHY, remedy))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from dmfs.blocks.store.block_store import DIRECTORY
 from tests.bench import rivals
 from tests.bench.context import Bench
 from tests.bench.drives import Drive
@@ -106,7 +107,7 @@ def _into_memory(drive: Drive) -> None:
     """The cache file's pages in memory, those of the mount not (O_DIRECT passes them anyway).
     dmfs reads streams past them, so the file that it has open is read here."""
     open_files = {str(each.readlink()) for each in Path(f"/proc/{drive.pid}/fd").iterdir()}
-    (kept,) = [each for each in open_files if "/blocks-3/data/" in each]
+    (kept,) = [each for each in open_files if f"/{DIRECTORY}/data/" in each]
     dd(kept, _KEPT_SIZE)
 
 
