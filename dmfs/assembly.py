@@ -25,6 +25,7 @@ from dmfs.errors import SetupError
 from dmfs.fetch.hosts import HostBreakers
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.fetch.process_fetcher import ProcessFetcher
+from dmfs.fetch.stalls import Stalls
 from dmfs.fetch.thread_fetcher import ThreadFetcher
 from dmfs.http.client import HttpClient
 from dmfs.http.engines import open_engines
@@ -126,7 +127,9 @@ async def _join(ground: _Ground) -> Drive:
     hosts = HostBreakers(
         ground.fetcher, partial(reaches, ground.probes), nursery, on_open=client.breaker.failed
     )
-    objects = ObjectClient(aps, hosts, nursery, timeout_s=metadata_s)
+    data_s = settings.data_timeout * INNER_SHARE
+    stalls = Stalls(nursery, data_s, suspect=hosts.silent, is_away=hosts.is_away)
+    objects = ObjectClient(aps, hosts, nursery, timeout_s=metadata_s, stalls=stalls)
     sizes = ObjectSizes(objects, ground.block_store)
     await sizes.load()
     listings = _listings(ground, aps, sizes, metadata_s)
@@ -139,13 +142,15 @@ async def _join(ground: _Ground) -> Drive:
         memory_bytes=settings.memory_budget,
         connections=settings.connections,
         connections_per_file=settings.connections_per_file,
-        timeout_s=settings.data_timeout * INNER_SHARE,
+        timeout_s=data_s,
         sha1_of=objects.sha1_of,
+        check=objects.check,
         arena=ground.arena,
         elsewhere_bytes=lambda: listings.cache.memory_bytes,
     )
     _connect(client, listings, hosts, nursery)
     nursery.start_soon(ground.fetcher.run)
+    nursery.start_soon(stalls.run)
     nursery.start_soon(poller.run)
     file_prefetcher = SmallFilePrefetcher(sizes, blocks, nursery)
     tree_prefetcher = TreePrefetcher(listings, nursery, at_once=settings.walk_ahead)

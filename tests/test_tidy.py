@@ -50,7 +50,7 @@ INSIDE = {
     "namespace": "listing_codec listing_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
     "fetch": "curl link_stats connection_slots generation etags"
-    " hosts thread_fetcher process_fetcher signed_urls object_client",
+    " hosts thread_fetcher process_fetcher signed_urls dead_stretches stalls object_client",
     "fetch.curl": "progress transfer transfers worker_protocol worker",
     "blocks": "store readahead extents memory_tier missing group_commit disk_tier open_objects"
     " cache object_sizes reader",
@@ -95,6 +95,7 @@ ONLY_IN = {
 WITHOUT_TRIO = (
     "errors compact model names spans urls config blocks.store. fetch.curl. aps.json_values"
     " aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls blocks.readahead"
+    " fetch.dead_stretches"
     " ratelimit.limits prefetch.tree_walk prefetch.file_series namespace.poll_schedule"
     " namespace.change_feed namespace.listing_codec"
     " help. cli.main cli.parser cli.settings cli.mount cli.daemonize"

@@ -66,14 +66,17 @@ class BlockCache:
         connections_per_file: int,
         timeout_s: float,
         sha1_of: Callable[[File], str] = lambda _file: "",
+        check: Callable[[CachedObject, Span], None] = lambda _opened, _span: None,
         arena: Arena | None = None,
         elsewhere_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
-        """``memory_bytes`` is also for what ``elsewhere_bytes`` says."""
+        """``memory_bytes`` is also for what ``elsewhere_bytes`` says. ``check`` raises the
+        DriveError of a fetch that would fail at once."""
         self._source = source
         self._nursery = nursery
         self._memory = MemoryTier(memory_bytes, arena, elsewhere_bytes)
         self._timeout_s = timeout_s
+        self._check = check
         self._connections = ConnectionLimiter(connections, connections_per_file)
         self._disk = DiskTier(store, sha1_of, timeout_s=timeout_s)
         self._objects = OpenObjects(self._memory, self._disk, nursery)
@@ -319,6 +322,7 @@ class BlockCache:
                     await self._disk.read(extent, opened)
                 else:
                     if not connected:
+                        self._check(opened, extent.span)
                         await self._connections.acquire(opened)
                         connected = True
                     await self._fetch(extent, opened)

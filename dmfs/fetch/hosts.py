@@ -88,6 +88,15 @@ class HostBreakers:
                 raise OfflineError(error.message, hint=error.hint) from None
             raise
 
+    def silent(self, url: str) -> None:
+        """Whoever waited for the URL's host has used up a deadline, and not a byte came from it:
+        it is looked at as after a refused connection."""
+        self._of(url).failed()
+
+    def is_away(self, url: str) -> bool:
+        """Whether ``fetch`` of that URL would fail at once."""
+        return self._of(url).is_open
+
     def suspect(self) -> None:
         """Something else is away; look at all hosts now."""
         for breaker in self._breakers.values():

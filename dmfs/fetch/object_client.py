@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -31,6 +33,7 @@ from dmfs.fetch.generation import Generation, Sample, Stretch, sample_of
 from dmfs.fetch.hosts import HostBackoff
 from dmfs.fetch.link_stats import NEVER, StragglerDetector
 from dmfs.fetch.signed_urls import SignedUrls, Signer, part_at
+from dmfs.fetch.stalls import Ear, Stalls, is_answer
 from dmfs.model import File, SignedObject, SignedRange
 from dmfs.spans import Span
 from dmfs.system.backoff import backoff_s
@@ -62,9 +65,17 @@ class ObjectClient:
     """Bytes on demand; all its state is in memory and may be lost."""
 
     def __init__(
-        self, signer: Signer, fetcher: Fetcher, nursery: trio.Nursery, *, timeout_s: float
+        self,
+        signer: Signer,
+        fetcher: Fetcher,
+        nursery: trio.Nursery,
+        *,
+        timeout_s: float,
+        stalls: Stalls | None = None,
     ) -> None:
+        """``timeout_s``: of a signing."""
         self._fetcher = fetcher
+        self._stalls = stalls or Stalls(nursery, math.inf)
         self._urls = SignedUrls(signer, nursery, timeout_s=timeout_s)
         self._etags = ETags(nursery)
         self._backoff = HostBackoff()
@@ -75,7 +86,7 @@ class ObjectClient:
     def gauges(self) -> dict[str, int]:
         """GETs so far by outcome, and the bytes that came by them."""
         gets = {f"fetch.gets_{outcome}": count for outcome, count in self._gets.items()}
-        return {"fetch.bytes": self._bytes, **gets}
+        return {"fetch.bytes": self._bytes, **gets, **self._stalls.gauges()}
 
     async def size(self, file: File) -> int:
         """The authoritative length. One signing call at most; AccessError if it may not be read."""
@@ -86,13 +97,24 @@ class ObjectClient:
         signed = self._urls.peek(file)
         return signed.sha1 if signed is not None else ""
 
+    def check(self, content: Content, span: Span) -> None:
+        """StalledError if ``fill`` of that span would fail at once: before waiting for a
+        connection."""
+        signed = self._urls.peek(content.file)
+        if signed is None or not span.start < signed.size_bytes:
+            return
+        part = part_at(signed, span.start)
+        if self._stalls.refuses(part.url, content.file.storage_id, span):
+            raise self._stalls.error(f"read {content.file.name!r}")
+
     async def fill(
         self, content: Content, span: Span, buffer: memoryview, progress: Progress
     ) -> None:
         """Fill ``buffer`` with the bytes ``span``; ``progress`` is set as its first n become valid.
 
         A file that is fetched whole and comes with a sha1 is compared with it before any byte
-        counts as valid. ObjectChangedError once the content's generation is detached.
+        counts as valid. ObjectChangedError once the content's generation is detached; StalledError
+        where it would wait for what just used up a deadline.
         """
         file = content.file
         signed = await self._urls.fresh(file)
@@ -124,8 +146,24 @@ class ObjectClient:
     async def _fill(
         self, content: Content, span: Span, buffer: memoryview, progress: Progress
     ) -> None:
+        """As ``_fill_pieces``; if that ends in silence, nobody is to wait for it once more."""
+        ear = Ear(content.file.storage_id, progress)
+        try:
+            await self._fill_pieces(content, span, buffer, ear)
+        except trio.Cancelled:
+            if trio.current_time() >= ear.deadline:
+                self._stalls.gave_up(ear, Span(span.start + progress.filled, span.stop))
+            raise
+        except DriveError as error:
+            if not is_answer(error):
+                self._stalls.gave_up(ear, Span(span.start + progress.filled, span.stop))
+            raise
+
+    async def _fill_pieces(
+        self, content: Content, span: Span, buffer: memoryview, ear: Ear
+    ) -> None:
         """Piece by piece, resuming after whatever has arrived when something breaks."""
-        file, generation = content.file, content.generation
+        file, generation, progress = content.file, content.generation, ear.progress
         filled = failures = renewals = 0
         late_s = self._stragglers.timeout_s(span.length)
         started = trio.current_time()
@@ -136,13 +174,13 @@ class ObjectClient:
                 raise GoneError(f"cannot read {file.name!r}: the stored object has another size")
             part = part_at(signed, span.start + filled)
             await self._backoff.wait(f"read {file.name!r}", part.url)
-            stop = min(span.stop, part.stop) - span.start
+            stop = await self._admit(file, part, Span(span.start + filled, span.stop)) - span.start
             base = filled
             piece = Progress(progress, base)
             try:
                 with trio.move_on_after(late_s) as patience:
                     await self._fetch_piece(
-                        content, part, span.start + base, buffer[base:stop], piece
+                        content, part, span.start + base, buffer[base:stop], piece, ear
                     )
                 filled = base + piece.filled if patience.cancelled_caught else stop
                 if patience.cancelled_caught:
@@ -162,8 +200,7 @@ class ObjectClient:
                 if failures >= ATTEMPTS or generation.guard(stretch) is None:
                     raise
                 self._urls.forget(file, signed)
-                witness = _Witness(content, self._urls, self._fetch)
-                await self._etags.settle(generation, stretch, witness)
+                await self._settle(content, stretch, failures, ear)
             except DriveError as error:
                 filled = base + piece.filled
                 failures = failures + 1 if filled == base else 1
@@ -174,6 +211,24 @@ class ObjectClient:
                 await self._back_off(failures, error)
         self._stragglers.record(span.length, trio.current_time() - started)
 
+    async def _admit(self, file: File, part: SignedRange, span: Span) -> int:
+        """How far the next GET of ``span`` may go."""
+        here = Span(span.start, min(span.stop, part.stop))
+        action, look = f"read {file.name!r}", partial(self._look, file, part)
+        return await self._stalls.admit(part.url, file.storage_id, here, action, look)
+
+    async def _settle(self, content: Content, stretch: Stretch, failures: int, ear: Ear) -> None:
+        """Find out which ETag is the right one, or come to no answer and back off: a witness whose
+        GET breaks is no reason to end a read."""
+        witness = _Witness(content, self._urls, partial(self._fetch, ear))
+        try:
+            await self._etags.settle(content.generation, stretch, witness)
+        except DriveError as error:
+            if isinstance(error, _FINAL):
+                raise
+            log.info("%s; trying again", error.message)
+            await self._back_off(failures, error)
+
     async def _fetch_piece(
         self,
         content: Content,
@@ -181,21 +236,22 @@ class ObjectClient:
         start: int,
         buffer: memoryview,
         progress: Progress,
+        ear: Ear,
     ) -> None:
         """One GET whose bytes are proved to belong to the content's generation."""
         file, generation = content.file, content.generation
         stretch = part.start, part.stop
-        witness = _Witness(content, self._urls, self._fetch)
+        witness = _Witness(content, self._urls, partial(self._fetch, ear))
         guard = generation.begin(stretch)
         if guard is None:
             await self._etags.compare(generation, witness)
             guard = generation.begin(stretch)
         if guard is not None:
-            await self._fetch(file, part, start, buffer, guard, progress)
+            await self._fetch(ear, file, part, start, buffer, guard, progress)
             return
         for _ in range(2):  # the first answer may be an odd one
             own = ETagGuard()
-            await self._fetch(file, part, start, buffer, own, Progress())
+            await self._fetch(ear, file, part, start, buffer, own, Progress())
             await self._etags.prove(generation, stretch, own.etag, witness)
             guard = generation.guard(stretch)
             if guard is not None and guard.admits(own.etag):
@@ -204,8 +260,15 @@ class ObjectClient:
                 return
         raise other_etag(witness.what)
 
+    async def _look(self, file: File, part: SignedRange, offset: int) -> None:
+        """A GET of one byte, to see whether there is an answer."""
+        progress = Progress()
+        ear, byte = Ear(file.storage_id, progress), memoryview(bytearray(1))
+        await self._fetch(ear, file, part, offset, byte, ETagGuard(), progress)
+
     async def _fetch(
         self,
+        ear: Ear,
         file: File,
         part: SignedRange,
         start: int,
@@ -221,16 +284,14 @@ class ObjectClient:
         )  # fmt: skip
         outcome = "cancelled"
         try:
-            await self._fetcher.fetch(request)
+            with self._stalls.listening(ear, part.url, progress):
+                await self._fetcher.fetch(request)
             outcome = "ok"
-        except UrlRefusedError:
-            outcome = "refused"
-            raise
-        except ObjectChangedError:
-            outcome = "changed"
-            raise
-        except DriveError:
-            outcome = "failed"
+            self._stalls.answered(ear, Span(start, start + len(buffer)))
+        except DriveError as error:
+            outcome = _outcome(error)
+            if is_answer(error):
+                self._stalls.answered(ear, Span(start, start + 1))
             raise
         finally:
             self._gets[outcome] += 1
@@ -241,6 +302,12 @@ class ObjectClient:
         if trio.current_time() + (error.retry_after_s or 0.0) >= trio.current_effective_deadline():
             raise error
         await trio.sleep(backoff_s(failures, BACKOFF_FIRST_S, BACKOFF_MAX_S))
+
+
+def _outcome(error: DriveError) -> str:
+    if isinstance(error, UrlRefusedError):
+        return "refused"
+    return "changed" if isinstance(error, ObjectChangedError) else "failed"
 
 
 _Get = Callable[[File, SignedRange, int, memoryview, ETagGuard, Progress, str], Awaitable[None]]
