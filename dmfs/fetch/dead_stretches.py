@@ -73,10 +73,10 @@ class DeadStretches:
         """``span`` of the object used up its deadline, and nothing of it had come since
         ``silent_since``. Whether nothing came from the whole host either.
 
-        The block that it begins in is dead too, though a part of it came: none of it was given to
-        the cache, so it would be fetched again.
+        Whole blocks are dead, also that in which the bytes stopped: it is not at rest, so a page
+        of it would be fetched with all of it.
         """
-        span = Span(span.start - span.start % BLOCK_BYTES, span.stop)
+        span = Span(span.start - span.start % BLOCK_BYTES, span.stop + -span.stop % BLOCK_BYTES)
         entry = self._objects.get(name)
         if entry is None:
             entry = self._objects[name] = _Object(_Dead(silent_since, now))

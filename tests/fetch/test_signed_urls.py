@@ -14,7 +14,7 @@ from dmfs.errors import (
     GoneError,
     UnreachableError,
 )
-from dmfs.fetch.curl.transfer import RangeRequest
+from dmfs.fetch.curl.transfer import RangeRequest, other_etag
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.model import File, SignedObject, SignedRange
 from dmfs.spans import Span
@@ -126,3 +126,31 @@ def test_urls_are_not_in_any_repr() -> None:
     signed = SignedObject(1, "", (SignedRange(0, 1, "https://cdn/x?Signature=secret"),), 0.0)
     assert "secret" not in repr(signed)
     assert "secret" not in repr(signed.parts[0])
+
+
+@virtual
+async def test_a_witness_whose_get_breaks_does_not_end_the_read() -> None:
+    class Odd(FakeFetcher):
+        etags: tuple[str, ...] = ()
+
+        async def fetch(self, get: RangeRequest) -> None:
+            etag, *rest = self.etags
+            self.etags = tuple(rest)
+            await trio.sleep(0.01)
+            if not etag:
+                raise UnreachableError("cannot read: reset")
+            if not get.guard.admits(etag):
+                raise other_etag(get.action)
+            await super().fetch(get)
+
+    fetcher = Odd()
+    async with trio.open_nursery() as nursery:
+        source = ObjectClient(FakeSigner(), fetcher, nursery, timeout_s=10)
+        content = Whole(a_file())
+        fetcher.etags = ("A",)
+        await fetched(source, content, Span(0, 10))
+        # an odd answer, of the two witnesses one that breaks, and then all is well
+        fetcher.etags = ("B", "", "A", "A")
+        assert await fetched(source, content, Span(10, 20)) == truth(10, 20)
+        fetcher.etags = ("B", "", "", "B", "A", "A", "A")
+        assert await fetched(source, content, Span(20, 30)) == truth(20, 30)
