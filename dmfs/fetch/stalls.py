@@ -5,8 +5,8 @@ a good part of that, its stretch is dead (``dead_stretches``): the next fill of 
 One kernel read that fails is asked again page by page, each of which would wait for a deadline of
 its own (57 s).
 
-Nothing runs by itself: a request that is refused looks for an answer, once a second at most, with a
-GET of one byte of the same range. It waits for a moment only, but the probe goes on.
+Nothing looks by itself: a request that is refused does, once a second at most for each object, with
+a GET of one byte of the same range. It waits for a moment only, but the probe goes on.
 """
 
 from __future__ import annotations
@@ -34,9 +34,12 @@ SILENCE_SHARE = 0.5
 LISTENINGS = 8
 """In that time: so often it is noticed whether bytes come."""
 MOMENT_SHARE = 0.05
-MOMENT_MAX_S = 1.0
+MOMENT_MAX_S = 0.5
 """Who is refused waits so long for a probe: together with the wait before it less than 1.1
 deadlines."""
+PAUSE_SHARE = 0.02
+"""Of a deadline, and a second at most, passes before the first probe: the kernel asks again for the
+page that has just failed, and it has waited enough."""
 PROBE_S = 2.0
 """A probe has no longer: the host may be well again, and only this connection dead. But one of each
 object may take a whole deadline, for a host may be slow."""
@@ -73,8 +76,8 @@ class _Get:
 class _Probe:
     """Looks whether an object answers."""
 
-    def __init__(self, host: str, storage_id: StorageId, *, patient: bool) -> None:
-        self.host = host
+    def __init__(self, url: str, storage_id: StorageId, *, patient: bool) -> None:
+        self.url = url
         self.storage_id = storage_id
         self.patient = patient
         self.started_at = trio.current_time()
@@ -101,7 +104,7 @@ class Stalls:
         self._moment_s = min(MOMENT_MAX_S, timeout_s * MOMENT_SHARE)
         self._suspect = suspect
         self._is_away = is_away
-        self._dead = DeadStretches()
+        self._dead = DeadStretches(first_pause_s=timeout_s * PAUSE_SHARE)
         self._gets: set[_Get] = set()
         self._some = trio.Event()
         self._probes: list[_Probe] = []
@@ -138,7 +141,7 @@ class Stalls:
         if self._is_away(url):
             return span.stop  # the GET will say so
         if self._dead.probe_due(host, storage_id, trio.current_time()):
-            self._start_probe(host, storage_id, span.start, get_byte)
+            self._start_probe(url, storage_id, span.start, get_byte)
         probe = self._young_probe(storage_id)
         if probe is not None:
             with trio.move_on_at(probe.started_at + self._moment_s):
@@ -220,11 +223,9 @@ class Stalls:
                 return probe
         return None
 
-    def _start_probe(
-        self, host: str, storage_id: StorageId, offset: int, get_byte: GetByte
-    ) -> None:
+    def _start_probe(self, url: str, storage_id: StorageId, offset: int, get_byte: GetByte) -> None:
         own = [probe for probe in self._probes if probe.storage_id == storage_id]
-        probe = _Probe(host, storage_id, patient=not any(each.patient for each in own))
+        probe = _Probe(url, storage_id, patient=not any(each.patient for each in own))
         if len(self._probes) >= PROBES_MAX:
             self._probes[0].scope.cancel()
         self._probes.append(probe)
@@ -236,8 +237,10 @@ class Stalls:
         try:
             with probe.scope:
                 await get_byte(offset)  # an answer is heard as any other
+            if trio.current_time() >= probe.scope.deadline:
+                self._suspect(probe.url)
         except DriveError as error:
-            log.debug("%s: %s", probe.host, error.message)
+            log.debug("%s", error.message)
         except Exception:
             log.exception("looking whether a stalled storage answers failed")
         finally:

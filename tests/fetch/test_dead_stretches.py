@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmfs.fetch import dead_stretches
-from dmfs.fetch.dead_stretches import PAUSE_MAX_S, PAUSE_MIN_S, DeadStretches
+from dmfs.fetch.dead_stretches import PAUSE_MAX_S, PAUSE_S, DeadStretches
 from dmfs.spans import BLOCK_BYTES, MIB, Span
 
 HOST = "cdn.example"
@@ -79,10 +79,10 @@ def test_probes_are_a_second_apart_and_further_with_a_long_silence() -> None:
             assert not memory.probe_due(HOST, "a", at)
         at += 0.125
     pauses = [later - sooner for sooner, later in pairwise(taken)]
-    assert min(pauses) >= PAUSE_MIN_S
+    assert min(pauses) >= PAUSE_S
     assert max(pauses) <= PAUSE_MAX_S + 0.125
     assert pauses == sorted(pauses)
-    assert taken[0] - 57.0 <= PAUSE_MIN_S + 0.125
+    assert taken[0] - 57.0 <= PAUSE_S + 0.125
     assert not memory.probe_due(HOST, "b", at), "it is not dead"
 
 

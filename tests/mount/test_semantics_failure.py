@@ -63,7 +63,34 @@ def test_slow_answers_end_in_etimedout(own_emulator, make_drive):
     own_emulator.fault("stall_before_headers", origin="cdn", times=None, seconds=None)
     assert drive.call("errno_of", "pread", handle, 0, 1000) == errno.ETIMEDOUT
     own_emulator.clear_faults()
+    wait_until(lambda: drive.call("errno_of", "pread", handle, 0, 1000) == 0)
     assert len(drive.call("pread", handle, 0, 1000)) == 1000
+
+
+def test_what_used_up_its_time_is_not_waited_for_again(own_emulator, make_drive):
+    """Of the bytes of a storage that is silent for them alone: its host answers otherwise."""
+    limit_s = 2.0
+    drive = make_drive(of=own_emulator, config=QUICK | {"data_timeout": f"{limit_s:g}s"})
+    path = drive.path(SAMPLE, "Large Files", "Tower.rvt")
+    handle = drive.call("open", path)
+    cached = drive.call("pread", handle, 0, 1000)
+    own_emulator.fault(
+        "stall_before_headers", origin="cdn", contains="ignature", times=None, seconds=None
+    )
+    began = time.monotonic()
+    assert drive.call("errno_of", "pread", handle, 200_000_000, 1 << 20) == errno.ETIMEDOUT
+    # 40 deadlines, were each waited for
+    for number in range(40):
+        offset = 200_000_000 + number * 4096
+        assert drive.call("errno_of", "pread", handle, offset, 4096) == errno.ETIMEDOUT
+    assert drive.tool("cat", path).returncode == 1
+    assert drive.call("pread", handle, 0, 1000) == cached
+    assert time.monotonic() - began < 10 * limit_s
+    own_emulator.clear_faults()
+    began = time.monotonic()
+    wait_until(lambda: drive.call("errno_of", "pread", handle, 200_000_000, 4096) == 0)
+    # a second, and three more for a machine that others use
+    assert time.monotonic() - began < 4
 
 
 def test_rate_limits_beyond_the_deadline_are_ebusy(own_emulator, make_drive):
