@@ -39,7 +39,7 @@ ORDER = (
 
 INSIDE = {
     "system": "clock suspend backoff concurrency disk_health disk_threads gc_tuning mountinfo"
-    " private_files byte_locks shared_memory",
+    " private_files byte_locks shared_memory stall_memory",
     "telemetry": "access_log logs stack_report",
     "ratelimit": "limits priority shared_log limiter",
     "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
@@ -95,7 +95,7 @@ ONLY_IN = {
 WITHOUT_TRIO = (
     "errors compact model names spans urls config blocks.store. fetch.curl. aps.json_values"
     " aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls blocks.readahead"
-    " ratelimit.limits prefetch.tree_walk prefetch.file_series namespace.poll_schedule"
+    " system.stall_memory ratelimit.limits prefetch.tree_walk prefetch.file_series namespace.poll_schedule"
     " namespace.change_feed namespace.listing_codec"
     " help. cli.main cli.parser cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.kernel_params"
