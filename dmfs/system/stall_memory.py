@@ -7,7 +7,7 @@ next request fails at once, until something answers:
     a part stalled                             that part is refused; its siblings are not
     PARTS_OF_A_GROUP parts stalled, and the    the whole group is refused
     group did not answer in between
-    as many, but it answered in between        its other parts get a short wait instead of a deadline
+    as many, but it answered in between        its other parts get a short wait, no deadline
 
 One probe a stretch looks for an answer, after growing pauses: a request that comes when a probe is
 due (it waits ``Verdict.wait_s``, not a deadline), else one in the background (``due``), for as long
@@ -85,7 +85,7 @@ class _Pauses:
 class _Part:
     """A part that stalled."""
 
-    __slots__ = ("wanted_at", "pauses", "stalled_at")
+    __slots__ = ("pauses", "stalled_at", "wanted_at")
 
     def __init__(self, now: float) -> None:
         self.stalled_at = now

@@ -135,7 +135,7 @@ def test_a_stall_of_long_ago_does_not_shorten_what_its_siblings_get() -> None:
 GROUPS = st.sampled_from(["contents", "hubs"])
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["ask", "ahead", "poll", "stall", "answer", "due", "clear"]),
+        st.sampled_from(["ask", "ahead", "poll", "stall", "answer", "due"]),
         GROUPS,
         st.integers(0, 4).map(str),
         st.sampled_from([0.0, 0.1, 1.0, 7.0, 45.0]),
@@ -165,11 +165,6 @@ def test_it_refuses_only_what_stalled_and_probes_one_at_a_time(
                 last_probe.clear()  # looked at anew
             stalled[group].discard(part)
             since_answer[group].clear()
-        elif step == "clear":
-            memory.clear()
-            stalled.clear()
-            since_answer.clear()
-            last_probe.clear()
         elif step == "due":
             found = memory.due(now)
             if found is not None:
