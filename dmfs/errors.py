@@ -22,6 +22,7 @@ class, so the translation is complete by construction and no code searches a tex
     │       └── ETagDiffersError           only the ETag is wrong
     ├── UrlRefusedError        EIO         the CDN refuses the signed URL
     ├── DeadlineError          ETIMEDOUT   slower than the deadline
+    │   └── StalledError                   it just was, and is not waited for again
     ├── GoneError              ESTALE      the bytes of an open version are gone
     ├── ReadOnlyError          EROFS       any write
     ├── NoAttributeError       ENODATA     unknown xattr
@@ -140,6 +141,11 @@ class DeadlineError(DriveError):
     """The deadline of the request passed before its answer came."""
 
     errno = errno.ETIMEDOUT
+
+
+class StalledError(DeadlineError):
+    """The same let a whole deadline pass a moment ago and has not answered since: fails at once, or
+    after a short wait. ``retry_after_s``: when it is looked at again."""
 
 
 class GoneError(DriveError):

@@ -41,7 +41,7 @@ INSIDE = {
     "system": "clock suspend backoff concurrency disk_health disk_threads gc_tuning mountinfo"
     " private_files byte_locks shared_memory stall_memory",
     "telemetry": "access_log logs stack_report",
-    "ratelimit": "limits priority shared_log limiter",
+    "ratelimit": "limits priority shared_log limiter stall_gate",
     "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
     " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"

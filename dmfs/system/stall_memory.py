@@ -27,8 +27,9 @@ PAUSE_FIRST_S = 1.0
 PAUSE_FACTOR = 2.0
 PAUSE_MAX_S = 10.0
 """The longest that an answer goes unnoticed while somebody asks."""
-BACKGROUND_LAG_S = 1.0
-"""A request that is due as a probe goes first: its answer is of use."""
+LAG_S = 1.0
+"""The two kinds of probes take turns, and whose turn it is goes so much earlier. A request has a use
+for the answer; a probe in the background has the time that a slow stretch needs."""
 WANTED_LATELY_S = 60.0
 """Nobody asked for so long: no probe in the background; an idle mount costs nothing."""
 STUTTER_S = 300.0
@@ -57,6 +58,8 @@ class Verdict(NamedTuple):
     """For so long it may wait for an answer: None: for its whole deadline, 0: it fails at once."""
     is_probe: bool = False
     """It is the one that finds out whether the stretch answers again."""
+    again_s: float = 0.0
+    """Of a refusal: seconds until the next probe."""
 
     @property
     def refused(self) -> bool:
@@ -67,16 +70,22 @@ class _Pauses:
     """When the next probe is due. A probe takes its turn by moving it: there is one a pause,
     however the probe ends."""
 
-    __slots__ = ("due_at", "pause_s")
+    __slots__ = ("due_at", "in_background", "pause_s")
 
     def __init__(self, now: float) -> None:
         self.due_at = now
+        self.in_background = False
+        """Whose turn it is."""
         self.pause_s = PAUSE_FIRST_S
 
-    def take(self, now: float, wait_s: float = 0.0) -> bool:
+    def due_for(self, in_background: bool) -> float:
+        return self.due_at + (LAG_S if in_background != self.in_background else 0.0)
+
+    def take(self, now: float, wait_s: float = 0.0, *, in_background: bool = False) -> bool:
         """Whether a probe may go now; ``wait_s``: how long it may take. The pause follows it."""
-        if now < self.due_at:
+        if now < self.due_for(in_background):
             return False
+        self.in_background = not in_background
         self.due_at = now + wait_s + self.pause_s
         self.pause_s = min(self.pause_s * PAUSE_FACTOR, PAUSE_MAX_S)
         return True
@@ -160,7 +169,7 @@ class StallMemory:
         if pauses is None:
             return Verdict(group.short_s if group.stutters(now) and not patient else None)
         if not may_probe:
-            return Verdict(0.0)
+            return Verdict(0.0, again_s=max(0.0, pauses.due_at - now))
         if not patient:
             group.wanted_at = now
             if part is not None:
@@ -172,7 +181,7 @@ class StallMemory:
             group.candidates.move_to_end(stretch.part)
             while len(group.candidates) > PARTS_MAX:
                 group.candidates.popitem(last=False)
-        return Verdict(0.0)
+        return Verdict(0.0, again_s=pauses.due_at - now)
 
     def answered(self, stretch: Stretch, now: float, took_s: float = 0.0) -> bool:
         """It answered, whatever. Return whether that ended a refusal."""
@@ -201,7 +210,7 @@ class StallMemory:
         """A stretch to probe in the background now. Its answer must come back by ``answered``."""
         for name, group in self._groups.items():
             for pauses, part in self._probes(group, now):
-                if now >= pauses.due_at + BACKGROUND_LAG_S and pauses.take(now):
+                if pauses.take(now, in_background=True):
                     group.candidates.pop(part, None)
                     if part in group.parts:  # the next probe of the group is of another part
                         group.parts.move_to_end(part)
@@ -212,7 +221,7 @@ class StallMemory:
         """When ``due`` may have something, if nothing changes; inf if never."""
         return min(
             (
-                pauses.due_at + BACKGROUND_LAG_S
+                pauses.due_for(True)
                 for group in self._groups.values()
                 for pauses, _ in self._probes(group, now)
             ),

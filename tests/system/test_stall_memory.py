@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmfs.system.stall_memory import (
-    BACKGROUND_LAG_S,
     GROUPS_MAX,
+    LAG_S,
     PARTS_MAX,
     PAUSE_FIRST_S,
     PAUSE_MAX_S,
@@ -58,7 +58,7 @@ def test_the_second_request_for_what_stalled_fails_at_once_and_a_probe_follows()
     assert memory.blocked(folder, 30).refused
     assert memory.due(30) is None
     due_at = memory.next_due_at(30)
-    assert due_at == 30 + PAUSE_FIRST_S + BACKGROUND_LAG_S
+    assert due_at == 30 + PAUSE_FIRST_S + LAG_S
     assert memory.due(due_at) == folder
     assert memory.due(due_at) is None, "one at a time"
     assert memory.answered(folder, due_at + 1)
