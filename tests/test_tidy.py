@@ -95,7 +95,8 @@ ONLY_IN = {
 WITHOUT_TRIO = (
     "errors compact model names spans urls config blocks.store. fetch.curl. aps.json_values"
     " aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls blocks.readahead"
-    " system.stall_memory ratelimit.limits prefetch.tree_walk prefetch.file_series namespace.poll_schedule"
+    " ratelimit.limits prefetch.tree_walk prefetch.file_series namespace.poll_schedule"
+    " system.stall_memory"
     " namespace.change_feed namespace.listing_codec"
     " help. cli.main cli.parser cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.kernel_params"

@@ -162,6 +162,11 @@ class Listings:
         """Seconds for which the listing is still fresh (0 or less: stale or unknown)."""
         return self.cache.fresh_for(directory, trio.current_time())
 
+    def incomplete(self, directory: Directory) -> int:
+        """Entries of the listing in memory that are undescribed or lost."""
+        cached = self.cache.get(directory.identity)
+        return 0 if cached is None else cached.listing.incomplete
+
     def listed_at(self, directory: Directory) -> Moment | None:
         """When the listing in memory was valid, by the wall clock."""
         cached = self.cache.get(directory.identity)
@@ -255,11 +260,15 @@ class Listings:
                         return shared
                     sent_at, moment = trio.current_time(), Moment.now()
                     rollup_ns = self.cache.rollup(directory)
-                    entries = await self._query.entries(directory)
+                    old = self.cache.get(directory.identity)
+                    before = None if old is None else old.listing.entries
+                    found = await self._query.entries(directory, before)
             except DriveError as error:
                 await self._on_failure(directory, error)
                 raise
-            listing = Listing(directory, entries, sent_at, rollup_ns)
+            listing = Listing(
+                directory, found.by_name, sent_at, rollup_ns, found.undescribed, found.lost
+            )
             self._impatient_until = float("-inf")
             await self._tiers.put(listing, moment)
             self._tiers.save(listing, moment, lock.pop_all())

@@ -28,7 +28,7 @@ PAUSE_FACTOR = 2.0
 PAUSE_MAX_S = 10.0
 """The longest that an answer goes unnoticed while somebody asks."""
 LAG_S = 1.0
-"""The two kinds of probes take turns, and whose turn it is goes so much earlier. A request has a use
+"""The two kinds of probes take turns; whose turn it is goes so much earlier. A request has a use
 for the answer; a probe in the background has the time that a slow stretch needs."""
 WANTED_LATELY_S = 60.0
 """Nobody asked for so long: no probe in the background; an idle mount costs nothing."""
