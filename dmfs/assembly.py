@@ -210,6 +210,7 @@ def _connect(
 
     breaker.subscribe(on_open=hosts.suspect, on_close=on_close)
     nursery.start_soon(breaker.watch, client.probe)
+    nursery.start_soon(client.run)
     nursery.start_soon(watch_suspend, on_wake)
 
 

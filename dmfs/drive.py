@@ -15,7 +15,7 @@ from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.reader import AnyReader, Reader, TextReader
 from dmfs.config import Settings
-from dmfs.errors import NotADirectory, NotFoundError, UnreachableError
+from dmfs.errors import BadResponseError, NotADirectory, NotFoundError, UnreachableError
 from dmfs.fetch.process_fetcher import ProcessFetcher
 from dmfs.http.json_client import JsonClient
 from dmfs.model import (
@@ -100,7 +100,7 @@ class Drive:
     async def lookup(self, directory: Directory, name: str) -> Child | None:
         """The child of that name. None is authoritative: the listing of the directory says so."""
         self.parts.poller.on_use(directory)
-        return (await self._listings.get(directory)).entries.get(name)
+        return child_of(await self._listings.get(directory), name)
 
     async def prepare(self, directory: Directory) -> Listing:
         """As ``list``, for a check before first use: no walk-ahead and no polling follow."""
@@ -136,7 +136,11 @@ class Drive:
         found = attributes_of(node)
         if not isinstance(node, File | Shortcut):
             stale = self._listings.fresh_for(node) <= 0
-            found |= marks(self._listings.listed_at(node), stale=stale)
+            found |= marks(
+                self._listings.listed_at(node),
+                stale=stale,
+                incomplete=self._listings.incomplete(node),
+            )
         return found
 
     async def schema(self, extension_type: str) -> dict[str, Any]:
@@ -188,6 +192,18 @@ class Drive:
         return merged
 
 
+def child_of(listing: Listing, name: str) -> Child | None:
+    """The child of that name. BadResponseError where it may be one of those that are lost: failure
+    never looks like absence."""
+    child = listing.entries.get(name)
+    if child is None and listing.lost:
+        raise BadResponseError(
+            f"cannot tell whether there is a {printable(name)!r} in {listing.directory.name!r}",
+            hint="the service's answer holds entries without a name; it is asked again soon",
+        )
+    return child
+
+
 async def resolve(listings: Listings, path: str) -> Node:
     """The node at a path in the whole drive (``/Hub/Project/folder/file``).
 
@@ -199,7 +215,7 @@ async def resolve(listings: Listings, path: str) -> Node:
         if isinstance(node, File | Shortcut):
             raise NotADirectory(f"{seen!r} is a file, so there is no {part!r} in it")
         listing = await listings.get(node)
-        child = listing.entries.get(part)
+        child = child_of(listing, part)
         if child is None:
             raise NotFoundError(
                 f"there is no {printable(part)!r} in {seen or '/'!r}",

@@ -18,6 +18,7 @@ class, so the translation is complete by construction and no code searches a tex
     │   ├── OfflineError                   the drive knows that it is down and does not try
     │   └── CertificateError               the host's certificate is not trusted
     ├── BadResponseError       EIO         a response that is damaged or contradicts itself
+    │   ├── PartialAnswerError             some entries of a directory cannot be told
     │   └── ObjectChangedError             another ETag than before
     │       └── ETagDiffersError           only the ETag is wrong
     ├── UrlRefusedError        EIO         the CDN refuses the signed URL
@@ -35,7 +36,8 @@ from __future__ import annotations
 
 import copy
 import errno
-from typing import ClassVar, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
 
 class DriveError(Exception):
@@ -135,6 +137,17 @@ class BadResponseError(DriveError):
     """A response that is damaged, too large or contradicts itself."""
 
     errno = errno.EIO
+
+
+class PartialAnswerError(BadResponseError):
+    """Rows of an answer that not even a name is known of; the rest of it is whole."""
+
+    def __init__(self, message: str, rest: Sequence[Any], lost: Sequence[str]) -> None:
+        super().__init__(message)
+        self.rest = rest
+        """The children that are known."""
+        self.lost = lost
+        """Of each lost row its id, '' where that is unknown too."""
 
 
 class DeadlineError(DriveError):

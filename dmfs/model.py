@@ -213,10 +213,20 @@ class Listing:
     entries: Mapping[str, Child]
     listed_at: float
     rollup_ns: int | None = None
+    undescribed: int = 0
+    """Entries that the service listed and did not describe: they show, and cannot be opened or are
+    as the listing before described them."""
+    lost: int = 0
+    """Entries of which not even a name is known: a name that is not here may exist all the same."""
     names: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.entries))
+
+    @property
+    def incomplete(self) -> int:
+        """Entries that are not as they should be."""
+        return self.undescribed + self.lost
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,9 +39,9 @@ ORDER = (
 
 INSIDE = {
     "system": "clock suspend backoff concurrency disk_health disk_threads gc_tuning mountinfo"
-    " private_files byte_locks shared_memory",
+    " private_files byte_locks shared_memory stall_memory",
     "telemetry": "access_log logs stack_report",
-    "ratelimit": "limits priority shared_log limiter",
+    "ratelimit": "limits priority shared_log limiter stall_gate",
     "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
     " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
@@ -97,6 +97,7 @@ WITHOUT_TRIO = (
     " aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls blocks.readahead"
     " fetch.dead_stretches"
     " ratelimit.limits prefetch.tree_walk prefetch.file_series namespace.poll_schedule"
+    " system.stall_memory"
     " namespace.change_feed namespace.listing_codec"
     " help. cli.main cli.parser cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.kernel_params"

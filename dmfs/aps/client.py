@@ -22,7 +22,18 @@ from dmfs.aps.jsonapi import decode_warnings, next_page
 from dmfs.aps.paging import Query, all_pages, pages_expected
 from dmfs.aps.signed_urls import bucket_and_key, decode_signed
 from dmfs.auth.token_sources import TokenSource
-from dmfs.errors import AccessError, BadResponseError, GoneError, TokenRefusedError
+from dmfs.errors import (
+    AccessError,
+    BadResponseError,
+    BusyError,
+    DriveError,
+    GrantRefusedError,
+    OfflineError,
+    PartialAnswerError,
+    SignedOutError,
+    TokenRefusedError,
+    UnreachableError,
+)
 from dmfs.http.json_body import Decode, T
 from dmfs.http.json_client import Call, JsonClient
 from dmfs.model import (
@@ -43,8 +54,10 @@ log = logging.getLogger(__name__)
 
 ITEM_CALLS = 4
 """Items requested in parallel if a listing left out their tips."""
-ITEM_REFUSED = frozenset({403, 404, 410, 423})
-"""Statuses that concern one item; 401 and others concern the user or the service."""
+ITEMS_SHARE = 0.4
+"""Of the time that is left for a listing: items that do not answer must not take all of it."""
+_EVERYBODYS = BusyError, OfflineError, SignedOutError, TokenRefusedError, GrantRefusedError
+"""Errors that concern the user or the service, never one item."""
 
 
 def path_id(identifier: str) -> str:
@@ -70,6 +83,7 @@ class Aps:
 
         Calls: hubs 1, projects 1 per page of 200, top folders of a ``b.`` project 1, folder
         contents 1 per page of 200, and 1 per item whose tip the listing left out.
+        PartialAnswerError if some of it cannot be told.
         """
         match directory:
             case Root():
@@ -111,7 +125,8 @@ class Aps:
     async def _hubs(self) -> tuple[list[Child], tuple[str, ...]]:
         action = "list hubs"
         answer = await self._get(action, "hubs", "/project/v1/hubs", {})
-        hubs = decode_hubs(answer, action)
+        lost: list[str] = []
+        hubs = decode_hubs(answer, action, lost)
         warnings = decode_warnings(answer)
         if not hubs:
             reason = f"; the service says: {warnings[0]}" if warnings else ""
@@ -119,17 +134,19 @@ class Aps:
         # A user of one region gets a warning for each other region: only for the debug log.
         for line in warnings:
             log.debug("hubs: %s", line)
-        return list(hubs), warnings
+        return _whole(action, list(hubs), lost), warnings
 
     async def _projects(self, hub: Hub) -> list[Child]:
         action = f"list projects of {hub.name!r}"
         path = f"/project/v1/hubs/{path_id(hub.id)}/projects"
+        lost: list[str] = []
 
         async def get_page(query: Query) -> tuple[list[Project], Query | None]:
             page = await self._get(action, "projects", path, query)
-            return decode_projects(page, action, hub.id), next_page(page, action, path)
+            return decode_projects(page, action, hub.id, lost), next_page(page, action, path)
 
-        return [project for page in await all_pages(action, get_page) for project in page]
+        pages = await all_pages(action, get_page)
+        return _whole(action, [project for page in pages for project in page], lost)
 
     async def _top(self, project: Project) -> list[Child]:
         action = f"list project {project.name!r}"
@@ -139,7 +156,9 @@ class Aps:
                 f"/projects/{path_id(project.id)}/topFolders"
             )
             answer = await self._get(action, "topFolders", path, {"excludeDeleted": "true"})
-            return decode_contents(answer, action, project).children
+            lost: list[str] = []
+            found = decode_contents(answer, action, project, lost)
+            return _whole(action, [*found.children, *found.tipless], lost)
         if project.root_folder_id is None:
             raise BadResponseError(f"cannot {action}: the service named no root folder")
         return await self._contents(project, project.root_folder_id, action)
@@ -149,8 +168,10 @@ class Aps:
     ) -> list[Child]:
         path = f"/data/v1/projects/{path_id(project.id)}/folders/{path_id(folder_id)}/contents"
 
+        lost: list[str] = []
+
         def decode(page: Json) -> tuple[Contents, Query | None]:
-            found = decode_contents(page, action, project)
+            found = decode_contents(page, action, project, lost)
             children = [_in_folder(child, folder_id) for child in found.children]
             return replace(found, children=children), next_page(page, action, path)
 
@@ -161,32 +182,41 @@ class Aps:
         children = [child for page in pages for child in page.children]
         tipless = [leaf for page in pages for leaf in page.tipless]
         items = await self._items(project, tipless, action)
-        return children + [_in_folder(child, folder_id) for child in items]
+        children += [_in_folder(child, folder_id) for child in items]
+        return _whole(action, children, lost)
 
     async def _items(self, project: Project, tipless: list[Leaf], action: str) -> list[Child]:
         """Request items one by one (300 a minute, ``items/:id/tip`` only 50), a few at a time.
 
-        If the service refuses an item, it shows as in the listing and ``open`` fails: it neither
-        fails the rest of the folder nor looks deleted.
+        An item that cannot be described, whatever the reason, shows as in the listing and ``open``
+        fails: it neither fails the rest of the folder nor looks deleted. What fails for everybody
+        (offline, rate limit, signed out) fails the folder; so does a network that answers for none.
         """
-        found: list[Child] = []
+        found: dict[str, Child | None] = {}
+        failures: list[DriveError] = []
         slots = trio.CapacityLimiter(ITEM_CALLS)
 
         async def one(leaf: Leaf) -> None:
             async with slots:
                 path = f"/data/v1/projects/{path_id(project.id)}/items/{path_id(leaf.item_id)}"
                 try:
-                    child = decode_item(await self._get(action, "item", path, {}), action, project)
-                except (AccessError, GoneError) as error:
-                    if error.status not in ITEM_REFUSED:
-                        raise
+                    answer = await self._get(action, "item", path, {})
+                    found[leaf.item_id] = decode_item(answer, action, project)
+                except _EVERYBODYS:
+                    raise
+                except DriveError as error:
                     log.debug("%r is there, but: %s", leaf.name, error.message)
-                    child = leaf
-                if child is not None:
-                    found.append(child)
+                    failures.append(error)
 
-        await gather([partial(one, leaf) for leaf in tipless])
-        return found
+        left_s = trio.current_effective_deadline() - trio.current_time()
+        with trio.move_on_after(left_s * ITEMS_SHARE):
+            await gather([partial(one, leaf) for leaf in tipless])
+        if not found and len(failures) == len(tipless):
+            for error in failures[:1]:
+                if isinstance(error, UnreachableError) and not error.status:
+                    raise error
+        shown = (found.get(leaf.item_id, leaf) for leaf in tipless)
+        return [child for child in shown if child is not None]
 
     async def _get(
         self, action: str, route: str, path: str, params: Mapping[str, str]
@@ -224,6 +254,14 @@ def _call(
     if user_id:
         headers["x-user-id"] = user_id
     return Call(action=action, route=route, method="GET", path=path, params=params, headers=headers)
+
+
+def _whole(action: str, children: list[Child], lost: list[str]) -> list[Child]:
+    """The children; PartialAnswerError if rows beside them are lost."""
+    if lost:
+        message = f"cannot {action} to the end: the answer holds {len(lost)} unusable entries"
+        raise PartialAnswerError(message, children, lost)
+    return children
 
 
 def _in_folder(child: Child, folder_id: FolderId) -> Child:

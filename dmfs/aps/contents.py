@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from dmfs.aps.item_types import Kind, is_service_folder, kind_of
 from dmfs.aps.json_values import Json, dig, number, parse_time_ns, shared_text, text
-from dmfs.aps.jsonapi import Tips, rows_of
+from dmfs.aps.jsonapi import Tips, each_row
 from dmfs.aps.signed_urls import is_storage_id
 from dmfs.compact import shorten
 from dmfs.errors import BadResponseError
@@ -42,22 +42,45 @@ class Contents:
     """Items whose tip the answer does not include, as they show if the service refuses it."""
 
 
-def decode_contents(answer: Json, action: str, project: Project) -> Contents:
-    """Decode a page of folder contents or top folders, without hidden entries and tombstones."""
+def decode_contents(
+    answer: Json, action: str, project: Project, lost: list[str] | None = None
+) -> Contents:
+    """Decode a page of folder contents or top folders, without hidden entries and tombstones.
+
+    A row that cannot be decoded is a BadResponseError. With ``lost`` it shows as an item that the
+    service refuses where its name is known, else its id goes to ``lost`` (``jsonapi.each_row``).
+    """
     tips = Tips(answer.get("included"))
-    children: list[Child] = []
     tipless: list[Leaf] = []
-    for row in rows_of(answer, action):
+
+    def decode(row: Json) -> Child | None:
         if dig(row, "attributes", "hidden") is True:
-            continue
+            return None
         if row.get("type") == "folders":
-            children.append(_folder(row, action, project))
-        elif row.get("type") == "items":
+            return _folder(row, action, project)
+        if row.get("type") == "items":
             tip = tips.of(row)
-            if (leaf := _leaf(row, tip, action, project)) is not None:
-                (tipless if tip is None else children).append(leaf)
-        else:
-            raise BadResponseError(f"cannot {action}: the answer holds an entry of no known type")
+            leaf = _leaf(row, tip, action, project)
+            if tip is not None or leaf is None:
+                return leaf
+            tipless.append(leaf)
+            return None
+        raise BadResponseError(f"cannot {action}: the answer holds an entry of no known type")
+
+    def decode_or_name(row: Json) -> Child | None:
+        try:
+            return decode(row)
+        except BadResponseError:
+            # a directory must not show as a file; of all else a name is enough to be there
+            plain = {"displayName": text(row, "attributes", "displayName")}
+            plain["displayName"] = plain["displayName"] or text(row, "attributes", "name")
+            if row.get("type") == "folders" or not plain["displayName"]:
+                raise
+            return _leaf({"id": row["id"], "attributes": plain}, None, action, project)
+
+    children: list[Child] = each_row(
+        answer, action, decode if lost is None else decode_or_name, lost
+    )
     return Contents(children, tipless)
 
 

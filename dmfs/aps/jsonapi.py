@@ -8,13 +8,44 @@ disappear raises BadResponseError: to ``rsync --delete`` a missing entry is a de
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dmfs.aps.json_values import Json, dig, number, text
 from dmfs.errors import BadResponseError
 from dmfs.http.errormap import clean
+
+T = TypeVar("T")
+
+
+def each_row(
+    answer: Json, action: str, decode: Callable[[Json], T | None], lost: list[str] | None
+) -> list[T]:
+    """What ``decode`` makes of each row of ``data``; rows of which it makes None are left out.
+
+    One rotten row does not take the others away: ``lost`` gets its id ('' without one), and the
+    caller must tell that the list is not whole. BadResponseError for a row if ``lost`` is None, for
+    most of the rows, and for an answer without any.
+    """
+    if lost is None:
+        return [each for row in rows_of(answer, action) if (each := decode(row)) is not None]
+    rows = answer.get("data")
+    if not isinstance(rows, list):
+        raise BadResponseError(f"cannot {action}: the answer holds no list of entries")
+    found, bad = [], 0
+    last: BadResponseError | None = None
+    for row in rows:
+        try:
+            each = decode(rows_of({"data": [row]}, action)[0])
+        except BadResponseError as error:
+            lost.append(text(row, "id"))
+            bad, last = bad + 1, error
+        else:
+            found += [] if each is None else [each]
+    if last is not None and bad * 2 > len(rows):
+        raise last  # of another shape altogether
+    return found
 
 
 def rows_of(answer: Json, action: str) -> list[Json]:

@@ -20,7 +20,7 @@ from dmfs.blocks.reader import AnyReader
 from dmfs.cli import DONE
 from dmfs.cli.settings import Invocation, check_proxies, start
 from dmfs.drive import Drive
-from dmfs.errors import DriveError, IsADirectory
+from dmfs.errors import BadResponseError, DriveError, IsADirectory
 from dmfs.model import File, Folder, Hub, Node, Project, Root, Shortcut
 from dmfs.names import inode_number, printable
 from dmfs.namespace.xattrs import PREFIX, attributes_of
@@ -94,8 +94,10 @@ async def ls(drive: Drive, path: str, *, long: bool, as_json: bool, null: bool) 
     node = await drive.resolve(path)
     name = path.rstrip("/").rpartition("/")[2]
     rows: list[tuple[str, Node]] = [(name, node)]
+    lost = 0
     if not isinstance(node, File | Shortcut):
-        rows = list((await drive.list(node)).entries.items())
+        listing = await drive.list(node)
+        rows, lost = list(listing.entries.items()), listing.lost
     if as_json:
         _print_json([facts(drive, *row) for row in rows])
     elif null:
@@ -104,6 +106,8 @@ async def ls(drive: Drive, path: str, *, long: bool, as_json: bool, null: bool) 
         _print_table(drive, rows, long=long)
     else:
         _write("".join(f"{name}\n" for name, _ in rows))
+    if lost:
+        raise BadResponseError(f"cannot list {path!r} to the end: {lost} entries cannot be told")
 
 
 def _print_table(drive: Drive, rows: Iterable[tuple[str, Node]], *, long: bool) -> None:

@@ -20,7 +20,7 @@ import trio
 
 from dmfs.blocks.reader import AnyReader
 from dmfs.drive import Drive
-from dmfs.errors import DriveError, IsADirectory, ReadOnlyError
+from dmfs.errors import BadResponseError, DriveError, IsADirectory, ReadOnlyError
 from dmfs.fuse.attributes import Ownership, absent_entry, empty_statfs, entry_attributes
 from dmfs.fuse.inode_table import InodeTable
 from dmfs.fuse.request import access, request
@@ -119,6 +119,8 @@ class Operations(pyfuse3.Operations):
             if not pyfuse3.readdir_reply(token, name.encode(), entry, index + 1):
                 return
             self._inodes.ref(inode, name, child).reported_size = entry.st_size
+        if listing.lost and start_id >= len(listing.names) + 2:  # what is known was given out
+            raise BadResponseError(f"{listing.lost} entries cannot be told: an unusable answer")
 
     async def releasedir(self, fh: int) -> None:
         self._directories.pop(fh, None)

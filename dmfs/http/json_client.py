@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 import trio
 
-from dmfs.errors import BadResponseError, DriveError
+from dmfs.errors import BadResponseError, DriveError, OfflineError
 from dmfs.http.circuit_breaker import CircuitBreaker
 from dmfs.http.client import (
     BASE_HEADERS,
@@ -40,8 +40,10 @@ from dmfs.http.json_body import (
 )
 from dmfs.ratelimit.limiter import RateLimiter, refuse_if_late
 from dmfs.ratelimit.limits import Priority
-from dmfs.ratelimit.priority import current_priority
+from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
+from dmfs.ratelimit.stall_gate import StallGate, Watch
 from dmfs.system.backoff import backoff_s
+from dmfs.system.stall_memory import Stretch
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +53,17 @@ DAMAGED_ATTEMPTS = 2
 """A damaged response may be an accident once; a captive portal sends the same for ever."""
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 8.0
+FAILING_PATHS = 2
+"""So many paths of a route failed with all their tries, and none worked since: the next ones get a
+single try. (Five tries take 7.5 s: a walk over 100 such folders took 12 minutes.)"""
 PROBE_PATH = "/authentication/v2/keys"
 """Public keys: no token, no published limit, a kilobyte."""
+PROBE_PATIENCE = 4.0
+"""The service counts as away after so many times the slowest answer of late."""
+PROBE_PATIENCE_MAX_S = 5.0
+SLOWEST_DECAY = 0.9
+_BROKEN_GATEWAY = frozenset({408, 502, 503, 504})
+"""Statuses of a gateway in front of a service that is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,13 @@ class JsonClient:
         self._client = client
         self._limiter = limiter
         self.breaker = breaker or CircuitBreaker()
+        self.breaker.subscribe(on_open=self._give_up, on_close=self._look_anew)
+        self._stalls = StallGate()
+        self._under_way: set[trio.CancelScope] = set()
+        """Tries that may be sent again."""
+        self._failing: dict[str, set[str]] = {}
+        """Route → paths that failed with all their tries since the last success."""
+        self._slowest_s = 0.0
         self._calls: Counter[tuple[str, str]] = Counter()
         self._retries = 0
         self._received_bytes = 0
@@ -104,8 +122,27 @@ class JsonClient:
 
         Retries 408, 429, 5xx, broken connections and (once) damaged responses, each after a
         backoff with jitter or after Retry-After, as long as the deadline leaves room and the
-        call's priority is that of a waiting program. DriveErrors.
+        call's priority is that of a waiting program. What let a whole deadline pass a moment ago
+        fails at once (``ratelimit.stall_gate``). DriveErrors.
         """
+        if call.method != "GET":
+            return await self._request(call, decode or _as_is, None)
+        self.breaker.check(call.action)
+        stretch = Stretch(call.route, call.path)
+        with self._stalls.watch(stretch, call.action, lambda: self._look(call)) as watch:
+            try:
+                return await self._request(call, decode or _as_is, watch)
+            finally:
+                if watch.is_stall():
+                    self.breaker.failed()  # the host, perhaps: its probe will find out
+
+    async def run(self) -> None:
+        """Look in the background whether what stalls answers again, for ever."""
+        await self._stalls.run()
+
+    async def _request(self, call: Call, decode: Decode[T], watch: Watch | None) -> T:
+        failing = self._failing.setdefault(call.route, set())
+        attempts = 1 if len(failing - {call.path}) >= FAILING_PATHS else ATTEMPTS
         failed: DriveError | None = None
         for attempt in range(1, ATTEMPTS + 1):
             if failed is not None and self.breaker.is_open:
@@ -114,10 +151,15 @@ class JsonClient:
             await self._limiter.acquire(call.route, call.action)
             self.breaker.check(call.action)  # the network may have gone during the wait
             self._retries += attempt > 1
-            outcome, wait_s = await self._attempt(call, attempt, decode or _as_is)
+            outcome, wait_s = await self._attempt(call, attempt, decode, watch)
             if not isinstance(outcome, DriveError):
+                failing.clear()
                 return outcome
-            if wait_s is None or attempt == ATTEMPTS or self.breaker.is_open:
+            if wait_s is None or self.breaker.is_open:
+                raise outcome
+            if attempt == ATTEMPTS or (attempt >= attempts and outcome.status in _BROKEN_GATEWAY):
+                if len(failing) < FAILING_PATHS + 1:
+                    failing.add(call.path)
                 raise outcome
             if outcome.status != 429 and current_priority().level >= Priority.AHEAD:
                 raise outcome  # speculation: an idle mount called 20 times a minute
@@ -131,7 +173,8 @@ class JsonClient:
     async def probe(self, timeout_s: float) -> bool:
         """Whether the service itself answers: one call without a token or a rate limit."""
         call = Call(action="reach the service", route="probe", method="GET", path=PROBE_PATH)
-        with trio.move_on_after(timeout_s):
+        patience_s = min(self._slowest_s * PROBE_PATIENCE, PROBE_PATIENCE_MAX_S)
+        with trio.move_on_after(max(timeout_s, patience_s)):
             try:
                 response = await self._client.send(self._to_request(call))
             except (TransportError, NestedEncodingError):
@@ -146,16 +189,17 @@ class JsonClient:
         """API calls by route and outcome ("ok", "http_429", a transport error's kind,
         "cancelled"), retries, and bytes of bodies."""
         calls = {f"calls.{route}.{outcome}": n for (route, outcome), n in self._calls.items()}
-        return {**calls, "http.retries": self._retries, "http.received_bytes": self._received_bytes}
+        own = {"http.retries": self._retries, "http.received_bytes": self._received_bytes}
+        return {**calls, **own, **self._stalls.gauges()}
 
     async def _attempt(
-        self, call: Call, attempt: int, decode: Decode[T]
+        self, call: Call, attempt: int, decode: Decode[T], watch: Watch | None
     ) -> tuple[T | DriveError, float | None]:
         """One try: the result, or an error and seconds to wait before the next (None: final)."""
         started = trio.current_time()
         pause_s = backoff_s(attempt, BACKOFF_FIRST_S, BACKOFF_MAX_S)
         try:
-            response = await self._exchange(call)
+            response = await self._exchange(call, watch)
         except TransportError as error:
             log.debug("%s %s failed: %s", call.method, call.route, clean(str(error)))
             self.breaker.failed()
@@ -183,14 +227,17 @@ class JsonClient:
             return failure, 0.0
         return failure, pause_s if retry_s is None else max(retry_s, pause_s)
 
-    async def _exchange(self, call: Call) -> Response:
+    async def _exchange(self, call: Call, watch: Watch | None) -> Response:
         """Send, and count the outcome: each call counts against a quota, even one without a
         response."""
         outcome = "cancelled"
+        began = trio.current_time()
         try:
-            response = await self._client.send(self._to_request(call))
+            response = await self._send(call, watch)
             outcome = "ok" if response.is_success else f"http_{response.status}"
             self._received_bytes += len(response.body)
+            took_s = trio.current_time() - began
+            self._slowest_s = max(took_s, self._slowest_s * SLOWEST_DECAY)
             return response
         except TransportError as error:
             outcome = error.kind
@@ -200,6 +247,46 @@ class JsonClient:
             raise
         finally:
             self._calls[call.route, outcome] += 1
+
+    async def _send(self, call: Call, watch: Watch | None) -> Response:
+        """One exchange. A GET ends with OfflineError when the breaker opens meanwhile; what is
+        posted may have arrived, and may not be sent twice."""
+        if watch is None:
+            return await self._client.send(self._to_request(call))
+        began = trio.current_time()
+        with watch.sending(), trio.CancelScope() as scope:
+            self._under_way.add(scope)
+            try:
+                response = await self._client.send(self._to_request(call))
+            finally:
+                self._under_way.discard(scope)
+            if response.status not in _BROKEN_GATEWAY:
+                watch.answered(trio.current_time() - began)
+            return response
+        self.breaker.check(call.action)
+        raise OfflineError(f"cannot {call.action}: the service cannot be reached")
+
+    def _give_up(self) -> None:
+        """The service is away: nobody waits any longer for what it will not answer."""
+        for scope in self._under_way:
+            scope.cancel()
+
+    def _look_anew(self) -> None:
+        self._stalls.clear()
+        self._failing.clear()
+
+    async def _look(self, call: Call) -> bool:
+        """Whether the call would be answered now. A refused token tells nothing: whoever refuses it
+        stands in front of what stalls."""
+        if self.breaker.is_open:
+            return False
+        with at_priority(RequestPriority(Priority.POLL)):
+            await self._limiter.acquire(call.route, call.action)
+        try:
+            response = await self._exchange(call, None)
+        except (TransportError, NestedEncodingError):
+            return False
+        return response.status not in _BROKEN_GATEWAY | {401, 429}
 
     def _to_request(self, call: Call) -> Request:
         url = call.url or self._api_url + call.path

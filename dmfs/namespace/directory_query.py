@@ -2,23 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import trio
 
-from dmfs.model import Child, Directory, File, Folder
+from dmfs.errors import PartialAnswerError
+from dmfs.model import Child, Directory, File, Folder, own_id
 from dmfs.names import entry_names
 from dmfs.system.concurrency import gather
+
+log = logging.getLogger(__name__)
 
 THREAD_ENTRIES = 1000
 """From this number of entries a thread does the work: naming an entry takes about 10 µs."""
 SIZE_CALLS = 8
+SIZES_SHARE = 0.5
+"""Of the time that is left for a listing."""
 
 ListChildren = Callable[[Directory], Awaitable[tuple[list[Child], tuple[str, ...]]]]
 """Requests the children of a directory; also returns warnings for users, which listings ignore."""
 FetchSize = Callable[[File], Awaitable[None]]
 """Makes the authoritative size of a file known."""
+
+
+class Entries(NamedTuple):
+    """Entries by name; how many of them are not described, and how many are lost (``Listing``)."""
+
+    by_name: dict[str, Child]
+    undescribed: int = 0
+    lost: int = 0
+
+
+class _Completed(NamedTuple):
+    children: list[Child]
+    undescribed: int
+    lost: int
+
+
+def _is_undescribed(child: Child) -> bool:
+    return isinstance(child, File) and not child.version
+
+
+def _completed(
+    children: list[Child], lost: Sequence[str], before: Mapping[str, Child]
+) -> _Completed:
+    """The children, with the descriptions of before where there is none now, and what was there
+    before in place of lost rows: failure never looks like absence."""
+    undescribed = sum(map(_is_undescribed, children))
+    if not undescribed and not lost:
+        return _Completed(children, 0, 0)
+    old = {own_id(child): child for child in before.values()}
+    completed = [
+        old.get(own_id(child), child) if _is_undescribed(child) else child for child in children
+    ]
+    if lost:
+        for child in completed:
+            old.pop(own_id(child), None)
+        named = sum(identifier in old for identifier in lost)
+        nameless = len(lost) - named
+        # any of those that are missing may be the nameless ones
+        filling = list(old.values()) if nameless else [old[each] for each in lost if each in old]
+        undescribed += named
+        covered = min(nameless, len(filling) - named)
+        completed += filling
+        return _Completed(completed, undescribed + covered, nameless - covered)
+    return _Completed(completed, undescribed, 0)
 
 
 class DirectoryQuery:
@@ -32,15 +83,24 @@ class DirectoryQuery:
         self._fetch_size = fetch_size
         self._service_folders = service_folders
 
-    async def entries(self, directory: Directory) -> dict[str, Child]:
-        """Entries by name. DriveError if any part of the answer is missing."""
-        children, _ = await self._list_children(directory)
-        if len(children) > THREAD_ENTRIES:
-            entries = await trio.to_thread.run_sync(self._named, children)
+    async def entries(
+        self, directory: Directory, before: Mapping[str, Child] | None = None
+    ) -> Entries:
+        """Entries by name. ``before``: those of the last listing, which describe what the service
+        does not describe now. DriveError if the answer as a whole is missing."""
+        lost: Sequence[str] = ()
+        try:
+            children, _ = await self._list_children(directory)
+        except PartialAnswerError as error:
+            log.info("%s", error.message)
+            children, lost = list(error.rest), error.lost
+        completed = _completed(children, lost, before or {})
+        if len(completed.children) > THREAD_ENTRIES:
+            entries = await trio.to_thread.run_sync(self._named, completed.children)
         else:
-            entries = self._named(children)
-        await self._fetch_sizes(entries)
-        return entries
+            entries = self._named(completed.children)
+        sizeless = await self._fetch_sizes(entries)
+        return Entries(entries, completed.undescribed + sizeless, completed.lost)
 
     def _named(self, children: list[Child]) -> dict[str, Child]:
         return entry_names(child for child in children if self._shows(child))
@@ -48,15 +108,23 @@ class DirectoryQuery:
     def _shows(self, child: Child) -> bool:
         return self._service_folders or not (isinstance(child, Folder) and child.service)
 
-    async def _fetch_sizes(self, entries: dict[str, Child]) -> None:
-        """Request each size that the listing left out: the drive never guesses one."""
+    async def _fetch_sizes(self, entries: dict[str, Child]) -> int:
+        """Request each size that the listing left out: the drive never guesses one. Return how many
+        did not come in time: these must not take the whole listing with them."""
         slots = trio.CapacityLimiter(SIZE_CALLS)
+        done: list[File] = []
 
         async def fetch(file: File) -> None:
             async with slots:
                 await self._fetch_size(file)
+                done.append(file)
 
         files = [
-            node for node in entries.values() if isinstance(node, File) and node.size_bytes is None
+            node
+            for node in entries.values()
+            if isinstance(node, File) and node.size_bytes is None and node.storage_id
         ]
-        await gather([partial(fetch, file) for file in files])
+        left_s = trio.current_effective_deadline() - trio.current_time()
+        with trio.move_on_after(left_s * SIZES_SHARE):
+            await gather([partial(fetch, file) for file in files])
+        return len(files) - len(done)

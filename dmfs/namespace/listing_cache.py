@@ -27,6 +27,9 @@ DEPTH_MAX = 32
 """The service's folders are at most 25 levels deep."""
 PEEK_TTL_S = 5.0
 NEVER = float("-inf")
+INCOMPLETE_FIRST_S = 5.0
+"""Time-to-live of a listing of which the service did not describe everything. It doubles as long as
+that is so, up to the usual one: some items are never described."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,8 @@ class CachedListing:
     """Until then ``peek`` returns it without another look at its ancestors."""
     failures: int = 0
     """Failed refreshes since the last success."""
+    incomplete_ttl_s: float | None = None
+    """Of an incomplete listing, else None."""
     cooldown: Cooldown | None = None
     """The pause after a failed refresh; None in nearly all listings, which saves memory."""
 
@@ -123,6 +128,10 @@ class ListingCache:
         if parent:
             self._parents.setdefault(identity, parent)
         cached = CachedListing(listing, moment, listing.listed_at, folders)
+        if listing.incomplete:
+            old = self._listings.peek(identity)
+            before_s = None if old is None else old.incomplete_ttl_s
+            cached.incomplete_ttl_s = INCOMPLETE_FIRST_S if before_s is None else before_s * 2
         self._listings[identity] = cached
         while self.entries > ENTRIES_MAX and len(self._listings) > 1:
             self._evict()
@@ -172,7 +181,11 @@ class ListingCache:
     def fresh_for(self, directory: Directory, now: float) -> float:
         """Seconds for which the listing is still fresh (0 or less: stale or unknown)."""
         age_s = now - self.valid_at(directory.identity)
-        return self._freshness.ttl_of(directory) - age_s
+        ttl_s = self._freshness.ttl_of(directory)
+        cached = self._listings.peek(directory.identity)
+        if cached is not None and cached.incomplete_ttl_s is not None:
+            ttl_s = min(ttl_s, cached.incomplete_ttl_s)
+        return ttl_s - age_s
 
     def peek(self, identity: str, now: float) -> CachedListing | None:
         """The listing if it is fresh, or was fresh at most PEEK_TTL_S ago.
@@ -200,7 +213,7 @@ class ListingCache:
             return NEVER
         above = self.parent(identity)
         rollup_ns = cached.listing.rollup_ns
-        if above is None or rollup_ns is None or depth == 0:
+        if above is None or rollup_ns is None or depth == 0 or cached.listing.incomplete:
             return cached.listed_at
         shown_ns = _rollup_in(above, identity)
         if shown_ns != rollup_ns:

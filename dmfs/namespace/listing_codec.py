@@ -1,6 +1,7 @@
 """Listings ↔ plain text for the disk. Pure.
 
-    line 1      {"version", "moment", "directory", "parent", "rollup_ns", "shared", "rows"}
+    line 1      {"version", "moment", "directory", "parent", "rollup_ns", "shared", "rows",
+                 "incomplete"}
     each next   a JSON array of up to ROWS_A_LINE rows: [name, kind, values…]
 
 Lines, because parsing one text of 50 000 entries would block the interpreter for 300 ms. Rows omit
@@ -75,6 +76,8 @@ class Record:
     parent: str
     rollup_ns: int | None
     entries: Mapping[str, Child]
+    undescribed: int = 0
+    lost: int = 0
 
 
 def encode(record: Record) -> bytes:
@@ -92,6 +95,7 @@ def encode(record: Record) -> bytes:
         "rollup_ns": record.rollup_ns,
         "shared": shared,
         "rows": len(rows),
+        "incomplete": [record.undescribed, record.lost],
     }
     lines = [json.dumps(head)]
     starts = range(0, len(rows), ROWS_A_LINE)
@@ -143,6 +147,9 @@ def decode(raw: bytes) -> Record:
                 entries[child.name if child.name == name else name] = child
         if len(entries) != head["rows"] or not all(type(name) is str for name in entries):
             raise BadRecordError("rows are missing")
+        undescribed, lost = head.get("incomplete", (0, 0))
+        if not (type(undescribed) is type(lost) is int and undescribed >= 0 and lost >= 0):
+            raise BadRecordError("incomplete is no pair of counts")
         wall_s, boot, boot_s = head["moment"]
         return Record(
             moment=Moment((float(wall_s), _text(boot), float(boot_s))),
@@ -150,6 +157,8 @@ def decode(raw: bytes) -> Record:
             parent=_text(head["parent"]),
             rollup_ns=_number(head["rollup_ns"]),
             entries=entries,
+            undescribed=undescribed,
+            lost=lost,
         )
     except BadRecordError:
         raise

@@ -12,7 +12,13 @@ import trio
 from dmfs.model import Directory, Listing
 from dmfs.namespace.change_feed import ChangeFeed, changed_names
 from dmfs.namespace.directory_query import THREAD_ENTRIES
-from dmfs.namespace.listing_cache import NEVER, CachedListing, Freshness, ListingCache
+from dmfs.namespace.listing_cache import (
+    INCOMPLETE_FIRST_S,
+    NEVER,
+    CachedListing,
+    Freshness,
+    ListingCache,
+)
 from dmfs.namespace.listing_codec import Record
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.system.clock import Moment
@@ -83,6 +89,8 @@ class ListingTiers:
         age_s = record.moment.age_s() if record is not None else None
         if record is None or age_s is None or age_s >= max_age_s:
             return None
+        if record.undescribed + record.lost and age_s >= INCOMPLETE_FIRST_S:
+            return None
         cached = self.memory.get(directory.identity)
         if cached is not None and (
             record.moment == cached.moment or trio.current_time() - age_s <= cached.listed_at
@@ -97,7 +105,9 @@ class ListingTiers:
     async def _put_record(self, directory: Directory, record: Record) -> CachedListing:
         age_s = record.moment.age_s()
         listed_at = NEVER if age_s is None else trio.current_time() - age_s
-        listing = Listing(directory, record.entries, listed_at, record.rollup_ns)
+        listing = Listing(
+            directory, record.entries, listed_at, record.rollup_ns, record.undescribed, record.lost
+        )
         return await self.put(listing, record.moment, record.parent)
 
     def save(self, listing: Listing, moment: Moment, lock: AsyncExitStack) -> None:
@@ -114,6 +124,8 @@ class ListingTiers:
             parent=self.memory.parent_identity(listing.directory.identity),
             rollup_ns=listing.rollup_ns,
             entries=listing.entries,
+            undescribed=listing.undescribed,
+            lost=listing.lost,
         )
         # shielded: a drive that shuts down saves what it requested
         with trio.CancelScope(shield=True):

@@ -32,6 +32,7 @@ from dmfs.errors import (
     OfflineError,
     SignedOutError,
     SpeculationDropped,
+    StalledError,
 )
 from dmfs.model import Directory, Listing
 from dmfs.namespace.change_feed import OnChange
@@ -52,6 +53,11 @@ DENIAL_TTL_S = 30.0
 may reach it some time after the prefetch did."""
 RETRY_FIRST_S = 2.0
 RETRY_MAX_S = 60.0
+STALL_PAUSE_S = 0.5
+"""After a deadline that passed: the first answer must end a stall within a second."""
+REFRESHES_BEHIND = 4
+"""Refreshes of stale listings under way at once while none is answered: a walk over known folders
+must not send a call for each into a stretch that stalls."""
 JOINS_MAX = 3
 """A caller may join speculation just as it gives way; then the caller starts a refresh anew."""
 POLL_MAX_AGE_S = 15.0
@@ -89,6 +95,9 @@ class Listings:
         self._denials: cachetools.TTLCache[str, DriveError] = cachetools.TTLCache(
             4096, DENIAL_TTL_S, timer=trio.current_time
         )
+        self._impatient_until = float("-inf")
+        """Till then the patience is spent: a refresh was waited for in vain, and none was answered
+        since. (It is one for all: a walk over 100 known folders took 100 patiences.)"""
         self._fresh_hits = self._stale_hits = self._revalidated = self._misses = 0
         self._refreshes: dict[Cause, int] = dict.fromkeys(
             ("miss", "expired", "poll", "ahead", "confirm"), 0
@@ -121,8 +130,8 @@ class Listings:
             return cached.listing
         if cached.may_refresh and not self._offline():
             try:
-                with trio.move_on_after(self._freshness.patience):
-                    listing = await self._refresh(directory, "expired")
+                listing = await self._refresh_within_patience(directory)
+                if listing is not None:
                     self._revalidated += 1
                     return listing
             except DriveError:
@@ -153,6 +162,11 @@ class Listings:
         """Seconds for which the listing is still fresh (0 or less: stale or unknown)."""
         return self.cache.fresh_for(directory, trio.current_time())
 
+    def incomplete(self, directory: Directory) -> int:
+        """Entries of the listing in memory that are undescribed or lost."""
+        cached = self.cache.get(directory.identity)
+        return 0 if cached is None else cached.listing.incomplete
+
     def listed_at(self, directory: Directory) -> Moment | None:
         """When the listing in memory was valid, by the wall clock."""
         cached = self.cache.get(directory.identity)
@@ -177,6 +191,16 @@ class Listings:
         } | {f"listings.refreshes_{cause}": count for cause, count in self._refreshes.items()}
 
     # Refreshes
+
+    async def _refresh_within_patience(self, directory: Directory) -> Listing | None:
+        """The refreshed listing; None if it takes longer (then the refresh goes on by itself)."""
+        impatient = trio.current_time() < self._impatient_until
+        if impatient and len(self._priorities) >= REFRESHES_BEHIND:
+            return None
+        with trio.move_on_after(0 if impatient else self._freshness.patience):
+            return await self._refresh(directory, "expired")
+        self._impatient_until = trio.current_time() + self._timeout_s
+        return None
 
     async def _refresh(
         self, directory: Directory, cause: Cause, max_age_s: float | None = None
@@ -216,6 +240,8 @@ class Listings:
         speculative = priority.level >= Priority.AHEAD
         try:
             return await self._request(directory, max_age_s)
+        except StalledError:
+            raise  # it was not even sent: whoever speculates must hear of it, or asks for ever
         except (DeadlineError, BusyError) as error:
             if speculative:  # its deadline may have passed in the queue, before any caller joined
                 raise SpeculationDropped(error.message) from None
@@ -234,11 +260,16 @@ class Listings:
                         return shared
                     sent_at, moment = trio.current_time(), Moment.now()
                     rollup_ns = self.cache.rollup(directory)
-                    entries = await self._query.entries(directory)
+                    old = self.cache.get(directory.identity)
+                    before = None if old is None else old.listing.entries
+                    found = await self._query.entries(directory, before)
             except DriveError as error:
                 await self._on_failure(directory, error)
                 raise
-            listing = Listing(directory, entries, sent_at, rollup_ns)
+            listing = Listing(
+                directory, found.by_name, sent_at, rollup_ns, found.undescribed, found.lost
+            )
+            self._impatient_until = float("-inf")
             await self._tiers.put(listing, moment)
             self._tiers.save(listing, moment, lock.pop_all())
             return listing
@@ -264,6 +295,12 @@ class Listings:
             log.warning("%s", error.message)
             self._denials[identity] = error
             await self._tiers.forget(identity)
+            return
+        if isinstance(error, DeadlineError):
+            # the next refresh is refused before it is sent, until something answers
+            cached.cooldown = Cooldown(STALL_PAUSE_S)
+            cached.cooldown.start()
+            log.debug("%s; serving what was listed before", error.message)
             return
         _start_cooldown(cached)
         level = logging.WARNING if cached.failures == 1 else logging.DEBUG

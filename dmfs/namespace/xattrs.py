@@ -44,13 +44,15 @@ def attributes_of(node: Node) -> dict[str, str]:
     return {PREFIX + key: str(value) for key, value in values.items() if value not in ("", None)}
 
 
-def marks(listed_at: Moment | None, *, stale: bool) -> dict[str, str]:
-    """Attributes of a directory's listing: when it was valid (``2026-03-01T09:30:00Z``), and
-    ``stale`` if its time-to-live is over and no refresh has succeeded yet."""
+def marks(listed_at: Moment | None, *, stale: bool, incomplete: int = 0) -> dict[str, str]:
+    """Attributes of a directory's listing: when it was valid (``2026-03-01T09:30:00Z``), ``stale``
+    if its time-to-live is over and no refresh has succeeded yet, and ``incomplete``: the number of
+    entries that the service did not describe, where there are any."""
     when = iso_seconds(listed_at[0]) if listed_at is not None else ""
     if not when:
         return {}
-    return {PREFIX + "listed_at": when} | ({PREFIX + "stale": "1"} if stale else {})
+    found = {PREFIX + "listed_at": when} | ({PREFIX + "stale": "1"} if stale else {})
+    return found | ({PREFIX + "incomplete": str(incomplete)} if incomplete else {})
 
 
 def xattr_value(name: str, xattrs: Mapping[str, str]) -> bytes:

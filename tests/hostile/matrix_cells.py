@@ -130,11 +130,17 @@ DAMAGED = {"HTML page", "empty body", "huge headers"} | JSON_ONLY
 """Believed to be an accident once. (Headers without end break the conversation: tried again.)"""
 
 
+EVERYBODYS = {"refused", "401", "429", "429, Retry-After 1", "429, Retry-After 60"}
+"""Faults that are none of one item's own, however many calls they strike."""
+
+
 def expected(cell: Cell) -> set[str]:
     """What the user may see, by the rules of the house; more than one where a race decides."""
     found = _expected(cell)
     if cell.times != "for ever" and cell.call in ("item", "range of a large file"):
         found |= {"right"}  # several calls at once: the fault spreads over them
+    if cell.call == "item" and cell.fault not in EVERYBODYS:
+        found |= {"right"}  # every name is there; who opens one that is not described gets EACCES
     return found
 
 
@@ -167,10 +173,9 @@ def _expected(cell: Cell) -> set[str]:
         if cell.call == "token":
             return {"EACCES"}
         return {"right"} if times == "once" else {"EACCES"}
-    item = cell.call == "item"  # every name is there; who opens the refused one gets EACCES
     return {
-        "403": {"right" if item else "EACCES"},
-        "404": {"right" if item else "ESTALE"},
+        "403": {"EACCES"},
+        "404": {"ESTALE"},
         "429, Retry-After 60": {"EBUSY"},
         # led back once, the pages that came twice count once
         "page in a circle": {"EIO"} if ever else {"EIO", "right"},

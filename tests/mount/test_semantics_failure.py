@@ -121,6 +121,57 @@ def test_refusals_are_eacces(own_emulator, make_drive):
     assert drive.call("errno_of", "listdir", drive.path(SAMPLE, "Documents")) == errno.EACCES
 
 
+def test_an_item_that_is_not_described_stays_listed(own_emulator, make_drive):
+    drive = make_drive(of=own_emulator, config=QUICK)
+    place = drive.path(QUIRKS, "Folders", "included missing")
+    drive.call("listdir", drive.path(QUIRKS, "Folders"))
+    own_emulator.fault("status", route="item", status=503, times=None)
+    names = drive.call("listdir", place)
+    assert len(names) >= 2
+    assert drive.call("getxattr", place, "user.dmfs.incomplete") == str(len(names)).encode()
+    assert drive.call("errno_of", "open", f"{place}/{names[0]}") == errno.EACCES
+    own_emulator.clear_faults()
+    wait_until(lambda: drive.call("errno_of", "open", f"{place}/{names[0]}") == 0, 30)
+    assert drive.call("listdir", place) == names
+    assert "user.dmfs.incomplete" not in drive.call("listxattr", place)
+
+
+def test_an_entry_that_is_lost_is_an_error_not_absence(own_emulator, make_drive):
+    drive = make_drive(of=own_emulator, config=QUICK)
+    place = drive.path(QUIRKS, "Kinds")
+    folder_id = drive.call("getxattr", place, "user.dmfs.folder_id").decode().rpartition(".")[2]
+    own_emulator.fault(
+        "rotten_row", route="contents", contains=folder_id, at=0, how="no_id", times=None
+    )
+    assert drive.call("errno_of", "listdir", place) == errno.EIO
+    names = ("Published model.rvt", "Unpublished model.rvt.url", "Unknown with bytes.holo")
+    there = [drive.call("errno_of", "stat", f"{place}/{name}") for name in names]
+    assert there.count(0) >= 2, "the others are there"
+    assert drive.call("errno_of", "stat", f"{place}/perhaps the lost one") == errno.EIO
+    own_emulator.clear_faults()
+    wait_until(lambda: drive.call("errno_of", "listdir", place) == 0, 30)
+    assert drive.call("errno_of", "stat", f"{place}/absent") == errno.ENOENT
+
+
+def test_a_dead_stretch_is_not_waited_for_again(own_emulator, make_drive):
+    """A walk over stalled folders took a deadline in each."""
+    wait_s = 2.0
+    drive = make_drive(of=own_emulator, config={"metadata_timeout": f"{wait_s}s", "patience": "1s"})
+    top = drive.path(QUIRKS)
+    places = [f"{top}/{name}" for name in drive.call("listdir", top)]
+    assert len(places) >= 6
+    own_emulator.fault("stall_before_headers", route="contents", times=None, seconds=None)
+    began = time.monotonic()
+    for place in places:
+        assert drive.call("errno_of", "listdir", place) == errno.ETIMEDOUT
+    assert time.monotonic() - began < wait_s * len(places) / 1.5
+    assert own_emulator.counts()["contents"] < len(places) + 10
+    own_emulator.clear_faults()
+    wait_until(lambda: drive.call("errno_of", "listdir", places[0]) == 0, 30)
+    for place in places:
+        assert drive.call("errno_of", "listdir", place) == 0
+
+
 def test_bytes_that_are_gone_are_estale(calm, make_drive):
     drive = make_drive()
     gone = drive.path(QUIRKS, "Storage", "storage gone.bin")

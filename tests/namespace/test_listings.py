@@ -10,10 +10,10 @@ import pytest
 import trio
 
 import dmfs.namespace.listing_cache
-from dmfs.errors import AccessError, DeadlineError, UnreachableError
+from dmfs.errors import AccessError, DeadlineError, StalledError, UnreachableError
 from dmfs.model import Directory, Listing
 from dmfs.namespace.listing_cache import ENTRY_BYTES, ListingCache
-from dmfs.namespace.listings import DENIAL_TTL_S, RETRY_FIRST_S, RETRY_MAX_S
+from dmfs.namespace.listings import DENIAL_TTL_S, REFRESHES_BEHIND, RETRY_FIRST_S, RETRY_MAX_S
 from dmfs.system.clock import Moment
 from tests.support.helpers import a_file, virtual
 from tests.support.listings import PROJECT, RULES, World, down, folder, listings_of
@@ -73,6 +73,38 @@ async def test_a_stale_listing_waits_for_the_new_one_up_to_the_patience() -> Non
         assert list((await listings.get(PROJECT)).entries) == ["newest"]
         assert world.calls["Project"] == calls == 3
         assert old.entries.keys() == {"top"}
+
+
+@virtual
+async def test_a_walk_over_known_folders_that_stall_spends_the_patience_once() -> None:
+    """It spent one in each of 100 folders, and left a call for each in the stretch that stalled."""
+    world = World()
+    folders = [folder(f"f{number}") for number in range(100)]
+    for each in folders:
+        world.children[each.identity] = [a_file(each.name)]
+    async with listings_of(world) as listings:
+        for each in folders:
+            await listings.get(each)
+        await trio.sleep(61)
+        world.calls.clear()
+        world.delay_s = 1000
+        began = trio.current_time()
+        for each in folders:
+            assert (await listings.get(each)).names == (each.name,)
+        assert trio.current_time() - began == pytest.approx(RULES.patience, abs=0.1)
+        assert world.calls.total() <= REFRESHES_BEHIND
+        world.delay_s = 0.2
+        await trio.sleep(31)  # the calls that stalled are over
+        assert [await listings.get(each) for each in folders][-1].listed_at > began + 30
+
+
+@virtual
+async def test_speculation_that_is_refused_is_not_started_over_and_over() -> None:
+    world = World()
+    world.errors["Project"] = StalledError("no answer")
+    async with listings_of(world) as listings:
+        with pytest.raises(StalledError):
+            await listings.ahead(PROJECT, lambda: True)
 
 
 @virtual

@@ -21,6 +21,7 @@ def a_drive(**parts: Any) -> Drive:
             fresh_for=lambda _directory: 60.0,
             known=lambda _directory: None,
             listed_at=lambda _directory: None,
+            incomplete=lambda _directory: 0,
             gauges=dict,
         ),
         "blocks": SimpleNamespace(settle=lambda: None, gauges=dict),

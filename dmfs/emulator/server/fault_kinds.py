@@ -201,6 +201,27 @@ def _next_other_host(params: _Params, answer: Answer, delivery: Delivery) -> Non
     _rewrite(answer, change)
 
 
+def _rotten_row(params: _Params, answer: Answer, delivery: Delivery) -> None:
+    """One row that is no use, ``at`` its index: ``how`` no_id, no_name, no_type or number."""
+
+    def change(body: Any) -> Any:
+        rows = body.get("data")
+        at = int(params.get("at", 0))
+        if isinstance(rows, list) and at < len(rows):
+            how = params.get("how", "no_id")
+            if how == "number":
+                rows[at] = 5
+            elif how == "no_id":
+                rows[at].pop("id", None)
+            elif how == "no_type":
+                rows[at]["type"] = None
+            else:
+                rows[at]["attributes"] |= {"name": 5, "displayName": 5}
+        return body
+
+    _rewrite(answer, change)
+
+
 _CHANGES: dict[str, Callable[[_Params, Answer, Delivery], None]] = {
     "reset_before_headers": _reset_before,
     "reset_after_headers": _cut("rst", 0),
@@ -219,4 +240,5 @@ _CHANGES: dict[str, Callable[[_Params, Answer, Delivery], None]] = {
     "huge_headers": _huge_headers,
     "page_circle": _page_circle,
     "next_other_host": _next_other_host,
+    "rotten_row": _rotten_row,
 }

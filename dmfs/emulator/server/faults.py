@@ -9,7 +9,8 @@ KINDS = frozenset(
     "status reset_before_headers reset_after_headers reset_mid_body stall_before_headers "
     "stall_mid_body drip html_200 truncated_json wrong_json_types malformed_json empty_body "
     "huge_body wrong_content_range ok_200_instead_of_206 short_body long_body wrong_bytes "
-    "changed_etag expired_url redirect page_circle next_other_host huge_headers".split()
+    "changed_etag expired_url redirect page_circle next_other_host huge_headers "
+    "rotten_row".split()
 )
 _MATCHES = frozenset({"origin", "route", "page", "contains"})
 
