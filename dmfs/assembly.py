@@ -51,11 +51,12 @@ INNER_SHARE = 0.95
 """Work inside a request ends a little before the request's deadline: the better error wins."""
 ARENA_SHARE = 4
 """Address space for each byte of the memory budget, so that pieces of all sizes always fit."""
-DRAIN_S = 5.0
-"""At the end the disk gets so long to take what was fetched: it need not be fetched again."""
+DRAIN_S = 1.5
+"""At the end the disk gets so long to take what was fetched: it need not be fetched again. A person
+waits for it."""
 OPEN_S = 20.0
 """The first use of a sleeping disk takes ten seconds; a disk that hangs must not hang the start."""
-CLOSE_S = 5.0
+CLOSE_S = 1.0
 """Closing files gets so long: a disk that hangs must not keep the drive from ending."""
 
 
@@ -85,6 +86,7 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
     arena = _arena(settings)
     small_fetcher = ThreadFetcher(ca_bundle=bundle, connections=settings.connections)
     small_fetcher.start()
+    hurry = False
     try:
         with bare_errors():
             async with open_engines(bundle) as engines, trio.open_nursery() as nursery:
@@ -103,8 +105,8 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
                 try:
                     yield drive
                 finally:
-                    with trio.move_on_after(DRAIN_S, shield=True):
-                        await drive.parts.blocks.drain()
+                    with trio.CancelScope(shield=True):
+                        hurry = not await drive.parts.blocks.drain(DRAIN_S)
                     nursery.cancel_scope.cancel()
     finally:
         small_fetcher.close()
@@ -113,7 +115,7 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
         # in a thread that is left behind when the disk hangs: the drive ends all the same
         with trio.move_on_after(CLOSE_S, shield=True):
             await trio.to_thread.run_sync(
-                _close, block_store, listing_store, abandon_on_cancel=True
+                partial(_close, block_store, listing_store, hurry=hurry), abandon_on_cancel=True
             )
 
 
@@ -276,10 +278,12 @@ def _block_store(settings: Settings) -> BlockStore | None:
         ) from None
 
 
-def _close(block_store: BlockStore | None, listing_store: ListingStore | None) -> None:
+def _close(
+    block_store: BlockStore | None, listing_store: ListingStore | None, *, hurry: bool
+) -> None:
     try:
         if block_store is not None:
-            block_store.close()
+            block_store.close(hurry=hurry)
         if listing_store is not None:
             listing_store.close()
     except (OSError, sqlite3.Error) as error:  # a dead disk: what it did not take is fetched again

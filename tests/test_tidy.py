@@ -52,9 +52,10 @@ INSIDE = {
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher signed_urls dead_stretches stalls object_client",
     "fetch.curl": "progress transfer transfers worker_protocol worker",
-    "blocks": "store readahead extents memory_tier missing group_commit disk_tier open_objects"
-    " cache object_sizes reader",
-    "blocks.store": "index eviction sparse_file stored_object attached block_store",
+    "blocks": "store readahead extents memory_tier missing group_commit save_queue"
+    " disk_writer disk_tier open_objects cache object_sizes reader",
+    "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
+    " block_store",
     "prefetch": "tree_walk list_ahead file_series open_ahead",
     "fuse": "inode_table kernel_params mountpoint attributes request operations mount",
     "help": "topics",

@@ -13,6 +13,7 @@ thread and disk threads fill buffers beyond ``filled``.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -74,11 +75,13 @@ class BlockCache:
         DriveError of a fetch that would fail at once."""
         self._source = source
         self._nursery = nursery
-        self._memory = MemoryTier(memory_bytes, arena, elsewhere_bytes)
+        self._disk = DiskTier(
+            store, sha1_of, nursery, timeout_s=timeout_s, memory_bytes=memory_bytes
+        )
+        self._memory = MemoryTier(memory_bytes, arena, elsewhere_bytes, self._disk.writer.give_up)
         self._timeout_s = timeout_s
         self._check = check
         self._connections = ConnectionLimiter(connections, connections_per_file)
-        self._disk = DiskTier(store, sha1_of, timeout_s=timeout_s)
         self._objects = OpenObjects(self._memory, self._disk, nursery)
         self.epoch = 0
         """Moves when memory or a connection was given back."""
@@ -148,9 +151,10 @@ class BlockCache:
     def close(self, opened: CachedObject) -> None:
         opened.users -= 1
 
-    async def drain(self) -> None:
-        """Before the end: wait until what was fetched is on disk."""
-        await self._disk.drain()
+    async def drain(self, patience_s: float = math.inf) -> bool:
+        """Before the end: wait until what was fetched is on disk, but not longer than that; whether
+        it is."""
+        return await self._disk.writer.drain(patience_s)
 
     # Reading
 
@@ -195,7 +199,10 @@ class BlockCache:
         if (
             (extent.speculative or extent.span.length >= MIN_PART_BYTES)  # of a stream
             and extent not in opened.consumed
-            and all(map(opened.on_disk, range(extent.blocks.start, extent.blocks.stop)))
+            and (
+                extent.given_up
+                or all(map(opened.on_disk, range(extent.blocks.start, extent.blocks.stop)))
+            )
         ):
             opened.consumed.append(extent)
             if len(opened.consumed) > CONSUMED_PARTS:
@@ -353,7 +360,7 @@ class BlockCache:
         elif extent.from_disk or opened.detached:
             extent.stage = Stage.CLEAN
         else:
-            extent.stage = Stage.SAVING
+            extent.stage = Stage.UNSAVED
         if extent.error is not None or opened.detached:
             self._memory.forget(extent, opened)
         extent.parking.unpark_all()
@@ -366,7 +373,7 @@ class BlockCache:
             try:
                 await self._disk.save(extent, opened)
             finally:
-                if extent.stage is Stage.SAVING:
+                if extent.stage in (Stage.UNSAVED, Stage.SAVING):
                     extent.stage = Stage.CLEAN
             self.epoch += 1
             self._memory.changed()

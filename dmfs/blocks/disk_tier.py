@@ -7,17 +7,15 @@ from the network. A disk that cannot be written to is still read from.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import cachetools
 import trio
 
+from dmfs.blocks.disk_writer import BROKEN, THREADS, DiskWriter
 from dmfs.blocks.extents import CachedObject, Extent
-from dmfs.blocks.group_commit import GroupCommit
-from dmfs.blocks.store.block_store import BlockStore, SmallWrite
-from dmfs.blocks.store.sparse_file import DirectIoPolicy
+from dmfs.blocks.store.block_store import BlockStore
 from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.errors import DriveError
 from dmfs.fetch.generation import Sample, sample_of
@@ -28,16 +26,8 @@ from dmfs.system.disk_threads import DiskHangsError, DiskThreads
 
 log = logging.getLogger(__name__)
 
-BROKEN = (
-    OSError, sqlite3.Error, ValueError, TypeError, ArithmeticError, MemoryError, DriveError,
-)  # fmt: skip
-"""What a broken disk raises, or an index that another program wrote."""
-THREADS = 2
 STUCK_S = 5.0
-"""A write of 8 MiB that takes longer hangs. A disk that is merely slower than the network slows the
-stream down instead: what waits for it fills the memory, so less is fetched."""
-GROUPED_BYTES = 256 * 1024
-"""Writes up to here share a transaction with others: a small file, a random read."""
+"""A call that looks at what is at rest takes longer: the disk hangs."""
 PATIENCE_SHARE = 0.25
 """Of a read's deadline, for a disk that hangs: the rest is for the network."""
 LOOK_AGAIN_S = 5.0
@@ -54,28 +44,35 @@ class DiskTier:
         self,
         store: BlockStore | None,
         sha1_of: Callable[[File], str],
+        nursery: trio.Nursery,
         *,
         timeout_s: float,
+        memory_bytes: int,
     ) -> None:
+        """``memory_bytes`` are those of all extents."""
         self._store = store
         self._sha1_of = sha1_of
         self._unreleased: list[StoredObject] = []
-        self._writing: dict[object, float] = {}
-        """Since when (trio's clock) each write is under way."""
+        self._nursery = nursery
+        self._tidying = False
         self._absent: cachetools.TTLCache[StorageId, float] = cachetools.TTLCache(
             ABSENT_MAX, LOOK_AGAIN_S, timer=trio.current_time
         )
         """When (trio's clock) it was found that nothing is at rest of each."""
-        self._saving = 0
-        self._unsaved_bytes = 0
-        self._direct_io = DirectIoPolicy()
-        self._idle = trio.lowlevel.ParkingLot()
         # Readers do not queue behind writers.
-        self._readers = DiskThreads(THREADS, min(STUCK_S, timeout_s * PATIENCE_SHARE))
-        self._writers = trio.CapacityLimiter(THREADS)
-        self._small = GroupCommit(self._write_group)
+        patience_s = min(STUCK_S, timeout_s * PATIENCE_SHARE)
+        self._readers = DiskThreads(THREADS, patience_s)
+        # Nor does an open behind reads of 4 MiB.
+        self._lookups = DiskThreads(THREADS, patience_s)
         self._checkers = trio.CapacityLimiter(1)
         self._health = DiskHealth(log, "the disk cache", "reading on without it")
+        self.writer = DiskWriter(
+            nursery,
+            memory_bytes=memory_bytes,
+            usable=partial(self._usable, "write"),
+            worked=partial(self._health.worked, "write"),
+            failed=partial(self._failed, "write"),
+        )
 
     async def attach(self, opened: CachedObject) -> None:
         """Find what is at rest of an object."""
@@ -95,10 +92,11 @@ class DiskTier:
             attach = partial(
                 store.attach, opened.file.storage_id, opened.size_bytes, opened.generation
             )
-            stored = await self._readers.run(attach, store.release)
+            stored = await self._lookups.run(attach, store.release)
         except BROKEN as error:
             self._failed("read", error)
             return
+        self._tidy_if_due(store)
         if opened.stored is None:
             opened.stored = stored
         else:  # another read was faster
@@ -112,7 +110,7 @@ class DiskTier:
             return
         looked_at = trio.current_time()
         try:
-            absent = await self._readers.run(partial(store.absent, storage_ids))
+            absent = await self._lookups.run(partial(store.absent, storage_ids))
         except BROKEN as error:
             self._failed("read", error)
             return
@@ -136,7 +134,7 @@ class DiskTier:
                 store.release(each)
 
         try:
-            await self._readers.run(close_all)
+            await self._lookups.run(close_all)
         except BROKEN as error:
             self._unreleased += stored_objects  # releasing twice does no harm
             self._failed("read", error)
@@ -174,7 +172,7 @@ class DiskTier:
         if store is None or stored is None:
             return False
         try:
-            await self._readers.run(partial(store.refresh, stored, extent.blocks))
+            await self._lookups.run(partial(store.refresh, stored, extent.blocks))
         except BROKEN as error:
             self._failed("read", error)
             return False
@@ -203,67 +201,27 @@ class DiskTier:
             self._health.worked("read")
         extent.put(good)
         if good < extent.span.length:
+            self._tidy_if_due(store)
             raise DriveError("a block on disk was damaged")
 
     async def save(self, extent: Extent, opened: CachedObject) -> None:
-        """Put the whole blocks of an extent at rest; errors of the disk only count."""
-        store, stored = self._usable("write"), opened.stored
-        filled = extent.filled
-        if extent.span.start + filled < opened.size_bytes:
-            filled -= filled % BLOCK_BYTES
-        if store is None or stored is None or extent.buffer is None or not filled or self._stuck():
+        """Put the whole blocks of an extent at rest; errors of the disk only count. Returns when
+        they are there, or were given up."""
+        if self._usable("write") is None or opened.stored is None:
             return
-        data = extent.buffer[:filled].toreadonly()
-        self._saving += 1
-        self._unsaved_bytes += filled
-        try:
-            if filled <= GROUPED_BYTES:
-                await self._small.put((stored, extent.blocks.start, data))
-                self._absent.pop(opened.file.storage_id, None)
-            else:
-                await self._write(partial(store.write, stored, extent.blocks.start, data), filled)
-        finally:
-            self._saving -= 1
-            self._unsaved_bytes -= filled
-            if not self._saving:
-                self._idle.unpark_all()
-
-    async def _write_group(self, writes: list[SmallWrite]) -> None:
-        store = self._usable("write")
-        if store is not None:
-            await self._write(lambda **_: any(store.write_small(writes)))
-
-    async def _write(self, write: Callable[..., bool], size_bytes: int = 0) -> None:
-        """Write in a thread, when one is free, past the page cache or through it."""
-        turn = object()
-        try:
-            if not await self._turn():
-                return
-            try:
-                self._writing[turn] = began = trio.current_time()
-                direct = self._direct_io.begin(size_bytes, self._unsaved_bytes)
-                work = partial(write, direct=direct)
-                # cancelled only when the drive ends: until then the buffers are the thread's
-                if await trio.to_thread.run_sync(work, abandon_on_cancel=True):
-                    self._health.worked("write")
-                self._direct_io.record(size_bytes, trio.current_time() - began, direct=direct)
-            finally:
-                self._writers.release()
-        except BROKEN as error:
-            self._failed("write", error)
-        finally:
-            self._writing.pop(turn, None)
+        await self.writer.save(extent, opened, opened.stored)
+        self._absent.pop(opened.file.storage_id, None)
 
     def gauges(self) -> dict[str, int]:
-        """Calls to the disk now (0 on an idle drive), and what the store counted so far."""
+        """Calls to the disk now (0 on an idle drive), and what was given up for the disk and what
+        the store counted so far."""
         checking = self._checkers.borrowed_tokens
-        now = {"saving": self._saving, "disk_calls": self._readers.under_way + checking}
+        calls = self._readers.under_way + self._lookups.under_way + checking
+        now = {
+            "disk_calls": calls,
+            **self.writer.gauges(),
+        }
         return now if self._store is None else now | self._store.gauges()
-
-    async def drain(self) -> None:
-        """Wait until everything that came is at rest."""
-        while self._saving:
-            await self._idle.park()
 
     async def proves_wrong(self, opened: CachedObject) -> bool:
         """Whether a large file that has become complete does not match the service's sha1, if there
@@ -290,21 +248,23 @@ class DiskTier:
             log.warning("%r does not match the service's sha1; its blocks are dropped", name)
         return not right
 
-    async def _turn(self) -> bool:
-        """Wait for a writer's place; False once the disk hangs: waiting extents fill the memory."""
-        while not self._stuck():
-            with trio.move_on_after(STUCK_S / 5):
-                await self._writers.acquire()
-                return True
-        return False
+    def _tidy_if_due(self, store: BlockStore) -> None:
+        """What reading found out is written down, beside the readers."""
+        if store.untidy and not self._tidying and not self.writer.hangs:
+            self._tidying = True
+            self._nursery.start_soon(self._tidy, store)
 
-    def _stuck(self) -> bool:
-        """Whether a write hangs: then no other waits for the disk (and fills the memory)."""
-        now = trio.current_time()
-        return any(now - since > STUCK_S for since in self._writing.values())
+    async def _tidy(self, store: BlockStore) -> None:
+        try:
+            await trio.to_thread.run_sync(store.tidy, abandon_on_cancel=True)
+        except BROKEN as error:
+            self._failed("write", error)
+        finally:
+            self._tidying = False
 
     def _usable(self, kind: Kind = "read") -> BlockStore | None:
-        return self._store if self._health.usable(kind) and not self._readers.hangs else None
+        hangs = self._readers.hangs or self._lookups.hangs
+        return self._store if self._health.usable(kind) and not hangs else None
 
     def _failed(self, kind: Kind, error: Exception) -> None:
         self._health.failed(kind, error)

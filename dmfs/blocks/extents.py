@@ -1,10 +1,12 @@
 """An extent: some blocks in a row with one buffer, in flight or in memory.
 
-    QUEUED ── room and a connection ──▶ FILLING ── the last byte ──▶ SAVING ──▶ CLEAN
-       │                                   │       (no disk, or read from it: at once)
+    QUEUED ── room and a connection ──▶ FILLING ── the last byte ──▶ UNSAVED ──▶ SAVING ──▶ CLEAN
+       │                                   │                            │                     ▲
+       │                                   │        no disk, read from it, or given up: ──────┘
        └────────── an error ───────────────┴──▶ FAILED
     Its blocks find it from QUEUED on until memory is wanted (CLEAN) or the error is known (FAILED).
-    CLEAN is at rest or will not be: only then its buffer may be given to another extent.
+    CLEAN is at rest or will not be: only then its buffer may be given to another extent. UNSAVED
+    waits for the disk, and becomes CLEAN at once when its memory is wanted (``save_queue``).
 
 One GET or one read of the disk fills it. Readers wait until it is filled as far as they need.
 """
@@ -32,6 +34,7 @@ class Stage(Enum):
 
     QUEUED = "queued"
     FILLING = "filling"
+    UNSAVED = "unsaved"
     SAVING = "saving"
     CLEAN = "clean"
     FAILED = "failed"
@@ -41,8 +44,8 @@ class Extent(Progress):
     """Some blocks with their buffer, valid as far as ``filled``."""
 
     __slots__ = (
-        "blocks", "buffer", "consumed", "error", "from_disk", "parking", "pins", "span",
-        "speculative", "stage",
+        "again", "blocks", "buffer", "consumed", "error", "from_disk", "given_up", "parking",
+        "pins", "span", "speculative", "stage",
     )  # fmt: skip
 
     def __init__(self, blocks: Span, span: Span, *, speculative: bool, from_disk: bool) -> None:
@@ -56,6 +59,10 @@ class Extent(Progress):
         """May be longer than the span; not used for anything else while there is a view of it."""
         self.consumed = 0
         """How many bytes from the start were given out."""
+        self.again = False
+        """Whether it is read a second time: after all of it was given out, or given up before."""
+        self.given_up = False
+        """Whether it is not at rest because memory, or the disk's time, was wanted."""
         self.error: Exception | None = None
         self.pins = 0
         """Readers about to slice; the buffer may be used again only at 0."""
@@ -93,6 +100,8 @@ class Extent(Progress):
         """A read-only view of valid bytes."""
         assert self.buffer is not None
         view = self.buffer.toreadonly()
+        if self.consumed >= self.span.length and span.start == self.span.start:
+            self.again = True
         self.consumed = max(self.consumed, span.stop - self.span.start)
         return view[span.start - self.span.start : span.stop - self.span.start]
 
@@ -110,6 +119,8 @@ class CachedObject:
     link: BandwidthDelay = field(default_factory=BandwidthDelay, repr=False)
     consumed: deque[Extent] = field(default_factory=deque, repr=False)
     """Parts whose last byte was given out lately, and that are at rest."""
+    missed: set[int] = field(default_factory=set, repr=False)
+    """First blocks of the extents that were given up: who asks again reads them again."""
     users: int = 0
     """Open files, and extents on their way: while there are any, no descriptor is closed."""
     looked_at: float = 0.0

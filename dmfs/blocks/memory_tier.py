@@ -80,7 +80,10 @@ class MemoryTier:
         budget_bytes: int,
         arena: Arena | None = None,
         elsewhere_bytes: Callable[[], int] = lambda: 0,
+        give_up: Callable[[int, Callable[[Extent], bool]], list[Extent]] = lambda *_: [],
     ) -> None:
+        """``give_up(need_bytes, may_go)`` makes extents CLEAN that wait for the disk."""
+        self._give_up = give_up
         self.budget_bytes = budget_bytes
         self._elsewhere_bytes = elsewhere_bytes
         self.used_bytes = 0
@@ -130,11 +133,31 @@ class MemoryTier:
                 missing_bytes -= buffer_bytes(extent.span.length)
                 if missing_bytes <= 0:
                     break
+        if missing_bytes > 0:
+            for extent in self._unsaved(missing_bytes, consumed_only=consumed_only):
+                victims.append((extent, self._extents[extent]))
+                missing_bytes -= buffer_bytes(extent.span.length)
         for extent, opened in victims:
             self.evictions += 1
             self.evicted_bytes += extent.span.length
             self.drop(extent, opened)
         return missing_bytes <= 0
+
+    def _unsaved(self, need_bytes: int, *, consumed_only: bool) -> list[Extent]:
+        """What waited for the disk and is given up: a reader does not wait for the disk. First what
+        was given out, then (for demand only) what nobody has read yet."""
+
+        def free(extent: Extent) -> bool:
+            return not extent.pins and extent in self._extents
+
+        def consumed(extent: Extent) -> bool:
+            return free(extent) and extent.consumed >= extent.span.length
+
+        found = self._give_up(need_bytes, consumed)
+        need_bytes -= sum(buffer_bytes(extent.span.length) for extent in found)
+        if need_bytes > 0 and not consumed_only:
+            found += self._give_up(need_bytes, free)
+        return found
 
     async def wait_for_room(self, need_bytes: int) -> None:
         """For demand: wait until other extents can be evicted."""

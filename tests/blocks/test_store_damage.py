@@ -173,6 +173,9 @@ def test_what_is_read_as_one_stretch_is_right_up_to_the_first_wrong_block(
     gone = [number for number in range(8) if stored.states[number] == ABSENT]
     assert gone == ([] if damaged is None else [damaged])
     lost = sum(bytes_of(Span(n, n + 1), size).length for n in gone)
+    assert store.untidy is bool(gone)
+    store.tidy()
+    assert not store.untidy
     assert books_balance(tmp_path) == size - lost
 
 
@@ -237,9 +240,11 @@ def test_a_commit_that_fails_does_not_block_the_store_for_good(tmp_path: Path) -
     store = open_store(tmp_path)
     stored = store.attach(A, SIZE)
     store._index.db = FailingCommit(store._index.db)  # type: ignore[assignment]
+    store.remember_size(A, 3)
     with pytest.raises(sqlite3.OperationalError, match="full"):
-        store.remember_size(A, 3)
+        store.tidy()
     assert put(store, stored)
+    assert store.sizes() == {A: 3}, "with the next transaction"
     store.close()
 
 

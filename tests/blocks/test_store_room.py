@@ -155,7 +155,7 @@ def test_a_full_disk_fails_cleanly_and_recovers(
     """Seen coming by statvfs; and by surprise, as when somebody else fills the disk just then."""
     store = open_store(small_disk)
     if by_surprise:
-        monkeypatch.setattr(store._evictor, "_over", lambda need_bytes: False)
+        monkeypatch.setattr(store._evictor, "fits", lambda need_bytes: True)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(2 * MIB))
     stored = store.attach(A, 4 * MIB)

@@ -2,7 +2,9 @@
 
 ``python baddisk.py BACKING MOUNTPOINT MOOD`` shows the directory BACKING at MOUNTPOINT; MOOD is a
 file that says how it is: ``well``; ``eio`` (every request fails), ``erofs`` and ``enospc`` (those
-that change anything fail), ``hang`` (nothing is answered until the mood changes).
+that change anything fail), ``hang`` (nothing is answered until the mood changes), ``slow:N`` (it
+takes N bytes a second: writes wait for their turn one after the other, those of an index and
+``fsync`` too; reads and looks at names do not wait).
 
 The kernel's page cache stands before it as before a real disk, but for files below a directory
 named ``data``: these are read past it, so that their bytes come from the disk each time.
@@ -27,6 +29,8 @@ import pyfuse3
 import trio
 
 MOODS = ("well", "eio", "erofs", "enospc", "hang")
+SLOW = "slow:"
+"""And the bytes a second."""
 CHANGING = {"erofs": errno.EROFS, "enospc": errno.ENOSPC}
 START_TIMEOUT_S = 20.0
 
@@ -60,7 +64,7 @@ class BadDisk:
         subprocess.run(["fusermount3", "-uz", "--", str(self.directory)], check=True, timeout=20)
 
     def turn(self, mood: str) -> None:
-        assert mood in MOODS
+        assert mood in MOODS or int(mood.removeprefix(SLOW)) > 0
         fresh = self._mood.with_suffix(".new")
         fresh.write_text(mood)
         fresh.rename(self._mood)  # whole at any moment
@@ -85,9 +89,11 @@ class Passthrough(pyfuse3.Operations):
         self._paths = {pyfuse3.ROOT_INODE: backing}
         self._mood = mood
         self._listings: dict[int, list[tuple[str, int]]] = {}
+        self._busy_until = 0.0
+        """When a slow disk has taken all that was written (trio's clock)."""
 
-    async def _ask(self, *, changes: bool = False) -> None:
-        """Be in the mood."""
+    async def _ask(self, *, changes: bool = False, size_bytes: int | None = None) -> None:
+        """Be in the mood. ``size_bytes`` are written; 0 waits for what was written before."""
         while True:
             with open(self._mood, encoding="ascii") as file:
                 mood = file.read()
@@ -98,6 +104,10 @@ class Passthrough(pyfuse3.Operations):
             raise pyfuse3.FUSEError(errno.EIO)
         if changes and mood in CHANGING:
             raise pyfuse3.FUSEError(CHANGING[mood])
+        if size_bytes is not None and mood.startswith(SLOW):
+            takes_s = size_bytes / int(mood.removeprefix(SLOW))
+            self._busy_until = max(self._busy_until, trio.current_time()) + takes_s
+            await trio.sleep_until(self._busy_until)
 
     def _path(self, parent: int, name: bytes) -> str:
         return os.path.join(self._paths[parent], os.fsdecode(name))
@@ -193,11 +203,11 @@ class Passthrough(pyfuse3.Operations):
         return _done(os.pread, fh, size, off)
 
     async def write(self, fh: int, off: int, buf: bytes) -> int:
-        await self._ask(changes=True)
+        await self._ask(changes=True, size_bytes=len(buf))
         return _done(os.pwrite, fh, buf, off)
 
     async def fsync(self, fh: int, datasync: bool) -> None:
-        await self._ask()
+        await self._ask(size_bytes=0)
 
     async def release(self, fh: int) -> None:
         os.close(fh)

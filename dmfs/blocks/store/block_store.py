@@ -8,8 +8,9 @@ so that after a crash, a truncation or a mix-up the checksum decides: a bad bloc
 an error, never a wrong byte. Several processes share one cache: object ids are never used twice,
 an open file has a shared flock, and an eviction must get the exclusive one first.
 
-All methods block (up to tens of milliseconds) and are called in threads, except ``peek``
-and ``attach_absent``.
+All methods block and are called in threads, except ``peek``, ``attach_absent`` and
+``remember_size``. Those that write (``write``, ``write_small``, ``verify``, ``tidy``, ``close``)
+take as long as the disk takes; the others wait for no write.
 Measured, 1 MiB values: put 224 µs here, 2250 µs in diskcache; read with a cold page cache 396
 against 1074 µs.
 """
@@ -22,6 +23,7 @@ import logging
 import mmap
 import os
 import random
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +31,7 @@ from pathlib import Path
 from dmfs.blocks.store.attached import AttachedObjects
 from dmfs.blocks.store.eviction import Evictor
 from dmfs.blocks.store.index import Index
+from dmfs.blocks.store.pending import BadBlock
 from dmfs.blocks.store.sparse_file import SparseFile
 from dmfs.blocks.store.stored_object import (
     ABSENT,
@@ -50,6 +53,9 @@ SMALL_WRITE_BYTES = MIB
 """Up to here bytes are written inside the transaction: under a millisecond, and one transaction
 instead of two for each small file."""
 _PEEK_BYTES = 64 * 1024  # below the kernel's reads of a stream: 128 KiB and more
+
+SIZES_MAX = 100_000
+"""Real sizes that a start reads: some 20 MB. Those of others are asked for again."""
 
 SmallWrite = tuple[StoredObject, int, memoryview]
 """Whole blocks of an object, from a block on: at most SMALL_WRITE_BYTES."""
@@ -76,11 +82,31 @@ class BlockStore:
             self._directory, self._index, limit_bytes=limit_bytes, free_percent=free_percent
         )
         self.attached = AttachedObjects(self._directory, self._index, self._evictor)
+        try:
+            self._evictor.bury()
+        except (OSError, sqlite3.Error) as error:
+            log.debug("what was evicted is still there: %s", error)
 
-    def close(self) -> None:
+    def close(self, *, hurry: bool = False) -> None:
+        """``hurry``: with as little as possible for the disk to do."""
         with self._index.lock:
+            if not hurry:
+                with suppress(OSError, sqlite3.Error, ValueError, TypeError, ArithmeticError):
+                    self.tidy()
             self.attached.release_all()
-            self._index.close()
+            self._index.close(hurry=hurry)
+
+    @property
+    def untidy(self) -> bool:
+        """Whether reading found out enough for a ``tidy``."""
+        return self.attached.pending.due
+
+    def tidy(self) -> None:
+        """Write down what reading found out: uses, damaged blocks, sizes."""
+        with self._index.lock:
+            self.attached.recover()
+            with self.attached.writing([]):
+                pass
 
     def attach(
         self, storage_id: StorageId, size_bytes: int, generation: Generation | None = None
@@ -92,16 +118,14 @@ class BlockStore:
         small files would otherwise pay more for the cache than for the network.
         """
         stored = _stored(storage_id, size_bytes, generation)
-        with self._index.lock:
-            self.attached.recover()
-            self.attached.attach(stored)
+        self.attached.recover()
+        self.attached.attach(stored)
         return stored
 
     def absent(self, storage_ids: Sequence[StorageId]) -> set[StorageId]:
         """Those of some hundred objects of which nothing is at rest, in one query."""
-        with self._index.lock:
-            self.attached.recover()
-            return set(storage_ids) - self._index.present(storage_ids)
+        self.attached.recover()
+        return set(storage_ids) - self._index.reading.present(storage_ids)
 
     def attach_absent(
         self, storage_id: StorageId, size_bytes: int, generation: Generation | None = None
@@ -113,19 +137,17 @@ class BlockStore:
 
     def release(self, stored: StoredObject) -> None:
         """Close an object; it may now be evicted."""
-        with self._index.lock:
-            self.attached.release(stored)
+        self.attached.release(stored)
 
     def refresh(self, stored: StoredObject, blocks: Span) -> None:
         """Learn what other processes have put there meanwhile."""
-        with self._index.lock:
-            self.attached.refresh(stored, blocks)
+        self.attached.refresh(stored, blocks)
 
     def sample(self, stored: StoredObject) -> tuple[int, bytes] | None:
         """The number and the bytes of a good block at rest, chosen at random; None if there is
         none. OSError, sqlite3.Error."""
         last = block_count(stored.size_bytes)
-        numbers = [n for n in self._index.crcs(stored.row, 0, last) if n in range(last)]
+        numbers = [n for n in self._index.reading.crcs(stored.row, 0, last) if n in range(last)]
         random.shuffle(numbers)
         for number in numbers:
             blocks = Span(number, number + 1)
@@ -160,17 +182,18 @@ class BlockStore:
 
     def read(self, stored: StoredObject, blocks: Span, buffer: memoryview) -> int:
         """Fill ``buffer`` with blocks from disk; returns how many bytes from the start are good."""
-        row, file = stored.row, stored.data
+        with self.attached.lock:
+            row, file = stored.row, stored.data
         if file is None:
             return 0
         span = bytes_of(blocks, stored.size_bytes)
         count = file.read(buffer, span.length, span.start)
-        crcs = self._index.crcs(row, blocks.start, blocks.stop)
+        crcs = self._index.reading.crcs(row, blocks.start, blocks.stop)
         good = right_bytes(stored, blocks, buffer[:count], crcs)
         bad = blocks.start + block_count(good)
         self._verified(stored, file, range(blocks.start, bad))
         if good < span.length:
-            self._discard(stored, bad, known=bad in crcs)
+            self._discard(stored, row, file, bad, known=bad in crcs)
         return good
 
     def write(
@@ -185,8 +208,7 @@ class BlockStore:
         """
         if len(data) <= SMALL_WRITE_BYTES:
             return self.write_small([(stored, first, data)])[0]
-        with self._index.lock:
-            self.attached.recover()
+        self._make_room([(stored, first, data)])
         with self.attached.writing([stored]):
             blocks = self._reserve(stored, first, data)
             if blocks is None:
@@ -201,8 +223,7 @@ class BlockStore:
 
     def write_small(self, writes: Sequence[SmallWrite]) -> list[bool]:
         """As ``write``, of several in one transaction: all are written, or none if one fails."""
-        with self._index.lock:
-            self.attached.recover()
+        self._make_room(writes)
         put: list[tuple[StoredObject, SparseFile, Mapping[int, memoryview]] | None] = []
         with self.attached.writing([stored for stored, _, _ in writes]):
             for stored, first, data in writes:
@@ -220,6 +241,18 @@ class BlockStore:
                 self._written_blocks += len(each[2])
         return [each is not None for each in put]
 
+    def _make_room(self, writes: Sequence[SmallWrite]) -> None:
+        """Evict what is in the way of ``writes``, as far as that is possible, before the
+        transaction that reserves their room."""
+        self.attached.recover()
+        need_bytes = 0
+        for stored, first, data in writes:
+            numbers = range(first, first + block_count(len(data)))
+            have = self._index.crcs(stored.row, numbers.start, numbers.stop) if stored.row else {}
+            need_bytes += sum(len(block_of(data, n - first)) for n in numbers if n not in have)
+        need_bytes = min(need_bytes, self._evictor.limit_bytes)  # each is weighed again
+        self._evictor.make_room(need_bytes, self.attached.rows())
+
     def _reserve(
         self, stored: StoredObject, first: int, data: memoryview
     ) -> dict[int, memoryview] | None:
@@ -232,7 +265,7 @@ class BlockStore:
         have = self._index.crcs(stored.row, first, last)
         blocks = {n: block_of(data, n - first) for n in range(first, last) if n not in have}
         added = sum(len(block) for block in blocks.values())
-        if not self._evictor.make_room(added, self.attached.rows()):
+        if not self._evictor.fits(added):
             self._refused_blocks += last - first
             return None
         self._index.account(stored.row, added)
@@ -241,7 +274,7 @@ class BlockStore:
 
     def _verified(self, stored: StoredObject, file: SparseFile, numbers: Iterable[int]) -> None:
         """Blocks that are known to be right, unless the cache began anew meanwhile."""
-        with self._index.lock:
+        with self.attached.lock:
             for number in numbers if stored.data is file else ():
                 stored.states[number] = VERIFIED
 
@@ -302,26 +335,31 @@ class BlockStore:
 
     def used_bytes(self) -> int:
         """Bytes of all blocks at rest."""
-        return self._index.total_bytes()
+        return self._index.reading.total_bytes()
 
     def sizes(self) -> dict[str, int]:
-        """Real sizes of the objects whose listing tells another one, or none."""
-        return self._index.sizes()
+        """Real sizes of the objects whose listing tells another one, or none: SIZES_MAX at most."""
+        return self._index.reading.sizes(SIZES_MAX)
 
     def remember_size(self, storage_id: str, size_bytes: int) -> None:
-        self._index.remember_size(storage_id, size_bytes)
+        """With the next transaction, before any block that is written after this. Never waits."""
+        self.attached.pending.size(storage_id, size_bytes)
 
-    def _discard(self, stored: StoredObject, number: int, *, known: bool) -> None:
-        """Forget a block that is damaged or was never there."""
-        stored.states[number] = ABSENT
+    def _discard(
+        self, stored: StoredObject, row: int, file: SparseFile, number: int, *, known: bool
+    ) -> None:
+        """Forget a block that is damaged or was never there: its row goes with the next
+        transaction."""
+        with self.attached.lock:
+            if stored.data is not file:
+                return
+            stored.states[number] = ABSENT
         if not known:
             return
         self._damaged_blocks += 1
-        log.info("block %d of object %d is damaged; it will be fetched again", number, stored.row)
-        with self._index.transaction():
-            if self._index.remove_block(stored.row, number):
-                size = bytes_of(Span(number, number + 1), stored.size_bytes).length
-                self._index.account(stored.row, -size)
+        log.info("block %d of object %d is damaged; it will be fetched again", number, row)
+        size_bytes = bytes_of(Span(number, number + 1), stored.size_bytes).length
+        self.attached.pending.bad(BadBlock(row, number, size_bytes))
 
 
 def _stored(storage_id: StorageId, size_bytes: int, generation: Generation | None) -> StoredObject:

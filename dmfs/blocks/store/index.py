@@ -1,12 +1,16 @@
 """The SQLite index of the block store.
 
     objects(id, storage_id, size, bytes, used_at, checked)     blocks(object, number, crc)
-    etags(object, start, stop, etag)     sizes(storage_id, size)     totals(bytes)
+    etags(object, start, stop, etag)     sizes(storage_id, size)     totals(bytes)     doomed(id)
 
 An object's ETags (one for the whole or one for each part that it is signed in) are written before
 the first block that came under them, and never change: another ETag is another object. Objects of
-version 2 have none. ``bytes`` counts what is at rest or reserved. Shared by threads (one
-connection, one lock) and by processes (every change in BEGIN IMMEDIATE).
+version 2 have none. ``bytes`` counts what is at rest or reserved. ``doomed`` are objects that were
+evicted and whose files go next.
+
+Two connections, each with its lock: one writes (every change in BEGIN IMMEDIATE, among threads and
+processes), the other, ``reading``, waits for no change. (With one lock for both, each open waited
+for what the disk was just taking: up to 3.7 s.)
 """
 
 from __future__ import annotations
@@ -15,11 +19,12 @@ import contextlib
 import logging
 import shutil
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from dmfs.blocks.store.index_view import IndexView, damaged
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +36,8 @@ CREATE TABLE etags (
 """
 _MIGRATIONS = {2: _ETAGS}
 """From each older version to the next; blocks at rest stay."""
+_DOOMED = "CREATE TABLE IF NOT EXISTS doomed (id INTEGER PRIMARY KEY)"
+"""Not part of the version: a dmfs that does not know it shares the index all the same."""
 _SCHEMA = (
     """
 CREATE TABLE objects (
@@ -47,30 +54,33 @@ INSERT INTO totals VALUES (0);
 """
     + _ETAGS
 )
+_WRITER_PATIENCE_S, _READER_PATIENCE_S = 10.0, 1.0
+"""For other processes: a transaction of theirs, and the moment in which they recover the log."""
 
 
-class ObjectRow(NamedTuple):
-    """A storage object at rest; ``id`` is never used again (AUTOINCREMENT)."""
+class OldObject(NamedTuple):
+    """What may be evicted next."""
 
-    id: int
-    size_bytes: int
     used_at: float
-    checked: int
-    """1 once all of it was compared with the service's sha1."""
+    id: int
+    bytes_at_rest: int
 
 
-class Index:
-    """Rows of objects and blocks. Raises sqlite3.Error."""
+class Index(IndexView):
+    """Rows of objects and blocks, to be changed inside ``transaction``. Raises sqlite3.Error."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self.lock = threading.RLock()
-        self.db = self._open()
+        super().__init__(directory, _open(directory))
+        self.reading = self._reading()
         self._identity = self._on_disk()
 
-    def close(self) -> None:
-        with self.lock:
-            self.db.close()
+    def close(self, *, hurry: bool = False) -> None:
+        """``hurry``: without putting the log into the database, which waits for the disk; the next
+        start reads it."""
+        connections = (self, self.reading)  # SQLite does it when the last one that may write goes
+        for view in connections if hurry else reversed(connections):
+            with view.lock:
+                view.db.close()
 
     def replaced(self) -> bool:
         """Whether another index stands in our place: the cache was deleted, or made anew by a
@@ -80,11 +90,28 @@ class Index:
     def reopen(self) -> None:
         """Go on with the index that stands in the place of ours, or with a new one. sqlite3.Error
         where it cannot be opened: then nothing works until it can."""
-        with self.lock:
-            with contextlib.suppress(sqlite3.Error):
-                self.db.close()
-            self.db = self._open()
+        with self.lock, self.reading.lock:
+            for view in (self.reading, self):
+                with contextlib.suppress(sqlite3.Error):
+                    view.db.close()
+            self.db = _open(self._directory)
+            self.reading.db = self._reading().db
             self._identity = self._on_disk()
+
+    def _reading(self) -> IndexView:
+        """A view that cannot write, and so does not have to when it is closed."""
+        address = f"{(self._directory / 'index.db').absolute().as_uri()}?mode=ro"
+        try:
+            return IndexView(
+                self._directory,
+                sqlite3.connect(
+                    address, uri=True, timeout=_READER_PATIENCE_S, isolation_level=None,
+                    check_same_thread=False,
+                ),
+            )  # fmt: skip
+        except BaseException:
+            self.db.close()
+            raise
 
     def _on_disk(self) -> tuple[int, int] | None:
         try:
@@ -96,7 +123,7 @@ class Index:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, alone among threads and processes."""
-        with self.lock, self._watched():
+        with self.lock, self.watched():
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -108,25 +135,6 @@ class Index:
 
     # Objects
 
-    def find(self, storage_id: str) -> ObjectRow | None:
-        row = self._one(
-            "SELECT id, size, used_at, checked FROM objects WHERE storage_id = ?", storage_id
-        )
-        return None if row is None else ObjectRow(*row)
-
-    def present(self, storage_ids: Sequence[str]) -> set[str]:
-        """Those of some hundred objects that have a row."""
-        places = ",".join("?" * len(storage_ids))
-        with self.lock, self._watched():
-            rows = self.db.execute(
-                f"SELECT storage_id FROM objects WHERE storage_id IN ({places})",  # noqa: S608
-                tuple(storage_ids),
-            ).fetchall()
-        return {storage_id for (storage_id,) in rows}
-
-    def alive(self, row: int) -> bool:
-        return self._one("SELECT 1 FROM objects WHERE id = ?", row) is not None
-
     def add_object(self, storage_id: str, size_bytes: int, now: float) -> int:
         cursor = self.db.execute(
             "INSERT INTO objects (storage_id, size, used_at) VALUES (?, ?, ?)",
@@ -134,45 +142,57 @@ class Index:
         )
         return int(cursor.lastrowid or 0)
 
-    def remove_object(self, row: int) -> None:
-        """Forget an object, its blocks and the room that it took."""
-        found = self._one("SELECT bytes FROM objects WHERE id = ?", row)
-        if found is not None:
-            self.db.execute("UPDATE totals SET bytes = bytes - ?", found)
+    def remove_objects(self, rows: Sequence[int]) -> None:
+        """Forget objects, their blocks and the room that they took."""
+        keys = [(row,) for row in rows]
+        self.db.executemany(
+            "UPDATE totals SET bytes = bytes - (SELECT bytes FROM objects WHERE id = ?1)"
+            " WHERE EXISTS (SELECT 1 FROM objects WHERE id = ?1)",
+            keys,
+        )
         for table, column in (("objects", "id"), ("blocks", "object"), ("etags", "object")):
-            self.db.execute(f"DELETE FROM {table} WHERE {column} = ?", (row,))  # noqa: S608 - ours
+            self.db.executemany(
+                f"DELETE FROM {table} WHERE {column} = ?",  # noqa: S608 - ours
+                keys,
+            )
 
-    def touch(self, row: int, now: float) -> None:
-        self.db.execute("UPDATE objects SET used_at = ? WHERE id = ?", (now, row))
+    def touch(self, used: Iterable[tuple[int, float]]) -> None:
+        """Rows of objects, and when they were used."""
+        self.db.executemany(
+            "UPDATE objects SET used_at = ? WHERE id = ?", [(at, row) for row, at in used]
+        )
 
     def account(self, row: int, added_bytes: int) -> None:
         """Reserve (or give back) room for an object."""
         self.db.execute("UPDATE objects SET bytes = bytes + ? WHERE id = ?", (added_bytes, row))
         self.db.execute("UPDATE totals SET bytes = bytes + ?", (added_bytes,))
 
-    def oldest(self) -> list[int]:
-        """Objects that take room, least recently used first."""
-        rows = self.db.execute("SELECT id FROM objects WHERE bytes > 0 ORDER BY used_at, id")
-        return [row for (row,) in rows.fetchall()]
+    def oldest(self, at_most: int, after: OldObject | None = None) -> list[OldObject]:
+        """Objects least recently used first, in pages: those that come ``after`` one. As many rows
+        are looked at as are returned."""
+        columns, page = "used_at, id, CAST(bytes AS INTEGER)", "ORDER BY used_at, id LIMIT ?"
+        where = "" if after is None else "WHERE (used_at, id) > (?, ?)"
+        found = self._all(
+            f"SELECT {columns} FROM objects {where} {page}",  # noqa: S608 - ours
+            *(() if after is None else (after.used_at, after.id)),
+            at_most,
+        )
+        return [OldObject(*row) for row in found]
 
-    def bytes_of(self, row: int) -> int:
-        """What an object takes."""
-        found = self._one("SELECT bytes FROM objects WHERE id = ?", row)
-        return int(found[0]) if found is not None else 0
+    def doom(self, rows: Iterable[int]) -> None:
+        """Their files are to be deleted, by the next start if need be."""
+        self.db.executemany("INSERT OR IGNORE INTO doomed VALUES (?)", [(row,) for row in rows])
 
-    def total_bytes(self) -> int:
-        with self.lock:
-            return int(self.db.execute("SELECT bytes FROM totals").fetchone()[0])
+    def doomed(self) -> list[int]:
+        """What was evicted, and may have a file: a batch at most for each process that ended
+        without a word."""
+        return [row for (row,) in self._all("SELECT id FROM doomed")]
+
+    def buried(self, rows: Iterable[int]) -> None:
+        """Their files are deleted."""
+        self.db.executemany("DELETE FROM doomed WHERE id = ?", [(row,) for row in rows])
 
     # ETags
-
-    def etags(self, row: int) -> dict[tuple[int, int], str]:
-        """(start, stop) → ETag, of the stretches of an object that blocks came from."""
-        with self.lock, self._watched():
-            rows = self.db.execute(
-                "SELECT start, stop, etag FROM etags WHERE object = ?", (row,)
-            ).fetchall()
-        return {(start, stop): str(etag) for start, stop, etag in rows}
 
     def add_etags(self, row: int, etags: Mapping[tuple[int, int], str]) -> None:
         self.db.executemany(
@@ -180,20 +200,6 @@ class Index:
         )
 
     # Blocks
-
-    def has_blocks(self, row: int) -> bool:
-        return self._one("SELECT 1 FROM blocks WHERE object = ? LIMIT 1", row) is not None
-
-    def crcs(self, row: int, first: int, last: int) -> dict[int, int]:
-        """Block number → checksum, of the blocks at rest in ``[first, last)``."""
-        with self.lock, self._watched():
-            return dict(
-                self.db.execute(
-                    "SELECT number, crc FROM blocks"
-                    " WHERE object = ? AND number >= ? AND number < ?",
-                    (row, first, last),
-                ).fetchall()
-            )
 
     def add_blocks(self, row: int, crcs: Iterable[tuple[int, int]]) -> None:
         self.db.executemany(
@@ -221,77 +227,64 @@ class Index:
 
     # Sizes
 
-    def sizes(self) -> dict[str, int]:
-        with self.lock:
-            rows = self.db.execute("SELECT storage_id, size FROM sizes").fetchall()
-        return {key: size for key, size in rows if isinstance(size, int) and size >= 0}
+    def remember_sizes(self, sizes: Iterable[tuple[str, int]]) -> None:
+        """Storage ids, and the real sizes."""
+        self.db.executemany("REPLACE INTO sizes VALUES (?, ?)", sizes)
 
-    def remember_size(self, storage_id: str, size_bytes: int) -> None:
-        with self.transaction():
-            self.db.execute("REPLACE INTO sizes VALUES (?, ?)", (storage_id, size_bytes))
 
-    # Opening
+# Opening
 
-    def _one(self, sql: str, *arguments: Any) -> Any:
-        with self.lock, self._watched():
-            return self.db.execute(sql, arguments).fetchone()
 
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Damage found in use leaves a note, and the next start makes the index anew: checking all
-        pages at each start would cost a large cache a tenth of a second."""
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            if _damaged(error):
-                with contextlib.suppress(OSError):
-                    (self._directory / "damaged").touch()
+def _open(directory: Path) -> sqlite3.Connection:
+    """The index, made anew where it is missing, damaged or of another version."""
+    path = directory / "index.db"
+    if (directory / "damaged").exists():
+        _wipe(directory, "it was found damaged")
+    if not path.exists():
+        _wipe_data(directory)  # of an index that is gone
+    try:
+        return _connect(path)
+    except (sqlite3.DatabaseError, ValueError) as error:
+        # ValueError: SQLite quotes damaged bytes, and sqlite3 cannot decode its words
+        if isinstance(error, sqlite3.OperationalError) and not damaged(error):
             raise
+        _wipe(directory, str(error))
+        return _connect(path)
 
-    def _open(self) -> sqlite3.Connection:
-        """The index, made anew where it is missing, damaged or of another version."""
-        path = self._directory / "index.db"
-        if (self._directory / "damaged").exists():
-            self._wipe("it was found damaged")
-        if not path.exists():
-            self._wipe_data()  # of an index that is gone
-        try:
-            return self._connect(path)
-        except (sqlite3.DatabaseError, ValueError) as error:
-            # ValueError: SQLite quotes damaged bytes, and sqlite3 cannot decode its words
-            if isinstance(error, sqlite3.OperationalError) and not _damaged(error):
-                raise
-            self._wipe(str(error))
-            return self._connect(path)
 
-    def _wipe(self, why: str) -> None:
-        log.warning("the cache index in %s is unusable (%s); starting empty", self._directory, why)
-        for name in ("index.db", "index.db-wal", "index.db-shm"):
-            (self._directory / name).unlink(missing_ok=True)
-        self._wipe_data()
-        (self._directory / "damaged").unlink(missing_ok=True)
+def _wipe(directory: Path, why: str) -> None:
+    log.warning("the cache index in %s is unusable (%s); starting empty", directory, why)
+    for name in ("index.db", "index.db-wal", "index.db-shm"):
+        (directory / name).unlink(missing_ok=True)
+    _wipe_data(directory)
+    (directory / "damaged").unlink(missing_ok=True)
 
-    def _wipe_data(self) -> None:
-        shutil.rmtree(self._directory / "data", ignore_errors=True)
 
-    @staticmethod
-    def _connect(path: Path) -> sqlite3.Connection:
-        db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            if _version(db) != SCHEMA_VERSION:
-                db.execute("BEGIN IMMEDIATE")
-                _migrate(db)
-                db.execute("COMMIT")
-            totals = db.execute("SELECT bytes FROM totals").fetchall()
-            if len(totals) != 1 or not isinstance(totals[0][0], int):
-                raise sqlite3.DatabaseError("its total is none")
-            db.execute("SELECT 1 FROM objects, blocks, etags, sizes LIMIT 0")
-        except BaseException:
-            db.close()
-            raise
-        return db
+def _wipe_data(directory: Path) -> None:
+    shutil.rmtree(directory / "data", ignore_errors=True)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(
+        path, timeout=_WRITER_PATIENCE_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        if _version(db) != SCHEMA_VERSION:
+            db.execute("BEGIN IMMEDIATE")
+            _migrate(db)
+            db.execute("COMMIT")
+        totals = db.execute("SELECT bytes FROM totals").fetchall()
+        if len(totals) != 1 or not isinstance(totals[0][0], int):
+            raise sqlite3.DatabaseError("its total is none")
+        db.execute("SELECT 1 FROM objects, blocks, etags, sizes LIMIT 0")
+        if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'doomed'").fetchone():
+            db.execute(_DOOMED)
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 
 def _version(db: sqlite3.Connection) -> int:
@@ -307,11 +300,3 @@ def _migrate(db: sqlite3.Connection) -> None:
         for statement in (_MIGRATIONS[version] if version else _SCHEMA).split(";"):
             db.execute(statement)
         db.execute(f"PRAGMA user_version = {version + 1 if version else SCHEMA_VERSION}")
-
-
-def _damaged(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorname", "") in (
-        "SQLITE_CORRUPT",
-        "SQLITE_NOTADB",
-        "SQLITE_ERROR",
-    )

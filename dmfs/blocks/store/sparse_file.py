@@ -67,7 +67,8 @@ class DirectIoPolicy:
 
 
 class SparseFile:
-    """An open file, held by a shared flock until ``close``. Raises OSError."""
+    """An open file, held by a shared flock until ``close``. Raises OSError; FileNotFoundError also
+    for one that an eviction holds: who waited for it would wait for the disk."""
 
     def __init__(self, path: Path, create: int) -> None:
         flags = create | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -82,7 +83,14 @@ class SparseFile:
             self.writable = False
         self._direct_fd = -1
         self._may_direct = hasattr(os, "O_DIRECT")
-        fcntl.flock(self.fd, fcntl.LOCK_SH)
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self.fd)
+            raise FileNotFoundError(errno.ENOENT, "it is just being evicted") from None
+        except BaseException:
+            os.close(self.fd)
+            raise
 
     def close(self) -> None:
         os.close(self.fd)
