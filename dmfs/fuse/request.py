@@ -23,7 +23,9 @@ from dmfs.telemetry.access_log import AccessRecord
 
 log = logging.getLogger(__name__)
 
-EVERYDAY = frozenset({errno.ENOENT, errno.EROFS, errno.ENODATA, errno.EOPNOTSUPP, errno.EISDIR})
+EVERYDAY = frozenset(
+    {errno.ENOENT, errno.ENAMETOOLONG, errno.EROFS, errno.ENODATA, errno.EOPNOTSUPP, errno.EISDIR}
+)
 """Programs meet these all the time: no warning in the log."""
 
 
