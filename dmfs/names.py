@@ -1,8 +1,8 @@
 """Display names → unique legal file names; identity → stable inode number. Pure.
 
 The semantics promise: `/` and NUL become look-alikes, `.` and `..` become full-width dots, a name
-over 255 bytes is cut, equal names differ by a hash of the id (of the bearers one whose name is legal
-as it stands has it plain), and the result never depends on the order of the service's answer.
+over 255 bytes is cut, equal names differ by a hash of the id (one that is legal as it stands stays
+plain), and the result never depends on the order of the service's answer.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ INSIDE = {
     " cache object_sizes reader",
     "blocks.store": "index eviction sparse_file stored_object attached block_store",
     "prefetch": "tree_walk list_ahead file_series open_ahead",
-    "fuse": "inode_table kernel_params mountpoint attributes request operations mount",
+    "fuse": "inode_table kernel_params mount_options mountpoint attributes request operations"
+    " mount",
     "help": "topics",
     "cli": "parser settings daemonize browse serve mount login whoami doctor demo main",
     "cli.doctor": "findings machine service",
@@ -98,7 +99,7 @@ WITHOUT_TRIO = (
     " ratelimit.limits prefetch.tree_walk prefetch.file_series namespace.poll_schedule"
     " namespace.change_feed namespace.listing_codec"
     " help. cli.main cli.parser cli.settings cli.mount cli.daemonize"
-    " fuse.mountpoint fuse.kernel_params"
+    " fuse.mountpoint fuse.mount_options fuse.kernel_params"
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

@@ -33,18 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"dmfs {__version__}")
         return DONE
 
-    from dmfs.cli.parser import parsers
+    from dmfs.cli.parser import help_of, parse
 
-    top, commands = parsers()
-    options, unknown = top.parse_known_args(arguments)
-    if unknown:
-        commands.get(options.command or "", top).error(
-            f"unrecognized arguments: {' '.join(unknown)}"
-        )
+    options, ordered = parse(arguments)
+    if options.command == "emulator":
+        os.execv(sys.executable, [sys.executable, "-m", "dmfs.emulator", *ordered[1:]])
     if options.command is None:
-        top.print_help()
+        sys.stdout.write(help_of(None))
         return USAGE
-    return _run(options, arguments)
+    return _run(options, ordered)
 
 
 def mount_helper(argv: Sequence[str] | None = None) -> int:
@@ -154,9 +151,15 @@ def _demo(call: Invocation) -> int:
 
 
 def _help(call: Invocation) -> int:
+    from dmfs.cli.parser import help_of
+    from dmfs.help import TOPICS
     from dmfs.help.topics import topic_json, topic_text
 
-    sys.stdout.write((topic_json if call.options.json else topic_text)(call.options.topic))
+    topic = call.options.topic
+    if call.options.json and (topic is None or topic in TOPICS):
+        sys.stdout.write(topic_json(topic))
+    else:
+        sys.stdout.write(topic_text(topic) if topic in TOPICS else help_of(topic))
     return DONE
 
 

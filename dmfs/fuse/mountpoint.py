@@ -14,34 +14,11 @@ from pathlib import Path
 
 from dmfs.config import nearest
 from dmfs.errors import SetupError, UsageError
+from dmfs.fuse.mount_options import FLAGS, FSTAB, VALUED
 from dmfs.system.mountinfo import mount_table
 
 FUSE_DEVICE = "/dev/fuse"
 FILESYSTEM = "fuse.dmfs"
-_FLAGS = (
-    "ro",
-    "allow_other",
-    "allow_root",
-    "noatime",
-    "nodev",
-    "nosuid",
-    "noexec",
-    "service_folders",
-)
-_VALUED = ("uid", "gid", "umask", "fsname")
-_FSTAB = {
-    "_netdev",
-    "auto",
-    "noauto",
-    "user",
-    "nouser",
-    "users",
-    "owner",
-    "nofail",
-    "defaults",
-    "rw",
-}
-_FSTAB |= {"dev", "suid", "exec", "async", "sync", "relatime", "strictatime", "atime", "group"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +40,19 @@ def parse_options(text: str) -> MountOptions:
     flags: set[str] = set()
     for word in filter(None, (piece.strip() for piece in text.split(","))):
         name, _, value = word.partition("=")
-        if name in _FSTAB or name.startswith(("x-", "comment")):
+        if name in FSTAB or name.startswith(("x-", "comment")):
             continue  # fstab's own words are for mount(8); "rw" has no effect
-        if name in _FLAGS and "=" not in word:
+        if name in FLAGS and "=" not in word:
             flags.add(name)
-        elif name in _VALUED and value:
+        elif name in VALUED and value:
             values[name] = value
-        elif name in _VALUED or name in _FLAGS:
+        elif name in VALUED or name in FLAGS:
             raise UsageError(
-                f"mount option {word!r}: {name} takes {'a' if name in _VALUED else 'no'} value"
+                f"mount option {word!r}: {name} takes {'a' if name in VALUED else 'no'} value"
             )
         else:
-            raise UsageError(f"unknown mount option {name!r}", hint=nearest(name, _FLAGS + _VALUED))
+            hint = f"{nearest(name, (*FLAGS, *VALUED))} (dmfs mount -o help explains them)"
+            raise UsageError(f"unknown mount option {name!r}", hint=hint)
     if "fsname" in values:
         kernel.discard("fsname=dmfs")
         kernel.add("fsname=" + values["fsname"].replace("\\", "\\\\"))

@@ -78,7 +78,8 @@ def ids(named: dict[str, Child]) -> dict[str, str]:
 
 
 NAMES = st.sampled_from(
-    ["a.txt", "A.txt", "a", ".", "..", "", "x/y", "x／y", "nul\0", "nul␀", "．", "(unnamed)", ".bashrc", "b.tar.gz", "e.",
+    ["a.txt", "A.txt", "a", ".", "..", "", "x/y", "x／y", "nul\0", "nul␀", "．", "(unnamed)",
+     ".bashrc", "b.tar.gz", "e.",
      "n" * 255, "n" * 256 + ".dwg", "Ü建" * 80 + ".ifc", "x." + "y" * 40, "é", "e\u0301",
      "\ud800", "n" * 250 + ".rvt", "建" * 85, "建" * 86]
 ) | st.text(st.characters(exclude_categories=()), max_size=8)  # fmt: skip
@@ -141,8 +142,7 @@ def test_a_newcomer_takes_no_name_but_one_that_it_goes_before(
     newcomer = member(name, "id newcomer", created)
     before = {identifier: name for name, identifier in ids(entry_names(members)).items()}
     after = {
-        identifier: name
-        for name, identifier in ids(entry_names([*members, newcomer])).items()
+        identifier: name for name, identifier in ids(entry_names([*members, newcomer])).items()
     }
     displaced = {id_ for id_ in before if before[id_] != after[id_]}
     assert len(displaced) <= 1
