@@ -118,7 +118,7 @@ class _TopParser(_Parser):
 class _MountOptions(argparse.Action):
     """Collects ``-o``; ``-o help`` prints what it takes, with or without the other arguments."""
 
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+    def __call__(self, parser: Any, namespace: Any, values: Any, _: Any = None) -> None:
         if values == "help":
             sys.stdout.write("\n".join(option_lines()) + "\n")
             parser.exit(0)

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dmfs.config import nearest
 from dmfs.errors import SetupError, UsageError
@@ -180,10 +181,7 @@ def unmount(mountpoint: str) -> None:
         return
     if "busy" in done.stderr.lower():
         users = processes_using(path)
-        names = f": {', '.join(users[:5])}" if users else ""
-        raise SetupError(
-            f"{path} is busy{names}", hint="close those files and leave that directory first"
-        )
+        raise SetupError(f"{path} is busy{_named(users)}", hint=_way_out(users))
     reason = done.stderr.strip().removeprefix("fusermount3: ") or "fusermount3 failed"
     raise SetupError(f"{path} cannot be unmounted: {reason}")
 
@@ -209,22 +207,54 @@ def _fusermount(*arguments: str) -> subprocess.CompletedProcess[str]:
         raise SetupError("fusermount3 did not finish within 30 s") from None
 
 
-def processes_using(path: str) -> list[str]:
-    """Processes with a file or their working directory below ``path``, as ``name (pid)``."""
+class Process(NamedTuple):
+    """A process that keeps a mount busy."""
+
+    pid: int
+    name: str
+    is_inside: bool
+    """Its working directory is there, as that of a shell after `cd`."""
+
+
+def processes_using(path: str) -> list[Process]:
+    """Processes other than this one with a file or their working directory below ``path``."""
     found = []
     for process in Path("/proc").iterdir():
-        if process.name.isdigit() and any(
-            target == path or target.startswith(path + "/") for target in _targets(process)
-        ):
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        used = [link for link, target in _targets(process) if _is_below(target, path)]
+        if used:
             try:
                 name = (process / "comm").read_text("utf-8", "replace").strip()
             except OSError:
                 continue
-            found.append(f"{name} ({process.name})")
-    return found
+            found.append(Process(int(process.name), name, used == ["cwd"]))
+    return sorted(found)
 
 
-def _targets(process: Path) -> Iterator[str]:
+def _is_below(target: str, path: str) -> bool:
+    return target == path or target.startswith(path + "/")
+
+
+def _named(users: list[Process]) -> str:
+    """``: bash (12), evince (15)``"""
+    names = ", ".join(f"{user.name} ({user.pid})" for user in users[:5])
+    more = f" and {len(users) - 5} more" if len(users) > 5 else ""
+    return f": {names}{more}" if users else ""
+
+
+def _way_out(users: list[Process]) -> str:
+    """What to do about those who keep a mount busy."""
+    inside = [user.pid for user in users if user.is_inside]
+    if os.getppid() in inside and len(users) == 1:
+        return "your shell is in it: cd out of it first"
+    if len(inside) == len(users):
+        return "leave that directory first (cd in those shells)"
+    return "close those files and leave that directory first"
+
+
+def _targets(process: Path) -> Iterator[tuple[str, str]]:
+    """The name of each link to an open file or a directory in use, and where it leads."""
     links = [process / "cwd", process / "root", process / "exe"]
     try:
         links += list((process / "fd").iterdir())
@@ -232,6 +262,6 @@ def _targets(process: Path) -> Iterator[str]:
         pass
     for link in links:
         try:
-            yield os.readlink(link)
+            yield link.name, os.readlink(link)
         except OSError:
             continue
