@@ -56,10 +56,11 @@ INSIDE = {
     " cache object_sizes reader",
     "blocks.store": "index eviction sparse_file stored_object attached block_store",
     "prefetch": "tree_walk list_ahead file_series open_ahead",
-    "fuse": "inode_table kernel_params mount_options mountpoint attributes request operations"
-    " mount",
+    "fuse": "inode_table kernel_params mount_options mountpoint attributes callers request"
+    " operations mount",
     "help": "topics",
-    "cli": "parser secret_files settings daemonize browse serve mount login whoami doctor demo main",
+    "cli": "parser secret_files settings daemonize browse serve mount login whoami doctor demo"
+    " main",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts changes"

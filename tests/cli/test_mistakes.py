@@ -71,7 +71,7 @@ def test_no_mistake_with_any_command_is_told_in_the_words_of_the_parser(
     mistakes = [["--nonsense"], ["-q"], ["a", "b", "c"], ["--", "a", "b", "c"]]
     mistakes += [[word] for word in options] + [[f"{word}=\u5efa\n"] for word in options]
     for words in mistakes:
-        status = 0
+        status: object = 0
         try:
             parse([command, *words])
         except SystemExit as ended:
