@@ -23,14 +23,15 @@ with_progress() {
 
 # tell_progress WHAT LOG: until it is killed, or the script is gone.
 tell_progress() {
-    local began=$SECONDS seconds line
+    local began=$SECONDS said=0 seconds line
     while sleep 1 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
         seconds=$((SECONDS - began))
         line=$(tail -n 1 -- "$2" 2>/dev/null | LC_ALL=C tr -cd '[:print:]')
         line="$1, $seconds s${line:+: ${line:0:50}}"
         if [ -t 2 ]; then
             printf '\r\033[K%s' "${line:0:79}" >&2
-        elif [ $((seconds % ${PROGRESS_S:-5})) -eq 0 ]; then
+        elif [ $((seconds - said)) -ge "${PROGRESS_S:-5}" ]; then
+            said=$seconds
             printf '%s\n' "$line" >&2
         fi
     done

@@ -59,8 +59,8 @@ INSIDE = {
     "fuse": "inode_table kernel_params mount_options mountpoint attributes callers request"
     " operations mount",
     "help": "topics",
-    "cli": "parser secret_files settings daemonize browse serve mount login whoami doctor demo"
-    " main",
+    "cli": "streams parser secret_files settings daemonize browse serve mount login whoami doctor"
+    " demo main",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts changes"

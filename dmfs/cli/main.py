@@ -26,7 +26,25 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the entry of the console script and of ``python -m dmfs``."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    from dmfs.cli import streams
+
+    streams.make_usable()
+    try:
+        try:
+            return _main(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        reason = streams.why_not_written(error)
+        if not reason and not isinstance(error, BrokenPipeError):
+            raise
+        streams.give_up_stdout()
+        if reason:
+            print(f"dmfs: {reason}", file=sys.stderr)
+        return FAILED
+
+
+def _main(arguments: list[str]) -> int:
     if arguments[:1] == ["emulator"]:
         os.execv(sys.executable, [sys.executable, "-m", "dmfs.emulator", *arguments[1:]])
     if arguments == ["--version"]:  # programs call it; argparse takes as long as Python itself
@@ -72,12 +90,6 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
         if group.subgroup(KeyboardInterrupt) is None:
             raise
         return INTERRUPTED
-    except BrokenPipeError:
-        try:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's own flush at exit stays silent
-        except OSError:
-            pass
-        return FAILED
 
 
 def _print_error(error: DriveError, ready_fd: int | None) -> None:

@@ -27,6 +27,8 @@ MISTAKES = {
     "mount /": "MOUNTPOINT is missing: dmfs mount",
     "mount / /x -o": "-o needs a value",
     "mount / /x y": "'y' is too much: dmfs mount [options] SOURCE MOUNTPOINT",
+    "mount / EMPTY": "MOUNTPOINT: it is empty",
+    "ls EMPTY": "PATH: it is empty",
     "umount": "MOUNTPOINT is missing: dmfs umount",
     "--profile x umount /x": "there is no option --profile here, but dmfs mount has one",
     "ls --jsn": "there is no option --jsn — did you mean '--json'?",
@@ -52,7 +54,7 @@ MISTAKES = {
 @pytest.mark.parametrize("line", MISTAKES)
 def test_a_mistake_is_said_in_one_plain_line(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(line.split())
+        main(["" if word == "EMPTY" else word for word in line.split()])
     out, err = capsys.readouterr()
     assert (ended.value.code, out) == (2, "")
     assert MISTAKES[line] in err

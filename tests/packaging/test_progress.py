@@ -1,4 +1,4 @@
-"""Long steps of the scripts say what goes on: lines where a program reads, one line at a terminal."""
+"""Long steps of the scripts say what goes on: lines for a program, one line at a terminal."""
 
 from __future__ import annotations
 
