@@ -31,7 +31,7 @@ from dmfs.model import (
     Root,
     Shortcut,
 )
-from dmfs.names import printable
+from dmfs.names import check_name, printable
 from dmfs.namespace.listings import Listings
 from dmfs.namespace.poller import Poller
 from dmfs.namespace.xattrs import attributes_of, marks
@@ -41,6 +41,9 @@ from dmfs.prefetch.open_ahead import SmallFilePrefetcher
 LARGE_FILE_BYTES = 1024 * 1024
 """A file of this size is worth the start of the fetching process (0.1 CPU-s, 10 MiB)."""
 
+DIRECTORY_BYTES = 4096
+"""Programs take a directory of 0 bytes for an empty one (Samba, file managers, `test -s`)."""
+
 Gauges = Callable[[], Mapping[str, int]]
 
 
@@ -49,7 +52,7 @@ class Stat(NamedTuple):
 
     is_directory: bool
     size_bytes: int
-    """What a read will deliver, as far as is known; 0 for directories."""
+    """What a read will deliver, as far as is known; DIRECTORY_BYTES for directories."""
     mtime_ns: int
     """0 where the service tells none."""
 
@@ -98,7 +101,9 @@ class Drive:
         return listing
 
     async def lookup(self, directory: Directory, name: str) -> Child | None:
-        """The child of that name. None is authoritative: the listing of the directory says so."""
+        """The child of that name. None is authoritative: the listing of the directory says so.
+        NameTooLongError without a listing."""
+        check_name(name)
         self.parts.poller.on_use(directory)
         return child_of(await self._listings.get(directory), name)
 
@@ -124,7 +129,7 @@ class Drive:
         """Kind, size and time of a node. Never waits."""
         if isinstance(node, File | Shortcut):
             return Stat(False, self.size_of(node), node.mtime_ns)
-        return Stat(True, 0, node.mtime_ns if isinstance(node, Folder) else 0)
+        return Stat(True, DIRECTORY_BYTES, node.mtime_ns if isinstance(node, Folder) else 0)
 
     def size_of(self, leaf: Leaf) -> int:
         """What a read will deliver, in bytes, as far as is known. Never waits."""
@@ -207,13 +212,14 @@ def child_of(listing: Listing, name: str) -> Child | None:
 async def resolve(listings: Listings, path: str) -> Node:
     """The node at a path in the whole drive (``/Hub/Project/folder/file``).
 
-    NotFoundError says which part is missing and what there is instead.
+    NotFoundError says which part is missing and what there is instead. NameTooLongError.
     """
     node: Node = Root()
     seen = ""
     for part in [piece for piece in path.split("/") if piece and piece != "."]:
         if isinstance(node, File | Shortcut):
             raise NotADirectory(f"{seen!r} is a file, so there is no {part!r} in it")
+        check_name(part)
         listing = await listings.get(node)
         child = child_of(listing, part)
         if child is None:

@@ -5,6 +5,7 @@ class, so the translation is complete by construction and no code searches a tex
 
     DriveError                 EIO
     ├── NotFoundError          ENOENT      a complete answer does not contain the name
+    ├── NameTooLongError       ENAMETOOLONG over 255 bytes: no entry can have it
     ├── NotADirectory          ENOTDIR
     ├── IsADirectory           EISDIR
     ├── AccessError            EACCES      no permission, not signed in
@@ -72,6 +73,12 @@ class NotFoundError(DriveError):
     """There is nothing of that name. Only a complete answer raises this, never a failure."""
 
     errno = errno.ENOENT
+
+
+class NameTooLongError(DriveError):
+    """A name over 255 bytes. No entry has one, and none can be made."""
+
+    errno = errno.ENAMETOOLONG
 
 
 class NotADirectory(DriveError):

@@ -1,8 +1,8 @@
 """Display names → unique legal file names; identity → stable inode number. Pure.
 
 The semantics promise: `/` and NUL become look-alikes, `.` and `..` become full-width dots, a name
-over 255 bytes is cut, equal names differ by a hash of the id, and the result never depends on the
-order of the service's answer.
+over 255 bytes is cut, equal names differ by a hash of the id (one that is legal as it stands stays
+plain), and the result never depends on the order of the service's answer.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from dmfs.errors import NameTooLongError
 from dmfs.model import Child, created_ns, own_id
 
 NAME_MAX_BYTES = 255
@@ -60,12 +61,25 @@ def _cut(text: str, max_bytes: int) -> str:
     return text if len(raw) <= max_bytes else raw[:max_bytes].decode("utf-8", "ignore")
 
 
+def check_name(name: str) -> None:
+    """NameTooLongError for a name that no entry can have: over 255 bytes.
+
+    Absence is another answer: a program that gets ENOENT may go on to create the name.
+    """
+    if len(name.encode("utf-8", "surrogateescape")) > NAME_MAX_BYTES:
+        raise NameTooLongError(
+            f"the name {printable(name[:20])!r}… is longer than {NAME_MAX_BYTES} bytes",
+            hint="names that the service has longer are cut: list the directory",
+        )
+
+
 def entry_names(children: Iterable[Child]) -> dict[str, Child]:
     """Unique legal names for all children of one directory, sorted by name.
 
-    Of equal names the oldest child (by creation time, then id) has the plain name; an unknown
-    creation time counts as youngest. The result depends only on the set of children. Duplicate
-    ids count once, the last one wins: pages of one answer may overlap while entries move.
+    Of equal names a child whose name is legal as it stands goes before those whose name was made
+    legal; then the oldest (by creation time, then id) has the plain name; an unknown creation
+    time counts as youngest. The result depends only on the set of children. Duplicate ids count
+    once, the last one wins: pages of one answer may overlap while entries move.
     """
     unique = {own_id(child): child for child in children}
     claims: dict[str, list[Child]] = {}
@@ -75,19 +89,26 @@ def entry_names(children: Iterable[Child]) -> dict[str, Child]:
             name = with_suffix(name, own_id(child))
         claims.setdefault(name, []).append(child)
     named: dict[str, Child] = {}
-    losers: list[tuple[str, Child]] = []
+    losers: list[Child] = []
     for name, claimants in claims.items():
-        claimants.sort(key=_seniority)
-        named[name] = claimants[0]
-        losers += [(name, child) for child in claimants[1:]]
-    for name, child in sorted(losers, key=lambda loser: own_id(loser[1])):
-        named[_free_name(name, own_id(child), named)] = child
+        first, *others = _by_precedence(name, claimants)
+        named[name] = first
+        losers += others
+    for child in sorted(losers, key=own_id):
+        named[_free_name(legal_name(child.name), own_id(child), named)] = child
     return dict(sorted(named.items()))
 
 
-def _seniority(child: Child) -> tuple[int, str]:
-    made_ns = created_ns(child)
-    return (_FOREVER if made_ns is None else made_ns, own_id(child))
+def _by_precedence(name: str, claimants: list[Child]) -> list[Child]:
+    """Sorted: the first one has ``name`` plain."""
+    if len(claimants) == 1:
+        return claimants
+
+    def key(child: Child) -> tuple[bool, int, str]:
+        made_ns = created_ns(child)
+        return (child.name != name, _FOREVER if made_ns is None else made_ns, own_id(child))
+
+    return sorted(claimants, key=key)
 
 
 def _free_name(name: str, identifier: str, taken: dict[str, Child]) -> str:

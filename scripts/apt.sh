@@ -1,5 +1,7 @@
 # shellcheck shell=bash
 # For sourcing: installs Debian packages, and only where that is possible.
+# shellcheck source=scripts/progress.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/progress.sh"
 
 # may_install: can we install packages here without asking anybody?
 may_install() {
@@ -26,22 +28,18 @@ as_root() {
     fi
 }
 
-# apt_get ARGUMENT…: quiet unless it fails, waits for another apt, never asks.
+# apt_get ARGUMENT…: says how far it is, waits for another apt, never asks.
 apt_get() {
-    local log status=0
-    log=$(mktemp)
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get --quiet --yes -o DPkg::Lock::Timeout=600 "$@" >"$log" 2>&1 </dev/null || status=$?
-    [ "$status" -eq 0 ] || tail -n 30 -- "$log" >&2
-    rm -f -- "$log"
-    return "$status"
+    with_progress apt-get as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get --quiet --yes -o DPkg::Lock::Timeout=600 "$@"
 }
 
 # apt_install PACKAGE…: fetches package lists only when there are none or they are too old.
 apt_install() {
-    if apt_known "$@" && apt_get install --no-install-recommends "$@" 2>/dev/null; then
+    if apt_known "$@" && apt_get install --no-install-recommends "$@"; then
         return 0
     fi
+    echo "apt-get: once more, with new package lists" >&2
     apt_get update || true # one dead mirror must not stop what the others have
     apt_get install --no-install-recommends "$@"
 }

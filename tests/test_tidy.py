@@ -57,9 +57,11 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " block_store",
     "prefetch": "tree_walk list_ahead file_series open_ahead",
-    "fuse": "inode_table kernel_params mountpoint attributes request operations mount",
+    "fuse": "inode_table kernel_params mount_options mountpoint attributes callers request"
+    " operations mount",
     "help": "topics",
-    "cli": "parser settings daemonize browse serve mount login whoami doctor demo main",
+    "cli": "streams parser secret_files settings daemonize browse serve mount login whoami doctor"
+    " demo main",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts changes"
@@ -101,7 +103,7 @@ WITHOUT_TRIO = (
     " system.stall_memory"
     " namespace.change_feed namespace.listing_codec"
     " help. cli.main cli.parser cli.settings cli.mount cli.daemonize"
-    " fuse.mountpoint fuse.kernel_params"
+    " fuse.mountpoint fuse.mount_options fuse.kernel_params"
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

@@ -131,10 +131,9 @@ class Aps:
         if not hubs:
             reason = f"; the service says: {warnings[0]}" if warnings else ""
             raise AccessError(f"this app sees no hub{reason}", hint=ADMISSION_HINT)
-        # A user of one region gets a warning for each other region: only for the debug log.
         for line in warnings:
             log.debug("hubs: %s", line)
-        return _whole(action, list(hubs), lost), warnings
+        return _whole(action, list(hubs), lost), decode_warnings(answer, NORMAL_STATUSES)
 
     async def _projects(self, hub: Hub) -> list[Child]:
         action = f"list projects of {hub.name!r}"
@@ -241,6 +240,8 @@ class Aps:
             return await self._http.request(call, decode)
 
 
+NORMAL_STATUSES = frozenset({"403"})
+"""A sound account of one region gets a refusal from each other region: nobody needs to know."""
 ADMISSION_HINT = (
     "ask an account admin to add this app's client id under Account Admin → Settings → "
     "Custom Integrations, with access to Document Management"

@@ -59,14 +59,17 @@ def rows_of(answer: Json, action: str) -> list[Json]:
     return rows
 
 
-def decode_warnings(answer: Json) -> tuple[str, ...]:
-    """``meta.warnings`` of the hubs answer (keys in PascalCase), one line each."""
+def decode_warnings(answer: Json, leave_out: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """``meta.warnings`` of the hubs answer (keys in PascalCase), one line each; without those of a
+    status (a text, as the service sends it) to leave out."""
     warnings = dig(answer, "meta", "warnings")
     lines = []
     for warning in warnings if isinstance(warnings, list) else []:
         parts = [text(warning, key) for key in ("Title", "Detail")]
         parts = [clean(part) for part in parts if part]
         code = text(warning, "HttpStatusCode")
+        if code in leave_out:
+            continue
         lines.append(" ".join(parts) + (f" (HTTP {clean(code)})" if code else ""))
     return tuple(lines)
 

@@ -54,6 +54,7 @@ def demo(mountpoint: str | None, *, check: bool, environ: Mapping[str, str]) -> 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    console.print("Starting an emulator of the service and mounting its drive ...")
     with _emulator() as emulator, _mounted(emulator, mountpoint, environ) as path:
         stops = tour(path, emulator)
         if check:

@@ -26,25 +26,40 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the entry of the console script and of ``python -m dmfs``."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    from dmfs.cli import streams
+
+    streams.make_usable()
+    try:
+        try:
+            return _main(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        reason = streams.why_not_written(error)
+        if not reason and not isinstance(error, BrokenPipeError):
+            raise
+        streams.give_up_stdout()
+        if reason:
+            print(f"dmfs: {reason}", file=sys.stderr)
+        return FAILED
+
+
+def _main(arguments: list[str]) -> int:
     if arguments[:1] == ["emulator"]:
         os.execv(sys.executable, [sys.executable, "-m", "dmfs.emulator", *arguments[1:]])
     if arguments == ["--version"]:  # programs call it; argparse takes as long as Python itself
         print(f"dmfs {__version__}")
         return DONE
 
-    from dmfs.cli.parser import parsers
+    from dmfs.cli.parser import help_of, parse
 
-    top, commands = parsers()
-    options, unknown = top.parse_known_args(arguments)
-    if unknown:
-        commands.get(options.command or "", top).error(
-            f"unrecognized arguments: {' '.join(unknown)}"
-        )
+    options, ordered = parse(arguments)
+    if options.command == "emulator":
+        os.execv(sys.executable, [sys.executable, "-m", "dmfs.emulator", *ordered[1:]])
     if options.command is None:
-        top.print_help()
+        sys.stdout.write(help_of(None))
         return USAGE
-    return _run(options, arguments)
+    return _run(options, ordered)
 
 
 def mount_helper(argv: Sequence[str] | None = None) -> int:
@@ -75,12 +90,6 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
         if group.subgroup(KeyboardInterrupt) is None:
             raise
         return INTERRUPTED
-    except BrokenPipeError:
-        try:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's own flush at exit stays silent
-        except OSError:
-            pass
-        return FAILED
 
 
 def _print_error(error: DriveError, ready_fd: int | None) -> None:
@@ -154,9 +163,15 @@ def _demo(call: Invocation) -> int:
 
 
 def _help(call: Invocation) -> int:
+    from dmfs.cli.parser import help_of
+    from dmfs.help import TOPICS
     from dmfs.help.topics import topic_json, topic_text
 
-    sys.stdout.write((topic_json if call.options.json else topic_text)(call.options.topic))
+    topic = call.options.topic
+    if call.options.json and (topic is None or topic in TOPICS):
+        sys.stdout.write(topic_json(topic))
+    else:
+        sys.stdout.write(topic_text(topic) if topic in TOPICS else help_of(topic))
     return DONE
 
 

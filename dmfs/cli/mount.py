@@ -6,11 +6,13 @@ that only starts it and waits saves half a second of CPU.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.daemonize import start_in_background
 from dmfs.cli.settings import Invocation, check_proxies, read_settings
+from dmfs.errors import SetupError
 from dmfs.fuse.mountpoint import check_machine, parse_options, prepare_mountpoint, unmount
 
 
@@ -36,5 +38,12 @@ def mount_command(call: Invocation) -> int:
 
 def umount_command(call: Invocation) -> int:
     """Unmount; SetupError if the drive is busy, with the processes that use it."""
-    unmount(call.options.mountpoint)
+    mountpoint = call.options.mountpoint
+    if not mountpoint.startswith("/"):
+        try:
+            mountpoint = os.path.abspath(mountpoint)
+        except FileNotFoundError:
+            raise SetupError("the working directory is gone", hint="name the whole path") from None
+    os.chdir("/")  # `cd MOUNTPOINT && dmfs umount .`: not this process may keep it busy
+    unmount(mountpoint)
     return DONE

@@ -1,130 +1,345 @@
-"""The grammar of the command line: commands, options, help texts. Light to import."""
+"""The grammar of the command line: commands, options, help texts and what is said of mistakes.
+
+Light to import. argparse reads the words; the sentences are ours: its own speak of "positional
+arguments" and "invalid choices" to people who mistyped a command.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dmfs import __version__
 from dmfs.cli import USAGE
+from dmfs.fuse.mount_options import option_lines
 from dmfs.help import TOPICS
 
 TYPE_CHECKING = False  # importing typing for its constant would cost a third of argparse
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
+COMMANDS = {
+    "The drive": {
+        "mount": "show the drive, or a part of it, in a directory",
+        "umount": "take it away again",
+    },
+    "Without a mount": {
+        "ls": "list a directory of the drive",
+        "stat": "print all attributes of an entry",
+        "cat": "write a file's bytes to stdout",
+    },
+    "Your account": {
+        "login": "sign in with your Autodesk account, in a browser",
+        "logout": "revoke the sign-in and forget it",
+        "whoami": "who is signed in, to which app, until when",
+        "doctor": "what is wrong with this machine, this sign-in, this account",
+    },
+    "To try it": {
+        "demo": "emulator + mount + a short tour; Ctrl-C leaves nothing behind",
+        "emulator": "the bundled stand-in for the service",
+    },
+}
+"""What each command is for, in the groups of `dmfs --help`."""
+HELP_TEXT = "explain a command or a topic"
+
 
 class _Parser(argparse.ArgumentParser):
-    """Errors in one line, with the nearest known option."""
+    """The help and the errors of a command, in plain words; an error is one line."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(
+            add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter, **more
+        )
+        self._positionals.title = "what it takes"
+        self._optionals.title = "options"
+        self.words: list[str] = []
+        """What is parsed, for the messages."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self.words = list(args or ())
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        known = tuple(option for action in self._actions for option in action.option_strings)
-        match = re.match(r"unrecognized arguments: (-[^\s=]+)", message)
-        hint = ""
-        if match and known:
-            from dmfs.config import nearest
+        self.exit(USAGE, f"{self.prog}: {_sentence(message, self)} (see {self.prog} --help)\n")
 
-            hint = f" — {nearest(match[1], known)}"
-        self.exit(USAGE, f"{self.prog}: {message}{hint} (see {self.prog} --help)\n")
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = tuple(map(str, action.choices))
+            if action.dest == "command":
+                hint = _nearest(value, known)
+                raise argparse.ArgumentError(None, f"there is no command {value!r} — {hint}")
+            name = action.option_strings[-1] if action.option_strings else action.metavar
+            raise argparse.ArgumentError(
+                None, f"{name} cannot be {value!r} — {_nearest(value, known)}"
+            )
+
+    def options(self) -> dict[str, argparse.Action]:
+        """Every option that may be typed, by each of its spellings."""
+        return {
+            word: action
+            for action in self._actions
+            if action.help is not argparse.SUPPRESS
+            for word in action.option_strings
+        }
+
+    def synopsis(self) -> str:
+        """``dmfs mount [options] SOURCE MOUNTPOINT``"""
+        words = [
+            f"[{action.metavar}]" if action.nargs == "?" else str(action.metavar)
+            for action in self._actions
+            if not action.option_strings
+        ]
+        return " ".join([self.prog, "[options]", *words])
 
 
-def parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+class _TopParser(_Parser):
+    """The parser of the words up to the command."""
+
+    def format_help(self) -> str:
+        lines = [
+            "dmfs: Autodesk cloud storage as a Linux drive. New here? Try `dmfs demo`.",
+            "",
+            "usage: dmfs COMMAND …        `dmfs COMMAND --help` explains one of these:",
+        ]
+        for group, commands in COMMANDS.items():
+            lines += ["", group]
+            lines += [f"  {name:<10}{text}" for name, text in commands.items()]
+        lines += ["", "More"]
+        lines += [f"  help {name:<12}{text}" for name, text in TOPICS.items()]
+        lines += [f"  {'--version':<17}which dmfs this is"]
+        return "\n".join(lines) + "\n"
+
+
+class _MountOptions(argparse.Action):
+    """Collects ``-o``; ``-o help`` prints what it takes, with or without the other arguments."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, _: Any = None) -> None:
+        if values == "help":
+            sys.stdout.write("\n".join(option_lines()) + "\n")
+            parser.exit(0)
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
+
+
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The parsed arguments, and the same arguments with the command in front. Ends the process
+    with one line on stderr for a mistake (status 2), or with a help text (0)."""
+    top, commands = parsers()
+    ordered = command_first(arguments, top, commands)
+    if ordered[:1] == ["emulator"]:  # it has a parser of its own
+        return argparse.Namespace(command="emulator"), ordered
+    options, unknown = top.parse_known_args(ordered)
+    if unknown:
+        command = commands.get(options.command or "", top)
+        command.error(_too_much(unknown, command, commands))
+    return options, ordered
+
+
+def command_first(
+    arguments: Sequence[str], top: _Parser, commands: Mapping[str, _Parser]
+) -> list[str]:
+    """``--profile x ls /`` → ``ls --profile x /``: options that many commands have may stand in
+    front of the command, too."""
+    everywhere = commands["ls"].options()
+    rest, front = list(arguments), []
+    while rest and rest[0].startswith("-") and rest[0] not in ("-h", "--help", "--version", "--"):
+        word = rest[0].partition("=")[0]
+        action = everywhere.get(word)
+        if action is None or action.container.title != COMMON:  # type: ignore[attr-defined]
+            top.error(_too_much([word], top, commands))
+        width = 1 if "=" in rest[0] else 2
+        front += rest[:width]
+        del rest[:width]
+    if front and not rest:
+        top.error(f"a command is missing after {' '.join(front)}")
+    return rest[:1] + front + rest[1:]
+
+
+def help_of(command: str | None) -> str:
+    """The help text of a command; of dmfs for None."""
+    top, commands = parsers()
+    return (commands[command] if command else top).format_help()
+
+
+COMMON = "options of every command that asks the service"
+
+
+def parsers() -> tuple[_Parser, Mapping[str, _Parser]]:
     """The parser of the whole command line, and each command's own."""
-    common = _common_options()
-    top = _Parser(prog="dmfs", description="Autodesk cloud storage as a Linux drive.",
-                  epilog="New here? Try `dmfs demo`.")  # fmt: skip
+    top = _TopParser(prog="dmfs")
+    _add_help_option(top)
     top.add_argument("--version", action="version", version=f"dmfs {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    texts = {name: text for group in COMMANDS.values() for name, text in group.items()}
+    texts["help"] = HELP_TEXT
     made: dict[str, _Parser] = {}
 
-    def add(name: str, text: str, *, settings: bool = True) -> _Parser:
-        parents = [common] if settings else []
-        made[name] = commands.add_parser(name, help=text, description=text, parents=parents)
+    def add(name: str, *, settings: bool = True) -> _Parser:
+        made[name] = commands.add_parser(name, description=f"dmfs {name}: {texts[name]}.")
+        _add_help_option(made[name])
+        if settings:
+            _add_common_options(made[name])
         return made[name]
 
     _add_mount(add)
     _add_browse(add)
     _add_account(add)
-    demo = add(
-        "demo", "emulator + mount + a short tour; Ctrl-C leaves nothing behind", settings=False
-    )
-    demo.add_argument("mountpoint", metavar="MOUNTPOINT", nargs="?")
+    demo = add("demo", settings=False)
+    demo.add_argument("mountpoint", metavar="MOUNTPOINT", nargs="?",
+                      help="an empty directory (default: one of its own)")  # fmt: skip
     demo.add_argument("--check", action="store_true", help="run the tour, compare, clean up, exit")
-    add("emulator", "the bundled stand-in for the service (`dmfs emulator --help`)", settings=False)
-    topic = add("help", "print a topic: " + ", ".join(TOPICS), settings=False)
-    topic.add_argument("topic", choices=sorted(TOPICS), nargs="?")
+    add("emulator", settings=False)
+    topic = add("help", settings=False)
+    topic.add_argument("topic", metavar="TOPIC", choices=sorted((*TOPICS, *made)), nargs="?",
+                       help=f"{', '.join(TOPICS)}, or a command")  # fmt: skip
     topic.add_argument("--json", action="store_true", help="for programs")
+    for each in made.values():
+        each.usage = each.synopsis()
     return top, made
 
 
-def _common_options() -> _Parser:
-    common = _Parser(add_help=False)
-    common.add_argument("--profile", metavar="NAME", help="which sign-in to use (default: default)")
-    common.add_argument("--config", metavar="FILE", help="configuration file")
-    common.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="settings",
-                        help="a setting for this run (`dmfs help config` lists them)")  # fmt: skip
-    common.add_argument(
-        "--log-level", choices=LOG_LEVELS, default=None, help="default: warning; mounts: info"
-    )
-    common.add_argument("--log-file", metavar="FILE", type=_path, help="instead of stderr")
-    return common
+def _add_help_option(parser: _Parser) -> None:
+    parser.add_argument("-h", "--help", action="help", help="print this text")
+
+
+def _add_common_options(parser: _Parser) -> None:
+    add = parser.add_argument_group(COMMON).add_argument
+    add("--profile", metavar="NAME", help="which sign-in to use (default: default)")
+    add("--config", metavar="FILE", help="configuration file")
+    add("--set", metavar="KEY=VALUE", action="append", default=[], dest="settings",
+        help="a setting for this run (`dmfs help config` lists them)")  # fmt: skip
+    add("--log-level", metavar="LEVEL", choices=LOG_LEVELS, default=None,
+        help=f"{', '.join(LOG_LEVELS)} (default: warning; mounts: info)")  # fmt: skip
+    add("--log-file", metavar="FILE", type=_path, help="write the log there, not to stderr")
 
 
 def _add_mount(add: Callable[..., _Parser]) -> None:
-    mount = add("mount", "mount SOURCE (/, /HUB, /HUB/PROJECT, /HUB/PROJECT/folder) at MOUNTPOINT")
-    mount.add_argument("source", metavar="SOURCE")
-    mount.add_argument("mountpoint", metavar="MOUNTPOINT")
-    mount.add_argument("-o", metavar="OPT[,OPT…]", action="append", default=[], dest="options",
-                       help="mount options, as with mount(8)")  # fmt: skip
+    mount = add("mount")
+    mount.add_argument("source", metavar="SOURCE", type=_drive_path,
+                       help="/, /HUB, /HUB/PROJECT or /HUB/PROJECT/folder")  # fmt: skip
+    mount.add_argument(
+        "mountpoint", metavar="MOUNTPOINT", type=_not_empty, help="an empty directory"
+    )
+    mount.add_argument("-o", metavar="OPT[,OPT...]", action=_MountOptions, default=[],
+                       dest="options", help="mount options, as below (`-o help` lists them, too)",
+                       )  # fmt: skip
     mount.add_argument("-f", "--foreground", action="store_true", help="stay, and log to stderr")
     mount.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
-    add("umount", "unmount a drive", settings=False).add_argument(
-        "mountpoint", metavar="MOUNTPOINT"
+    words = "\n".join(f"  {line}" for line in option_lines())
+    mount.epilog = (
+        f"mount options:\n{words}\nWhat fstab alone needs (_netdev, nofail …) is ignored."
+    )
+    add("umount", settings=False).add_argument(
+        "mountpoint", metavar="MOUNTPOINT", type=_not_empty, help="where the drive is mounted"
     )
 
 
 def _add_browse(add: Callable[..., _Parser]) -> None:
-    ls = add("ls", "list a directory of the drive, without a mount")
-    ls.add_argument("path", metavar="PATH", nargs="?", default="/")
+    path_help = "in the drive: /HUB/PROJECT/folder/file"
+    ls = add("ls")
+    ls.add_argument("path", metavar="PATH", nargs="?", default="/", type=_drive_path,
+                    help=f"{path_help} (default: /, all hubs)")  # fmt: skip
     ls.add_argument("-l", "--long", action="store_true", help="type, size and time as well")
     ls.add_argument("-0", "--null", action="store_true", help="names end with NUL, for xargs -0")
     ls.add_argument("--json", action="store_true", help="for programs")
-    stat = add("stat", "print all attributes of an entry")
-    stat.add_argument("path", metavar="PATH")
+    stat = add("stat")
+    stat.add_argument("path", metavar="PATH", type=_drive_path, help=path_help)
     stat.add_argument("--json", action="store_true", help="for programs")
     stat.add_argument(
         "--schema", action="store_true", help="what the Schema service says of its type"
     )
-    cat = add("cat", "write a file's bytes to stdout")
-    cat.add_argument("path", metavar="PATH")
+    cat = add("cat")
+    cat.add_argument("path", metavar="PATH", type=_drive_path, help=path_help)
     cat.add_argument("--offset", type=_whole, default=0, metavar="N", help="skip N bytes")
     cat.add_argument("--length", type=_whole, metavar="N", help="stop after N bytes")
 
 
 def _add_account(add: Callable[..., _Parser]) -> None:
-    login = add("login", "sign in with your Autodesk account, in a browser")
+    login = add("login")
     login.add_argument("--callback", metavar="URL", help="callback URL registered for the app "
                        "(default: http://localhost:8080/callback)")  # fmt: skip
     login.add_argument("--no-browser", action="store_true",
                        help="print the sign-in page's address, then read the address that the "
                        "browser ended at")  # fmt: skip
     login.add_argument("--prompt-login", action="store_true", help="to switch accounts")
-    add("logout", "revoke the sign-in and forget it")
-    for name, text in (
-        ("whoami", "who is signed in, to which app, until when"),
-        ("doctor", "what is wrong with this machine, this sign-in, this account"),
-    ):
-        add(name, text).add_argument("--json", action="store_true", help="for programs")
+    add("logout")
+    for name in ("whoami", "doctor"):
+        add(name).add_argument("--json", action="store_true", help="for programs")
+
+
+# What is said of mistakes
+
+
+_SENTENCES = (
+    (r"argument (?:-\w/)?(\S+): expected one argument", r"\1 needs a value"),
+    (r"argument (?:-\w/)?(\S+): ignored explicit argument (.+)", r"\1 takes no value (\2)"),
+    (r"ambiguous option: (\S+) could match (.+)", r"\1 may be any of \2"),
+    (r"argument (?:-\w/)?(\S+): (.+)", r"\1: \2"),
+)
+"""argparse's message and ours."""
+
+
+def _sentence(message: str, parser: _Parser) -> str:
+    """argparse's message in plain words; one that is not known stays as it is."""
+    missing = re.fullmatch(r"the following arguments are required: (.+)", message)
+    if missing:
+        verb = "are" if "," in missing[1] else "is"
+        return f"{missing[1].replace(', ', ' and ')} {verb} missing: {parser.synopsis()}"
+    cluster = re.fullmatch(r"argument -(\w)/\S+: ignored explicit argument '(\w).*'", message)
+    if cluster and any(re.match(rf"-\w*{cluster[1]}{cluster[2]}", word) for word in parser.words):
+        return f"there is no option -{cluster[2]}"  # `ls -la`: argparse takes a for a value of -l
+    for pattern, words in _SENTENCES:
+        match = re.fullmatch(pattern, message, re.DOTALL)
+        if match:
+            return match.expand(words)
+    return message
+
+
+def _too_much(unknown: Sequence[str], parser: _Parser, commands: Mapping[str, _Parser]) -> str:
+    """What to say of words that the parser of the command has no use for."""
+    option = next((word for word in unknown if word.startswith("-") and word != "-"), None)
+    if option is None:
+        return f"{unknown[0]!r} is too much: {parser.synopsis()}"
+    name = option.partition("=")[0]
+    owners = [command for command, each in commands.items() if name in each.options()]
+    if owners and parser.prog == "dmfs":
+        return f"{name} comes after the command: dmfs {owners[0]} {name} …"
+    if owners:
+        return f"there is no option {name} here, but dmfs {owners[0]} has one"
+    if not name.startswith("--"):
+        return f"there is no option {name}"
+    known: Iterable[str] = parser.options()
+    if parser.prog == "dmfs":
+        known = [*known, *commands["ls"].options()]
+    return f"there is no option {name} — {_nearest(name, tuple(known))}"
+
+
+def _nearest(word: str, known: tuple[str, ...]) -> str:
+    from dmfs.config import nearest
+
+    return nearest(word, known)
 
 
 def _whole(text: str) -> int:
     if not re.fullmatch(r"\d{1,18}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of bytes")
     return int(text)
+
+
+def _drive_path(text: str) -> str:
+    """Names in the drive are UTF-8, whatever the locale took the argument for."""
+    return os.fsencode(_not_empty(text)).decode("utf-8", "surrogateescape")
+
+
+def _not_empty(text: str) -> str:
+    if not text:  # such as of a variable that is not set: neither the root nor this directory
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
 
 
 def _path(text: str) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dmfs.cli.secret_files import warn_once
 from dmfs.config import DECLARED, KEYS, Settings, default_paths, load_settings, nearest
 from dmfs.errors import SetupError, UsageError
 
@@ -37,7 +38,7 @@ def start(call: Invocation) -> Settings:
 def read_settings(call: Invocation) -> Settings:
     """All sources merged, with absolute paths. SetupError or UsageError says what is wrong."""
     options = call.options
-    path = Path(options.config or default_paths(call.environ)["config"])
+    path = config_path(call)
     text = ""
     try:
         text = path.read_text("utf-8")
@@ -49,8 +50,15 @@ def read_settings(call: Invocation) -> Settings:
     values = dict(_assignment(word) for word in options.settings)
     if options.profile:
         values["profile"] = options.profile
-    settings = load_settings(text, call.environ, values, toml_name=str(path))
-    return _with_absolute_paths(settings)
+    settings = _with_absolute_paths(load_settings(text, call.environ, values, toml_name=str(path)))
+    if text or settings.key_file:
+        warn_once(path, settings)
+    return settings
+
+
+def config_path(call: Invocation) -> Path:
+    """The configuration file, there or not."""
+    return Path(call.options.config or default_paths(call.environ)["config"])
 
 
 def check_proxies(environ: Mapping[str, str]) -> None:

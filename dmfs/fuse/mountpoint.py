@@ -11,37 +11,15 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dmfs.config import nearest
 from dmfs.errors import SetupError, UsageError
+from dmfs.fuse.mount_options import FLAGS, FSTAB, VALUED
 from dmfs.system.mountinfo import mount_table
 
 FUSE_DEVICE = "/dev/fuse"
 FILESYSTEM = "fuse.dmfs"
-_FLAGS = (
-    "ro",
-    "allow_other",
-    "allow_root",
-    "noatime",
-    "nodev",
-    "nosuid",
-    "noexec",
-    "service_folders",
-)
-_VALUED = ("uid", "gid", "umask", "fsname")
-_FSTAB = {
-    "_netdev",
-    "auto",
-    "noauto",
-    "user",
-    "nouser",
-    "users",
-    "owner",
-    "nofail",
-    "defaults",
-    "rw",
-}
-_FSTAB |= {"dev", "suid", "exec", "async", "sync", "relatime", "strictatime", "atime", "group"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +41,19 @@ def parse_options(text: str) -> MountOptions:
     flags: set[str] = set()
     for word in filter(None, (piece.strip() for piece in text.split(","))):
         name, _, value = word.partition("=")
-        if name in _FSTAB or name.startswith(("x-", "comment")):
+        if name in FSTAB or name.startswith(("x-", "comment")):
             continue  # fstab's own words are for mount(8); "rw" has no effect
-        if name in _FLAGS and "=" not in word:
+        if name in FLAGS and "=" not in word:
             flags.add(name)
-        elif name in _VALUED and value:
+        elif name in VALUED and value:
             values[name] = value
-        elif name in _VALUED or name in _FLAGS:
+        elif name in VALUED or name in FLAGS:
             raise UsageError(
-                f"mount option {word!r}: {name} takes {'a' if name in _VALUED else 'no'} value"
+                f"mount option {word!r}: {name} takes {'a' if name in VALUED else 'no'} value"
             )
         else:
-            raise UsageError(f"unknown mount option {name!r}", hint=nearest(name, _FLAGS + _VALUED))
+            hint = f"{nearest(name, (*FLAGS, *VALUED))} (dmfs mount -o help explains them)"
+            raise UsageError(f"unknown mount option {name!r}", hint=hint)
     if "fsname" in values:
         kernel.discard("fsname=dmfs")
         kernel.add("fsname=" + values["fsname"].replace("\\", "\\\\"))
@@ -202,10 +181,7 @@ def unmount(mountpoint: str) -> None:
         return
     if "busy" in done.stderr.lower():
         users = processes_using(path)
-        names = f": {', '.join(users[:5])}" if users else ""
-        raise SetupError(
-            f"{path} is busy{names}", hint="close those files and leave that directory first"
-        )
+        raise SetupError(f"{path} is busy{_named(users)}", hint=_way_out(users))
     reason = done.stderr.strip().removeprefix("fusermount3: ") or "fusermount3 failed"
     raise SetupError(f"{path} cannot be unmounted: {reason}")
 
@@ -231,22 +207,54 @@ def _fusermount(*arguments: str) -> subprocess.CompletedProcess[str]:
         raise SetupError("fusermount3 did not finish within 30 s") from None
 
 
-def processes_using(path: str) -> list[str]:
-    """Processes with a file or their working directory below ``path``, as ``name (pid)``."""
+class Process(NamedTuple):
+    """A process that keeps a mount busy."""
+
+    pid: int
+    name: str
+    is_inside: bool
+    """Its working directory is there, as that of a shell after `cd`."""
+
+
+def processes_using(path: str) -> list[Process]:
+    """Processes other than this one with a file or their working directory below ``path``."""
     found = []
     for process in Path("/proc").iterdir():
-        if process.name.isdigit() and any(
-            target == path or target.startswith(path + "/") for target in _targets(process)
-        ):
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        used = [link for link, target in _targets(process) if _is_below(target, path)]
+        if used:
             try:
                 name = (process / "comm").read_text("utf-8", "replace").strip()
             except OSError:
                 continue
-            found.append(f"{name} ({process.name})")
-    return found
+            found.append(Process(int(process.name), name, used == ["cwd"]))
+    return sorted(found)
 
 
-def _targets(process: Path) -> Iterator[str]:
+def _is_below(target: str, path: str) -> bool:
+    return target == path or target.startswith(path + "/")
+
+
+def _named(users: list[Process]) -> str:
+    """``: bash (12), evince (15)``"""
+    names = ", ".join(f"{user.name} ({user.pid})" for user in users[:5])
+    more = f" and {len(users) - 5} more" if len(users) > 5 else ""
+    return f": {names}{more}" if users else ""
+
+
+def _way_out(users: list[Process]) -> str:
+    """What to do about those who keep a mount busy."""
+    inside = [user.pid for user in users if user.is_inside]
+    if os.getppid() in inside and len(users) == 1:
+        return "your shell is in it: cd out of it first"
+    if len(inside) == len(users):
+        return "leave that directory first (cd in those shells)"
+    return "close those files and leave that directory first"
+
+
+def _targets(process: Path) -> Iterator[tuple[str, str]]:
+    """The name of each link to an open file or a directory in use, and where it leads."""
     links = [process / "cwd", process / "root", process / "exe"]
     try:
         links += list((process / "fd").iterdir())
@@ -254,6 +262,6 @@ def _targets(process: Path) -> Iterator[str]:
         pass
     for link in links:
         try:
-            yield os.readlink(link)
+            yield link.name, os.readlink(link)
         except OSError:
             continue

@@ -22,6 +22,7 @@ from dmfs.blocks.reader import AnyReader
 from dmfs.drive import Drive
 from dmfs.errors import BadResponseError, DriveError, IsADirectory, ReadOnlyError
 from dmfs.fuse.attributes import Ownership, absent_entry, empty_statfs, entry_attributes
+from dmfs.fuse.callers import Callers
 from dmfs.fuse.inode_table import InodeTable
 from dmfs.fuse.request import access, request
 from dmfs.model import Directory, File, Listing, Node, Shortcut
@@ -57,6 +58,7 @@ class Operations(pyfuse3.Operations):
         self.data_timeout_s = drive.settings.data_timeout
         self.count_request: Callable[[str, str], None] = drive.count_request
         self.traced = logging.getLogger("dmfs.access").isEnabledFor(logging.DEBUG)
+        self.callers = Callers() if self.traced else None
         self._handles = itertools.count(1)
         self._files: dict[int, tuple[AnyReader, str]] = {}
         self._directories: dict[int, tuple[int, Listing]] = {}

@@ -18,12 +18,15 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import pyfuse3
 
 from dmfs.errors import DriveError
+from dmfs.fuse.callers import Callers
 from dmfs.system.concurrency import deadline
 from dmfs.telemetry.access_log import AccessRecord
 
 log = logging.getLogger(__name__)
 
-EVERYDAY = frozenset({errno.ENOENT, errno.EROFS, errno.ENODATA, errno.EOPNOTSUPP, errno.EISDIR})
+EVERYDAY = frozenset(
+    {errno.ENOENT, errno.ENAMETOOLONG, errno.EROFS, errno.ENODATA, errno.EOPNOTSUPP, errno.EISDIR}
+)
 """Programs meet these all the time: no warning in the log."""
 
 
@@ -33,6 +36,8 @@ class Handlers(Protocol):
     metadata_timeout_s: float
     data_timeout_s: float
     count_request: Callable[[str, str], None]
+    callers: Callers | None
+    """Only while the access log is on."""
 
 
 H = TypeVar("H", bound=Handlers)
@@ -53,12 +58,16 @@ def request(*, data: bool = False) -> Callable[[Handler[H, P, R]], Handler[H, P,
         @functools.wraps(handler)
         async def guarded(self: H, /, *args: P.args, **kwargs: P.kwargs) -> R:
             record = AccessRecord(name)
+            if self.callers is not None:
+                record.caller = self.callers.of(args)
             access.set(record)
             code = errno.EIO
             try:
                 with deadline(self.data_timeout_s if data else self.metadata_timeout_s, name):
                     result = await handler(self, *args, **kwargs)
                 code = 0
+                if self.callers is not None and name in ("open", "opendir"):
+                    self.callers.opened(result, record.caller)
                 return result
             except DriveError as error:
                 code = error.errno

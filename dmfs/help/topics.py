@@ -18,13 +18,9 @@ _TEXT_COLUMNS = 50
 _XDG_DEFAULTS = {"cache_dir": "~/.cache/dmfs", "state_dir": "~/.local/state/dmfs"}
 
 
-def topic_text(topic: str | None) -> str:
-    """``topic`` for people; without one the list of topics."""
-    if topic == "semantics":
-        return _semantics()
-    if topic == "config":
-        return config_toml()
-    return "".join(f"dmfs help {name:<12}{text}\n" for name, text in TOPICS.items())
+def topic_text(topic: str) -> str:
+    """``topic`` for people."""
+    return {"semantics": _semantics, "config": config_toml}[topic]()
 
 
 def topic_json(topic: str | None) -> str:

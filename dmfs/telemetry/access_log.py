@@ -1,7 +1,8 @@
 """One log line for what a kernel request did, and one for why it failed.
 
-At debug level each request has a line: operation, path, hit or miss, bytes, time, errno. A request
-that failed has a line at any level, up to a rate that a log can store.
+At debug level each request has a line: operation, path, hit or miss, bytes, time, errno, pid and
+program of who asked. A request that failed has a line at any level, up to a rate that a log can
+store.
 """
 
 from __future__ import annotations
@@ -49,11 +50,13 @@ _failure_limit = LogRateLimit()
 class AccessRecord:
     """Collects what one request does, then writes it as one line."""
 
-    __slots__ = ("bytes", "hit", "operation", "path", "started")
+    __slots__ = ("bytes", "caller", "hit", "operation", "path", "started")
 
     def __init__(self, operation: str) -> None:
         self.operation = operation
         self.path = ""
+        self.caller = "-"
+        """Pid and program of who asks."""
         self.hit = True
         self.bytes: int | None = None
         self.started = trio.current_time()
@@ -85,11 +88,12 @@ class AccessRecord:
         size = "-" if self.bytes is None else str(self.bytes)
         result = errnos.errorcode.get(errno, str(errno)) if errno else "ok"
         log.debug(
-            "%s %s %s bytes=%s ms=%.2f %s",
+            "%s %s %s bytes=%s ms=%.2f %s by %s",
             self.operation,
             printable(self.path) or "-",
             "hit" if self.hit else "miss",
             size,
             duration_ms,
             result,
+            printable(self.caller),
         )

@@ -57,7 +57,7 @@ async def test_all_hubs_of_all_kinds_in_one_call(emulator: EmulatorProcess) -> N
     assert {child.extension_type for child in hubs} == {
         "hubs:autodesk.core:Hub", "hubs:autodesk.a360:PersonalHub", "hubs:autodesk.bim360:Account",
     }  # fmt: skip
-    assert isinstance(warnings, tuple)
+    assert warnings == ()  # the emulator sends one for each region without a hub, as the service
     assert emulator.counts()["hubs"] == 1
 
 

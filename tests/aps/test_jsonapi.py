@@ -97,6 +97,10 @@ def test_warnings_in_pascal_case() -> None:
     assert decode_warnings({"meta": {"warnings": [warning]}}) == (
         "Unable to get hubs. No access (HTTP 403)",
     )
+    down = {"Title": "Unable to get hubs.", "HttpStatusCode": "503"}
+    assert decode_warnings({"meta": {"warnings": [warning, down]}}, frozenset({"403"})) == (
+        "Unable to get hubs. (HTTP 503)",
+    )
     assert decode_warnings({"meta": {"warnings": 5}}) == decode_warnings({}) == ()
 
 

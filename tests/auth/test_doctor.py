@@ -130,7 +130,7 @@ def test_no_clock_to_compare_with() -> None:
 def test_no_fuse_and_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setattr("dmfs.fuse.mountpoint.FUSE_DEVICE", str(tmp_path / "nothing"))
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("U", (), {"free": 1, "total": 100}))
-    found = check_here(Settings(cache_dir=tmp_path, state_dir=tmp_path / "state"))
+    found = check_here(Settings(cache_dir=tmp_path, state_dir=tmp_path / "state"), tmp_path / "no")
     by_check = {each.check: each for each in found}
     assert by_check["fuse"].level == "error"
     assert "/dev/fuse" in by_check["fuse"].remedy

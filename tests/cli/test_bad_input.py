@@ -80,6 +80,8 @@ FAILS = {
     "no such file": (["cat", "{files}/readme.md"], r"no 'readme.md'"),
     "nothing alike": (["stat", "/{account}/zzz"], r"no 'zzz'.*there is: .* and \d+ more"),
     "source is a file": (["mount", "{files}/README.txt", "{point}"], r"is a file; only directories"),
+    "name of 256 bytes": (["ls", "/" + "n" * 256], r"'n+'… is longer than 255 bytes"),
+    "name of 258 bytes below a hub": (["cat", "/{account}/" + "建" * 86 + "/x"], r"longer than 255 bytes"),
     "below a file": (["ls", "{files}/README.txt/x"], r"is a file, so there is no 'x' in it"),
     "cat of a directory": (["cat", "{files}"], r"is a directory"),
     "cat of what may not be read": (["cat", "/{account}/Quirks/Project Files/Storage/view only.bin"], r"403"),

@@ -55,7 +55,10 @@ def test_bad_arguments_from_outside():
     child = launch("--world", "nonsense")
     out, err = child.communicate(timeout=20)
     assert (child.returncode, out) == (2, "")
-    assert err == "dmfs emulator: --world: unknown world 'nonsense'\n"
+    assert err == (
+        "dmfs emulator: --world: unknown world 'nonsense', known are sample, empty, tree, wide,"
+        " small, big (see dmfs emulator --help)\n"
+    )
 
 
 def test_a_taken_port_is_one_line_and_status_1():

@@ -257,7 +257,8 @@ def test_several_mounts_share_a_cache(calm, make_drive):
 # What is logged
 
 LINE = re.compile(
-    r"DEBUG +dmfs\.access: (\w+) (/.*) (hit|miss) bytes=(-|\d+) ms=(\d+\.\d+) (ok|E[A-Z]+)$"
+    r"DEBUG +dmfs\.access: (\w+) (/.*) (hit|miss) bytes=(-|\d+) ms=(\d+\.\d+) (ok|E[A-Z]+)"
+    r" by (?:-|\d+ \(.+\))$"
 )
 
 
@@ -287,3 +288,12 @@ def test_manager_helper_hears():
     with Manager() as manager, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
         client.sendto(b"READY=1", "\0" + manager.address[1:])
         assert manager.heard() == ["READY=1"]
+
+
+def test_the_access_log_says_who_asked(drive):
+    path = drive.path("Emulated Europe")
+    reader = subprocess.Popen(["ls", "-la", path], stdout=subprocess.DEVNULL)
+    reader.wait()
+    lines = [line for line in drive.log().splitlines() if " dmfs.access: " in line]
+    own = [line for line in lines if line.endswith(f" by {reader.pid} (ls)")]
+    assert {line.split(" dmfs.access: ")[1].split()[0] for line in own} >= {"opendir", "readdir"}

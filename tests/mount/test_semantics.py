@@ -98,6 +98,17 @@ def test_equal_names_are_told_apart_by_id(drive, oracle):
     assert min(three, key=age) == "equal three times.txt"
 
 
+def test_a_legal_name_goes_before_one_that_was_made_legal(own_emulator, make_drive):
+    folder = f"{RAW_SAMPLE}/Drawings"
+    for name, text in (("x/y.txt", "older"), ("x\uff0fy.txt", "real"), ("x/y.txt", "younger")):
+        own_emulator.change("add_item", path=folder, name=name, text=text)
+    drive = make_drive(of=own_emulator)
+    names = drive.call("listdir", drive.path(SAMPLE, "Drawings"))
+    three = [name for name in names if name.startswith("x\uff0fy")]
+    assert len(three) == 3
+    assert drive.call("read", drive.path(SAMPLE, "Drawings", "x\uff0fy.txt")) == b"real"
+
+
 def test_deleted_and_hidden_entries_are_not_there(drive):
     folder = drive.path(QUIRKS, "Folders", "hidden and deleted")
     assert drive.call("listdir", folder) == ["visible.txt"]
@@ -135,6 +146,21 @@ def test_size_is_what_a_read_delivers(emulator, make_drive):
     again = make_drive(name="again", home=drive.home)
     path = again.path(QUIRKS, "Versions", "storageSize too small.bin")
     assert again.call("stat", path).st_size == 10_000
+
+
+def test_directories_have_4096_bytes(drive):
+    empty = drive.path(QUIRKS, "Folders", "empty")
+    assert drive.call("listdir", empty) == []
+    for path in (drive.path(), drive.path(ACCOUNT), drive.path(SAMPLE), empty):
+        told = drive.call("stat", path)
+        assert (told.st_size, told.st_blocks) == (4096, 8), path
+        assert drive.tool("test", "-s", path).returncode == 0
+    where = drive.path(QUIRKS, "Folders")
+    found = drive.tool("find", where, "-mindepth", "1", "-maxdepth", "1", "-type", "d", "-empty")
+    assert os.fsencode(empty) in found.stdout.splitlines()
+    assert os.fsencode(drive.path(QUIRKS, "Folders", "hidden and deleted")) not in (
+        found.stdout.splitlines()
+    )
 
 
 def test_mtime_is_when_these_bytes_came_to_be(drive, oracle):

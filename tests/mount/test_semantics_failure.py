@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import signal
+import sys
 import time
+from collections import Counter
 
 from tests.support.mounts import mounted_at, stop_emulator, wait_until
 from tests.support.sample import (
@@ -203,3 +205,35 @@ def test_sigterm_unmounts_cleanly(emulator, make_drive):
     assert mounted_at(drive.point) is None
     assert list(drive.point.iterdir()) == []
     assert "Traceback" not in drive.log()
+
+
+_WITH_A_NAME = """
+import errno, os, sys
+folder = sys.argv[1]
+for length in (255, 256, 1000):
+    path = os.path.join(folder, "n" * length)
+    for what in (
+        lambda: os.stat(path), lambda: os.open(path, os.O_RDONLY), lambda: os.listdir(path),
+        lambda: os.access(path, os.F_OK, effective_ids=True) or os.stat(path),
+        lambda: os.chdir(path), lambda: os.readlink(path), lambda: os.statvfs(path),
+        lambda: os.getxattr(path, "user.dmfs.item_id"), lambda: os.listxattr(path),
+        lambda: os.stat(path + "/below"),
+    ):
+        try:
+            what()
+        except OSError as error:
+            print(length, errno.errorcode[error.errno])
+"""
+
+
+def test_names_over_255_bytes_are_enametoolong(drive, calm):
+    drive.call("listdir", drive.path(SAMPLE))
+    calm.reset()
+    done = drive.tool(sys.executable, "-c", _WITH_A_NAME, drive.path(SAMPLE))
+    assert done.stderr == b""
+    answers = Counter(done.stdout.decode().splitlines())
+    assert answers == {"255 ENOENT": 10, "256 ENAMETOOLONG": 10, "1000 ENAMETOOLONG": 10}
+    assert drive.counts() == {}
+    # and in bytes, not in characters
+    assert drive.call("errno_of", "stat", drive.path(SAMPLE, "建" * 85)) == errno.ENOENT
+    assert drive.call("errno_of", "stat", drive.path(SAMPLE, "建" * 86)) == errno.ENAMETOOLONG

@@ -60,7 +60,7 @@ class Entry:
 
     def line(self, *, known: bool) -> str:
         """As ``find -printf '%y %s %T@ %P'`` prints it, with all its nanoseconds."""
-        size = 0 if self.directory else self.known_size if known else self.first_size
+        size = 4096 if self.directory else self.known_size if known else self.first_size
         seconds, rest = divmod(abs(self.mtime_ns), 10**9)
         sign = "-" if self.mtime_ns < 0 else ""
         return f"{'d' if self.directory else 'f'} {size} {sign}{seconds}.{rest:09d}0 {self.path}"
@@ -126,10 +126,13 @@ class Raw:
     created_ns: int | None
     entry: Entry
     below: Any = None
+    changed: bool = False
+    """Its name was made legal."""
 
 
 def named(children: list[Raw]) -> list[tuple[str, Raw]]:
-    """The oldest (creation time, then id) keeps the name; an unknown time is youngest."""
+    """A name that is legal as it stands goes first, then the oldest (creation time, then id); an
+    unknown time is youngest."""
     claims: dict[str, list[Raw]] = {}
     for child in children:
         name = legal(child.name)
@@ -138,7 +141,11 @@ def named(children: list[Raw]) -> list[tuple[str, Raw]]:
         claims.setdefault(name, []).append(child)
     result = []
     for name, rivals in claims.items():
-        rivals.sort(key=lambda raw: (raw.created_ns is None, raw.created_ns or 0, raw.id))
+        for raw in rivals:
+            raw.changed = raw.name != name
+        rivals.sort(
+            key=lambda raw: (raw.changed, raw.created_ns is None, raw.created_ns or 0, raw.id)
+        )
         result.append((name, rivals[0]))
         result += [(with_hash(name, raw.id), raw) for raw in rivals[1:]]
     return result

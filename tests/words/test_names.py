@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import random
 from dataclasses import replace
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dmfs.errors import NameTooLongError
 from dmfs.model import Child, File, Folder, FolderId, Hub, HubId, ItemId, Project, ProjectId
-from dmfs.names import entry_names, id_hash, inode_number, legal_name
+from dmfs.names import check_name, entry_names, id_hash, inode_number, legal_name
 from tests.support.helpers import a_file
 
 
@@ -52,17 +54,18 @@ def plain(name: str, identifier: str) -> str:
 
 def oracle(members: list[Child]) -> dict[str, str]:
     """Name → id, for members whose suffixed names hit nobody's real name."""
-    by_name: dict[str, list[tuple[float, str]]] = {}
+    by_name: dict[str, list[tuple[bool, float, str]]] = {}
     for each in members:
         identifier = each.item_id if isinstance(each, File) else each.id  # type: ignore[union-attr]
         made = getattr(each, "created_ns", None)
         age = float("inf") if made is None else made
-        by_name.setdefault(plain(each.name, identifier), []).append((age, identifier))
+        name = plain(each.name, identifier)
+        by_name.setdefault(name, []).append((name != each.name, age, identifier))
     names = {}
     for name, claimants in by_name.items():
-        oldest, *others = sorted(claimants)
-        names[name] = oldest[1]
-        for _, identifier in others:
+        first, *others = sorted(claimants)
+        names[name] = first[2]
+        for _, _, identifier in others:
             names[with_hash(name, identifier)] = identifier
     return names
 
@@ -75,7 +78,8 @@ def ids(named: dict[str, Child]) -> dict[str, str]:
 
 
 NAMES = st.sampled_from(
-    ["a.txt", "A.txt", "a", ".", "..", "", "x/y", "x／y", "nul\0", ".bashrc", "b.tar.gz", "e.",
+    ["a.txt", "A.txt", "a", ".", "..", "", "x/y", "x／y", "nul\0", "nul␀", "．", "(unnamed)",
+     ".bashrc", "b.tar.gz", "e.",
      "n" * 255, "n" * 256 + ".dwg", "Ü建" * 80 + ".ifc", "x." + "y" * 40, "é", "e\u0301",
      "\ud800", "n" * 250 + ".rvt", "建" * 85, "建" * 86]
 ) | st.text(st.characters(exclude_categories=()), max_size=8)  # fmt: skip
@@ -115,6 +119,68 @@ def test_names_stay_when_others_come_and_go(members: list[Child], data: st.DataO
     for identifier, name in after.items():
         if name != before[identifier]:
             assert name == before[gone]  # it inherits the plain name of the one that left
+
+
+@given(MEMBERS, st.randoms(use_true_random=False))
+def test_every_legal_name_stays_with_one_of_its_bearers(
+    members: list[Child], dice: random.Random
+) -> None:
+    """Of several the oldest has it, whoever else would be shown under it and in whatever order
+    they are listed."""
+    dice.shuffle(members)
+    named = entry_names(members)
+    for name in {each.name for each in members if plain(each.name, "") == each.name}:
+        bearers = [each for each in members if each.name == name]
+        assert named[name] in bearers
+        assert named[name] is entry_names(bearers)[name]
+
+
+@given(MEMBERS, st.integers(0, 3), NAMES)
+def test_a_newcomer_takes_no_name_but_one_that_it_goes_before(
+    members: list[Child], created: int, name: str
+) -> None:
+    newcomer = member(name, "id newcomer", created)
+    before = {identifier: name for name, identifier in ids(entry_names(members)).items()}
+    after = {
+        identifier: name for name, identifier in ids(entry_names([*members, newcomer])).items()
+    }
+    displaced = {id_ for id_ in before if before[id_] != after[id_]}
+    assert len(displaced) <= 1
+    for identifier in displaced:
+        assert after["id newcomer"] == before[identifier]
+
+
+def test_a_name_that_is_legal_as_it_stands_goes_before_an_older_one_that_was_made_legal() -> None:
+    older, real = member("x/y.txt", "id 1", 1), member("x／y.txt", "id 2", 2)
+    assert ids(entry_names([older, real])) == {
+        "x／y.txt": "id 2",
+        f"x／y ~{hash8('id 1')}.txt": "id 1",
+    }
+    assert ids(entry_names([older])) == {"x／y.txt": "id 1"}
+
+
+def test_a_real_name_goes_before_a_long_one_that_is_cut_to_it() -> None:
+    long = "n" * 300 + ".dwg"
+    (cut,) = entry_names([member(long, "id 1", 1)])
+    named = ids(entry_names([member(long, "id 1", 1), member(cut, "id 2", 2)]))
+    assert named.pop(cut) == "id 2"
+    ((other, identifier),) = named.items()
+    assert identifier == "id 1"
+    assert other.endswith(f"n ~{id_hash('id 1', 16)}.dwg")
+    assert len(other.encode()) == 255
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "建" * 85, "\udcff" * 255, "", "."])
+def test_a_name_of_255_bytes_may_be_looked_for(name: str) -> None:
+    check_name(name)
+
+
+@pytest.mark.parametrize("name", ["n" * 256, "建" * 86, "\udcff" * 256, "\n" * 5000])
+def test_a_name_of_256_bytes_is_too_long_which_is_not_absence(name: str) -> None:
+    with pytest.raises(NameTooLongError) as raised:
+        check_name(name)
+    assert raised.value.errno == errno.ENAMETOOLONG
+    assert raised.value.message.isprintable()
 
 
 def test_a_new_version_does_not_change_who_keeps_the_name() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dmfs.blocks.store.block_store import DIRECTORY as BLOCKS
 from dmfs.cli.doctor.findings import ERROR, NOTE, OK, WARNING, Finding
+from dmfs.cli.secret_files import exposed_files
 from dmfs.config import Settings
 from dmfs.errors import DriveError
 from dmfs.fuse.kernel_params import READ_AHEAD_KB, parameter_paths
@@ -23,11 +24,12 @@ from dmfs.fuse.mountpoint import (
 _CACHE_WHY = "without a cache on disk every read fetches from the service"
 
 
-def check_here(settings: Settings) -> list[Finding]:
-    """All local findings."""
+def check_here(settings: Settings, config: Path) -> list[Finding]:
+    """All local findings; ``config`` is the configuration file."""
     return [
         *_fuse(),
         *_directories(settings),
+        *_secrets(settings, config),
         *_kernel(),
         *_cache(settings),
     ]
@@ -99,6 +101,15 @@ def _directories(settings: Settings) -> list[Finding]:
             why = "it holds tokens or what you read"
             found.append(Finding("permissions", WARNING, what, why, f"chmod 700 {path}"))
     return found or [Finding("permissions", OK, "our directories are ours alone")]
+
+
+def _secrets(settings: Settings, config: Path) -> list[Finding]:
+    why = "others could use your app in its name"
+    return [
+        Finding("permissions", WARNING, f"everybody can read {what} in {path}", why,
+                f"chmod 600 {path}, and give the app a new secret if others were here")
+        for what, path in exposed_files(config, settings)
+    ]  # fmt: skip
 
 
 def _kernel() -> list[Finding]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import trio
 
@@ -19,7 +20,7 @@ from dmfs.cli import DONE, FAILED
 from dmfs.cli.doctor.findings import ERROR, NOTE, OK, WARNING, Finding, as_json, as_text, has_error
 from dmfs.cli.doctor.machine import check_here
 from dmfs.cli.login import open_json_client
-from dmfs.cli.settings import Invocation, start
+from dmfs.cli.settings import Invocation, config_path, start
 from dmfs.config import Settings
 from dmfs.errors import AccessError, CertificateError, DriveError, SignedOutError
 from dmfs.http.client import HttpClient
@@ -41,13 +42,13 @@ def doctor_command(call: Invocation) -> int:
     """Print all findings; FAILED if one is an error."""
     settings = start(call)
     with bare_errors():
-        findings = trio.run(_check, settings)
+        findings = trio.run(_check, settings, config_path(call))
     sys.stdout.write((as_json(findings) if call.options.json else as_text(findings)) + "\n")
     return FAILED if has_error(findings) else DONE
 
 
-async def _check(settings: Settings) -> list[Finding]:
-    findings = await trio.to_thread.run_sync(check_here, settings)
+async def _check(settings: Settings, config: Path) -> list[Finding]:
+    findings = await trio.to_thread.run_sync(check_here, settings, config)
     return findings + await check_service(settings)
 
 

@@ -29,7 +29,8 @@ def make_world(spec: str) -> World:
     for part in parts:
         name, _, text = part.partition(":")
         if name not in _PARTS:
-            raise ValueError(f"unknown world {name!r}")
+            known = ", ".join(("sample", "empty", *_PARTS))
+            raise ValueError(f"unknown world {name!r}, known are {known}")
         make, defaults = _PARTS[name]
         make(bench, **_arguments(name, text, defaults))
     return world
@@ -40,7 +41,8 @@ def _arguments(name: str, text: str, defaults: dict[str, int]) -> dict[str, int]
     for pair in filter(None, text.split(",")):
         key, _, value = pair.partition("=")
         if key not in defaults:
-            raise ValueError(f"{name} has no parameter {key!r}")
+            known = ", ".join(defaults)
+            raise ValueError(f"{name} has no parameter {key!r}, only {known}")
         if not (value.isascii() and value.isdigit()):
             raise ValueError(f"{name}: {key} is a number, not {value!r}")
         arguments[key] = int(value)

@@ -1,0 +1,38 @@
+"""The words that ``-o`` takes: one table for the parser, its help and its error messages.
+
+Light to import: the parser of the command line prints it.
+"""
+
+from __future__ import annotations
+
+FLAGS = {
+    "ro": "read-only, as every mount is",
+    "allow_other": "all users of this machine may use the drive",
+    "allow_root": "root may use it, too",
+    "noatime": "as with mount(8)",
+    "nodev": "as with mount(8)",
+    "nosuid": "as with mount(8)",
+    "noexec": "programs on the drive cannot be started",
+    "service_folders": "show the folders that BIM 360 and ACC keep for themselves",
+}
+"""Options without a value, and what each does."""
+VALUED = {
+    "uid": ("NUMBER", "owner of all entries (default: you)"),
+    "gid": ("NUMBER", "group of all entries (default: yours)"),
+    "umask": ("OCTAL", "permissions to take away, such as 022"),
+    "fsname": ("NAME", "source in the table of mounts (default: dmfs)"),
+}
+"""Options with a value: what it is, and what the option does."""
+FSTAB = frozenset(
+    "_netdev auto noauto user nouser users owner group nofail defaults rw"
+    " dev suid exec async sync relatime strictatime atime".split()
+)
+"""fstab's own words, which are for mount(8): taken, without effect."""
+
+
+def option_lines() -> list[str]:
+    """One line for each option, aligned."""
+    rows = list(FLAGS.items())
+    rows += [(f"{name}={value}", text) for name, (value, text) in VALUED.items()]
+    width = max(len(name) for name, _ in rows)
+    return [f"{name:<{width}}  {text}" for name, text in rows]
