@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from dmfs.aps.client import Aps
@@ -155,29 +156,55 @@ class Drive:
     # Bytes
 
     async def open(self, leaf: Leaf, found_in: tuple[Directory, str] | None = None) -> AnyReader:
-        """A reader pinned to this version. One signing call if it is not signed yet; AccessError
-        if it may be listed but not read.
+        """A reader pinned to this version. AccessError if it may be listed but not read.
+
+        One signing call if it is not signed yet. Where a sibling was signed lately none: it goes
+        out with the first read that has to fetch something, and that has the error then.
 
         ``found_in``: directory and name under which it was found. Then the small files that a
-        program which reads the directory in order will open next are prefetched.
+        program which reads the directory in order will read next are prefetched, from the first
+        read on: many programs open each file and read none.
         """
-        listing = None if found_in is None else self._listings.known(found_in[0])
-        if listing is not None and found_in is not None:
-            self.parts.file_prefetcher.on_open(listing, found_in[1])
         if isinstance(leaf, Shortcut):
             return TextReader(leaf)
-        if self._sizes.of(leaf) >= LARGE_FILE_BYTES:
+        may_wait = self._sizes.may_wait(leaf)
+        if may_wait:
+            size_bytes = self._sizes.of(leaf)
+        else:
+            self._prepare_for(leaf)
+            size_bytes = await self._size_to_open(leaf)
+        listing = None if found_in is None else self._listings.known(found_in[0])
+
+        def on_first_read() -> None:
+            if may_wait:
+                self._prepare_for(leaf)
+            if listing is not None and found_in is not None:
+                self.parts.file_prefetcher.on_first_read(listing, found_in[1])
+
+        opened = await self.parts.blocks.open(leaf, size_bytes)
+        return Reader(
+            leaf,
+            opened,
+            self.parts.blocks,
+            self.settings.max_window,
+            ask_size=partial(self._sizes.authoritative, leaf) if may_wait else None,
+            on_first_read=on_first_read,
+        )
+
+    def _prepare_for(self, file: File) -> None:
+        if self._sizes.of(file) >= LARGE_FILE_BYTES:
             self.parts.fetcher.prepare()
+
+    async def _size_to_open(self, file: File) -> int:
+        """The real size. One signing call at most."""
         try:
-            size_bytes = await self._sizes.authoritative(leaf)
+            return await self._sizes.authoritative(file)
         except UnreachableError:
             if not self.parts.client.breaker.is_open:
                 raise
             # Offline: what is cached can be read. A size that differs from the listing's was
             # learned before any byte of it was cached.
-            size_bytes = self._sizes.of(leaf)
-        opened = await self.parts.blocks.open(leaf, size_bytes)
-        return Reader(leaf, opened, self.parts.blocks, self.settings.max_window)
+            return self._sizes.of(file)
 
     # What happens
 

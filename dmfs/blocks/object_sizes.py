@@ -42,6 +42,11 @@ class ObjectSizes:
         known = self._real.get(file.storage_id)
         return known if known is not None else file.size_bytes or 0
 
+    def may_wait(self, file: File) -> bool:
+        """Whether an open may go by ``of(file)``: the first read that has to fetch something asks
+        for the ``authoritative`` size."""
+        return self._source.may_wait(file)
+
     async def authoritative(self, file: File) -> int:
         """The real size; signs the file if it was not signed yet. AccessError if it may not be
         read."""

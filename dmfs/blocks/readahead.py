@@ -20,6 +20,18 @@ MIN_PART_BYTES = MIB
 """Parts of a small window are an eighth of it, but not less than this, so that several connections
 share the ramp: with parts of 8 MiB from the start each doubling took a whole part's 200 ms."""
 
+LOOK_BYTES = 2 * BLOCK_BYTES
+"""What a first short read at the top of a file fetches. A type sniffer, a thumbnailer or ``head``
+reads 16 KiB at most and goes; the kernel makes 16 to 64 KiB of that. It was 1.3 MB."""
+
+WHOLE_BYTES = MIB
+"""A file up to this size is fetched whole by a look, too: its bytes take no longer than the second
+round trip that a reader of all of it would need."""
+
+STREAM_BYTES = 2 * BLOCK_BYTES
+"""A reader that has had so much from the top on is a stream. One that asks for it at once (``cat``
+and ``cp`` do) loses nothing, any other one round trip."""
+
 FIRST_WINDOW_BYTES = MIB + BLOCK_BYTES
 """A program that reads 1 MiB makes the kernel read 128 KiB more."""
 
@@ -79,6 +91,17 @@ class _Cursor:
     used: int = 0
     enough: bool = False
     """The link is full: the window has stopped growing."""
+    run_bytes: int = 0
+    """Read in one go up to here: no byte left out, none read in another order."""
+    young: bool = False
+    """Of a file's first reader, at its top; not known to be a stream yet."""
+
+    def not_fetched(self, span: Span) -> int:
+        """The bytes of those blocks of a range that are not known to be fetched."""
+        low = self.fetched_low - self.fetched_low % BLOCK_BYTES
+        high = self.fetched_high + -self.fetched_high % BLOCK_BYTES
+        start, stop = max(span.start, low), min(span.stop, high)
+        return _in_blocks(*span) - (_in_blocks(start, stop) if start < stop else 0)
 
     def distance(self, span: Span) -> int | None:
         """How many bytes a read lies away from this stream; None if it is of another one."""
@@ -91,15 +114,23 @@ class _Cursor:
         return 0
 
 
+def _in_blocks(start: int, stop: int) -> int:
+    """The length of the blocks that a range overlaps, in bytes."""
+    return (-(-stop // BLOCK_BYTES) - start // BLOCK_BYTES) * BLOCK_BYTES
+
+
 class Planner:
     """Turns one open file's reads into plans.
 
-    The window is how far ahead of its reader a stream is fetched. It starts at
-    ``FIRST_WINDOW_BYTES`` for a reader that starts at the top of the file, at nothing for one that
-    starts anywhere else until it has read on from there. It doubles when the reader had to wait
-    although a good part of the window was used up since the last time, and after a seek it is never
-    more than the stretch read before the seek: a reader of 64 KiB here and there soon gets exactly
-    what it reads, one that skips a section after 50 MB keeps its window.
+    The window is how far ahead of its reader a stream is fetched. A reader that starts at the top
+    of the file gets ``LOOK_BYTES`` in all, then twice that, and ``FIRST_WINDOW_BYTES`` once it is a
+    stream; one that starts anywhere else nothing until it has read on from there. The window
+    doubles when the reader had to wait although a good part of it was used up since the last time,
+    and after a seek it is never more than the stretch read before the seek: a reader of 64 KiB here
+    and there soon gets exactly what it reads, one that skips a section after 50 MB keeps its window.
+
+    From the first jump on, all that is fetched is at most twice the blocks that were asked for: a
+    PDF's page or a zip's directory is not worth a megabyte each.
     """
 
     def __init__(
@@ -118,6 +149,10 @@ class Planner:
         self._cursors: list[_Cursor] = []
         self._current: _Cursor | None = None
         self._reads = 0
+        self._jumps = 0
+        """Reads that did not go on where one before them ended."""
+        self._asked_bytes = self._fetched_bytes = 0
+        """In whole blocks: what was read, and what was fetched for it or ahead of it."""
 
     def clip(self, offset: int, length: int) -> Span:
         """The bytes of a read that exist."""
@@ -127,11 +162,12 @@ class Planner:
         """Plan for a read; ``ready`` says that its bytes are at hand already (no stall)."""
         demand = self.clip(offset, length)
         if self.size_bytes <= SMALL_FILE_BYTES:
-            whole = EMPTY if ready else Span(0, self.size_bytes)
-            return Plan(demand, whole, SMALL_FILE_BYTES)
+            self._reads += 1
+            return Plan(demand, self._ahead_in_small(demand, ready=ready), SMALL_FILE_BYTES)
         if demand.length == 0:
             return Plan(demand, EMPTY)
         self._reads += 1
+        self._asked_bytes += demand.length
         cursor = self._follow(demand)
         cursor.used = self._reads
         self._current = cursor
@@ -146,10 +182,19 @@ class Planner:
         cursor = self._current
         if cursor is None or ahead.length == 0:
             return
+        self._fetched_bytes += cursor.not_fetched(ahead)
         if cursor.backward:
             cursor.fetched_low = min(cursor.fetched_low, ahead.start)
         else:
             cursor.fetched_high = max(cursor.fetched_high, ahead.stop)
+
+    def _ahead_in_small(self, demand: Span, *, ready: bool) -> Span:
+        """The whole file at the first read; of one that takes longer than a round trip only the
+        head for a look at it, and the rest once a read goes beyond that."""
+        if ready:
+            return EMPTY
+        look = demand.start == 0 and demand.stop < BLOCK_BYTES and self.size_bytes > WHOLE_BYTES
+        return Span(0, LOOK_BYTES) if look and self._reads == 1 else Span(0, self.size_bytes)
 
     def _follow(self, span: Span) -> _Cursor:
         """The cursor this read belongs to, moved to where the read leaves it."""
@@ -161,9 +206,12 @@ class Planner:
         if best is None:
             return self._new_cursor(span)
         distance, cursor = best
+        self._fetched_bytes += cursor.not_fetched(span)
         if distance <= NEAR_BYTES:
             self._extend(cursor, span)
+            cursor.run_bytes = span.length + (0 if distance else cursor.run_bytes)
         else:
+            self._jumps += 1
             stretch = cursor.high - cursor.low
             window = min(cursor.window, stretch) if stretch > BLOCK_BYTES else 0
             if window < cursor.window:  # what it learned was learned with a larger one
@@ -174,8 +222,10 @@ class Planner:
     def _new_cursor(self, span: Span) -> _Cursor:
         if len(self._cursors) >= MAX_CURSORS:
             self._cursors.remove(min(self._cursors, key=lambda cursor: cursor.used))
-        window = min(FIRST_WINDOW_BYTES, self.max_window_bytes) if span.start == 0 else 0
-        cursor = _Cursor(span.start, span.stop, window, span.start, span.stop)
+        cursor = _Cursor(span.start, span.stop, 0, span.start, span.stop, run_bytes=span.length)
+        cursor.young = self._reads == 1 and span.start == 0
+        self._jumps += not cursor.young
+        self._fetched_bytes += _in_blocks(*span)
         self._cursors.append(cursor)
         return cursor
 
@@ -199,12 +249,18 @@ class Planner:
         cursor.fetched_high = max(cursor.fetched_high, span.stop) if ahead_still else span.stop
         cursor.fetched_low = span.start
         cursor.low, cursor.high = span
+        cursor.run_bytes = span.length
         cursor.since_growth = 0
         cursor.backward = False
 
     def _resize(self, cursor: _Cursor, *, ready: bool) -> None:
         stretch = cursor.high - cursor.low
-        if cursor.window == 0:
+        if cursor.young:
+            cursor.young = not self._jumps and stretch < STREAM_BYTES
+            most = LOOK_BYTES if stretch < BLOCK_BYTES else 2 * LOOK_BYTES
+            window = max(most - cursor.high, 0) if cursor.young else FIRST_WINDOW_BYTES
+            cursor.window = 0 if self._jumps else min(window, self.max_window_bytes)
+        elif cursor.window == 0:
             if stretch > BLOCK_BYTES:
                 cursor.window = min(FIRST_WINDOW_BYTES, self.max_window_bytes)
         elif not ready and cursor.since_growth >= max(cursor.window // GROWTH_SHARE, GROWTH_BYTES):
@@ -229,7 +285,21 @@ class Planner:
             if span.start < self.size_bytes and self._at_rest(span.start):
                 return self._ahead_at_rest(cursor, span)
         at_the_edge = target in (0, self.size_bytes)
-        return span if span.length and (span.length >= step or at_the_edge) else EMPTY
+        if span.length == 0 or not (span.length >= step or at_the_edge):
+            return EMPTY
+        return self._within_room(cursor, span) if self._jumps else span
+
+    def _within_room(self, cursor: _Cursor, span: Span) -> Span:
+        """The near part of ``span`` that twice the asked bytes leave room for, those of the whole
+        file or those of this run."""
+        held = cursor.low - cursor.fetched_low if cursor.backward else cursor.fetched_high - cursor.high
+        room = max(2 * self._asked_bytes - self._fetched_bytes, cursor.run_bytes - held)
+        if room >= span.length:
+            return span
+        room -= room % (PART_BYTES if room >= PART_BYTES else BLOCK_BYTES)
+        if room <= 0:
+            return EMPTY
+        return Span(span.stop - room, span.stop) if cursor.backward else Span(span.start, span.start + room)
 
     def _ahead_at_rest(self, cursor: _Cursor, span: Span) -> Span:
         """Instead of ``span``: what is at rest from its start on, in whole parts once the window

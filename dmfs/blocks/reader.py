@@ -5,12 +5,14 @@ Pinned to one version from open to close, whatever happens to the item meanwhile
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from dmfs.blocks.cache import BlockCache, Data
 from dmfs.blocks.extents import CachedObject
 from dmfs.blocks.readahead import Plan, Planner
-from dmfs.errors import ObjectChangedError
+from dmfs.errors import GoneError, ObjectChangedError
 from dmfs.model import File, Shortcut
-from dmfs.spans import BLOCK_BYTES, Span
+from dmfs.spans import BLOCK_BYTES, Span, blocks_of
 
 FOLLOWS_MAX = 3
 """A read gives up after finding its object replaced so often: storage that changes all the time."""
@@ -20,12 +22,23 @@ class Reader:
     """Bytes of one version. Reads may run concurrently."""
 
     def __init__(
-        self, file: File, opened: CachedObject, blocks: BlockCache, max_window: int
+        self,
+        file: File,
+        opened: CachedObject,
+        blocks: BlockCache,
+        max_window: int,
+        *,
+        ask_size: Callable[[], Awaitable[int]] | None = None,
+        on_first_read: Callable[[], None] | None = None,
     ) -> None:
+        """``ask_size``: for a file that was opened on the listing's word. Called before anything is
+        fetched; gives the real size, or the error that the open would have had."""
         self.file = file
         self.size_bytes = opened.size_bytes
         self._opened = opened
         self._blocks = blocks
+        self._ask_size = ask_size
+        self._on_first_read = on_first_read
         self._planner = Planner(
             opened.size_bytes,
             max_window,
@@ -40,6 +53,9 @@ class Reader:
 
     def read_now(self, offset: int, length: int) -> Data | None:
         """The bytes if they are at hand; never waits. What lies ahead is topped up on the way."""
+        if self._on_first_read is not None:
+            first, self._on_first_read = self._on_first_read, None
+            first()
         if offset >= self.size_bytes or length <= 0:
             return b""
         data = self._blocks.ready(self._opened, self._planner.clip(offset, length))
@@ -55,6 +71,8 @@ class Reader:
         data = self.read_now(offset, length)
         if data is not None:
             return data, True
+        if self._ask_size is not None and not self._at_rest(self._planner.clip(offset, length)):
+            await self._confirm(self._ask_size)
         plan = self._planner.on_read(offset, length, ready=False)
         follows = 0
         while True:
@@ -66,6 +84,20 @@ class Reader:
                 if follows == FOLLOWS_MAX or not await self._follow(opened):
                     raise
                 follows += 1
+
+    def _at_rest(self, span: Span) -> bool:
+        return all(map(self._opened.on_disk, range(*blocks_of(span))))
+
+    async def _confirm(self, ask_size: Callable[[], Awaitable[int]]) -> None:
+        """Ask for the real size. Where it differs from the one that the file was opened with, no
+        byte is given out: the kernel would fill up with zeros what is missing at the end (seen),
+        and a program that has asked for the size would leave out what is too much."""
+        if await ask_size() != self.size_bytes:
+            raise GoneError(
+                f"cannot read {self.file.name!r}: it has another size than the service's listing",
+                hint="its real size is known now: open it again",
+            )
+        self._ask_size = None
 
     def _start(self, plan: Plan) -> None:
         accepted = self._blocks.start(self._opened, plan.demand, plan.ahead, plan.part_bytes)

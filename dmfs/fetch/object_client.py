@@ -92,6 +92,10 @@ class ObjectClient:
         """The authoritative length. One signing call at most; AccessError if it may not be read."""
         return (self._urls.peek(file) or await self._urls.sign(file)).size_bytes
 
+    def may_wait(self, file: File) -> bool:
+        """Whether the file is signed, or may be read as far as is known: no need to ask now."""
+        return self._urls.peek(file) is not None or self._urls.leave.covers(file)
+
     def sha1_of(self, file: File) -> str:
         """The service's checksum of all bytes, if the last signing came with one; '' otherwise."""
         signed = self._urls.peek(file)

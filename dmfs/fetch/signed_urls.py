@@ -8,6 +8,7 @@ import cachetools
 import trio
 
 from dmfs.errors import AccessError, DriveError, GoneError, SignedOutError, UnreachableError
+from dmfs.fetch.read_leave import ReadLeave
 from dmfs.model import File, SignedObject, SignedRange, StorageId
 from dmfs.system.concurrency import SingleFlight, deadline
 
@@ -32,6 +33,7 @@ class SignedUrls:
     def __init__(self, signer: Signer, nursery: trio.Nursery, *, timeout_s: float) -> None:
         self._signer = signer
         self._timeout_s = timeout_s
+        self.leave = ReadLeave()
         self._flights: SingleFlight[StorageId, SignedObject] = SingleFlight(nursery)
         self._signed: cachetools.LRUCache[StorageId, SignedObject] = cachetools.LRUCache(
             OBJECTS_REMEMBERED
@@ -75,7 +77,9 @@ class SignedUrls:
             raise  # says nothing about this file, and may end at any moment
         except (AccessError, GoneError) as error:
             self._refused[file.storage_id] = error
+            self.leave.refused(file, with_siblings=isinstance(error, AccessError))
             raise
+        self.leave.granted(file, signed.size_bytes)
         self._signed[file.storage_id] = signed
         return signed
 

@@ -48,8 +48,8 @@ class SmallFilePrefetcher:
         """By directory: the indices of the last lookup."""
         self._started = self._failures = 0
 
-    def on_open(self, listing: Listing, name: str) -> None:
-        """A program opens a file of ``listing``. Returns at once."""
+    def on_first_read(self, listing: Listing, name: str) -> None:
+        """A program begins to read a file of ``listing``. Returns at once."""
         index = bisect_left(listing.names, name)
         if index >= len(listing.names) or listing.names[index] != name:
             return

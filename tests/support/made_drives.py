@@ -25,9 +25,11 @@ def a_drive(**parts: Any) -> Drive:
             gauges=dict,
         ),
         "blocks": SimpleNamespace(settle=lambda: None, gauges=dict),
-        "sizes": SimpleNamespace(of=lambda file: file.size_bytes or 0),
+        "sizes": SimpleNamespace(
+            of=lambda file: file.size_bytes or 0, may_wait=lambda _file: False
+        ),
         "fetcher": SimpleNamespace(prepare=lambda: None, under_way=0),
-        "file_prefetcher": SimpleNamespace(on_open=lambda _listing, _name: None, gauges=dict),
+        "file_prefetcher": SimpleNamespace(on_first_read=lambda _listing, _name: None, gauges=dict),
         "tree_prefetcher": SimpleNamespace(entering=lambda _directory: nullcontext(), gauges=dict),
         "poller": SimpleNamespace(on_use=lambda _directory: None, gauges=dict),
         "client": SimpleNamespace(breaker=SimpleNamespace(is_open=False), gauges=dict),
