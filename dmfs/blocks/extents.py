@@ -79,16 +79,17 @@ class Extent(Progress):
 
     def has(self, span: Span) -> bool:
         """Whether all bytes of ``span`` are valid here."""
-        return self.span.start <= span.start and span.stop <= self.span.start + self.filled
+        filled = span.stop - self.span.start
+        return self.span.start <= span.start and (filled <= self.filled or filled <= self.look())
 
     async def reach(self, stop: int) -> None:
         """Wait until the bytes before ``stop`` are valid, or raise what went wrong."""
         needed = stop - self.span.start
-        while self.filled < needed:
+        while self.look() < needed:
             if self.error is not None:
                 raise self.error.copy() if isinstance(self.error, DriveError) else self.error
             self.want(needed)
-            if self.filled < needed:
+            if self.look() < needed:
                 await self.parking.park()
 
     def writable(self) -> memoryview:

@@ -1,9 +1,9 @@
 """The drive's side of the fetching process.
 
-``curl/worker.py`` fetches ranges whose bytes go into the arena, and writes them there without our
-interpreter's lock: on two cores, in turns, a stream went from 618 to 818 MB/s to 735 to 981, and an
-absent name's p99 beside one from 9 to 7.4 ms. The thread in our process fetches the rest (small
-files), and everything while there is no such process.
+``curl/worker.py`` fetches ranges whose bytes go into the arena, and writes them and how far it has
+come there without our interpreter's lock: on two cores, in turns, a stream went from 618 to 818
+MB/s to 735 to 981, and an absent name's p99 beside one from 9 to 7.4 ms. The thread in our process
+fetches the rest (small files), and everything while there is no such process.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 
 import trio
@@ -22,9 +23,17 @@ import trio
 from dmfs.errors import DriveError, UnreachableError
 from dmfs.fetch.curl import transfers
 from dmfs.fetch.curl.transfer import RangeRequest, other_etag
-from dmfs.fetch.curl.worker_protocol import PACKET_MAX_BYTES, Message, decode, encode, to_error
+from dmfs.fetch.curl.worker_protocol import (
+    PACKET_MAX_BYTES,
+    Message,
+    decode,
+    decode_wish,
+    encode,
+    encode_wish,
+    to_error,
+)
 from dmfs.fetch.thread_fetcher import ThreadFetcher
-from dmfs.system.shared_memory import Arena
+from dmfs.system.shared_memory import Arena, SharedNumbers
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +45,9 @@ DROPPED_S = 5.0
 requests would run into their deadlines one by one."""
 SETTLE_S = 0.25
 """A cancelled request waits so long for the confirmation, to know how far its bytes had come."""
+SLOTS = 4096
+"""Requests that the process can have at a time: as many as there are connections, and those that
+were called off and not confirmed yet. What is more than that is fetched without it."""
 PACKETS_AT_ONCE = 64
 """Packets received before other tasks have their turn."""
 
@@ -89,8 +101,12 @@ class ProcessFetcher:
             await self._here.fetch(request)
             return
         request.check_url()
+        slot = link.positions.take()
+        if slot is None:
+            await self._here.fetch(request)
+            return
         self._gets += 1
-        await link.fetch(request, at)
+        await link.fetch(request, at, slot)
 
     async def run(self) -> None:
         """Keep a process running once one is needed; until cancelled, which ends it."""
@@ -118,7 +134,8 @@ class ProcessFetcher:
     async def _live(self, arena: Arena) -> None:
         """One process from start to end. OSError where it cannot be started."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours:
+        # (positions of its own: nothing is left in them of one that died)
+        with ours, closing(SharedNumbers(SLOTS)) as positions:
             with theirs:
                 # -P: files of the current directory must not be imported. Its own session: a
                 # Ctrl-C is the drive's to handle.
@@ -126,14 +143,15 @@ class ProcessFetcher:
                     [sys.executable, "-P", "-m", "dmfs.fetch.curl.worker"],
                     stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True,
                 )  # fmt: skip
-            link = _Link(ours, process, self._ready)
+            link = _Link(ours, process, positions, self._ready)
             try:
                 sizes = {
                     "arena_bytes": arena.size_bytes,
+                    "slots": SLOTS,
                     "stall_timeout_s": transfers.STALL_TIMEOUT_S,
                 }
                 hello = encode(self._hello | sizes)
-                socket.send_fds(ours, [hello], [arena.fd])
+                socket.send_fds(ours, [hello], [arena.fd, positions.fd])
                 ours.setblocking(False)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(link.send_rest)
@@ -153,20 +171,41 @@ class ProcessFetcher:
 class _Flight:
     """A request with the process."""
 
-    def __init__(self, request: RangeRequest) -> None:
+    def __init__(self, request: RangeRequest, slot: int) -> None:
         self.request = request
+        self.slot = slot
+        self._followed = False
         self.done = trio.Event()
         self.error: DriveError | None = None
         self.dropped_at = math.inf
+
+    def follow(self, positions: memoryview) -> None:
+        """The process's number counts from now on: the ETag was admitted."""
+        slot, length = self.slot, len(self.request.buffer)
+        self._followed = True
+        self.request.progress.follow(lambda: min(positions[slot], length))
+
+    def leave(self) -> None:
+        """Look for the last time: the slot may be another request's next. Only once: by the second
+        time another request may fill the same buffer."""
+        if self._followed:
+            self._followed = False
+            self.request.progress.look()
+            self.request.progress.follow(None)
 
 
 class _Link:
     """The messages to and from one process. On the loop alone."""
 
     def __init__(
-        self, control: socket.socket, process: trio.Process, on_ready: Callable[[_Link], None]
+        self,
+        control: socket.socket,
+        process: trio.Process,
+        positions: SharedNumbers,
+        on_ready: Callable[[_Link], None],
     ) -> None:
         self.process = process
+        self.positions = positions
         self._on_ready = on_ready
         self._control = control
         self._numbers = 0
@@ -176,14 +215,15 @@ class _Link:
         self._full = trio.Event()
         self._dropped = trio.Event()
 
-    async def fetch(self, request: RangeRequest, at: int) -> None:
+    async def fetch(self, request: RangeRequest, at: int, slot: int) -> None:
         self._numbers += 1
-        number, flight = self._numbers, _Flight(request)
+        number, flight = self._numbers, _Flight(request, slot)
         self.flights[number] = flight
-        self._send({
+        self._send(encode({
             "get": number, "action": request.action, "url": request.url, "start": request.start,
             "at": at, "length": len(request.buffer), "total_bytes": request.total_bytes,
-        })  # fmt: skip
+            "slot": slot,
+        }))  # fmt: skip
         request.progress.subscribe(partial(self._want, number))
         try:
             await flight.done.wait()
@@ -193,6 +233,7 @@ class _Link:
                 await flight.done.wait()
             raise
         finally:
+            flight.leave()
             request.progress.subscribe(None)
         if flight.error is not None:
             raise flight.error
@@ -210,7 +251,11 @@ class _Link:
                     return
                 if not packet:
                     return
-                self._handle(decode(packet))
+                wish = decode_wish(packet)
+                if wish is None:
+                    self._handle(decode(packet))
+                else:
+                    self._filled(*wish)
 
     async def send_rest(self) -> None:
         """Send what it had no room for, once it has read."""
@@ -237,17 +282,18 @@ class _Link:
     def end(self) -> None:
         """The process is dead."""
         for flight in self.flights.values():
+            flight.leave()
             action = flight.request.action
             flight.error = UnreachableError(f"cannot {action}: the fetching process ended")
             flight.done.set()
         self.flights.clear()
 
     def _handle(self, message: Message) -> None:
-        if "bytes" in message:
-            self._filled(message["filled"], message["bytes"])
-        elif "head" in message:
+        if "head" in message:
             flight = self.flights[message["head"]]
-            if not flight.request.guard.admits(message["etag"]):
+            if flight.request.guard.admits(message["etag"]):
+                flight.follow(self.positions.values)
+            else:
                 self._refuse(message["head"], flight, other_etag(flight.request.action))
         elif "ready" in message:
             self._on_ready(self)
@@ -264,6 +310,8 @@ class _Link:
         if message["filled"]:
             self._filled(number, message["filled"])
         flight = self.flights.pop(number)
+        flight.leave()
+        self.positions.give_back(flight.slot)
         if flight.error is None:
             flight.error = to_error(message["error"])
         flight.done.set()
@@ -274,17 +322,17 @@ class _Link:
             self._drop(number, flight)
 
     def _want(self, number: int, filled: int) -> None:
-        self._send({"want": number, "filled": filled})
+        self._send(encode_wish(number, filled))
 
     def _drop(self, number: int, flight: _Flight) -> None:
         if number in self.flights and flight.dropped_at == math.inf:
             flight.dropped_at = trio.current_time()
             self._dropped.set()
-            self._send({"drop": number})
+            self._send(encode({"drop": number}))
 
-    def _send(self, message: Message) -> None:
-        """Send now, or as soon as the process has read earlier messages; never waits."""
-        self._unsent.append(encode(message))
+    def _send(self, packet: bytes) -> None:
+        """Send now, or as soon as the process has read earlier packets; never waits."""
+        self._unsent.append(packet)
         self._flush()
 
     def _flush(self) -> None:

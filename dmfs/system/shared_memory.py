@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import mmap
 import os
+import threading
 from bisect import bisect_left, insort
 from collections import deque
 from functools import cache
@@ -125,6 +126,59 @@ class Arena:
             start, stop = self._dead.popleft()
             del self._alive[start]
             self._idle.free(start, stop)
+
+
+class SharedNumbers:
+    """Whole numbers that one process writes and another one reads, each in a slot of its own."""
+
+    def __init__(self, slots: int, fd: int = -1) -> None:
+        """``fd``: of the same numbers in the other process (taken over). OSError."""
+        size_bytes = 8 * slots
+        self.fd = _shared_file(size_bytes) if fd < 0 else fd
+        if self.fd < 0:
+            raise OSError("no memory can be shared here")
+        try:
+            # one aligned store or load of eight bytes each: never half a number
+            self.values = memoryview(mmap.mmap(self.fd, size_bytes)).cast("q")
+        except BaseException:
+            self.close()
+            raise
+        self._free = list(range(slots))
+
+    def take(self) -> int | None:
+        """A slot, at 0; None if all are taken."""
+        if not self._free:
+            return None
+        slot = self._free.pop()
+        self.values[slot] = 0
+        return slot
+
+    def give_back(self, slot: int) -> None:
+        """Nobody writes there any more."""
+        self._free.append(slot)
+
+    def close(self) -> None:
+        """Close the descriptor; the numbers stay as long as somebody has their ``values``."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class MemoryFence:
+    """What this thread wrote before ``order()`` is seen by who sees what it writes afterwards.
+
+    Some processors (ARM) show the stores of one core to another in any order; a lock that is freed
+    and taken again keeps them apart, and costs 50 ns.
+    """
+
+    def __init__(self) -> None:
+        lock = threading.Lock()
+        lock.acquire()
+        self._release, self._acquire = lock.release, lock.acquire
+
+    def order(self) -> None:
+        self._release()
+        self._acquire()
 
 
 @cache

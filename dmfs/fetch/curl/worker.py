@@ -16,11 +16,16 @@ import socket
 from dmfs.fetch.curl.progress import NOTHING, Progress
 from dmfs.fetch.curl.transfer import ETagGuard, RangeRequest, Transfer
 from dmfs.fetch.curl.transfers import Transfers
-from dmfs.fetch.curl.worker_protocol import PACKET_MAX_BYTES, Message, decode, encode, from_error
-
-REPORT_BYTES = 512 * 1024
-"""How often progress is reported that no reader waits for, so that reads need not wait. The kernel
-reads a stream in pieces of that size."""
+from dmfs.fetch.curl.worker_protocol import (
+    PACKET_MAX_BYTES,
+    Message,
+    decode,
+    decode_wish,
+    encode,
+    encode_wish,
+    from_error,
+)
+from dmfs.system.shared_memory import MemoryFence, SharedNumbers
 
 
 class Worker:
@@ -28,12 +33,16 @@ class Worker:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        packet, descriptors, _, _ = socket.recv_fds(control, PACKET_MAX_BYTES, 1)
+        packet, descriptors, _, _ = socket.recv_fds(control, PACKET_MAX_BYTES, 2)
         if not packet:
             raise EOFError
         hello = decode(packet)
         self._arena = memoryview(mmap.mmap(descriptors[0], hello["arena_bytes"]))
         os.close(descriptors[0])
+        numbers = SharedNumbers(hello["slots"], descriptors[1])
+        numbers.close()
+        self.positions = numbers.values
+        self.fence = MemoryFence()
         self._loop = Transfers(
             hello["ca_bundle"], hello["connections"], control,
             stall_timeout_s=hello["stall_timeout_s"],
@@ -55,11 +64,13 @@ class Worker:
                 return
             if not packet:
                 raise EOFError
+            wish = decode_wish(packet)
+            if wish is not None:
+                self._want(*wish)
+                continue
             message = decode(packet)
             if "get" in message:
                 self._get(message)
-            elif "want" in message:
-                self._want(message["want"], message["filled"])
             else:
                 self._drop(message["drop"])
 
@@ -68,7 +79,7 @@ class Worker:
         buffer = self._arena[at : at + message["length"]]
         request = RangeRequest(
             message["action"], message["url"], message["start"], buffer, message["total_bytes"],
-            _Guard(self, number), _Reports(self, number),
+            _Guard(self, number), Position(self, number, message["slot"]),
         )  # fmt: skip
         transfer = Transfer(request, lambda _: None, lambda ended: self._ended(number, ended))
         self._transfers[number] = transfer
@@ -94,8 +105,12 @@ class Worker:
     def send(self, message: Message) -> None:
         """Wait while the drive has too much to read. That the drive has gone is found by
         ``_listen``: an error in one of libcurl's callbacks would only be printed."""
+        self.send_packet(encode(message))
+
+    def send_packet(self, packet: bytes) -> None:
+        """The same for an encoded message."""
         with contextlib.suppress(ConnectionError):
-            self._control.send(encode(message))
+            self._control.send(packet)
 
 
 class _Guard(ETagGuard):
@@ -111,33 +126,34 @@ class _Guard(ETagGuard):
         return True
 
 
-class _Reports(Progress):
-    """Reports to the drive when a reader waits for it, and every REPORT_BYTES."""
+class Position(Progress):
+    """Writes down how far a transfer has come, and tells the drive when a reader waits for that."""
 
-    __slots__ = ("_number", "_reported", "_worker")
+    __slots__ = ("_number", "_order", "_positions", "_slot", "_worker")
 
-    def __init__(self, worker: Worker, number: int) -> None:
+    def __init__(self, worker: Worker, number: int, slot: int) -> None:
         super().__init__()
         self._worker = worker
         self._number = number
-        self._reported = 0
+        self._positions, self._slot = worker.positions, slot
+        self._order = worker.fence.order
 
     def put(self, filled: int) -> bool:
         self.filled = filled
-        if filled >= self.wanted or filled - self._reported >= REPORT_BYTES:
-            self._report()
+        self._order()  # the bytes first
+        self._positions[self._slot] = filled
+        if filled >= self.wanted:
+            self._met()
         return False
 
     def want(self, filled: int) -> None:
         self.wanted = filled
         if self.filled >= filled:
-            self._report()
+            self._met()
 
-    def _report(self) -> None:
-        if self.filled >= self.wanted:
-            self.wanted = NOTHING
-        self._reported = self.filled
-        self._worker.send({"filled": self._number, "bytes": self.filled})
+    def _met(self) -> None:
+        self.wanted = NOTHING
+        self._worker.send_packet(encode_wish(self._number, self.filled))
 
 
 def main() -> None:
