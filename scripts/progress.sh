@@ -26,7 +26,7 @@ tell_progress() {
     local began=$SECONDS said=0 seconds line
     while sleep 1 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
         seconds=$((SECONDS - began))
-        line=$(tail -n 1 -- "$2" 2>/dev/null | LC_ALL=C tr -cd '[:print:]')
+        line=$({ grep -v '^WARNING' -- "$2" || true; } | tail -n 1 | LC_ALL=C tr -cd '[:print:]')
         line="$1, $seconds s${line:+: ${line:0:50}}"
         if [ -t 2 ]; then
             printf '\r\033[K%s' "${line:0:79}" >&2

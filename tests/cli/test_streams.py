@@ -47,7 +47,7 @@ def test_help_in_a_locale_without_its_characters(alone: Home, words: str) -> Non
     done = shell(alone, f"{DMFS} {words}", **ASCII)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.isascii()
-    assert (b"?" in done.stdout) == ("mount" not in words and "config" not in words)
+    assert b"?" in done.stdout or words not in ("--help", "help semantics")
 
 
 def test_a_closed_descriptor_is_not_given_to_a_file(alone: Home) -> None:

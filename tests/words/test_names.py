@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dmfs.errors import NameTooLongError
@@ -121,6 +121,7 @@ def test_names_stay_when_others_come_and_go(members: list[Child], data: st.DataO
             assert name == before[gone]  # it inherits the plain name of the one that left
 
 
+@example([member("x/y", "id 1", 0), member("x／y", "id 2", 1)], random.Random(0))
 @given(MEMBERS, st.randoms(use_true_random=False))
 def test_every_legal_name_stays_with_one_of_its_bearers(
     members: list[Child], dice: random.Random
