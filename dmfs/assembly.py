@@ -124,14 +124,7 @@ async def _join(ground: _Ground) -> Drive:
     settings, client, nursery = ground.settings, ground.client, ground.nursery
     metadata_s = settings.metadata_timeout * INNER_SHARE
     aps = Aps(client, ground.tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id)
-    # Probes have two connections of their own: none waits behind 48 calls to an API that is gone.
-    # A network that is gone is gone for both breakers, and a stream makes no API call.
-    hosts = HostBreakers(
-        ground.fetcher, partial(reaches, ground.probes), nursery, on_open=client.breaker.failed
-    )
-    data_s = settings.data_timeout * INNER_SHARE
-    stalls = Stalls(nursery, data_s, suspect=hosts.silent, is_away=hosts.is_away)
-    objects = ObjectClient(aps, hosts, nursery, timeout_s=metadata_s, stalls=stalls)
+    hosts, objects = _byte_plane(ground, aps)
     sizes = ObjectSizes(objects, ground.block_store)
     await sizes.load()
     listings = _listings(ground, aps, sizes, metadata_s)
@@ -144,7 +137,7 @@ async def _join(ground: _Ground) -> Drive:
         memory_bytes=settings.memory_budget,
         connections=settings.connections,
         connections_per_file=settings.connections_per_file,
-        timeout_s=data_s,
+        timeout_s=settings.data_timeout * INNER_SHARE,
         sha1_of=objects.sha1_of,
         check=objects.check,
         arena=ground.arena,
@@ -152,7 +145,6 @@ async def _join(ground: _Ground) -> Drive:
     )
     _connect(client, listings, hosts, nursery)
     nursery.start_soon(ground.fetcher.run)
-    nursery.start_soon(stalls.run)
     nursery.start_soon(poller.run)
     file_prefetcher = SmallFilePrefetcher(sizes, blocks, nursery)
     tree_prefetcher = TreePrefetcher(listings, nursery, at_once=settings.walk_ahead)
@@ -174,6 +166,20 @@ async def _join(ground: _Ground) -> Drive:
             file_prefetcher.gauges, tree_prefetcher.gauges, client.gauges, ground.limiter.gauges,
         ],
     )  # fmt: skip
+
+
+def _byte_plane(ground: _Ground, aps: Aps) -> tuple[HostBreakers, ObjectClient]:
+    """Where bytes come from, and what is known of its hosts."""
+    settings, nursery = ground.settings, ground.nursery
+    # Probes have two connections of their own: none waits behind 48 calls to an API that is gone.
+    # A network that is gone is gone for both breakers, and a stream makes no API call.
+    reach, on_open = partial(reaches, ground.probes), ground.client.breaker.failed
+    hosts = HostBreakers(ground.fetcher, reach, nursery, on_open=on_open)
+    data_s = settings.data_timeout * INNER_SHARE
+    stalls = Stalls(nursery, data_s, suspect=hosts.silent, is_away=hosts.is_away)
+    nursery.start_soon(stalls.run)
+    signing_s = settings.metadata_timeout * INNER_SHARE
+    return hosts, ObjectClient(aps, hosts, nursery, timeout_s=signing_s, stalls=stalls)
 
 
 def _listings(ground: _Ground, aps: Aps, sizes: ObjectSizes, timeout_s: float) -> Listings:

@@ -144,6 +144,10 @@ class BlockCache:
         """The object of a version, of its authoritative size; to be closed once per open."""
         return await self._objects.open(file, size_bytes)
 
+    def has_older(self, opened: CachedObject) -> bool:
+        """Whether files are open that read an earlier content of the same storage object."""
+        return self._objects.has_older(opened)
+
     async def look_up(self, storage_ids: Iterable[StorageId]) -> None:
         """These will be opened in the next seconds: one look at the disk for all of them."""
         await self._objects.look_up(storage_ids)

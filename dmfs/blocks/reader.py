@@ -48,6 +48,9 @@ class Reader:
         self.keep_cache = opened.generation.number == 0
         """Whether the kernel's pages of this file may stay: not if the content changed since the
         mount, for they may be of another generation."""
+        self.direct_io = blocks.has_older(opened)
+        """Whether the kernel may make no pages for it: an open file of an earlier generation would
+        be given them (one inode has one page cache)."""
         self._refused_at = -1
         self._closed = False
 
@@ -134,6 +137,7 @@ class TextReader:
         self._body = shortcut.body
         self.size_bytes = len(shortcut.body)
         self.keep_cache = True
+        self.direct_io = False
 
     def read_now(self, offset: int, length: int) -> Data:
         return self._body[offset : offset + length]

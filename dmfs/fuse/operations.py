@@ -144,7 +144,8 @@ class Operations(pyfuse3.Operations):
             await self._report_size(inode)
         handle = next(self._handles)
         self._files[handle] = (reader, path)
-        return pyfuse3.FileInfo(fh=handle, keep_cache=reader.keep_cache)
+        how = {"keep_cache": reader.keep_cache, "direct_io": reader.direct_io}
+        return pyfuse3.FileInfo(fh=handle, **how)
 
     async def read(self, fh: int, off: int, size: int) -> Any:
         """Most reads of a stream find their bytes in memory: they skip the scopes and records of

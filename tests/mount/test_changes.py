@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 
 import pytest
 
+from dmfs.spans import MIB
 from tests.support.mounts import Drive, wait_until
 from tests.support.oracle import FIND, Oracle, find_lines
 
@@ -52,6 +54,39 @@ def test_an_open_handle_keeps_its_bytes(world, drive):
         assert seen == world.bytes(old.storage, offset, 10_000)
     assert drive.call("fstat", handle).st_size == old.real_size
     drive.call("close", handle)
+
+
+def test_handles_over_a_change_of_content_never_mix_it(world, drive):
+    """Two open files of one inode share the kernel's pages, but not the content of their object:
+    one opened before it changed, the other after that."""
+    size = 24 * MIB
+    item = world.change("add_item", path=f"{RAW}/Large Files", name="changing.bin", size=size)
+    path, storage = (
+        drive.path(FILES, "Large Files", "changing.bin"),
+        item["versions"][-1]["storage"],
+    )
+    wait_until(lambda: drive.call("errno_of", "stat", path) == 0, SHOWS_S)
+    old = world.bytes(storage)
+    first = drive.call("open", path)
+    assert drive.call("pread", first, 0, MIB) == old[:MIB]
+    world.change("replace_bytes", id=item["id"])
+    new = world.bytes(storage)
+    assert drive.call("errno_of", "pread", first, 16 * MIB, 4096) == errno.ESTALE
+    second = drive.call("open", path)
+    assert drive.call("fstat", first).st_ino == drive.call("fstat", second).st_ino
+    offsets = range(0, size, MIB)
+    for offset in offsets:
+        assert drive.call("pread", second, offset, 65536) == new[offset : offset + 65536]
+    for offset in offsets:  # whatever the kernel has of the other one
+        with contextlib.suppress(OSError):
+            assert drive.call("pread", first, offset, 65536) == old[offset : offset + 65536]
+    third = drive.call("open", path)
+    for handle in (second, third):
+        for offset in offsets:
+            assert drive.call("pread", handle, offset, 65536) == new[offset : offset + 65536]
+    for handle in (first, second, third):
+        drive.call("close", handle)
+    assert drive.call("sha256", path) == world.sha256(storage)
 
 
 def test_versions_of_equal_size_are_told_apart(world, drive):
