@@ -197,3 +197,30 @@ def test_a_cache_deleted_while_mounted_is_made_anew(calm, make_drive):
 
     said = bad_day(drive, lambda: shutil.rmtree(cache), lambda: None, at_rest)
     assert len(said) == 1, said
+
+
+def test_a_slow_disk_slows_no_reader_and_no_end(calm, make_drive, disk):
+    """3 MB/s: at that pace the 160 MB of this stream take 53 s, and so did its reader."""
+    disk.turn("slow:3000000")
+    cache = {"DMFS_CACHE_DIR": str(disk.directory / "cache")}
+    drive = make_drive(config=CONFIG, log_level="info", environ=cache)
+    witness = Witness(drive)
+    began = time.monotonic()
+    for name in BIGS:
+        witness.reads(name)
+        looked = time.monotonic()
+        assert drive.call("read", drive.path(FOLDER, "small", "small-00001.txt"))
+        assert time.monotonic() - looked < 4.0, "behind 8 MiB that are being written: 2.7 s"
+    assert time.monotonic() - began < 25.0
+    assert witness.complaints() == [], "slow is not broken"
+    assert gauges(drive)["disk.dropped_bytes"] > 0
+    assert "not all of it is kept" in drive.log()
+    began = time.monotonic()
+    assert drive.stop() == 0
+    assert time.monotonic() - began < 9.0
+    assert not Path(drive.point).is_mount()
+    disk.turn("well")
+    drive.start()  # what was kept is whole
+    Witness(drive).reads(BIGS[0], 0, 8 << 20)
+    assert gauges(drive)["blocks.disk_bytes"] > 0
+    drive.close()
