@@ -67,17 +67,15 @@ def _of(place: Path, count: int) -> Iterable[tuple[str, float]]:
 
 
 def _reads(store: BlockStore, count: int) -> Iterable[tuple[str, float]]:
-    ids = [
-        StorageId(f"urn:adsk.objects:os.object:bucket/{1 + n * min(count // 10, FILES_MAX) // TIMES:032x}.bin")
-        for n in range(TIMES)
-    ]  # fmt: skip
+    step = min(count // 10, FILES_MAX) // TIMES
+    known = "urn:adsk.objects:os.object:bucket/"
+    ids = [StorageId(f"{known}{1 + n * step:032x}.bin") for n in range(TIMES)]
     attached: list[StoredObject] = []
-    yield "attach, at rest", _median(
-        lambda n: attached.append(store.attach(ids[n], OBJECT_BYTES))
-    )
+    yield "attach, at rest", _median(lambda n: attached.append(store.attach(ids[n], OBJECT_BYTES)))
     yield "release", _median(lambda n: store.release(attached[n]))
     yield "attach, not at rest", _median(lambda n: store.attach(StorageId(f"no {n}"), 1000))
-    yield "look up 100 at once", _median(lambda n: store.absent([f"no {n} {m}" for m in range(100)]))  # type: ignore[list-item]
+    many = [StorageId(f"no {n}") for n in range(100)]
+    yield "look up 100 at once", _median(lambda _n: store.absent(many))
     yield "tidy (64 uses)", _median(lambda _n: _used(store))
     yield "used bytes", _median(lambda _n: store.used_bytes())
 

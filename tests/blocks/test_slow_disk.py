@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ async def test_what_is_kept_of_a_stream_is_its_ends_and_long_stretches(tmp_path:
     assert all(blocks[: HEAD_BYTES // BLOCK_BYTES])
     assert all(blocks[-TAIL_BYTES // BLOCK_BYTES :])
     assert sum(blocks) * BLOCK_BYTES == SIZE - dropped < SIZE
-    stretches = sum(one != other for one, other in zip(blocks, blocks[1:], strict=False)) / 2
+    stretches = sum(one != other for one, other in pairwise(blocks)) / 2
     assert stretches <= 4, "not a comb"
 
 

@@ -20,7 +20,15 @@ from dmfs.blocks.store.index import Index
 from dmfs.model import StorageId
 from dmfs.spans import BLOCK_BYTES, Span
 from tests.support.stores import (
-    SIZE, A, B, bytes_at_rest, fill_index, full, get, open_store, put,
+    SIZE,
+    A,
+    B,
+    bytes_at_rest,
+    fill_index,
+    full,
+    get,
+    open_store,
+    put,
 )  # fmt: skip
 
 OBJECT = 100_000
