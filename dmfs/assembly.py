@@ -51,7 +51,7 @@ INNER_SHARE = 0.95
 """Work inside a request ends a little before the request's deadline: the better error wins."""
 ARENA_SHARE = 4
 """Address space for each byte of the memory budget, so that pieces of all sizes always fit."""
-DRAIN_S = 1.5
+DRAIN_S = 1.0
 """At the end the disk gets so long to take what was fetched: it need not be fetched again. A person
 waits for it."""
 OPEN_S = 20.0

@@ -43,6 +43,30 @@ def full(store: BlockStore, storage_id: StorageId, size: int = SIZE) -> StoredOb
     return stored
 
 
+def fill_index(path: Path, count: int, object_bytes: int = 100_000, used_at: float = 1e9) -> None:
+    """As many objects of one block at rest as a long use leaves, each used a second after the one
+    before. Without files: their bytes are misses."""
+    open_store(path).close()
+    with sqlite3.connect(path / DIRECTORY / "index.db") as db:
+        (first,) = db.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM objects").fetchone()
+        rows = range(first, first + count)
+        db.executemany(
+            "INSERT INTO objects (id, storage_id, size, bytes, used_at) VALUES (?, ?, ?, ?, ?)",
+            (
+                (n, f"urn:adsk.objects:os.object:bucket/{n:032x}.bin", object_bytes, object_bytes,
+                 used_at + n)
+                for n in rows
+            ),
+        )  # fmt: skip
+        db.executemany("INSERT INTO blocks VALUES (?, 0, ?)", ((n, n) for n in rows))
+        db.executemany(
+            "INSERT INTO etags VALUES (?, 0, ?, ?)",
+            ((n, object_bytes, f'"{n:032x}"') for n in rows),
+        )
+        db.execute("UPDATE totals SET bytes = bytes + ?", (count * object_bytes,))
+    db.close()
+
+
 def data_file(path: Path) -> Path:
     (found,) = [each for each in (path / DIRECTORY / "data").rglob("*") if each.is_file()]
     return found
