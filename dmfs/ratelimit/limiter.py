@@ -92,7 +92,9 @@ class RateLimiter:
 def refuse_if_late(wait_s: float, action: str) -> None:
     """Raise BusyError now rather than sleep into a deadline that is sure to pass."""
     if trio.current_time() + wait_s >= trio.current_effective_deadline():
-        raise BusyError(
+        error = BusyError(
             f"cannot {action}: the rate limit asks to wait {wait_s:.0f} s",
             hint="the rate limit of this app is used up; it refills within a minute",
         )
+        error.retry_after_s = wait_s
+        raise error
