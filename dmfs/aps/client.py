@@ -35,6 +35,7 @@ from dmfs.errors import (
     PartialAnswerError,
     SignedOutError,
     SpeculationDropped,
+    StalledError,
     TokenRefusedError,
     UnreachableError,
 )
@@ -54,7 +55,9 @@ from dmfs.model import (
 )
 from dmfs.ratelimit.limits import WINDOW_S, Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
+from dmfs.ratelimit.stall_gate import BLAME_MIN_S
 from dmfs.system.concurrency import gather
+from dmfs.system.stall_memory import StallMemory, Stretch
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,7 @@ ITEM_CALLS = 4
 ITEMS_SHARE = 0.4
 """Of the time that is left for a listing: items that do not answer must not take all of it."""
 BULK_FROM_PAGE = 20
+SIGN_IN = Stretch("token", "")
 _EVERYBODYS = BusyError, OfflineError, SignedOutError, TokenRefusedError, GrantRefusedError
 """Errors that concern the user or the service, never one item."""
 
@@ -91,6 +95,7 @@ class Aps:
         self._url_minutes = url_minutes
         self._x_user_id = x_user_id
         self._shelf = PageShelf(backing)
+        self._sign_in = StallMemory()
 
     async def children(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
         """All children of a directory, and warnings for the user, one line each.
@@ -254,7 +259,7 @@ class Aps:
     ) -> T:
         """A GET with the token. A 401 renews the token once: it may also mean a missing scope, so
         never in a loop."""
-        token = await self._tokens.token()
+        token = await self._token(action)
         # Project and Data accept it; storage and folders/search do not
         takes_user = path.startswith(("/project/", "/data/")) and route != "search"
         user_id = self._x_user_id if takes_user else ""
@@ -265,6 +270,23 @@ class Aps:
             token = await self._tokens.renew(token)
             call = _call(action, route, path, params, token, user_id)
             return await self._http.request(call, decode)
+
+    async def _token(self, action: str) -> str:
+        """StalledError at once while the sign-in lets deadlines pass: one call at a time waits for
+        it, not each of a walk. It is no call of ours: who makes it has patience of its own."""
+        began = trio.current_time()
+        deadline_at = trio.current_effective_deadline()
+        verdict = self._sign_in.blocked(SIGN_IN, began, patient=True)
+        if verdict.refused:
+            hint = f"it is tried again in {max(verdict.again_s, 1):.0f} s"
+            raise StalledError(f"cannot {action}: the sign-in does not answer", hint=hint)
+        try:
+            token = await self._tokens.token()
+        finally:
+            if trio.current_time() >= deadline_at and trio.current_time() - began >= BLAME_MIN_S:
+                self._sign_in.timed_out(SIGN_IN, trio.current_time())
+        self._sign_in.answered(SIGN_IN, trio.current_time())
+        return token
 
 
 ADMISSION_HINT = (

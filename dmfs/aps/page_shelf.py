@@ -4,7 +4,7 @@ A folder of 100 000 entries has 500 pages, the published rate is 300 a minute: n
 enough. In memory, and behind it on disk (``Backing``), so that the next process goes on too.
 
 Between two tries the folder may change, which moves entries from page to page. The last page that
-is shelved is requested again: if it shows what it showed, nothing before its end has moved the rest.
+is shelved is requested again: if it shows what it did, nothing before its end has moved the rest.
 """
 
 from __future__ import annotations

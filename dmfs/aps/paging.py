@@ -54,8 +54,8 @@ async def all_pages(
 ) -> list[T]:
     """Every page, in order. ``expected``: the likely number of pages.
 
-    ``shelved``: pages that are known, by number; they are not requested again, and what comes is added
-    to it at once, so that the next try goes on from there however this one ends.
+    ``shelved``: pages that are known, by number; they are not requested again, and what comes is
+    added to it at once, so that the next try goes on from there however this one ends.
     BadResponseError for pages that link in a circle; the first error of a page in the chain.
     """
     shelved = {} if shelved is None else shelved

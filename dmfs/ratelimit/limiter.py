@@ -24,7 +24,9 @@ DEFAULT_BACK_OFF_S = 5.0
 RECHECK_S = 1.0
 """The longest sleep of a waiting call: other processes make calls too, and walks stop."""
 YIELD_S = 0.05
-"""Retry interval for callers not at the head of the queue."""
+"""Retry interval for callers not at the head of the queue …"""
+YIELD_CALLS = 50
+"""… of so many; it grows with the queue: each retry looks through all of it."""
 
 
 class RateLimiter:
@@ -70,7 +72,7 @@ class RateLimiter:
         others = self._queues[quota].items()
         is_head = not any((other.level, n) < mine for n, other in others)
         if not is_head and priority.level > Priority.LOOKUP:
-            return YIELD_S
+            return min(YIELD_S * (1 + len(others) / YIELD_CALLS), RECHECK_S)
         # sizes that complete a listing must leave readers their part of the quota
         level = max(priority.level, Priority.READ) if quota == "oss" else priority.level
         return await self._log.take(quota, self._rates.get(quota), level)

@@ -15,7 +15,7 @@ import trio
 from dmfs.aps.client import BULK_FROM_PAGE, Aps
 from dmfs.aps.contents import Contents
 from dmfs.aps.page_shelf import KEEP_S
-from dmfs.errors import BusyError
+from dmfs.errors import BusyError, DeadlineError
 from dmfs.http.client import Request, Response
 from dmfs.http.json_client import JsonClient
 from dmfs.model import Folder, FolderId, HubId, Project, ProjectId
@@ -178,6 +178,28 @@ async def test_pages_are_kept_for_a_while_only() -> None:
     service.pages.clear()
     await listed(aps, HUGE)
     assert service.pages.total() == 500
+
+
+@virtual
+async def test_a_sign_in_that_stalls_is_waited_for_once_not_by_each_folder() -> None:
+    class Stalled(Tokens):
+        stalls = True
+
+        async def token(self) -> str:
+            if self.stalls:
+                await trio.sleep_forever()
+            return "token"
+
+    tokens = Stalled()
+    aps = Aps(JsonClient(API_URL, Service(), RateLimiter()), tokens, url_minutes=60)
+    began = trio.current_time()
+    for _ in range(100):
+        with pytest.raises(DeadlineError):
+            await listed(aps, OTHER)
+    assert trio.current_time() - began <= DEADLINE_S * 1.2
+    tokens.stalls = False
+    await trio.sleep(15)
+    assert await listed(aps, OTHER) == ["x.dwg"]
 
 
 def test_folders_of_usual_size_are_listed_at_the_callers_priority() -> None:
