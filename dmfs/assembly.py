@@ -12,6 +12,7 @@ from functools import partial
 import trio
 
 from dmfs.aps.client import Aps
+from dmfs.aps.contents import Contents
 from dmfs.aps.paging import pages_expected
 from dmfs.auth.factory import principal, token_source
 from dmfs.auth.token_sources import TokenSource
@@ -34,6 +35,7 @@ from dmfs.http.probes import reaches
 from dmfs.http.tls import ca_bundle
 from dmfs.namespace.listing_store import ListingStore, cache_partition
 from dmfs.namespace.listings import Freshness, Listings
+from dmfs.namespace.page_store import PageStore
 from dmfs.namespace.poll_schedule import Periods
 from dmfs.namespace.poller import Poller
 from dmfs.prefetch.list_ahead import TreePrefetcher
@@ -123,7 +125,14 @@ async def _join(ground: _Ground) -> Drive:
     """The two planes, and the tasks that keep them going; these end with the nursery."""
     settings, client, nursery = ground.settings, ground.client, ground.nursery
     metadata_s = settings.metadata_timeout * INNER_SHARE
-    aps = Aps(client, ground.tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id)
+    store = ground.listing_store
+    aps = Aps(
+        client,
+        ground.tokens,
+        url_minutes=settings.url_minutes,
+        x_user_id=settings.x_user_id,
+        backing=None if store is None else PageStore(store, Contents),
+    )
     hosts, objects = _byte_plane(ground, aps)
     sizes = ObjectSizes(objects, ground.block_store)
     await sizes.load()

@@ -46,8 +46,8 @@ INSIDE = {
     " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
-    "aps": "json_values item_types signed_urls jsonapi hubs contents paging client",
-    "namespace": "listing_codec listing_store listing_cache change_feed directory_query"
+    "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf client",
+    "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher signed_urls dead_stretches stalls object_client",

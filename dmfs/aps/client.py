@@ -7,7 +7,8 @@ retries and parses; ``jsonapi`` and ``contents`` decode.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from dmfs.aps.contents import Contents, decode_contents, decode_item
 from dmfs.aps.hubs import decode_hubs, decode_projects
 from dmfs.aps.json_values import Json
 from dmfs.aps.jsonapi import decode_warnings, next_page
+from dmfs.aps.page_shelf import KEEP_FROM_PAGES, Backing, PageShelf
 from dmfs.aps.paging import Query, all_pages, pages_expected
 from dmfs.aps.signed_urls import bucket_and_key, decode_signed
 from dmfs.auth.token_sources import TokenSource
@@ -27,10 +29,13 @@ from dmfs.errors import (
     BadResponseError,
     BusyError,
     DriveError,
+    GoneError,
     GrantRefusedError,
     OfflineError,
     PartialAnswerError,
     SignedOutError,
+    SpeculationDropped,
+    StalledError,
     TokenRefusedError,
     UnreachableError,
 )
@@ -48,7 +53,11 @@ from dmfs.model import (
     Root,
     SignedObject,
 )
+from dmfs.ratelimit.limits import WINDOW_S, Priority
+from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
+from dmfs.ratelimit.stall_gate import BLAME_MIN_S
 from dmfs.system.concurrency import gather
+from dmfs.system.stall_memory import StallMemory, Stretch
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +65,8 @@ ITEM_CALLS = 4
 """Items requested in parallel if a listing left out their tips."""
 ITEMS_SHARE = 0.4
 """Of the time that is left for a listing: items that do not answer must not take all of it."""
+BULK_FROM_PAGE = 20
+SIGN_IN = Stretch("token", "")
 _EVERYBODYS = BusyError, OfflineError, SignedOutError, TokenRefusedError, GrantRefusedError
 """Errors that concern the user or the service, never one item."""
 
@@ -69,14 +80,22 @@ class Aps:
     """Autodesk Platform Services: Project, Data, OSS and Schema."""
 
     def __init__(
-        self, http: JsonClient, tokens: TokenSource, *, url_minutes: int, x_user_id: str = ""
+        self,
+        http: JsonClient,
+        tokens: TokenSource,
+        *,
+        url_minutes: int,
+        x_user_id: str = "",
+        backing: Backing | None = None,
     ) -> None:
         """``url_minutes``: life of a signed URL. ``x_user_id``: the user that a two-legged app acts
-        for; '' for the app itself."""
+        for; '' for the app itself. ``backing``: where pages of unfinished listings outlive it."""
         self._http = http
         self._tokens = tokens
         self._url_minutes = url_minutes
         self._x_user_id = x_user_id
+        self._shelf = PageShelf(backing)
+        self._sign_in = StallMemory()
 
     async def children(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
         """All children of a directory, and warnings for the user, one line each.
@@ -167,17 +186,29 @@ class Aps:
     ) -> list[Child]:
         path = f"/data/v1/projects/{path_id(project.id)}/folders/{path_id(folder_id)}/contents"
 
-        lost: list[str] = []
-
         def decode(page: Json) -> tuple[Contents, Query | None]:
-            found = decode_contents(page, action, project, lost)
+            found = decode_contents(page, action, project, [])
             children = [_in_folder(child, folder_id) for child in found.children]
             return replace(found, children=children), next_page(page, action, path)
 
         async def get_page(query: Query) -> tuple[Contents, Query | None]:
-            return await self._get_decoded(action, "contents", path, query, decode)
+            with _bulk(query):
+                return await self._get_decoded(action, "contents", path, query, decode)
 
-        pages = await all_pages(action, get_page, expected)
+        shelved = await self._shelf.take(project, folder_id, get_page, expected)
+        try:
+            pages = await all_pages(action, get_page, expected, shelved)
+        except (AccessError, BadResponseError, GoneError):
+            raise
+        except BaseException as error:
+            count = self._shelf.put(folder_id, shelved)
+            await self._shelf.save(project, folder_id)
+            if count and isinstance(error, BusyError) and not isinstance(error, SpeculationDropped):
+                raise _come_back(action, count, max(expected, count), error) from None
+            raise
+        if len(pages) >= KEEP_FROM_PAGES:
+            await self._shelf.drop(project, folder_id)
+        lost = [each for page in pages for each in page.lost]
         children = [child for page in pages for child in page.children]
         tipless = [leaf for page in pages for leaf in page.tipless]
         items = await self._items(project, tipless, action)
@@ -227,7 +258,7 @@ class Aps:
     ) -> T:
         """A GET with the token. A 401 renews the token once: it may also mean a missing scope, so
         never in a loop."""
-        token = await self._tokens.token()
+        token = await self._token(action)
         # Project and Data accept it; storage and folders/search do not
         takes_user = path.startswith(("/project/", "/data/")) and route != "search"
         user_id = self._x_user_id if takes_user else ""
@@ -238,6 +269,23 @@ class Aps:
             token = await self._tokens.renew(token)
             call = _call(action, route, path, params, token, user_id)
             return await self._http.request(call, decode)
+
+    async def _token(self, action: str) -> str:
+        """StalledError at once while the sign-in lets deadlines pass: one call at a time waits for
+        it, not each of a walk. It is no call of ours: who makes it has patience of its own."""
+        began = trio.current_time()
+        deadline_at = trio.current_effective_deadline()
+        verdict = self._sign_in.blocked(SIGN_IN, began, patient=True)
+        if verdict.refused:
+            hint = f"it is tried again in {max(verdict.again_s, 1):.0f} s"
+            raise StalledError(f"cannot {action}: the sign-in does not answer", hint=hint)
+        try:
+            token = await self._tokens.token()
+        finally:
+            if trio.current_time() >= deadline_at and trio.current_time() - began >= BLAME_MIN_S:
+                self._sign_in.timed_out(SIGN_IN, trio.current_time())
+        self._sign_in.answered(SIGN_IN, trio.current_time())
+        return token
 
 
 NORMAL_STATUSES = frozenset({"403"})
@@ -255,6 +303,29 @@ def _call(
     if user_id:
         headers["x-user-id"] = user_id
     return Call(action=action, route=route, method="GET", path=path, params=params, headers=headers)
+
+
+@contextmanager
+def _bulk(query: Query) -> Iterator[None]:
+    """The first pages at the caller's priority: most folders have no more. The many pages of a huge
+    folder leave a part of the rate to people."""
+    large = int(query.get("page[number]", "0")) >= BULK_FROM_PAGE
+    if large and current_priority().level < Priority.BULK:
+        with at_priority(RequestPriority(Priority.BULK)):
+            yield
+    else:
+        yield
+
+
+def _come_back(action: str, count: int, expected: int, error: BusyError) -> BusyError:
+    wait_s = error.retry_after_s or WINDOW_S
+    found = BusyError(
+        f"cannot {action} yet: {count} of about {expected} pages are here, and the rate limit asks"
+        f" to wait {wait_s:.0f} s",
+        hint=f"come back in {wait_s:.0f} s: only what is missing will be requested",
+    )
+    found.status, found.retry_after_s = error.status, wait_s
+    return found
 
 
 def _whole(action: str, children: list[Child], lost: list[str]) -> list[Child]:

@@ -40,6 +40,8 @@ class Contents:
     children: list[Child]
     tipless: list[Leaf]
     """Items whose tip the answer does not include, as they show if the service refuses it."""
+    lost: tuple[str, ...] = ()
+    """Of rows that are no use their ids, '' where there is none."""
 
 
 def decode_contents(
@@ -81,7 +83,7 @@ def decode_contents(
     children: list[Child] = each_row(
         answer, action, decode if lost is None else decode_or_name, lost
     )
-    return Contents(children, tipless)
+    return Contents(children, tipless, tuple(lost or ()))
 
 
 def decode_item(answer: Json, action: str, project: Project) -> Child | None:

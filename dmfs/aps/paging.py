@@ -21,6 +21,9 @@ GetPage = Callable[[Query], Awaitable[tuple[T, Query | None]]]
 """Requests one page: its decoded content (fifty raw answers would fill 400 MB) and the query of
 its next link, None on the last page."""
 
+Shelved = dict[int, tuple[T, Query | None]]
+"""Pages by number, each with the query of its next link."""
+
 PAGE_LIMIT = 200
 """The service's maximum."""
 PAGES_MAX = 2000
@@ -46,22 +49,34 @@ def pages_expected(object_count: int | None) -> int:
     return min(max(1, -(-(object_count or 0) // PAGE_LIMIT)), PAGES_MAX)
 
 
-async def all_pages(action: str, get_page: GetPage[T], expected: int = 1) -> list[T]:
+async def all_pages(
+    action: str, get_page: GetPage[T], expected: int = 1, shelved: Shelved[T] | None = None
+) -> list[T]:
     """Every page, in order. ``expected``: the likely number of pages.
 
+    ``shelved``: pages that are known, by number; they are not requested again, and what comes is
+    added to it at once, so that the next try goes on from there however this one ends.
     BadResponseError for pages that link in a circle; the first error of a page in the chain.
     """
+    shelved = {} if shelved is None else shelved
+
+    async def get_numbered(number: int) -> tuple[T, Query | None]:
+        if number not in shelved:
+            shelved[number] = await get_page(numbered_query(number))
+        return shelved[number]
+
     found: list[T] = []
     query: Query | None = first_query()
     if expected > 1:
-        query = await _Parallel(get_page, expected).run(found)
+        query = await _Parallel(get_numbered, expected).run(found)
     seen: set[tuple[tuple[str, str], ...]] = set()
     while query is not None:
         key = tuple(sorted(query.items()))
         if key in seen or len(found) >= PAGES_MAX:
             raise BadResponseError(f"cannot {action}: the listing pages in a circle")
         seen.add(key)
-        page, query = await get_page(query)
+        numbered = query == numbered_query(len(found))
+        page, query = await (get_numbered(len(found)) if numbered else get_page(query))
         found.append(page)
     return found
 
@@ -69,7 +84,9 @@ async def all_pages(action: str, get_page: GetPage[T], expected: int = 1) -> lis
 class _Parallel(Generic[T]):
     """Requests the expected pages, a few at a time, none beyond a page without a next link."""
 
-    def __init__(self, get_page: GetPage[T], expected: int) -> None:
+    def __init__(
+        self, get_page: Callable[[int], Awaitable[tuple[T, Query | None]]], expected: int
+    ) -> None:
         self._get_page = get_page
         self._end = expected
         self._next = 0
@@ -97,7 +114,7 @@ class _Parallel(Generic[T]):
         while self._next < self._end:
             number, self._next = self._next, self._next + 1
             try:
-                page, link = await self._get_page(numbered_query(number))
+                page, link = await self._get_page(number)
                 self._pages[number] = page, link
                 if link != numbered_query(number + 1):
                     self._end = min(self._end, number + 1)

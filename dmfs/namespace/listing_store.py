@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 LIMIT_BYTES = 512 * 1024 * 1024
 """About 800 000 entries; diskcache evicts the listings that were written longest ago."""
+DAMAGED_MAX = 5
+"""Reads of a damaged database before it is made anew."""
 THREADS = 4
 """Each has an SQLite connection of its own; the interpreter lock makes parsing sequential."""
 
@@ -71,6 +73,7 @@ class ListingStore:
         self._opening = threading.Lock()
         self._cache: Any = None
         self._cache_file: tuple[int, int] | None = None
+        self._damaged = 0
         self._threads = DiskThreads(THREADS)
         self._locks = ByteLocks(self._directory / "locks", self._threads)
         self._health = DiskHealth(log, "the disk that keeps listings", "asking the service instead")
@@ -114,7 +117,13 @@ class ListingStore:
         return f"{self._partition} {identity}"
 
     def _load(self, identity: str) -> Record | None:
-        raw = self._opened().get(self._key(identity))
+        try:
+            raw = self._opened().get(self._key(identity))
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            self._on_damage(error)
+            return None
         if not isinstance(raw, bytes):
             return None
         try:
@@ -123,6 +132,18 @@ class ListingStore:
             log.info("a listing on disk is unusable (%s); it will be asked for again", error)
             return None
         return record if record.directory.identity == identity else None
+
+    def _on_damage(self, error: sqlite3.DatabaseError) -> None:
+        """A page of the database is no use. What lies on the others still is, so one is a miss; but
+        damage that shows again and again is everywhere."""
+        self._damaged += 1
+        log.info("a listing on disk is damaged (%s); it will be asked for again", error)
+        if self._damaged >= DAMAGED_MAX:
+            log.warning("the listings on disk are damaged (%s); starting anew", error)
+            self._damaged = 0
+            with self._opening:
+                self._cache = None
+                shutil.rmtree(self._version_directory, ignore_errors=True)
 
     def _save(self, record: Record) -> None:
         try:

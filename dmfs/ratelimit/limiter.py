@@ -24,7 +24,9 @@ DEFAULT_BACK_OFF_S = 5.0
 RECHECK_S = 1.0
 """The longest sleep of a waiting call: other processes make calls too, and walks stop."""
 YIELD_S = 0.05
-"""Retry interval for callers not at the head of the queue."""
+"""Retry interval for callers not at the head of the queue …"""
+YIELD_CALLS = 50
+"""… of so many; it grows with the queue: each retry looks through all of it."""
 
 
 class RateLimiter:
@@ -70,7 +72,7 @@ class RateLimiter:
         others = self._queues[quota].items()
         is_head = not any((other.level, n) < mine for n, other in others)
         if not is_head and priority.level > Priority.LOOKUP:
-            return YIELD_S
+            return min(YIELD_S * (1 + len(others) / YIELD_CALLS), RECHECK_S)
         # sizes that complete a listing must leave readers their part of the quota
         level = max(priority.level, Priority.READ) if quota == "oss" else priority.level
         return await self._log.take(quota, self._rates.get(quota), level)
@@ -92,7 +94,9 @@ class RateLimiter:
 def refuse_if_late(wait_s: float, action: str) -> None:
     """Raise BusyError now rather than sleep into a deadline that is sure to pass."""
     if trio.current_time() + wait_s >= trio.current_effective_deadline():
-        raise BusyError(
+        error = BusyError(
             f"cannot {action}: the rate limit asks to wait {wait_s:.0f} s",
             hint="the rate limit of this app is used up; it refills within a minute",
         )
+        error.retry_after_s = wait_s
+        raise error

@@ -40,21 +40,24 @@ class Priority(IntEnum):
     """A program waits for bytes."""
     WALK = 2
     """A program that walks the tree waits."""
-    AHEAD = 3
+    BULK = 3
+    """A program waits for a folder of very many pages."""
+    AHEAD = 4
     """Speculation: a program will need this soon."""
-    POLL = 4
+    POLL = 5
     """Looking for changes; no program needs it now."""
 
 
 SHARE: Mapping[Priority, float] = MappingProxyType({
     Priority.LOOKUP: 1.0, Priority.READ: 1.0,
-    Priority.WALK: 0.97, Priority.AHEAD: 0.95, Priority.POLL: 0.8,
+    Priority.WALK: 0.97, Priority.BULK: 0.85, Priority.AHEAD: 0.95, Priority.POLL: 0.8,
 })  # fmt: skip
 """Part of a quota that each may fill: a walk leaves 9 of 300 calls to people, and speculation
-leaves some to the walk's own calls."""
+leaves some to the walk's own calls. The pages of a huge folder leave 45: 100 000 entries (500
+pages) take two windows, and everybody's other folders go on."""
 BURST_SHARE: Mapping[Priority, float] = MappingProxyType({
     Priority.LOOKUP: 1.0, Priority.READ: 0.8,
-    Priority.WALK: 0.9, Priority.AHEAD: 0.9, Priority.POLL: 0.9,
+    Priority.WALK: 0.9, Priority.BULK: 0.85, Priority.AHEAD: 0.9, Priority.POLL: 0.9,
 })  # fmt: skip
 """Part of a quota that may go at once; the rest is spread over the window, so that a long walk
 never stands still for longer than a request may take. Figures: docs/performance.md."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ import trio
 
 import dmfs.system.byte_locks
 from dmfs.namespace.listing_codec import FORMAT_VERSION
-from dmfs.namespace.listing_store import ListingStore
+from dmfs.namespace.listing_store import DAMAGED_MAX, ListingStore
 from tests.support.helpers import real
-from tests.support.listings import PLACE, a_record
+from tests.support.listings import PLACE, SUB, a_record
 
 
 @real
@@ -77,3 +78,30 @@ async def test_a_lock_excludes_others(tmp_path, monkeypatch, near) -> None:
         pass
     one.close()
     two.close()
+
+
+def test_one_damaged_row_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stopped all reads for some seconds, each time somebody asked for it."""
+
+    @real
+    async def body() -> None:
+        store = ListingStore(tmp_path, "me")
+        good, bad = a_record(), a_record(directory=SUB)
+        await store.save(good)
+        get = store._cache.get
+
+        def sometimes(key: str) -> Any:
+            if SUB.identity in key:
+                raise sqlite3.DatabaseError("database disk image is malformed")
+            return get(key)
+
+        monkeypatch.setattr(store._cache, "get", sometimes)
+        for _ in range(DAMAGED_MAX - 1):
+            assert await store.load(SUB.identity) is None
+            assert await store.load(PLACE.identity) == good
+        assert await store.load(SUB.identity) is None  # it is everywhere: begin anew
+        await store.save(bad)
+        assert await store.load(SUB.identity) == bad
+        store.close()
+
+    body()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 import threading
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from trio.testing import MockClock
 
 from dmfs.ratelimit import shared_log
 from dmfs.ratelimit.limits import MARGIN_S, Priority, Rate
-from dmfs.ratelimit.shared_log import FileRateLog
+from dmfs.ratelimit.shared_log import FileRateLog, Window, _decode, _encode
 from dmfs.system import disk_health
 from tests.support.helpers import real
 
@@ -211,3 +212,13 @@ async def test_a_task_that_is_cancelled_while_it_waits_loses_no_call_of_others(d
         await taken(disk.one, 1)
     await taken(disk.one, 1)
     assert 4 <= await taken(disk.two, 20) <= 5
+
+
+def test_one_bad_number_costs_only_itself() -> None:
+    for bad in (float("nan"), -1.0, 1e300, float("inf")):
+        raw = _encode(Window(7.0, [1.0, 2.0, 3.0]))
+        spoilt = raw[:24] + struct.pack("<d", bad) + raw[32:]
+        found = _decode(spoilt)
+        assert found.calls == [1.0, 3.0]
+        assert found.blocked_until == 7.0
+        assert _decode(raw[:8] + struct.pack("<d", bad) + raw[16:]).calls == [1.0, 2.0, 3.0]
