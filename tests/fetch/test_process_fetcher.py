@@ -189,6 +189,7 @@ async def test_a_process_that_dies_loses_no_read(
             os.kill(pid, signal.SIGKILL)
         log = [each["range"] for each in emulator.calls()["log"] if each["origin"] == "cdn"]
         assert len(log) == 2
+        assert log[1] == "bytes=1500000-2999999", "what had come before it died counts"
         assert await parts.started() != pid
         assert await parts.read(file) == parts.true(file)
 
