@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -296,10 +296,13 @@ def _block_store(settings: Settings) -> BlockStore | None:
 def _close(
     block_store: BlockStore | None, listing_store: ListingStore | None, *, hurry: bool
 ) -> None:
-    try:
-        if block_store is not None:
-            block_store.close(hurry=hurry)
-        if listing_store is not None:
-            listing_store.close()
-    except (OSError, sqlite3.Error) as error:  # a dead disk: what it did not take is fetched again
-        log.debug("the cache was not closed: %s", error)
+    closes: list[Callable[[], None]] = []
+    if block_store is not None:
+        closes.append(partial(block_store.close, hurry=hurry))
+    if listing_store is not None:
+        closes.append(listing_store.close)
+    for close in closes:
+        try:
+            close()
+        except (OSError, sqlite3.Error) as error:  # a dead disk: what it did not take is lost
+            log.debug("the cache was not closed: %s", error)
