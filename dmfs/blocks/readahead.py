@@ -126,8 +126,9 @@ class Planner:
     of the file gets ``LOOK_BYTES`` in all, then twice that, and ``FIRST_WINDOW_BYTES`` once it is a
     stream; one that starts anywhere else nothing until it has read on from there. The window
     doubles when the reader had to wait although a good part of it was used up since the last time,
-    and after a seek it is never more than the stretch read before the seek: a reader of 64 KiB here
-    and there soon gets exactly what it reads, one that skips a section after 50 MB keeps its window.
+    and after a seek it is never more than the stretch read before the seek: a reader of 64 KiB
+    here and there soon gets exactly what it reads, one that skips a section after 50 MB keeps its
+    window.
 
     From the first jump on, all that is fetched is at most twice the blocks that were asked for: a
     PDF's page or a zip's directory is not worth a megabyte each.
@@ -292,14 +293,22 @@ class Planner:
     def _within_room(self, cursor: _Cursor, span: Span) -> Span:
         """The near part of ``span`` that twice the asked bytes leave room for, those of the whole
         file or those of this run."""
-        held = cursor.low - cursor.fetched_low if cursor.backward else cursor.fetched_high - cursor.high
+        held = (
+            cursor.low - cursor.fetched_low
+            if cursor.backward
+            else cursor.fetched_high - cursor.high
+        )
         room = max(2 * self._asked_bytes - self._fetched_bytes, cursor.run_bytes - held)
         if room >= span.length:
             return span
         room -= room % (PART_BYTES if room >= PART_BYTES else BLOCK_BYTES)
         if room <= 0:
             return EMPTY
-        return Span(span.stop - room, span.stop) if cursor.backward else Span(span.start, span.start + room)
+        return (
+            Span(span.stop - room, span.stop)
+            if cursor.backward
+            else Span(span.start, span.start + room)
+        )
 
     def _ahead_at_rest(self, cursor: _Cursor, span: Span) -> Span:
         """Instead of ``span``: what is at rest from its start on, in whole parts once the window
