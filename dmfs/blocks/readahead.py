@@ -152,7 +152,7 @@ class Planner:
         self._reads = 0
         self._jumps = 0
         """Reads that did not go on where one before them ended."""
-        self._asked_bytes = self._fetched_bytes = 0
+        self._requested_bytes = self._fetched_bytes = 0
         """In whole blocks: what was read, and what was fetched for it or ahead of it."""
 
     def clip(self, offset: int, length: int) -> Span:
@@ -168,7 +168,7 @@ class Planner:
         if demand.length == 0:
             return Plan(demand, EMPTY)
         self._reads += 1
-        self._asked_bytes += demand.length
+        self._requested_bytes += demand.length
         cursor = self._follow(demand)
         cursor.used = self._reads
         self._current = cursor
@@ -298,7 +298,7 @@ class Planner:
             if cursor.backward
             else cursor.fetched_high - cursor.high
         )
-        room = max(2 * self._asked_bytes - self._fetched_bytes, cursor.run_bytes - held)
+        room = max(2 * self._requested_bytes - self._fetched_bytes, cursor.run_bytes - held)
         if room >= span.length:
             return span
         room -= room % (PART_BYTES if room >= PART_BYTES else BLOCK_BYTES)
