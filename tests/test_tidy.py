@@ -50,13 +50,14 @@ INSIDE = {
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
     "fetch": "curl link_stats connection_slots generation etags"
-    " hosts thread_fetcher process_fetcher signed_urls dead_stretches stalls object_client",
+    " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
+    " object_client",
     "fetch.curl": "progress transfer transfers worker_protocol worker",
     "blocks": "store readahead extents memory_tier missing group_commit save_queue"
     " disk_writer disk_tier open_objects cache object_sizes reader",
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " block_store",
-    "prefetch": "tree_walk list_ahead file_series open_ahead",
+    "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
     "fuse": "inode_table kernel_params mount_options mountpoint attributes callers request"
     " operations mount",
     "help": "topics",
@@ -99,7 +100,8 @@ WITHOUT_TRIO = (
     "errors compact model names spans urls config blocks.store. fetch.curl. aps.json_values"
     " aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls blocks.readahead"
     " fetch.dead_stretches"
-    " ratelimit.limits prefetch.tree_walk prefetch.file_series namespace.poll_schedule"
+    " ratelimit.limits prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
+    " namespace.poll_schedule"
     " system.stall_memory"
     " namespace.change_feed namespace.listing_codec"
     " help. cli.main cli.parser cli.settings cli.mount cli.daemonize"

@@ -126,8 +126,9 @@ class Planner:
     of the file gets ``LOOK_BYTES`` in all, then twice that, and ``FIRST_WINDOW_BYTES`` once it is a
     stream; one that starts anywhere else nothing until it has read on from there. The window
     doubles when the reader had to wait although a good part of it was used up since the last time,
-    and after a seek it is never more than the stretch read before the seek: a reader of 64 KiB here
-    and there soon gets exactly what it reads, one that skips a section after 50 MB keeps its window.
+    and after a seek it is never more than the stretch read before the seek: a reader of 64 KiB
+    here and there soon gets exactly what it reads, one that skips a section after 50 MB keeps its
+    window.
 
     From the first jump on, all that is fetched is at most twice the blocks that were asked for: a
     PDF's page or a zip's directory is not worth a megabyte each.
@@ -151,7 +152,7 @@ class Planner:
         self._reads = 0
         self._jumps = 0
         """Reads that did not go on where one before them ended."""
-        self._asked_bytes = self._fetched_bytes = 0
+        self._requested_bytes = self._fetched_bytes = 0
         """In whole blocks: what was read, and what was fetched for it or ahead of it."""
 
     def clip(self, offset: int, length: int) -> Span:
@@ -167,7 +168,7 @@ class Planner:
         if demand.length == 0:
             return Plan(demand, EMPTY)
         self._reads += 1
-        self._asked_bytes += demand.length
+        self._requested_bytes += demand.length
         cursor = self._follow(demand)
         cursor.used = self._reads
         self._current = cursor
@@ -292,14 +293,22 @@ class Planner:
     def _within_room(self, cursor: _Cursor, span: Span) -> Span:
         """The near part of ``span`` that twice the asked bytes leave room for, those of the whole
         file or those of this run."""
-        held = cursor.low - cursor.fetched_low if cursor.backward else cursor.fetched_high - cursor.high
-        room = max(2 * self._asked_bytes - self._fetched_bytes, cursor.run_bytes - held)
+        held = (
+            cursor.low - cursor.fetched_low
+            if cursor.backward
+            else cursor.fetched_high - cursor.high
+        )
+        room = max(2 * self._requested_bytes - self._fetched_bytes, cursor.run_bytes - held)
         if room >= span.length:
             return span
         room -= room % (PART_BYTES if room >= PART_BYTES else BLOCK_BYTES)
         if room <= 0:
             return EMPTY
-        return Span(span.stop - room, span.stop) if cursor.backward else Span(span.start, span.start + room)
+        return (
+            Span(span.stop - room, span.stop)
+            if cursor.backward
+            else Span(span.start, span.start + room)
+        )
 
     def _ahead_at_rest(self, cursor: _Cursor, span: Span) -> Span:
         """Instead of ``span``: what is at rest from its start on, in whole parts once the window

@@ -14,6 +14,7 @@ from dmfs.blocks.readahead import (
     DISK_PART_BYTES,
     DISK_WINDOW_BYTES,
     FIRST_WINDOW_BYTES,
+    LOOK_BYTES,
     MIN_PART_BYTES,
     PART_BYTES,
     Planner,
@@ -211,7 +212,7 @@ def test_where_nothing_is_at_rest_any_more_the_streams_own_window_goes_on() -> N
 def test_what_was_not_accepted_is_asked_for_again() -> None:
     planner = Planner(BIG)
     plan = planner.on_read(0, READ, ready=False)
-    assert plan.ahead == (READ, READ + FIRST_WINDOW_BYTES)
+    assert plan.ahead == (READ, 2 * LOOK_BYTES)
     planner.on_accepted(EMPTY)
     assert planner.on_read(READ, READ, ready=False).ahead.start == 2 * READ
     planner.on_accepted(Span(2 * READ, 3 * READ))

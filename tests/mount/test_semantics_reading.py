@@ -65,11 +65,14 @@ def test_a_new_version_shows_within_the_ttl(own_emulator, make_drive):
     assert drive.call("stat", path).st_size == len(new)
 
 
-def test_a_file_that_may_not_be_read_fails_at_open(drive):
+def test_a_file_that_may_not_be_read_fails_at_open(calm, make_drive):
+    drive = make_drive()  # where no file of the folder could be read lately
     path = drive.path(QUIRKS, "Storage", "view only.bin")
     assert drive.call("errno_of", "open", path) == errno.EACCES
     assert drive.call("stat", path).st_size == 3_000_000
     assert "view only.bin" in drive.call("listdir", drive.path(QUIRKS, "Storage"))
+    drive.call("close", drive.call("open", drive.path(QUIRKS, "Storage", "no sha1.bin")))
+    assert drive.call("errno_of", "open", path) == errno.EACCES  # it was refused before
 
 
 def test_expired_urls_are_renewed_unseen(calm, make_drive):
