@@ -12,6 +12,7 @@ from dmfs.cli.doctor.findings import ERROR, NOTE, OK, WARNING, Finding
 from dmfs.config import Settings
 from dmfs.errors import DriveError
 from dmfs.fuse.kernel_params import READ_AHEAD_KB, parameter_paths
+from dmfs.fuse.mount_place import Condition, condition_of
 from dmfs.fuse.mountpoint import (
     FILESYSTEM,
     MountOptions,
@@ -58,7 +59,11 @@ def _fuse() -> list[Finding]:
 
 
 def _sharing() -> Finding:
-    if user_allow_other():
+    allowed = user_allow_other()
+    if allowed is None:
+        what = "whether mounts may be shared is not known: /etc/fuse.conf is not yours to read"
+        return Finding("permissions", NOTE, what)
+    if allowed:
         return Finding("permissions", OK, "mounts may be shared with other users (allow_other)")
     return Finding(
         "permissions",
@@ -108,13 +113,17 @@ def _kernel() -> list[Finding]:
         if kind != FILESYSTEM:
             continue
         values = {}
+        condition = condition_of(mountpoint)
+        if condition is not Condition.WELL:
+            what = f"the mount at {mountpoint} does not answer"
+            why = "its process is gone" if condition is Condition.DEAD else "its process is stuck"
+            remedy = f"dmfs umount {mountpoint}, then mount it again"
+            found.append(Finding("kernel", WARNING, what, why, remedy))
+            continue
         try:
             paths = parameter_paths(mountpoint)
-        except OSError as error:
-            what = f"the mount at {mountpoint} does not answer: {error.strerror}"
-            remedy = f"dmfs umount {mountpoint}, then mount it again"
-            found.append(Finding("kernel", WARNING, what, "its process is gone", remedy))
-            continue
+        except OSError:
+            continue  # unmounted in this moment
         for name, path in paths.items():
             try:
                 values[name] = int(path.read_text())
