@@ -25,6 +25,7 @@ from dmfs.model import File, Folder, Hub, Node, Project, Root, Shortcut
 from dmfs.names import inode_number, printable
 from dmfs.namespace.xattrs import PREFIX, attributes_of
 from dmfs.system.clock import iso_time
+from dmfs.system.private_files import own_state_directory
 
 _TYPES = {
     Root: "root",
@@ -65,6 +66,8 @@ def cat_command(call: Invocation) -> int:
 def _with_drive(call: Invocation, work: Callable[[Drive], Awaitable[None]]) -> int:
     settings = start(call)
     check_proxies(call.environ)
+    os.umask(0o077)  # whatever is made from here on, also by libraries, is ours alone
+    own_state_directory(settings.state_dir)
 
     async def run() -> None:
         async with open_drive(settings) as drive:

@@ -35,6 +35,7 @@ def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoin
     log_file = call.options.log_file
     if log_file is None and in_background:
         log_file = settings.state_dir / "log" / log_name(mountpoint)
+        own_state_directory(log_file.parent)
     set_up_logging(call.options.log_level or "info", log_file)
     with claimed(mountpoint, settings.state_dir) as release:
         prepare_mountpoint(mountpoint)  # again: another one may have been quicker

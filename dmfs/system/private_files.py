@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -37,19 +38,16 @@ def make_private(path: Path) -> None:
 
 
 def own_state_directory(path: Path) -> None:
-    """Make the state directory, or narrow it to mode 0700 if it is this user's. One of another
-    user's (the system's) stays as it is: what is private in it has a directory of its own, and
-    ``dmfs doctor`` tells. SetupError if it cannot be made."""
-    try:
+    """Make the state directory, or one in it, or narrow it to mode 0700 if it is this user's.
+
+    One of another user's (the system's) stays as it is: what is private in it has a directory of
+    its own, and ``dmfs doctor`` tells. One that cannot be made is the affair of what needs it.
+    """
+    with contextlib.suppress(OSError):
         make_private(path)
         status = path.stat()
         if status.st_uid == os.geteuid() and status.st_mode & 0o077:
             path.chmod(0o700)
-    except OSError as error:
-        raise SetupError(
-            f"the state directory {path} cannot be used: {error.strerror}",
-            hint="choose another one with DMFS_STATE_DIR",
-        ) from None
 
 
 def own_cache_directory(path: Path) -> None:

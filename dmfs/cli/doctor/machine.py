@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -77,10 +78,11 @@ def _sharing() -> Finding:
 def _directories(settings: Settings) -> list[Finding]:
     """Are our directories ours, private and writable?"""
     found = []
-    for name, path, private in (
-        ("state directory", settings.state_dir, False),
-        ("sign-in directory", settings.state_dir / "tokens", True),
-        ("cache directory", settings.cache_dir, True),
+    for name, path in (
+        ("state directory", settings.state_dir),
+        ("sign-in directory", settings.state_dir / "tokens"),
+        ("log directory", settings.state_dir / "log"),
+        ("cache directory", settings.cache_dir),
     ):
         try:
             status = path.stat()
@@ -99,11 +101,29 @@ def _directories(settings: Settings) -> list[Finding]:
                     f"chown {os.geteuid()} {path}",
                 )
             )
-        elif private and status.st_mode & 0o077:
+        elif status.st_uid != os.geteuid():
+            what = f"the {name} {path} belongs to another user"
+            why = "its owner can replace what is stored there"
+            remedy = f"chown {os.geteuid()} {path}, or choose another one"
+            found.append(Finding("permissions", WARNING, what, why, remedy))
+        elif status.st_mode & 0o077:
             what = f"the {name} {path} is open to others"
-            why = "it holds tokens or what you read"
+            why = "it holds tokens, or names and contents of what you read"
             found.append(Finding("permissions", WARNING, what, why, f"chmod 700 {path}"))
+    found += _open_files(settings)
     return found or [Finding("permissions", OK, "our directories are ours alone")]
+
+
+def _open_files(settings: Settings) -> list[Finding]:
+    """Files that hold secrets or names, and that others may read."""
+    found = []
+    state = settings.state_dir
+    for path in sorted([*state.glob("tokens/*.json"), *state.glob("log/*.log*")]):
+        with contextlib.suppress(OSError):
+            if path.stat(follow_symlinks=False).st_mode & 0o077:
+                what, why = f"{path} is open to others", "it holds tokens or names of models"
+                found.append(Finding("permissions", WARNING, what, why, f"chmod 600 {path}"))
+    return found
 
 
 def _kernel() -> list[Finding]:
