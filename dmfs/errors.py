@@ -22,6 +22,7 @@ class, so the translation is complete by construction and no code searches a tex
     │       └── ETagDiffersError           only the ETag is wrong
     ├── UrlRefusedError        EIO         the CDN refuses the signed URL
     ├── DeadlineError          ETIMEDOUT   slower than the deadline
+    ├── ShortageError          ENOBUFS     this machine ran out of something
     ├── GoneError              ESTALE      the bytes of an open version are gone
     ├── ReadOnlyError          EROFS       any write
     ├── NoAttributeError       ENODATA     unknown xattr
@@ -140,6 +141,13 @@ class DeadlineError(DriveError):
     """The deadline of the request passed before its answer came."""
 
     errno = errno.ETIMEDOUT
+
+
+class ShortageError(DriveError):
+    """This machine has no more descriptors, memory, threads or disk space: not the service's fault,
+    and nothing to remember."""
+
+    errno = errno.ENOBUFS
 
 
 class GoneError(DriveError):

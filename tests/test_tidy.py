@@ -39,7 +39,7 @@ ORDER = (
 
 INSIDE = {
     "system": "clock suspend backoff concurrency disk_health disk_threads gc_tuning mountinfo"
-    " private_files byte_locks shared_memory",
+    " resources private_files byte_locks shared_memory",
     "telemetry": "access_log logs stack_report",
     "ratelimit": "limits priority shared_log limiter",
     "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
@@ -58,7 +58,7 @@ INSIDE = {
     "prefetch": "tree_walk list_ahead file_series open_ahead",
     "fuse": "inode_table kernel_params mount_place mountpoint attributes request operations mount",
     "help": "topics",
-    "cli": "parser settings daemonize browse serve mount login whoami doctor demo main",
+    "cli": "parser streams settings daemonize browse serve mount login whoami doctor demo main",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts changes"
@@ -97,7 +97,7 @@ WITHOUT_TRIO = (
     " aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls blocks.readahead"
     " ratelimit.limits prefetch.tree_walk prefetch.file_series namespace.poll_schedule"
     " namespace.change_feed namespace.listing_codec"
-    " help. cli.main cli.parser cli.settings cli.mount cli.daemonize"
+    " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
     " fuse.mount_place fuse.mountpoint fuse.kernel_params"
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""

@@ -112,6 +112,6 @@ def sd_notify(address: str, *lines: str) -> None:
     target = "\0" + address[1:] if address.startswith("@") else address
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
-            client.sendto("\n".join(lines).encode(), target)
+            client.sendto("\n".join(lines).encode("utf-8", "surrogateescape"), target)
     except OSError:
         pass  # a manager that is gone is no reason to fail

@@ -33,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"dmfs {__version__}")
         return DONE
 
+    from dmfs.cli.streams import set_up_streams
+
+    set_up_streams(arguments)
     from dmfs.cli.parser import parsers
 
     top, commands = parsers()
@@ -69,18 +72,37 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
     except DriveError as error:
         _print_error(error, getattr(options, "ready_fd", None))
         return USAGE if isinstance(error, UsageError) else FAILED
+    except (OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, BrokenPipeError):
+            return _broken_pipe()
+        return _shortage(error, options)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BaseExceptionGroup as group:
         if group.subgroup(KeyboardInterrupt) is None:
             raise
         return INTERRUPTED
-    except BrokenPipeError:
-        try:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's own flush at exit stays silent
-        except OSError:
-            pass
-        return FAILED
+
+
+def _broken_pipe() -> int:
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's own flush at exit stays silent
+    except OSError:
+        pass
+    return FAILED
+
+
+def _shortage(error: OSError | MemoryError | RuntimeError, options: argparse.Namespace) -> int:
+    """Say what this machine ran out of; any other error is a bug, and raised again."""
+    from dmfs.errors import ShortageError
+    from dmfs.system.resources import HINTS, shortage_of
+
+    short = shortage_of(error)
+    if not short:
+        raise error
+    words = ShortageError(f"this machine has no more {short}", hint=HINTS[short])
+    _print_error(words, getattr(options, "ready_fd", None))
+    return FAILED
 
 
 def _print_error(error: DriveError, ready_fd: int | None) -> None:

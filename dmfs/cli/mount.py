@@ -10,7 +10,7 @@ import sys
 
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.daemonize import start_in_background
-from dmfs.cli.settings import Invocation, check_proxies, read_settings
+from dmfs.cli.settings import Invocation, check_proxies, prepare_limits, read_settings
 from dmfs.fuse.mountpoint import (
     check_machine,
     clear_dead_mount,
@@ -27,6 +27,9 @@ def mount_command(call: Invocation) -> int:
     settings = read_settings(call)
     check_machine(options)
     check_proxies(call.environ)
+    warning = prepare_limits(settings)
+    if warning:
+        sys.stderr.write(f"dmfs: {warning}\n")
     mountpoint = prepare_mountpoint(given.mountpoint)
     if not given.foreground and given.ready_fd is None:
         try:

@@ -50,8 +50,7 @@ def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoin
 
 
 class _Life:
-    """From the start, which a signal ends without a trace, to the first answer and on to the end.
-    """
+    """From the start, which a signal ends without a trace, to the first answer, to the end."""
 
     def __init__(self, call: Invocation, mountpoint: str, release: Callable[[], None]) -> None:
         self.source = call.options.source

@@ -10,7 +10,10 @@ from typing import Any
 
 from dmfs.config import DECLARED, KEYS, Settings, default_paths, load_settings, nearest
 from dmfs.errors import SetupError, UsageError
+from dmfs.system.resources import raise_descriptor_limit
 
+SPARE_DESCRIPTORS = 128
+"""Beside a connection each: 48 of the API, the cache's files and indexes, epolls, pipes."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -51,6 +54,11 @@ def read_settings(call: Invocation) -> Settings:
         values["profile"] = options.profile
     settings = load_settings(text, call.environ, values, toml_name=str(path))
     return _with_absolute_paths(settings)
+
+
+def prepare_limits(settings: Settings) -> str:
+    """Raise this process's limits as far as they go; what to tell the person, '' for nothing."""
+    return raise_descriptor_limit(settings.connections + SPARE_DESCRIPTORS)
 
 
 def check_proxies(environ: Mapping[str, str]) -> None:

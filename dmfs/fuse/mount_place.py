@@ -23,7 +23,7 @@ from dmfs.names import id_hash
 from dmfs.system.mountinfo import mount_at, mount_table
 from dmfs.system.private_files import private_directory
 
-ANSWER_S = 5.0
+ANSWER_S = 3.0
 """A drive that is well answers within a millisecond; its prober needs a twentieth of a second."""
 TURN_S = 10.0
 """Another process clears a dead mount within a tenth of a second."""

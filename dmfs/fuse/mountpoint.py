@@ -175,9 +175,7 @@ def _check_empty_directory(path: str) -> None:
             if next(entries, None) is None:
                 return
     except FileNotFoundError:
-        raise SetupError(
-            f"the mountpoint {path} does not exist", hint=f"mkdir -p {path}"
-        ) from None
+        raise SetupError(f"the mountpoint {path} does not exist", hint=f"mkdir -p {path}") from None
     except NotADirectoryError as error:
         if os.path.exists(path):
             raise SetupError(f"the mountpoint {path} is not a directory") from None

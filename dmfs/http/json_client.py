@@ -23,6 +23,7 @@ from dmfs.http.client import (
     ERROR_BODY_MAX_BYTES,
     SILENCE_S,
     HttpClient,
+    LocalShortageError,
     NestedEncodingError,
     Request,
     Response,
@@ -134,6 +135,8 @@ class JsonClient:
         with trio.move_on_after(timeout_s):
             try:
                 response = await self._client.send(self._to_request(call))
+            except LocalShortageError:
+                return True  # says nothing of the service
             except (TransportError, NestedEncodingError):
                 return False
             if response.truncated and response.is_success:
@@ -158,7 +161,8 @@ class JsonClient:
             response = await self._exchange(call)
         except TransportError as error:
             log.debug("%s %s failed: %s", call.method, call.route, clean(str(error)))
-            self.breaker.failed()
+            if not isinstance(error, LocalShortageError):
+                self.breaker.failed()
             return from_transport(call.action, error), pause_s
         except NestedEncodingError as error:
             return from_transport(call.action, error), None

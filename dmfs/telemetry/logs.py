@@ -54,8 +54,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _narrow(descriptor: int, *, close: bool = True) -> None:
-    """Take others' access to a file of this user away; a device or another's file stays as it is.
-    """
+    """Take others' access to a file of this user away; a device, or another's file, stays."""
     try:
         status = os.fstat(descriptor)
         ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()

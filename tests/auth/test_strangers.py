@@ -43,7 +43,9 @@ def test_nonsense_gets_an_error_and_does_not_end_the_wait(person: Person) -> Non
             raw(person, b"GET /callback?code=x HTTP/1.1\r\n\r\n"),  # no host
             raw(person, b"GET /callback?" + b"x" * 40000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
             raw(person, b"GET http://[bad/callback?code=x HTTP/1.1\r\nHost: x\r\n\r\n"),
-            raw(person, f"POST /callback?code=x&state={state} HTTP/1.1\r\nHost: x\r\n\r\n".encode()),
+            raw(
+                person, f"POST /callback?code=x&state={state} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            ),
             raw(person, f"GET /other?code=x&state={state} HTTP/1.1\r\nHost: x\r\n\r\n".encode()),
         ]
         assert all(re.match(rb"HTTP/1.1 4\d\d ", answer) for answer in answers), answers

@@ -40,8 +40,8 @@ def test_a_filesystem_is_known_by_its_name() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["図面　一覧", "a\u00a0b", "line\u2028separator", "next\x85line", "form\x0cfeed\x1d", "a b\tc\nd\\040#",
-     "100%\\134", " - ", "(x) - fuse.sshfs y"],
+    ["図面　一覧", "a\u00a0b", "line\u2028separator", "next\x85line", "form\x0cfeed\x1d",
+     "a b\tc\nd\\040#", "100%\\134", " - ", "(x) - fuse.sshfs y"],
 )  # fmt: skip
 def test_a_mountpoint_may_have_any_name(name: str) -> None:
     (_, mount) = parse_mountinfo(ROOT + row(f"/mnt/{name}".encode()))
