@@ -25,6 +25,7 @@ class, so the translation is complete by construction and no code searches a tex
     ├── UrlRefusedError        EIO         the CDN refuses the signed URL
     ├── DeadlineError          ETIMEDOUT   slower than the deadline
     │   └── StalledError                   it just was, and is not waited for again
+    ├── ShortageError          ENOBUFS     this machine ran out of something
     ├── GoneError              ESTALE      the bytes of an open version are gone
     ├── ReadOnlyError          EROFS       any write
     ├── NoAttributeError       ENODATA     unknown xattr
@@ -166,6 +167,13 @@ class DeadlineError(DriveError):
 class StalledError(DeadlineError):
     """The same let a whole deadline pass a moment ago and has not answered since: fails at once, or
     after a short wait. ``retry_after_s``: when it is looked at again."""
+
+
+class ShortageError(DriveError):
+    """This machine has no more descriptors, memory, threads or disk space: not the service's fault,
+    and nothing to remember."""
+
+    errno = errno.ENOBUFS
 
 
 class GoneError(DriveError):

@@ -39,9 +39,9 @@ ORDER = (
 
 INSIDE = {
     "system": "clock suspend backoff concurrency disk_health disk_threads gc_tuning mountinfo"
-    " private_files byte_locks shared_memory stall_memory",
+    " resources private_files byte_locks shared_memory",
     "telemetry": "access_log logs stack_report",
-    "ratelimit": "limits priority shared_log limiter stall_gate",
+    "ratelimit": "limits priority shared_log limiter stall_memory stall_gate",
     "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
     " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
@@ -58,8 +58,8 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "fuse": "inode_table kernel_params mount_options mountpoint attributes callers request"
-    " operations mount",
+    "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes callers"
+    " request operations mount",
     "help": "topics",
     "cli": "streams parser secret_files settings daemonize browse serve mount login whoami doctor"
     " demo main",
@@ -102,10 +102,10 @@ WITHOUT_TRIO = (
     " fetch.dead_stretches"
     " ratelimit.limits prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
     " namespace.poll_schedule"
-    " system.stall_memory"
+    " ratelimit.stall_memory"
     " namespace.change_feed namespace.listing_codec"
-    " help. cli.main cli.parser cli.settings cli.mount cli.daemonize"
-    " fuse.mountpoint fuse.mount_options fuse.kernel_params"
+    " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
+    " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 
@@ -114,6 +114,7 @@ WALL_CLOCK_IN = {"system.clock"}
 PROCESS_CLOCK = {"time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.sleep"}
 PROCESS_CLOCK_IN = {
     "cli.demo": "waits for a child process, outside of trio",
+    "fuse.mount_place": "waits for another process, without a loop",
     "http.curl_multi": "the curl thread has libcurl's timers to keep, and no trio",
 }
 ENVIRONMENT = {"os.environ", "os.getenv", "os.environb", "sys.argv"}

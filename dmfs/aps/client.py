@@ -56,8 +56,8 @@ from dmfs.model import (
 from dmfs.ratelimit.limits import WINDOW_S, Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
 from dmfs.ratelimit.stall_gate import BLAME_MIN_S
+from dmfs.ratelimit.stall_memory import StallMemory, Stretch
 from dmfs.system.concurrency import gather
-from dmfs.system.stall_memory import StallMemory, Stretch
 
 log = logging.getLogger(__name__)
 

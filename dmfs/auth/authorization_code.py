@@ -73,6 +73,15 @@ def _split(url: str) -> tuple[str, str, str, str] | None:
         return None
 
 
+def belongs_to(text: str, attempt: Attempt) -> bool:
+    """Whether a URL carries the attempt's state, which only its own page and browser know."""
+    try:
+        given = dict(parse_qsl(urlsplit(text).query, keep_blank_values=True))
+    except ValueError:
+        return False
+    return hmac.compare_digest(given.get("state", "").encode(), attempt.state.encode())
+
+
 def code_of(text: str, attempt: Attempt) -> str:
     """The code in a callback URL. AccessError: denied, refused, of another attempt, no code."""
     if not looks_like_callback(text, attempt.callback):
@@ -80,13 +89,13 @@ def code_of(text: str, attempt: Attempt) -> str:
             f"that is not the callback URL: it should begin with {attempt.callback}?",
             hint="copy the whole address from the browser after you allowed access",
         )
-    given = dict(parse_qsl(urlsplit(text).query, keep_blank_values=True))
     # State first: an error text in a URL of unknown origin must not be shown.
-    if not hmac.compare_digest(given.get("state", "").encode(), attempt.state.encode()):
+    if not belongs_to(text, attempt):
         raise AccessError(
             "the answer belongs to another attempt to sign in (wrong state)",
             hint="run dmfs login again and use the page that it opens",
         )
+    given = dict(parse_qsl(urlsplit(text).query, keep_blank_values=True))
     if "error" in given:
         raise _refusal(given)
     if not given.get("code"):

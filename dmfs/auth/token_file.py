@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dmfs.auth.tokens import login_hint
 from dmfs.errors import SetupError, SignedOutError
-from dmfs.system.private_files import private_directory
+from dmfs.system.private_files import own_state_directory, private_directory
 
 SIZE_MAX_BYTES = 256 * 1024
 """Tokens have a few kilobytes; the service may make them longer."""
@@ -163,6 +163,7 @@ class TokenFile:
             raise self._not_writable(error) from None
 
     def _make_directory(self) -> None:
+        own_state_directory(self.directory.parent)
         try:
             private_directory(self.directory)
         except OSError as error:

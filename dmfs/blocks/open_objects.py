@@ -90,7 +90,10 @@ class OpenObjects:
     def has_older(self, opened: CachedObject) -> bool:
         """Whether files are open that read an earlier content of the same storage object."""
         storage_id = opened.file.storage_id
-        return any(each.users > 0 and each.file.storage_id == storage_id for each in self._detached)
+        return any(
+            each.users > 0 and each.file.storage_id == storage_id
+            for each in self._detached.values()
+        )
 
     def _usable(self, storage_id: StorageId, size_bytes: int) -> CachedObject | None:
         known = self._known.get(storage_id)

@@ -18,13 +18,14 @@ import trio
 from dmfs.assembly import open_drive
 from dmfs.blocks.reader import AnyReader
 from dmfs.cli import DONE
-from dmfs.cli.settings import Invocation, check_proxies, start
+from dmfs.cli.settings import Invocation, check_proxies, prepare_limits, start
 from dmfs.drive import Drive
 from dmfs.errors import BadResponseError, DriveError, IsADirectory
 from dmfs.model import File, Folder, Hub, Node, Project, Root, Shortcut
 from dmfs.names import inode_number, printable
 from dmfs.namespace.xattrs import PREFIX, attributes_of
 from dmfs.system.clock import iso_time
+from dmfs.system.private_files import own_state_directory
 
 _TYPES = {
     Root: "root",
@@ -65,6 +66,11 @@ def cat_command(call: Invocation) -> int:
 def _with_drive(call: Invocation, work: Callable[[Drive], Awaitable[None]]) -> int:
     settings = start(call)
     check_proxies(call.environ)
+    os.umask(0o077)  # whatever is made from here on, also by libraries, is ours alone
+    own_state_directory(settings.state_dir)
+    warning = prepare_limits(settings)
+    if warning:
+        sys.stderr.write(f"dmfs: {warning}\n")
 
     async def run() -> None:
         async with open_drive(settings) as drive:
@@ -217,5 +223,5 @@ def _print_json(value: Any) -> None:
 
 
 def _write(text: str) -> None:
-    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
-    sys.stdout.buffer.flush()
+    sys.stdout.write(text)
+    sys.stdout.flush()

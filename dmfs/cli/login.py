@@ -13,6 +13,7 @@ import trio
 
 from dmfs.auth.authorization_code import (
     Attempt,
+    belongs_to,
     code_of,
     looks_like_callback,
     new_attempt,
@@ -138,8 +139,9 @@ async def _code_by_browser(settings: Settings, attempt: Attempt, choices: Choice
     _, port, path = check_callback(settings.callback)
     origin = settings.callback.removesuffix(urlsplit(settings.callback).path)
 
-    def accept(target: str) -> str:
-        return code_of(origin + target, attempt)
+    def accept(target: str) -> str | None:
+        url = origin + target
+        return code_of(url, attempt) if belongs_to(url, attempt) else None
 
     async with listen(port, path, accept) as listener:
         _say("Sign in and allow access on the page that opens in your browser, or open it by hand:")

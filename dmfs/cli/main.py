@@ -45,12 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: list[str]) -> int:
+    from dmfs.cli import streams
+
     if arguments[:1] == ["emulator"]:
         os.execv(sys.executable, [sys.executable, "-m", "dmfs.emulator", *arguments[1:]])
     if arguments == ["--version"]:  # programs call it; argparse takes as long as Python itself
         print(f"dmfs {__version__}")
         return DONE
 
+    streams.begin_in_utf8(arguments)
     from dmfs.cli.parser import help_of, parse
 
     options, ordered = parse(arguments)
@@ -84,12 +87,27 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
     except DriveError as error:
         _print_error(error, getattr(options, "ready_fd", None))
         return USAGE if isinstance(error, UsageError) else FAILED
+    except (OSError, MemoryError, RuntimeError) as error:
+        return _shortage(error, options)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BaseExceptionGroup as group:
         if group.subgroup(KeyboardInterrupt) is None:
             raise
         return INTERRUPTED
+
+
+def _shortage(error: OSError | MemoryError | RuntimeError, options: argparse.Namespace) -> int:
+    """Say what this machine ran out of; any other error is a bug, and raised again."""
+    from dmfs.errors import ShortageError
+    from dmfs.system.resources import HINTS, shortage_of
+
+    short = shortage_of(error)
+    if not short:
+        raise error
+    words = ShortageError(f"this machine has no more {short}", hint=HINTS[short])
+    _print_error(words, getattr(options, "ready_fd", None))
+    return FAILED
 
 
 def _print_error(error: DriveError, ready_fd: int | None) -> None:

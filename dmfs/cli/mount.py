@@ -11,9 +11,15 @@ import sys
 
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.daemonize import start_in_background
-from dmfs.cli.settings import Invocation, check_proxies, read_settings
+from dmfs.cli.settings import Invocation, check_proxies, prepare_limits, read_settings
 from dmfs.errors import SetupError
-from dmfs.fuse.mountpoint import check_machine, parse_options, prepare_mountpoint, unmount
+from dmfs.fuse.mountpoint import (
+    check_machine,
+    clear_dead_mount,
+    parse_options,
+    prepare_mountpoint,
+    unmount,
+)
 
 
 def mount_command(call: Invocation) -> int:
@@ -23,9 +29,16 @@ def mount_command(call: Invocation) -> int:
     settings = read_settings(call)
     check_machine(options)
     check_proxies(call.environ)
+    warning = prepare_limits(settings)
+    if warning:
+        sys.stderr.write(f"dmfs: {warning}\n")
     mountpoint = prepare_mountpoint(given.mountpoint)
     if not given.foreground and given.ready_fd is None:
-        failure = start_in_background(call.argv, call.environ)
+        try:
+            failure = start_in_background(call.argv, call.environ)
+        except BaseException:
+            clear_dead_mount(mountpoint)  # where the child had to be killed
+            raise
         if failure:
             sys.stderr.write(f"dmfs: {failure}\n")
         return FAILED if failure else DONE

@@ -11,7 +11,10 @@ from typing import Any
 from dmfs.cli.secret_files import warn_once
 from dmfs.config import DECLARED, KEYS, Settings, default_paths, load_settings, nearest
 from dmfs.errors import SetupError, UsageError
+from dmfs.system.resources import raise_descriptor_limit
 
+SPARE_DESCRIPTORS = 128
+"""Beside a connection each: 48 of the API, the cache's files and indexes, epolls, pipes."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -59,6 +62,11 @@ def read_settings(call: Invocation) -> Settings:
 def config_path(call: Invocation) -> Path:
     """The configuration file, there or not."""
     return Path(call.options.config or default_paths(call.environ)["config"])
+
+
+def prepare_limits(settings: Settings) -> str:
+    """Raise this process's limits as far as they go; what to tell the person, '' for nothing."""
+    return raise_descriptor_limit(settings.connections + SPARE_DESCRIPTORS)
 
 
 def check_proxies(environ: Mapping[str, str]) -> None:

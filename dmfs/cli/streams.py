@@ -1,5 +1,9 @@
 """stdin, stdout and stderr as they may be: closed, full, or of an encoding without our characters.
 
+Names are UTF-8 on the wire, in the mount and in paths, so this process reads and writes UTF-8
+whatever the locale says (Python's UTF-8 mode, the default from 3.15 on). Bytes that are none come
+back as they were. Only a terminal gets what it can show, with a ``?`` for the rest, as ``ls -q``.
+
 Light to import: every command begins with it.
 """
 
@@ -8,13 +12,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Sequence
 
 CANNOT_WRITE = frozenset({errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def make_usable() -> None:
-    """No output may fail for a name: what the terminal's encoding lacks shows as `?`. (What goes
-    into a pipe as data is UTF-8 wherever we are.)
+    """No output may fail for a name.
 
     A standard descriptor that is closed is occupied: else the next file that is opened, such as the
     cache's index, would get its number and what we print. Writes to it still fail.
@@ -29,9 +33,21 @@ def make_usable() -> None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="replace")
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is None:
+            continue  # a test's
+        if stream.isatty():
+            reconfigure(encoding=_terminal_encoding(stream.encoding), errors="replace")
+        else:
+            reconfigure(errors="surrogateescape" if _is_utf8() else "replace")
+
+
+def begin_in_utf8(arguments: Sequence[str]) -> None:
+    """Begin the process anew in Python's UTF-8 mode where the locale is of another encoding."""
+    if not _is_utf8():
+        words = ["-X", "utf8", "-P", "-m", "dmfs", *arguments]
+        os.execv(sys.executable, [sys.executable, *words])
 
 
 def why_not_written(error: OSError) -> str:
@@ -48,3 +64,15 @@ def give_up_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except OSError:
         pass
+
+
+def _is_utf8() -> bool:
+    return sys.getfilesystemencoding() == "utf-8" or bool(sys.flags.utf8_mode)
+
+
+def _terminal_encoding(now: str) -> str:
+    if not sys.flags.utf8_mode:
+        return now
+    import locale  # 2 ms, and as a rule the locale is UTF-8 anyway
+
+    return locale.getencoding()

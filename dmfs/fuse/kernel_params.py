@@ -9,9 +9,11 @@ mmap reads that much around itself.
 
 from __future__ import annotations
 
+import errno
 import logging
-import os
 from pathlib import Path
+
+from dmfs.system.mountinfo import mount_at
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +25,13 @@ CONGESTION_THRESHOLD = 48
 
 
 def parameter_paths(mountpoint: str) -> dict[str, Path]:
-    """Name → file in /sys of each parameter of a mounted drive. OSError if it does not answer."""
-    device = Path(mountpoint).stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    connection = Path("/sys/fs/fuse/connections", str(os.minor(device)))
+    """Name → file in /sys of each parameter of a mounted drive. FileNotFoundError if nothing is
+    mounted there. Asks the drive nothing."""
+    mount = mount_at(mountpoint)
+    if mount is None:
+        raise FileNotFoundError(errno.ENOENT, "nothing is mounted there", mountpoint)
+    number = mount.device
+    connection = Path("/sys/fs/fuse/connections", number.partition(":")[2])
     return {
         "read_ahead_kb": Path("/sys/class/bdi", number, "read_ahead_kb"),
         "max_background": connection / "max_background",

@@ -9,10 +9,13 @@ import pyfuse3
 import trio
 
 from dmfs.drive import Drive
+from dmfs.errors import SetupError
 from dmfs.fuse.attributes import Ownership
 from dmfs.fuse.kernel_params import raise_parameters
+from dmfs.fuse.mountpoint import clear_dead_mount
 from dmfs.fuse.operations import Operations
 from dmfs.model import Directory
+from dmfs.system.mountinfo import Mount, mount_at
 from dmfs.telemetry.stack_report import report_on_signal
 
 MAX_TASKS = 512
@@ -32,7 +35,7 @@ async def serve(
 ) -> None:
     """Mount, call ``on_ready`` once the drive answers, serve until unmounted or ``stop``."""
     operations = Operations(drive, root, ownership)
-    pyfuse3.init(operations, mountpoint, set(pyfuse3.default_options) | {"ro"} | options)
+    ours = _mount(operations, mountpoint, set(pyfuse3.default_options) | {"ro"} | options)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_announce, mountpoint, on_ready)
@@ -41,7 +44,20 @@ async def serve(
             await pyfuse3.main(min_tasks=1, max_tasks=MAX_TASKS)
             nursery.cancel_scope.cancel()
     finally:
-        pyfuse3.close(unmount=True)
+        # by number: libfuse would take away whatever has been mounted over the drive meanwhile
+        pyfuse3.close(unmount=ours is not None and mount_at(mountpoint) == ours)
+
+
+def _mount(operations: Operations, mountpoint: str, options: set[str]) -> Mount | None:
+    """Mount, and return the row of the kernel's table. SetupError if it cannot be done."""
+    if mount_at(mountpoint) is not None:
+        raise SetupError(f"something has just been mounted at {mountpoint}")
+    try:
+        pyfuse3.init(operations, mountpoint, options)
+    except RuntimeError as error:
+        clear_dead_mount(mountpoint)  # of a fusermount3 that a signal ended halfway
+        raise SetupError(f"the kernel does not mount at {mountpoint}: {error}") from None
+    return mount_at(mountpoint)
 
 
 async def _announce(mountpoint: str, on_ready: Callable[[], None]) -> None:

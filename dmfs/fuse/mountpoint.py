@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
-import stat
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,10 +14,21 @@ from typing import NamedTuple
 from dmfs.config import nearest
 from dmfs.errors import SetupError, UsageError
 from dmfs.fuse.mount_options import FLAGS, FSTAB, VALUED
-from dmfs.system.mountinfo import mount_table
+from dmfs.fuse.mount_place import (
+    Condition,
+    condition_of,
+    is_claimed,
+    is_dead,
+    true_path,
+    turn_to_clear,
+)
+from dmfs.system.mountinfo import mount_at, mount_table
 
 FUSE_DEVICE = "/dev/fuse"
 FILESYSTEM = "fuse.dmfs"
+"""The type of our mounts, and of no others."""
+FUSE_CONF = Path("/etc/fuse.conf")
+FUSERMOUNT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,70 +100,79 @@ def check_machine(options: MountOptions) -> None:
     if shutil.which("fusermount3") is None:
         raise SetupError("fusermount3 is not installed", hint="install the package fuse3")
     shared = options.kernel & {"allow_other", "allow_root"}
-    if shared and os.geteuid() != 0 and not user_allow_other():
+    if shared and os.geteuid() != 0 and user_allow_other() is False:
         raise SetupError(
             f"mount option {min(shared)} is not allowed for ordinary users on this machine",
             hint="ask root to put the line user_allow_other into /etc/fuse.conf",
         )
 
 
-def user_allow_other() -> bool:
-    """Whether ordinary users may mount with allow_other or allow_root."""
+def user_allow_other() -> bool | None:
+    """Whether ordinary users may mount with allow_other or allow_root; None if that is not for this
+    user to read."""
     try:
-        lines = Path("/etc/fuse.conf").read_text("utf-8", "replace").splitlines()
+        return _allows_other(FUSE_CONF.read_bytes())
+    except PermissionError:
+        return None
     except OSError:
         return False
-    return any(line.strip() == "user_allow_other" for line in lines)
+
+
+def _allows_other(text: bytes) -> bool:
+    """As fusermount3 reads its file: ASCII blanks around a word, and comments behind it."""
+    lines = (line.partition(b"#")[0].strip() for line in text.split(b"\n"))
+    return b"user_allow_other" in lines
 
 
 def prepare_mountpoint(mountpoint: str) -> str:
-    """Check that this is an empty directory and return its absolute path; clear a dead mount on
-    it first. SetupError otherwise."""
-    path = os.path.abspath(mountpoint)
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        if error.errno == errno.ENOTCONN:
-            clear_dead_mount(path)
-            status = os.stat(path)
-        elif error.errno == errno.ENOENT:
+    """Check that this is an empty directory where nothing is mounted, and return its true path;
+    clear a dead drive first. SetupError otherwise."""
+    path = true_path(mountpoint)
+    mount = mount_at(path)
+    if mount is not None and mount.kind == FILESYSTEM:
+        condition = condition_of(path)
+        if condition is Condition.SILENT:
             raise SetupError(
-                f"the mountpoint {path} does not exist", hint=f"mkdir -p {path}"
-            ) from None
-        else:
-            raise SetupError(f"the mountpoint {path} cannot be used: {error.strerror}") from None
-    if not stat.S_ISDIR(status.st_mode):
-        raise SetupError(f"the mountpoint {path} is not a directory")
-    kind = mounts().get(os.path.realpath(path))
-    if kind == FILESYSTEM and _is_dead(path):
-        clear_dead_mount(path)
-        kind = mounts().get(os.path.realpath(path))
-    if kind is not None:
-        what = "a dmfs drive" if kind == FILESYSTEM else f"something else ({kind})"
-        raise SetupError(f"{what} is already mounted at {path}", hint=f"dmfs umount {path}")
-    try:
-        if next(os.scandir(path), None) is not None:
-            raise SetupError(
-                f"the mountpoint {path} is not empty", hint="choose an empty directory"
+                f"a dmfs drive that does not answer is already mounted at {path}",
+                hint=f"if its process is stopped, continue it; else dmfs umount {path}",
             )
-    except PermissionError:
-        raise SetupError(f"the mountpoint {path} is not yours to read") from None
+        if condition is Condition.DEAD:
+            clear_dead_mount(path)
+            mount = mount_at(path)
+    if mount is not None:
+        ours = mount.kind == FILESYSTEM
+        what = "a dmfs drive" if ours else f"something else ({mount.kind})"
+        hint = f"dmfs umount {path}" if ours else "choose another directory"
+        raise SetupError(f"{what} is already mounted at {path}", hint=hint)
+    _check_empty_directory(path)
     return path
 
 
-def _is_dead(path: str) -> bool:
-    """Whether the process that served this mount is gone. (The kernel may answer a stat from its
-    cache, so this opens the directory.)"""
+def _check_empty_directory(path: str) -> None:
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+        with os.scandir(path) as entries:
+            if next(entries, None) is None:
+                return
+    except FileNotFoundError:
+        raise SetupError(f"the mountpoint {path} does not exist", hint=f"mkdir -p {path}") from None
+    except NotADirectoryError as error:
+        if os.path.exists(path):
+            raise SetupError(f"the mountpoint {path} is not a directory") from None
+        raise SetupError(f"the mountpoint {path} cannot be used: {error.strerror}") from None
+    except PermissionError:
+        raise SetupError(f"the mountpoint {path} is not yours to read") from None
     except OSError as error:
-        return error.errno == errno.ENOTCONN
-    return False
+        raise SetupError(f"the mountpoint {path} cannot be used: {error.strerror}") from None
+    raise SetupError(f"the mountpoint {path} is not empty", hint="choose an empty directory")
 
 
 def clear_dead_mount(path: str) -> None:
-    """Detach the mount of a process that was killed (ENOTCONN). SetupError if that fails."""
-    done = _fusermount("-u", "-z", "--", path)
+    """Detach the drive of a process that was killed, and nothing else. SetupError if that fails."""
+    with turn_to_clear(path):
+        mount = mount_at(path)
+        if mount is None or mount.kind != FILESYSTEM or not is_dead(path):
+            return  # another process was quicker
+        done = _fusermount("-u", "-z", "--", path)
     if done.returncode != 0:
         raise SetupError(
             f"a dead mount at {path} cannot be cleared: {done.stderr.strip()}",
@@ -169,13 +187,17 @@ def mounts() -> dict[str, str]:
 
 def unmount(mountpoint: str) -> None:
     """Unmount a dmfs drive. SetupError if nothing is mounted there, if it is another filesystem, or
-    if it is busy (with the processes that use it)."""
-    path = os.path.abspath(mountpoint)
-    kind = mounts().get(path) or mounts().get(_realpath(path))
-    if kind is None:
-        raise SetupError(f"nothing is mounted at {path}")
-    if not kind.startswith("fuse"):
-        raise SetupError(f"{path} is not a dmfs drive but {kind}; leaving it alone")
+    if it is busy (with the processes that use it). Asks the drive nothing: it may be stopped."""
+    path = true_path(mountpoint)
+    mount = mount_at(path)
+    if mount is None:
+        soon = is_claimed(path)
+        raise SetupError(
+            f"nothing is mounted at {path}" + (" yet: a drive is starting there" if soon else ""),
+            hint="try again in a moment" if soon else "",
+        )
+    if mount.kind != FILESYSTEM:
+        raise SetupError(f"{path} is not a dmfs drive but {mount.kind}; leaving it alone")
     done = _fusermount("-u", "--", path)
     if done.returncode == 0:
         return
@@ -186,11 +208,6 @@ def unmount(mountpoint: str) -> None:
     raise SetupError(f"{path} cannot be unmounted: {reason}")
 
 
-def _realpath(path: str) -> str:
-    """Resolves the parent only: the mountpoint itself may be dead."""
-    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-
-
 def _fusermount(*arguments: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
@@ -198,13 +215,13 @@ def _fusermount(*arguments: str) -> subprocess.CompletedProcess[str]:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=30,
+            timeout=FUSERMOUNT_S,
             check=False,
         )
     except FileNotFoundError:
         raise SetupError("fusermount3 is not installed", hint="install the package fuse3") from None
     except subprocess.TimeoutExpired:
-        raise SetupError("fusermount3 did not finish within 30 s") from None
+        raise SetupError(f"fusermount3 did not finish within {FUSERMOUNT_S:.0f} s") from None
 
 
 class Process(NamedTuple):

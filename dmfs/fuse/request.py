@@ -17,9 +17,10 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pyfuse3
 
-from dmfs.errors import DriveError
+from dmfs.errors import DriveError, ShortageError
 from dmfs.fuse.callers import Callers
 from dmfs.system.concurrency import deadline
+from dmfs.system.resources import shortage_of
 from dmfs.telemetry.access_log import AccessRecord
 
 log = logging.getLogger(__name__)
@@ -75,8 +76,13 @@ def request(*, data: bool = False) -> Callable[[Handler[H, P, R]], Handler[H, P,
             except pyfuse3.FUSEError as error:
                 code = error.errno
                 raise
-            except Exception:
-                log.exception("bug in %s %s", name, record.path)
+            except Exception as error:
+                short = shortage_of(error)
+                if short:
+                    code = ShortageError.errno
+                    log.warning("%s %s: this machine has no more %s", name, record.path, short)
+                else:
+                    log.exception("bug in %s %s", name, record.path)
             finally:
                 record.done(code)
                 self.count_request(name, errno.errorcode.get(code, str(code)) if code else "ok")

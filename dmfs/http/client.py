@@ -90,6 +90,12 @@ class BrokenConnectionError(TransportError):
     kind = "broken"
 
 
+class LocalShortageError(TransportError):
+    """This machine ran out of what ``text`` names: it says nothing of the server or the network."""
+
+    kind = "machine"
+
+
 class InvalidRequestError(TransportError):
     """The engine cannot send such a request (its URL or headers): nothing was sent."""
 

@@ -21,14 +21,16 @@ from dmfs.http.client import (
     CertificateRejectedError,
     ConnectError,
     InvalidRequestError,
+    LocalShortageError,
     NestedEncodingError,
     Request,
     Response,
     SilenceError,
     TransportError,
 )
-from dmfs.http.curl_multi import CurlMulti
+from dmfs.http.curl_multi import CurlMulti, curl_shortage
 from dmfs.http.headers import HEADERS_MAX_BYTES, HeaderLine, HeaderParser
+from dmfs.system.resources import shortage_of
 
 CONNECT_TIMEOUT_S = 10
 ENCODINGS = "gzip, deflate"
@@ -90,6 +92,9 @@ class CurlClient:
                 handle.prepare(request)
                 self._multi.add(handle.curl, handle.on_end)
             except Exception as error:  # noqa: BLE001 - pycurl raises what it likes
+                short = shortage_of(error)
+                if short:
+                    raise LocalShortageError(short) from None
                 text = f"libcurl takes no such request ({type(error).__name__})"
                 raise InvalidRequestError(text) from None
             await self._wait(handle, request.silence_s)
@@ -180,6 +185,9 @@ class _Handle:
         return Response(self._head.status, self._head.fields, body, truncated)
 
     def _error(self) -> TransportError:
+        short = curl_shortage(self.curl, self._code)
+        if short:
+            return LocalShortageError(short)
         kind = _KINDS.get(self._code, BrokenConnectionError)
         tunnel = self.curl.getinfo(pycurl.HTTP_CONNECTCODE)
         if tunnel and not 200 <= tunnel < 300:

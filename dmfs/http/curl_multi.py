@@ -14,8 +14,24 @@ from typing import Any
 
 import pycurl
 
+from dmfs.system.resources import MEMORY, shortage_of_errno
+
 OnEnd = Callable[[int, str], None]
 """libcurl's error code (0: none) and text."""
+
+
+_MAY_BE_SHORTAGE = frozenset({
+    pycurl.E_COULDNT_RESOLVE_PROXY, pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_CONNECT,
+    pycurl.E_SSL_CONNECT_ERROR, pycurl.E_SSL_CACERT_BADFILE, pycurl.E_FAILED_INIT,
+})  # fmt: skip
+"""A socket, a pipe, a resolver's thread or the file of authorities could not be had."""
+
+
+def curl_shortage(curl: Any, code: int) -> str:
+    """What this machine ran out of, if that is why a transfer failed with ``code``; '' else."""
+    if code == pycurl.E_OUT_OF_MEMORY:
+        return MEMORY
+    return shortage_of_errno(curl.getinfo(pycurl.OS_ERRNO)) if code in _MAY_BE_SHORTAGE else ""
 
 
 class CurlMulti:

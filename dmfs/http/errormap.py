@@ -18,15 +18,18 @@ from dmfs.errors import (
     DriveError,
     GoneError,
     GrantRefusedError,
+    ShortageError,
     TokenRefusedError,
     UnreachableError,
 )
 from dmfs.http.client import (
     ERROR_BODY_MAX_BYTES,
     CertificateRejectedError,
+    LocalShortageError,
     NestedEncodingError,
     TransportError,
 )
+from dmfs.system.resources import HINTS
 
 RETRY_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 RETRY_AFTER_MAX_S = 3600.0
@@ -132,6 +135,8 @@ def from_transport(action: str, error: TransportError | NestedEncodingError) -> 
     """The error for a call without a whole response: names the failure, never a URL."""
     if isinstance(error, NestedEncodingError):
         return BadResponseError(f"cannot {action}: the answer is packed more than once")
+    if isinstance(error, LocalShortageError):
+        return shortage(action, str(error))
     message = f"cannot {action}: {clean(str(error)) or type(error).__name__}"
     if isinstance(error, CertificateRejectedError):
         return CertificateError(
@@ -139,6 +144,12 @@ def from_transport(action: str, error: TransportError | NestedEncodingError) -> 
             hint="check SSL_CERT_FILE or ca_file: does this network have a proxy of its own?",
         )
     return UnreachableError(message, hint="check the network connection")
+
+
+def shortage(action: str, what: str) -> ShortageError:
+    """The error of a call that this machine had no more of ``what`` for (``system.resources``)."""
+    message = f"cannot {action}: this machine has no more {what}"
+    return ShortageError(message, hint=HINTS.get(what, ""))
 
 
 def explain(body: bytes) -> str:

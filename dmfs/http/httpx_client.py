@@ -19,12 +19,14 @@ from dmfs.http.client import (
     CertificateRejectedError,
     ConnectError,
     InvalidRequestError,
+    LocalShortageError,
     NestedEncodingError,
     Request,
     Response,
     SilenceError,
     TransportError,
 )
+from dmfs.system.resources import shortage_of
 
 CONNECTIONS = 2
 """Tokens and probes: now and then, one at a time."""
@@ -57,7 +59,12 @@ class HttpxClient:
         """See ``client.HttpClient``."""
         try:
             return await self._send(request)
-        except _FAILURES as error:
+        except Exception as error:
+            short = shortage_of(error)
+            if short:
+                raise LocalShortageError(short) from None
+            if not isinstance(error, _FAILURES):
+                raise
             raise _transport_error(error) from None
 
     async def _send(self, request: Request) -> Response:

@@ -23,6 +23,7 @@ from dmfs.http.client import (
     ERROR_BODY_MAX_BYTES,
     SILENCE_S,
     HttpClient,
+    LocalShortageError,
     NestedEncodingError,
     Request,
     Response,
@@ -42,8 +43,8 @@ from dmfs.ratelimit.limiter import RateLimiter, refuse_if_late
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
 from dmfs.ratelimit.stall_gate import StallGate, Watch
+from dmfs.ratelimit.stall_memory import Stretch
 from dmfs.system.backoff import backoff_s
-from dmfs.system.stall_memory import Stretch
 
 log = logging.getLogger(__name__)
 
@@ -177,6 +178,8 @@ class JsonClient:
         with trio.move_on_after(max(timeout_s, patience_s)):
             try:
                 response = await self._client.send(self._to_request(call))
+            except LocalShortageError:
+                return True  # says nothing of the service
             except (TransportError, NestedEncodingError):
                 return False
             if response.truncated and response.is_success:
@@ -202,7 +205,8 @@ class JsonClient:
             response = await self._exchange(call, watch)
         except TransportError as error:
             log.debug("%s %s failed: %s", call.method, call.route, clean(str(error)))
-            self.breaker.failed()
+            if not isinstance(error, LocalShortageError):
+                self.breaker.failed()
             return from_transport(call.action, error), pause_s
         except NestedEncodingError as error:
             return from_transport(call.action, error), None

@@ -8,6 +8,7 @@ from dmfs.errors import DriveError
 from dmfs.http.client import (
     BrokenConnectionError,
     HttpClient,
+    LocalShortageError,
     NestedEncodingError,
     Request,
     Response,
@@ -31,7 +32,7 @@ async def reaches(client: HttpClient, origin: str, timeout_s: float) -> bool:
     with trio.move_on_after(timeout_s):
         try:
             await client.send(Request("GET", f"{origin}/"))
-        except (BrokenConnectionError, NestedEncodingError):
+        except (BrokenConnectionError, LocalShortageError, NestedEncodingError):
             return True
         except DriveError:
             return True  # the engine did not open: that says nothing of the host

@@ -17,7 +17,7 @@ import trio
 from dmfs.errors import StalledError
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import current_priority
-from dmfs.system.stall_memory import PARTS_MAX, StallMemory, Stretch
+from dmfs.ratelimit.stall_memory import PARTS_MAX, StallMemory, Stretch
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -15,12 +16,38 @@ def private_directory(path: Path) -> None:
     OSError if that fails; EPERM if it belongs to another user. Narrows a wider mode: dmfs trusts
     what it reads there, so other users must not write there.
     """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path)
     status = path.stat()
     if status.st_uid != os.geteuid():
         raise PermissionError(errno.EPERM, "belongs to another user", str(path))
     if status.st_mode & 0o077:
         path.chmod(0o700)
+
+
+def make_private(path: Path) -> None:
+    """Make a directory and what is missing above it, each with mode 0700 whatever the umask
+    (``Path.mkdir`` leaves parents to the umask). One that is there stays as it is. OSError."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileNotFoundError:
+        make_private(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+
+
+def own_state_directory(path: Path) -> None:
+    """Make the state directory, or one in it, or narrow it to mode 0700 if it is this user's.
+
+    One of another user's (the system's) stays as it is: what is private in it has a directory of
+    its own, and ``dmfs doctor`` tells. One that cannot be made is the affair of what needs it.
+    """
+    with contextlib.suppress(OSError):
+        make_private(path)
+        status = path.stat()
+        if status.st_uid == os.geteuid() and status.st_mode & 0o077:
+            path.chmod(0o700)
 
 
 def own_cache_directory(path: Path) -> None:

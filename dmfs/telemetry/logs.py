@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -13,6 +14,7 @@ from typing import Any, TextIO
 
 from dmfs.errors import SetupError
 from dmfs.names import printable
+from dmfs.system.private_files import make_private
 
 LEVELS = ("debug", "info", "warning", "error")
 _FILE_BYTES = 10 * 1024 * 1024
@@ -23,7 +25,14 @@ _FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
 class _PrivateFile(RotatingFileHandler):
-    """A log that only its owner can read: names of models are confidential."""
+    """A log that only its owner can read, also one that was there before: names of models are
+    confidential."""
+
+    def __init__(self, file: Path, **more: Any) -> None:
+        for number in range(1, _FILES + 1):
+            with contextlib.suppress(OSError):
+                _narrow(os.open(f"{file}.{number}", _LOOK))
+        super().__init__(file, **more)
 
     def _open(self):  # type: ignore[no-untyped-def]  # typeshed's type has a private name
         return open(
@@ -35,8 +44,25 @@ class _PrivateFile(RotatingFileHandler):
         )
 
 
+_LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    _narrow(descriptor, close=False)
+    return descriptor
+
+
+def _narrow(descriptor: int, *, close: bool = True) -> None:
+    """Take others' access to a file of this user away; a device, or another's file, stays."""
+    try:
+        status = os.fstat(descriptor)
+        ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+        if ours and status.st_mode & 0o077:
+            os.fchmod(descriptor, 0o600)
+    finally:
+        if close:
+            os.close(descriptor)
 
 
 class _NonBlocking(logging.StreamHandler):  # type: ignore[type-arg]  # not generic at run time
@@ -99,7 +125,7 @@ def set_up_logging(level: str, file: Path | None) -> None:
         handler = _NonBlocking()
     else:
         try:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # often not its own
+            make_private(file.parent)  # one that is there is often not our own
             handler = _PrivateFile(
                 file,
                 maxBytes=_FILE_BYTES,

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from dmfs.system.mountinfo import mount_at
 from tests.bench.places import Places
 from tests.bench.processes import Child, CommandFailed, run
 from tests.bench.python import environment, environment_of_dmfs, python
@@ -111,8 +112,7 @@ def _mounted(
 
 def is_mounted(mountpoint: Path) -> bool:
     """From the kernel's table: a stat of a dead mount could hang."""
-    table = Path("/proc/self/mountinfo").read_text()
-    return any(line.split()[4] == os.fspath(mountpoint) for line in table.splitlines())
+    return mount_at(os.fspath(mountpoint)) is not None
 
 
 def _wait_until_mounted(child: Child, mountpoint: Path) -> None:

@@ -18,8 +18,8 @@ from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
 from dmfs.ratelimit.stall_gate import PROBES_AT_ONCE
+from dmfs.ratelimit.stall_memory import SHORT_MAX_S
 from dmfs.system.concurrency import deadline
-from dmfs.system.stall_memory import SHORT_MAX_S
 from tests.support.fake_http import API_URL, json_response, status
 from tests.support.helpers import virtual
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,12 +79,12 @@ def test_every_file_of_a_series_costs_one_signing_and_one_get(fresh, backwards):
 @pytest.mark.parametrize("order", ["names", "inodes", "sizes"])
 def test_what_is_fetched_in_vain_is_at_most_eight_files(fresh, order):
     """And a series is recognised in the order of inode numbers (``tar --sort=inode``), too."""
-    key = {
+    keys: dict[str, Callable[[str], Any]] = {
         "names": str,
         "inodes": lambda path: Path(path).stat().st_ino,
         "sizes": lambda path: -Path(path).stat().st_size,
-    }[order]
-    fresh.tool("sha256sum", *sorted(paths(fresh), key=key)[:40])
+    }
+    fresh.tool("sha256sum", *sorted(paths(fresh), key=keys[order])[:40])
     counts = settled(fresh)
     assert 40 < counts["cdn_get"] <= 40 + FETCH_WINDOW == 48
     assert counts["sign"] <= 40 + 20, "half of what was read"

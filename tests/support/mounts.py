@@ -50,9 +50,12 @@ def why_no_mounts() -> str:
 def mount_table() -> list[tuple[str, str, str, str]]:
     """``(source, mountpoint, type, options)`` of each mount, unescaped."""
     rows = []
-    for line in Path("/proc/self/mounts").read_text("utf-8", "surrogateescape").splitlines():
-        fields = [re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), f) for f in line.split(" ")]
-        rows.append((fields[0], fields[1], fields[2], fields[3]))
+    for line in Path("/proc/self/mounts").read_bytes().split(b"\n")[:-1]:
+        source, point, kind, options, *_ = (
+            os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), field))
+            for field in line.split(b" ")
+        )
+        rows.append((source, point, kind, options))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -13,6 +14,7 @@ from dmfs.cli.secret_files import exposed_files
 from dmfs.config import Settings
 from dmfs.errors import DriveError
 from dmfs.fuse.kernel_params import READ_AHEAD_KB, parameter_paths
+from dmfs.fuse.mount_place import Condition, condition_of
 from dmfs.fuse.mountpoint import (
     FILESYSTEM,
     MountOptions,
@@ -60,7 +62,11 @@ def _fuse() -> list[Finding]:
 
 
 def _sharing() -> Finding:
-    if user_allow_other():
+    allowed = user_allow_other()
+    if allowed is None:
+        what = "whether mounts may be shared is not known: /etc/fuse.conf is not yours to read"
+        return Finding("permissions", NOTE, what)
+    if allowed:
         return Finding("permissions", OK, "mounts may be shared with other users (allow_other)")
     return Finding(
         "permissions",
@@ -74,10 +80,11 @@ def _sharing() -> Finding:
 def _directories(settings: Settings) -> list[Finding]:
     """Are our directories ours, private and writable?"""
     found = []
-    for name, path, private in (
-        ("state directory", settings.state_dir, False),
-        ("sign-in directory", settings.state_dir / "tokens", True),
-        ("cache directory", settings.cache_dir, True),
+    for name, path in (
+        ("state directory", settings.state_dir),
+        ("sign-in directory", settings.state_dir / "tokens"),
+        ("log directory", settings.state_dir / "log"),
+        ("cache directory", settings.cache_dir),
     ):
         try:
             status = path.stat()
@@ -96,10 +103,16 @@ def _directories(settings: Settings) -> list[Finding]:
                     f"chown {os.geteuid()} {path}",
                 )
             )
-        elif private and status.st_mode & 0o077:
+        elif status.st_uid != os.geteuid():
+            what = f"the {name} {path} belongs to another user"
+            why = "its owner can replace what is stored there"
+            remedy = f"chown {os.geteuid()} {path}, or choose another one"
+            found.append(Finding("permissions", WARNING, what, why, remedy))
+        elif status.st_mode & 0o077:
             what = f"the {name} {path} is open to others"
-            why = "it holds tokens or what you read"
+            why = "it holds tokens, or names and contents of what you read"
             found.append(Finding("permissions", WARNING, what, why, f"chmod 700 {path}"))
+    found += _open_files(settings)
     return found or [Finding("permissions", OK, "our directories are ours alone")]
 
 
@@ -112,6 +125,18 @@ def _secrets(settings: Settings, config: Path) -> list[Finding]:
     ]  # fmt: skip
 
 
+def _open_files(settings: Settings) -> list[Finding]:
+    """Files that hold secrets or names, and that others may read."""
+    found = []
+    state = settings.state_dir
+    for path in sorted([*state.glob("tokens/*.json"), *state.glob("log/*.log*")]):
+        with contextlib.suppress(OSError):
+            if path.stat(follow_symlinks=False).st_mode & 0o077:
+                what, why = f"{path} is open to others", "it holds tokens or names of models"
+                found.append(Finding("permissions", WARNING, what, why, f"chmod 600 {path}"))
+    return found
+
+
 def _kernel() -> list[Finding]:
     """The kernel's read-ahead and queue of each dmfs mount; a mount works with any value."""
     found = []
@@ -119,13 +144,17 @@ def _kernel() -> list[Finding]:
         if kind != FILESYSTEM:
             continue
         values = {}
+        condition = condition_of(mountpoint)
+        if condition is not Condition.WELL:
+            what = f"the mount at {mountpoint} does not answer"
+            why = "its process is gone" if condition is Condition.DEAD else "its process is stuck"
+            remedy = f"dmfs umount {mountpoint}, then mount it again"
+            found.append(Finding("kernel", WARNING, what, why, remedy))
+            continue
         try:
             paths = parameter_paths(mountpoint)
-        except OSError as error:
-            what = f"the mount at {mountpoint} does not answer: {error.strerror}"
-            remedy = f"dmfs umount {mountpoint}, then mount it again"
-            found.append(Finding("kernel", WARNING, what, "its process is gone", remedy))
-            continue
+        except OSError:
+            continue  # unmounted in this moment
         for name, path in paths.items():
             try:
                 values[name] = int(path.read_text())

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import pycurl
 
 from dmfs.fetch.curl.transfer import Transfer
-from dmfs.http.curl_multi import CurlMulti
+from dmfs.http.curl_multi import CurlMulti, curl_shortage
+from dmfs.http.errormap import shortage
 
 CONNECT_TIMEOUT_S = 10
 STALL_TIMEOUT_S = 15
@@ -104,6 +105,9 @@ class Transfers:
 
     def _finish(self, curl: Any, transfer: Transfer, code: int, message: str) -> None:
         self._handles.pop(transfer, None)
+        short = curl_shortage(curl, code)
+        if short and transfer.error is None:
+            transfer.error = shortage(transfer.request.action, short)
         curl.reset()  # lets go of the callbacks, and through them of the buffer's megabytes
         self._idle.append(curl)
         transfer.finish(code, message)

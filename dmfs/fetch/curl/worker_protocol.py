@@ -29,6 +29,7 @@ from dmfs.errors import (
     GoneError,
     GrantRefusedError,
     ObjectChangedError,
+    ShortageError,
     TokenRefusedError,
     UnreachableError,
     UrlRefusedError,
@@ -41,7 +42,8 @@ _ERRORS: dict[str, type[DriveError]] = {
     error.__name__: error
     for error in (
         AccessError, BadResponseError, BusyError, DriveError, GoneError, GrantRefusedError,
-        TokenRefusedError, UnreachableError, ETagDiffersError, ObjectChangedError, UrlRefusedError,
+        TokenRefusedError, UnreachableError, ETagDiffersError, ObjectChangedError, ShortageError,
+        UrlRefusedError,
     )
 }  # fmt: skip
 

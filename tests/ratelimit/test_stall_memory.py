@@ -7,7 +7,7 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmfs.system.stall_memory import (
+from dmfs.ratelimit.stall_memory import (
     GROUPS_MAX,
     LAG_S,
     PARTS_MAX,

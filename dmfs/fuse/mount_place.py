@@ -1,0 +1,174 @@
+"""Where a drive is mounted: the place under its one true name, its state, and whose turn it is.
+
+A mountpoint whose process is stopped or stuck blocks whoever looks at it, and not even SIGKILL ends
+that. So nothing here looks at a FUSE mount: what is mounted is read from the kernel's table, and
+whether it answers is found out by a child process, which is left behind if it gets no answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from dmfs.errors import SetupError
+from dmfs.names import id_hash
+from dmfs.system.mountinfo import mount_at, mount_table
+from dmfs.system.private_files import private_directory
+
+ANSWER_S = 3.0
+"""A drive that is well answers within a millisecond; its prober needs a twentieth of a second."""
+TURN_S = 10.0
+"""Another process clears a dead mount within a tenth of a second."""
+_POLL_S = 0.02
+_LINKS_MAX = 40
+"""As the kernel."""
+# statfs: dmfs answers it without the network, and the kernel never from its cache
+_PROBE = "import os, sys\ntry: os.statvfs(sys.argv[1])\nexcept OSError as e: sys.exit(e.errno)"
+
+
+class Condition(enum.Enum):
+    """Of a mounted filesystem."""
+
+    WELL = "answers"
+    DEAD = "its process is gone"
+    SILENT = "does not answer"
+
+
+def condition_of(mountpoint: str) -> Condition:
+    """Whether the filesystem that is mounted there answers. Blocks for ANSWER_S at most."""
+    prober = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _PROBE, mountpoint],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        cwd="/", start_new_session=True,
+    )  # fmt: skip
+    try:
+        status = prober.wait(ANSWER_S)
+    except subprocess.TimeoutExpired:
+        prober.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            prober.wait(_POLL_S)
+        prober.returncode = prober.returncode or -9  # it may never end: nobody waits for it
+        return Condition.SILENT
+    return Condition.DEAD if status in (errno.ENOTCONN, errno.ECONNABORTED) else Condition.WELL
+
+
+def true_path(given: str) -> str:
+    """The absolute path without symbolic links of a place that may be a mountpoint.
+
+    A path that leads through a FUSE mount is followed only if that answers. SetupError else.
+    """
+    fuse = {mount.mountpoint for mount in mount_table() if mount.is_fuse}
+    try:
+        todo = os.path.join(os.getcwd(), given).split("/")[::-1]
+    except FileNotFoundError:
+        raise SetupError("the working directory does not exist any more") from None
+    at, links = "/", 0
+    while todo:
+        name = todo.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            at = os.path.dirname(at)
+            continue
+        if at in fuse:
+            _check_answers(at)
+        at = os.path.join(at, name)
+        target = "" if at in fuse else _link_target(at)
+        if target:
+            links += 1
+            if links > _LINKS_MAX:
+                raise SetupError(f"{given} has too many symbolic links")
+            at = "/" if target.startswith("/") else os.path.dirname(at)
+            todo += target.split("/")[::-1]
+    return at
+
+
+def _link_target(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""  # no link, or nothing there
+
+
+def _check_answers(mountpoint: str) -> None:
+    condition = condition_of(mountpoint)
+    if condition is not Condition.WELL:
+        raise SetupError(
+            f"the filesystem mounted at {mountpoint} cannot be passed: {condition.value}",
+            hint=f"fusermount3 -uz {mountpoint}",
+        )
+
+
+@contextlib.contextmanager
+def claimed(path: str, state_dir: Path) -> Iterator[Callable[[], None]]:
+    """The mountpoint ``path`` for this process alone, until the body ends or calls what it gets.
+
+    SetupError while another process of dmfs is about to mount there. The lock is the directory's
+    own: it is the same one for all users and all spellings, and the kernel gives it back however
+    its owner ends. Where a directory has no locks (NFS), a file in ``state_dir`` stands for it.
+    """
+    with contextlib.ExitStack() as stack:
+        taken = _try_lock(stack, path)
+        if taken is None:
+            taken = _try_lock(stack, _stand_in(path, state_dir))
+        if taken is False:
+            raise SetupError(
+                f"another dmfs is about to mount at {path}", hint="wait until it has, or end it"
+            )
+        yield stack.close
+
+
+def is_claimed(path: str) -> bool:
+    """Whether a process is about to mount a drive at ``path``, where nothing is mounted yet."""
+    with contextlib.ExitStack() as stack:
+        return _try_lock(stack, path) is False
+
+
+@contextlib.contextmanager
+def turn_to_clear(path: str) -> Iterator[None]:
+    """One process at a time clears a dead mount: the second would take away what the first has
+    mounted anew. The lock is the parent directory's, for the dead mount hides its own."""
+    with contextlib.ExitStack() as stack:
+        give_up = time.monotonic() + TURN_S
+        while _try_lock(stack, os.path.dirname(path)) is False and time.monotonic() < give_up:
+            time.sleep(_POLL_S)
+        yield
+
+
+def is_dead(path: str) -> bool:
+    """Whether a mount at ``path`` has lost its process."""
+    return mount_at(path) is not None and condition_of(path) is Condition.DEAD
+
+
+def _try_lock(stack: contextlib.ExitStack, path: str) -> bool | None:
+    """True: locked until the stack is closed; False: another process has the lock; None: there is
+    no lock to be had."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    stack.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _stand_in(path: str, state_dir: Path) -> str:
+    """A file to lock instead of a directory."""
+    file = state_dir / "mountpoints" / id_hash(path)
+    with contextlib.suppress(OSError):
+        private_directory(file.parent)
+        file.touch(0o600)
+    return str(file)

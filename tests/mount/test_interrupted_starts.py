@@ -1,0 +1,106 @@
+"""A start that is given up, at whatever moment, leaves neither a mount nor a process."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.mounts import dmfs_command, mount_table, processes_of_session, wait_until
+
+END_S = 40.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
+HOOK = """
+import os, signal, sys
+at, number, whom = os.environ["AT"], int(os.environ["NUMBER"]), os.environ["WHOM"]
+if "--ready-fd" in sys.argv or "--foreground" in sys.argv:
+    import {module}
+    before = {module}.{name}
+    def hooked(*arguments, **more):
+        result = before(*arguments, **more)
+        os.kill(os.getppid() if whom == "parent" else os.getpid(), number)
+        return result
+    {module}.{name} = hooked
+"""
+
+
+@pytest.fixture(scope="module")
+def world_spec() -> str:
+    return "small:files=3"
+
+
+def left(point: Path) -> list[object]:
+    """Rows of the mount table, and processes, that have to do with a mountpoint."""
+    rows = [row for row in mount_table() if row[1] == str(point)]
+    return [*rows, *(line for _, line in processes_of_session() if str(point) in line)]
+
+
+def begin(home, point: Path, *words: str, **environ: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*dmfs_command(), "mount", *words, "/", str(point)], env=home.environment(environ),
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def end(start: subprocess.Popen[bytes]) -> str:
+    return start.communicate(timeout=END_S)[1].decode()
+
+
+@pytest.fixture
+def start_s(home, point) -> float:
+    """What a start takes here and now, with what it leaves in the cache for those that follow."""
+    began = time.monotonic()
+    assert home.run("mount", "/", str(point)).returncode == 0
+    took = time.monotonic() - began
+    assert home.run("umount", str(point)).returncode == 0
+    wait_until(lambda: not left(point), END_S)
+    return took
+
+
+def test_a_signal_after_any_delay_leaves_nothing(home, point, start_s):
+    """To the one that waits, in the background's start; it may also come too late."""
+    for number, eighth in zip(itertools.cycle(SIGNALS), range(1, 9), strict=False):
+        start = begin(home, point)
+        time.sleep(start_s * eighth / 8)
+        start.send_signal(number)
+        said = end(start)
+        assert "Traceback" not in said or number == signal.SIGINT, said
+        if start.returncode == 0:  # it was quicker
+            assert home.run("umount", str(point)).returncode == 0
+        wait_until(lambda: not left(point), END_S, f"{number} after {eighth}/8 to leave nothing")
+
+
+MOMENTS = {
+    "drive open": ("dmfs.assembly", "open_drive"),
+    "mounted": ("pyfuse3", "init"),
+    "answering": ("dmfs.fuse.operations", "Operations.getattr"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    ("words", "whom", "number"),
+    [
+        (["--foreground"], "itself", signal.SIGTERM), (["--foreground"], "itself", signal.SIGHUP),
+        ([], "parent", signal.SIGKILL), ([], "parent", signal.SIGINT),
+    ],
+)  # fmt: skip
+def test_a_signal_at_a_chosen_moment_leaves_nothing(
+    home, point, tmp_path, moment, words, whom, number
+):
+    module, name = MOMENTS[moment]
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text(HOOK.format(module=module, name=name))
+    environ = {"PYTHONPATH": str(hooks), "AT": moment, "NUMBER": str(int(number)), "WHOM": whom}
+    start = begin(home, point, *words, **environ)
+    said = end(start)
+    assert start.returncode != 0
+    assert "Traceback" not in said
+    wait_until(lambda: not left(point), END_S, said)
+    assert not list(point.iterdir())
