@@ -180,7 +180,7 @@ def test_a_request_that_was_left_does_not_end_what_follows_it_in_the_same_buffer
 def test_slots_are_handed_out_once_and_begin_at_nought() -> None:
     numbers = SharedNumbers(2)
     taken = [numbers.take(), numbers.take()]
-    assert (sorted(filter(lambda slot: slot is not None, taken)), numbers.take()) == ([0, 1], None)  # type: ignore[arg-type, type-var]
+    assert (sorted(filter(lambda slot: slot is not None, taken)), numbers.take()) == ([0, 1], None)  # type: ignore[type-var]
     twin = SharedNumbers(2, numbers.fd)
     twin.values[1] = 5
     assert numbers.values[1] == 5
