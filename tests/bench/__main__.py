@@ -18,7 +18,9 @@ def _start_over() -> None:
     ignored = shutil.ignore_patterns("__pycache__", "test_*.py")
     for name in ("dmfs", "tests/bench"):
         shutil.copytree(root / name, copy / name, ignore=ignored)
-    shutil.copy(root / "tests/__init__.py", copy / "tests/__init__.py")
+    (copy / "tests/support").mkdir()
+    for name in ("tests/__init__.py", "tests/support/__init__.py", "tests/support/baddisk.py"):
+        shutil.copy(root / name, copy / name)
     os.environ.update({_COPY: str(copy), "PYTHONPATH": str(copy)})
     # -P: not the modules of the directory that we happen to stand in.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "tests.bench", *sys.argv[1:]])
@@ -30,7 +32,8 @@ def _measure() -> int:
     try:
         return main(sys.argv[1:])
     finally:
-        shutil.rmtree(os.environ[_COPY], ignore_errors=True)
+        if "BENCH_PASS" not in os.environ:  # a pass (``passes``) runs in its parent's copy
+            shutil.rmtree(os.environ[_COPY], ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from tests.bench import passes
 from tests.bench import rows as _rows  # noqa: F401 - enters the rows
 from tests.bench.context import Bench
 from tests.bench.machine import describe
@@ -23,7 +24,7 @@ from tests.bench.table import print_result, print_table
 from tests.bench.tools import Tools
 
 _ROUNDS, _QUICK_ROUNDS = 5, 2
-_ROW_TIMEOUT_S = 420
+_ROW_TIMEOUT_S = 900
 _DATA_BYTES = 3 << 30
 """Two files of 1 GiB for nginx, or what aria2c writes."""
 
@@ -45,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
         help="where caches are kept while it runs: a real disk (default %(default)s)")  # fmt: skip
     add("--src", type=Path, metavar="DIR", help="measure the dmfs of another checkout")
     add("--list", action="store_true", help="say which rows there are")
+    add("--half-cpu", action="store_true",
+        help="then the sequential rows (or those named) again with half the CPU")  # fmt: skip
+    add("--as-user", action="store_true", help="and again as an ordinary user, who has no root")
     add("--plots", type=Path, nargs="?", const=Path("docs"), metavar="DIR",
         help="draw the two plots of docs/performance.md instead")  # fmt: skip
     return parser
@@ -65,7 +69,7 @@ def main(arguments: list[str]) -> int:
     for name, package in tools.missing.items():
         console.print(f"bench: no {name} here ({package}); its columns are left out")
     rounds = given.rounds or (_QUICK_ROUNDS if given.quick else _ROUNDS)
-    about = describe(tools)
+    about = describe(tools, given.disk)
     results: list[Result] = []
     try:
         with Places(given.disk, _DATA_BYTES) as places:
@@ -82,6 +86,8 @@ def main(arguments: list[str]) -> int:
             for name in given.row or ROWS:
                 results.append(_run(bench, ROWS[name]))
                 print_result(console, results[-1])
+        if "BENCH_PASS" not in os.environ:
+            results += _passes(given, console)
     except KeyboardInterrupt:
         console.print("bench: interrupted; cleaned up")
     about |= {"quick": given.quick, "rounds": rounds, "rows": [each.as_dict() for each in results]}
@@ -90,6 +96,28 @@ def main(arguments: list[str]) -> int:
         given.json.write_text(json.dumps(about, indent=1) + "\n")
     print_table(console, results, about)
     return 1 if any(result.error for result in results) else 0
+
+
+def _passes(given: argparse.Namespace, console: Console) -> list[Result]:
+    """Rows under other conditions, as results of their own."""
+    arguments = [f"--rounds={given.rounds}"] if given.rounds else []
+    arguments += ["--quick"] if given.quick else []
+    found: list[Result] = []
+    for asked, condition, run in (
+        (given.half_cpu, "half CPU", passes.run_half_cpu),
+        (given.as_user, "as user", passes.run_as_user),
+    ):
+        if not asked:
+            continue
+        console.print(f"[bold]{condition}[/]")
+        try:
+            told = run(arguments, given.row or passes.ROWS, given.disk)
+        except passes.PassImpossible as error:
+            found.append(Result(condition, "", error=str(error)))
+            console.print(f"bench: {condition}: {error}")
+        else:
+            found += [Result.of_dict(each) for each in told]
+    return found
 
 
 def _run(bench: Bench, row: Row) -> Result:

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 from tests.bench.tools import Tools
 
 _PACKAGES = ("dmfs", "trio", "httpx", "pycurl", "pyfuse3")
+_DISK_BLOCKS = 64
+_STEPS = 200_000
 _VERSION_FLAGS = {"nginx": "-v", "fusermount3": "--version"}
 
 
@@ -35,7 +38,41 @@ def available_bytes() -> int:
     return 0
 
 
-def describe(tools: Tools) -> dict[str, Any]:
+def disk_mb_per_s(directory: Path) -> float:
+    """What the disk takes past the page cache (``dd oflag=direct``); 0 where that is impossible."""
+    target = directory / f"dmfs-bench-speed-{os.getpid()}"
+    command = ["dd", "if=/dev/zero", f"of={target}", "bs=4M", f"count={_DISK_BLOCKS}"]
+    try:
+        began = time.perf_counter()
+        done = subprocess.run(
+            [*command, "oflag=direct"], capture_output=True, timeout=60, check=False
+        )
+        took_s = time.perf_counter() - began
+    except (OSError, subprocess.TimeoutExpired):
+        return 0.0
+    finally:
+        target.unlink(missing_ok=True)
+    return 0.0 if done.returncode else _DISK_BLOCKS * 4 * 1.048576 / took_s
+
+
+def python_ns_per_step() -> float:
+    """What a step of a fixed loop takes (a call, an addition, a slot of a list): the best of five,
+    so that it is the machine's speed and not its load."""
+    numbers = [0]
+
+    def step(by: int) -> None:
+        numbers[0] += by
+
+    best_s = float("inf")
+    for _ in range(5):
+        began = time.process_time()
+        for number in range(_STEPS):
+            step(number)
+        best_s = min(best_s, time.process_time() - began)
+    return best_s / _STEPS * 1e9
+
+
+def describe(tools: Tools, disk: Path) -> dict[str, Any]:
     """Machine, kernel, versions, commit, date, load: what goes with every figure."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -45,6 +82,8 @@ def describe(tools: Tools) -> dict[str, Any]:
             "cpus": os.cpu_count(),
             "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
             "kernel": platform.release(),
+            "disk_mb_per_s": round(disk_mb_per_s(disk)),
+            "python_ns_per_step": round(python_ns_per_step(), 1),
             "load_at_start": os.getloadavg()[0],
         },
         "versions": {

@@ -19,7 +19,9 @@ def table(run: dict[str, Any]) -> str:
     machine, versions = run["machine"], run["versions"]
     lines = [
         f"{run['date']}, commit `{run['commit']}`, {run['rounds']} rounds; {machine['cpus']} × "
-        f"{machine['cpu']}, {machine['memory_gib']} GiB, kernel {machine['kernel']}; load "
+        f"{machine['cpu']}, {machine['memory_gib']} GiB, kernel {machine['kernel']}; "
+        f"disk {machine['disk_mb_per_s']} MB/s (dd oflag=direct), Python "
+        f"{machine['python_ns_per_step']} ns a step (a fixed loop); load "
         f"{machine['load_at_start']:.1f} at the start, {machine['load_at_end']:.1f} at the end; "
         + ", ".join(f"{name} {_number(text)}" for name, text in versions.items())
         + ".",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from copy import copy
 from pathlib import Path
 from typing import Self
 
@@ -36,6 +37,12 @@ class Places:
         path = self.disk / f"{self._made:04d}-{name}"
         path.mkdir()
         return path
+
+    def on(self, disk: Path) -> Self:
+        """The same with another disk, which is its owner's to clean up."""
+        twin = copy(self)
+        twin.disk = disk
+        return twin
 
     def close(self) -> None:
         for path in (self.disk, self.memory):

@@ -61,6 +61,15 @@ class Result:
         ratio = ours / theirs.median
         self.verdicts.append(Verdict(goal, f"{ratio:.2f} ×", ratio >= factor))
 
+    def at_most(self, ours: Series, factor: float, theirs: Series | None, what: str) -> None:
+        """The goal ``ours ≤ factor × theirs``."""
+        goal = f"≤ {factor:g} × {what}"
+        if theirs is None or not theirs.values or not ours.values or not theirs.median:
+            self.verdicts.append(Verdict(goal, "not measured", None))
+            return
+        ratio = ours.median / theirs.median
+        self.verdicts.append(Verdict(goal, f"{ratio:.2f} ×", ratio <= factor))
+
     def limit(self, goal: str, figure: float, most: float, unit: str) -> None:
         """The goal ``figure ≤ most``."""
         self.verdicts.append(Verdict(goal, f"{short(figure)} {unit}".strip(), figure <= most))
@@ -71,6 +80,16 @@ class Result:
 
     def check(self, goal: str, figure: str, *, met: bool) -> None:
         self.verdicts.append(Verdict(goal, figure, met))
+
+    @classmethod
+    def of_dict(cls, told: dict[str, Any]) -> Result:
+        """The other way round: the rows of a pass come as JSON."""
+        return cls(
+            told["row"], told["workload"],
+            [Series(name, each["unit"], each["values"]) for name, each in told["series"].items()],
+            [Verdict(**each) for each in told["verdicts"]],
+            told["notes"], told["seconds"], told["error"],
+        )  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -30,7 +30,9 @@ def print_table(console: Console, results: list[Result], about: dict[str, Any]) 
     machine = about["machine"]
     table = Table(
         title=f"{machine['cpus']} × {machine['cpu']}, {machine['memory_gib']} GiB, "
-        f"kernel {machine['kernel']}, {about['date']}, commit {about['commit']}, "
+        f"kernel {machine['kernel']}, disk {machine['disk_mb_per_s']} MB/s, "
+        f"Python {machine['python_ns_per_step']} ns a step, {about['date']}, "
+        f"commit {about['commit']}, "
         f"{about['rounds']} rounds, load {machine['load_at_start']:.1f}–"
         f"{machine['load_at_end']:.1f}"
     )

@@ -167,6 +167,8 @@ def test_a_request_that_was_left_does_not_end_what_follows_it_in_the_same_buffer
     )
     first.follow(numbers)
     first.leave()
+    numbers[0] = 2  # another request has the slot now
+    assert whole.look() == 0
     second.follow(numbers)
     numbers[1] = 3
     first.leave()  # its end comes late

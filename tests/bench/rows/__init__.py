@@ -4,6 +4,7 @@ from tests.bench.rows import (  # noqa: F401, I001 - the order is the table's
     cold,
     raw,
     many,
+    slow,
     warm,
     first,
     scattered,
