@@ -128,11 +128,12 @@ async def test_what_was_given_up_and_is_read_again_is_worth_more(tmp_path: Path)
     async with slow(tmp_path, quick()) as (cache, store):
         await stream(cache)
         file = await opened(cache, SIZE)
-        assert file.missed
-        part = Span(min(file.missed) * BLOCK_BYTES, min(file.missed) * BLOCK_BYTES + PART_BYTES)
-        cache.drop_memory()
+        missed = min(number for number in file.missed if number not in file.extents)
+        part = Span(missed * BLOCK_BYTES, missed * BLOCK_BYTES + PART_BYTES)
         await cache.get(file, part)
-        await stream(cache, name="g")
+        await trio.testing.wait_all_tasks_blocked()
+        # it came last, and would go first
+        assert len(cache._disk.writer.give_up(PART_BYTES, lambda _extent: True)) == 1
         store.go_on()
         await cache.drain()
         assert file.on_disk(part.start // BLOCK_BYTES)
@@ -151,6 +152,17 @@ async def test_demand_finds_room_among_what_was_fetched_ahead_and_waits_for_the_
             for start in range(0, SIZE, PART_BYTES):
                 await cache.get(file, Span(start, start + PART_BYTES))
         assert cache.memory_used <= 16 * MIB
+
+
+@real
+async def test_a_window_takes_the_memory_of_what_waits_for_the_disk(tmp_path: Path) -> None:
+    async with slow(tmp_path, quick()) as (cache, _):
+        await stream(cache, 24 * MIB)
+        assert cache.gauges()["saving"] > 2, "they wait"
+        ahead = await opened(cache, SIZE, "ahead")
+        # all but what is being written: a fourth
+        assert cache.start(ahead, EMPTY, Span(0, 24 * MIB)) == Span(0, 24 * MIB)
+        check_memory(cache, MEMORY)
 
 
 @real
