@@ -271,10 +271,9 @@ def _block_store(settings: Settings) -> BlockStore | None:
 
 
 def _close(block_store: BlockStore | None, listing_store: ListingStore | None) -> None:
-    try:
-        if block_store is not None:
-            block_store.close()
-        if listing_store is not None:
-            listing_store.close()
-    except (OSError, sqlite3.Error) as error:  # a dead disk: what it did not take is fetched again
-        log.debug("the cache was not closed: %s", error)
+    for store in (block_store, listing_store):
+        try:
+            if store is not None:
+                store.close()
+        except (OSError, sqlite3.Error) as error:  # a dead disk: what it did not take is lost
+            log.debug("the cache was not closed: %s", error)

@@ -54,6 +54,42 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
         return super().fetch(mode, filename, value, read)
 
 
+class _Closing:
+    """Closes a connection when its thread or its cache ends, whichever is first."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __del__(self) -> None:
+        self._connection.close()
+
+
+class ThreadsCache(diskcache.Cache):  # type: ignore[misc]
+    """diskcache has a connection for each thread, closes that of the thread that says so, and
+    leaves the others to the collector; Python 3.13 complains of each. Here they close by
+    themselves. (A call that hangs in the disk still holds its cache, and so its connection.)"""
+
+    @property
+    def _con(self) -> sqlite3.Connection:
+        known: sqlite3.Connection | None = getattr(self._local, "con", None)
+        if known is not None:
+            return known
+        path = Path(self._directory) / "cache.db"
+        connection = sqlite3.connect(
+            path, timeout=self._timeout, isolation_level=None, check_same_thread=False
+        )
+        self._local.closing = _Closing(connection)
+        self._local.con = connection
+        try:
+            settings = connection.execute("SELECT key, value FROM Settings").fetchall()
+        except sqlite3.OperationalError:
+            return connection  # a new one
+        for key, value in settings:
+            if key.startswith("sqlite_"):  # a PRAGMA, which each connection must be told
+                self.reset(key, value, update=False)
+        return connection
+
+
 def cache_partition(*parts: str) -> str:
     """The key of one sign-in to one service: permissions differ, so each has its own listings."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -77,8 +113,7 @@ class ListingStore:
 
     def close(self) -> None:
         """Call only when no other method is running."""
-        if self._cache is not None:
-            self._cache.close()
+        self._cache = None  # the connections of all threads go with it
         self._locks.close()
 
     async def load(self, identity: str) -> Record | None:
@@ -158,7 +193,7 @@ class ListingStore:
 
     def _open(self) -> Any:
         private_directory(self._version_directory)
-        return diskcache.Cache(
+        return ThreadsCache(
             str(self._version_directory), disk=BytesDisk, size_limit=LIMIT_BYTES, timeout=5,
             eviction_policy="least-recently-stored", disk_min_file_size=64 * 1024,
             sqlite_cache_size=256, sqlite_mmap_size=0,  # a megabyte a connection instead of 96

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import sqlite3
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ import trio
 
 import dmfs.system.byte_locks
 from dmfs.namespace.listing_codec import FORMAT_VERSION
-from dmfs.namespace.listing_store import ListingStore
+from dmfs.namespace.listing_store import THREADS, ListingStore
 from tests.support.helpers import real
 from tests.support.listings import PLACE, a_record
 
@@ -77,3 +80,39 @@ async def test_a_lock_excludes_others(tmp_path, monkeypatch, near) -> None:
         pass
     one.close()
     two.close()
+
+
+def open_files(directory: Path) -> list[str]:
+    """What this process has open below there."""
+    links = (each for each in Path("/proc/self/fd").iterdir() if each.is_symlink())
+    return [path for link in links if (path := str(link.readlink())).startswith(f"{directory}/")]
+
+
+@real
+async def test_a_closed_store_leaves_no_thread_a_connection(tmp_path) -> None:
+    """Python 3.13 complains of each one that is left to the collector."""
+    store = ListingStore(tmp_path, "me")
+    together = threading.Barrier(THREADS)
+
+    def look() -> None:
+        assert store._opened().get("x") is None
+        together.wait(20)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(THREADS):
+            nursery.start_soon(store._threads.run, look)
+    opened = open_files(tmp_path / "listings")
+    assert sum(each.endswith("/cache.db") for each in opened) == THREADS
+    store.close()
+    assert open_files(tmp_path / "listings") == []
+
+
+@real
+async def test_a_store_whose_directory_was_deleted_closes_what_it_had_there(tmp_path) -> None:
+    store = ListingStore(tmp_path, "me")
+    await store.save(a_record())
+    shutil.rmtree(tmp_path / "listings")
+    await store.save(a_record())
+    assert await store.load(PLACE.identity) is not None
+    assert not [each for each in open_files(tmp_path / "listings") if each.endswith(" (deleted)")]
+    store.close()
