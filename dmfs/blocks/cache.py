@@ -143,7 +143,7 @@ class BlockCache:
         await self._objects.look_up(storage_ids)
 
     def close(self, opened: CachedObject) -> None:
-        opened.users -= 1
+        self._objects.let_go(opened)
 
     async def drain(self) -> None:
         """Before the end: wait until what was fetched is on disk."""
@@ -303,7 +303,7 @@ class BlockCache:
             self._memory.allocate(extent, opened)
         for number in range(blocks.start, blocks.stop):
             opened.extents[number] = extent
-        opened.users += 1
+        self._objects.hold(opened)
         self._nursery.start_soon(self._fly, extent, opened, connected)
         return True
 
@@ -336,7 +336,7 @@ class BlockCache:
             self._land(extent, opened)
         if not extent.from_disk and not opened.detached:
             await self._save(extent, opened)
-        opened.users -= 1
+        self._objects.let_go(opened)
 
     async def _fetch(self, extent: Extent, opened: CachedObject) -> None:
         mark = opened.link.requested(trio.current_time())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
 import trio
 
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.extents import CachedObject
 from dmfs.blocks.open_objects import IDLE_OBJECTS
 from dmfs.blocks.store.block_store import BlockStore
-from dmfs.model import File
+from dmfs.model import File, StorageId
 from tests.support.caches import cache_over
 from tests.support.helpers import FakeSource, a_file, real
 
@@ -77,3 +80,69 @@ async def test_an_open_that_is_cancelled_leaves_nothing_held(store: BlockStore) 
         await open_and_close(cache, [a_file("last")])
         await trio.sleep(0.05)
         assert len(store.attached) == len(cache._objects) <= IDLE_OBJECTS + 1
+
+
+class Steps(Mapping[StorageId, CachedObject]):
+    """A mapping that counts how many of its objects were looked at."""
+
+    def __init__(self, inner: MutableMapping[StorageId, CachedObject]) -> None:
+        self._inner = inner
+        self.seen = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __getitem__(self, key: StorageId) -> CachedObject:
+        self.seen += 1
+        return self._inner[key]
+
+    def __setitem__(self, key: StorageId, value: CachedObject) -> None:
+        self._inner[key] = value
+
+    def __delitem__(self, key: StorageId) -> None:
+        del self._inner[key]
+
+    def __len__(self) -> int:
+        return len(self._inner)
+
+    def __iter__(self) -> Iterator[StorageId]:
+        for key in self._inner:
+            self.seen += 1
+            yield key
+
+    def get(self, key: StorageId, default: Any = None) -> Any:
+        self.seen += 1
+        return self._inner.get(key, default)
+
+    def values(self) -> Any:
+        self.seen += len(self._inner)
+        return self._inner.values()
+
+
+@real
+async def test_an_open_looks_at_no_other_open_file() -> None:
+    """With 5000 files open, half of the time of the next open went into a look at each of them."""
+    async with cache_over(FakeSource()) as cache:
+        for number in range(300):
+            await cache.open(a_file(f"open {number}"), 1000)
+        objects = cache._objects
+        objects._known = steps = Steps(objects._known)  # type: ignore[assignment]
+        for number in range(10):
+            cache.close(await cache.open(a_file(f"one more {number}"), 1000))
+        assert steps.seen < 10 * 10
+
+
+@real
+async def test_objects_that_were_replaced_while_open_go_with_their_last_user() -> None:
+    """One more that is replaced is no reason to look at those before."""
+    async with cache_over(FakeSource()) as cache:
+        former = [await cache.open(a_file(f"f {number}"), 1000) for number in range(20)]
+        for number in range(20):
+            await cache.open(a_file(f"f {number}"), 2000)  # the service says: another size
+        assert len(cache._objects) == 40
+        cache.close(former[0])
+        cache.close(former[1])
+        await cache.open(a_file("another"), 1000)
+        assert len(cache._objects) == 40 + 1 - 2
+        assert former[0] not in list(cache._objects)
+        assert former[2] in list(cache._objects)
