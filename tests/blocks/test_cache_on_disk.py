@@ -20,11 +20,6 @@ from tests.support.helpers import FakeSource, real, truth
 # With a disk: real time
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> BlockStore:
-    return BlockStore(tmp_path, limit_bytes=1 << 30, free_percent=0)
-
-
 class BrokenStore:
     """Stands in for a store whose disk fails at whatever is named."""
 
@@ -60,6 +55,7 @@ async def test_what_was_read_is_on_disk_for_the_next_mount(
         file = await opened(cache, size)
         assert bytes(await cache.get(file, Span(1000, size))) == truth(1000, size)
     assert silent.fills == []
+    again.close()
     again.close()
 
 
