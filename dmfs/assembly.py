@@ -293,7 +293,6 @@ def _block_store(settings: Settings) -> BlockStore | None:
         ) from None
 
 
-<<<<<<< HEAD
 def _close(
     block_store: BlockStore | None, listing_store: ListingStore | None, *, hurry: bool
 ) -> None:
@@ -305,12 +304,5 @@ def _close(
     for close in closes:
         try:
             close()
-=======
-def _close(block_store: BlockStore | None, listing_store: ListingStore | None) -> None:
-    for store in (block_store, listing_store):
-        try:
-            if store is not None:
-                store.close()
->>>>>>> deb
         except (OSError, sqlite3.Error) as error:  # a dead disk: what it did not take is lost
             log.debug("the cache was not closed: %s", error)

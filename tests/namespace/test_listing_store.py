@@ -14,11 +14,7 @@ import trio
 
 import dmfs.system.byte_locks
 from dmfs.namespace.listing_codec import FORMAT_VERSION
-<<<<<<< HEAD
 from dmfs.namespace.listing_store import DAMAGED_MAX, THREADS, ListingStore
-=======
-from dmfs.namespace.listing_store import THREADS, ListingStore
->>>>>>> deb
 from tests.support.helpers import real
 from tests.support.listings import PLACE, SUB, a_record
 
@@ -86,7 +82,6 @@ async def test_a_lock_excludes_others(tmp_path, monkeypatch, near) -> None:
     two.close()
 
 
-<<<<<<< HEAD
 def test_one_damaged_row_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stopped all reads for some seconds, each time somebody asked for it."""
 
@@ -114,8 +109,6 @@ def test_one_damaged_row_costs_only_itself(tmp_path: Path, monkeypatch: pytest.M
     body()
 
 
-=======
->>>>>>> deb
 def open_files(directory: Path) -> list[str]:
     """What this process has open below there."""
     links = (each for each in Path("/proc/self/fd").iterdir() if each.is_symlink())
