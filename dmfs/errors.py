@@ -150,8 +150,10 @@ class BadResponseError(DriveError):
 class PartialAnswerError(BadResponseError):
     """Rows of an answer that not even a name is known of; the rest of it is whole."""
 
-    def __init__(self, message: str, rest: Sequence[Any], lost: Sequence[str]) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, rest: Sequence[Any] = (), lost: Sequence[str] = (), *, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.rest = rest
         """The children that are known."""
         self.lost = lost

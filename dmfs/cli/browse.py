@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -36,6 +37,8 @@ _TYPES = {
     Shortcut: "shortcut",
 }
 _READ_BYTES = 1024 * 1024
+_LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of characters that stand for no byte either: JSON may hold them, no encoding does."""
 
 
 def ls_command(call: Invocation) -> int:
@@ -223,5 +226,5 @@ def _print_json(value: Any) -> None:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
+    sys.stdout.write(_LONE.sub("?", text))
     sys.stdout.flush()

@@ -77,6 +77,7 @@ def mount_helper(argv: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, arguments: list[str]) -> int:
     import resource
 
+    from dmfs.cli import streams
     from dmfs.cli.settings import Invocation
     from dmfs.errors import DriveError, UsageError
 
@@ -88,6 +89,8 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
         _print_error(error, getattr(options, "ready_fd", None))
         return USAGE if isinstance(error, UsageError) else FAILED
     except (OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, OSError) and streams.why_not_written(error):
+            raise
         return _shortage(error, options)
     except KeyboardInterrupt:
         return INTERRUPTED

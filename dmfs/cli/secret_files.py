@@ -35,7 +35,8 @@ def exposed_files(config: Path, settings: Settings) -> Iterator[tuple[str, Path]
 def warn_once(config: Path, settings: Settings) -> None:
     """One line on stderr for each exposed file of which this person was not warned yet. A file that
     was mended and is exposed again is told again."""
-    exposed = {path: what for what, path in exposed_files(config, settings)}
+    found = exposed_files(config, settings)
+    exposed = {path: what for what, path in found if path == config}  # a key is refused anyway
     for path in dict.fromkeys((config, *exposed)):
         mark = settings.state_dir / DIRECTORY / hashlib.sha256(bytes(path)).hexdigest()[:16]
         if path in exposed and not _is_there(mark):

@@ -287,6 +287,7 @@ class ObjectClient:
             part.stop - part.start, guard, progress, unless_etag,
         )  # fmt: skip
         outcome = "cancelled"
+        began = trio.current_time()
         try:
             with self._stalls.listening(ear, part.url, progress):
                 await self._fetcher.fetch(request)
@@ -296,6 +297,8 @@ class ObjectClient:
             outcome = _outcome(error)
             if is_answer(error):
                 self._stalls.answered(ear, Span(start, start + 1))
+            else:
+                self._stalls.ended(ear, began)
             raise
         finally:
             self._gets[outcome] += 1

@@ -33,6 +33,8 @@ SILENCE_SHARE = 0.5
 """Of a deadline: a stretch from which nothing came for so long, until that passed, is dead."""
 LISTENINGS = 8
 """In that time: so often it is noticed whether bytes come."""
+QUICK_S = 5.0
+"""libcurl gives up later than that: 10 s for a connection, 15 s without a byte."""
 MOMENT_SHARE = 0.05
 MOMENT_MAX_S = 0.5
 """Who is refused waits so long for a probe: together with the wait before it less than 1.1
@@ -59,7 +61,8 @@ class Ear:
         self.url = ""
         self.host = ""
         self.heard_at: float | None = None
-        """None before the first GET."""
+        """None before the first GET, and while none is under way after one that was answered, or
+        failed at once."""
 
 
 class _Get:
@@ -180,8 +183,15 @@ class Stalls:
 
     def answered(self, ear: Ear, span: Span) -> None:
         """The GET of ``span`` had an answer, of whatever kind."""
-        now = ear.heard_at = trio.current_time()
-        self._dead.answered(ear.host, ear.storage_id, span, now)
+        ear.heard_at = None  # the pause before the next GET is no silence
+        self._dead.answered(ear.host, ear.storage_id, span, trio.current_time())
+
+    def ended(self, ear: Ear, began: float) -> None:
+        """A GET that began then has failed, with nothing that counts as an answer. If that took it
+        a moment only, it is no silence, nor is the pause before the next one: a broken answer may
+        be whole the next time, and a refused connection is the breaker's affair."""
+        if trio.current_time() - began < min(QUICK_S, self._silence_s):
+            ear.heard_at = None
 
     def gave_up(self, ear: Ear, span: Span) -> None:
         """A fill failed: its deadline passed or its tries are used up, and of ``span`` nothing has

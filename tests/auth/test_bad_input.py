@@ -33,28 +33,6 @@ def test_denied_consent(person: Person) -> None:
     assert "--prompt-login" in line
 
 
-def test_wrong_state(person: Person) -> None:
-    with person.begin() as login:
-        back = login.consent()
-        status, page = visit(back.replace("state=", "state=x"))
-        assert status == 400
-        assert "wrong state" in page
-        assert "wrong state" in login.failed()
-    assert not person.file.exists()
-
-
-def test_no_state_at_all(person: Person) -> None:
-    with person.begin() as login:
-        visit(login.consent().partition("&state=")[0])
-        assert "wrong state" in login.failed()
-
-
-def test_a_denial_with_a_wrong_state_is_not_believed(person: Person) -> None:
-    with person.begin() as login:
-        visit(f"{person.callback}?error=access_denied&state=guess")
-        assert "wrong state" in login.failed()
-
-
 def test_a_callback_without_a_code(person: Person) -> None:
     with person.begin() as login:
         state = login.url.partition("&state=")[2].partition("&")[0]

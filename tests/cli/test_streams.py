@@ -46,8 +46,8 @@ def test_a_reader_that_has_gone_is_no_news(alone: Home, words: str) -> None:
 def test_help_in_a_locale_without_its_characters(alone: Home, words: str) -> None:
     done = shell(alone, f"{DMFS} {words}", **ASCII)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.isascii()
-    assert b"?" in done.stdout or words not in ("--help", "help semantics")
+    assert done.stdout == shell(alone, f"{DMFS} {words}", LC_ALL="C.UTF-8").stdout
+    assert not done.stdout.isascii() or words not in ("--help", "help semantics")
 
 
 def test_a_closed_descriptor_is_not_given_to_a_file(alone: Home) -> None:
@@ -69,7 +69,7 @@ def test_names_in_a_locale_without_their_characters(home: Home) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, plain.stdout, b"")
     table = home.run("ls", "-l", "/", environ=ASCII)
     assert (table.returncode, table.stderr) == (0, b"")
-    assert b"Emulated Builders ? Headquarters" in table.stdout
+    assert "Emulated Builders ／ Headquarters".encode() in table.stdout
     for words in (["whoami"], ["stat", PROJECTS], ["doctor"], ["ls", "/\u5efa"]):
         done = home.run(*words, environ=ASCII)
         assert b"Traceback" not in done.stderr, done.stderr

@@ -216,6 +216,20 @@ def test_matching_skipping_and_counting(emulator, api, listing):
     assert [entry["fault"] for entry in log] == ["status", "status"]
 
 
+@pytest.mark.parametrize("how", ["no_id", "no_name", "no_type", "number"])
+def test_a_rotten_row_is_one_of_many(emulator, api, listing, how):
+    whole = api.get(listing).json["data"]
+    emulator.fault("rotten_row", route="contents", at=1, how=how)
+    rows = api.get(listing).json["data"]
+    assert [n for n, row in enumerate(rows) if row != whole[n]] == [1]
+    missing = {
+        "no_id": lambda row: "id" not in row, "no_type": lambda row: row["type"] is None,
+        "no_name": lambda row: row["attributes"]["name"] == 5, "number": lambda row: row == 5,
+    }  # fmt: skip
+    assert missing[how](rows[1])
+    assert api.get(listing).json["data"] == whole
+
+
 def test_a_misspelt_fault_is_refused(emulator):
     with pytest.raises(EmulatorError, match="unknown fault kind"):
         emulator.fault("statsu")

@@ -202,10 +202,12 @@ def test_a_refused_item_does_not_take_its_folder_along(
     sample.clear_faults()
 
     async def main() -> None:
-        settings = settings_for(sample, tmp_path, ttl=0.0, patience=10.0, cache_size=1 << 30)
-        async with open_drive(settings) as drive:
+        async with open_drive(settings_for(sample, tmp_path / "well")) as drive:
             folder: Any = await drive.resolve(HALF)
             true = (await drive.parts.listings.get(folder)).entries
+        # on a drive that does not know the folder: what was listed before would stand in
+        settings = settings_for(sample, tmp_path, ttl=0.0, patience=10.0, cache_size=1 << 30)
+        async with open_drive(settings) as drive:
             sample.fault("status", route="item", status=status, times=2)
             seen = (await drive.parts.listings.get(folder)).entries
             assert set(seen) == set(true), "not gone: rsync --delete is listening"
@@ -231,19 +233,18 @@ def test_a_refused_item_does_not_take_its_folder_along(
     trio.run(main)
 
 
-@pytest.mark.parametrize(("status", "code"), [(401, errno.EACCES), (500, errno.EIO)])
 def test_what_says_nothing_about_an_item_still_fails_the_listing(
-    sample: EmulatorProcess, tmp_path: Path, status: int, code: int
+    sample: EmulatorProcess, tmp_path: Path
 ) -> None:
     sample.clear_faults()
 
     async def main() -> None:
         async with open_drive(settings_for(sample, tmp_path)) as drive:
             folder: Any = await drive.resolve(HALF)
-            sample.fault("status", route="item", status=status, times=None)
+            sample.fault("status", route="item", status=401, times=None)
             with pytest.raises(DriveError) as told:
                 await drive.parts.listings.get(folder)
-            assert told.value.errno == code
+            assert told.value.errno == errno.EACCES
             sample.clear_faults()
 
     with short_waits():

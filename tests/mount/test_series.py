@@ -79,10 +79,10 @@ def test_every_file_of_a_series_costs_one_signing_and_one_get(fresh, backwards):
 @pytest.mark.parametrize("order", ["names", "inodes", "sizes"])
 def test_what_is_fetched_in_vain_is_at_most_eight_files(fresh, order):
     """And a series is recognised in the order of inode numbers (``tar --sort=inode``), too."""
-    keys: dict[str, Callable[[str], Any]] = {
-        "names": str,
-        "inodes": lambda path: Path(path).stat().st_ino,
-        "sizes": lambda path: -Path(path).stat().st_size,
+    keys: dict[str, Callable[[bytes], Any]] = {
+        "names": os.fsdecode,
+        "inodes": lambda path: Path(os.fsdecode(path)).stat().st_ino,
+        "sizes": lambda path: -Path(os.fsdecode(path)).stat().st_size,
     }
     fresh.tool("sha256sum", *sorted(paths(fresh), key=keys[order])[:40])
     counts = settled(fresh)
