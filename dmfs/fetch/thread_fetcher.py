@@ -35,12 +35,20 @@ class ThreadFetcher:
         self._wake_send, self._wake_receive = socket.socketpair()
         for end in (self._wake_send, self._wake_receive):
             end.setblocking(False)
-        self._thread = threading.Thread(target=self._run, name="dmfs-ranges", daemon=True)
+        self._thread = threading.Thread()  # until ``start``
         self._stopped = False
         self.gets = 0
         """Requests so far."""
 
     def start(self) -> None:
+        """OSError where this machine has no descriptor for it: in the thread nobody would hear."""
+        loop = Transfers(
+            self._ca_bundle, self._connections, self._wake_receive,
+            stall_timeout_s=transfers.STALL_TIMEOUT_S,
+        )  # fmt: skip
+        self._thread = threading.Thread(
+            target=self._run, args=(loop,), name="dmfs-ranges", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
@@ -48,7 +56,8 @@ class ThreadFetcher:
         if not self._stopped:
             self._stopped = True
             self._command(None)
-            self._thread.join(timeout=5)
+            if self._thread.is_alive():
+                self._thread.join(timeout=5)
             self._wake_send.close()
             self._wake_receive.close()
 
@@ -79,11 +88,7 @@ class ThreadFetcher:
 
     # Below: in the curl thread alone.
 
-    def _run(self) -> None:
-        loop = Transfers(
-            self._ca_bundle, self._connections, self._wake_receive,
-            stall_timeout_s=transfers.STALL_TIMEOUT_S,
-        )  # fmt: skip
+    def _run(self, loop: Transfers) -> None:
         try:
             while True:
                 if loop.wait():
