@@ -11,8 +11,8 @@ Times are integers in nanoseconds since the epoch, sizes are bytes, byte ranges 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NewType
+from dataclasses import dataclass, field, fields
+from typing import Any, NewType
 
 from dmfs.compact import expand, in_link
 
@@ -227,6 +227,27 @@ class Listing:
     def incomplete(self) -> int:
         """Entries that are not as they should be."""
         return self.undescribed + self.lost
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedFile(File):
+    """Of an answer: an item that is listed and whose details are refused to this user, which is
+    something else than details that did not come. In a listing it is a ``File`` without a
+    version."""
+
+
+def as_refused(leaf: Leaf) -> Leaf:
+    """An item of an answer, now that its details were refused."""
+    return RefusedFile(**_values(leaf)) if isinstance(leaf, File) else leaf
+
+
+def as_listed(child: Child) -> Child:
+    """A child of an answer as a listing has it."""
+    return File(**_values(child)) if isinstance(child, RefusedFile) else child
+
+
+def _values(file: File) -> dict[str, Any]:
+    return {each.name: getattr(file, each.name) for each in fields(File)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ from dmfs.model import (
     Project,
     Root,
     SignedObject,
+    as_refused,
 )
 from dmfs.ratelimit.limits import WINDOW_S, Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
@@ -63,6 +64,8 @@ log = logging.getLogger(__name__)
 
 ITEM_CALLS = 4
 """Items requested in parallel if a listing left out their tips."""
+ITEM_REFUSED = frozenset({403, 404, 410, 423})
+"""Statuses by which the service refuses one item to this user."""
 ITEMS_SHARE = 0.4
 """Of the time that is left for a listing: items that do not answer must not take all of it."""
 BULK_FROM_PAGE = 20
@@ -236,15 +239,17 @@ class Aps:
                     raise
                 except DriveError as error:
                     log.debug("%r is there, but: %s", leaf.name, error.message)
-                    failures.append(error)
+                    if error.status in ITEM_REFUSED:
+                        found[leaf.item_id] = as_refused(leaf)
+                    else:
+                        failures.append(error)
 
         left_s = trio.current_effective_deadline() - trio.current_time()
         with trio.move_on_after(left_s * ITEMS_SHARE):
             await gather([partial(one, leaf) for leaf in tipless])
-        if not found and len(failures) == len(tipless):
-            for error in failures[:1]:
-                if isinstance(error, UnreachableError) and not error.status:
-                    raise error
+        first = failures[0] if len(failures) == len(tipless) > 0 else None
+        if isinstance(first, UnreachableError) and not first.status:
+            raise first
         shown = (found.get(leaf.item_id, leaf) for leaf in tipless)
         return [child for child in shown if child is not None]
 

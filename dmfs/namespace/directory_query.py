@@ -10,7 +10,7 @@ from typing import NamedTuple
 import trio
 
 from dmfs.errors import PartialAnswerError
-from dmfs.model import Child, Directory, File, Folder, own_id
+from dmfs.model import Child, Directory, File, Folder, RefusedFile, as_listed, own_id
 from dmfs.names import entry_names
 from dmfs.system.concurrency import gather
 
@@ -43,7 +43,7 @@ class _Completed(NamedTuple):
 
 
 def _is_undescribed(child: Child) -> bool:
-    return isinstance(child, File) and not child.version
+    return isinstance(child, File) and not child.version and not isinstance(child, RefusedFile)
 
 
 def _completed(
@@ -95,6 +95,7 @@ class DirectoryQuery:
             log.info("%s", error.message)
             children, lost = list(error.rest), error.lost
         completed = _completed(children, lost, before or {})
+        completed = completed._replace(children=[*map(as_listed, completed.children)])
         if len(completed.children) > THREAD_ENTRIES:
             entries = await trio.to_thread.run_sync(self._named, completed.children)
         else:

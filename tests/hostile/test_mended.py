@@ -202,12 +202,10 @@ def test_a_refused_item_does_not_take_its_folder_along(
     sample.clear_faults()
 
     async def main() -> None:
-        async with open_drive(settings_for(sample, tmp_path / "well")) as drive:
-            folder: Any = await drive.resolve(HALF)
-            true = (await drive.parts.listings.get(folder)).entries
-        # on a drive that does not know the folder: what was listed before would stand in
         settings = settings_for(sample, tmp_path, ttl=0.0, patience=10.0, cache_size=1 << 30)
         async with open_drive(settings) as drive:
+            folder: Any = await drive.resolve(HALF)
+            true = (await drive.parts.listings.get(folder)).entries
             sample.fault("status", route="item", status=status, times=2)
             seen = (await drive.parts.listings.get(folder)).entries
             assert set(seen) == set(true), "not gone: rsync --delete is listening"
