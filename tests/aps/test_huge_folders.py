@@ -12,18 +12,26 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import trio
 
+import dmfs.aps.paging
 from dmfs.aps.client import BULK_FROM_PAGE, Aps
 from dmfs.aps.contents import Contents
 from dmfs.aps.page_shelf import KEEP_S
+from dmfs.auth.token_endpoint import App
+from dmfs.auth.token_sources import TwoLegged
+from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import BusyError, DeadlineError
 from dmfs.http.client import Request, Response
+from dmfs.http.engines import open_engines
 from dmfs.http.json_client import JsonClient
-from dmfs.model import Folder, FolderId, HubId, Project, ProjectId
+from dmfs.http.tls import ca_bundle
+from dmfs.model import Child, Folder, FolderId, HubId, Project, ProjectId
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.page_store import PageStore
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.ratelimit.limits import SHARE, Priority, Rate
+from dmfs.ratelimit.priority import current_priority
 from dmfs.system.concurrency import deadline
+from tests.aps.test_client import HQ, walk
 from tests.support.answers import item, version
 from tests.support.fake_http import API_URL
 from tests.support.helpers import a_file, real, virtual
@@ -202,8 +210,53 @@ async def test_a_sign_in_that_stalls_is_waited_for_once_not_by_each_folder() -> 
     assert await listed(aps, OTHER) == ["x.dwg"]
 
 
-def test_folders_of_usual_size_are_listed_at_the_callers_priority() -> None:
-    assert BULK_FROM_PAGE * 200 >= 4000
+@virtual
+async def test_only_the_many_pages_of_a_huge_folder_make_room_for_others() -> None:
+    """The first pages go at the caller's priority: most folders have no more."""
+
+    class Noted(Service):
+        async def send(self, request: Request) -> Response:
+            number = int(parse_qs(urlsplit(request.url).query).get("page[number]", ["0"])[0])
+            levels[number] = current_priority().level
+            return await super().send(request)
+
+    levels: dict[int, Priority] = {}
+    await listed(aps_over(Noted(), RateLimiter()), HUGE)
+    asked = current_priority().level
+    assert asked < Priority.BULK
+    assert len(levels) == 500
+    for number, level in levels.items():
+        assert level is (asked if number < BULK_FROM_PAGE else Priority.BULK), number
+
+
+@real
+async def test_the_services_own_limits_are_kept_to_over_real_sockets(
+    emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_engines(ca_bundle("")) as engines, trio.open_nursery() as nursery:
+        limiter = RateLimiter({"contents": Rate(9, 2.0)})
+        wire = JsonClient(emulator.api_url, engines, limiter)
+        tokens = TwoLegged(wire, nursery, App("emulator-app", "emulator-secret"), "data:read")
+        aps = Aps(wire, tokens, url_minutes=60)
+        place = await walk(aps, HQ, "Quirks", "Project Files", "Names")
+        whole = {child.name for child in (await aps.children(place))[0]}
+        pages = 12
+        monkeypatch.setattr(dmfs.aps.paging, "PAGE_LIMIT", -(-len(whole) // pages))
+        emulator.settings(rate_limits=0.03, rate_window_s=2)
+        emulator.reset()
+        tries = 0
+        children: list[Child] = []
+        while not children:
+            tries += 1
+            try:
+                with deadline(1.5, "list"):
+                    children, _ = await aps.children(place)
+            except (BusyError, DeadlineError) as error:  # the latter on a busy machine
+                await trio.sleep(error.retry_after_s or 0.5)
+        assert {child.name for child in children} == whole
+        assert tries > 1
+        assert emulator.counts()["contents"] <= 2 * pages, "each try asks for one page again"
+        assert not [each for each in emulator.calls()["log"] if each["status"] == 429]
 
 
 def test_pages_on_disk(tmp_path: Path) -> None:
