@@ -46,10 +46,14 @@ WRITING_SHARE = 0.25
 class _Save:
     """An extent on its way to the disk; ``done`` also if it was given up."""
 
-    def __init__(self, extent: Extent, stored: StoredObject, size_bytes: int) -> None:
+    def __init__(
+        self, extent: Extent, stored: StoredObject, size_bytes: int, missed: set[int]
+    ) -> None:
         self.extent = extent
         self.stored = stored
         self.size_bytes = size_bytes
+        self.missed = missed
+        """Of the object: where it goes if it is given up."""
         self.done = trio.Event()
 
     def write(self) -> SmallWrite:
@@ -95,7 +99,6 @@ class DiskWriter:
         self._writing_max_bytes = int(memory_bytes * WRITING_SHARE)
         self._saves: dict[Extent, _Save] = {}
         """Those that wait, and those that are being written."""
-        self._missed: dict[Extent, set[int]] = {}
         self._queue = SaveQueue()
         self._turns: set[_Turn] = set()
         """Writes under way."""
@@ -130,9 +133,7 @@ class DiskWriter:
         if self.hangs:
             self._count_given_up(extent, filled)
             return
-        save = _Save(extent, stored, filled)
-        self._saves[extent] = save
-        self._missed[extent] = opened.missed
+        self._saves[extent] = save = _Save(extent, stored, filled, opened.missed)
         again = extent.again or extent.blocks.start in opened.missed
         try:
             if filled <= GROUPED_BYTES:
@@ -142,7 +143,7 @@ class DiskWriter:
                 await save.done.wait()
         finally:
             self._queue.remove(extent)
-            del self._saves[extent], self._missed[extent]
+            del self._saves[extent]
             if not self._saves:
                 self._idle.unpark_all()
 
@@ -161,7 +162,7 @@ class DiskWriter:
             save = self._saves[extent]
             self._queue.remove(extent)
             extent.stage = Stage.CLEAN
-            self._missed[extent].add(extent.blocks.start)
+            save.missed.add(extent.blocks.start)
             self._count_given_up(extent, save.size_bytes)
             save.done.set()
         return extents

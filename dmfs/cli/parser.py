@@ -7,7 +7,6 @@ arguments" and "invalid choices" to people who mistyped a command.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -220,7 +219,7 @@ def _add_common_options(parser: _Parser) -> None:
 
 def _add_mount(add: Callable[..., _Parser]) -> None:
     mount = add("mount")
-    mount.add_argument("source", metavar="SOURCE", type=_drive_path,
+    mount.add_argument("source", metavar="SOURCE", type=_not_empty,
                        help="/, /HUB, /HUB/PROJECT or /HUB/PROJECT/folder")  # fmt: skip
     mount.add_argument(
         "mountpoint", metavar="MOUNTPOINT", type=_not_empty, help="an empty directory"
@@ -242,19 +241,19 @@ def _add_mount(add: Callable[..., _Parser]) -> None:
 def _add_browse(add: Callable[..., _Parser]) -> None:
     path_help = "in the drive: /HUB/PROJECT/folder/file"
     ls = add("ls")
-    ls.add_argument("path", metavar="PATH", nargs="?", default="/", type=_drive_path,
+    ls.add_argument("path", metavar="PATH", nargs="?", default="/", type=_not_empty,
                     help=f"{path_help} (default: /, all hubs)")  # fmt: skip
     ls.add_argument("-l", "--long", action="store_true", help="type, size and time as well")
     ls.add_argument("-0", "--null", action="store_true", help="names end with NUL, for xargs -0")
     ls.add_argument("--json", action="store_true", help="for programs")
     stat = add("stat")
-    stat.add_argument("path", metavar="PATH", type=_drive_path, help=path_help)
+    stat.add_argument("path", metavar="PATH", type=_not_empty, help=path_help)
     stat.add_argument("--json", action="store_true", help="for programs")
     stat.add_argument(
         "--schema", action="store_true", help="what the Schema service says of its type"
     )
     cat = add("cat")
-    cat.add_argument("path", metavar="PATH", type=_drive_path, help=path_help)
+    cat.add_argument("path", metavar="PATH", type=_not_empty, help=path_help)
     cat.add_argument("--offset", type=_whole, default=0, metavar="N", help="skip N bytes")
     cat.add_argument("--length", type=_whole, metavar="N", help="stop after N bytes")
 
@@ -329,11 +328,6 @@ def _whole(text: str) -> int:
     if not re.fullmatch(r"\d{1,18}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of bytes")
     return int(text)
-
-
-def _drive_path(text: str) -> str:
-    """Names in the drive are UTF-8, whatever the locale took the argument for."""
-    return os.fsencode(_not_empty(text)).decode("utf-8", "surrogateescape")
 
 
 def _not_empty(text: str) -> str:

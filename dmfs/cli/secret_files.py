@@ -1,5 +1,5 @@
-"""Files with secrets that every user of the machine can read: said once by commands, and each time
-by ``dmfs doctor``."""
+"""Files with secrets that every user of the machine can read: ``dmfs doctor`` says so each time,
+other commands once of a configuration."""
 
 from __future__ import annotations
 
@@ -33,18 +33,17 @@ def exposed_files(config: Path, settings: Settings) -> Iterator[tuple[str, Path]
 
 
 def warn_once(config: Path, settings: Settings) -> None:
-    """One line on stderr for each exposed file of which this person was not warned yet. A file that
-    was mended and is exposed again is told again."""
-    found = exposed_files(config, settings)
-    exposed = {path: what for what, path in found if path == config}  # a key is refused anyway
-    for path in dict.fromkeys((config, *exposed)):
-        mark = settings.state_dir / DIRECTORY / hashlib.sha256(bytes(path)).hexdigest()[:16]
-        if path in exposed and not _is_there(mark):
-            what = f"everybody on this machine can read {exposed[path]} in {path}"
-            sys.stderr.write(printable(f"dmfs: warning: {what} — chmod 600 {path}") + "\n")
-            _set(mark, there=True)
-        elif path not in exposed and _is_there(mark):
-            _set(mark, there=False)
+    """One line on stderr for a configuration whose secret is exposed, unless this person was warned
+    of it. One that was mended and is exposed again is told again. (A key file that others may read
+    is no use to any command: it is refused.)"""
+    exposed = any(path == config for _, path in exposed_files(config, settings))
+    mark = settings.state_dir / DIRECTORY / hashlib.sha256(bytes(config)).hexdigest()[:16]
+    if exposed == _is_there(mark):
+        return
+    if exposed:
+        what = f"everybody on this machine can read client_secret in {config}"
+        sys.stderr.write(printable(f"dmfs: warning: {what} — chmod 600 {config}") + "\n")
+    _set(mark, there=exposed)
 
 
 def _open_to_others(path: Path) -> bool:

@@ -54,7 +54,7 @@ def read_settings(call: Invocation) -> Settings:
     if options.profile:
         values["profile"] = options.profile
     settings = _with_absolute_paths(load_settings(text, call.environ, values, toml_name=str(path)))
-    if text or settings.key_file:
+    if text:
         warn_once(path, settings)
     return settings
 

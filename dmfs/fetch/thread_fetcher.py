@@ -41,7 +41,8 @@ class ThreadFetcher:
         """Requests so far."""
 
     def start(self) -> None:
-        """OSError where this machine has no descriptor for it: in the thread nobody would hear."""
+        """OSError where this machine has no descriptor for it (in the thread nobody would hear),
+        RuntimeError where it has no thread."""
         loop = Transfers(
             self._ca_bundle, self._connections, self._wake_receive,
             stall_timeout_s=transfers.STALL_TIMEOUT_S,
@@ -49,7 +50,11 @@ class ThreadFetcher:
         self._thread = threading.Thread(
             target=self._run, args=(loop,), name="dmfs-ranges", daemon=True
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            loop.close()
+            raise
 
     def close(self) -> None:
         """End all transfers and the thread. Blocks for milliseconds."""

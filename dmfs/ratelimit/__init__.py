@@ -1,1 +1,1 @@
-"""How often the service may be called, and which call goes first."""
+"""Whether the service may be called now: how often, which call goes first, what stalls."""

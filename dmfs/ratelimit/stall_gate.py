@@ -1,6 +1,6 @@
 """Which calls are not worth a deadline: what stalled a moment ago is refused or gets a short wait.
 
-``system.stall_memory`` decides; here are the clock, the errors and the probes in the background.
+``stall_memory`` decides; here are the clock, the errors and the probes in the background.
 A call that is refused costs the caller nothing: an old listing is served at once, a walk over a
 hundred stalled folders takes two deadlines instead of a hundred.
 """

@@ -251,7 +251,8 @@ class BlockStore:
             have = self._index.crcs(stored.row, numbers.start, numbers.stop) if stored.row else {}
             need_bytes += sum(len(block_of(data, n - first)) for n in numbers if n not in have)
         need_bytes = min(need_bytes, self._evictor.limit_bytes)  # each is weighed again
-        self._evictor.make_room(need_bytes, self.attached.rows())
+        if not self._evictor.fits(need_bytes):  # else no open file need be looked at
+            self._evictor.make_room(need_bytes, self.attached.rows())
 
     def _reserve(
         self, stored: StoredObject, first: int, data: memoryview
