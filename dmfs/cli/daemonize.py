@@ -1,7 +1,8 @@
 """A mount in the background, and what it reports: to the waiting parent, and to systemd.
 
 The parent starts the same command anew in a session of its own (a fork would copy only one of
-the process's threads, and the locks of all), and waits on a pipe for one line: READY, or why not.
+the process's threads, and the locks of all), and waits on a socket for one line: READY, or why not.
+It confirms READY: a mount of which nobody heard, since the parent was killed in that moment, ends.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 READY = "ready"
+_HEARD = b"."
 END_S = 15.0
 """A start that is given up ends within a second; a disk that hangs keeps it for ten."""
 
@@ -30,34 +32,44 @@ def start_in_background(argv: Sequence[str], environ: Mapping[str, str]) -> str:
 
     The child starts in the same working directory, so that relative paths mean the same files; it
     changes to ``/`` once it has read its settings. An interruption of this process, however it
-    comes, ends the child: by a signal where there is time for one, and else by the pipe, which
-    nobody reads then.
+    comes, ends the child: by a signal where there is time for one, and else by the socket, at
+    whose other end is nobody then.
     """
-    read_end, write_end = os.pipe()
-    with _interruptible(), os.fdopen(read_end, "rb") as pipe:
+    ours, theirs = socket.socketpair()
+    with _interruptible(), ours:
         try:
             process = subprocess.Popen(
                 # -P: the working directory is the user's, and no place to import modules from
-                [sys.executable, "-P", "-m", "dmfs", *background_argv(argv, write_end)],
+                [sys.executable, "-P", "-m", "dmfs", *background_argv(argv, theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(write_end,),
+                pass_fds=(theirs.fileno(),),
                 start_new_session=True,
                 env=dict(environ),
             )
         finally:
-            os.close(write_end)
+            theirs.close()
         try:
-            line = pipe.read().decode("utf-8", "surrogateescape").strip()  # until its end
-            if line == READY:
+            with ours.makefile("rb") as report:
+                line = report.read().decode("utf-8", "surrogateescape").strip()  # until its end
+            if line == READY and _confirm(ours):
                 process.returncode = 0  # the drive outlives this process: no warning about a child
                 return ""
             status = process.wait()
         except BaseException:
             _end(process)
             raise
-    return line or f"the mount process ended at once (status {status})"
+    failure = "" if line == READY else line
+    return failure or f"the mount process ended at once (status {status})"
+
+
+def _confirm(control: socket.socket) -> bool:
+    try:
+        control.sendall(_HEARD)
+    except OSError:
+        return False  # it ended right behind its word
+    return True
 
 
 @contextmanager
@@ -93,15 +105,31 @@ def background_argv(argv: Sequence[str], ready_fd: int) -> list[str]:
 
 
 def notify_parent(ready_fd: int | None, line: str) -> bool:
-    """Send the waiting parent its one line: READY, or an error message. False if it is gone."""
+    """Send the waiting parent its one line: READY, or an error message. False if it is gone. The
+    descriptor stays open: ``was_heard`` reads the answer to READY."""
     if ready_fd is None:
         return True
     try:
-        os.write(ready_fd, line.encode("utf-8", "surrogateescape"))
-        os.close(ready_fd)
+        with _socket_of(ready_fd) as control:
+            control.sendall(line.encode("utf-8", "surrogateescape"))
+            control.shutdown(socket.SHUT_WR)  # the parent reads until the end
     except OSError:
         return False
     return True
+
+
+def was_heard(ready_fd: int) -> bool:
+    """Whether the parent confirmed READY, once there is something to read: False if it is gone."""
+    try:
+        with _socket_of(ready_fd) as control:
+            return control.recv(len(_HEARD), socket.MSG_DONTWAIT) == _HEARD
+    except OSError:
+        return False
+
+
+def _socket_of(descriptor: int) -> socket.socket:
+    """A socket object of its own for an inherited descriptor."""
+    return socket.socket(fileno=os.dup(descriptor))
 
 
 def sd_notify(address: str, *lines: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import trio
 
 from dmfs.assembly import open_drive
-from dmfs.cli.daemonize import READY, notify_parent, sd_notify
+from dmfs.cli.daemonize import READY, notify_parent, sd_notify, was_heard
 from dmfs.cli.settings import Invocation
 from dmfs.config import Settings
 from dmfs.errors import SetupError
@@ -60,18 +60,19 @@ class _Life:
         self._release = release
         self._ready = False
         self._start = trio.CancelScope()
-        self._watch = trio.CancelScope()
         self.stop = trio.Event()
         self.interrupted = False
 
     def on_ready(self) -> None:
         """The drive answers: tell who waits."""
-        self._ready = True
-        self._watch.cancel()
-        self._release()
-        if not notify_parent(self._parent, READY):
+        if self._parent is None:
+            self._on_started()
+        elif not notify_parent(self._parent, READY):
             self._interrupt()
-            return
+
+    def _on_started(self) -> None:
+        self._ready = True
+        self._release()
         sd_notify(self._manager, "READY=1", f"STATUS=serving {self.source} at {self.mountpoint}")
 
     def on_stopping(self) -> None:
@@ -91,11 +92,13 @@ class _Life:
                 self.stop.set()
 
     async def watch_parent(self) -> None:
-        """Give the start up when the process that waits for it is gone: nobody would know."""
+        """The start is over when the process that waits for it has heard so, and is given up when
+        that is gone before: nobody would know of the mount."""
         if self._parent is not None:
-            with self._watch:
-                await trio.lowlevel.wait_readable(self._parent)  # a pipe that nobody reads
-            if not self._watch.cancelled_caught:
+            await trio.lowlevel.wait_readable(self._parent)
+            if was_heard(self._parent):
+                self._on_started()
+            else:
                 self._interrupt()
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from dmfs.cli.daemonize import READY, background_argv, notify_parent, sd_notify
+from dmfs.cli.daemonize import READY, background_argv, notify_parent, sd_notify, was_heard
 from dmfs.cli.parser import parsers
 
 
@@ -62,13 +62,27 @@ def test_all_options_at_once_and_a_source_that_looks_like_one() -> None:
     assert received["source"] == "-Hub"
 
 
-def test_the_parent_gets_one_line() -> None:
-    read_end, write_end = os.pipe()
-    notify_parent(write_end, READY)
-    with os.fdopen(read_end, "rb") as pipe:
-        assert pipe.read() == READY.encode()
-    notify_parent(None, READY)
-    notify_parent(write_end, READY)  # closed: the parent is gone
+def test_the_parent_gets_one_line_and_confirms_it() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert notify_parent(theirs.fileno(), READY)
+        with ours.makefile("rb") as report:
+            assert report.read() == READY.encode()
+        assert not was_heard(theirs.fileno())
+        ours.sendall(b".")
+        assert was_heard(theirs.fileno())
+    assert notify_parent(None, READY)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_parent_that_is_gone_has_heard_nothing(*, before: bool) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        if before:
+            ours.close()
+        assert notify_parent(theirs.fileno(), READY) is not before
+        ours.close()  # killed before it read, or before it confirmed
+        assert not was_heard(theirs.fileno())
 
 
 def test_a_service_manager_that_is_absent_or_gone_is_no_error(tmp_path: Path) -> None:
