@@ -60,6 +60,8 @@ class CachedListing:
     """Until then ``peek`` returns it without another look at its ancestors."""
     failures: int = 0
     """Failed refreshes since the last success."""
+    used: bool = True
+    """Since it was put, or was spared last."""
     incomplete_ttl_s: float | None = None
     """Of an incomplete listing, else None."""
     cooldown: Cooldown | None = None
@@ -115,7 +117,10 @@ class ListingCache:
 
     def use(self, identity: str) -> CachedListing | None:
         """The listing of a directory, which becomes the most recently used one."""
-        return self._listings.get(identity)
+        cached = self._listings.get(identity)
+        if cached is not None:
+            cached.used = True
+        return cached
 
     def put(self, listing: Listing, moment: Moment, parent: str = "") -> CachedListing:
         """Replace the listing of its directory; evict the least recently used ones if needed."""
@@ -133,16 +138,23 @@ class ListingCache:
             before_s = None if old is None else old.incomplete_ttl_s
             cached.incomplete_ttl_s = INCOMPLETE_FIRST_S if before_s is None else before_s * 2
         self._listings[identity] = cached
-        while self.entries > ENTRIES_MAX and len(self._listings) > 1:
-            self._evict()
+        while self.entries > ENTRIES_MAX and len(self._listings) > 1 and self._evict():
+            pass
         return cached
 
-    def _evict(self) -> None:
-        _, cached = self._listings.popitem()
+    def _evict(self) -> bool:
+        """Evict one; False if that one is to stay. A listing that alone fills the memory must not
+        go for its own parents again and again: one of 100 000 entries takes 1.5 s to read."""
+        identity, cached = self._listings.popitem()
+        if cached.used and len(cached.listing.entries) > ENTRIES_MAX // 2:
+            cached.used = False
+            self._listings[identity] = cached
+            return False
         self.evicted += 1
         for child in cached.folders:
             if child not in self._listings:
                 self._parents.pop(child, None)
+        return True
 
     def drop(self, identity: str) -> None:
         """Remove a listing; no error if there is none."""

@@ -319,3 +319,26 @@ async def test_gauges_count_hits_misses_and_refreshes_by_their_cause() -> None:
         "refreshes_poll": 1,
     }  # fmt: skip
     assert {name.removeprefix("listings."): n for name, n in found.items() if n} == expected
+
+
+@virtual
+async def test_a_folder_that_fills_the_memory_does_not_go_for_its_own_parents(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dmfs.namespace.listing_cache, "ENTRIES_MAX", 10)
+    cache = ListingCache(RULES)
+
+    def put(name: str, entries: int) -> None:
+        children = {f"{n}": a_file(f"{name}{n}") for n in range(entries)}
+        cache.put(Listing(folder(name), children, 0.0), Moment.now())
+
+    huge = folder("huge").identity
+    put("huge", 30)
+    for number in range(5):  # each is listed anew before a name in the huge one is looked up
+        put(f"parent {number}", 2)
+        assert cache.use(huge) is not None
+        assert cache.entries <= 30 + 2 * 2
+    put("elsewhere", 2)
+    put("elsewhere too", 2)
+    assert cache.get(huge) is None, "nobody uses it any more"
+    assert cache.entries == 2
