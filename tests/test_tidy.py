@@ -38,8 +38,8 @@ ORDER = (
 """A package or a file of the top floor imports only from those that stand before it."""
 
 INSIDE = {
-    "system": "clock suspend backoff concurrency disk_health disk_threads gc_tuning mountinfo"
-    " resources private_files byte_locks shared_memory",
+    "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
+    " mountinfo private_files byte_locks shared_memory",
     "telemetry": "access_log logs stack_report",
     "ratelimit": "limits priority shared_log limiter stall_memory stall_gate",
     "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"

@@ -21,6 +21,7 @@ from dmfs.errors import DriveError
 from dmfs.fetch.generation import Sample, sample_of
 from dmfs.model import File, StorageId
 from dmfs.spans import BLOCK_BYTES, SMALL_FILE_BYTES, Span
+from dmfs.system.concurrency import in_thread
 from dmfs.system.disk_health import DiskHealth, Kind
 from dmfs.system.disk_threads import DiskHangsError, DiskThreads
 
@@ -237,9 +238,7 @@ class DiskTier:
             if stored.checked or not stored.complete():
                 return False
             try:
-                right = await trio.to_thread.run_sync(
-                    store.verify, stored, sha1, abandon_on_cancel=True
-                )
+                right = await in_thread(partial(store.verify, stored, sha1))
             except BROKEN as error:
                 self._failed("write", error)  # the mark, most likely; a read finds out by itself
                 return False
@@ -256,9 +255,11 @@ class DiskTier:
 
     async def _tidy(self, store: BlockStore) -> None:
         try:
-            await trio.to_thread.run_sync(store.tidy, abandon_on_cancel=True)
+            await in_thread(store.tidy)
         except BROKEN as error:
             self._failed("write", error)
+        except Exception:  # a bug of ours must not end the drive
+            log.exception("writing to the disk cache failed")
         finally:
             self._tidying = False
 

@@ -23,6 +23,7 @@ from dmfs.blocks.store.sparse_file import DirectIoPolicy
 from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.errors import DriveError
 from dmfs.spans import BLOCK_BYTES, MIB
+from dmfs.system.concurrency import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -238,11 +239,13 @@ class DiskWriter:
             else:
                 work = partial(_write_small, store, writes)
             # cancelled only when the drive ends: until then the buffers are the thread's
-            if await trio.to_thread.run_sync(work, abandon_on_cancel=True):
+            if await in_thread(work):
                 self._worked()
             self._direct_io.record(size_bytes, trio.current_time() - turn.began, direct=direct)
         except BROKEN as error:
             self._failed(error)
+        except Exception:  # a bug of ours must not end the drive
+            log.exception("writing to the disk cache failed")
         finally:
             self._turns.discard(turn)
             for save in batch:

@@ -10,6 +10,7 @@ import logging
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import cachetools
@@ -23,6 +24,7 @@ from dmfs.model import File, Listing
 from dmfs.prefetch.file_series import MAX_WINDOW, REACH, Ahead, SeriesPlanner
 from dmfs.prefetch.listing_orders import READS_BEFORE, Order, orders_of
 from dmfs.spans import MIB, Span, blocks_of
+from dmfs.system.concurrency import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -134,8 +136,10 @@ class SmallFilePrefetcher:
     async def _sort(self, listing: Listing) -> None:
         self._sorting += 1
         try:
-            orders = await trio.to_thread.run_sync(orders_of, listing, abandon_on_cancel=True)
+            orders = await in_thread(partial(orders_of, listing))
             self._orders[listing.directory.identity] = listing, orders
+        except Exception as error:  # noqa: BLE001 - speculation
+            log.debug("not sorted: %s", error)
         finally:
             self._sorting -= 1
 

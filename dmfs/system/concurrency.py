@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
@@ -9,6 +10,7 @@ from typing import Generic, TypeVar
 import trio
 
 from dmfs.errors import DeadlineError, DriveError
+from dmfs.system.resources import NO_THREAD
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -23,6 +25,18 @@ def deadline(seconds: float, action: str) -> Iterator[None]:
         yield
     if scope.cancelled_caught:
         raise DeadlineError(f"cannot {action}: no answer within {seconds:g} s")
+
+
+async def in_thread(work: Callable[[], T], limiter: trio.CapacityLimiter | None = None) -> T:
+    """Return or raise what ``work`` does in a thread, which is left behind when the caller is
+    cancelled. OSError where this machine has no thread for it: whoever bears the failures of a disk
+    bears that, where a RuntimeError would end the drive."""
+    try:
+        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
+    except RuntimeError as error:
+        if str(error) != NO_THREAD:
+            raise
+        raise OSError(errno.EAGAIN, NO_THREAD) from error
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from typing import Any, Generic, TypeVar, cast
 
 import trio
 
+from dmfs.system.concurrency import in_thread
+
 T = TypeVar("T")
 
 HUNG_AFTER_S = 5.0
@@ -92,14 +94,15 @@ class DiskThreads:
         return len(self._calls)
 
     async def run(self, work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
-        """Return or raise what ``work`` does; DiskHangsError after the patience. ``undo`` gets a
+        """Return or raise what ``work`` does; DiskHangsError after the patience, another OSError
+        where there is no thread. ``undo`` gets a
         later result, in its thread.
 
         Cancellation ends the wait for a place, but not the call: its open file would be lost.
         ``work`` must not touch anything that the program uses again after a hang."""
         call = _Call(work, undo)
 
-        def in_thread() -> None:
+        def do() -> None:
             try:
                 call.do()
             finally:
@@ -114,9 +117,10 @@ class DiskThreads:
                 raise DiskHangsError
             self._calls.add(call)
             with trio.CancelScope(shield=True, deadline=trio.current_time() + self._patience_s):
-                await trio.to_thread.run_sync(
-                    in_thread, abandon_on_cancel=True, limiter=self._unlimited
-                )
+                await in_thread(do, self._unlimited)
+        except OSError:  # not begun: of ``work`` ``take`` has the errors
+            self._calls.discard(call)
+            raise
         finally:
             self._places.release()
         return call.take()

@@ -11,9 +11,12 @@ import ctypes
 import gc
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 
 import trio
+
+from dmfs.system.concurrency import in_thread
 
 GC_THRESHOLDS = (5_000, 4, 2000)
 """Small young generations, and nearly no full collections. The interpreter's defaults collected all
@@ -43,7 +46,8 @@ async def keep_trimmed() -> None:
     libc = _libc()
     while libc is not None:
         await trio.sleep(TRIM_S)
-        await trio.to_thread.run_sync(libc.malloc_trim, 0)
+        with suppress(OSError):  # no thread now
+            await in_thread(partial(libc.malloc_trim, 0))
 
 
 @contextmanager

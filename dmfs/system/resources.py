@@ -20,7 +20,8 @@ _KINDS = {
     errno.EDQUOT: DISK,
     errno.EFBIG: DISK,
 }
-_NO_THREAD = "can't start new thread"
+NO_THREAD = "can't start new thread"
+"""What Python says then, in a RuntimeError."""
 HINTS = {
     DESCRIPTORS: "raise the limit (ulimit -n; LimitNOFILE= of a service)",
     MEMORY: "end other programs, or lower memory_budget",
@@ -36,7 +37,7 @@ def shortage_of(error: BaseException | None) -> str:
         found = _KINDS.get(error.errno or 0, "") if isinstance(error, OSError) else ""
         if isinstance(error, MemoryError):
             found = MEMORY
-        if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        if isinstance(error, RuntimeError) and str(error) == NO_THREAD:
             found = THREADS
         if found:
             return found

@@ -20,7 +20,7 @@ from dmfs.blocks.readahead import PART_BYTES
 from dmfs.blocks.save_queue import HEAD_BYTES, TAIL_BYTES
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.spans import BLOCK_BYTES, EMPTY, MIB, Span
-from tests.support.caches import cache_over, check_memory, opened
+from tests.support.caches import cache_over, check_memory, opened, settled
 from tests.support.helpers import FakeSource, a_file, real, truth
 
 MEMORY = 32 * MIB
@@ -236,3 +236,46 @@ async def test_a_disk_that_hangs_gets_nothing_more(
         await stream(cache, name="g")
         assert store.begun == begun
         assert cache.gauges()["disk.dropped_bytes"] >= SIZE
+
+
+@real
+async def test_a_machine_without_threads_keeps_nothing_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python raises a RuntimeError then: in a task of the cache's it would end the drive."""
+
+    async def no_thread(*_: Any, **__: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with slow(tmp_path, quick(), allowed=10_000) as (cache, store):
+        await stream(cache, 8 * MIB, "known")
+        await settled(cache)
+        with monkeypatch.context() as patch:
+            patch.setattr(trio.to_thread, "run_sync", no_thread)
+            begun = store.begun
+            await stream(cache, 16 * MIB, "large")
+            await stream(cache, MIB, "small")
+            await cache.look_up([a_file("other").storage_id])
+            await trio.testing.wait_all_tasks_blocked()
+            assert store.begun == begun
+            assert cache.gauges()["disk_calls"] == 0
+        file = await opened(cache, 8 * MIB, "known")
+        assert bytes(await cache.get(file, Span(0, 100))) == truth(0, 100)
+        cache.close(file)
+
+
+@real
+async def test_a_bug_in_a_write_ends_no_drive(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def bug(*_: Any, **__: Any) -> bool:
+        raise KeyError("a bug")
+
+    async with slow(tmp_path, quick(), allowed=10_000) as (cache, store):
+        store.write = store.write_small = store.tidy = bug  # type: ignore[assignment,method-assign]
+        await stream(cache, 16 * MIB)
+        await settled(cache)
+        del store.write, store.write_small, store.tidy
+        await stream(cache, 16 * MIB, "another")
+        assert (await opened(cache, 16 * MIB)).size_bytes == 16 * MIB
+    assert "a bug" in caplog.text
