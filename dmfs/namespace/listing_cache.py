@@ -60,8 +60,8 @@ class CachedListing:
     """Until then ``peek`` returns it without another look at its ancestors."""
     failures: int = 0
     """Failed refreshes since the last success."""
-    used: bool = True
-    """Since it was put, or was spared last."""
+    spares: int = DEPTH_MAX
+    """So often it is still spared an eviction; each use gives them anew."""
     incomplete_ttl_s: float | None = None
     """Of an incomplete listing, else None."""
     cooldown: Cooldown | None = None
@@ -119,7 +119,7 @@ class ListingCache:
         """The listing of a directory, which becomes the most recently used one."""
         cached = self._listings.get(identity)
         if cached is not None:
-            cached.used = True
+            cached.spares = DEPTH_MAX  # its own path may be listed anew before the next one
         return cached
 
     def put(self, listing: Listing, moment: Moment, parent: str = "") -> CachedListing:
@@ -146,8 +146,8 @@ class ListingCache:
         """Evict one; False if that one is to stay. A listing that alone fills the memory must not
         go for its own parents again and again: one of 100 000 entries takes 1.5 s to read."""
         identity, cached = self._listings.popitem()
-        if cached.used and len(cached.listing.entries) > ENTRIES_MAX // 2:
-            cached.used = False
+        if cached.spares and len(cached.listing.entries) > ENTRIES_MAX // 2:
+            cached.spares -= 1
             self._listings[identity] = cached
             return False
         self.evicted += 1

@@ -12,7 +12,7 @@ import trio
 import dmfs.namespace.listing_cache
 from dmfs.errors import AccessError, DeadlineError, StalledError, UnreachableError
 from dmfs.model import Directory, Listing
-from dmfs.namespace.listing_cache import ENTRY_BYTES, ListingCache
+from dmfs.namespace.listing_cache import DEPTH_MAX, ENTRY_BYTES, ListingCache
 from dmfs.namespace.listings import DENIAL_TTL_S, REFRESHES_BEHIND, RETRY_FIRST_S, RETRY_MAX_S
 from dmfs.system.clock import Moment
 from tests.support.helpers import a_file, virtual
@@ -334,11 +334,13 @@ async def test_a_folder_that_fills_the_memory_does_not_go_for_its_own_parents(
 
     huge = folder("huge").identity
     put("huge", 30)
-    for number in range(5):  # each is listed anew before a name in the huge one is looked up
-        put(f"parent {number}", 2)
+    for _ in range(3):
+        for level in range(25):  # all of the path is listed anew before a name in it is looked up
+            put(f"level {level}", 2)
+            assert cache.entries <= 30 + 2 * 2
         assert cache.use(huge) is not None
-        assert cache.entries <= 30 + 2 * 2
-    put("elsewhere", 2)
-    put("elsewhere too", 2)
+    for number in range(DEPTH_MAX + 1):
+        assert cache.get(huge) is not None
+        put(f"elsewhere {number}", 2)
     assert cache.get(huge) is None, "nobody uses it any more"
     assert cache.entries == 2
