@@ -24,7 +24,10 @@ Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 CHUNK_BYTES = 1024 * 1024
 """A chunk at full speed; between chunks other tasks get their turn."""
-_PACED_CHUNK_BYTES = 64 * 1024
+_PACED_CHUNK_MIN_BYTES, _PACED_CHUNK_MAX_BYTES = 64 * 1024, 256 * 1024
+"""A paced chunk grows with what went before it: a small object comes as a link brings it, and a
+long stream costs this server 1.3 CPU-s a GiB; at 64 KiB throughout it was 2.1, of the 5.8 that two
+cores have in the time of the fastest client, and what was measured was what the server left."""
 _ONE_SEND_BYTES = 128 * 1024
 _REASONS = {
     200: "OK", 206: "Partial Content", 302: "Found", 304: "Not Modified", 400: "Bad Request",
@@ -88,7 +91,8 @@ async def deliver(
     if answer.flow is not None:
         await stream.send_all(head)
         async for chunk in answer.flow:
-            await _send(stream, connection, memoryview(chunk), delivery)
+            for part in connection.send_with_data_passthrough(h11.Data(data=chunk)) or ():
+                await _send(stream, memoryview(part), delivery)
     elif content is not None and answer.length <= _ONE_SEND_BYTES and delivery.is_plain:
         body = b"".join(content.pieces(answer.start, answer.stop))
         # One packet instead of two: most calls are this small.
@@ -116,24 +120,19 @@ def _head(connection: h11.Connection, answer: Answer) -> bytes:
     return head
 
 
-async def _send(
-    stream: Stream, connection: h11.Connection, data: memoryview, delivery: Delivery
-) -> None:
+async def _send(stream: Stream, data: memoryview, delivery: Delivery) -> None:
     """Send body bytes and count them as they go out, for the client may leave at any moment."""
-    # With passthrough h11 keeps account of the framing but hands our slices through uncopied.
-    for part in connection.send_with_data_passthrough(h11.Data(data=data)) or ():  # type: ignore[arg-type]
-        if isinstance(stream, trio.SSLStream):
-            await stream.send_all(part)
-            delivery.sent_bytes += len(part)
-            continue
-        rest = memoryview(part)
-        while rest:
-            try:
-                count = await stream.socket.send(rest)
-            except OSError as error:
-                raise trio.BrokenResourceError from error
-            delivery.sent_bytes += count
-            rest = rest[count:]
+    if isinstance(stream, trio.SSLStream):
+        await stream.send_all(data)
+        delivery.sent_bytes += len(data)
+        return
+    while data:
+        try:
+            count = await stream.socket.send(data)
+        except OSError as error:
+            raise trio.BrokenResourceError from error
+        delivery.sent_bytes += count
+        data = data[count:]
 
 
 async def _send_body(
@@ -145,25 +144,35 @@ async def _send_body(
 ) -> None:
     """The body in chunks, paced and cut as the delivery says."""
     cut_at = None if delivery.cut_after is None else min(delivery.cut_after, length)
-    rate = delivery.rate_bytes_per_s
-    step = CHUNK_BYTES if not rate else max(1, min(_PACED_CHUNK_BYTES, int(rate / 20)))
     began = trio.current_time()
     for piece in pieces:
-        at = 0
-        while at < len(piece):
-            stop = min(at + step, len(piece))
-            if cut_at is not None:
-                stop = min(stop, at + cut_at - delivery.sent_bytes)
-            if stop > at:
-                await _send(stream, connection, piece[at:stop], delivery)
-            at = stop
-            if delivery.sent_bytes == cut_at:
-                await _cut(stream, delivery)
-                cut_at = None
-            if rate:
-                await trio.sleep_until(began + delivery.sent_bytes / rate)
+        # One account of h11's a piece, not a chunk. With passthrough it hands our bytes through.
+        framed = connection.send_with_data_passthrough(h11.Data(data=piece)) or ()  # type: ignore[arg-type]
+        for part in (memoryview(each) for each in framed):
+            at = 0
+            while at < len(part):
+                stop = min(at + _step_bytes(delivery), len(part))
+                if cut_at is not None:
+                    stop = min(stop, at + cut_at - delivery.sent_bytes)
+                if stop > at:
+                    await _send(stream, part[at:stop], delivery)
+                at = stop
+                if delivery.sent_bytes == cut_at:
+                    await _cut(stream, delivery)
+                    cut_at = None
+                if delivery.rate_bytes_per_s:
+                    await trio.sleep_until(began + delivery.sent_bytes / delivery.rate_bytes_per_s)
     if cut_at is not None:
         await _cut(stream, delivery)
+
+
+def _step_bytes(delivery: Delivery) -> int:
+    """How much of a body goes out before other tasks have their turn."""
+    rate = delivery.rate_bytes_per_s
+    if not rate:
+        return CHUNK_BYTES
+    grown = min(max(_PACED_CHUNK_MIN_BYTES, delivery.sent_bytes // 8), _PACED_CHUNK_MAX_BYTES)
+    return max(1, min(grown, int(rate / 20)))
 
 
 async def _cut(stream: Stream, delivery: Delivery) -> None:
