@@ -37,6 +37,7 @@ from dmfs.fetch.stalls import Ear, Stalls, is_answer
 from dmfs.model import File, SignedObject, SignedRange
 from dmfs.spans import Span
 from dmfs.system.backoff import backoff_s
+from dmfs.system.concurrency import computed
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ class ObjectClient:
 
         if len(data) < 64 * 1024:
             return digest() == sha1
-        return await trio.to_thread.run_sync(digest) == sha1
+        return await computed(digest) == sha1
 
     async def _fill(
         self, content: Content, span: Span, buffer: memoryview, progress: Progress

@@ -33,6 +33,7 @@ from dmfs.fetch.curl.worker_protocol import (
     to_error,
 )
 from dmfs.fetch.thread_fetcher import ThreadFetcher
+from dmfs.system.resources import shortage_of
 from dmfs.system.shared_memory import Arena, SharedNumbers
 
 log = logging.getLogger(__name__)
@@ -119,8 +120,12 @@ class ProcessFetcher:
                 await self._live(self._arena)
             except OSError as error:
                 log.warning("the fetching process cannot be started (%s)", error)
-            except Exception:
-                log.exception("the fetching process is ended")
+            except Exception as error:
+                short = shortage_of(error)
+                if short:
+                    log.warning("no fetching process now: this machine has no more %s", short)
+                else:
+                    log.exception("the fetching process is ended")
             deaths.append(trio.current_time())
             since = trio.current_time() - (deaths[0] if len(deaths) == DEATHS_MAX else -math.inf)
             if since < DEATHS_WITHIN_S:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 from collections.abc import Callable
 
@@ -20,6 +22,7 @@ from dmfs.telemetry.stack_report import report_on_signal
 
 MAX_TASKS = 512
 """Requests served at once: more than readers can stall, so that ``ls`` always finds a place."""
+NO_MEMORY_PAUSE_S = 0.2
 STOP_GRACE_S = 2.0
 """Requests under way get so long when the mount is stopped; then the kernel ends them."""
 
@@ -36,6 +39,7 @@ async def serve(
     """Mount, call ``on_ready`` once the drive answers, serve until unmounted or ``stop``."""
     operations = Operations(drive, root, ownership)
     ours = _mount(operations, mountpoint, set(pyfuse3.default_options) | {"ro"} | options)
+    pyfuse3._session_loop = _PatientWorkers().run  # type: ignore[attr-defined]  # noqa: SLF001
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_announce, mountpoint, on_ready)
@@ -58,6 +62,33 @@ def _mount(operations: Operations, mountpoint: str, options: set[str]) -> Mount 
         clear_dead_mount(mountpoint)  # of a fusermount3 that a signal ended halfway
         raise SetupError(f"the kernel does not mount at {mountpoint}: {error}") from None
     return mount_at(mountpoint)
+
+
+# (its module has no other place where this can be mended)
+_worker = pyfuse3._session_loop  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+class _PatientWorkers:
+    """pyfuse3's workers, each with a buffer of a mebibyte of its own. One that got no memory for it
+    ended all others, and so the drive; now it asks again, while those that have theirs go on."""
+
+    def __init__(self) -> None:
+        self._try_at = -math.inf
+        """When (trio's clock) the next may ask: one at a time, for each starts another one."""
+
+    async def run(self, nursery: trio.Nursery, min_tasks: int, max_tasks: int) -> None:
+        """Serve requests until there are too many workers, or the mount ends."""
+        while True:
+            if trio.current_time() < self._try_at:
+                await trio.sleep_until(self._try_at)
+                continue  # another one may have asked meanwhile
+            try:
+                await _worker(nursery, min_tasks, max_tasks)
+                return
+            except OSError as error:
+                if error.errno != errno.ENOMEM:
+                    raise
+            self._try_at = trio.current_time() + NO_MEMORY_PAUSE_S
 
 
 async def _announce(mountpoint: str, on_ready: Callable[[], None]) -> None:

@@ -28,6 +28,7 @@ from dmfs.fuse.request import access, request
 from dmfs.model import Directory, File, Listing, Node, Shortcut
 from dmfs.names import printable
 from dmfs.namespace.xattrs import xattr_value
+from dmfs.system.concurrency import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -226,9 +227,7 @@ class Operations(pyfuse3.Operations):
         daemon against the page lock (tried).
         """
         try:
-            await trio.to_thread.run_sync(
-                functools.partial(pyfuse3.invalidate_inode, inode, attr_only=True)
-            )
+            await in_thread(functools.partial(pyfuse3.invalidate_inode, inode, attr_only=True))
         except OSError as error:
             log.debug("size of inode %d not reported: %s", inode, error)
 

@@ -10,6 +10,7 @@ import trio
 
 from dmfs.errors import BadResponseError
 from dmfs.http.client import Response
+from dmfs.system.concurrency import computed
 from dmfs.system.gc_tuning import uncollected
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ async def decode_body(action: str, response: Response, decode: Decode[T]) -> T:
         with uncollected():  # 30 000 objects, of which 400 stay
             return _decode(action, body, decode)
 
-    return await trio.to_thread.run_sync(decode_large, limiter=PARSERS)
+    return await computed(decode_large, PARSERS)
 
 
 def _decode(action: str, body: bytes, decode: Decode[T]) -> T:

@@ -12,7 +12,7 @@ import trio
 from dmfs.errors import PartialAnswerError
 from dmfs.model import Child, Directory, File, Folder, RefusedFile, as_listed, own_id
 from dmfs.names import entry_names
-from dmfs.system.concurrency import gather
+from dmfs.system.concurrency import computed, gather
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class DirectoryQuery:
         completed = _completed(children, lost, before or {})
         completed = completed._replace(children=[*map(as_listed, completed.children)])
         if len(completed.children) > THREAD_ENTRIES:
-            entries = await trio.to_thread.run_sync(self._named, completed.children)
+            entries = await computed(partial(self._named, completed.children))
         else:
             entries = self._named(completed.children)
         sizeless = await self._fetch_sizes(entries)

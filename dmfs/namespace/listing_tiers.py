@@ -22,7 +22,7 @@ from dmfs.namespace.listing_cache import (
 from dmfs.namespace.listing_codec import Record
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.system.clock import Moment
-from dmfs.system.concurrency import SingleFlight
+from dmfs.system.concurrency import SingleFlight, computed
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class ListingTiers:
         if old is not None and self.changes.has_subscribers:
             before, after = old.listing.entries, listing.entries
             if len(before) + len(after) > THREAD_ENTRIES:
-                names = await trio.to_thread.run_sync(changed_names, before, after)
+                names = await computed(partial(changed_names, before, after))
             else:
                 names = changed_names(before, after)
         cached = self.memory.put(listing, moment, parent)

@@ -39,6 +39,17 @@ async def in_thread(work: Callable[[], T], limiter: trio.CapacityLimiter | None 
         raise OSError(errno.EAGAIN, NO_THREAD) from error
 
 
+async def computed(work: Callable[[], T], limiter: trio.CapacityLimiter | None = None) -> T:
+    """Return or raise what ``work`` does in a thread, or here where this machine has none: work of
+    the processor alone is a moment of the loop, and no reason to fail."""
+    try:
+        return await trio.to_thread.run_sync(work, limiter=limiter)
+    except RuntimeError as error:
+        if str(error) != NO_THREAD:
+            raise
+        return work()
+
+
 @contextmanager
 def bare_errors() -> Iterator[None]:
     """Raise the error inside a nursery's group instead of the group.

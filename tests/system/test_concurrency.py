@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import trio
 
 from dmfs.errors import DriveError, NotFoundError
 from dmfs.system.backoff import Cooldown, backoff_s
-from dmfs.system.concurrency import bare_errors, gather
+from dmfs.system.concurrency import bare_errors, computed, gather
 from tests.support.helpers import virtual
 
 
@@ -96,3 +98,26 @@ def test_a_backoff_doubles_up_to_its_end_and_never_halves_twice():
     for attempt, whole_s in enumerate([0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0], 1):
         for _ in range(50):
             assert whole_s / 2 <= backoff_s(attempt, 0.5, 8.0) <= whole_s
+
+
+@virtual
+async def test_the_processors_work_is_done_on_the_loop_where_there_is_no_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A checksum, a parse: no reason to fail."""
+
+    async def no_thread(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    assert await computed(threading.get_ident) != threading.get_ident()
+    monkeypatch.setattr(trio.to_thread, "run_sync", no_thread)
+    assert await computed(threading.get_ident) == threading.get_ident()
+
+
+@virtual
+async def test_an_error_of_the_processors_work_passes() -> None:
+    def bug() -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        await computed(bug)
