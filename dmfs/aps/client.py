@@ -7,7 +7,7 @@ retries and parses; ``jsonapi`` and ``contents`` decode.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ import trio
 from dmfs.aps.contents import Contents, decode_contents, decode_item
 from dmfs.aps.hubs import decode_hubs, decode_projects
 from dmfs.aps.json_values import Json
-from dmfs.aps.jsonapi import decode_warnings, next_page
+from dmfs.aps.jsonapi import decode_warnings, failed_parts, next_page
 from dmfs.aps.page_shelf import KEEP_FROM_PAGES, Backing, PageShelf
 from dmfs.aps.paging import Query, all_pages, pages_expected
 from dmfs.aps.signed_urls import bucket_and_key, decode_signed
@@ -150,24 +150,34 @@ class Aps:
         lost: list[str] = []
         hubs = decode_hubs(answer, action, lost)
         warnings = decode_warnings(answer)
+        failed = failed_parts(answer)
+        if not hubs and failed:
+            raise UnreachableError(f"cannot {action}: the service says: {failed[0]}")
         if not hubs:
             reason = f"; the service says: {warnings[0]}" if warnings else ""
             raise AccessError(f"this app sees no hub{reason}", hint=ADMISSION_HINT)
         for line in warnings:
             log.debug("hubs: %s", line)
-        return _whole(action, list(hubs), lost), decode_warnings(answer, NORMAL_STATUSES)
+        # a region that failed may hold hubs that nobody can name now
+        lost += [""] * len(failed)
+        return _whole(action, list(hubs), lost, failed), failed
 
     async def _projects(self, hub: Hub) -> list[Child]:
         action = f"list projects of {hub.name!r}"
         path = f"/project/v1/hubs/{path_id(hub.id)}/projects"
         lost: list[str] = []
+        failed: list[str] = []
 
         async def get_page(query: Query) -> tuple[list[Project], Query | None]:
             page = await self._get(action, "projects", path, query)
+            failed.extend(failed_parts(page))
             return decode_projects(page, action, hub.id, lost), next_page(page, action, path)
 
         pages = await all_pages(action, get_page)
-        return _whole(action, [project for page in pages for project in page], lost)
+        projects: list[Child] = [project for page in pages for project in page]
+        if not projects and failed:
+            raise UnreachableError(f"cannot {action}: the service says: {failed[0]}")
+        return _whole(action, projects, [*lost, *[""] * len(failed)], failed)
 
     async def _top(self, project: Project) -> list[Child]:
         action = f"list project {project.name!r}"
@@ -293,8 +303,6 @@ class Aps:
         return token
 
 
-NORMAL_STATUSES = frozenset({"403"})
-"""A sound account of one region gets a refusal from each other region: nobody needs to know."""
 ADMISSION_HINT = (
     "ask an account admin to add this app's client id under Account Admin → Settings → "
     "Custom Integrations, with access to Document Management"
@@ -333,8 +341,14 @@ def _come_back(action: str, count: int, expected: int, error: BusyError) -> Busy
     return found
 
 
-def _whole(action: str, children: list[Child], lost: list[str]) -> list[Child]:
-    """The children; PartialAnswerError if rows beside them are lost."""
+def _whole(
+    action: str, children: list[Child], lost: list[str], failed: Sequence[str] = ()
+) -> list[Child]:
+    """The children; PartialAnswerError if rows beside them are lost, or parts of the service
+    ``failed`` to say theirs."""
+    if failed:
+        message = f"cannot {action} to the end: the service says: {failed[0]}"
+        raise PartialAnswerError(message, children, lost)
     if lost:
         message = f"cannot {action} to the end: the answer holds {len(lost)} unusable entries"
         raise PartialAnswerError(message, children, lost)

@@ -67,11 +67,22 @@ def decode_warnings(answer: Json, leave_out: frozenset[str] = frozenset()) -> tu
     for warning in warnings if isinstance(warnings, list) else []:
         parts = [text(warning, key) for key in ("Title", "Detail")]
         parts = [clean(part) for part in parts if part]
-        code = text(warning, "HttpStatusCode")
+        status = dig(warning, "HttpStatusCode")
+        code = str(status) if isinstance(status, int | str) else ""
         if code in leave_out:
             continue
         lines.append(" ".join(parts) + (f" (HTTP {clean(code)})" if code else ""))
     return tuple(lines)
+
+
+NORMAL_STATUSES = frozenset({"403"})
+"""A sound account of one region gets a refusal from each other region: nobody needs to know."""
+
+
+def failed_parts(answer: Json) -> tuple[str, ...]:
+    """The warnings of parts of the service (regions) that could not answer, as one that answers
+    5xx: what they hold is missing from the answer, and is not absent."""
+    return decode_warnings(answer, NORMAL_STATUSES)
 
 
 def next_page(answer: Json, action: str, path: str) -> dict[str, str] | None:

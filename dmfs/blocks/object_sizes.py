@@ -13,7 +13,7 @@ from functools import partial
 import trio
 
 from dmfs.blocks.store.block_store import BlockStore
-from dmfs.errors import DriveError
+from dmfs.errors import AccessError, GoneError, SignedOutError
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.model import File
 from dmfs.system.disk_threads import DiskThreads
@@ -56,13 +56,15 @@ class ObjectSizes:
         return size_bytes
 
     async def learn(self, file: File) -> None:
-        """For a listing without a size. A file that cannot be signed stays at 0: its open gives
-        the reason."""
+        """For a listing without a size. A file that may not be read stays at 0: its open gives the
+        reason. DriveError if the size cannot be told now."""
         if file.storage_id in self._real:
             return
         try:
             await self.authoritative(file)
-        except DriveError as error:
+        except (AccessError, GoneError) as error:
+            if isinstance(error, SignedOutError):
+                raise  # says nothing of this file
             log.debug("no size for %r: %s", file.name, error.message)
 
     async def _remember(self, file: File, size_bytes: int) -> None:

@@ -180,9 +180,13 @@ async def _code_by_hand(attempt: Attempt, choices: Choices) -> str:
         if not line:
             raise SetupError("nothing was pasted", hint="run dmfs login at a terminal")
         text = line.strip()
-        if looks_like_callback(text, attempt.callback) or not left:
+        is_callback = looks_like_callback(text, attempt.callback)
+        if not left or (is_callback and belongs_to(text, attempt)):
             return code_of(text, attempt)
-        _say(f"That is not the callback URL; it begins with {attempt.callback}? — once more:")
+        if is_callback:  # of an older tab, or somebody else's: as the listener, go on waiting
+            _say("That belongs to another attempt to sign in (wrong state): use the page above —")
+        else:
+            _say(f"That is not the callback URL; it begins with {attempt.callback}? — once more:")
     raise AssertionError("unreachable")
 
 

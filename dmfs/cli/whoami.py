@@ -15,7 +15,7 @@ from dmfs.cli import DONE, FAILED
 from dmfs.cli.login import open_json_client
 from dmfs.cli.settings import Invocation, start
 from dmfs.config import Settings
-from dmfs.errors import AccessError, DriveError, SignedOutError
+from dmfs.errors import AccessError, DriveError, PartialAnswerError, SignedOutError
 from dmfs.model import Hub, Root
 from dmfs.names import printable
 from dmfs.system.clock import iso_seconds, wall_time_s
@@ -63,7 +63,10 @@ async def describe_sign_in(settings: Settings) -> dict[str, Any]:
                 report["signed_in"] = True
                 _add_token(report, token)
                 aps = Aps(client, source, url_minutes=1, x_user_id=settings.x_user_id)
-                hubs, notes = await aps.children(Root())
+                try:
+                    hubs, notes = await aps.children(Root())
+                except PartialAnswerError as error:  # those of a region that fails are missing
+                    hubs, notes = list(error.rest), (error.message,)
                 report["hubs"] = [hub.name for hub in hubs if isinstance(hub, Hub)]
                 warnings += notes
         except trio.TooSlowError:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import trio
 
-from dmfs.errors import PartialAnswerError
+from dmfs.errors import DriveError, PartialAnswerError
 from dmfs.model import Child, Directory, File, Folder, RefusedFile, as_listed, own_id
 from dmfs.names import entry_names
 from dmfs.system.concurrency import computed, gather
@@ -25,7 +25,7 @@ SIZES_SHARE = 0.5
 ListChildren = Callable[[Directory], Awaitable[tuple[list[Child], tuple[str, ...]]]]
 """Requests the children of a directory; also returns warnings for users, which listings ignore."""
 FetchSize = Callable[[File], Awaitable[None]]
-"""Makes the authoritative size of a file known."""
+"""Makes the authoritative size of a file known. DriveError if it cannot be told now."""
 
 
 class Entries(NamedTuple):
@@ -111,14 +111,18 @@ class DirectoryQuery:
 
     async def _fetch_sizes(self, entries: dict[str, Child]) -> int:
         """Request each size that the listing left out: the drive never guesses one. Return how many
-        did not come in time: these must not take the whole listing with them."""
+        did not come: these must not take the whole listing with them."""
         slots = trio.CapacityLimiter(SIZE_CALLS)
         done: list[File] = []
 
         async def fetch(file: File) -> None:
             async with slots:
-                await self._fetch_size(file)
-                done.append(file)
+                try:
+                    await self._fetch_size(file)
+                except DriveError as error:
+                    log.debug("no size for %r: %s", file.name, error.message)
+                else:
+                    done.append(file)
 
         files = [
             node

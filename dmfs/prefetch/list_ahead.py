@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 
@@ -18,7 +18,7 @@ import trio
 from dmfs.errors import DriveError, SpeculationDropped
 from dmfs.model import Directory
 from dmfs.namespace.listings import Listings
-from dmfs.prefetch.tree_walk import VISITS_MAX, Walk, WalkPlanner, upcoming
+from dmfs.prefetch.tree_walk import VISITS_MAX, Walk, WalkPlanner
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
 
@@ -79,9 +79,9 @@ class TreePrefetcher:
             "prefetch.listings_under_way": len(self._under_way),
         }
 
-    def _inside(self, identity: str) -> Collection[str] | None:
+    def _inside(self, identity: str) -> dict[str, Directory] | None:
         cached = self._listings.cache.peek(identity, trio.current_time())
-        return None if cached is None else cached.folders.keys()
+        return None if cached is None else cached.folders
 
     def _prefetch(self, walk: Walk[str]) -> None:
         if not walk.alive(trio.current_time()):
@@ -115,7 +115,7 @@ class TreePrefetcher:
             if searched or self._idle > 0:
                 self._idle -= 1
                 return None
-            self._queue.extend(islice(upcoming(walk, self._inside), QUEUE_MAX))
+            self._queue.extend(islice(self._planner.upcoming(walk), QUEUE_MAX))
             if not self._queue:
                 self._idle = IDLE_OPENS
         return None

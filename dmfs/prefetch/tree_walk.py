@@ -7,9 +7,10 @@ soon as they have the answer for the last one. A user takes longer, and stops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 N = TypeVar("N", bound=Hashable)
 
@@ -28,8 +29,45 @@ VISITS_MAX = 512
 
 Parents = Sequence[N]
 """A directory after its ancestors, the highest first."""
-Inside = Callable[[N], Collection[N] | None]
-"""The directories in a directory, in listing order; None if its listing is unknown."""
+Inside = Callable[[N], dict[N, Any] | None]
+"""The directories in a directory, in listing order, the same object as long as the listing is the
+same; None if it is unknown."""
+ORDERS_MAX = 16
+"""Folders whose order is kept: those that the walks are in."""
+
+
+class Orders(Generic[N]):
+    """The places of directories in their folders. Each step of a walk asks for one: counted anew, a
+    walk through a folder of n directories took n² steps."""
+
+    def __init__(self) -> None:
+        self._by_folder: OrderedDict[N, tuple[dict[N, Any], list[N], dict[N, int]]] = OrderedDict()
+
+    def place(self, folder: N, within: dict[N, Any], child: N) -> int | None:
+        """Where in its folder a directory is."""
+        return self._order(folder, within)[2].get(child) if child in within else None
+
+    def beyond(
+        self, folder: N, within: dict[N, Any], child: N | None, *, backwards: bool
+    ) -> Iterable[N]:
+        """The directories of a folder that a walker opens after ``child``; all without one."""
+        if child is None or child not in within:
+            return reversed(within) if backwards else within
+        _, names, places = self._order(folder, within)
+        at = places[child]
+        numbers = range(at - 1, -1, -1) if backwards else range(at + 1, len(names))
+        return (names[number] for number in numbers)
+
+    def _order(self, folder: N, within: dict[N, Any]) -> tuple[dict[N, Any], list[N], dict[N, int]]:
+        order = self._by_folder.get(folder)
+        if order is None or order[0] is not within:
+            names = list(within)
+            order = within, names, {name: number for number, name in enumerate(names)}
+            self._by_folder[folder] = order
+        self._by_folder.move_to_end(folder)
+        if len(self._by_folder) > ORDERS_MAX:
+            self._by_folder.popitem(last=False)
+        return order
 
 
 @dataclass(eq=False)
@@ -68,6 +106,11 @@ class WalkPlanner(Generic[N]):
     def __init__(self, inside: Inside[N]) -> None:
         self._inside = inside
         self._walks: list[Walk[N]] = []
+        self._orders: Orders[N] = Orders()
+
+    def upcoming(self, walk: Walk[N]) -> Iterator[N]:
+        """See the function of this name."""
+        return upcoming(walk, self._inside, self._orders)
 
     def on_open(self, chain: Parents[N], now: float) -> Walk[N]:
         """A program opens the directory at the end of ``chain``; ``on_answer`` must follow."""
@@ -107,9 +150,11 @@ class WalkPlanner(Generic[N]):
         level = 0
         for level, (a, b) in enumerate(zip(before, chain, strict=False)):
             if a != b:
-                siblings = list(self._inside(before[level - 1]) or ())
-                if a in siblings and b in siblings:
-                    walk.backwards = siblings.index(b) < siblings.index(a)
+                folder = before[level - 1]
+                within = self._inside(folder) or {}
+                places = [self._orders.place(folder, within, each) for each in (a, b)]
+                if places[0] is not None and places[1] is not None:
+                    walk.backwards = places[1] < places[0]
                 break
         depth = walk.depth(chain)
         if walk.deepest is not None and depth > walk.deepest:
@@ -119,37 +164,42 @@ class WalkPlanner(Generic[N]):
             walk.deepest = max(walk.depth(before), walk.deepest or 0)
 
 
-def upcoming(walk: Walk[N], inside: Inside[N]) -> Iterator[N]:
+class _Visits:
+    """What is left of VISITS_MAX."""
+
+    left = VISITS_MAX
+
+
+def upcoming(walk: Walk[N], inside: Inside[N], orders: Orders[N]) -> Iterator[N]:
     """Unknown directories in the order in which the walker will open them.
 
     First those in the last directory, then those after it in its parent, then those after the
     parent, up to the top of the walk. Visits at most VISITS_MAX directories.
     """
-    visits = iter(range(VISITS_MAX))
+    visits = _Visits()
     limit = walk.deepest
     top = list(walk.last).index(walk.top) if walk.top in walk.last else len(walk.last) - 1
     path = list(walk.last)[top:]
     for level in range(len(path) - 1, -1, -1):
         within = inside(path[level])
-        if within is None:
+        if within is None or (limit is not None and level + 1 > limit):
             continue
-        ordered = list(within)
-        if walk.backwards:
-            ordered.reverse()
-        if level + 1 < len(path) and path[level + 1] in ordered:
-            ordered = ordered[ordered.index(path[level + 1]) + 1 :]
-        for child in ordered:
-            yield from _below(child, level + 1, walk, limit, inside, visits)
+        here = path[level + 1] if level + 1 < len(path) else None
+        for child in orders.beyond(path[level], within, here, backwards=walk.backwards):
+            if visits.left <= 0:
+                return
+            yield from _below(child, level + 1, walk, inside, visits)
 
 
-def _below(
-    node: N, depth: int, walk: Walk[N], limit: int | None, inside: Inside[N], visits: Iterator[int]
-) -> Iterator[N]:
-    if (limit is not None and depth > limit) or next(visits, None) is None:
-        return
+def _below(node: N, depth: int, walk: Walk[N], inside: Inside[N], visits: _Visits) -> Iterator[N]:
+    visits.left -= 1
     within = inside(node)
     if within is None:
         yield node
         return
-    for child in reversed(list(within)) if walk.backwards else within:
-        yield from _below(child, depth + 1, walk, limit, inside, visits)
+    if walk.deepest is not None and depth + 1 > walk.deepest:
+        return
+    for child in reversed(within) if walk.backwards else within:
+        if visits.left <= 0:
+            return
+        yield from _below(child, depth + 1, walk, inside, visits)

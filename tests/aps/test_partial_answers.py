@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
 
+from dmfs.aps.client import Aps
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import BusyError, DriveError, PartialAnswerError, UnreachableError
-from dmfs.model import File, Folder, Root
+from dmfs.http.client import Response
+from dmfs.model import File, Folder, Hub, HubId, Root
+from dmfs.namespace.directory_query import DirectoryQuery
 from dmfs.system.concurrency import deadline
 from tests.aps.test_client import HQ, listed, service_of, walk
-from tests.support.helpers import real
+from tests.support.fake_http import FakeService, json_client_of, json_response
+from tests.support.helpers import real, virtual
 
 FOLDERS = (HQ, "Quirks", "Project Files", "Folders")
 SMALL = ("Bench", "Bench Project", "Project Files", "small")
@@ -136,3 +142,76 @@ async def test_an_answer_that_is_rotten_throughout_is_none(emulator: EmulatorPro
         with pytest.raises(DriveError) as caught, trio.fail_after(20):
             await aps.children(small)
         assert not isinstance(caught.value, PartialAnswerError)
+
+
+def region(name: str, status: str | int) -> dict[str, Any]:
+    """A warning of the hubs answer, as the service sends it."""
+    return {
+        "Id": None, "HttpStatusCode": status, "ErrorCode": "BIM360DM_ERROR",
+        "Title": f"Unable to get hubs from BIM360DM {name}.", "Detail": "made up",
+    }  # fmt: skip
+
+
+def answer(names: str, *warnings: dict[str, Any]) -> Response:
+    rows = [{"type": "x", "id": f"b.{name}", "attributes": {"name": name}} for name in names]
+    return json_response({"data": rows, "meta": {"warnings": list(warnings)}})
+
+
+class Tokens:
+    async def token(self) -> str:
+        return "made up"
+
+    async def renew(self, refused: str) -> str:
+        return refused
+
+
+async def no_size(file: File) -> None:
+    raise AssertionError("no hub is a file")
+
+
+@asynccontextmanager
+async def query_of(*answers: Response) -> AsyncIterator[DirectoryQuery]:
+    async with json_client_of(FakeService(*answers)) as http:
+        aps = Aps(http, Tokens(), url_minutes=60)
+        yield DirectoryQuery(aps.children, no_size, service_folders=False)
+
+
+@pytest.mark.parametrize("place", [Root(), Hub(HubId("b.h"), "hub")])
+def test_what_a_region_that_fails_holds_is_not_absent(place: Root | Hub) -> None:
+    @virtual
+    async def body() -> None:
+        failing = answer("a", region("EMEA", "503"), region("AUS", "403"))
+        async with query_of(answer("ab"), failing, answer("a"), failing) as query:
+            whole = await query.entries(place)
+            assert (set(whole.by_name), whole.undescribed, whole.lost) == ({"a", "b"}, 0, 0)
+            kept = await query.entries(place, whole.by_name)
+            assert (set(kept.by_name), kept.undescribed, kept.lost) == ({"a", "b"}, 1, 0)
+            healed = await query.entries(place, kept.by_name)
+            assert (set(healed.by_name), healed.undescribed, healed.lost) == ({"a"}, 0, 0)
+            unknown = await query.entries(place)
+            assert (set(unknown.by_name), unknown.undescribed, unknown.lost) == ({"a"}, 0, 1)
+
+    body()
+
+
+@pytest.mark.parametrize("status", ["403", 403])
+def test_a_region_that_refuses_is_normal(status: str | int) -> None:
+    @virtual
+    async def body() -> None:
+        refusals = [region(name, status) for name in ("EMEA", "AUS", "CAN", "DEU")]
+        async with query_of(answer("a", *refusals)) as query:
+            found = await query.entries(Root())
+            assert (set(found.by_name), found.undescribed, found.lost) == ({"a"}, 0, 0)
+
+    body()
+
+
+@pytest.mark.parametrize("place", [Root(), Hub(HubId("b.h"), "hub")])
+def test_regions_of_which_none_answers_are_no_empty_list_and_no_refusal(place: Root | Hub) -> None:
+    @virtual
+    async def body() -> None:
+        async with query_of(answer("", region("US", "503"), region("AUS", "403"))) as query:
+            with pytest.raises(UnreachableError, match="BIM360DM US"):
+                await query.entries(place)
+
+    body()

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from dmfs.cli.login import PASTES
 from dmfs.emulator.process import EmulatorProcess
 from tests.auth.person import Person, visit
 from tests.support.mounts import wait_until
@@ -59,6 +60,24 @@ def test_without_a_browser_the_address_is_pasted(person: Person) -> None:
         login.paste(login.consent())
         assert login.wait() == 0
     assert person.dmfs("whoami")[0] == 0
+
+
+def test_an_address_of_another_attempt_is_pasted_and_the_login_goes_on(person: Person) -> None:
+    """The tab of the attempt before is still open."""
+    with person.begin("--no-browser") as login:
+        login.paste(f"{person.callback}?code=of-another&state=wrong")
+        wait_until(lambda: "wrong state" in login.said, 10)
+        login.paste(login.consent())
+        assert login.wait() == 0
+    assert person.dmfs("whoami")[0] == 0
+
+
+def test_wrong_addresses_end_the_login_in_the_end(person: Person) -> None:
+    with person.begin("--no-browser") as login:
+        for _ in range(PASTES):
+            login.paste(f"{person.callback}?code=of-another&state=wrong")
+        assert "wrong state" in login.failed()
+    assert login.said.count("use the page above") == PASTES - 1
 
 
 def test_a_callback_elsewhere_is_pasted_as_well(person: Person) -> None:

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from dmfs.drive import child_of
-from dmfs.errors import BadResponseError, PartialAnswerError
+from dmfs.errors import BadResponseError, PartialAnswerError, UnreachableError
 from dmfs.model import StorageId, own_id
 from dmfs.namespace.listing_cache import INCOMPLETE_FIRST_S
 from tests.support.helpers import a_file, virtual
@@ -118,3 +118,23 @@ async def test_sizes_that_do_not_come_leave_the_listing_its_time() -> None:
         listing = await listings.get(PROJECT)
         assert listing.names == ("known", "unknown")
         assert listing.undescribed == 1
+
+
+@virtual
+async def test_a_size_that_cannot_be_told_counts_and_heals() -> None:
+    world = World()
+    world.children[PROJECT.identity] = [a_file("known", 5), a_file("unknown", None)]
+
+    async def fails(file: object) -> None:
+        raise UnreachableError("HTTP 503")
+
+    world.fetch_size = fails  # type: ignore[method-assign]
+    async with listings_of(world) as listings:
+        listing = await listings.get(PROJECT)
+        assert listing.names == ("known", "unknown")
+        assert listings.incomplete(PROJECT) == 1
+        assert listings.fresh_for(PROJECT) <= INCOMPLETE_FIRST_S
+        world.children[PROJECT.identity] = [a_file("known", 5), a_file("unknown", 7)]
+        await trio.sleep(INCOMPLETE_FIRST_S + 0.1)
+        await listings.get(PROJECT)
+        assert listings.incomplete(PROJECT) == 0

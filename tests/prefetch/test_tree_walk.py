@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmfs.prefetch.tree_walk import PAUSE_S, WalkPlanner, upcoming
+from dmfs.prefetch.tree_walk import PAUSE_S, WalkPlanner
 
 
 class SampleTree:
@@ -24,6 +27,7 @@ class SampleTree:
             if parent:
                 self.below[parent].append(name)
         self.listed: set[str] = set()
+        self._inside: dict[str, dict[str, None]] = {}
 
     def chain(self, name: str) -> list[str]:
         found = [name]
@@ -31,8 +35,12 @@ class SampleTree:
             found.insert(0, self.above[found[0]])
         return found
 
-    def inside(self, name: str) -> list[str] | None:
-        return self.below[name] if name in self.listed else None
+    def inside(self, name: str) -> dict[str, None] | None:
+        if name not in self.listed:
+            return None
+        if list(self._inside.get(name, [""])) != self.below[name]:
+            self._inside[name] = dict.fromkeys(self.below[name])
+        return self._inside[name]
 
     def preorder(self, name: str = "d0", *, backwards: bool = False) -> Iterator[str]:
         yield name
@@ -51,7 +59,7 @@ def walk_over(tree: SampleTree, order: list[str], pause_s: float = 0.1, at_once:
         ahead.discard(name)
         planner.on_answer(walk, now)
         if walk.recognised:
-            for number, found in enumerate(upcoming(walk, tree.inside)):
+            for number, found in enumerate(planner.upcoming(walk)):
                 if number >= at_once:
                     break
                 ahead.add(found)
@@ -116,3 +124,44 @@ def test_a_walker_that_goes_level_by_level_wastes_nothing(seed, size):
     order = sorted(tree.preorder(), key=lambda name: len(tree.chain(name)))
     _, left = walk_over(tree, order)
     assert left == set()
+
+
+class CountedFolder(dict[str, None]):
+    """Counts the names that are looked at one after the other."""
+
+    steps = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for name in super().__iter__():
+            self.steps += 1
+            yield name
+
+    def __reversed__(self) -> Iterator[str]:
+        for name in super().__reversed__():
+            self.steps += 1
+            yield name
+
+
+def steps_of_a_walk(size: int, *, backwards: bool = False) -> int:
+    names = [f"d{number}" for number in range(size)]
+    top, empty = CountedFolder.fromkeys(names), CountedFolder()
+    listed = {"top"}
+
+    def inside(name: str) -> CountedFolder | None:
+        return (top if name == "top" else empty) if name in listed else None
+
+    planner: WalkPlanner[str] = WalkPlanner(inside)
+    for chain in [["top"], *(["top", name] for name in (names[::-1] if backwards else names))]:
+        walk = planner.on_open(chain, 0.0)
+        listed.add(chain[-1])
+        planner.on_answer(walk, 0.0)
+        deque(islice(planner.upcoming(walk), 8), maxlen=0)
+    return top.steps
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_walk_costs_as_many_steps_as_there_are_folders(backwards: bool) -> None:
+    few = steps_of_a_walk(300, backwards=backwards)
+    many = steps_of_a_walk(3000, backwards=backwards)
+    assert few > 0
+    assert many <= 12 * few

@@ -22,7 +22,13 @@ from dmfs.cli.doctor.machine import check_here
 from dmfs.cli.login import open_json_client
 from dmfs.cli.settings import Invocation, config_path, start
 from dmfs.config import Settings
-from dmfs.errors import AccessError, CertificateError, DriveError, SignedOutError
+from dmfs.errors import (
+    AccessError,
+    CertificateError,
+    DriveError,
+    PartialAnswerError,
+    SignedOutError,
+)
 from dmfs.http.client import HttpClient
 from dmfs.http.json_client import JsonClient
 from dmfs.http.probes import get_anonymously
@@ -146,9 +152,13 @@ async def _admission(
     """Which hubs are visible, and whether each of them admits this app."""
     client_id = await _client_id(settings)
     aps = Aps(client, source, url_minutes=1, x_user_id=settings.x_user_id)
+    found: list[Finding] = []
     try:
         with trio.fail_after(NETWORK_S):
             hubs, _ = await aps.children(Root())
+    except PartialAnswerError as error:
+        hubs = list(error.rest)
+        found.append(Finding("hubs", WARNING, error.message, "hubs may be missing", "try again"))
     except trio.TooSlowError:
         return [Finding("hubs", ERROR, "the list of hubs does not arrive in time")]
     except SignedOutError:
@@ -159,7 +169,7 @@ async def _admission(
         if kind == "user":
             remedy += f" (for a Fusion hub: check the account with dmfs whoami; app: {APPS_URL})"
         return [Finding("hubs", ERROR, error.message, why, remedy)]
-    found = [await _hub(aps, hub, client_id) for hub in hubs[:HUBS] if isinstance(hub, Hub)]
+    found += [await _hub(aps, hub, client_id) for hub in hubs[:HUBS] if isinstance(hub, Hub)]
     if len(hubs) > HUBS:
         found.append(Finding("hubs", NOTE, f"{len(hubs) - HUBS} more hubs were not checked"))
     if (

@@ -1,0 +1,58 @@
+"""Sizes that the listing left out: which failure to find one out counts."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from dmfs.blocks.object_sizes import ObjectSizes
+from dmfs.errors import (
+    AccessError,
+    BusyError,
+    DriveError,
+    GoneError,
+    SignedOutError,
+    UnreachableError,
+)
+from dmfs.fetch.object_client import ObjectClient
+from dmfs.model import File
+from tests.support.helpers import a_file, virtual
+
+
+class Source:
+    """Cannot tell the size, at first."""
+
+    def __init__(self, error: DriveError) -> None:
+        self.error: DriveError | None = error
+
+    async def size(self, file: File) -> int:
+        if self.error is not None:
+            raise self.error
+        return 7
+
+
+@pytest.mark.parametrize("error", [UnreachableError, BusyError, SignedOutError])
+def test_a_size_that_cannot_be_told_now_is_an_error_and_heals(error: type[DriveError]) -> None:
+    @virtual
+    async def body() -> None:
+        source = Source(error("made up"))
+        sizes = ObjectSizes(cast(ObjectClient, source), None)
+        with pytest.raises(error):
+            await sizes.learn(a_file("x", None))
+        source.error = None
+        await sizes.learn(a_file("x", None))
+        assert sizes.of(a_file("x", None)) == 7
+
+    body()
+
+
+@pytest.mark.parametrize("error", [AccessError, GoneError])
+def test_a_file_that_may_not_be_read_needs_no_size(error: type[DriveError]) -> None:
+    @virtual
+    async def body() -> None:
+        sizes = ObjectSizes(cast(ObjectClient, Source(error("made up"))), None)
+        await sizes.learn(a_file("x", None))
+        assert sizes.of(a_file("x", None)) == 0
+
+    body()
