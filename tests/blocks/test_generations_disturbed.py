@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -15,12 +16,14 @@ from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.extents import CachedObject
 from dmfs.blocks.reader import FOLLOWS_MAX, Reader
 from dmfs.blocks.store.block_store import DIRECTORY, OLDER_DIRECTORY
+from dmfs.blocks.store.index import Index
+from dmfs.blocks.store.sparse_file import SparseFile
 from dmfs.errors import ObjectChangedError
 from dmfs.fetch.generation import Generation, State
 from dmfs.model import File, StorageId
 from dmfs.spans import BLOCK_BYTES, MIB, Span
 from tests.blocks.test_generations import FIRST, LAST, SIZE, read, run
-from tests.support.caches import settled
+from tests.support.caches import settled, store_in
 from tests.support.changing import ChangingStorage
 from tests.support.helpers import a_file, real, truth
 from tests.support.stores import data_file
@@ -187,3 +190,32 @@ async def test_a_further_part_costs_two_small_gets(tmp_path: Path, odd: int) -> 
         storage.ranges.clear()
         assert await read(cache, file, Span(8 * MIB, 8 * MIB + 1000))
         assert len(storage.ranges) == 1, "the part is known now"
+
+
+def test_an_etag_whose_transaction_failed_is_written_with_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else blocks would stand under no ETag, and what came under another one pass for theirs."""
+    size, storage_id = 4 * MIB, StorageId("urn:a")
+    generation, stretch = Generation(storage_id, size), (0, size)
+    write_file, add_blocks = SparseFile.write, Index.add_blocks
+    data = memoryview(truth(0, 2 * MIB))
+
+    def write_and_learn(*given: Any, **named: Any) -> None:
+        write_file(*given, **named)
+        generation.add(stretch, '"e"')
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with store_in(tmp_path) as store:
+        stored = store.attach(storage_id, size, generation)
+        monkeypatch.setattr(SparseFile, "write", write_and_learn)
+        monkeypatch.setattr(Index, "add_blocks", fail)
+        with pytest.raises(sqlite3.OperationalError):
+            store.write(stored, 0, data)
+        monkeypatch.setattr(Index, "add_blocks", add_blocks)
+        assert store.write(stored, 0, data)
+    with sqlite3.connect(tmp_path / DIRECTORY / "index.db") as db:
+        assert db.execute("SELECT etag FROM etags").fetchall() == [('"e"',)]
+    db.close()

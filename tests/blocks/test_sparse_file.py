@@ -123,3 +123,30 @@ def test_a_closed_file_takes_nothing(tmp_path: Path, memory: mmap.mmap) -> None:
         file.write(memoryview(memory)[:1], 0, direct=False)
     with pytest.raises(OSError):
         file.write(memoryview(memory)[:MIB], 0, direct=True)
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_call_that_hangs_while_its_file_is_closed_touches_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: mmap.mmap, direct: bool
+) -> None:
+    """The number of a file that was closed is the next one's, and a disk that comes back finishes
+    what it had begun."""
+    file = SparseFile(tmp_path / "1", os.O_CREAT)
+    others: list[SparseFile] = []
+    real = os.pwrite
+
+    def hang(fd: int, data: memoryview, offset: int) -> int:
+        if not others:
+            file.close()
+            others.extend(SparseFile(tmp_path / name, os.O_CREAT) for name in "234")
+        return real(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", hang)
+    file.write(memoryview(memory), 0, direct=direct)
+    assert (tmp_path / "1").read_bytes() == memory[:]
+    for other in others:
+        assert os.fstat(other.fd).st_size == 0
+        other.close()
+    with pytest.raises(OSError, match="closed"):
+        file.write(memoryview(memory)[:1], 0, direct=False)
+    assert (file.fd, file._direct_fd) == (-1, -1), "closed with its last call"

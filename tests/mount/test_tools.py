@@ -258,10 +258,12 @@ def test_file(drive):
     assert b"PDF document" in out
 
 
-def test_df_and_du(drive, oracle):
+def test_df_and_du(drive, oracle, tmp_path):
     ok(drive.tool("df", drive.path()))
+    # some versions of du count the directories themselves
+    counts_directories = ok(drive.tool("du", "-sb", "--apparent-size", tmp_path)).split()[0] != "0"
     out = ok(drive.tool("du", "-sb", "--apparent-size", drive.path(SAMPLE, "Documents")))
     below = oracle.below(f"{SAMPLE}/Documents")
     size = sum(e.real_size for e in below if not e.directory)
     directories = 1 + sum(e.directory for e in below)
-    assert int(out.split()[0]) == size + 4096 * directories
+    assert int(out.split()[0]) == size + 4096 * directories * counts_directories

@@ -12,6 +12,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 DIRECT_FROM_BYTES = 512 * 1024
@@ -68,7 +71,12 @@ class DirectIoPolicy:
 
 class SparseFile:
     """An open file, held by a shared flock until ``close``. Raises OSError; FileNotFoundError also
-    for one that an eviction holds: who waited for it would wait for the disk."""
+    for one that an eviction holds: who waited for it would wait for the disk.
+
+    A call that hangs is given up by who waits for it, and then the object is released. So a call
+    under way keeps the file open: by the time the disk is back its number would be another file's,
+    and what was meant for this one be written into that.
+    """
 
     def __init__(self, path: Path, create: int) -> None:
         flags = create | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -83,6 +91,10 @@ class SparseFile:
             self.writable = False
         self._direct_fd = -1
         self._may_direct = hasattr(os, "O_DIRECT")
+        self._lock = threading.Lock()
+        """Of the descriptors, and of the two below."""
+        self._calls = 0
+        self._closed = False
         try:
             fcntl.flock(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -93,20 +105,44 @@ class SparseFile:
             raise
 
     def close(self) -> None:
-        os.close(self.fd)
-        if self._direct_fd >= 0:
-            os.close(self._direct_fd)
+        """Let go of the file, now or when the calls under way have ended."""
+        with self._lock:
+            self._closed = True
+            numbers = self._given_up()
+        _close_all(numbers)
+
+    @contextmanager
+    def open_fd(self) -> Iterator[int]:
+        """The descriptor, which stays this file's meanwhile. EBADF after ``close``."""
+        with self._lock:
+            if self._closed:
+                raise OSError(errno.EBADF, "the object was closed")
+            self._calls += 1
+        try:
+            yield self.fd
+        finally:
+            with self._lock:
+                self._calls -= 1
+                numbers = self._given_up()
+            _close_all(numbers)
+
+    def _given_up(self) -> list[int]:
+        if not self._closed or self._calls:
+            return []
+        numbers = [self.fd, self._direct_fd]
         self.fd = self._direct_fd = -1
+        return numbers
 
     def write(self, data: memoryview, offset: int, *, direct: bool) -> None:
         """All of ``data``; ``offset`` is a block's. Direct only what lies on a page's edge."""
-        if direct and len(data) >= DIRECT_FROM_BYTES:
-            whole = len(data) - len(data) % ALIGNED
-            done = self._write_direct(data[:whole], offset)
-            data, offset = data[done:], offset + done
-        while data:
-            count = os.pwrite(self.fd, data, offset)
-            data, offset = data[count:], offset + count
+        with self.open_fd() as fd:
+            if direct and len(data) >= DIRECT_FROM_BYTES:
+                whole = len(data) - len(data) % ALIGNED
+                done = self._write_direct(data[:whole], offset)
+                data, offset = data[done:], offset + done
+            while data:
+                count = os.pwrite(fd, data, offset)
+                data, offset = data[count:], offset + count
 
     def read(self, buffer: memoryview, length: int, offset: int) -> int:
         """The first ``length`` bytes of ``buffer`` from ``offset`` (a block's); how many came.
@@ -114,11 +150,12 @@ class SparseFile:
         Where ``buffer`` is longer than that, bytes beyond may be overwritten.
         """
         padded = -(-length // ALIGNED) * ALIGNED
-        if length >= DIRECT_FROM_BYTES and padded <= len(buffer):
-            count = self._read_direct(buffer[:padded], offset)
-            if count is not None:
-                return min(count, length)
-        return os.preadv(self.fd, [buffer[:length]], offset)
+        with self.open_fd() as fd:
+            if length >= DIRECT_FROM_BYTES and padded <= len(buffer):
+                count = self._read_direct(buffer[:padded], offset)
+                if count is not None:
+                    return min(count, length)
+            return os.preadv(fd, [buffer[:length]], offset)
 
     def _write_direct(self, data: memoryview, offset: int) -> int:
         """How many bytes are written; 0 where that is impossible."""
@@ -148,7 +185,11 @@ class SparseFile:
             # the same file, whatever became of its name
             mode = os.O_RDWR if self.writable else os.O_RDONLY
             flags = mode | os.O_DIRECT | os.O_CLOEXEC
-            self._direct_fd = os.open(f"/proc/self/fd/{self.fd}", flags)
+            number = os.open(f"/proc/self/fd/{self.fd}", flags)
+            with self._lock:  # not held above: that is a call to the disk
+                if self._direct_fd < 0:
+                    self._direct_fd, number = number, -1
+            _close_all([number])
         return self._direct_fd
 
     def _refused(self, error: OSError) -> None:
@@ -157,6 +198,12 @@ class SparseFile:
         if error.errno not in (errno.EINVAL, errno.EROFS):
             raise error
         self._may_direct = False
+
+
+def _close_all(numbers: Iterable[int]) -> None:
+    for number in numbers:
+        if number >= 0:
+            os.close(number)
 
 
 def _open(path: Path, flags: int) -> int:
