@@ -91,6 +91,22 @@ def test_a_scattered_reader_costs_twice_the_blocks_that_were_asked_for(name: str
     assert len(run.fetched) <= 2 * len(asked)
 
 
+def test_a_reader_that_leaves_out_parts_waits_less_than_once_a_part() -> None:
+    """The first page of a PDF, 40 pictures of 230 KiB with 130 KiB between them: what twice the
+    asked bytes leave room for comes in pieces worth a round trip."""
+    run = Extent(15 * MIB)
+    run.read(15 * MIB - 4096, 4096)
+    gets = 0
+    for picture in range(40):
+        offset = picture * 360
+        for length in (16, 32, 64, 118):
+            before = len(run.fetched)
+            run.read(offset * KIB, length * KIB)
+            gets += len(run.fetched) > before
+            offset += length
+    assert gets <= 32, "39 where all is spent at once"
+
+
 @settings(max_examples=60)
 @given(st.data())
 def test_after_a_jump_no_more_is_fetched_than_twice_what_was_asked_for(
