@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import math
 import os
@@ -23,6 +24,7 @@ from dmfs.telemetry.stack_report import report_on_signal
 MAX_TASKS = 512
 """Requests served at once: more than readers can stall, so that ``ls`` always finds a place."""
 NO_MEMORY_PAUSE_S = 0.2
+_MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 STOP_GRACE_S = 2.0
 """Requests under way get so long when the mount is stopped; then the kernel ends them."""
 
@@ -49,7 +51,17 @@ async def serve(
             nursery.cancel_scope.cancel()
     finally:
         # by number: libfuse would take away whatever has been mounted over the drive meanwhile
-        pyfuse3.close(unmount=ours is not None and mount_at(mountpoint) == ours)
+        ours_still = ours is not None and mount_at(mountpoint) == ours
+        pyfuse3.close(unmount=ours_still and not _detach(mountpoint))
+
+
+def _detach(mountpoint: str) -> bool:
+    """Take the drive out of the tree, as root by a call of the kernel. libfuse 3.17 runs umount(8)
+    for that, and a new program first closes our files: with one of them on a disk that hangs, the
+    drive never ended. False where only libfuse may do it (through fusermount3)."""
+    # (the last of a mount's files to be closed ends it for good; that is libfuse's next step)
+    flags = _MNT_DETACH | _UMOUNT_NOFOLLOW
+    return bool(ctypes.CDLL(None).umount2(os.fsencode(mountpoint), flags) == 0)
 
 
 def _mount(operations: Operations, mountpoint: str, options: set[str]) -> Mount | None:
