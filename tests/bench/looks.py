@@ -122,11 +122,16 @@ row("head -c 64K, 60 MB")(lambda drive: ["head", "-c", "64K", *_big(drive, 1)])
 row("head -c 1M, 60 MB")(lambda drive: ["head", "-c", "1M", *_big(drive, 1)])
 row("file, 60 MB")(lambda drive: ["file", *_big(drive, 1)])
 row("rg, 20 × 60 MB")(lambda drive: ["rg", "-j1", "zzzzqqqq", drive.path(FILES, "big")])
+
+
+def _pdf_rows(name: str) -> None:
+    page = ["pdftoppm", "-f", "1", "-l", "1", "-r", "20"]
+    row(f"pdfinfo, {name}")(lambda drive: ["pdfinfo", _pdf(drive, name)])
+    row(f"pdftoppm -f 1 -l 1, {name}")(lambda drive: [*page, _pdf(drive, name)])
+
+
 for _name in PDFS:
-    row(f"pdfinfo, {_name}")(lambda drive, name=_name: ["pdfinfo", _pdf(drive, name)])
-    row(f"pdftoppm -f 1 -l 1, {_name}")(
-        lambda drive, name=_name: ["pdftoppm", "-f", "1", "-l", "1", "-r", "20", _pdf(drive, name)]
-    )
+    _pdf_rows(_name)
 row("unzip -l, 96 MB")(lambda drive: ["unzip", "-l", drive.path(FILES, "big", "big-00.zip")])
 row("unzip -p one member, 96 MB")(_one_member)
 row("20 opens, no read")(lambda drive: ["python3", "-c", _OPEN_AND_CLOSE, *_small(drive, 20)])

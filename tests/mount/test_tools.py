@@ -261,7 +261,7 @@ def test_file(drive):
 def test_df_and_du(drive, oracle, tmp_path):
     ok(drive.tool("df", drive.path()))
     # some versions of du count the directories themselves
-    counts_directories = ok(drive.tool("du", "-sb", "--apparent-size", tmp_path)).split()[0] != "0"
+    counts_directories = ok(drive.tool("du", "-sb", "--apparent-size", tmp_path)).split()[0] != b"0"
     out = ok(drive.tool("du", "-sb", "--apparent-size", drive.path(SAMPLE, "Documents")))
     below = oracle.below(f"{SAMPLE}/Documents")
     size = sum(e.real_size for e in below if not e.directory)

@@ -144,7 +144,7 @@ class CountedFolder(dict[str, None]):
 
 def steps_of_a_walk(size: int, *, backwards: bool = False) -> int:
     names = [f"d{number}" for number in range(size)]
-    top, empty = CountedFolder.fromkeys(names), CountedFolder()
+    top, empty = CountedFolder(dict.fromkeys(names)), CountedFolder()
     listed = {"top"}
 
     def inside(name: str) -> CountedFolder | None:
