@@ -100,8 +100,8 @@ class Aps:
         self._shelf = PageShelf(backing)
         self._sign_in = StallMemory()
 
-    async def children(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
-        """All children of a directory, and warnings for the user, one line each.
+    async def children(self, directory: Directory) -> list[Child]:
+        """All children of a directory.
 
         Calls: hubs 1, projects 1 per page of 200, top folders of a ``b.`` project 1, folder
         contents 1 per page of 200, and 1 per item whose tip the listing left out.
@@ -111,15 +111,15 @@ class Aps:
             case Root():
                 return await self._hubs()
             case Hub():
-                return await self._projects(directory), ()
+                return await self._projects(directory)
             case Project():
-                return await self._top(directory), ()
+                return await self._top(directory)
             case Folder():
                 # only the top level of a project depends on its root folder
                 project = Project(directory.project_id, directory.hub_id, "")
                 action = f"list folder {directory.name!r}"
                 expected = pages_expected(directory.object_count)
-                return await self._contents(project, directory.id, action, expected), ()
+                return await self._contents(project, directory.id, action, expected)
 
     async def sign(self, file: File) -> SignedObject:
         """Signed URLs of a file's bytes, with the longest life that the service gives. One call."""
@@ -144,23 +144,18 @@ class Aps:
             {},
         )
 
-    async def _hubs(self) -> tuple[list[Child], tuple[str, ...]]:
+    async def _hubs(self) -> list[Child]:
         action = "list hubs"
         answer = await self._get(action, "hubs", "/project/v1/hubs", {})
         lost: list[str] = []
-        hubs = decode_hubs(answer, action, lost)
-        warnings = decode_warnings(answer)
-        failed = failed_parts(answer)
-        if not hubs and failed:
-            raise UnreachableError(f"cannot {action}: the service says: {failed[0]}")
-        if not hubs:
+        hubs: list[Child] = [*decode_hubs(answer, action, lost)]
+        warnings, failed = decode_warnings(answer), failed_parts(answer)
+        if not hubs and not failed:
             reason = f"; the service says: {warnings[0]}" if warnings else ""
             raise AccessError(f"this app sees no hub{reason}", hint=ADMISSION_HINT)
         for line in warnings:
             log.debug("hubs: %s", line)
-        # a region that failed may hold hubs that nobody can name now
-        lost += [""] * len(failed)
-        return _whole(action, list(hubs), lost, failed), failed
+        return _whole(action, hubs, lost, failed)
 
     async def _projects(self, hub: Hub) -> list[Child]:
         action = f"list projects of {hub.name!r}"
@@ -174,10 +169,7 @@ class Aps:
             return decode_projects(page, action, hub.id, lost), next_page(page, action, path)
 
         pages = await all_pages(action, get_page)
-        projects: list[Child] = [project for page in pages for project in page]
-        if not projects and failed:
-            raise UnreachableError(f"cannot {action}: the service says: {failed[0]}")
-        return _whole(action, projects, [*lost, *[""] * len(failed)], failed)
+        return _whole(action, [project for page in pages for project in page], lost, failed)
 
     async def _top(self, project: Project) -> list[Child]:
         action = f"list project {project.name!r}"
@@ -344,11 +336,15 @@ def _come_back(action: str, count: int, expected: int, error: BusyError) -> Busy
 def _whole(
     action: str, children: list[Child], lost: list[str], failed: Sequence[str] = ()
 ) -> list[Child]:
-    """The children; PartialAnswerError if rows beside them are lost, or parts of the service
-    ``failed`` to say theirs."""
+    """The children; PartialAnswerError if rows beside them are lost, or parts of the service (one
+    warning each) ``failed`` to say theirs; UnreachableError if no part said anything."""
     if failed:
-        message = f"cannot {action} to the end: the service says: {failed[0]}"
-        raise PartialAnswerError(message, children, lost)
+        says = f"the service says: {failed[0]}"
+        if not children:
+            raise UnreachableError(f"cannot {action}: {says}")
+        # what they hold has no name now, and may be anything
+        nameless = [""] * len(failed)
+        raise PartialAnswerError(f"cannot {action} to the end: {says}", children, lost + nameless)
     if lost:
         message = f"cannot {action} to the end: the answer holds {len(lost)} unusable entries"
         raise PartialAnswerError(message, children, lost)

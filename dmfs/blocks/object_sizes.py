@@ -62,9 +62,9 @@ class ObjectSizes:
             return
         try:
             await self.authoritative(file)
+        except SignedOutError:
+            raise  # says nothing of this file
         except (AccessError, GoneError) as error:
-            if isinstance(error, SignedOutError):
-                raise  # says nothing of this file
             log.debug("no size for %r: %s", file.name, error.message)
 
     async def _remember(self, file: File, size_bytes: int) -> None:

@@ -64,11 +64,11 @@ async def describe_sign_in(settings: Settings) -> dict[str, Any]:
                 _add_token(report, token)
                 aps = Aps(client, source, url_minutes=1, x_user_id=settings.x_user_id)
                 try:
-                    hubs, notes = await aps.children(Root())
+                    hubs = await aps.children(Root())
                 except PartialAnswerError as error:  # those of a region that fails are missing
-                    hubs, notes = list(error.rest), (error.message,)
+                    hubs = list(error.rest)
+                    warnings.append(error.message)
                 report["hubs"] = [hub.name for hub in hubs if isinstance(hub, Hub)]
-                warnings += notes
         except trio.TooSlowError:
             warnings.append("the service does not answer in time")
         except SignedOutError as error:

@@ -22,8 +22,8 @@ SIZE_CALLS = 8
 SIZES_SHARE = 0.5
 """Of the time that is left for a listing."""
 
-ListChildren = Callable[[Directory], Awaitable[tuple[list[Child], tuple[str, ...]]]]
-"""Requests the children of a directory; also returns warnings for users, which listings ignore."""
+ListChildren = Callable[[Directory], Awaitable[list[Child]]]
+"""Requests the children of a directory."""
 FetchSize = Callable[[File], Awaitable[None]]
 """Makes the authoritative size of a file known. DriveError if it cannot be told now."""
 
@@ -90,7 +90,7 @@ class DirectoryQuery:
         does not describe now. DriveError if the answer as a whole is missing."""
         lost: Sequence[str] = ()
         try:
-            children, _ = await self._list_children(directory)
+            children = await self._list_children(directory)
         except PartialAnswerError as error:
             log.info("%s", error.message)
             children, lost = list(error.rest), error.lost

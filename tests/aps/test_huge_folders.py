@@ -99,7 +99,7 @@ def published() -> RateLimiter:
 
 async def listed(aps: Aps, folder: Folder) -> list[str]:
     with deadline(DEADLINE_S, "list"):
-        children, _ = await aps.children(folder)
+        children = await aps.children(folder)
     return [child.name for child in children]
 
 
@@ -239,7 +239,7 @@ async def test_the_services_own_limits_are_kept_to_over_real_sockets(
         tokens = TwoLegged(wire, nursery, App("emulator-app", "emulator-secret"), "data:read")
         aps = Aps(wire, tokens, url_minutes=60)
         place = await walk(aps, HQ, "Quirks", "Project Files", "Names")
-        whole = {child.name for child in (await aps.children(place))[0]}
+        whole = {child.name for child in await aps.children(place)}
         pages = 12
         monkeypatch.setattr(dmfs.aps.paging, "PAGE_LIMIT", -(-len(whole) // pages))
         emulator.settings(rate_limits=0.03, rate_window_s=2)
@@ -250,7 +250,7 @@ async def test_the_services_own_limits_are_kept_to_over_real_sockets(
             tries += 1
             try:
                 with deadline(1.5, "list"):
-                    children, _ = await aps.children(place)
+                    children = await aps.children(place)
             except (BusyError, DeadlineError) as error:  # the latter on a busy machine
                 await trio.sleep(error.retry_after_s or 0.5)
         assert {child.name for child in children} == whole

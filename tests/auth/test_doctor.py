@@ -60,6 +60,21 @@ def test_an_app_that_is_not_admitted(person: Person) -> None:
         assert words in finding["remedy"]
 
 
+def test_a_list_of_hubs_that_is_not_whole(person: Person) -> None:
+    """The others are checked and named all the same."""
+    person.hand()
+    whole = json.loads(person.dmfs("whoami", "--json")[1])
+    person.emulator.fault("rotten_row", route="hubs", at=0, how="no_id", times=None)
+    _, found = findings(person)
+    warning, *hubs = of(found, "hubs")
+    assert warning["level"] == "warning"
+    assert "unusable entries" in warning["what"]
+    assert len(hubs) >= len(whole["hubs"]) - 1
+    report = json.loads(person.dmfs("whoami", "--json")[1])
+    assert report["hubs"] == whole["hubs"][1:]
+    assert any("unusable entries" in line for line in report["warnings"])
+
+
 def test_one_account_that_does_not_let_the_app_in(
     person: Person, emulator: EmulatorProcess
 ) -> None:

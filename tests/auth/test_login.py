@@ -53,20 +53,17 @@ def test_prompt_login_switches_accounts(person: Person) -> None:
     assert "Bob Emulated" in person.dmfs("whoami")[1]
 
 
-def test_without_a_browser_the_address_is_pasted(person: Person) -> None:
+@pytest.mark.parametrize(
+    ("pasted", "says"),
+    [
+        ("http://www.example.com/not/it", "not the callback URL"),
+        ("{callback}?code=of-another&state=wrong", "wrong state"),  # an older tab is still open
+    ],
+)
+def test_without_a_browser_the_address_is_pasted(person: Person, pasted: str, says: str) -> None:
     with person.begin("--no-browser") as login:
-        login.paste("http://www.example.com/not/it")
-        wait_until(lambda: "not the callback URL" in login.said, 10)
-        login.paste(login.consent())
-        assert login.wait() == 0
-    assert person.dmfs("whoami")[0] == 0
-
-
-def test_an_address_of_another_attempt_is_pasted_and_the_login_goes_on(person: Person) -> None:
-    """The tab of the attempt before is still open."""
-    with person.begin("--no-browser") as login:
-        login.paste(f"{person.callback}?code=of-another&state=wrong")
-        wait_until(lambda: "wrong state" in login.said, 10)
+        login.paste(pasted.format(callback=person.callback))
+        wait_until(lambda: says in login.said, 10)
         login.paste(login.consent())
         assert login.wait() == 0
     assert person.dmfs("whoami")[0] == 0

@@ -44,19 +44,19 @@ class Service:
         self.moments: list[float] = []
         self.down = False
 
-    async def list_children(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
+    async def list_children(self, directory: Directory) -> list[Child]:
         self.moments.append(trio.current_time())
         await trio.sleep(0.5)
         if self.down:
             raise UnreachableError("down")
         match directory:
             case Root():
-                return [HUB], ()
+                return [HUB]
             case Hub():
-                return list(PROJECTS), ()
+                return list(PROJECTS)
             case Project():
-                return [folder(directory, n) for n in range(FOLDERS)], ()
-        return [a_file(f"{directory.id} {n}") for n in range(3)], ()
+                return [folder(directory, n) for n in range(FOLDERS)]
+        return [a_file(f"{directory.id} {n}") for n in range(3)]
 
     async def no_size(self, file: File) -> None:
         pytest.fail("all sizes are known")

@@ -49,12 +49,12 @@ class Service:
         self.limiter = RateLimiter({"contents": RATE})
         self.moments: list[float] = []
 
-    async def list_children(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
+    async def list_children(self, directory: Directory) -> list[Child]:
         await self.limiter.acquire("contents", "list")
         self.moments.append(trio.current_time())
         await trio.sleep(CALL_S)
         names = self.below.get(directory.name, [])
-        return [*map(folder, names), a_file(f"{directory.name}.dwg")], ()
+        return [*map(folder, names), a_file(f"{directory.name}.dwg")]
 
     async def no_size(self, file: object) -> None:
         pytest.fail("all sizes are known")
@@ -71,10 +71,10 @@ async def test_who_joins_speculation_before_it_has_begun_raises_it() -> None:
     """Both are woken by the same answer of the disk, in one turn of the loop."""
     levels: list[Priority] = []
 
-    async def list_children(directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
+    async def list_children(directory: Directory) -> list[Child]:
         await trio.sleep(0.1)
         levels.append(current_priority().level)
-        return [], ()
+        return []
 
     async with trio.open_nursery() as nursery:
         listings = Listings(

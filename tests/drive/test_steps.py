@@ -96,8 +96,8 @@ def test_a_listing_of_50000_entries_blocks_no_other_task(tmp_path: Path) -> None
     """Listed, saved to disk, listed again with every other version a new one, and recalled."""
     answers: list[list[Child]] = []
 
-    async def list_children(directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
-        return answers.pop(), ()
+    async def list_children(directory: Directory) -> list[Child]:
+        return answers.pop()
 
     async def no_size(file: object) -> None:
         pytest.fail("all sizes are known")

@@ -28,9 +28,9 @@ WORLD: dict[str, list[Child]] = {
 }  # fmt: skip
 
 
-async def _ask(directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
+async def _ask(directory: Directory) -> list[Child]:
     await trio.sleep(0)
-    return WORLD[directory.identity], ()
+    return WORLD[directory.identity]
 
 
 async def _learn(file: Any) -> None:

@@ -179,7 +179,7 @@ class Service:
 
     # The doors
 
-    async def children(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
+    async def children(self, directory: Directory) -> list[Child]:
         assert isinstance(directory, Folder)
         self.lists += 1
         await trio.sleep(LATENCY_S / 2)
@@ -187,7 +187,7 @@ class Service:
         rows = [self._node(key) for key in self.children_of(directory.id)]
         self.dice.shuffle(rows)
         await trio.sleep(LATENCY_S / 2)
-        return rows, ()
+        return rows
 
     def _node(self, key: str) -> Child:
         if key in self.places:

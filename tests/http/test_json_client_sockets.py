@@ -93,7 +93,7 @@ def test_an_accident_is_survived(
     @real
     async def body() -> None:
         async with service_of(emulator) as aps:
-            hubs, _ = await aps.children(Root())
+            hubs = await aps.children(Root())
             assert len(hubs) > 3
 
     body()

@@ -56,14 +56,14 @@ class World:
         self.errors: dict[str, DriveError] = {}
         self.sizes_fetched: list[str] = []
 
-    async def list_children(self, directory: Directory) -> tuple[list[Child], tuple[str, ...]]:
+    async def list_children(self, directory: Directory) -> list[Child]:
         self.calls[directory.name] += 1
         answer = list(self.children[directory.identity])  # true at the request
         await trio.sleep(self.delay_s)
         error = self.errors.get(directory.name)
         if error is not None:
             raise error
-        return answer, ()
+        return answer
 
     async def fetch_size(self, file: File) -> None:
         self.sizes_fetched.append(file.name)

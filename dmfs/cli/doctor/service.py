@@ -155,7 +155,7 @@ async def _admission(
     found: list[Finding] = []
     try:
         with trio.fail_after(NETWORK_S):
-            hubs, _ = await aps.children(Root())
+            hubs = await aps.children(Root())
     except PartialAnswerError as error:
         hubs = list(error.rest)
         found.append(Finding("hubs", WARNING, error.message, "hubs may be missing", "try again"))
@@ -186,7 +186,7 @@ async def _admission(
 async def _hub(aps: Aps, hub: Hub, client_id: str) -> Finding:
     try:
         with trio.fail_after(NETWORK_S):
-            projects, _ = await aps.children(hub)
+            projects = await aps.children(hub)
     except trio.TooSlowError:
         return Finding("hubs", WARNING, f"{hub.name!r} does not list its projects in time")
     except SignedOutError:
