@@ -138,20 +138,15 @@ class AttachedObjects:
             self.pending.remains(found.id)
 
     def _undo(self, objects: Sequence[StoredObject]) -> None:
-        self.forget_etags(objects)
         with self.lock:
+            for stored in objects:
+                stored.etags = {}
             for stored, file in self._made:
                 if stored.data is file:
                     stored.states[:] = bytes(len(stored.states))
                     stored.data, stored.row = None, 0
         for _, file in self._made:
             file.close()
-
-    def forget_etags(self, objects: Sequence[StoredObject]) -> None:
-        """After a transaction that was rolled back: the next one writes them again."""
-        with self.lock:
-            for stored in objects:
-                stored.etags = {}
 
     def writable(self, stored: StoredObject) -> bool:
         """Make sure, inside a transaction, that the object has a row with the ETags known so far.

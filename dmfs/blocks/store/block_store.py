@@ -171,8 +171,7 @@ class BlockStore:
             return None
         buffer = bytearray(span.length)
         try:
-            with file.open_fd() as fd:
-                count = os.preadv(fd, [buffer], span.start, self._nowait)
+            count = file.peek(buffer, span.start, self._nowait)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -298,17 +297,13 @@ class BlockStore:
                 if stored.data is file:
                     self._index.account(stored.row, -sum(len(block) for block in blocks.values()))
             raise
-        try:
-            with self._index.transaction():
-                if stored.data is not file or not self.attached.writable(stored):
-                    return False  # wiped meanwhile, reservation and all
-                before = self._index.crcs(stored.row, first, first + block_count(len(data)))
-                twice = sum(len(block) for number, block in blocks.items() if number in before)
-                self._index.account(stored.row, -twice)  # another process was faster
-                self._index.add_blocks(stored.row, crcs)
-        except BaseException:
-            self.attached.forget_etags([stored])
-            raise
+        with self.attached.writing([stored]):
+            if stored.data is not file or not self.attached.writable(stored):
+                return False  # wiped meanwhile, reservation and all
+            before = self._index.crcs(stored.row, first, first + block_count(len(data)))
+            twice = sum(len(block) for number, block in blocks.items() if number in before)
+            self._index.account(stored.row, -twice)  # another process was faster
+            self._index.add_blocks(stored.row, crcs)
         return True
 
     def verify(self, stored: StoredObject, sha1: str) -> bool:

@@ -111,8 +111,14 @@ class SparseFile:
             numbers = self._given_up()
         _close_all(numbers)
 
+    def peek(self, buffer: bytearray, offset: int, flags: int) -> int:
+        """``preadv`` with ``flags`` that forbid to wait, so under the lock: that costs a random
+        reader 0.7 µs, ``_open_fd`` 2.8. EBADF after ``close``."""
+        with self._lock:
+            return os.preadv(self.fd, [buffer], offset, flags)
+
     @contextmanager
-    def open_fd(self) -> Iterator[int]:
+    def _open_fd(self) -> Iterator[int]:
         """The descriptor, which stays this file's meanwhile. EBADF after ``close``."""
         with self._lock:
             if self._closed:
@@ -135,7 +141,7 @@ class SparseFile:
 
     def write(self, data: memoryview, offset: int, *, direct: bool) -> None:
         """All of ``data``; ``offset`` is a block's. Direct only what lies on a page's edge."""
-        with self.open_fd() as fd:
+        with self._open_fd() as fd:
             if direct and len(data) >= DIRECT_FROM_BYTES:
                 whole = len(data) - len(data) % ALIGNED
                 done = self._write_direct(data[:whole], offset)
@@ -150,7 +156,7 @@ class SparseFile:
         Where ``buffer`` is longer than that, bytes beyond may be overwritten.
         """
         padded = -(-length // ALIGNED) * ALIGNED
-        with self.open_fd() as fd:
+        with self._open_fd() as fd:
             if length >= DIRECT_FROM_BYTES and padded <= len(buffer):
                 count = self._read_direct(buffer[:padded], offset)
                 if count is not None:
