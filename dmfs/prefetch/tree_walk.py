@@ -7,10 +7,11 @@ soon as they have the answer for the last one. A user takes longer, and stops.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import cachetools
 
 N = TypeVar("N", bound=Hashable)
 
@@ -36,16 +37,24 @@ ORDERS_MAX = 16
 """Folders whose order is kept: those that the walks are in."""
 
 
+class _Order(NamedTuple, Generic[N]):
+    """The directories of one listing, by number and by name."""
+
+    within: dict[N, Any]
+    names: list[N]
+    places: dict[N, int]
+
+
 class Orders(Generic[N]):
     """The places of directories in their folders. Each step of a walk asks for one: counted anew, a
     walk through a folder of n directories took n² steps."""
 
     def __init__(self) -> None:
-        self._by_folder: OrderedDict[N, tuple[dict[N, Any], list[N], dict[N, int]]] = OrderedDict()
+        self._by_folder: cachetools.LRUCache[N, _Order[N]] = cachetools.LRUCache(ORDERS_MAX)
 
     def place(self, folder: N, within: dict[N, Any], child: N) -> int | None:
         """Where in its folder a directory is."""
-        return self._order(folder, within)[2].get(child) if child in within else None
+        return self._order(folder, within).places.get(child) if child in within else None
 
     def beyond(
         self, folder: N, within: dict[N, Any], child: N | None, *, backwards: bool
@@ -53,20 +62,17 @@ class Orders(Generic[N]):
         """The directories of a folder that a walker opens after ``child``; all without one."""
         if child is None or child not in within:
             return reversed(within) if backwards else within
-        _, names, places = self._order(folder, within)
-        at = places[child]
-        numbers = range(at - 1, -1, -1) if backwards else range(at + 1, len(names))
-        return (names[number] for number in numbers)
+        order = self._order(folder, within)
+        at = order.places[child]
+        numbers = range(at - 1, -1, -1) if backwards else range(at + 1, len(order.names))
+        return (order.names[number] for number in numbers)
 
-    def _order(self, folder: N, within: dict[N, Any]) -> tuple[dict[N, Any], list[N], dict[N, int]]:
+    def _order(self, folder: N, within: dict[N, Any]) -> _Order[N]:
         order = self._by_folder.get(folder)
-        if order is None or order[0] is not within:
+        if order is None or order.within is not within:
             names = list(within)
-            order = within, names, {name: number for number, name in enumerate(names)}
+            order = _Order(within, names, {name: number for number, name in enumerate(names)})
             self._by_folder[folder] = order
-        self._by_folder.move_to_end(folder)
-        if len(self._by_folder) > ORDERS_MAX:
-            self._by_folder.popitem(last=False)
         return order
 
 
@@ -107,10 +113,6 @@ class WalkPlanner(Generic[N]):
         self._inside = inside
         self._walks: list[Walk[N]] = []
         self._orders: Orders[N] = Orders()
-
-    def upcoming(self, walk: Walk[N]) -> Iterator[N]:
-        """See the function of this name."""
-        return upcoming(walk, self._inside, self._orders)
 
     def on_open(self, chain: Parents[N], now: float) -> Walk[N]:
         """A program opens the directory at the end of ``chain``; ``on_answer`` must follow."""
@@ -163,32 +165,31 @@ class WalkPlanner(Generic[N]):
         if skipped and here not in skipped and not walk.level_by_level:
             walk.deepest = max(walk.depth(before), walk.deepest or 0)
 
+    def upcoming(self, walk: Walk[N]) -> Iterator[N]:
+        """Unknown directories in the order in which the walker will open them.
+
+        First those in the last directory, then those after it in its parent, then those after the
+        parent, up to the top of the walk. Visits at most VISITS_MAX directories.
+        """
+        visits = _Visits()
+        limit = walk.deepest
+        top = list(walk.last).index(walk.top) if walk.top in walk.last else len(walk.last) - 1
+        path = list(walk.last)[top:]
+        for level in range(len(path) - 1, -1, -1):
+            within = self._inside(path[level])
+            if within is None or (limit is not None and level + 1 > limit):
+                continue
+            here = path[level + 1] if level + 1 < len(path) else None
+            for child in self._orders.beyond(path[level], within, here, backwards=walk.backwards):
+                if visits.left <= 0:
+                    return
+                yield from _below(child, level + 1, walk, self._inside, visits)
+
 
 class _Visits:
     """What is left of VISITS_MAX."""
 
     left = VISITS_MAX
-
-
-def upcoming(walk: Walk[N], inside: Inside[N], orders: Orders[N]) -> Iterator[N]:
-    """Unknown directories in the order in which the walker will open them.
-
-    First those in the last directory, then those after it in its parent, then those after the
-    parent, up to the top of the walk. Visits at most VISITS_MAX directories.
-    """
-    visits = _Visits()
-    limit = walk.deepest
-    top = list(walk.last).index(walk.top) if walk.top in walk.last else len(walk.last) - 1
-    path = list(walk.last)[top:]
-    for level in range(len(path) - 1, -1, -1):
-        within = inside(path[level])
-        if within is None or (limit is not None and level + 1 > limit):
-            continue
-        here = path[level + 1] if level + 1 < len(path) else None
-        for child in orders.beyond(path[level], within, here, backwards=walk.backwards):
-            if visits.left <= 0:
-                return
-            yield from _below(child, level + 1, walk, inside, visits)
 
 
 def _below(node: N, depth: int, walk: Walk[N], inside: Inside[N], visits: _Visits) -> Iterator[N]:
