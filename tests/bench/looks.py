@@ -1,4 +1,4 @@
-"""What programs cost that only look: ``python -m tests.bench.looks [--src DIR] [ROW…]``.
+"""What programs cost that only look: ``.venv/bin/python -m tests.bench.looks [--src DIR] [ROW…]``.
 
 Each row is one real program over a mount with an empty cache and a known listing: signings, GETs
 and bytes by the emulator's own count, beside the bytes that the kernel asked for and the seconds.
@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.support import mounts
@@ -24,18 +25,10 @@ ZIP_WORLD = "big:size=96000000,count=1,zip=1,members=256"
 LINK = {"api_latency_ms": 150, "cdn_latency_ms": 40, "cdn_mb_per_s": 20}
 PDFS = {"20 small": (20, 1500, 300), "40 large": (40, 1200, 1200)}
 """Name → pictures of page 1, lines of a picture, lines of those."""
+_PAGE = ["pdftoppm", "-f", "1", "-l", "1", "-r", "20"]
 _OPEN_AND_CLOSE = "import os,sys\nfor p in sys.argv[1:]: os.stat(p); os.close(os.open(p, 0))"
 
 Words = Sequence[str]
-ROWS: dict[str, Callable[[Drive], Words | None]] = {}
-
-
-def row(name: str) -> Callable[[Callable[[Drive], Words | None]], Callable[[Drive], Words | None]]:
-    def enter(words: Callable[[Drive], Words | None]) -> Callable[[Drive], Words | None]:
-        ROWS[name] = words
-        return words
-
-    return enter
 
 
 def a_pdf(scattered: int, rows: int, first_rows: int, pages: int = 150) -> str:
@@ -102,8 +95,12 @@ def _big(drive: Drive, count: int) -> list[str]:
     return [drive.path(FILES, "big", f"big-{number:02d}.bin") for number in range(count)]
 
 
-def _pdf(drive: Drive, name: str) -> str:
-    return drive.path(FILES, "pdf", f"{name}.pdf")
+def _pdf(name: str, words: Words, drive: Drive) -> Words:
+    return [*words, drive.path(FILES, "pdf", f"{name}.pdf")]
+
+
+def _tar(order: str, drive: Drive) -> Words:
+    return ["tar", "-cf", "-", f"--sort={order}", drive.path(FILES, "small")]
 
 
 def _by_inode(paths: Sequence[str]) -> list[str]:
@@ -116,45 +113,35 @@ def _one_member(drive: Drive) -> Words:
     return ["unzip", "-p", path, listed[len(listed) // 2]]
 
 
-row("head -c 100, 60 MB")(lambda drive: ["head", "-c", "100", *_big(drive, 1)])
-row("tail -c 100, 60 MB")(lambda drive: ["tail", "-c", "100", *_big(drive, 1)])
-row("head -c 64K, 60 MB")(lambda drive: ["head", "-c", "64K", *_big(drive, 1)])
-row("head -c 1M, 60 MB")(lambda drive: ["head", "-c", "1M", *_big(drive, 1)])
-row("file, 60 MB")(lambda drive: ["file", *_big(drive, 1)])
-row("rg, 20 × 60 MB")(lambda drive: ["rg", "-j1", "zzzzqqqq", drive.path(FILES, "big")])
-
-
-def _pdf_rows(name: str) -> None:
-    page = ["pdftoppm", "-f", "1", "-l", "1", "-r", "20"]
-    row(f"pdfinfo, {name}")(lambda drive: ["pdfinfo", _pdf(drive, name)])
-    row(f"pdftoppm -f 1 -l 1, {name}")(lambda drive: [*page, _pdf(drive, name)])
-
-
-for _name in PDFS:
-    _pdf_rows(_name)
-row("unzip -l, 96 MB")(lambda drive: ["unzip", "-l", drive.path(FILES, "big", "big-00.zip")])
-row("unzip -p one member, 96 MB")(_one_member)
-row("20 opens, no read")(lambda drive: ["python3", "-c", _OPEN_AND_CLOSE, *_small(drive, 20)])
-row("190 opens, no read")(lambda drive: ["python3", "-c", _OPEN_AND_CLOSE, *_small(drive, 190)])
-row("sha256sum, 40 by name")(lambda drive: ["sha256sum", *_small(drive, 40)])
-row("sha256sum, 40 by inode")(lambda drive: ["sha256sum", *_by_inode(_small(drive, 200))[:40]])
-row("tar --sort=name, 200 files")(
-    lambda drive: ["tar", "-cf", "-", "--sort=name", drive.path(FILES, "small")]
-)
-row("tar --sort=inode, 200 files")(
-    lambda drive: ["tar", "-cf", "-", "--sort=inode", drive.path(FILES, "small")]
-)
-row("borg create, 200 files")(lambda drive: _borg(drive, "first"))
-row("borg create again, unchanged, cache emptied")(lambda drive: _borg(drive, "again"))
-
-
-def _borg(drive: Drive, archive: str) -> Words | None:
+def _borg(archive: str, drive: Drive) -> Words | None:
     if shutil.which("borg") is None:
         return None
     repository = drive.home.directory.parent / "repository"
     if not repository.exists():
         drive.tool("borg", "init", "-e", "none", str(repository))
     return ["borg", "create", f"{repository}::{archive}", drive.path(FILES, "small")]
+
+
+ROWS: dict[str, Callable[[Drive], Words | None]] = {
+    "head -c 100, 60 MB": lambda drive: ["head", "-c", "100", *_big(drive, 1)],
+    "tail -c 100, 60 MB": lambda drive: ["tail", "-c", "100", *_big(drive, 1)],
+    "head -c 64K, 60 MB": lambda drive: ["head", "-c", "64K", *_big(drive, 1)],
+    "head -c 1M, 60 MB": lambda drive: ["head", "-c", "1M", *_big(drive, 1)],
+    "file, 60 MB": lambda drive: ["file", *_big(drive, 1)],
+    "rg, 20 × 60 MB": lambda drive: ["rg", "-j1", "zzzzqqqq", drive.path(FILES, "big")],
+    **{f"pdfinfo, {name}": partial(_pdf, name, ["pdfinfo"]) for name in PDFS},
+    **{f"{' '.join(_PAGE[:5])}, {name}": partial(_pdf, name, _PAGE) for name in PDFS},
+    "unzip -l, 96 MB": lambda drive: ["unzip", "-l", drive.path(FILES, "big", "big-00.zip")],
+    "unzip -p one member, 96 MB": _one_member,
+    "20 opens, no read": lambda drive: ["python3", "-c", _OPEN_AND_CLOSE, *_small(drive, 20)],
+    "190 opens, no read": lambda drive: ["python3", "-c", _OPEN_AND_CLOSE, *_small(drive, 190)],
+    "sha256sum, 40 by name": lambda drive: ["sha256sum", *_small(drive, 40)],
+    "sha256sum, 40 by inode": lambda drive: ["sha256sum", *_by_inode(_small(drive, 200))[:40]],
+    "tar --sort=name, 200 files": partial(_tar, "name"),
+    "tar --sort=inode, 200 files": partial(_tar, "inode"),
+    "borg create, 200 files": partial(_borg, "first"),
+    "borg create again, unchanged, cache emptied": partial(_borg, "again"),
+}
 
 
 def settled(drive: Drive) -> tuple[int, int, int]:
@@ -220,8 +207,10 @@ def _run(drive: Drive, name: str, words: Words) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--src", default="")
+    parser = argparse.ArgumentParser(
+        prog="tests.bench.looks", description="What programs cost that only look."
+    )
+    parser.add_argument("--src", default="", help="measure the dmfs of another checkout")
     parser.add_argument("rows", nargs="*", help="parts of the rows' names; default: all")
     options = parser.parse_args()
     mounts.OTHER_SOURCE = str(Path(options.src).resolve()) if options.src else ""
