@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import trio
 
 from dmfs.errors import KeyringError
 from dmfs.system.backoff import Cooldown
+from dmfs.system.concurrency import in_thread
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -72,9 +74,10 @@ class DesktopKeyring:
         if not self._cooldown.is_over:
             raise _locked("it does not answer")
         with trio.move_on_after(TIMEOUT_S):
-            return await trio.to_thread.run_sync(
-                _guarded, work, abandon_on_cancel=True, limiter=self._threads
-            )
+            try:
+                return await in_thread(partial(_guarded, work), self._threads)
+            except OSError as error:  # of this machine: not remembered
+                raise _locked(str(error)) from None
         self._cooldown.start()
         raise _locked("it does not answer")
 

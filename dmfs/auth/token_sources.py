@@ -17,13 +17,13 @@ from uuid import uuid4
 
 import trio
 
-from dmfs.auth.jwt_assertion import ServiceKey, assertion, read_key
+from dmfs.auth.jwt_assertion import assertion, read_key
 from dmfs.auth.token_endpoint import App, request_grant
 from dmfs.auth.tokens import Grant, useful_life_s
 from dmfs.errors import AccessError, DeadlineError, GrantRefusedError, SetupError
 from dmfs.http.json_client import JsonClient
 from dmfs.system.clock import wall_time_s
-from dmfs.system.concurrency import SingleFlight
+from dmfs.system.concurrency import SingleFlight, computed
 
 ASSERTION_LIFE_S = 240.0
 """The service takes 0 to 5 minutes; the rest is for clocks that differ a little."""
@@ -152,9 +152,7 @@ class ServiceAccount(_SelfMade):
         self._account_id = account_id
 
     async def _request(self) -> Grant:
-        key = await trio.to_thread.run_sync(read_key, self._key_file, self._key_id, os.geteuid())
-        signed = await trio.to_thread.run_sync(self._assertion, key, wall_time_s())
-        form = {"grant_type": JWT_BEARER, "assertion": signed}
+        form = {"grant_type": JWT_BEARER, "assertion": await computed(self._assertion)}
         try:
             return await request_grant(
                 self._json_client, self._app, "sign in as a service account", form
@@ -168,12 +166,12 @@ class ServiceAccount(_SelfMade):
                 )
             raise AccessError(error.message, hint=hint) from None
 
-    def _assertion(self, key: ServiceKey, now_s: float) -> str:
+    def _assertion(self) -> str:
         return assertion(
-            key,
+            read_key(self._key_file, self._key_id, os.geteuid()),
             client_id=self._app.client_id,
             account_id=self._account_id,
             scopes=self._scopes.split(),
-            expires_s=now_s + ASSERTION_LIFE_S,
+            expires_s=wall_time_s() + ASSERTION_LIFE_S,
             unique=uuid4().hex,
         )

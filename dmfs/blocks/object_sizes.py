@@ -10,12 +10,11 @@ import logging
 import sqlite3
 from functools import partial
 
-import trio
-
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.errors import AccessError, GoneError, SignedOutError
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.model import File
+from dmfs.system.concurrency import in_thread
 from dmfs.system.disk_threads import DiskThreads
 
 log = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ class ObjectSizes:
     async def load(self) -> None:
         if self._store is not None:
             try:
-                self._real.update(await trio.to_thread.run_sync(self._store.sizes))
+                self._real.update(await in_thread(self._store.sizes))
             except (OSError, sqlite3.Error, ValueError) as error:
                 log.warning("real sizes that were learned before are lost (%s)", error)
 

@@ -36,8 +36,8 @@ FIRST_WINDOW_BYTES = MIB + BLOCK_BYTES
 """A program that reads 1 MiB makes the kernel read 128 KiB more."""
 
 LEAST_SPARE_BYTES = MIB // 2
-"""What a scattered reader leaves room for is saved up to this: spent at once it was 66 to 76 GETs of
-a PDF's first page, with this 20 to 42."""
+"""What a scattered reader leaves room for is saved up to this: spent at once it took 66 to 76 GETs
+for a PDF's first page, with this 20 to 42."""
 
 GROWTH_BYTES = FIRST_WINDOW_BYTES
 """No window grows on less than this: where the kernel may read 512 KiB ahead, a program that reads

@@ -6,12 +6,14 @@ import importlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
 from dmfs.http.client import HttpClient, Request, Response
 from dmfs.http.curl_client import CurlClient
 from dmfs.http.tls import client_context
+from dmfs.system.concurrency import computed
 
 CONNECTIONS = 48
 """48 calls at once, a window of small files: signing 1000 of them at 100 ms a call took 12.5 s
@@ -53,8 +55,8 @@ class HttpxOnDemand:
 
     async def _open(self) -> HttpClient:
         # in a thread: the import takes 100 ms, and the loop has requests of the kernel to answer
-        module = await trio.to_thread.run_sync(importlib.import_module, "dmfs.http.httpx_client")
-        context = await trio.to_thread.run_sync(client_context, self._bundle)
+        module = await computed(partial(importlib.import_module, "dmfs.http.httpx_client"))
+        context = await computed(partial(client_context, self._bundle))
         engine: HttpClient = await self._stack.enter_async_context(
             module.open_httpx_client(context)
         )

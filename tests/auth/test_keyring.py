@@ -13,6 +13,7 @@ from dmfs.auth import desktop_keyring
 from dmfs.auth.desktop_keyring import DesktopKeyring
 from dmfs.errors import KeyringError
 from tests.auth.person import Person
+from tests.support.helpers import no_thread
 
 HERE = str(Path(__file__).parent)
 
@@ -82,6 +83,21 @@ def test_no_keyring_and_one_is_demanded(person: Person) -> None:
 def test_no_keyring_means_a_file(person: Person) -> None:
     person.home.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
     assert f"kept in {person.file}" in person.login()
+
+
+def test_a_moment_without_a_thread_is_an_error_that_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.auth.fakering import Good
+
+    monkeypatch.setattr("keyring.get_keyring", Good)
+    monkeypatch.setattr(Good, "get_password", lambda *_: "stored")
+
+    async def main() -> None:
+        ring = DesktopKeyring("x")
+        with no_thread(monkeypatch), pytest.raises(KeyringError, match="thread"):
+            await ring.get()
+        assert await ring.get() == "stored"
+
+    trio.run(main)
 
 
 def test_a_silent_keyring_is_not_waited_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:

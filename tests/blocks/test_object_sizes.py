@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from dmfs.blocks.object_sizes import ObjectSizes
+from dmfs.blocks.store.block_store import BlockStore
 from dmfs.errors import (
     AccessError,
     BusyError,
@@ -17,7 +18,7 @@ from dmfs.errors import (
 )
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.model import File
-from tests.support.helpers import a_file, virtual
+from tests.support.helpers import a_file, no_thread, real, virtual
 
 
 class Source:
@@ -56,3 +57,23 @@ def test_a_file_that_may_not_be_read_needs_no_size(error: type[DriveError]) -> N
         assert sizes.of(a_file("x", None)) == 0
 
     body()
+
+
+class Store:
+    def sizes(self) -> dict[str, int]:
+        return {a_file("x").storage_id: 9}
+
+
+@real
+async def test_sizes_that_no_thread_can_read_are_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The drive starts all the same."""
+    sizes = ObjectSizes(
+        cast(ObjectClient, Source(UnreachableError("x"))), cast(BlockStore, Store())
+    )
+    with no_thread(monkeypatch):
+        await sizes.load()
+    assert sizes.of(a_file("x", 5)) == 5
+    await sizes.load()
+    assert sizes.of(a_file("x", 5)) == 9

@@ -21,7 +21,7 @@ from dmfs.blocks.save_queue import HEAD_BYTES, TAIL_BYTES
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.spans import BLOCK_BYTES, EMPTY, MIB, Span
 from tests.support.caches import cache_over, check_memory, opened, settled
-from tests.support.helpers import FakeSource, a_file, real, truth
+from tests.support.helpers import FakeSource, a_file, no_thread, real, truth
 
 MEMORY = 32 * MIB
 SIZE = 96 * MIB
@@ -243,15 +243,10 @@ async def test_a_machine_without_threads_keeps_nothing_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Python raises a RuntimeError then: in a task of the cache's it would end the drive."""
-
-    async def no_thread(*_: Any, **__: Any) -> None:
-        raise RuntimeError("can't start new thread")
-
     async with slow(tmp_path, quick(), allowed=10_000) as (cache, store):
         await stream(cache, 8 * MIB, "known")
         await settled(cache)
-        with monkeypatch.context() as patch:
-            patch.setattr(trio.to_thread, "run_sync", no_thread)
+        with no_thread(monkeypatch):
             begun = store.begun
             await stream(cache, 16 * MIB, "large")
             await stream(cache, MIB, "small")

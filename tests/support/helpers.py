@@ -8,10 +8,12 @@ import itertools
 import os
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -28,6 +30,18 @@ CHILD_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().pa
 """Of a child process that imports dmfs and these tests."""
 _numbers = itertools.count(1)
 _PERIOD = random.Random(7).randbytes(1_000_003)
+
+
+@contextmanager
+def no_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine has no thread to give meanwhile."""
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trio.to_thread, "run_sync", refuse)
+        yield
 
 
 def virtual(test: Callable[..., Any]) -> Callable[..., None]:

@@ -10,7 +10,7 @@ import trio
 from dmfs.errors import DriveError, NotFoundError
 from dmfs.system.backoff import Cooldown, backoff_s
 from dmfs.system.concurrency import bare_errors, computed, gather
-from tests.support.helpers import virtual
+from tests.support.helpers import no_thread, virtual
 
 
 async def fail(error: Exception, after_s: float = 0.0) -> None:
@@ -105,13 +105,9 @@ async def test_the_processors_work_is_done_on_the_loop_where_there_is_no_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A checksum, a parse: no reason to fail."""
-
-    async def no_thread(*_: object, **__: object) -> None:
-        raise RuntimeError("can't start new thread")
-
     assert await computed(threading.get_ident) != threading.get_ident()
-    monkeypatch.setattr(trio.to_thread, "run_sync", no_thread)
-    assert await computed(threading.get_ident) == threading.get_ident()
+    with no_thread(monkeypatch):
+        assert await computed(threading.get_ident) == threading.get_ident()
 
 
 @virtual
