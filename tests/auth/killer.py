@@ -6,6 +6,7 @@ before step n (0: never); then one line of JSON. ``-n``: n children at once, non
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -16,7 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import keyring  # noqa: F401 - so that no child spends its time on that
+# So that no child spends its time on these: each would import them anew.
+import httpcore  # noqa: F401
+import keyring  # noqa: F401
 import trio
 
 from dmfs.auth.token_store import TokenStore
@@ -30,13 +33,19 @@ from dmfs.ratelimit.limiter import RateLimiter
 FILES = tuple(sys.argv[3].split(","))
 
 
+@functools.cache
+def _is_stepped(file: str) -> bool:
+    return file.endswith(FILES) and "/dmfs/" in file
+
+
 def trace_and_die(at_step: int, report: int) -> None:
     steps = itertools.count(1)
 
+    def on_call(frame: FrameType, event: str, argument: Any) -> Any:
+        return on_event(frame, event, argument) if _is_stepped(frame.f_code.co_filename) else None
+
     def on_event(frame: FrameType, event: str, _: Any) -> Any:
         code = frame.f_code
-        if not code.co_filename.endswith(FILES) or "/dmfs/" not in code.co_filename:
-            return None
         if event == "line" and next(steps) == at_step:
             os.write(
                 report, f"{Path(code.co_filename).name}:{code.co_name}:{frame.f_lineno}".encode()
@@ -44,8 +53,8 @@ def trace_and_die(at_step: int, report: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return on_event
 
-    threading.settrace(on_event)
-    sys.settrace(on_event)
+    threading.settrace(on_call)
+    sys.settrace(on_call)
 
 
 async def refresh(api_url: str, state: Path, context: Any) -> None:
