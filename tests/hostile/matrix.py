@@ -7,11 +7,11 @@ were made, and the time it took. What it must see is ``expected``: rules, not re
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from dmfs.assembly import open_drive
 from dmfs.config import Settings
 from dmfs.drive import Drive
 from dmfs.emulator.process import EmulatorProcess
-from dmfs.errors import DriveError
+from dmfs.errors import DeadlineError, DriveError
 from dmfs.model import File, Shortcut
 from tests.hostile.matrix_cells import (
     CALLS,
@@ -44,9 +44,15 @@ from tests.hostile.matrix_cells import (
 
 GRACE_S = 6.0
 """A safety net, for only a clock tells that a deadline held: two cores are shared with others."""
+PREPARATIONS = 4
+"""How often a cell may begin, before its fault is ordered."""
 
 
-@contextmanager
+class UnpreparedError(Exception):
+    """A deadline passed before the fault was ordered."""
+
+
+@contextlib.contextmanager
 def short_waits() -> Iterator[None]:
     """Backoffs and silences in proportion to the short deadlines of the cells."""
     values: dict[Any, dict[str, float]] = {
@@ -124,15 +130,29 @@ class Bench:
         return self.truths[path]
 
     async def run(self, cell: Cell) -> Outcome:
-        origin, route, page, path = CALLS[cell.call]
-        await trio.to_thread.run_sync(self._calm)
-        truth = await self.truth(path)
-        async with open_drive(settings_for(self.emulator, self.directory)) as drive:
+        # The short deadlines are those of the fault to come. A busy machine may exceed them before
+        # there is any: then nothing was seen yet, and a new drive begins.
+        for _ in range(PREPARATIONS - 1):
+            with contextlib.suppress(UnpreparedError):
+                return await self._run(cell)
+        return await self._run(cell)
+
+    async def _prepare(self, drive: Drive, cell: Cell, path: str) -> None:
+        try:
             if cell.call not in ("token", "hubs"):
                 node = await drive.resolve(path.rpartition("/")[0] or "/")
                 await drive.parts.listings.get(node)  # type: ignore[arg-type]
             if cell.call == LARGE:
                 await the_process(drive)
+        except DeadlineError as error:
+            raise UnpreparedError(error.message) from error
+
+    async def _run(self, cell: Cell) -> Outcome:
+        origin, route, page, path = CALLS[cell.call]
+        await trio.to_thread.run_sync(self._calm)
+        truth = await self.truth(path)
+        async with open_drive(settings_for(self.emulator, self.directory)) as drive:
+            await self._prepare(drive, cell, path)
             await trio.to_thread.run_sync(self._order, cell, origin, route, page)
             started = time.monotonic()
             seen, message = await self._see(drive, path, truth)
