@@ -136,7 +136,9 @@ ENVIRONMENT = {
 @pytest.mark.parametrize("command", ["ls", "mount"])
 def test_environment(home, point, command, changes, text):
     words = ["ls", "/"] if command == "ls" else ["mount", "/", str(point)]
-    line = the_line(home.run(*words, *QUICK, environ=changes), 1)
+    # Short only where nobody answers: a busy machine may take longer than that for an answer.
+    short = QUICK if "DMFS_API_URL" in changes else ()
+    line = the_line(home.run(*words, *short, environ=changes), 1)
     assert text in line, line
     for value in changes.values():
         assert "secret" not in (value or "") or value not in line
