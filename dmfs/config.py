@@ -65,6 +65,11 @@ def _parse_path(text: str) -> Path:
         raise ValueError("a path: there is no such user") from None
 
 
+def _check_path(text: str) -> str:
+    _parse_path(text)
+    return text  # "~" is expanded where the file is opened
+
+
 class SettingType(NamedTuple):
     """How the text of a setting becomes its value."""
 
@@ -77,7 +82,7 @@ class SettingType(NamedTuple):
 
 TEXT = SettingType("text", str)
 URL = SettingType("URL", str)
-FILE = SettingType("file", str, is_path=True)
+FILE = SettingType("file", _check_path, is_path=True)
 DIRECTORY = SettingType("directory", _parse_path, is_path=True)
 SIZE = SettingType("size", parse_size)
 DURATION = SettingType("duration", parse_duration)
@@ -338,8 +343,10 @@ def _read_toml(text: str, name: str) -> tuple[dict[str, Any], dict[str, dict[str
 
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # of TOML, or of Python: a number of 4301 digits
         raise SetupError(f"{name} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise SetupError(f"{name} is not valid TOML: it is nested too deeply") from None
     tables = table.pop("profiles", {})
     for key in table:
         if key not in KEYS:
@@ -356,14 +363,27 @@ def _read_toml(text: str, name: str) -> tuple[dict[str, Any], dict[str, dict[str
     return table, profiles
 
 
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _value(key: str, raw: object, where: str) -> Any:
     """``raw`` as the key's type; TOML may give numbers where a text would do."""
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         raise SetupError(f"{where}: expected a text or a number")
-    text = str(raw)
+    try:
+        text = str(raw)
+    except ValueError:  # 4301 digits, written as 0x…
+        raise SetupError(f"{where}: a number that long is none") from None
     if "\0" in text:
         raise SetupError(f"{where}: holds a NUL character")
     declared = DECLARED[key]
+    if not declared.type.is_path and not _is_unicode(text):  # a file's name may be of any bytes
+        raise SetupError(f"{where}: is not in UTF-8")
     if declared.choices and text not in declared.choices:
         raise SetupError(f"{where}: {text!r} is none of {', '.join(declared.choices)}")
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from dmfs.system.resources import raise_descriptor_limit
 
 SPARE_DESCRIPTORS = 128
 """Beside a connection each: 48 of the API, the cache's files and indexes, epolls, pipes."""
+CONFIG_MAX_BYTES = 1024 * 1024
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -44,7 +47,7 @@ def read_settings(call: Invocation) -> Settings:
     path = config_path(call)
     text = ""
     try:
-        text = path.read_text("utf-8")
+        text = _read(path)
     except FileNotFoundError:
         if options.config or call.environ.get("DMFS_CONFIG"):
             raise SetupError(f"the configuration file {path} does not exist") from None
@@ -57,6 +60,16 @@ def read_settings(call: Invocation) -> Settings:
     if text:
         warn_once(path, settings)
     return settings
+
+
+def _read(path: Path) -> str:
+    """The text of a configuration file, as editors of other systems save it too (with a BOM).
+    OSError, UnicodeDecodeError; EFBIG for what never ends, such as a device."""
+    with path.open("rb") as file:
+        content = file.read(CONFIG_MAX_BYTES + 1)
+    if len(content) > CONFIG_MAX_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return content.decode("utf-8-sig")
 
 
 def config_path(call: Invocation) -> Path:

@@ -44,6 +44,7 @@ _KINDS: tuple[tuple[type[BaseException], type[TransportError]], ...] = (
     (httpx.TransportError, BrokenConnectionError),
     (httpx.DecodingError, BrokenConnectionError),
     (OSError, ConnectError),
+    (UnicodeError, InvalidRequestError),  # a host, also a proxy's, of which DNS can have no name
 )
 """The first match counts."""
 _FAILURES = tuple(failure for failure, _ in _KINDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def ca_bundle(ca_file: str) -> str:
     because companies add their proxies' authorities there.
     """
     if ca_file:
-        if not Path(ca_file).is_file():
+        if not os.path.isfile(ca_file):  # noqa: PTH113 - a name too long raises in Path
             raise SetupError(
                 f"the certificate file {ca_file!r} does not exist",
                 hint="check SSL_CERT_FILE or ca_file",

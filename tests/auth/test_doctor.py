@@ -151,3 +151,10 @@ def test_no_fuse_and_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Any)
     assert "/dev/fuse" in by_check["fuse"].remedy
     assert by_check["cache"].level == "warning"
     assert "DMFS_CACHE_DIR" in by_check["cache"].remedy
+
+
+def test_directories_whose_names_are_too_long(tmp_path: Any) -> None:
+    long = tmp_path / ("x" * 300)
+    found = check_here(Settings(cache_dir=long, state_dir=long), tmp_path / "no")
+    told = [each for each in found if each.level == "error" and "too long" in each.what]
+    assert {each.check for each in told} == {"permissions", "cache"}

@@ -110,3 +110,58 @@ def test_without_a_proxy_nothing_is_imported_to_check_it(monkeypatch: pytest.Mon
     check_proxies({"NO_PROXY": "example.org", "https_proxy": ""})
     with pytest.raises(ImportError):
         check_proxies({"https_proxy": "http://127.0.0.1:9"})
+
+
+UNREADABLE = {
+    "lists in lists": b"ttl = " + b"[" * 5000,
+    "tables in tables": b"ttl = " + b"{a=" * 5000,
+    "a number that Python refuses": b"ttl = " + b"9" * 5000,
+    "a number that Python reads and cannot write": b"ttl = 0x" + b"f" * 4000,
+    "the same in a profile": b"[profiles.a]\nkey_id = 0x" + b"f" * 4000,
+    "a NUL": b"ttl = 1\0",
+    "Latin-1": b"# caf\xe9\n",
+    "UTF-16": "ttl = 1\n".encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_a_configuration_that_cannot_be_read_is_told_with_its_name(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(content)
+    with pytest.raises(SetupError) as caught:
+        read("--config", str(path))
+    assert str(path) in caught.value.message
+
+
+def test_a_configuration_with_a_mark_of_its_encoding_and_other_line_ends_is_read(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes("ttl = 5\r\nscopes = 'data:read'\r\n".encode("utf-8-sig"))
+    assert read("--config", str(path)).ttl == 5
+
+
+def test_a_configuration_that_never_ends_is_not_read_to_its_end() -> None:
+    with pytest.raises(SetupError, match=r"cannot be read: .*File too large"):
+        read("--config", "/dev/zero")
+
+
+@pytest.mark.parametrize("key", [key for key, each in DECLARED.items() if each.environment])
+def test_a_value_that_is_not_in_utf8_is_told_without_it_unless_it_names_a_file(key: str) -> None:
+    name, value = DECLARED[key].environment, "/hush\udcff"  # as Python reads such bytes
+    if DECLARED[key].type.is_path:
+        assert str(getattr(read(**{name: value}), key)) == value
+        return
+    with pytest.raises(SetupError, match=f"{name}: is not in UTF-8") as caught:
+        read(**{name: value})
+    assert "hush" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "key", [key for key, declared in DECLARED.items() if declared.type.is_path]
+)
+def test_a_path_in_the_home_of_nobody_is_told_at_once(key: str) -> None:
+    with pytest.raises(UsageError, match=f"option {key}: .*there is no such user"):
+        read("--set", f"{key}=~nobody-of-that-name/x")

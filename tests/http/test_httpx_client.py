@@ -177,3 +177,16 @@ async def test_a_body_without_end_is_cut_off() -> None:
     assert (await answered(endless, limit=8 << 20)).truncated
     assert sent < 40 << 20
     gc.collect()
+
+
+@real
+@pytest.mark.parametrize("proxied", [True, False])
+async def test_a_host_that_can_have_no_name_is_a_request_that_cannot_be_sent(
+    monkeypatch: pytest.MonkeyPatch, proxied: bool
+) -> None:
+    odd = f"http://{'x' * 200}.example"
+    if proxied:
+        monkeypatch.setenv("ALL_PROXY", odd)
+    async with open_httpx_client(client_context(ca_bundle(""))) as client:
+        with pytest.raises(InvalidRequestError):
+            await client.send(Request("POST", "http://api.example/x" if proxied else odd))

@@ -129,7 +129,10 @@ def _open_files(settings: Settings) -> list[Finding]:
     """Files that hold secrets or names, and that others may read."""
     found = []
     state = settings.state_dir
-    for path in sorted([*state.glob("tokens/*.json"), *state.glob("log/*.log*")]):
+    paths: list[Path] = []
+    with contextlib.suppress(OSError):  # told of the directory itself
+        paths = sorted([*state.glob("tokens/*.json"), *state.glob("log/*.log*")])
+    for path in paths:
         with contextlib.suppress(OSError):
             if path.stat(follow_symlinks=False).st_mode & 0o077:
                 what, why = f"{path} is open to others", "it holds tokens or names of models"
@@ -174,8 +177,10 @@ def _cache(settings: Settings) -> list[Finding]:
     if settings.cache_size == 0:
         return [Finding("cache", NOTE, "there is no cache on disk (cache_size = 0)", _CACHE_WHY)]
     directory = settings.cache_dir
-    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     try:
+        existing = next(
+            each for each in (directory, *directory.absolute().parents) if each.exists()
+        )
         usage = shutil.disk_usage(existing)
     except OSError as error:
         what = f"the free space of the cache's disk is not readable: {error.strerror}"
