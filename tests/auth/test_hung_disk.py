@@ -17,11 +17,16 @@ from dmfs.errors import DeadlineError
 from tests.auth.person import Person
 from tests.auth.test_race import with_session
 
+_TIMEOUTS = ("READ_TIMEOUT_S", "WRITE_TIMEOUT_S")
+
 
 class HungDisk:
-    """Calls of one method of TokenFile wait until ``release``."""
+    """Calls of one method of TokenFile wait until ``release``; only so long are deadlines short."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+        self._usual = {name: getattr(token_store, name) for name in _TIMEOUTS}
+        self._monkeypatch = monkeypatch
+        self._set(dict.fromkeys(_TIMEOUTS, 0.2))
         self._go_on = threading.Event()
         self.done = threading.Event()
         original = getattr(TokenFile, method)
@@ -35,15 +40,18 @@ class HungDisk:
 
         monkeypatch.setattr(TokenFile, method, hang)
 
+    def _set(self, timeouts_s: dict[str, float]) -> None:
+        for name, timeout_s in timeouts_s.items():
+            self._monkeypatch.setattr(token_store, name, timeout_s)
+
     def release(self) -> None:
+        self._set(self._usual)  # beside other work a disk that is well takes its time, too
         self._go_on.set()
         assert self.done.wait(20)
 
 
 @pytest.fixture
 def hung(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], HungDisk]:
-    monkeypatch.setattr(token_store, "WRITE_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(token_store, "READ_TIMEOUT_S", 0.2)
     return lambda method: HungDisk(monkeypatch, method)
 
 
