@@ -84,6 +84,21 @@ async def test_demand_evicts_the_least_recently_used() -> None:
         check_memory(cache, budget)
 
 
+@virtual
+async def test_demand_takes_what_was_consumed_before_what_a_stream_is_to_read_next() -> None:
+    """A stream whose next part was taken asked for its blocks one by one, and each took another
+    part of it, while what other readers had consumed stayed."""
+    source = FakeSource()
+    async with cache_over(source, memory=16 * MIB) as cache:
+        stream, other = await opened(cache, name="stream"), await opened(cache, name="other")
+        cache.start(stream, EMPTY, Span(0, 8 * MIB))
+        await trio.sleep(60)
+        for start in range(0, 16 * MIB, 4 * MIB):  # all of it used later than the stream's parts
+            await cache.get(other, Span(start, start + 4 * MIB))
+        for start in range(0, 8 * MIB, BLOCK_BYTES):
+            assert cache.ready(stream, Span(start, start + BLOCK_BYTES)) is not None
+
+
 class OneLink(FakeSource):
     """All ranges share it: what more of them are asked for only waits."""
 
