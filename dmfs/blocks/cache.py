@@ -189,6 +189,10 @@ class BlockCache:
         generation.given = True
         return data
 
+    def has_begun(self, opened: CachedObject, span: Span) -> bool:
+        """Whether all bytes of a span are in memory or on their way to it."""
+        return all(number in opened.extents for number in range(*blocks_of(span)))
+
     def _given_out(self, extent: Extent, opened: CachedObject, span: Span) -> memoryview:
         view = extent.slice(span)
         if extent.consumed >= extent.span.length:

@@ -163,8 +163,9 @@ class Planner:
         """The bytes of a read that exist."""
         return Span(offset, max(offset, min(offset + length, self.size_bytes)))
 
-    def on_read(self, offset: int, length: int, *, ready: bool) -> Plan:
-        """Plan for a read; ``ready`` says that its bytes are at hand already (no stall)."""
+    def on_read(self, offset: int, length: int, *, ready: bool, lost: bool = False) -> Plan:
+        """Plan for a read; ``ready`` says that its bytes are at hand already (no stall), ``lost``
+        that some of them are neither that nor on their way."""
         demand = self.clip(offset, length)
         if self.size_bytes <= SMALL_FILE_BYTES:
             self._reads += 1
@@ -176,6 +177,8 @@ class Planner:
         cursor = self._follow(demand)
         cursor.used = self._reads
         self._current = cursor
+        if lost:
+            self._forget_ahead(cursor)
         self._resize(cursor, ready=ready)
         # a full link stays so with fewer ranges, and larger ones cost less
         share = 4 if cursor.enough else 8
@@ -257,6 +260,16 @@ class Planner:
         cursor.run_bytes = span.length
         cursor.since_growth = 0
         cursor.backward = False
+
+    @staticmethod
+    def _forget_ahead(cursor: _Cursor) -> None:
+        """What was fetched beyond this read may have been evicted like this read's bytes: it is
+        planned again, and what is there still is not fetched again. (Held for fetched, such a
+        stretch was asked for block by block: a round trip for each 128 KiB of it.)"""
+        if cursor.backward:
+            cursor.fetched_low = cursor.low
+        else:
+            cursor.fetched_high = cursor.high
 
     def _resize(self, cursor: _Cursor, *, ready: bool) -> None:
         stretch = cursor.high - cursor.low

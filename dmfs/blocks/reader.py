@@ -76,7 +76,8 @@ class Reader:
             return data, True
         if self._ask_size is not None and not self._at_rest(self._planner.clip(offset, length)):
             await self._confirm(self._ask_size)
-        plan = self._planner.on_read(offset, length, ready=False)
+        lost = not self._blocks.has_begun(self._opened, self._planner.clip(offset, length))
+        plan = self._planner.on_read(offset, length, ready=False, lost=lost)
         follows = 0
         while True:
             opened = self._opened

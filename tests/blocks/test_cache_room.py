@@ -45,8 +45,10 @@ async def test_speculation_is_dropped_under_pressure_and_demand_waits() -> None:
         file = await opened(cache)
         source.at_step = lambda: check_memory(cache, 16 * MIB)
         accepted = cache.start(file, EMPTY, Span(0, 40 * MIB))
-        assert accepted == (0, 16 * MIB)  # four parts, then nothing is spare
-        assert cache.start(file, EMPTY, Span(40 * MIB, 41 * MIB)) == EMPTY
+        assert accepted == (0, 12 * MIB)  # three parts: a sixth is left to demand
+        assert cache.start(file, EMPTY, Span(40 * MIB, 42 * MIB)) == EMPTY
+        cache.start(file, Span(20 * MIB, 24 * MIB), EMPTY)
+        await trio.sleep(0)
         began = trio.current_time()
         assert bytes(await cache.get(file, Span(41 * MIB, 41 * MIB + 5))) == truth(
             41 * MIB, 41 * MIB + 5
@@ -59,11 +61,11 @@ async def test_speculation_evicts_only_what_was_read() -> None:
     source = FakeSource()
     async with cache_over(source, memory=16 * MIB) as cache:
         file = await opened(cache)
-        cache.start(file, EMPTY, Span(0, 16 * MIB))
+        cache.start(file, Span(0, 16 * MIB), EMPTY)
         await trio.sleep(60)
         assert cache.start(file, EMPTY, Span(16 * MIB, 24 * MIB)) == EMPTY
         await cache.get(file, Span(0, 8 * MIB))  # the first run is used up
-        assert cache.start(file, EMPTY, Span(16 * MIB, 32 * MIB)) == (16 * MIB, 24 * MIB)
+        assert cache.start(file, EMPTY, Span(16 * MIB, 32 * MIB)) == (16 * MIB, 20 * MIB)
         await trio.sleep(60)
         assert cache.ready(file, Span(0, 10)) is None
         assert cache.ready(file, Span(8 * MIB, 8 * MIB + 10)) is not None
@@ -97,6 +99,71 @@ async def test_demand_takes_what_was_consumed_before_what_a_stream_is_to_read_ne
             await cache.get(other, Span(start, start + 4 * MIB))
         for start in range(0, 8 * MIB, BLOCK_BYTES):
             assert cache.ready(stream, Span(start, start + BLOCK_BYTES)) is not None
+
+
+@virtual
+async def test_demand_takes_of_what_is_unread_the_part_that_its_reader_needs_last() -> None:
+    source = FakeSource()
+    async with cache_over(source, memory=16 * MIB) as cache:
+        idle, stream = await opened(cache, name="idle"), await opened(cache, name="stream")
+        cache.start(idle, Span(0, 4 * MIB), EMPTY)
+        await trio.sleep(60)
+        cache.start(stream, Span(0, 12 * MIB), EMPTY)
+        await trio.sleep(60)
+        assert cache.ready(stream, Span(0, BLOCK_BYTES)) is not None  # the others are older now
+
+        def there() -> list[bool]:
+            return [number * MIB // BLOCK_BYTES in stream.extents for number in (0, 4, 8)]
+
+        await cache.get(idle, Span(20 * MIB, 20 * MIB + 1))
+        assert there() == [True, True, True]
+        assert 0 not in idle.extents
+        await cache.get(idle, Span(24 * MIB, 28 * MIB))
+        assert there() == [True, True, False]
+        await cache.get(idle, Span(32 * MIB, 32 * MIB + 5))  # (what was read goes first)
+        assert there() == [True, True, False]
+
+
+@virtual
+async def test_a_stream_that_lost_what_lay_ahead_gets_it_again_in_whole_parts() -> None:
+    """Planned as if it were there still, it came block by block: 32 round trips a part."""
+    source = FakeSource(latency_s=0.03)
+    async with cache_over(source, memory=64 * MIB) as cache:
+        file = await opened(cache, 100 * MIB)
+        reader = Reader(file.file, file, cache, 32 * MIB)
+        for offset in range(0, 40 * MIB, BLOCK_BYTES):
+            await reader.read(offset, BLOCK_BYTES)
+        ahead = [extent for extent in set(file.extents.values()) if not extent.consumed]
+        assert sum(extent.span.length for extent in ahead) >= 16 * MIB
+        await trio.sleep(60)
+        cache.drop_memory()
+        before = len(source.fills)
+        for offset in range(40 * MIB, 80 * MIB, BLOCK_BYTES):
+            await reader.read(offset, BLOCK_BYTES)
+        assert len(source.fills) - before <= 24
+
+
+@virtual
+async def test_streams_that_fill_the_memory_fetch_nothing_twice() -> None:
+    source = FakeSource(latency_s=0.03, bytes_per_s=20e6)
+    size = 64 * MIB
+
+    async with (
+        cache_over(source, memory=96 * MIB, connections=64, per_file=16) as cache,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def read(number: int) -> None:
+            file = await opened(cache, size, f"stream {number}")
+            reader = Reader(file.file, file, cache, 32 * MIB)
+            for offset in range(0, size, BLOCK_BYTES):
+                await reader.read(offset, BLOCK_BYTES)
+                if offset % (16 * MIB) == 2 * number * MIB:
+                    await trio.sleep(1)  # what was fetched ahead for it fills the memory
+
+        for number in range(8):
+            nursery.start_soon(read, number)
+    assert sum(span.length for span in source.fills) == 8 * size
 
 
 class OneLink(FakeSource):

@@ -160,8 +160,8 @@ async def test_a_window_takes_the_memory_of_what_waits_for_the_disk(tmp_path: Pa
         await stream(cache, 24 * MIB)
         assert cache.gauges()["saving"] > 2, "they wait"
         ahead = await opened(cache, SIZE, "ahead")
-        # all but what is being written: a fourth
-        assert cache.start(ahead, EMPTY, Span(0, 24 * MIB)) == Span(0, 24 * MIB)
+        # all but what is being written, a fourth, and what is left to demand, a sixth
+        assert cache.start(ahead, EMPTY, Span(0, 24 * MIB)) == Span(0, 16 * MIB)
         check_memory(cache, MEMORY)
 
 
