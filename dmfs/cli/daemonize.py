@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from signal import SIGHUP, SIGTERM
+from signal import SIGHUP, SIGINT, SIGTERM
 
 TYPE_CHECKING = False  # importing typing for its constant would cost a third of argparse
 if TYPE_CHECKING:
@@ -65,11 +65,19 @@ def start_in_background(argv: Sequence[str], environ: Mapping[str, str]) -> str:
 
 
 def _confirm(control: socket.socket) -> bool:
+    """Let the drive know that it was heard. From then on it stays, so no signal may end this
+    process any more: its status would say that there is no drive. (On a busy machine the
+    interpreter's end takes long enough to be hit.) A signal that came before is obeyed here."""
+    ending = {SIGINT, SIGTERM, SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:
-        control.sendall(_HEARD)
+        if not signal.sigpending() & ending:
+            control.sendall(_HEARD)
+            return True
     except OSError:
-        return False  # it ended right behind its word
-    return True
+        pass  # it ended right behind its word
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
+    return False
 
 
 @contextmanager

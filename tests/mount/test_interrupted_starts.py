@@ -13,7 +13,9 @@ import pytest
 from tests.support.mounts import dmfs_command, mount_table, processes_of_session, wait_until
 
 END_S = 40.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
+SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""SIGKILL not last: one that comes while the process that has waited ends (status -9, and the drive
+is there) cannot be told from one that came before."""
 HOOK = """
 import os, signal, sys
 at, number, whom = os.environ["AT"], int(os.environ["NUMBER"]), os.environ["WHOM"]
@@ -77,6 +79,25 @@ def test_a_signal_after_any_delay_leaves_nothing(home, point, start_s):
         if start.returncode == 0:  # it was quicker
             assert home.run("umount", str(point)).returncode == 0
         wait_until(lambda: not left(point), END_S, f"{number} after {eighth}/8 to leave nothing")
+
+
+AT_EXIT = """
+import atexit, os, sys
+if "mount" in sys.argv and "--ready-fd" not in sys.argv:
+    atexit.register(os.kill, os.getpid(), int(os.environ["NUMBER"]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_when_the_drive_is_there_does_not_make_the_start_a_failure(
+    home, point, tmp_path, number
+):
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text(AT_EXIT)
+    start = begin(home, point, PYTHONPATH=str(hooks), NUMBER=str(int(number)))
+    assert (end(start), start.returncode) == ("", 0)
+    assert home.run("umount", str(point)).returncode == 0
 
 
 MOMENTS = {
