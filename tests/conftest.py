@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.model import File
-from tests.support import mounts, pure
+from tests.support import mounts, own_mounts, pure
 from tests.support.fixtures import calmed, running_emulator
 from tests.support.helpers import a_new_file
 
@@ -38,6 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[GUARD] = pure.Guard()
         if "HYPOTHESIS_PROFILE" not in os.environ:
             settings.load_profile("pure")
+    else:
+        own_mounts.leave_the_machines_mounts()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

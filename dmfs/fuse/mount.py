@@ -7,6 +7,7 @@ import errno
 import math
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 import pyfuse3
 import trio
@@ -25,6 +26,7 @@ MAX_TASKS = 512
 """Requests served at once: more than readers can stall, so that ``ls`` always finds a place."""
 NO_MEMORY_PAUSE_S = 0.2
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
+_DEV_FUSE = os.makedev(10, 229)
 STOP_GRACE_S = 2.0
 """Requests under way get so long when the mount is stopped; then the kernel ends them."""
 
@@ -73,7 +75,18 @@ def _mount(operations: Operations, mountpoint: str, options: set[str]) -> Mount 
     except RuntimeError as error:
         clear_dead_mount(mountpoint)  # of a fusermount3 that a signal ended halfway
         raise SetupError(f"the kernel does not mount at {mountpoint}: {error}") from None
+    _never_block()
     return mount_at(mountpoint)
+
+
+def _never_block() -> None:
+    """Let a read of the kernel's requests fail with EAGAIN where there is none: a program that is
+    killed takes its own back, also between the loop's being told of it and the read. Blocked there,
+    the whole process would stand still until anybody's next request."""
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):  # the listing's own
+            if os.fstat(number).st_rdev == _DEV_FUSE:
+                os.set_blocking(number, False)
 
 
 # (its module has no other place where this can be mended)
@@ -82,7 +95,8 @@ _worker = pyfuse3._session_loop  # type: ignore[attr-defined]  # noqa: SLF001
 
 class _PatientWorkers:
     """pyfuse3's workers, each with a buffer of a mebibyte of its own. One that got no memory for it
-    ended all others, and so the drive; now it asks again, while those that have theirs go on."""
+    ended all others, and so the drive; now it asks again, while those that have theirs go on. So
+    does one that finds no request (``_never_block``); that loses its buffer, which is rare."""
 
     def __init__(self) -> None:
         self._try_at = -math.inf
@@ -98,6 +112,8 @@ class _PatientWorkers:
                 await _worker(nursery, min_tasks, max_tasks)
                 return
             except OSError as error:
+                if error.errno == errno.EAGAIN:
+                    continue
                 if error.errno != errno.ENOMEM:
                     raise
             self._try_at = trio.current_time() + NO_MEMORY_PAUSE_S

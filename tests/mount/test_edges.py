@@ -116,7 +116,81 @@ def test_umount_says_that_a_drive_is_starting(home, point):
         os.close(descriptor)
 
 
-# Processes that stand still
+# Requests that are taken back
+
+
+HASTY = """
+import sys
+if "--ready-fd" in sys.argv:
+    import itertools, os, trio
+    wait, number = trio.lowlevel.wait_readable, itertools.count()
+    async def hasty(fd):
+        fuse = isinstance(fd, int) and os.fstat(fd).st_rdev == os.makedev(10, 229)
+        if fuse and next(number) % 2:
+            await trio.sleep(0.001)  # and there is nothing: as when a killed program's request goes
+        else:
+            await wait(fd)
+    trio.lowlevel.wait_readable = hasty
+"""
+
+
+def test_a_request_that_is_gone_when_it_is_to_be_read_holds_nobody_up(home, point, tmp_path):
+    """The read of it blocked the whole process: who waited for the service waited on, until
+    somebody asked for something else."""
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text(HASTY)
+    try:
+        assert (
+            home.run("mount", "/", str(point), environ={"PYTHONPATH": str(hooks)}).returncode == 0
+        )
+        listed = home.tool("find", str(point), timeout_s=QUICK_S)
+        assert (listed.returncode, listed.stderr) == (0, b"")
+        assert len(listed.stdout.splitlines()) == 8
+    finally:
+        home.run("umount", str(point))
+        force_unmount(point)
+    wait_until(lambda: not daemons(point))
+
+
+# Mounted in two places
+
+
+@contextmanager
+def copied(*entered: str) -> Iterator[str]:
+    """Another namespace with a copy of each mount; the pid of a process in it. ``entered``: a
+    command that goes to where it is made from."""
+    with subprocess.Popen(
+        [*entered, "unshare", "--mount", "--propagation", "private", "sh", "-c", "echo; exec cat"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as holder:  # fmt: skip
+        assert holder.stdout is not None
+        if holder.stdout.read(1) != b"\n":
+            pytest.skip("no mount namespaces here")
+        yield str(holder.pid)
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+def test_a_drive_serves_as_long_as_it_is_mounted_in_any_namespace(make_drive, home):
+    drive = make_drive()
+    assert drive.process is not None
+    with copied() as elsewhere:
+        assert home.run("umount", str(drive.point)).returncode == 0
+        assert mounts_at(drive.point) == []
+        look = ["nsenter", "-t", elsewhere, "-m", "ls", str(drive.point)]
+        assert subprocess.run(look, capture_output=True, check=True, timeout=QUICK_S).stdout
+        assert drive.process.poll() is None
+    assert drive.process.wait(QUICK_S) == 0
+
+
+def test_a_namespace_that_is_made_beside_the_tests_keeps_no_drive_of_theirs(make_drive, home):
+    """Such a drive would not end when it is unmounted, and its test would fail."""
+    drive = make_drive()
+    assert drive.process is not None
+    with copied("nsenter", "-t", str(os.getppid()), "-m"):
+        assert home.run("umount", str(drive.point)).returncode == 0
+        assert drive.process.wait(QUICK_S) == 0
 
 
 # The log's name
