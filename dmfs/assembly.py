@@ -43,7 +43,7 @@ from dmfs.prefetch.open_ahead import SmallFilePrefetcher
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.ratelimit.limits import parse_rates
 from dmfs.ratelimit.shared_log import FileRateLog
-from dmfs.system.concurrency import bare_errors
+from dmfs.system.concurrency import bare_errors, in_thread
 from dmfs.system.shared_memory import Arena
 from dmfs.system.suspend import watch_suspend
 
@@ -116,9 +116,10 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
             arena.close()
         # in a thread that is left behind when the disk hangs: the drive ends all the same
         with trio.move_on_after(CLOSE_S, shield=True):
-            await trio.to_thread.run_sync(
-                partial(_close, block_store, listing_store, hurry=hurry), abandon_on_cancel=True
-            )
+            try:
+                await in_thread(partial(_close, block_store, listing_store, hurry=hurry))
+            except OSError as error:  # no thread: nothing is lost, it is as after a kill
+                log.info("the cache was not closed: %s", error)
 
 
 async def _join(ground: _Ground) -> Drive:

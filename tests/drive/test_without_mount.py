@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import pytest
 import trio
 
@@ -10,7 +12,7 @@ from dmfs.assembly import open_drive
 from dmfs.errors import AccessError, DriveError, OfflineError
 from dmfs.model import File, Folder, Listing
 from tests.drive.conftest import PROJECT
-from tests.support.helpers import real
+from tests.support.helpers import no_thread, real
 from tests.support.mounts import wait_until
 
 WIDE = f"{PROJECT}/Project Files/wide"
@@ -42,6 +44,16 @@ async def until(done) -> None:
     with trio.fail_after(20):
         while not done():
             await trio.sleep(0.05)
+
+
+@real
+async def test_a_drive_ends_where_the_machine_has_no_thread(settings, monkeypatch):
+    opened = AsyncExitStack()
+    await opened.enter_async_context(open_drive(settings()))
+    with no_thread(monkeypatch):
+        await opened.aclose()
+    async with open_drive(settings()) as drive:
+        assert await listing(drive, TREE)
 
 
 @real
