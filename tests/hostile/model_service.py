@@ -220,6 +220,11 @@ class Service:
         if self.faults.strike("refused"):
             raise AccessError(f"cannot {what}: made up")
 
+    async def _no_more(self, length: int) -> None:
+        """libcurl ends every transfer: one in silence soon, one that drips in time."""
+        await trio.sleep(self.dice.choice((15, 25 + length // 32_768)))
+        raise UnreachableError("cannot read: made up, no more bytes")
+
     async def sign(self, file: File) -> SignedObject:
         await trio.sleep(LATENCY_S)
         await self._fail("sign")
@@ -245,6 +250,8 @@ class Service:
         signed_at, _, key = url.removeprefix("https://cdn/").partition(" ")
         storage, _, base = key.partition("#")
         await trio.sleep(LATENCY_S / 4)
+        if self.faults.strike("silent"):
+            await self._no_more(len(sink))
         await self._fail("read")
         if self.faults.strike("expired") or float(signed_at) < self.signed_after:
             raise UrlRefusedError("cannot read: expired")
@@ -268,4 +275,4 @@ class Service:
             if filled >= cut < len(sink):
                 raise UnreachableError("cannot read: made up, in the middle")
             if filled >= stall < len(sink):
-                await trio.sleep_forever()
+                await self._no_more(len(sink))

@@ -23,6 +23,7 @@ from dmfs.model import (
 )
 from dmfs.namespace.listings import Listings
 from dmfs.spans import MIB
+from dmfs.system.concurrency import deadline
 from tests.hostile.kernel import PAGE_BYTES, Kernel
 from tests.hostile.model_service import (
     BROKEN,
@@ -129,7 +130,8 @@ class World:
         """Right bytes of the version that was opened, or an error, within the deadline."""
         bounds = min(offset, handle.size), min(offset + length, handle.size)
         try:
-            with trio.fail_after(DATA_TIMEOUT_S + 1):
+            # (the one that every request of the kernel's has)
+            with trio.fail_after(DATA_TIMEOUT_S + 1), deadline(DATA_TIMEOUT_S, "read"):
                 data, _ = await handle.reader.read(offset, length)
         except DriveError as error:
             assert error.errno in BROKEN  # noqa: PT017 - an outcome like another

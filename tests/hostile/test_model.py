@@ -218,9 +218,10 @@ async def _settle(world: World) -> None:
     await trio.sleep(400)
     for handle in world.handles.copy():
         item = service.items[handle.file.item_id]
-        odd = handle.file.storage_id in service.odd
         before = world.seen.get("errors", 0)
         await world.read(handle, max(0, handle.size - 70_000), 100_000)
+        # (signed in other parts than before, and with nothing of it cached, it may be another one)
+        odd = handle.file.storage_id in service.odd | service.chunked
         fine = item.id not in service.refused and not item.gone
         if odd and world.seen.get("errors", 0) > before:
             handle.reader.close()
