@@ -101,7 +101,7 @@ class BlockCache:
 
     def drop_memory(self) -> None:
         """Give back all buffers that may be given back now."""
-        self._memory.make_room(self._memory.budget_bytes, consumed_only=False)
+        self._memory.make_room(self._memory.budget_bytes, speculative=False)
 
     def extents(self) -> list[Extent]:
         """All extents that have a buffer, least recently used first."""
@@ -312,7 +312,7 @@ class BlockCache:
         extent = Extent(blocks, span, speculative=speculative, from_disk=from_disk)
         connected = False
         if speculative:
-            if not self._memory.make_room(span.length, consumed_only=True):
+            if not self._memory.make_room(span.length, speculative=True):
                 return False
             if not from_disk:
                 if not self._connections.try_acquire(opened):

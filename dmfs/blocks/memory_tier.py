@@ -5,8 +5,8 @@ A fresh buffer costs more than the bytes that go through it: its pages are zeroe
 writing into pages that are there). So buffers stay when their extent is gone, and count against the
 same budget as those in use.
 
-Extents go when they are consumed, least recently used first, and for demand the others after them;
-only those that are CLEAN, and never one that a reader has been woken for.
+Extents go in the order of ``_evictable``; only those that are CLEAN, and never one that a reader
+has been woken for.
 
 Touched on the loop alone, between awaits.
 """
@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 import trio
 
 from dmfs.blocks.extents import CachedObject, Extent, Stage
+from dmfs.blocks.readahead import MAX_CURSORS
+from dmfs.spans import MIB
 from dmfs.system.shared_memory import Arena
 
 LEAST_SHARE = 0.5
@@ -27,6 +29,12 @@ LEAST_SHARE = 0.5
 DEMAND_SHARE = 1 / 6
 """Of that, what speculation leaves to demand. Eight streams that had filled all of the memory with
 what they were to read next took it from each other: 1 to 5 % was fetched twice, and is not so."""
+AHEAD_BYTES = 16 * MIB
+"""But so much is for speculation first: with less than four parts under way a stream waits for each
+(of 8 MiB a sixth less cost half of its speed)."""
+BEING_READ = MAX_CURSORS
+"""Of an object: that many extents may have a reader in their middle. Who has read of more of them
+reads here and there, and is done with the others."""
 STEP_BYTES = 128 * 1024
 """Sizes of buffers are multiples of a block, as extents are. Smaller ones are bytearrays."""
 
@@ -123,52 +131,65 @@ class MemoryTier:
         if not extent.pins:
             extent.buffer = None
 
-    def make_room(self, need_bytes: int, *, consumed_only: bool) -> bool:
+    def make_room(self, need_bytes: int, *, speculative: bool) -> bool:
         """Evict until ``need_bytes`` fit; whether they do.
 
-        What its reader has consumed goes first. Speculation evicts nothing else: under pressure all
-        windows shrink instead of pushing out each other's unread bytes. (When demand took the least
-        recently used, that was the part a stream was to read next, while consumed ones stayed: each
-        block that it then had to ask for pushed out another one. 7 MB/s, with memory full.)
+        Speculation evicts nothing that a reader is to have: under pressure all windows shrink
+        instead of pushing out each other's unread bytes. (When demand took the least recently
+        used, that was the part a stream was to read next, while consumed ones stayed: each block
+        that it then had to ask for pushed out another one. 7 MB/s, with memory full.)
         """
-        limit_bytes = self._limit_bytes()
-        if consumed_only:
-            limit_bytes -= int(limit_bytes * DEMAND_SHARE)
-        missing_bytes = self.used_bytes + buffer_bytes(need_bytes) - limit_bytes
-        victims = []
-        for extent in self._evictable(consumed_only=consumed_only) if missing_bytes > 0 else ():
-            victims.append((extent, self._extents[extent]))
+        missing_bytes = self.used_bytes + buffer_bytes(need_bytes) - self._limit_bytes()
+        if speculative:
+            missing_bytes += self._reserve_bytes()
+        victims: list[Extent] = []
+        for extent in self._evictable(speculative=speculative) if missing_bytes > 0 else ():
+            victims.append(extent)
             missing_bytes -= buffer_bytes(extent.span.length)
             if missing_bytes <= 0:
                 break
         if missing_bytes > 0:
-            for extent in self._unsaved(missing_bytes, consumed_only=consumed_only):
-                victims.append((extent, self._extents[extent]))
+            for extent in self._unsaved(missing_bytes, speculative=speculative):
+                victims.append(extent)
                 missing_bytes -= buffer_bytes(extent.span.length)
-        for extent, opened in victims:
+        if speculative and missing_bytes > 0:
+            return False  # and it takes nothing for nothing
+        for extent in victims:
             self.evictions += 1
             self.evicted_bytes += extent.span.length
-            self.drop(extent, opened)
+            self.drop(extent, self._extents[extent])
         return missing_bytes <= 0
 
-    def _evictable(self, *, consumed_only: bool) -> Iterator[Extent]:
-        """What may be evicted at once: the consumed, least recently used first; then the unread of
-        the object that was used least recently, and of that what its reader needs last."""
+    def _evictable(self, *, speculative: bool) -> Iterator[Extent]:
+        """What may be evicted at once, what is of least use first: the consumed, least recently
+        used first; what nobody has open, and what scattered reads have left; and for demand alone
+        the unread, of the object that was used longest ago the last that came, and what is being
+        read."""
         unread: dict[CachedObject, list[Extent]] = {}
+        begun: dict[CachedObject, list[Extent]] = {}
         for extent, opened in self._extents.items():
             if extent.stage is not Stage.CLEAN or extent.pins:
                 continue
             if extent.consumed >= extent.span.length or extent.from_disk:
                 yield extent
-            elif not consumed_only:
-                extents = unread.pop(opened, [])
-                extents.append(extent)
-                unread[opened] = extents  # the object that was used last is the last one
-        for extents in unread.values():
-            extents.reverse()
-            yield from sorted(extents, key=lambda extent: extent.consumed > 0)
+                continue
+            ours = begun if extent.consumed else unread
+            extents = ours.pop(opened, [])
+            extents.append(extent)
+            ours[opened] = extents  # the object that was used last is the last one
+        for opened in [*unread, *begun]:
+            if not opened.users:
+                yield from unread.pop(opened, ())
+                yield from begun.pop(opened, ())
+        for extents in begun.values():
+            yield from extents[:-BEING_READ]
+        if not speculative:
+            for extents in unread.values():
+                yield from reversed(extents)
+            for extents in begun.values():
+                yield from extents[-BEING_READ:]
 
-    def _unsaved(self, need_bytes: int, *, consumed_only: bool) -> list[Extent]:
+    def _unsaved(self, need_bytes: int, *, speculative: bool) -> list[Extent]:
         """What waited for the disk and is given up: a reader does not wait for the disk. First what
         was given out, then (for demand only) what nobody has read yet."""
 
@@ -180,13 +201,13 @@ class MemoryTier:
 
         found = self._give_up(need_bytes, consumed)
         need_bytes -= sum(buffer_bytes(extent.span.length) for extent in found)
-        if need_bytes > 0 and not consumed_only:
+        if need_bytes > 0 and not speculative:
             found += self._give_up(need_bytes, free)
         return found
 
     async def wait_for_room(self, need_bytes: int) -> None:
         """For demand: wait until other extents can be evicted."""
-        while not self.make_room(need_bytes, consumed_only=False):
+        while not self.make_room(need_bytes, speculative=False):
             await self._room.park()
 
     def changed(self) -> None:
@@ -199,7 +220,7 @@ class MemoryTier:
 
     def settle(self) -> None:
         """Give back what the budget no longer allows, as more of it is used elsewhere."""
-        self.make_room(0, consumed_only=False)
+        self.make_room(0, speculative=False)
         self.buffers.shrink(max(0, self._limit_bytes() - self.used_bytes))
 
     def gauges(self) -> dict[str, int]:
@@ -208,6 +229,10 @@ class MemoryTier:
             "memory.evictions": self.evictions,
             "memory.evicted_bytes": self.evicted_bytes,
         }
+
+    def _reserve_bytes(self) -> int:
+        limit_bytes = self._limit_bytes()
+        return min(int(limit_bytes * DEMAND_SHARE), max(0, limit_bytes - AHEAD_BYTES))
 
     def _limit_bytes(self) -> int:
         least = int(self.budget_bytes * LEAST_SHARE)

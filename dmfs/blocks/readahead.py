@@ -165,7 +165,7 @@ class Planner:
 
     def on_read(self, offset: int, length: int, *, ready: bool, lost: bool = False) -> Plan:
         """Plan for a read; ``ready`` says that its bytes are at hand already (no stall), ``lost``
-        that some of them are neither that nor on their way."""
+        that some of them are neither in memory nor on their way to it."""
         demand = self.clip(offset, length)
         if self.size_bytes <= SMALL_FILE_BYTES:
             self._reads += 1
@@ -178,7 +178,7 @@ class Planner:
         cursor.used = self._reads
         self._current = cursor
         if lost:
-            self._forget_ahead(cursor)
+            self._forget_ahead(cursor, demand)
         self._resize(cursor, ready=ready)
         # a full link stays so with fewer ranges, and larger ones cost less
         share = 4 if cursor.enough else 8
@@ -261,15 +261,20 @@ class Planner:
         cursor.since_growth = 0
         cursor.backward = False
 
-    @staticmethod
-    def _forget_ahead(cursor: _Cursor) -> None:
-        """What was fetched beyond this read may have been evicted like this read's bytes: it is
-        planned again, and what is there still is not fetched again. (Held for fetched, such a
-        stretch was asked for block by block: a round trip for each 128 KiB of it.)"""
-        if cursor.backward:
+    def _forget_ahead(self, cursor: _Cursor, span: Span) -> None:
+        """Bytes that were fetched ahead are gone when they are read, and so may be those beyond
+        them: these are planned again, and what is still there is not fetched again. (Held for
+        fetched, such a stretch came block by block: a round trip for each 128 KiB of it.) A read
+        behind the front says nothing of what lies ahead: what is consumed goes first."""
+        if cursor.backward and span.start == cursor.low:
+            forgotten = Span(cursor.fetched_low, cursor.low)
             cursor.fetched_low = cursor.low
-        else:
+        elif not cursor.backward and span.stop == cursor.high:
+            forgotten = Span(cursor.high, cursor.fetched_high)
             cursor.fetched_high = cursor.high
+        else:
+            return
+        self._fetched_bytes -= _in_blocks(*forgotten) if forgotten.length else 0
 
     def _resize(self, cursor: _Cursor, *, ready: bool) -> None:
         stretch = cursor.high - cursor.low

@@ -56,6 +56,7 @@ def start_in_background(argv: Sequence[str], environ: Mapping[str, str]) -> str:
             if line == READY and _confirm(ours):
                 process.returncode = 0  # the drive outlives this process: no warning about a child
                 return ""
+            ours.close()  # if it waits for the answer, it hears that there is none
             status = process.wait()
         except BaseException:
             _end(process)
@@ -69,15 +70,20 @@ def _confirm(control: socket.socket) -> bool:
     process any more: its status would say that there is no drive. (On a busy machine the
     interpreter's end takes long enough to be hit.) A signal that came before is obeyed here."""
     ending = {SIGINT, SIGTERM, SIGHUP}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    # the kernel keeps a blocked signal that is ignored, too: of a job of a script's background
+    obeyed = {number for number in ending if signal.getsignal(number) is not signal.SIG_IGN}
+    heard = False
     try:
-        if not signal.sigpending() & ending:
+        signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+        if not signal.sigpending() & obeyed:
             control.sendall(_HEARD)
-            return True
+            heard = True
     except OSError:
         pass  # it ended right behind its word
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
-    return False
+    finally:
+        if not heard:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
+    return heard
 
 
 @contextmanager

@@ -75,8 +75,12 @@ def _mount(operations: Operations, mountpoint: str, options: set[str]) -> Mount 
     except RuntimeError as error:
         clear_dead_mount(mountpoint)  # of a fusermount3 that a signal ended halfway
         raise SetupError(f"the kernel does not mount at {mountpoint}: {error}") from None
-    _never_block()
-    return mount_at(mountpoint)
+    try:
+        _never_block()
+        return mount_at(mountpoint)
+    except BaseException:  # a shortage of descriptors
+        pyfuse3.close()
+        raise
 
 
 def _never_block() -> None:

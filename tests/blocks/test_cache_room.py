@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 
+from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.readahead import PART_BYTES
 from dmfs.blocks.reader import Reader
 from dmfs.fetch.connection_slots import DEMAND_RESERVE
@@ -45,10 +48,8 @@ async def test_speculation_is_dropped_under_pressure_and_demand_waits() -> None:
         file = await opened(cache)
         source.at_step = lambda: check_memory(cache, 16 * MIB)
         accepted = cache.start(file, EMPTY, Span(0, 40 * MIB))
-        assert accepted == (0, 12 * MIB)  # three parts: a sixth is left to demand
-        assert cache.start(file, EMPTY, Span(40 * MIB, 42 * MIB)) == EMPTY
-        cache.start(file, Span(20 * MIB, 24 * MIB), EMPTY)
-        await trio.sleep(0)
+        assert accepted == (0, 16 * MIB)  # four parts, then nothing is spare
+        assert cache.start(file, EMPTY, Span(40 * MIB, 41 * MIB)) == EMPTY
         began = trio.current_time()
         assert bytes(await cache.get(file, Span(41 * MIB, 41 * MIB + 5))) == truth(
             41 * MIB, 41 * MIB + 5
@@ -61,11 +62,11 @@ async def test_speculation_evicts_only_what_was_read() -> None:
     source = FakeSource()
     async with cache_over(source, memory=16 * MIB) as cache:
         file = await opened(cache)
-        cache.start(file, Span(0, 16 * MIB), EMPTY)
+        cache.start(file, EMPTY, Span(0, 16 * MIB))
         await trio.sleep(60)
         assert cache.start(file, EMPTY, Span(16 * MIB, 24 * MIB)) == EMPTY
         await cache.get(file, Span(0, 8 * MIB))  # the first run is used up
-        assert cache.start(file, EMPTY, Span(16 * MIB, 32 * MIB)) == (16 * MIB, 20 * MIB)
+        assert cache.start(file, EMPTY, Span(16 * MIB, 32 * MIB)) == (16 * MIB, 24 * MIB)
         await trio.sleep(60)
         assert cache.ready(file, Span(0, 10)) is None
         assert cache.ready(file, Span(8 * MIB, 8 * MIB + 10)) is not None
@@ -164,6 +165,54 @@ async def test_streams_that_fill_the_memory_fetch_nothing_twice() -> None:
         for number in range(8):
             nursery.start_soon(read, number)
     assert sum(span.length for span in source.fills) == 8 * size
+
+
+async def streamed_mb_per_s(cache: BlockCache, size: int) -> float:
+    file = await opened(cache, size, "stream")
+    reader = Reader(file.file, file, cache, 64 * MIB)
+    began = trio.current_time()
+    for offset in range(0, size, BLOCK_BYTES):
+        await reader.read(offset, BLOCK_BYTES)
+    return size / 1e6 / (trio.current_time() - began)
+
+
+@pytest.mark.parametrize(("limit", "least"), [(8, 40), (12, 55), (16, 70), (64, 130)])
+@virtual
+async def test_a_stream_keeps_its_speed_in_a_small_memory(limit: int, least: float) -> None:
+    """What is left to demand is nothing where it would cost a part that is under way."""
+    source = FakeSource(latency_s=0.1, bytes_per_s=50e6)
+    async with cache_over(source, memory=limit * MIB, connections=64, per_file=16) as cache:
+        assert await streamed_mb_per_s(cache, 128 * MIB) >= least
+
+
+async def heads_of_files_that_were_closed(cache: BlockCache) -> None:
+    for number in range(400):
+        file = await opened(cache, 60 * MIB, f"head {number}")
+        reader = Reader(file.file, file, cache, 64 * MIB)
+        for offset in range(0, 384 * KIB, BLOCK_BYTES):
+            await reader.read(offset, BLOCK_BYTES)
+        reader.close()
+
+
+async def pieces_of_a_file_that_is_open(cache: BlockCache) -> None:
+    file = await opened(cache, 4000 * MIB, "scattered")
+    reader = Reader(file.file, file, cache, 64 * MIB)
+    for number in range(700):
+        await reader.read(number * 7919 % 30_000 * BLOCK_BYTES + 5000, 4 * KIB)
+
+
+@pytest.mark.parametrize(
+    "before", [None, heads_of_files_that_were_closed, pieces_of_a_file_that_is_open]
+)
+@virtual
+async def test_a_stream_takes_the_memory_of_what_nobody_will_read(before: Any) -> None:
+    """It had what it read ahead refused, all along: 20 MB/s."""
+    source = FakeSource(latency_s=0.1, bytes_per_s=50e6)
+    async with cache_over(source, memory=64 * MIB, connections=64, per_file=16) as cache:
+        if before is not None:
+            await before(cache)
+            assert cache.memory_used >= 48 * MIB
+        assert await streamed_mb_per_s(cache, 256 * MIB) >= 180
 
 
 class OneLink(FakeSource):

@@ -124,3 +124,23 @@ def test_after_a_jump_no_more_is_fetched_than_twice_what_was_asked_for(
         asked += blocks_of(Span(position, position + length)).length
         position += length
         assert len(run.fetched) <= 2 * asked
+
+
+def test_reads_behind_the_front_that_were_evicted_cost_a_stream_nothing_ahead() -> None:
+    """As of a film's player: they are gone since they were consumed, not so what lies ahead."""
+    planner = Planner(400 * MIB)
+    asked: list[Span] = []
+
+    def read(offset: int, *, lost: bool = False) -> None:
+        plan = planner.on_read(offset, READ, ready=offset % (4 * MIB) != 0, lost=lost)
+        planner.on_accepted(plan.ahead)
+        asked.append(plan.ahead)
+
+    read(0)
+    read(400 * MIB - READ)  # a jump: from now on it is counted
+    for offset in range(READ, 300 * MIB, READ):
+        read(offset)
+        if offset % (10 * MIB) == 0 and offset > 80 * MIB:
+            read(offset - 80 * MIB, lost=True)
+    assert sum(span.length for span in asked) <= 400 * MIB
+    assert planner._fetched_bytes <= 401 * MIB

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import socket
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from dmfs.cli.daemonize import READY, background_argv, notify_parent, sd_notify, was_heard
+from dmfs.cli.daemonize import (
+    READY,
+    _confirm,
+    background_argv,
+    notify_parent,
+    sd_notify,
+    was_heard,
+)
 from dmfs.cli.parser import parsers
 
 
@@ -72,6 +83,50 @@ def test_the_parent_gets_one_line_and_confirms_it() -> None:
         ours.sendall(b".")
         assert was_heard(theirs.fileno())
     assert notify_parent(None, READY)
+
+
+@pytest.fixture
+def masked() -> Iterator[None]:
+    """Signals that the test leaves blocked are not so for the next one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+@pytest.mark.usefixtures("masked")
+def test_a_signal_right_before_the_word_counts_unless_it_is_ignored(
+    ignored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """(An ignored one is pending all the same. Taken for one that counts, it ended no start: both
+    sides waited for each other.)"""
+    ours, theirs = socket.socketpair()
+    blocked = signal.pthread_sigmask
+
+    def just_then(how: int, signals: Iterable[int]) -> object:
+        result = blocked(how, signals)
+        if how == signal.SIG_BLOCK:
+            os.kill(os.getpid(), signal.SIGINT)
+        return result
+
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else interrupt)
+    try:
+        with ours, theirs, monkeypatch.context() as patch:
+            patch.setattr(signal, "pthread_sigmask", just_then)
+            if ignored:
+                assert _confirm(ours)
+            else:
+                with pytest.raises(SystemExit):
+                    _confirm(ours)
+            theirs.setblocking(False)
+            assert was_heard(theirs.fileno()) is ignored
+            assert (signal.SIGINT in blocked(signal.SIG_BLOCK, [])) is ignored
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def interrupt(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 @pytest.mark.parametrize("before", [True, False])

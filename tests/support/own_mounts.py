@@ -15,10 +15,13 @@ def leave_the_machines_mounts() -> bool:
     A drive serves as long as it is mounted anywhere, and who makes a mount namespace (a container,
     ``unshare``, scripts/debian13) gets a copy of each mount that is there. Two runs of the suite
     failed so: a drive was unmounted and did not end, for a Debian 13 had been started beside it in
-    that second. What is mounted here from now on nobody else sees, and so nobody copies.
+    that second. What is mounted here from now on nobody else sees, and so nobody copies. (What a
+    run that was killed has left, nobody else can unmount: it ends with its process.)
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if os.geteuid() != 0 or libc.unshare(_CLONE_NEWNS) != 0:
         return False
     # what the machine mounts and unmounts still shows here
-    return bool(libc.mount(b"none", b"/", None, _MS_SLAVE_OF_ALL, None) == 0)
+    if libc.mount(b"none", b"/", None, _MS_SLAVE_OF_ALL, None) != 0:
+        raise OSError(ctypes.get_errno(), "mounts of the tests' own would show everywhere")
+    return True
