@@ -59,7 +59,7 @@ INSIDE = {
     " block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes callers"
-    " request operations mount",
+    " request operations workers mount",
     "help": "topics",
     "cli": "streams parser secret_files settings daemonize browse serve mount login whoami doctor"
     " demo main",
@@ -87,7 +87,7 @@ APART = {
 """Names move, contents never do: two planes that meet in ``drive`` alone."""
 
 ONLY_IN = {
-    "pyfuse3": {"fuse.attributes", "fuse.request", "fuse.operations", "fuse.mount"},
+    "pyfuse3": {"fuse.attributes", "fuse.request", "fuse.operations", "fuse.workers", "fuse.mount"},
     "httpx": {"http.httpx_client"},
     "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
     "diskcache": {"namespace.listing_store"},

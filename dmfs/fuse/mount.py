@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import errno
-import math
 import os
 from collections.abc import Callable
-from contextlib import suppress
 
 import pyfuse3
 import trio
@@ -18,15 +15,14 @@ from dmfs.fuse.attributes import Ownership
 from dmfs.fuse.kernel_params import raise_parameters
 from dmfs.fuse.mountpoint import clear_dead_mount
 from dmfs.fuse.operations import Operations
+from dmfs.fuse.workers import replace_workers
 from dmfs.model import Directory
 from dmfs.system.mountinfo import Mount, mount_at
 from dmfs.telemetry.stack_report import report_on_signal
 
 MAX_TASKS = 512
 """Requests served at once: more than readers can stall, so that ``ls`` always finds a place."""
-NO_MEMORY_PAUSE_S = 0.2
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
-_DEV_FUSE = os.makedev(10, 229)
 STOP_GRACE_S = 2.0
 """Requests under way get so long when the mount is stopped; then the kernel ends them."""
 
@@ -43,7 +39,6 @@ async def serve(
     """Mount, call ``on_ready`` once the drive answers, serve until unmounted or ``stop``."""
     operations = Operations(drive, root, ownership)
     ours = _mount(operations, mountpoint, set(pyfuse3.default_options) | {"ro"} | options)
-    pyfuse3._session_loop = _PatientWorkers().run  # type: ignore[attr-defined]  # noqa: SLF001
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_announce, mountpoint, on_ready)
@@ -76,51 +71,11 @@ def _mount(operations: Operations, mountpoint: str, options: set[str]) -> Mount 
         clear_dead_mount(mountpoint)  # of a fusermount3 that a signal ended halfway
         raise SetupError(f"the kernel does not mount at {mountpoint}: {error}") from None
     try:
-        _never_block()
+        replace_workers()
         return mount_at(mountpoint)
     except BaseException:  # a shortage of descriptors
         pyfuse3.close()
         raise
-
-
-def _never_block() -> None:
-    """Let a read of the kernel's requests fail with EAGAIN where there is none: a program that is
-    killed takes its own back, also between the loop's being told of it and the read. Blocked there,
-    the whole process would stand still until anybody's next request."""
-    for number in map(int, os.listdir("/proc/self/fd")):
-        with suppress(OSError):  # the listing's own
-            if os.fstat(number).st_rdev == _DEV_FUSE:
-                os.set_blocking(number, False)
-
-
-# (its module has no other place where this can be mended)
-_worker = pyfuse3._session_loop  # type: ignore[attr-defined]  # noqa: SLF001
-
-
-class _PatientWorkers:
-    """pyfuse3's workers, each with a buffer of a mebibyte of its own. One that got no memory for it
-    ended all others, and so the drive; now it asks again, while those that have theirs go on. So
-    does one that finds no request (``_never_block``); that loses its buffer, which is rare."""
-
-    def __init__(self) -> None:
-        self._try_at = -math.inf
-        """When (trio's clock) the next may ask: one at a time, for each starts another one."""
-
-    async def run(self, nursery: trio.Nursery, min_tasks: int, max_tasks: int) -> None:
-        """Serve requests until there are too many workers, or the mount ends."""
-        while True:
-            if trio.current_time() < self._try_at:
-                await trio.sleep_until(self._try_at)
-                continue  # another one may have asked meanwhile
-            try:
-                await _worker(nursery, min_tasks, max_tasks)
-                return
-            except OSError as error:
-                if error.errno == errno.EAGAIN:
-                    continue
-                if error.errno != errno.ENOMEM:
-                    raise
-            self._try_at = trio.current_time() + NO_MEMORY_PAUSE_S
 
 
 async def _announce(mountpoint: str, on_ready: Callable[[], None]) -> None:

@@ -122,15 +122,14 @@ def test_umount_says_that_a_drive_is_starting(home, point):
 HASTY = """
 import sys
 if "--ready-fd" in sys.argv:
-    import itertools, os, trio
-    wait, number = trio.lowlevel.wait_readable, itertools.count()
-    async def hasty(fd):
-        fuse = isinstance(fd, int) and os.fstat(fd).st_rdev == os.makedev(10, 229)
-        if fuse and next(number) % 2:
-            await trio.sleep(0.001)  # and there is nothing: as when a killed program's request goes
-        else:
-            await wait(fd)
-    trio.lowlevel.wait_readable = hasty
+    import itertools
+    import dmfs.fuse.workers as workers
+    class Hasty(workers._QuickLook):
+        numbers = itertools.count()
+        async def wait(self):
+            # every other time there is nothing, as when a killed program's request goes
+            return True if next(self.numbers) % 2 else await super().wait()
+    workers._QuickLook = Hasty
 """
 
 
@@ -140,10 +139,9 @@ def test_a_request_that_is_gone_when_it_is_to_be_read_holds_nobody_up(home, poin
     hooks = tmp_path / "hooks"
     hooks.mkdir()
     (hooks / "sitecustomize.py").write_text(HASTY)
+    environ = {"PYTHONPATH": str(hooks)}
     try:
-        assert (
-            home.run("mount", "/", str(point), environ={"PYTHONPATH": str(hooks)}).returncode == 0
-        )
+        assert home.run("mount", "/", str(point), environ=environ).returncode == 0
         listed = home.tool("find", str(point), timeout_s=QUICK_S)
         assert (listed.returncode, listed.stderr) == (0, b"")
         assert len(listed.stdout.splitlines()) == 8
