@@ -31,7 +31,7 @@ DEMAND_SHARE = 1 / 6
 what they were to read next took it from each other: 1 to 5 % was fetched twice, and is not so."""
 AHEAD_BYTES = 16 * MIB
 """But so much is for speculation first: with less than four parts under way a stream waits for each
-(of 8 MiB a sixth less cost half of its speed)."""
+(of 8 to 16 MiB a sixth less cost a fifth to a half of its speed)."""
 BEING_READ = MAX_CURSORS
 """Of an object: that many extents may have a reader in their middle. Who has read of more of them
 reads here and there, and is done with the others."""

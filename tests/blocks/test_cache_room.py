@@ -207,7 +207,7 @@ async def pieces_of_a_file_that_is_open(cache: BlockCache) -> None:
 )
 @virtual
 async def test_a_stream_takes_the_memory_of_what_nobody_will_read(before: Any) -> None:
-    """It had what it read ahead refused, all along: 20 MB/s."""
+    """All that it was to read ahead was refused: 41 MB/s."""
     source = FakeSource(latency_s=0.1, bytes_per_s=50e6)
     async with cache_over(source, memory=64 * MIB, connections=64, per_file=16) as cache:
         if before is not None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
-import pyfuse3
 import pytest
 import trio
 
@@ -75,10 +73,3 @@ async def test_a_worker_that_was_woken_for_anothers_request_waits_for_the_next(
         for _ in range(2):
             nursery.start_soon(work, trio.Event())
     assert [at - began for at in took] == [5, 10]
-
-
-def test_pyfuse3_has_what_is_replaced() -> None:
-    """Another version that has not would be slower, and stand still where a program is killed."""
-    module: Any = pyfuse3
-    assert callable(module._session_loop)
-    assert callable(module._wait_fuse_readable)

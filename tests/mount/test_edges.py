@@ -122,13 +122,16 @@ def test_umount_says_that_a_drive_is_starting(home, point):
 HASTY = """
 import sys
 if "--ready-fd" in sys.argv:
-    import itertools
+    import itertools, os, pathlib
     import dmfs.fuse.workers as workers
     class Hasty(workers._QuickLook):
         numbers = itertools.count()
         async def wait(self):
             # every other time there is nothing, as when a killed program's request goes
-            return True if next(self.numbers) % 2 else await super().wait()
+            if next(self.numbers) % 2:
+                pathlib.Path(os.environ["MARK"]).touch()
+                return True
+            return await super().wait()
     workers._QuickLook = Hasty
 """
 
@@ -139,12 +142,13 @@ def test_a_request_that_is_gone_when_it_is_to_be_read_holds_nobody_up(home, poin
     hooks = tmp_path / "hooks"
     hooks.mkdir()
     (hooks / "sitecustomize.py").write_text(HASTY)
-    environ = {"PYTHONPATH": str(hooks)}
+    environ = {"PYTHONPATH": str(hooks), "MARK": str(tmp_path / "mark")}
     try:
         assert home.run("mount", "/", str(point), environ=environ).returncode == 0
         listed = home.tool("find", str(point), timeout_s=QUICK_S)
         assert (listed.returncode, listed.stderr) == (0, b"")
         assert len(listed.stdout.splitlines()) == 8
+        assert (tmp_path / "mark").exists(), "pyfuse3 asks us"
     finally:
         home.run("umount", str(point))
         force_unmount(point)

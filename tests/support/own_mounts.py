@@ -9,8 +9,8 @@ _CLONE_NEWNS = 0x20000
 _MS_SLAVE_OF_ALL = (1 << 19) | 0x4000  # MS_SLAVE | MS_REC
 
 
-def leave_the_machines_mounts() -> bool:
-    """Give this process, and all that it starts, mounts of their own; False where only root may.
+def leave_the_machines_mounts() -> None:
+    """Give this process, and all that it starts, mounts of their own, where this user may.
 
     A drive serves as long as it is mounted anywhere, and who makes a mount namespace (a container,
     ``unshare``, scripts/debian13) gets a copy of each mount that is there. Two runs of the suite
@@ -20,8 +20,7 @@ def leave_the_machines_mounts() -> bool:
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if os.geteuid() != 0 or libc.unshare(_CLONE_NEWNS) != 0:
-        return False
+        return
     # what the machine mounts and unmounts still shows here
     if libc.mount(b"none", b"/", None, _MS_SLAVE_OF_ALL, None) != 0:
         raise OSError(ctypes.get_errno(), "mounts of the tests' own would show everywhere")
-    return True
