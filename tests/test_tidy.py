@@ -31,9 +31,9 @@ ORDER = (
     " system telemetry ratelimit config"
     " http auth aps"
     " namespace fetch blocks"
-    " prefetch"
-    " drive assembly"
-    " fuse help cli __main__"
+    " prefetch pins"
+    " drive assembly jobs"
+    " fuse control help cli __main__"
 ).split()
 """A package or a file of the top floor imports only from those that stand before it."""
 
@@ -58,11 +58,15 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
+    "jobs": "job table",
+    "pins": "",
+    "control": "",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes callers"
     " request operations workers mount",
     "help": "topics",
-    "cli": "streams parser secret_files settings daemonize browse serve mount login whoami doctor"
-    " demo main",
+    "cli": "streams parser secret_files settings daemonize browse serve mount control login whoami"
+    " doctor demo main",
+    "cli.control": "",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts changes"

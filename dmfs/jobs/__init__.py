@@ -1,0 +1,1 @@
+"""Long work on a drive that a person starts: over the control socket, or without a mount."""

@@ -1,0 +1,1 @@
+"""What a person wants to have whole, newest and offline."""
