@@ -28,7 +28,7 @@ EMULATOR = [name for name in FILES if name.partition(".")[0] == "emulator"]
 
 ORDER = (
     "__init__ errors compact model names spans urls"
-    " system telemetry ratelimit config"
+    " system telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
     " prefetch pins"
@@ -101,7 +101,7 @@ ONLY_IN = {
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model names spans urls config blocks.store. fetch.curl. aps.json_values"
+    "errors compact model names spans urls setting_types config blocks.store. fetch.curl. aps.json_values"
     " aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls blocks.readahead"
     " fetch.dead_stretches"
     " ratelimit.limits prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
