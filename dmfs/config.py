@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -211,8 +211,8 @@ class Settings:
     )  # fmt: skip
     notify: bool = setting(
         False, FLAG,
-        "Desktop notifications of a mount: signed out, pins complete, no room for pins, offline for "
-        "ten minutes with files open.",
+        "Desktop notifications of a mount: signed out, pins complete, no room for pins, offline "
+        "for ten minutes with files open.",
     )  # fmt: skip
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import trio
 
 from dmfs.assembly import open_drive
-from dmfs.cli.daemonize import READY, notify_parent, sd_notify, was_heard
+from dmfs.cli.daemonize import READY, ServiceManager, notify_parent, was_heard
 from dmfs.cli.settings import Invocation
 from dmfs.config import Settings
+from dmfs.control.metrics_port import metrics_port, scrape
+from dmfs.drive import Drive
 from dmfs.errors import SetupError
 from dmfs.fuse import mount
 from dmfs.fuse.attributes import Ownership
@@ -19,10 +23,14 @@ from dmfs.fuse.mount_place import claimed
 from dmfs.fuse.mountpoint import MountOptions, prepare_mountpoint
 from dmfs.model import File, Shortcut
 from dmfs.names import id_hash
+from dmfs.status import status_of
+from dmfs.system.clock import local_now
 from dmfs.system.concurrency import bare_errors
 from dmfs.system.gc_tuning import keep_trimmed, set_up_heap
 from dmfs.system.private_files import own_state_directory
+from dmfs.telemetry.desktop import session_bus, show
 from dmfs.telemetry.logs import set_up_logging
+from dmfs.telemetry.watch import beat, watch
 
 
 def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoint: str) -> None:
@@ -56,7 +64,8 @@ class _Life:
         self.source = call.options.source
         self.mountpoint = mountpoint
         self._parent = call.options.ready_fd
-        self._manager = call.environ.get("NOTIFY_SOCKET", "")
+        self.manager = ServiceManager(call.environ)
+        self.session_bus = session_bus(call.environ)
         self._release = release
         self._ready = False
         self._start = trio.CancelScope()
@@ -73,10 +82,10 @@ class _Life:
     def _on_started(self) -> None:
         self._ready = True
         self._release()
-        sd_notify(self._manager, "READY=1", f"STATUS=serving {self.source} at {self.mountpoint}")
+        self.manager.send("READY=1", f"STATUS=serving {self.source} at {self.mountpoint}")
 
     def on_stopping(self) -> None:
-        sd_notify(self._manager, "STOPPING=1")
+        self.manager.send("STOPPING=1")
 
     def _interrupt(self) -> None:
         self.interrupted = True
@@ -108,6 +117,8 @@ class _Life:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.obey_signals, signals)
                 nursery.start_soon(self.watch_parent)
+                if self.manager.watchdog_s is not None:
+                    nursery.start_soon(beat, self.manager.watchdog_s, self.manager.beat)
                 with self._start:
                     await work()
                 nursery.cancel_scope.cancel()
@@ -120,7 +131,7 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings) -> None
             if isinstance(root, File | Shortcut):
                 raise SetupError(f"{life.source!r} is a file; only directories can be mounted")
             await drive.prepare(root)  # fail now, with the reason, rather than at the first ls
-            async with trio.open_nursery() as nursery:
+            async with observed(drive, life), trio.open_nursery() as nursery:
                 nursery.start_soon(keep_trimmed)
                 ownership = Ownership(options.uid, options.gid, options.umask)
                 await mount.serve(
@@ -131,6 +142,28 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings) -> None
                 nursery.cancel_scope.cancel()
 
     await life.run(work)
+
+
+@asynccontextmanager
+async def observed(drive: Drive, life: _Life) -> AsyncIterator[None]:
+    """While the body runs, whoever shall know of the mount does. SetupError if metrics are asked
+    for and cannot be had."""
+    settings = drive.settings
+
+    async with AsyncExitStack() as stack:
+        if settings.metrics:
+            await stack.enter_async_context(metrics_port(settings.metrics, partial(scrape, drive)))
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        if life.manager or settings.notify:
+            show_notice = partial(show, life.session_bus) if settings.notify else None
+            nursery.start_soon(
+                partial(
+                    watch, partial(status_of, drive), life.mountpoint,
+                    now=local_now, on_sentence=life.manager.say, on_notice=show_notice,
+                )
+            )  # fmt: skip
+        yield
+        nursery.cancel_scope.cancel()
 
 
 LOG_TAIL_CHARS = 48

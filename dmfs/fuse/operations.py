@@ -57,7 +57,7 @@ class Operations(pyfuse3.Operations):
         self._ownership = ownership
         self.metadata_timeout_s = drive.settings.metadata_timeout
         self.data_timeout_s = drive.settings.data_timeout
-        self.count_request: Callable[[str, str], None] = drive.count_request
+        self.count_request: Callable[[str, str, float], None] = drive.count_request
         self.traced = logging.getLogger("dmfs.access").isEnabledFor(logging.DEBUG)
         self.callers = Callers() if self.traced else None
         self._handles = itertools.count(1)

@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pyfuse3
+import trio
 
 from dmfs.errors import DriveError, ShortageError
 from dmfs.fuse.callers import Callers
@@ -36,7 +37,7 @@ class Handlers(Protocol):
 
     metadata_timeout_s: float
     data_timeout_s: float
-    count_request: Callable[[str, str], None]
+    count_request: Callable[[str, str, float], None]
     callers: Callers | None
     """Only while the access log is on."""
 
@@ -85,7 +86,8 @@ def request(*, data: bool = False) -> Callable[[Handler[H, P, R]], Handler[H, P,
                     log.exception("bug in %s %s", name, record.path)
             finally:
                 record.done(code)
-                self.count_request(name, errno.errorcode.get(code, str(code)) if code else "ok")
+                outcome = errno.errorcode.get(code, str(code)) if code else "ok"
+                self.count_request(name, outcome, trio.current_time() - record.started)
             raise pyfuse3.FUSEError(code)
 
         return guarded
