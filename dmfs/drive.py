@@ -41,6 +41,7 @@ from dmfs.prefetch.list_ahead import TreePrefetcher
 from dmfs.prefetch.open_ahead import SmallFilePrefetcher
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.telemetry.activity import Activity
+from dmfs.telemetry.durations import Durations, Histogram
 
 LARGE_FILE_BYTES = 1024 * 1024
 """A file of this size is worth the start of the fetching process (0.1 CPU-s, 10 MiB)."""
@@ -106,6 +107,7 @@ class Drive:
         self._listings = parts.listings
         self._sizes = parts.sizes
         self._requests: Counter[tuple[str, str]] = Counter()
+        self._durations = Durations()
         self._gauges = list(gauges)
         self._listings.subscribe(self._on_change)
 
@@ -241,9 +243,14 @@ class Drive:
 
     # What happens
 
-    def count_request(self, operation: str, outcome: str) -> None:
+    def count_request(self, operation: str, outcome: str, duration_s: float) -> None:
         """A door answered a request: ``outcome`` is ``ok`` or the name of an errno."""
         self._requests[operation, outcome] += 1
+        self._durations.count(operation, duration_s)
+
+    def histograms(self) -> Mapping[str, Histogram]:
+        """How long the requests of doors took, by operation."""
+        return self._durations.histograms()
 
     def add_gauges(self, gauges: Gauges) -> None:
         """A door adds its own gauges to the view."""

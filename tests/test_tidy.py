@@ -28,7 +28,7 @@ EMULATOR = [name for name in FILES if name.partition(".")[0] == "emulator"]
 
 ORDER = (
     "__init__ errors compact model names spans urls"
-    " system telemetry ratelimit config"
+    " system telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
     " prefetch pins"
@@ -40,7 +40,8 @@ ORDER = (
 INSIDE = {
     "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
     " mountinfo private_files byte_locks shared_memory",
-    "telemetry": "processes access_log activity logs stack_report",
+    "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
+    " sentence notices desktop watch",
     "ratelimit": "limits priority shared_log limiter stall_memory stall_gate",
     "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
     " engines json_body json_client probes",
@@ -60,7 +61,7 @@ INSIDE = {
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
     "jobs": "job table",
     "pins": "",
-    "control": "cards exchange routes server client mounts",
+    "control": "cards exchange metrics_port routes server client mounts",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
     " kernel_cache request operations workers mount",
     "help": "topics",
@@ -104,17 +105,21 @@ ONLY_IN = {
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},
     "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top"},
+    "prometheus_client": {"telemetry.metrics"},
+    "jeepney": {"telemetry.desktop"},
 }
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model names spans urls config blocks.store. fetch.curl. aps.json_values"
-    " aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls blocks.readahead"
-    " fetch.dead_stretches"
+    "errors compact model names spans urls setting_types config blocks.store. fetch.curl."
+    " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
+    " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
     " namespace.poll_schedule"
     " ratelimit.stall_memory"
     " namespace.change_feed namespace.listing_codec"
+    " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"
+    " telemetry.notices"
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
 ).split()

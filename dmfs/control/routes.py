@@ -13,10 +13,12 @@ import trio
 
 from dmfs.control.cards import Card
 from dmfs.control.exchange import Exchange
+from dmfs.control.metrics_port import scrape
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, UsageError
 from dmfs.jobs.table import JOBS
 from dmfs.status import status_of
+from dmfs.telemetry.metrics import CONTENT_TYPE, check_available
 from dmfs.telemetry.stack_report import report
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ class Routes:
             "/v1/events": self._events,
             "/v1/gauges": self._gauges,
             "/v1/trouble": self._trouble,
+            "/metrics": self._metrics,
         }
 
     async def answer(self, exchange: Exchange) -> None:
@@ -65,6 +68,14 @@ class Routes:
     async def _trouble(self, exchange: Exchange) -> None:
         text = "\n".join(report(self._drive.gauges())) + "\n"
         await exchange.respond(200, "text/plain; charset=utf-8", text.encode())
+
+    async def _metrics(self, exchange: Exchange) -> None:
+        try:
+            check_available()
+        except DriveError as error:
+            await _refuse(exchange, 501, error.message, error.hint)
+            return
+        await exchange.respond(200, CONTENT_TYPE, await scrape(self._drive))
 
     async def _events(self, exchange: Exchange) -> None:
         """What happened lately and, with ``?follow=1``, all that happens from now on."""

@@ -55,7 +55,7 @@ class Operations(pyfuse3.Operations):
         self._ownership = ownership
         self.metadata_timeout_s = drive.settings.metadata_timeout
         self.data_timeout_s = drive.settings.data_timeout
-        self.count_request: Callable[[str, str], None] = drive.count_request
+        self.count_request: Callable[[str, str, float], None] = drive.count_request
         self.activity = drive.activity
         self.activity.transfers = lambda: [transfer for _, transfer in self._files.values()]
         self.activity.subscribe(self._on_listening)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pyfuse3
+import trio
 
 from dmfs.errors import DriveError, ShortageError
 from dmfs.system.concurrency import deadline
@@ -36,7 +37,7 @@ class Handlers(Protocol):
 
     metadata_timeout_s: float
     data_timeout_s: float
-    count_request: Callable[[str, str], None]
+    count_request: Callable[[str, str, float], None]
     activity: Activity
 
     def process_of(self, arguments: tuple[Any, ...]) -> Process:
@@ -85,7 +86,7 @@ def request(*, data: bool = False) -> Callable[[Handler[H, P, R]], Handler[H, P,
             finally:
                 record.done(code)
                 outcome = errno.errorcode.get(code, str(code)) if code else "ok"
-                self.count_request(name, outcome)
+                self.count_request(name, outcome, trio.current_time() - record.started)
                 self.activity.end(record, outcome)
             raise pyfuse3.FUSEError(code)
 

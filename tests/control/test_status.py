@@ -114,6 +114,14 @@ def allow_in_background(drive: Drive, most: int) -> None:
         subprocess.run(["umount", str(control)], check=True)
 
 
+STRANGER = """
+import os, socket, sys
+os.chdir(sys.argv[1])
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[2])
+s.sendall(b'GET /v1/status HTTP/1.1\\r\\nHost: d\\r\\n\\r\\n')
+sys.stdout.write(s.recv(4096).decode())
+"""
 READERS = """
 import mmap, os, sys, threading
 path, size, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -243,10 +251,7 @@ def test_another_user_is_refused_in_words(make_drive: Callable[..., Drive]) -> N
     words = [*nobody, *dmfs_command(), "status", str(drive.point)]
     done = drive.home.tool(*words, environ=home)
     assert "only its owner and root may ask it" in the_line(done, 1)
-    request = "import os, socket, sys\ns = socket.socket(socket.AF_UNIX)\nos.chdir(sys.argv[1])\ns.connect(sys.argv[2])\n"
-    request += "s.sendall(b'GET /v1/status HTTP/1.1\\r\\nHost: d\\r\\n\\r\\n')\n"
-    request += "sys.stdout.write(s.recv(4096).decode())"
-    words = [*nobody, "python3", "-c", request, str(run), socket_of(drive).name]
+    words = [*nobody, "python3", "-c", STRANGER, str(run), socket_of(drive).name]
     done = drive.home.tool(*words)
     assert done.stdout.startswith(b"HTTP/1.1 403"), done
 
