@@ -170,6 +170,7 @@ async def _join(ground: _Ground) -> Drive:
             tree_prefetcher=tree_prefetcher,
             poller=poller,
             client=client,
+            hosts=hosts,
         ),
         [
             blocks.gauges, objects.gauges, ground.fetcher.gauges, listings.gauges, poller.gauges,

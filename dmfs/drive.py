@@ -17,6 +17,7 @@ from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.reader import AnyReader, Reader, TextReader
 from dmfs.config import Settings
 from dmfs.errors import BadResponseError, NotADirectory, NotFoundError, UnreachableError
+from dmfs.fetch.hosts import HostBreakers
 from dmfs.fetch.process_fetcher import ProcessFetcher
 from dmfs.http.json_client import JsonClient
 from dmfs.model import (
@@ -72,6 +73,7 @@ class Parts:
     tree_prefetcher: TreePrefetcher
     poller: Poller
     client: JsonClient
+    hosts: HostBreakers
 
 
 class Drive:
@@ -207,6 +209,12 @@ class Drive:
             return self._sizes.of(file)
 
     # What happens
+
+    def force_offline(self, on: bool) -> None:
+        """Work offline until it is taken back, which probes at once: what is cached can be read,
+        all else fails at once with OfflineError."""
+        self.parts.client.breaker.force(on)
+        self.parts.hosts.force(on)
 
     def count_request(self, operation: str, outcome: str) -> None:
         """A door answered a request: ``outcome`` is ``ok`` or the name of an errno."""

@@ -33,5 +33,6 @@ def a_drive(**parts: Any) -> Drive:
         "tree_prefetcher": SimpleNamespace(entering=lambda _directory: nullcontext(), gauges=dict),
         "poller": SimpleNamespace(on_use=lambda _directory: None, gauges=dict),
         "client": SimpleNamespace(breaker=SimpleNamespace(is_open=False), gauges=dict),
+        "hosts": None,
     }
     return Drive(Parts(**(inert | parts)))
