@@ -41,7 +41,7 @@ INSIDE = {
     "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
     " mountinfo private_files byte_locks shared_memory",
     "telemetry": "access_log logs stack_report",
-    "ratelimit": "limits priority shared_log limiter stall_memory stall_gate",
+    "ratelimit": "limits priority call_tally shared_log limiter stall_memory stall_gate",
     "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
     " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
@@ -56,9 +56,9 @@ INSIDE = {
     "blocks": "store readahead extents memory_tier missing group_commit save_queue"
     " disk_writer disk_tier open_objects cache object_sizes reader",
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
-    " block_store",
+    " inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job table",
+    "jobs": "job reports tree refresh evict offline table",
     "pins": "",
     "control": "",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes callers"

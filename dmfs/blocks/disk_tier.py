@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import cachetools
 import trio
@@ -16,6 +17,7 @@ import trio
 from dmfs.blocks.disk_writer import BROKEN, THREADS, DiskWriter
 from dmfs.blocks.extents import CachedObject, Extent
 from dmfs.blocks.store.block_store import BlockStore
+from dmfs.blocks.store.eviction import Evicted
 from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.errors import DriveError
 from dmfs.fetch.generation import Sample, sample_of
@@ -26,6 +28,8 @@ from dmfs.system.disk_health import DiskHealth, Kind
 from dmfs.system.disk_threads import DiskHangsError, DiskThreads
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 STUCK_S = 5.0
 """A call that looks at what is at rest takes longer: the disk hangs."""
@@ -246,6 +250,25 @@ class DiskTier:
             name = opened.file.name
             log.warning("%r does not match the service's sha1; its blocks are dropped", name)
         return not right
+
+    async def evict(self, storage_ids: Sequence[StorageId]) -> Evicted:
+        """Let go of what is at rest of objects that nobody has open. DriveError if the disk
+        fails."""
+        self._absent.clear()
+        if self._store is None:
+            return Evicted()
+        return await self._keep(lambda store: store.inventory.evict(storage_ids))
+
+    async def _keep(self, work: Callable[[BlockStore], T]) -> T:
+        """In a thread, for as long as the disk takes."""
+        store = self._usable("write")
+        if store is None:
+            raise DriveError("the disk cache is off, or does not answer")
+        try:
+            return await in_thread(partial(work, store))
+        except BROKEN as error:
+            self._failed("write", error)
+            raise DriveError(f"the disk cache failed: {error}") from error
 
     def _tidy_if_due(self, store: BlockStore) -> None:
         """What reading found out is written down, beside the readers."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import cachetools
@@ -16,6 +16,7 @@ import trio
 from dmfs.blocks.disk_tier import DiskTier
 from dmfs.blocks.extents import CachedObject
 from dmfs.blocks.memory_tier import MemoryTier
+from dmfs.blocks.store.eviction import Evicted
 from dmfs.fetch.generation import Generation
 from dmfs.model import File, StorageId
 from dmfs.system.concurrency import SingleFlight
@@ -86,6 +87,19 @@ class OpenObjects:
         unknown = [each for each in storage_ids if each not in self._known]
         if unknown:
             await self._disk.look_up(unknown)
+
+    async def evict(self, storage_ids: Sequence[StorageId]) -> Evicted:
+        """Let go of the bytes of these, in memory and on disk, but for those that somebody reads.
+        DriveError if the disk fails."""
+        released = []
+        for storage_id in storage_ids:
+            known = self._idle.pop(storage_id, None)
+            if known is not None:
+                del self._known[storage_id]
+                self._forget_extents(known)
+                released.append(known)
+        await self._release(released)
+        return await self._disk.evict(storage_ids)
 
     def has_older(self, opened: CachedObject) -> bool:
         """Whether files are open that read an earlier content of the same storage object."""

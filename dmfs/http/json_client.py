@@ -39,6 +39,7 @@ from dmfs.http.json_body import (
     decode_body,
     is_web_page,
 )
+from dmfs.ratelimit.call_tally import count_call
 from dmfs.ratelimit.limiter import RateLimiter, refuse_if_late
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
@@ -251,6 +252,7 @@ class JsonClient:
             raise
         finally:
             self._calls[call.route, outcome] += 1
+            count_call(call.route)
 
     async def _send(self, call: Call, watch: Watch | None) -> Response:
         """One exchange. A GET ends with OfflineError when the breaker opens meanwhile; what is

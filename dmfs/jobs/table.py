@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dmfs.jobs.evict import evict
 from dmfs.jobs.job import Job
+from dmfs.jobs.offline import offline
+from dmfs.jobs.refresh import refresh
 
-JOBS: Mapping[str, Job] = {}
+JOBS: Mapping[str, Job] = {"refresh": refresh, "evict": evict, "offline": offline}

@@ -13,9 +13,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from dmfs.blocks.store.index import Index, OldObject
 from dmfs.spans import KIB, MIB
@@ -32,6 +34,22 @@ INDEX_BYTES = 64 * KIB
 MANY_IN_USE = 1000
 PAUSE_S = 1.0
 """When so many objects were in use and none could go, the next look is not with the next write."""
+
+
+class Evicted(NamedTuple):
+    """Of objects that are to go: those that went, those that stay because somebody reads them, and
+    those that stay because they are pinned; and the bytes at rest of each kind."""
+
+    evicted: int = 0
+    evicted_bytes: int = 0
+    open: int = 0
+    open_bytes: int = 0
+    pinned: int = 0
+    pinned_bytes: int = 0
+
+    def plus(self, more: Evicted) -> Evicted:
+        """The sum of both."""
+        return Evicted(*map(sum, zip(self, more, strict=True)))
 
 
 class Evictor:
@@ -159,6 +177,38 @@ class Evictor:
             return False
         descriptors.append(descriptor)
         return True
+
+    def evict(self, storage_ids: Sequence[str], attached: Collection[int]) -> Evicted:
+        """Let go of these, a batch at most: what nobody reads and no pin holds."""
+        descriptors: list[int] = []
+        victims: list[int] = []
+        counts: Counter[str] = Counter()
+        try:
+            with self._index.transaction():
+                held = self._index.held_of(storage_ids)
+                for storage_id, (row, size_bytes) in self._index.rows_of(storage_ids).items():
+                    if storage_id in held:
+                        end = "pinned"
+                    elif row in attached or not self._lock(row, descriptors):
+                        end = "open"
+                    else:
+                        end = "evicted"
+                        victims.append(row)
+                    counts[end] += 1
+                    counts[f"{end}_bytes"] += size_bytes
+                self._index.remove_objects(victims)
+                self._index.doom(victims)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self.delete(victims)
+        self.evicted_objects += counts["evicted"]
+        self.evicted_bytes += counts["evicted_bytes"]
+        return Evicted(**counts)
+
+    def free_bytes(self) -> int:
+        """Room that needs no eviction; below 0 where the disk, or the cache, is too full."""
+        return -self._shortage(0)
 
     def delete(self, rows: Iterable[int]) -> None:
         """Files of doomed objects. What cannot be deleted now is by the next start."""

@@ -25,6 +25,19 @@ class ObjectRow(NamedTuple):
     """1 once all of it was compared with the service's sha1."""
 
 
+class Rest(NamedTuple):
+    """Blocks of an object that are at rest: how many, and the last one's number."""
+
+    storage_id: str
+    size_bytes: int
+    blocks: int
+    last_block: int
+
+
+def _places(values: Sequence[str]) -> str:
+    return f"({','.join('?' * len(values))})"
+
+
 class IndexView:
     """Each question looks up a key or a range of one object. Raises sqlite3.Error."""
 
@@ -57,6 +70,50 @@ class IndexView:
     def total_bytes(self) -> int:
         """Of all objects; kept with each change."""
         return int(self._one("SELECT bytes FROM totals")[0])
+
+    # Several objects
+
+    def rows_of(self, storage_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Row and bytes at rest (or reserved) by storage id, of some hundred objects those that
+        have any."""
+        rows = self._all(
+            "SELECT storage_id, id, CAST(bytes AS INTEGER) FROM objects"  # noqa: S608
+            f" WHERE storage_id IN {_places(storage_ids)}",
+            *storage_ids,
+        )
+        return {storage_id: (row, size_bytes) for storage_id, row, size_bytes in rows}
+
+    def rests_of(self, storage_ids: Sequence[str]) -> list[Rest]:
+        """Of some hundred objects those with blocks at rest. Looks at each block."""
+        rows = self._all(
+            "SELECT storage_id, size, COUNT(number), MAX(number) FROM objects"  # noqa: S608
+            " JOIN blocks ON blocks.object = objects.id"
+            f" WHERE storage_id IN {_places(storage_ids)} GROUP BY objects.id",
+            *storage_ids,
+        )
+        return [Rest(*row) for row in rows]
+
+    def held_of(self, storage_ids: Sequence[str]) -> set[str]:
+        """Those of some hundred objects that no process may evict."""
+        if not self._has_held():
+            return set()
+        rows = self._all(
+            f"SELECT storage_id FROM held WHERE storage_id IN {_places(storage_ids)}",  # noqa: S608
+            *storage_ids,
+        )
+        return {storage_id for (storage_id,) in rows}
+
+    def old_bytes(self, used_before: float) -> int:
+        """Of the objects that were not used since then, and may go."""
+        stays = "AND storage_id NOT IN (SELECT storage_id FROM held)" if self._has_held() else ""
+        found = self._one(
+            f"SELECT SUM(CAST(bytes AS INTEGER)) FROM objects WHERE used_at < ? {stays}",  # noqa: S608
+            used_before,
+        )
+        return int(found[0] or 0)
+
+    def _has_held(self) -> bool:
+        return self._one("SELECT 1 FROM sqlite_schema WHERE name = 'held'") is not None
 
     # ETags
 
