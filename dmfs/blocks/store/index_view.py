@@ -58,6 +58,10 @@ class IndexView:
         """Of all objects; kept with each change."""
         return int(self._one("SELECT bytes FROM totals")[0])
 
+    def held(self) -> set[str]:
+        """Storage ids of what no process may evict."""
+        return {str(storage_id) for (storage_id,) in self._all("SELECT storage_id FROM held")}
+
     # ETags
 
     def etags(self, row: int) -> dict[tuple[int, int], str]:
@@ -69,6 +73,11 @@ class IndexView:
 
     def has_blocks(self, row: int) -> bool:
         return self._one("SELECT 1 FROM blocks WHERE object = ? LIMIT 1", row) is not None
+
+    def block_count(self, row: int) -> int:
+        """How many blocks of an object are at rest. (``bytes`` also counts what was reserved by a
+        process that was killed.)"""
+        return int(self._one("SELECT COUNT(*) FROM blocks WHERE object = ?", row)[0])
 
     def crcs(self, row: int, first: int, last: int) -> dict[int, int]:
         """Block number → checksum, of the blocks at rest in ``[first, last)``."""
