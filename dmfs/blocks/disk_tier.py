@@ -7,7 +7,7 @@ from the network. A disk that cannot be written to is still read from.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from dmfs.blocks.disk_writer import BROKEN, THREADS, DiskWriter
 from dmfs.blocks.extents import CachedObject, Extent
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.blocks.store.eviction import Evicted
+from dmfs.blocks.store.held import AtRest, Room
 from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.errors import DriveError
 from dmfs.fetch.generation import Sample, sample_of
@@ -42,6 +43,13 @@ ABSENT_MAX = 1024
 """Objects that are remembered to have nothing at rest: some windows of small files."""
 
 
+def _is_right(store: BlockStore, stored: StoredObject | None, sha1: str) -> bool:
+    if stored is None or not stored.complete():
+        return False
+    found = store.held.at_rest([stored.storage_id]).get(stored.storage_id)
+    return (found is not None and found.checked) or store.verify(stored, sha1)
+
+
 class DiskTier:
     """A BlockStore (or none) behind threads."""
 
@@ -56,7 +64,8 @@ class DiskTier:
     ) -> None:
         """``memory_bytes`` are those of all extents."""
         self._store = store
-        self._sha1_of = sha1_of
+        self.sha1_of = sha1_of
+        """The service's sha1 of a file, '' while none is known."""
         self._unreleased: list[StoredObject] = []
         self._nursery = nursery
         self._tidying = False
@@ -233,7 +242,7 @@ class DiskTier:
         is one (small ones were compared before their first byte was given out). Its blocks are gone
         then."""
         store, stored = self._usable(), opened.stored
-        sha1 = self._sha1_of(opened.file)
+        sha1 = self.sha1_of(opened.file)
         if store is None or stored is None or not sha1 or opened.size_bytes <= SMALL_FILE_BYTES:
             return False
         if stored.checked or not stored.complete():
@@ -258,6 +267,38 @@ class DiskTier:
         if self._store is None:
             return Evicted()
         return await self._keep(lambda store: store.inventory.evict(storage_ids))
+
+    # Whole objects
+
+    async def at_rest(self, storage_ids: Sequence[StorageId]) -> Mapping[StorageId, AtRest]:
+        """Of those objects of which something is at rest; nothing where there is no disk, or none
+        that answers."""
+        store = self._usable()
+        if store is None:
+            return {}
+        try:
+            return await self._lookups.run(partial(store.held.at_rest, storage_ids))
+        except BROKEN as error:
+            self._failed("read", error)
+            return {}
+
+    async def hold(self, hold: Iterable[StorageId] = (), let_go: Iterable[StorageId] = ()) -> None:
+        """No process may evict some, and others as all are. DriveError if the disk fails."""
+        await self._keep(lambda store: store.held.change([*hold], [*let_go]))
+
+    async def held(self) -> set[StorageId]:
+        """What no process may evict. DriveError if the disk fails."""
+        return await self._keep(lambda store: store.held.ids())
+
+    async def room(self) -> Room:
+        """What may be held in all. DriveError if the disk fails."""
+        return await self._keep(lambda store: store.held.room())
+
+    async def is_right(self, opened: CachedObject, sha1: str) -> bool:
+        """Whether all of an object is at rest and matches the service's sha1: read once, whoever
+        asks how often. If it does not match, its blocks are gone. DriveError if the disk fails."""
+        async with self._checkers:
+            return await self._keep(lambda store: _is_right(store, opened.stored, sha1))
 
     async def _keep(self, work: Callable[[BlockStore], T]) -> T:
         """In a thread, for as long as the disk takes."""

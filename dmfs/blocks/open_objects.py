@@ -96,7 +96,7 @@ class OpenObjects:
             known = self._idle.pop(storage_id, None)
             if known is not None:
                 del self._known[storage_id]
-                self._forget_extents(known)
+                self.forget_extents(known)
                 released.append(known)
         await self._release(released)
         return await self._disk.evict(storage_ids)
@@ -124,7 +124,7 @@ class OpenObjects:
         former = self._known.pop(file.storage_id, None)
         if former is not None:
             self._idle.pop(file.storage_id, None)
-            self._forget_extents(former)
+            self.forget_extents(former)
             self._detached[id(former)] = former
             if former.users <= 0:
                 self._over[id(former)] = former
@@ -154,13 +154,14 @@ class OpenObjects:
             for _ in range(len(self._idle) - IDLE_OBJECTS + RELEASED_AT_ONCE - 1):
                 storage_id, known = self._idle.popitem(last=False)
                 del self._known[storage_id]
-                self._forget_extents(known)
+                self.forget_extents(known)
                 released.append(known)
         if released:
             # in a task of the cache's: an opener that is cancelled must not lose a stored object
             self._nursery.start_soon(self._release, released)
 
-    def _forget_extents(self, opened: CachedObject) -> None:
+    def forget_extents(self, opened: CachedObject) -> None:
+        """Let what is in memory of an object be fetched again."""
         for extent in set(opened.extents.values()):
             if extent.landed:  # others are forgotten when they land
                 self._memory.drop(extent, opened)

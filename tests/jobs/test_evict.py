@@ -140,7 +140,6 @@ async def test_what_is_pinned_stays(
     async with open_drive(settings()) as drive:
         chosen = await at_rest(drive, 3)
         with sqlite3.connect(tmp_path / "cache" / DIRECTORY / "index.db") as db:
-            db.execute("CREATE TABLE IF NOT EXISTS held (storage_id TEXT PRIMARY KEY)")
             db.execute("INSERT INTO held VALUES (?)", (chosen[0].storage_id,))
         db.close()
         told = await run_job(drive, "evict", paths=[SMALL])

@@ -30,6 +30,7 @@ from pathlib import Path
 
 from dmfs.blocks.store.attached import AttachedObjects
 from dmfs.blocks.store.eviction import Evictor
+from dmfs.blocks.store.held import HeldObjects
 from dmfs.blocks.store.index import Index
 from dmfs.blocks.store.inventory import Inventory
 from dmfs.blocks.store.pending import BadBlock
@@ -84,6 +85,7 @@ class BlockStore:
         )
         self.attached = AttachedObjects(self._directory, self._index, self._evictor)
         self.inventory = Inventory(self._index, self._evictor, self.attached)
+        self.held = HeldObjects(self._index, self._evictor, self.attached.recover)
         try:
             self._evictor.bury()
         except (OSError, sqlite3.Error) as error:

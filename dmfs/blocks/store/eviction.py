@@ -1,4 +1,4 @@
-"""Room in the block store: least recently used objects go, never one that is open.
+"""Room in the block store: least recently used objects go, never one that is open or held.
 
 They go in batches, each a transaction of some milliseconds, and a little ahead of need. A step
 looks at as many objects as it takes away, however many there are; files are deleted outside of the
@@ -103,9 +103,13 @@ class Evictor:
     def _shortage(self, need_bytes: int) -> int:
         """Bytes that must go before ``need_bytes`` may come."""
         over = self._index.total_bytes() + need_bytes - self.limit_bytes
+        return max(over, need_bytes + INDEX_BYTES - self.disk_bytes())
+
+    def disk_bytes(self) -> int:
+        """What the disk would take beside what stays free of it; below 0 if it is too full."""
         disk = os.statvfs(self._directory)
         left_free = disk.f_blocks * disk.f_frsize * self._free_percent // 100
-        return max(over, left_free + need_bytes + INDEX_BYTES - disk.f_bavail * disk.f_frsize)
+        return disk.f_bavail * disk.f_frsize - left_free
 
     def _evict(self, need_bytes: int, attached: Collection[int]) -> bool:
         """One batch; whether anything went."""
@@ -118,7 +122,7 @@ class Evictor:
                 rows = [victim.id for victim in victims]
                 self._index.remove_objects(rows)
                 self._index.doom(rows)
-                # what is in use is used now: the next step does not come across it again
+                # what stays is used now: the next step does not come across it again
                 now = wall_time_s()
                 used = [(old.id, now + n * 1e-6) for n, old in enumerate(in_use)]
                 self._index.touch(used if victims else ())
@@ -135,8 +139,8 @@ class Evictor:
     def _victims(
         self, least_bytes: int, attached: Collection[int], descriptors: list[int]
     ) -> tuple[list[OldObject], list[OldObject]]:
-        """A batch that goes, and what was passed over because it is in use. ``descriptors``
-        keep others from opening what goes, until it is gone."""
+        """A batch that goes, and what was passed over because it is in use or held.
+        ``descriptors`` keep others from opening what goes, until it is gone."""
         most_bytes = least_bytes + int(min(AHEAD_BYTES, self.limit_bytes * AHEAD_SHARE))
         victims: list[OldObject] = []
         in_use: list[OldObject] = []
@@ -149,7 +153,7 @@ class Evictor:
             elif len(victims) >= BATCH_OBJECTS:
                 break
             try:
-                free = old.id not in attached and self._lock(old.id, descriptors)
+                free = not old.held and old.id not in attached and self._lock(old.id, descriptors)
             except OSError as error:
                 if victims and error.errno in (errno.EMFILE, errno.ENFILE):
                     break  # a smaller batch

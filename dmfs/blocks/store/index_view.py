@@ -71,6 +71,10 @@ class IndexView:
         """Of all objects; kept with each change."""
         return int(self._one("SELECT bytes FROM totals")[0])
 
+    def held(self) -> set[str]:
+        """Storage ids of what no process may evict."""
+        return {str(storage_id) for (storage_id,) in self._all("SELECT storage_id FROM held")}
+
     # Several objects
 
     def rows_of(self, storage_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -95,8 +99,6 @@ class IndexView:
 
     def held_of(self, storage_ids: Sequence[str]) -> set[str]:
         """Those of some hundred objects that no process may evict."""
-        if not self._has_held():
-            return set()
         rows = self._all(
             f"SELECT storage_id FROM held WHERE storage_id IN {_places(storage_ids)}",  # noqa: S608
             *storage_ids,
@@ -105,15 +107,12 @@ class IndexView:
 
     def old_bytes(self, used_before: float) -> int:
         """Of the objects that were not used since then, and may go."""
-        stays = "AND storage_id NOT IN (SELECT storage_id FROM held)" if self._has_held() else ""
         found = self._one(
-            f"SELECT SUM(CAST(bytes AS INTEGER)) FROM objects WHERE used_at < ? {stays}",  # noqa: S608
+            "SELECT SUM(CAST(bytes AS INTEGER)) FROM objects WHERE used_at < ?"
+            " AND storage_id NOT IN (SELECT storage_id FROM held)",
             used_before,
         )
         return int(found[0] or 0)
-
-    def _has_held(self) -> bool:
-        return self._one("SELECT 1 FROM sqlite_schema WHERE name = 'held'") is not None
 
     # ETags
 
@@ -126,6 +125,11 @@ class IndexView:
 
     def has_blocks(self, row: int) -> bool:
         return self._one("SELECT 1 FROM blocks WHERE object = ? LIMIT 1", row) is not None
+
+    def block_count(self, row: int) -> int:
+        """How many blocks of an object are at rest. (``bytes`` also counts what was reserved by a
+        process that was killed.)"""
+        return int(self._one("SELECT COUNT(*) FROM blocks WHERE object = ?", row)[0])
 
     def crcs(self, row: int, first: int, last: int) -> dict[int, int]:
         """Block number → checksum, of the blocks at rest in ``[first, last)``."""
