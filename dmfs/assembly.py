@@ -171,6 +171,7 @@ async def _join(ground: _Ground) -> Drive:
             poller=poller,
             client=client,
             hosts=hosts,
+            limiter=ground.limiter,
         ),
         [
             blocks.gauges, objects.gauges, ground.fetcher.gauges, listings.gauges, poller.gauges,

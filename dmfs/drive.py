@@ -39,6 +39,7 @@ from dmfs.namespace.poller import Poller
 from dmfs.namespace.xattrs import attributes_of, marks
 from dmfs.prefetch.list_ahead import TreePrefetcher
 from dmfs.prefetch.open_ahead import SmallFilePrefetcher
+from dmfs.ratelimit.limiter import RateLimiter
 
 LARGE_FILE_BYTES = 1024 * 1024
 """A file of this size is worth the start of the fetching process (0.1 CPU-s, 10 MiB)."""
@@ -74,6 +75,7 @@ class Parts:
     poller: Poller
     client: JsonClient
     hosts: HostBreakers
+    limiter: RateLimiter
 
 
 class Drive:

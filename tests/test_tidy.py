@@ -59,7 +59,7 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job reports tree refresh evict offline table",
+    "jobs": "job reports tree selection estimate refresh warm evict offline table",
     "pins": "",
     "control": "",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes callers"

@@ -19,6 +19,7 @@ from dmfs.blocks.extents import CachedObject, Extent
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.blocks.store.eviction import Evicted
 from dmfs.blocks.store.held import AtRest, Room
+from dmfs.blocks.store.inventory import Space
 from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.errors import DriveError
 from dmfs.fetch.generation import Sample, sample_of
@@ -267,6 +268,19 @@ class DiskTier:
         if self._store is None:
             return Evicted()
         return await self._keep(lambda store: store.inventory.evict(storage_ids))
+
+    async def rests(self, storage_ids: Sequence[StorageId]) -> dict[StorageId, int]:
+        """Bytes at rest, to the byte, of those objects of which there are any. DriveError if the
+        disk fails."""
+        return await self._keep(lambda store: store.inventory.at_rest(storage_ids))
+
+    async def touch(self, storage_ids: Sequence[StorageId]) -> None:
+        """They are wanted: others go before them. DriveError if the disk fails."""
+        await self._keep(lambda store: store.inventory.touch(storage_ids))
+
+    async def space(self, used_before: float) -> Space:
+        """See ``Inventory.space``. DriveError if the disk fails."""
+        return await self._keep(lambda store: store.inventory.space(used_before))
 
     # Whole objects
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import trio
 
 from dmfs.errors import OfflineError
-from dmfs.system.clock import Moment
+from dmfs.system.clock import wall_time_s
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ class CircuitBreaker:
         self._open = False
         self._released: trio.Event | None = None
         """Set when it is no longer forced; None while it is not."""
-        self.since = Moment.now()
-        """When ``is_open`` changed last; at first the moment of the start."""
+        self.changed_at_s = wall_time_s()
+        """When it opened or closed last; when the drive began."""
         self._suspected = trio.Event()
         self._nudged = trio.Event()
         self._on_open: list[Listener] = []
@@ -146,6 +146,6 @@ class CircuitBreaker:
         was_open = self.is_open
         yield
         if self.is_open != was_open:
-            self.since = Moment.now()
+            self.changed_at_s = wall_time_s()
             for listener in self._on_open if self.is_open else self._on_close:
                 listener()

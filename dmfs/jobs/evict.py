@@ -7,6 +7,7 @@ process or another, and what is pinned stays.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from dmfs.blocks.store.eviction import Evicted
 from dmfs.drive import Drive
@@ -73,6 +74,6 @@ class _Evict:
             gone = await self._blocks.evict(chosen[first : first + BATCH_FILES])
             self._so_far = self._so_far.plus(gone)
 
-    def fields(self) -> dict[str, int]:
+    def fields(self) -> dict[str, Any]:
         """What was done so far."""
         return {"files": self._files, **self._so_far._asdict()}

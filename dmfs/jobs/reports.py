@@ -22,6 +22,7 @@ from dmfs.errors import (
     UnreachableError,
 )
 from dmfs.jobs.job import Tell
+from dmfs.spans import GIB, KIB, MIB
 
 T = TypeVar("T")
 
@@ -36,6 +37,14 @@ BUSY_S = 5.0
 STUMBLE_S = 1.0
 EVERYBODYS = OfflineError, SignedOutError
 """Errors that the rest of a job would meet too: they end it."""
+
+
+def size_words(size_bytes: int) -> str:
+    """``1.2 GiB``"""
+    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if size_bytes >= unit:
+            return f"{size_bytes / unit:.1f} {name}"
+    return f"{size_bytes} B"
 
 
 class Reports:
@@ -53,12 +62,12 @@ class Reports:
         async with self._lock:
             await self._tell({"event": event, **fields})
 
-    async def progress(self, **fields: object) -> None:
-        """Dropped if there was one a moment ago."""
+    async def progress(self, *, of: str = "progress", **fields: object) -> None:
+        """Dropped if there was one a moment ago. ``of``: the event."""
         now = trio.current_time()
         if now - self._progress_at >= PROGRESS_S:
             self._progress_at = now
-            await self.tell("progress", **fields)
+            await self.tell(of, **fields)
 
     async def failed(self, path: str, error: DriveError) -> None:
         """One of many failed; the rest goes on."""

@@ -8,5 +8,11 @@ from dmfs.jobs.evict import evict
 from dmfs.jobs.job import Job
 from dmfs.jobs.offline import offline
 from dmfs.jobs.refresh import refresh
+from dmfs.jobs.warm import warm
 
-JOBS: Mapping[str, Job] = {"refresh": refresh, "evict": evict, "offline": offline}
+JOBS: Mapping[str, Job] = {
+    "refresh": refresh,
+    "warm": warm,
+    "evict": evict,
+    "offline": offline,
+}

@@ -45,12 +45,12 @@ async def test_work_offline_and_come_back(
         cached, signed, other, *_ = await files(drive)
         data = await read(drive, cached)
         await drive.parts.sizes.authoritative(signed)
-        began = drive.parts.client.breaker.since
+        began = drive.parts.client.breaker.changed_at_s
         told = await run_job(drive, "offline", on=True)
         assert told.events == [{"event": "done", "offline": True, "forced": True}]
         emulator.reset()
         assert drive.parts.client.breaker.forced
-        assert drive.parts.client.breaker.since > began
+        assert drive.parts.client.breaker.changed_at_s > began
         assert await read(drive, cached) == data
         assert len(await files(drive)) == 40  # stale, and shown
         for file in (signed, other):  # a GET, and a signing
@@ -139,13 +139,13 @@ async def test_no_probe_closes_a_forced_breaker_and_none_is_sent() -> None:
         breaker.failed()
         await trio.sleep(3)
         assert (breaker.is_open, heard) == (True, ["open", "close", "open"])
-        since = breaker.since
+        since = breaker.changed_at_s
         breaker.force(True)
         there = True
         await trio.sleep(10 * PROBE_MAX_S)
         assert breaker.is_open
         breaker.force(False)
-        assert (breaker.is_open, breaker.since) == (True, since)
+        assert (breaker.is_open, breaker.changed_at_s) == (True, since)
         await trio.sleep(0.1)
         assert (breaker.is_open, heard) == (False, ["open", "close"] * 2)
         nursery.cancel_scope.cancel()

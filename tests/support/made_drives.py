@@ -34,5 +34,6 @@ def a_drive(**parts: Any) -> Drive:
         "poller": SimpleNamespace(on_use=lambda _directory: None, gauges=dict),
         "client": SimpleNamespace(breaker=SimpleNamespace(is_open=False), gauges=dict),
         "hosts": None,
+        "limiter": None,
     }
     return Drive(Parts(**(inert | parts)))

@@ -67,6 +67,11 @@ class Evictor:
         self._paused_at = 0.0
         self.evicted_objects = self.evicted_bytes = 0
 
+    @property
+    def ahead_bytes(self) -> int:
+        """So much goes at once beyond what is needed, at most."""
+        return int(min(AHEAD_BYTES, self.limit_bytes * AHEAD_SHARE))
+
     def path(self, row: int) -> Path:
         """Where the bytes of an object are."""
         return self._directory / "data" / f"{row % 256:02x}" / str(row)
@@ -141,7 +146,7 @@ class Evictor:
     ) -> tuple[list[OldObject], list[OldObject]]:
         """A batch that goes, and what was passed over because it is in use or held.
         ``descriptors`` keep others from opening what goes, until it is gone."""
-        most_bytes = least_bytes + int(min(AHEAD_BYTES, self.limit_bytes * AHEAD_SHARE))
+        most_bytes = least_bytes + self.ahead_bytes
         victims: list[OldObject] = []
         in_use: list[OldObject] = []
         found_bytes = 0

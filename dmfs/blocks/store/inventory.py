@@ -19,16 +19,22 @@ from dmfs.system.clock import wall_time_s
 IDS_IN_QUERY = 256
 
 
-class Room(NamedTuple):
+class Space(NamedTuple):
     """Of the cache, in bytes."""
 
     limit_bytes: int
-    used_bytes: int
     free_bytes: int
     """What may be written before anything has to go: by the limit, and by what stays free of the
     disk. Below 0 if it is too full."""
     old_bytes: int
-    """Of what may go for something new: neither pinned nor used lately."""
+    """What may go for something new: neither pinned nor used lately."""
+    batch_bytes: int
+    """So much may go at once beyond what is needed."""
+
+    @property
+    def for_new_bytes(self) -> int:
+        """What may be written before anything has to go that is pinned or was used lately."""
+        return max(0, self.free_bytes, self.free_bytes + self.old_bytes - self.batch_bytes)
 
 
 class Inventory:
@@ -56,16 +62,15 @@ class Inventory:
             for chosen in _portions(storage_ids, IDS_IN_QUERY):
                 self._index.touch((row, now) for row, _ in self._index.rows_of(chosen).values())
 
-    def room(self, used_before: float) -> Room:
+    def space(self, used_before: float) -> Space:
         """How full the cache is. ``used_before``: what was used since then (wall time) is not
         old."""
         self._attached.recover()
-        reading = self._index.reading
-        return Room(
+        return Space(
             self._evictor.limit_bytes,
-            reading.total_bytes(),
             self._evictor.free_bytes(),
-            reading.old_bytes(used_before),
+            self._index.reading.old_bytes(used_before),
+            self._evictor.ahead_bytes,
         )
 
     def evict(self, storage_ids: Sequence[StorageId]) -> Evicted:
