@@ -1,7 +1,8 @@
 """What a job tells: events one at a time, progress not too often, failures counted.
 
 Many tasks of a job tell at once, and a connection takes one line at a time. While its reader is
-slow they all wait.
+slow they all wait. A reader that hears nothing for a minute takes the drive for dead: so a job that
+has no news (it may wait for the rate limit) says that it is ``idle``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TypeVar
 
 import trio
 
+from dmfs.drive import Drive
 from dmfs.errors import (
     BusyError,
     DeadlineError,
@@ -21,11 +23,13 @@ from dmfs.errors import (
     StalledError,
     UnreachableError,
 )
-from dmfs.jobs.job import Tell
+from dmfs.jobs.job import Event, Job, Parameters, Tell
 from dmfs.spans import GIB, KIB, MIB
+from dmfs.system.concurrency import bare_errors
 
 T = TypeVar("T")
 
+IDLE_S = 10.0
 PROGRESS_S = 0.2
 """Between two events of progress."""
 BUSY_TRIES = 60
@@ -47,20 +51,47 @@ def size_words(size_bytes: int) -> str:
     return f"{size_bytes} B"
 
 
+def lively(job: Job) -> Job:
+    """The job for a door: it tells one event at a time, and an ``idle`` one after each
+    ``IDLE_S`` without any."""
+
+    async def run(drive: Drive, parameters: Parameters, tell: Tell) -> None:
+        line = trio.Lock()
+        heard_at = trio.current_time()
+
+        async def tell_alone(event: Event) -> None:
+            nonlocal heard_at
+            async with line:
+                await tell(event)
+                heard_at = trio.current_time()
+
+        async def keep_alive() -> None:
+            while True:
+                await trio.sleep_until(heard_at + IDLE_S)
+                if trio.current_time() >= heard_at + IDLE_S:
+                    await tell_alone({"event": "idle"})
+
+        with bare_errors():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(keep_alive)
+                await job(drive, parameters, tell_alone)
+                nursery.cancel_scope.cancel()
+
+    return run
+
+
 class Reports:
     """Around the ``tell`` of one job."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._lock = trio.Lock()
         self._progress_at = float("-inf")
         self.failures = 0
         self.first: DriveError | None = None
         """The first failure."""
 
     async def tell(self, event: str, **fields: object) -> None:
-        async with self._lock:
-            await self._tell({"event": event, **fields})
+        await self._tell({"event": event, **fields})
 
     async def progress(self, *, of: str = "progress", **fields: object) -> None:
         """Dropped if there was one a moment ago. ``of``: the event."""

@@ -8,11 +8,12 @@ from dmfs.jobs.evict import evict
 from dmfs.jobs.job import Job
 from dmfs.jobs.offline import offline
 from dmfs.jobs.refresh import refresh
+from dmfs.jobs.reports import lively
 from dmfs.jobs.warm import warm
 
 JOBS: Mapping[str, Job] = {
-    "refresh": refresh,
-    "warm": warm,
-    "evict": evict,
-    "offline": offline,
+    "refresh": lively(refresh),
+    "warm": lively(warm),
+    "evict": lively(evict),
+    "offline": lively(offline),
 }

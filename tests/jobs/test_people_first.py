@@ -12,6 +12,8 @@ from dmfs.errors import BusyError, DriveError
 from dmfs.fetch.signed_urls import SignedUrls
 from dmfs.http.circuit_breaker import CircuitBreaker
 from dmfs.jobs.estimate import least_s
+from dmfs.jobs.job import Tell
+from dmfs.jobs.reports import lively
 from dmfs.jobs.selection import Filter, newer_ns_of
 from dmfs.model import File, SignedObject
 from dmfs.namespace.listings import Freshness, Listings
@@ -22,7 +24,7 @@ from dmfs.ratelimit.shared_log import MemoryRateLog
 from tests.drive.test_limited import CALL_S, RATE, Service, folder
 from tests.support.helpers import a_file, virtual
 from tests.support.made_drives import a_drive
-from tests.support.told import run_job
+from tests.support.told import Told, run_job
 
 FOLDERS = 700
 """More than two minutes of the rate."""
@@ -157,3 +159,23 @@ def test_what_is_chosen() -> None:
         assert Filter(None, newer_ns, None).takes(file, path, 100) is yes, newer
     assert Filter(None, None, 100).takes(file, path, 100)
     assert not Filter(None, None, 99).takes(file, path, 100)
+
+
+@virtual
+async def test_a_job_without_news_says_that_it_lives() -> None:
+    """And many of its tasks may tell at once; its error comes out bare."""
+
+    async def job(_drive: object, _parameters: object, tell: Tell) -> None:
+        async with trio.open_nursery() as nursery:
+            for number in range(5):
+                nursery.start_soon(tell, {"event": "progress", "done": number})
+        await trio.sleep(25)
+        await tell({"event": "done"})
+        await trio.sleep(8)
+        raise BusyError("at the end")
+
+    told = Told()
+    with pytest.raises(BusyError, match="at the end"):
+        await lively(job)(a_drive(), {}, told)
+    kinds = [event["event"] for event in told.events]
+    assert kinds == ["progress"] * 5 + ["idle", "idle", "done"]
