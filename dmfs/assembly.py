@@ -173,6 +173,7 @@ async def _join(ground: _Ground) -> Drive:
             tree_prefetcher=tree_prefetcher,
             poller=poller,
             client=client,
+            hosts=hosts,
             limiter=ground.limiter,
             activity=ground.activity,
             sign_in=ground.tokens,

@@ -18,6 +18,7 @@ from dmfs.blocks.reader import AnyReader, Reader, TextReader
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.config import Settings
 from dmfs.errors import BadResponseError, NotADirectory, NotFoundError, UnreachableError
+from dmfs.fetch.hosts import HostBreakers
 from dmfs.fetch.process_fetcher import ProcessFetcher
 from dmfs.http.json_client import JsonClient
 from dmfs.model import (
@@ -89,6 +90,7 @@ class Parts:
     tree_prefetcher: TreePrefetcher
     poller: Poller
     client: JsonClient
+    hosts: HostBreakers
     limiter: RateLimiter
     activity: Activity
     sign_in: SignInState
@@ -242,6 +244,12 @@ class Drive:
             return self._sizes.of(file)
 
     # What happens
+
+    def force_offline(self, on: bool) -> None:
+        """Work offline until it is taken back, which probes at once: what is cached can be read,
+        all else fails at once with OfflineError."""
+        self.parts.client.breaker.force(on)
+        self.parts.hosts.force(on)
 
     def count_request(self, operation: str, outcome: str, duration_s: float) -> None:
         """A door answered a request: ``outcome`` is ``ok`` or the name of an errno."""

@@ -183,6 +183,12 @@ class ShortageError(DriveError):
     errno = errno.ENOBUFS
 
 
+class NoRoomError(DriveError):
+    """The cache on disk has no room for what is to be kept there."""
+
+    errno = errno.ENOSPC
+
+
 class GoneError(DriveError):
     """The service no longer has the bytes of a version that it listed, or that is open."""
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 KIB = 1024
 MIB = 1024 * KIB
+GIB = 1024 * MIB
 
 BLOCK_BYTES = 128 * KIB
 """The kernel's usual read: a stream touches each block once, and a random 4 KiB read fetches only

@@ -70,7 +70,7 @@ def _state(drive: Drive) -> tuple[str, float]:
     signed_out_s = drive.parts.sign_in.signed_out_since_s
     breaker = drive.parts.client.breaker
     if breaker.is_open:
-        return "offline", breaker.changed_at_s
+        return "offline_forced" if breaker.forced else "offline", breaker.changed_at_s
     if signed_out_s is not None:
         return "signed_out", signed_out_s
     return "online", breaker.changed_at_s

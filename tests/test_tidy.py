@@ -42,7 +42,7 @@ INSIDE = {
     " mountinfo private_files byte_locks shared_memory",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
-    "ratelimit": "limits priority shared_log limiter stall_memory stall_gate",
+    "ratelimit": "limits priority call_tally shared_log limiter stall_memory stall_gate",
     "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
     " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
@@ -55,11 +55,12 @@ INSIDE = {
     " object_client",
     "fetch.curl": "progress transfer transfers worker_protocol worker",
     "blocks": "store readahead extents memory_tier missing group_commit save_queue"
-    " disk_writer disk_tier open_objects cache object_sizes reader",
+    " disk_writer disk_tier open_objects cache object_sizes reader whole",
+    "blocks.whole": "window fetch",
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
-    " block_store",
+    " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job table",
+    "jobs": "job reports tree selection estimate refresh warm evict offline table",
     "pins": "",
     "control": "cards exchange metrics_port routes server client mounts",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"

@@ -15,12 +15,11 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 import trio
 
 from dmfs.blocks.disk_tier import DiskTier
-from dmfs.blocks.extents import CachedObject, Extent, Stage
+from dmfs.blocks.extents import Bytes, CachedObject, Extent, Stage
 from dmfs.blocks.memory_tier import MemoryTier
 from dmfs.blocks.missing import missing_spans
 from dmfs.blocks.open_objects import OpenObjects
@@ -28,7 +27,6 @@ from dmfs.blocks.readahead import MIN_PART_BYTES, PART_BYTES
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.errors import DriveError
 from dmfs.fetch.connection_slots import ConnectionLimiter
-from dmfs.fetch.curl.progress import Progress
 from dmfs.fetch.etags import check
 from dmfs.model import File, StorageId
 from dmfs.spans import BLOCK_BYTES, EMPTY, Span, blocks_of, bytes_of
@@ -41,16 +39,6 @@ Data = bytes | bytearray | memoryview
 CONSUMED_PARTS = 2
 """Parts of an object that stay after their last byte was given out: by then the kernel's reads that
 lie out of order have come, and the oldest part's buffer is free."""
-
-
-class Bytes(Protocol):
-    """Where missing bytes come from (``object_client.ObjectClient``)."""
-
-    async def fill(
-        self, content: CachedObject, span: Span, buffer: memoryview, progress: Progress
-    ) -> None:
-        """Fill ``buffer`` with ``span``; ``progress`` says how far it is valid."""
-        ...
 
 
 class BlockCache:
@@ -83,6 +71,7 @@ class BlockCache:
         self._check = check
         self._connections = ConnectionLimiter(connections, connections_per_file)
         self._objects = OpenObjects(self._memory, self._disk, nursery)
+        self.evict = self._objects.evict
         self.epoch = 0
         """Moves when memory or a connection was given back."""
         self._memory_hits = self._memory_bytes = 0
@@ -94,6 +83,15 @@ class BlockCache:
     def memory_used(self) -> int:
         """Bytes of all buffers in use."""
         return self._memory.used_bytes
+
+    @property
+    def disk(self) -> DiskTier:
+        """The tier behind memory, for who keeps whole objects there."""
+        return self._disk
+
+    async def change(self) -> None:
+        """Wait until an extent has landed or is at rest: memory or a connection may be free."""
+        await self._memory.change()
 
     def settle(self) -> None:
         """Give back memory that the budget no longer allows, as more of it is used elsewhere."""
@@ -155,6 +153,10 @@ class BlockCache:
     def close(self, opened: CachedObject) -> None:
         self._objects.let_go(opened)
 
+    def forget(self, opened: CachedObject) -> None:
+        """Let what is in memory of an object be fetched again."""
+        self._objects.forget_extents(opened)
+
     async def drain(self, patience_s: float = math.inf) -> bool:
         """Before the end: wait until what was fetched is on disk, but not longer than that; whether
         it is."""
@@ -179,7 +181,7 @@ class BlockCache:
                 self._memory.touch(extent)
                 data = extent.slice(span)
                 if extent.consumed >= extent.span.length:
-                    self._consumed(extent, opened)
+                    self.consumed(extent, opened)
             else:
                 data = self._joined(opened, span)
                 if data is None:
@@ -196,10 +198,10 @@ class BlockCache:
     def _given_out(self, extent: Extent, opened: CachedObject, span: Span) -> memoryview:
         view = extent.slice(span)
         if extent.consumed >= extent.span.length:
-            self._consumed(extent, opened)
+            self.consumed(extent, opened)
         return view
 
-    def _consumed(self, extent: Extent, opened: CachedObject) -> None:
+    def consumed(self, extent: Extent, opened: CachedObject) -> None:
         """Its memory may be had now. That of a part that is at rest goes to the next one at once:
         the bytes are in the kernel's cache and on disk, and a buffer that was used just now is
         still in the processor's, where a new one has to be faulted in page by page."""
@@ -354,7 +356,7 @@ class BlockCache:
             self.epoch += 1
             self._land(extent, opened)
         if not extent.from_disk and not opened.detached:
-            await self._save(extent, opened)
+            await self.save(extent, opened)
         self._objects.let_go(opened)
 
     async def _fetch(self, extent: Extent, opened: CachedObject) -> None:
@@ -374,7 +376,7 @@ class BlockCache:
         extent.parking.unpark_all()
         self._memory.changed()
 
-    async def _save(self, extent: Extent, opened: CachedObject) -> None:
+    async def save(self, extent: Extent, opened: CachedObject) -> None:
         """Put the bytes at rest (of a failed extent those that came). Errors stay here: one of them
         must not end the drive."""
         try:
@@ -383,6 +385,7 @@ class BlockCache:
             finally:
                 if extent.stage in (Stage.UNSAVED, Stage.SAVING):
                     extent.stage = Stage.CLEAN
+                extent.parking.unpark_all()  # those that wait until it is at rest
             self.epoch += 1
             self._memory.changed()
             if await self._disk.proves_wrong(opened):
@@ -392,5 +395,5 @@ class BlockCache:
             log.exception("writing bytes of %r to the disk cache failed", opened.file.name)
         finally:
             if extent.consumed >= extent.span.length:
-                self._consumed(extent, opened)
+                self.consumed(extent, opened)
             self._memory.changed()

@@ -7,8 +7,9 @@ from the network. A disk that cannot be written to is still read from.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import cachetools
 import trio
@@ -16,6 +17,9 @@ import trio
 from dmfs.blocks.disk_writer import BROKEN, THREADS, DiskWriter
 from dmfs.blocks.extents import CachedObject, Extent
 from dmfs.blocks.store.block_store import BlockStore
+from dmfs.blocks.store.eviction import Evicted
+from dmfs.blocks.store.held import AtRest, Room
+from dmfs.blocks.store.inventory import Space
 from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.errors import DriveError
 from dmfs.fetch.generation import Sample, sample_of
@@ -27,6 +31,8 @@ from dmfs.system.disk_threads import DiskHangsError, DiskThreads
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 STUCK_S = 5.0
 """A call that looks at what is at rest takes longer: the disk hangs."""
 PATIENCE_SHARE = 0.25
@@ -36,6 +42,13 @@ LOOK_AGAIN_S = 5.0
 hop."""
 ABSENT_MAX = 1024
 """Objects that are remembered to have nothing at rest: some windows of small files."""
+
+
+def _is_right(store: BlockStore, stored: StoredObject | None, sha1: str) -> bool:
+    if stored is None or not stored.complete():
+        return False
+    found = store.held.at_rest([stored.storage_id]).get(stored.storage_id)
+    return (found is not None and found.checked) or store.verify(stored, sha1)
 
 
 class DiskTier:
@@ -52,7 +65,8 @@ class DiskTier:
     ) -> None:
         """``memory_bytes`` are those of all extents."""
         self._store = store
-        self._sha1_of = sha1_of
+        self.sha1_of = sha1_of
+        """The service's sha1 of a file, '' while none is known."""
         self._unreleased: list[StoredObject] = []
         self._nursery = nursery
         self._tidying = False
@@ -229,7 +243,7 @@ class DiskTier:
         is one (small ones were compared before their first byte was given out). Its blocks are gone
         then."""
         store, stored = self._usable(), opened.stored
-        sha1 = self._sha1_of(opened.file)
+        sha1 = self.sha1_of(opened.file)
         if store is None or stored is None or not sha1 or opened.size_bytes <= SMALL_FILE_BYTES:
             return False
         if stored.checked or not stored.complete():
@@ -246,6 +260,70 @@ class DiskTier:
             name = opened.file.name
             log.warning("%r does not match the service's sha1; its blocks are dropped", name)
         return not right
+
+    async def evict(self, storage_ids: Sequence[StorageId]) -> Evicted:
+        """Let go of what is at rest of objects that nobody has open. DriveError if the disk
+        fails."""
+        self._absent.clear()
+        if self._store is None:
+            return Evicted()
+        return await self._keep(lambda store: store.inventory.evict(storage_ids))
+
+    async def rests(self, storage_ids: Sequence[StorageId]) -> dict[StorageId, int]:
+        """Bytes at rest, to the byte, of those objects of which there are any. DriveError if the
+        disk fails."""
+        return await self._keep(lambda store: store.inventory.at_rest(storage_ids))
+
+    async def touch(self, storage_ids: Sequence[StorageId]) -> None:
+        """They are wanted: others go before them. DriveError if the disk fails."""
+        await self._keep(lambda store: store.inventory.touch(storage_ids))
+
+    async def space(self, used_before: float) -> Space:
+        """See ``Inventory.space``. DriveError if the disk fails."""
+        return await self._keep(lambda store: store.inventory.space(used_before))
+
+    # Whole objects
+
+    async def at_rest(self, storage_ids: Sequence[StorageId]) -> Mapping[StorageId, AtRest]:
+        """Of those objects of which something is at rest; nothing where there is no disk, or none
+        that answers."""
+        store = self._usable()
+        if store is None:
+            return {}
+        try:
+            return await self._lookups.run(partial(store.held.at_rest, storage_ids))
+        except BROKEN as error:
+            self._failed("read", error)
+            return {}
+
+    async def hold(self, hold: Iterable[StorageId] = (), let_go: Iterable[StorageId] = ()) -> None:
+        """No process may evict some, and others as all are. DriveError if the disk fails."""
+        await self._keep(lambda store: store.held.change([*hold], [*let_go]))
+
+    async def held(self) -> set[StorageId]:
+        """What no process may evict. DriveError if the disk fails."""
+        return await self._keep(lambda store: store.held.ids())
+
+    async def room(self) -> Room:
+        """What may be held in all. DriveError if the disk fails."""
+        return await self._keep(lambda store: store.held.room())
+
+    async def is_right(self, opened: CachedObject, sha1: str) -> bool:
+        """Whether all of an object is at rest and matches the service's sha1: read once, whoever
+        asks how often. If it does not match, its blocks are gone. DriveError if the disk fails."""
+        async with self._checkers:
+            return await self._keep(lambda store: _is_right(store, opened.stored, sha1))
+
+    async def _keep(self, work: Callable[[BlockStore], T]) -> T:
+        """In a thread, for as long as the disk takes."""
+        store = self._usable("write")
+        if store is None:
+            raise DriveError("the disk cache is off, or does not answer")
+        try:
+            return await in_thread(partial(work, store))
+        except BROKEN as error:
+            self._failed("write", error)
+            raise DriveError(f"the disk cache failed: {error}") from error
 
     def _tidy_if_due(self, store: BlockStore) -> None:
         """What reading found out is written down, beside the readers."""

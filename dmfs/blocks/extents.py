@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
 import trio
 
@@ -143,3 +144,13 @@ class CachedObject:
     async def sample(self) -> Sample | None:
         """A piece of what is cached; None if nothing is. DriveError where it cannot be read."""
         return await self.read_sample(self)
+
+
+class Bytes(Protocol):
+    """Where missing bytes come from (``object_client.ObjectClient``)."""
+
+    async def fill(
+        self, content: CachedObject, span: Span, buffer: memoryview, progress: Progress
+    ) -> None:
+        """Fill ``buffer`` with ``span``; ``progress`` says how far it is valid."""
+        ...

@@ -104,6 +104,7 @@ class MemoryTier:
         self._extents: OrderedDict[Extent, CachedObject] = OrderedDict()
         self.buffers = BufferPool(arena)
         self._room = trio.lowlevel.ParkingLot()
+        self._change = trio.lowlevel.ParkingLot()
         self.touch = self._extents.move_to_end
         """An extent was used just now."""
 
@@ -213,6 +214,11 @@ class MemoryTier:
     def changed(self) -> None:
         """An extent became evictable: those that wait for room try again."""
         self._room.unpark_all()
+        self._change.unpark_all()
+
+    async def change(self) -> None:
+        """Wait for the next ``changed``; for speculation that need not be dropped."""
+        await self._change.park()
 
     def waiting(self) -> int:
         """Tasks that wait for room."""

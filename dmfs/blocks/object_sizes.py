@@ -46,6 +46,10 @@ class ObjectSizes:
         for the ``authoritative`` size."""
         return self._source.may_wait(file)
 
+    def is_signed(self, file: File) -> bool:
+        """Whether its bytes can be fetched now without a signing."""
+        return self._source.is_signed(file)
+
     async def authoritative(self, file: File) -> int:
         """The real size; signs the file if it was not signed yet. AccessError if it may not be
         read."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import cachetools
@@ -16,6 +16,7 @@ import trio
 from dmfs.blocks.disk_tier import DiskTier
 from dmfs.blocks.extents import CachedObject
 from dmfs.blocks.memory_tier import MemoryTier
+from dmfs.blocks.store.eviction import Evicted
 from dmfs.fetch.generation import Generation
 from dmfs.model import File, StorageId
 from dmfs.system.concurrency import SingleFlight
@@ -87,6 +88,19 @@ class OpenObjects:
         if unknown:
             await self._disk.look_up(unknown)
 
+    async def evict(self, storage_ids: Sequence[StorageId]) -> Evicted:
+        """Let go of the bytes of these, in memory and on disk, but for those that somebody reads.
+        DriveError if the disk fails."""
+        released = []
+        for storage_id in storage_ids:
+            known = self._idle.pop(storage_id, None)
+            if known is not None:
+                del self._known[storage_id]
+                self.forget_extents(known)
+                released.append(known)
+        await self._release(released)
+        return await self._disk.evict(storage_ids)
+
     def has_older(self, opened: CachedObject) -> bool:
         """Whether files are open that read an earlier content of the same storage object."""
         storage_id = opened.file.storage_id
@@ -110,7 +124,7 @@ class OpenObjects:
         former = self._known.pop(file.storage_id, None)
         if former is not None:
             self._idle.pop(file.storage_id, None)
-            self._forget_extents(former)
+            self.forget_extents(former)
             self._detached[id(former)] = former
             if former.users <= 0:
                 self._over[id(former)] = former
@@ -140,13 +154,14 @@ class OpenObjects:
             for _ in range(len(self._idle) - IDLE_OBJECTS + RELEASED_AT_ONCE - 1):
                 storage_id, known = self._idle.popitem(last=False)
                 del self._known[storage_id]
-                self._forget_extents(known)
+                self.forget_extents(known)
                 released.append(known)
         if released:
             # in a task of the cache's: an opener that is cancelled must not lose a stored object
             self._nursery.start_soon(self._release, released)
 
-    def _forget_extents(self, opened: CachedObject) -> None:
+    def forget_extents(self, opened: CachedObject) -> None:
+        """Let what is in memory of an object be fetched again."""
         for extent in set(opened.extents.values()):
             if extent.landed:  # others are forgotten when they land
                 self._memory.drop(extent, opened)

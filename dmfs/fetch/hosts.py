@@ -74,19 +74,39 @@ class HostBreakers:
         self._nursery = nursery
         self._on_open = on_open
         self._breakers: dict[str, CircuitBreaker] = {}
+        self._forced = False
+        self._under_way: set[trio.CancelScope] = set()
+
+    def force(self, on: bool) -> None:
+        """A person wants all hosts away, and what is under way given up; or has them back."""
+        self._forced = on
+        for breaker in self._breakers.values():
+            breaker.force(on)
+        for scope in self._under_way if on else ():
+            scope.cancel()
 
     async def fetch(self, request: RangeRequest) -> None:
         """See ``transfer.Fetcher``."""
         breaker = self._of(request.url)
         breaker.check(request.action)
+        scope = trio.CancelScope()
+        self._under_way.add(scope)
         try:
-            await self._fetcher.fetch(request)
+            with scope:
+                await self._fetcher.fetch(request)
         except UnreachableError as error:
             if not error.status:
                 breaker.failed()
             if breaker.is_open:
                 raise OfflineError(error.message, hint=error.hint) from None
             raise
+        finally:
+            self._under_way.discard(scope)
+        if scope.cancelled_caught:
+            raise OfflineError(
+                f"cannot {request.action}: it was given up to work offline",
+                hint="to ask the service again: dmfs offline off",
+            )
 
     def silent(self, url: str) -> None:
         """Whoever waited for the URL's host has used up a deadline, and not a byte came from it:
@@ -108,6 +128,7 @@ class HostBreakers:
         breaker = self._breakers.get(origin)
         if breaker is None:
             breaker = CircuitBreaker()
+            breaker.force(self._forced)
             breaker.subscribe(on_open=self._on_open)
             if len(self._breakers) < HOSTS_WATCHED:
                 self._breakers[origin] = breaker

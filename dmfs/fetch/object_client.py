@@ -97,6 +97,10 @@ class ObjectClient:
         """Whether the file is signed, or may be read as far as is known: no need to ask now."""
         return self._urls.peek(file) is not None or self._urls.leave.covers(file)
 
+    def is_signed(self, file: File) -> bool:
+        """Whether its bytes can be fetched now without a signing."""
+        return self._urls.is_fresh(file)
+
     def sha1_of(self, file: File) -> str:
         """The service's checksum of all bytes, if the last signing came with one; '' otherwise."""
         signed = self._urls.peek(file)

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
 import cachetools
 import trio
 
-from dmfs.errors import AccessError, DriveError, GoneError, SignedOutError, UnreachableError
+from dmfs.errors import (
+    AccessError,
+    BusyError,
+    DeadlineError,
+    DriveError,
+    GoneError,
+    SignedOutError,
+    SpeculationDropped,
+    StalledError,
+    UnreachableError,
+)
 from dmfs.fetch.read_leave import ReadLeave
 from dmfs.model import File, SignedObject, SignedRange, StorageId
-from dmfs.system.concurrency import SingleFlight, deadline
+from dmfs.ratelimit.limits import Priority
+from dmfs.ratelimit.priority import RequestPriority, at_priority, explicit_priority
+from dmfs.system.concurrency import Flight, SingleFlight, deadline
 
 RENEW_MARGIN_S = 30.0
 """A URL is renewed this long before its end: expiry is judged when a request *arrives*."""
 REFUSAL_MEMORY_S = 30.0
 """A file that may be listed but not read is probed by every thumbnailer: one call per this."""
 OBJECTS_REMEMBERED = 4096
+JOINS_MAX = 3
+"""A reader may join speculation just as it gives way; then it signs anew."""
 
 
 class Signer(Protocol):
@@ -35,6 +50,8 @@ class SignedUrls:
         self._timeout_s = timeout_s
         self.leave = ReadLeave()
         self._flights: SingleFlight[StorageId, SignedObject] = SingleFlight(nursery)
+        self._priorities: dict[StorageId, RequestPriority] = {}
+        """Of the flights: a reader that joins speculation must not wait as long as it does."""
         self._signed: cachetools.LRUCache[StorageId, SignedObject] = cachetools.LRUCache(
             OBJECTS_REMEMBERED
         )
@@ -45,9 +62,14 @@ class SignedUrls:
     async def fresh(self, file: File) -> SignedObject:
         """Signed URLs with life left in them."""
         signed = self._signed.get(file.storage_id)
-        if signed is not None and signed.expires_at - trio.current_time() > RENEW_MARGIN_S:
+        if signed is not None and self.is_fresh(file):
             return signed
         return await self.sign(file)
+
+    def is_fresh(self, file: File) -> bool:
+        """Whether ``fresh`` needs no call."""
+        signed = self._signed.get(file.storage_id)
+        return signed is not None and signed.expires_at - trio.current_time() > RENEW_MARGIN_S
 
     def forget(self, file: File, signed: SignedObject | None = None) -> None:
         """Sign the file again before its next GET: ``signed`` (None: any) is not to be used. One
@@ -67,7 +89,37 @@ class SignedUrls:
         refused = self._refused.get(file.storage_id)
         if refused is not None:
             raise refused.copy()
-        return await self._flights.join(file.storage_id, lambda: self._ask(file)).wait()
+        explicit = explicit_priority()
+        level = Priority.READ if explicit is None else explicit.level
+        for _ in range(JOINS_MAX):
+            try:
+                return await self._joined(file, level).wait()
+            except SpeculationDropped:
+                if level >= Priority.AHEAD:
+                    raise
+        raise BusyError(f"cannot open {file.name!r}: asked for in vain {JOINS_MAX} times")
+
+    def _joined(self, file: File, level: Priority) -> Flight[SignedObject]:
+        priority = self._priorities.get(file.storage_id)
+        if priority is None:
+            priority = self._priorities[file.storage_id] = RequestPriority(level)
+        else:
+            priority.raise_to(level)
+        with at_priority(priority):
+            return self._flights.join(file.storage_id, partial(self._run, file, priority))
+
+    async def _run(self, file: File, priority: RequestPriority) -> SignedObject:
+        speculative = priority.level >= Priority.AHEAD
+        try:
+            return await self._ask(file)
+        except StalledError:
+            raise
+        except (DeadlineError, BusyError) as error:
+            if speculative:  # its deadline may have passed in the queue, before any reader joined
+                raise SpeculationDropped(error.message) from None
+            raise
+        finally:
+            del self._priorities[file.storage_id]
 
     async def _ask(self, file: File) -> SignedObject:
         try:

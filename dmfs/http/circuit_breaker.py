@@ -2,6 +2,7 @@
 
     closed  ── a call failed, and the probes that follow at once fail too ──▶ open
     open    ── every call fails at once; probes with backoff ──▶ closed
+    forced  ── a person wants it open: no probe closes it, and none is sent
 
 The probes run in a task of their own: no caller waits for them, and one broken response does not
 open the breaker.
@@ -10,7 +11,8 @@ open the breaker.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import trio
 
@@ -40,6 +42,8 @@ class CircuitBreaker:
 
     def __init__(self) -> None:
         self._open = False
+        self._released: trio.Event | None = None
+        """Set when it is no longer forced; None while it is not."""
         self.changed_at_s = wall_time_s()
         """When it opened or closed last; when the drive began."""
         self._suspected = trio.Event()
@@ -49,17 +53,39 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        return self._open
+        return self._open or self.forced
+
+    @property
+    def forced(self) -> bool:
+        """Whether a person wants it open."""
+        return self._released is not None
+
+    def force(self, on: bool) -> None:
+        """Open it until ``force(False)``, which closes it unless the origin was away before; either
+        way a probe finds out at once. Listeners are called here. Twice the same does nothing."""
+        with self._changing():
+            if on and self._released is None:
+                self._released = trio.Event()
+            elif not on and self._released is not None:
+                self._released.set()
+                self._released = None
+                self.nudge()
 
     def subscribe(
         self, *, on_open: Listener | None = None, on_close: Listener | None = None
     ) -> None:
-        """Call these with each opening and closing from now on, in the task of ``watch``."""
+        """Call these with each opening and closing from now on, in the task of ``watch`` or of
+        ``force``."""
         self._on_open += [on_open] if on_open else []
         self._on_close += [on_close] if on_close else []
 
     def check(self, action: str) -> None:
         """OfflineError at once while it is open."""
+        if self.forced:
+            raise OfflineError(
+                f"cannot {action}: this drive was asked to work offline",
+                hint="to ask the service again: dmfs offline off",
+            )
         if self._open:
             raise OfflineError(
                 f"cannot {action}: the service cannot be reached",
@@ -87,24 +113,39 @@ class CircuitBreaker:
         for number in range(SUSPICION_PROBES):
             if number:
                 await trio.sleep(SUSPICION_PAUSE_S)
+            await self._leave()
             if await probe(SUSPICION_TIMEOUT_S):
                 return False
         return True
 
     async def _stay_open(self, probe: Probe) -> None:
         log.info("the service cannot be reached; going on with what is cached")
-        self._open, self.changed_at_s = True, wall_time_s()
-        for listener in self._on_open:
-            listener()
+        with self._changing():
+            self._open = True
         wait_s = PROBE_FIRST_S
         while True:
             self._nudged = trio.Event()
             with trio.move_on_after(wait_s):
                 await self._nudged.wait()
-            if await probe(PROBE_TIMEOUT_S):
+            await self._leave()
+            if await probe(PROBE_TIMEOUT_S) and not self.forced:
                 break
             wait_s = min(wait_s * PROBE_FACTOR, PROBE_MAX_S)
         log.info("the service can be reached again")
-        self._open, self.changed_at_s = False, wall_time_s()
-        for listener in self._on_close:
-            listener()
+        with self._changing():
+            self._open = False
+
+    async def _leave(self) -> None:
+        """Wait while it is forced: who works offline wants no traffic."""
+        while self._released is not None:
+            await self._released.wait()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Tell the listeners if the body opens or closes it."""
+        was_open = self.is_open
+        yield
+        if self.is_open != was_open:
+            self.changed_at_s = wall_time_s()
+            for listener in self._on_open if self.is_open else self._on_close:
+                listener()

@@ -39,6 +39,7 @@ from dmfs.http.json_body import (
     decode_body,
     is_web_page,
 )
+from dmfs.ratelimit.call_tally import count_call
 from dmfs.ratelimit.limiter import RateLimiter, refuse_if_late
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
@@ -257,6 +258,7 @@ class JsonClient:
             raise
         finally:
             self._calls[call.route, outcome] += 1
+            count_call(call.route)
             self._on_call(call.route, outcome, trio.current_time() - began)
 
     async def _send(self, call: Call, watch: Watch | None) -> Response:

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dmfs.jobs.evict import evict
 from dmfs.jobs.job import Job
+from dmfs.jobs.offline import offline
+from dmfs.jobs.refresh import refresh
+from dmfs.jobs.reports import lively
+from dmfs.jobs.warm import warm
 
-JOBS: Mapping[str, Job] = {}
+JOBS: Mapping[str, Job] = {
+    "refresh": lively(refresh),
+    "warm": lively(warm),
+    "evict": lively(evict),
+    "offline": lively(offline),
+}

@@ -63,9 +63,9 @@ JOINS_MAX = 3
 POLL_MAX_AGE_S = 15.0
 """A poll takes another process's answer up to this age: half of the shortest poll interval."""
 
-Cause = Literal["miss", "expired", "poll", "ahead", "confirm"]
+Cause = Literal["miss", "expired", "poll", "ahead", "confirm", "asked"]
 """Why a refresh was started: an unknown directory, a stale listing, the poller, prefetching, a
-refusal that its parent must confirm."""
+refusal that its parent must confirm, a person who asks for it."""
 
 
 class Listings:
@@ -100,7 +100,7 @@ class Listings:
         since. (It is one for all: a walk over 100 known folders took 100 patiences.)"""
         self._fresh_hits = self._stale_hits = self._revalidated = self._misses = 0
         self._refreshes: dict[Cause, int] = dict.fromkeys(
-            ("miss", "expired", "poll", "ahead", "confirm"), 0
+            ("miss", "expired", "poll", "ahead", "confirm", "asked"), 0
         )
 
     @property
@@ -143,6 +143,20 @@ class Listings:
     async def renew(self, directory: Directory) -> Listing:
         """A listing of now: refresh whatever is known, and wait for it without ``patience``."""
         return await self._refresh(directory, "poll", POLL_MAX_AGE_S)
+
+    async def list_again(self, directory: Directory) -> Listing:
+        """A listing that was requested after this call: a person knows of a change."""
+        called_at = trio.current_time()
+        for _ in range(JOINS_MAX):
+            listing = await self._refresh(directory, "asked", 0.0)
+            if listing.listed_at >= called_at:
+                break  # else it joined one that was on its way
+        return listing
+
+    async def recall(self, directory: Directory) -> Listing | None:
+        """The last listing in memory or on disk, however old. Without a call."""
+        cached = self.cache.use(directory.identity) or await self._tiers.recall(directory)
+        return None if cached is None else cached.listing
 
     async def ahead(self, directory: Directory, wanted: Callable[[], bool]) -> None:
         """List speculatively; SpeculationDropped once ``wanted()`` is False."""

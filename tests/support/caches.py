@@ -9,8 +9,8 @@ from typing import Any
 
 import trio
 
-from dmfs.blocks.cache import BlockCache, Bytes
-from dmfs.blocks.extents import CachedObject
+from dmfs.blocks.cache import BlockCache
+from dmfs.blocks.extents import Bytes, CachedObject
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.fetch.curl.transfer import Fetcher
 from dmfs.fetch.object_client import ObjectClient

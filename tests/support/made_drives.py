@@ -35,6 +35,7 @@ def a_drive(**parts: Any) -> Drive:
         "tree_prefetcher": SimpleNamespace(entering=lambda _directory: nullcontext(), gauges=dict),
         "poller": SimpleNamespace(on_use=lambda _directory: None, gauges=dict),
         "client": SimpleNamespace(breaker=SimpleNamespace(is_open=False), gauges=dict),
+        "hosts": None,
         "limiter": RateLimiter(),
         "activity": Activity(),
         "sign_in": SimpleNamespace(person="", signed_out_since_s=None),

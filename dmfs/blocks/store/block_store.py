@@ -30,7 +30,9 @@ from pathlib import Path
 
 from dmfs.blocks.store.attached import AttachedObjects
 from dmfs.blocks.store.eviction import Evictor
+from dmfs.blocks.store.held import HeldObjects
 from dmfs.blocks.store.index import Index
+from dmfs.blocks.store.inventory import Inventory
 from dmfs.blocks.store.pending import BadBlock
 from dmfs.blocks.store.sparse_file import SparseFile
 from dmfs.blocks.store.stored_object import (
@@ -82,6 +84,8 @@ class BlockStore:
             self._directory, self._index, limit_bytes=limit_bytes, free_percent=free_percent
         )
         self.attached = AttachedObjects(self._directory, self._index, self._evictor)
+        self.inventory = Inventory(self._index, self._evictor, self.attached)
+        self.held = HeldObjects(self._index, self._evictor, self.attached.recover)
         try:
             self._evictor.bury()
         except (OSError, sqlite3.Error) as error:

@@ -1,4 +1,4 @@
-"""Room in the block store: least recently used objects go, never one that is open.
+"""Room in the block store: least recently used objects go, never one that is open or held.
 
 They go in batches, each a transaction of some milliseconds, and a little ahead of need. A step
 looks at as many objects as it takes away, however many there are; files are deleted outside of the
@@ -13,9 +13,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from dmfs.blocks.store.index import Index, OldObject
 from dmfs.spans import KIB, MIB
@@ -34,6 +36,22 @@ PAUSE_S = 1.0
 """When so many objects were in use and none could go, the next look is not with the next write."""
 
 
+class Evicted(NamedTuple):
+    """Of objects that are to go: those that went, those that stay because somebody reads them, and
+    those that stay because they are pinned; and the bytes at rest of each kind."""
+
+    evicted: int = 0
+    evicted_bytes: int = 0
+    open: int = 0
+    open_bytes: int = 0
+    pinned: int = 0
+    pinned_bytes: int = 0
+
+    def plus(self, more: Evicted) -> Evicted:
+        """The sum of both."""
+        return Evicted(*map(sum, zip(self, more, strict=True)))
+
+
 class Evictor:
     """The limit of the cache and the share of the disk that stays free; the data files' places."""
 
@@ -48,6 +66,11 @@ class Evictor:
         """Doomed objects whose files are gone."""
         self._paused_at = 0.0
         self.evicted_objects = self.evicted_bytes = 0
+
+    @property
+    def ahead_bytes(self) -> int:
+        """So much goes at once beyond what is needed, at most."""
+        return int(min(AHEAD_BYTES, self.limit_bytes * AHEAD_SHARE))
 
     def path(self, row: int) -> Path:
         """Where the bytes of an object are."""
@@ -85,9 +108,13 @@ class Evictor:
     def _shortage(self, need_bytes: int) -> int:
         """Bytes that must go before ``need_bytes`` may come."""
         over = self._index.total_bytes() + need_bytes - self.limit_bytes
+        return max(over, need_bytes + INDEX_BYTES - self.disk_bytes())
+
+    def disk_bytes(self) -> int:
+        """What the disk would take beside what stays free of it; below 0 if it is too full."""
         disk = os.statvfs(self._directory)
         left_free = disk.f_blocks * disk.f_frsize * self._free_percent // 100
-        return max(over, left_free + need_bytes + INDEX_BYTES - disk.f_bavail * disk.f_frsize)
+        return disk.f_bavail * disk.f_frsize - left_free
 
     def _evict(self, need_bytes: int, attached: Collection[int]) -> bool:
         """One batch; whether anything went."""
@@ -100,7 +127,7 @@ class Evictor:
                 rows = [victim.id for victim in victims]
                 self._index.remove_objects(rows)
                 self._index.doom(rows)
-                # what is in use is used now: the next step does not come across it again
+                # what stays is used now: the next step does not come across it again
                 now = wall_time_s()
                 used = [(old.id, now + n * 1e-6) for n, old in enumerate(in_use)]
                 self._index.touch(used if victims else ())
@@ -117,9 +144,9 @@ class Evictor:
     def _victims(
         self, least_bytes: int, attached: Collection[int], descriptors: list[int]
     ) -> tuple[list[OldObject], list[OldObject]]:
-        """A batch that goes, and what was passed over because it is in use. ``descriptors``
-        keep others from opening what goes, until it is gone."""
-        most_bytes = least_bytes + int(min(AHEAD_BYTES, self.limit_bytes * AHEAD_SHARE))
+        """A batch that goes, and what was passed over because it is in use or held.
+        ``descriptors`` keep others from opening what goes, until it is gone."""
+        most_bytes = least_bytes + self.ahead_bytes
         victims: list[OldObject] = []
         in_use: list[OldObject] = []
         found_bytes = 0
@@ -131,7 +158,7 @@ class Evictor:
             elif len(victims) >= BATCH_OBJECTS:
                 break
             try:
-                free = old.id not in attached and self._lock(old.id, descriptors)
+                free = not old.held and old.id not in attached and self._lock(old.id, descriptors)
             except OSError as error:
                 if victims and error.errno in (errno.EMFILE, errno.ENFILE):
                     break  # a smaller batch
@@ -159,6 +186,38 @@ class Evictor:
             return False
         descriptors.append(descriptor)
         return True
+
+    def evict(self, storage_ids: Sequence[str], attached: Collection[int]) -> Evicted:
+        """Let go of these, a batch at most: what nobody reads and no pin holds."""
+        descriptors: list[int] = []
+        victims: list[int] = []
+        counts: Counter[str] = Counter()
+        try:
+            with self._index.transaction():
+                held = self._index.held_of(storage_ids)
+                for storage_id, (row, size_bytes) in self._index.rows_of(storage_ids).items():
+                    if storage_id in held:
+                        end = "pinned"
+                    elif row in attached or not self._lock(row, descriptors):
+                        end = "open"
+                    else:
+                        end = "evicted"
+                        victims.append(row)
+                    counts[end] += 1
+                    counts[f"{end}_bytes"] += size_bytes
+                self._index.remove_objects(victims)
+                self._index.doom(victims)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self.delete(victims)
+        self.evicted_objects += counts["evicted"]
+        self.evicted_bytes += counts["evicted_bytes"]
+        return Evicted(**counts)
+
+    def free_bytes(self) -> int:
+        """Room that needs no eviction; below 0 where the disk, or the cache, is too full."""
+        return -self._shortage(0)
 
     def delete(self, rows: Iterable[int]) -> None:
         """Files of doomed objects. What cannot be deleted now is by the next start."""

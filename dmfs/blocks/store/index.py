@@ -2,11 +2,13 @@
 
     objects(id, storage_id, size, bytes, used_at, checked)     blocks(object, number, crc)
     etags(object, start, stop, etag)     sizes(storage_id, size)     totals(bytes)     doomed(id)
+    held(storage_id)
 
 An object's ETags (one for the whole or one for each part that it is signed in) are written before
 the first block that came under them, and never change: another ETag is another object. Objects of
 version 2 have none. ``bytes`` counts what is at rest or reserved. ``doomed`` are objects that were
-evicted and whose files go next.
+evicted and whose files go next. ``held`` are those that no process may evict, by storage id: also
+before there is anything of them, and after the cache was made anew.
 
 Two connections, each with its lock: one writes (every change in BEGIN IMMEDIATE, among threads and
 processes), the other, ``reading``, waits for no change. (With one lock for both, each open waited
@@ -37,7 +39,9 @@ CREATE TABLE etags (
 _MIGRATIONS = {2: _ETAGS}
 """From each older version to the next; blocks at rest stay."""
 _DOOMED = "CREATE TABLE IF NOT EXISTS doomed (id INTEGER PRIMARY KEY)"
-"""Not part of the version: a dmfs that does not know it shares the index all the same."""
+_HELD = "CREATE TABLE IF NOT EXISTS held (storage_id TEXT PRIMARY KEY) WITHOUT ROWID"
+_ADDED = {"doomed": _DOOMED, "held": _HELD}
+"""Not part of the version: a dmfs that does not know them shares the index all the same."""
 _SCHEMA = (
     """
 CREATE TABLE objects (
@@ -64,6 +68,8 @@ class OldObject(NamedTuple):
     used_at: float
     id: int
     bytes_at_rest: int
+    held: int
+    """1 if it must stay."""
 
 
 class Index(IndexView):
@@ -170,7 +176,11 @@ class Index(IndexView):
     def oldest(self, at_most: int, after: OldObject | None = None) -> list[OldObject]:
         """Objects least recently used first, in pages: those that come ``after`` one. As many rows
         are looked at as are returned."""
-        columns, page = "used_at, id, CAST(bytes AS INTEGER)", "ORDER BY used_at, id LIMIT ?"
+        columns = (
+            "used_at, id, CAST(bytes AS INTEGER),"
+            " EXISTS (SELECT 1 FROM held WHERE held.storage_id = objects.storage_id)"
+        )
+        page = "ORDER BY used_at, id LIMIT ?"
         where = "" if after is None else "WHERE (used_at, id) > (?, ?)"
         found = self._all(
             f"SELECT {columns} FROM objects {where} {page}",  # noqa: S608 - ours
@@ -191,6 +201,18 @@ class Index(IndexView):
     def buried(self, rows: Iterable[int]) -> None:
         """Their files are deleted."""
         self.db.executemany("DELETE FROM doomed WHERE id = ?", [(row,) for row in rows])
+
+    def hold(self, storage_ids: Iterable[str]) -> None:
+        """No process may evict these."""
+        self.db.executemany(
+            "INSERT OR IGNORE INTO held VALUES (?)", [(each,) for each in storage_ids]
+        )
+
+    def let_go(self, storage_ids: Iterable[str]) -> None:
+        """They may be evicted as all others."""
+        self.db.executemany(
+            "DELETE FROM held WHERE storage_id = ?", [(each,) for each in storage_ids]
+        )
 
     # ETags
 
@@ -279,8 +301,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         if len(totals) != 1 or not isinstance(totals[0][0], int):
             raise sqlite3.DatabaseError("its total is none")
         db.execute("SELECT 1 FROM objects, blocks, etags, sizes LIMIT 0")
-        if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'doomed'").fetchone():
-            db.execute(_DOOMED)
+        for name, statement in _ADDED.items():
+            if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchone():
+                db.execute(statement)
     except BaseException:
         db.close()
         raise

@@ -25,6 +25,19 @@ class ObjectRow(NamedTuple):
     """1 once all of it was compared with the service's sha1."""
 
 
+class Rest(NamedTuple):
+    """Blocks of an object that are at rest: how many, and the last one's number."""
+
+    storage_id: str
+    size_bytes: int
+    blocks: int
+    last_block: int
+
+
+def _places(values: Sequence[str]) -> str:
+    return f"({','.join('?' * len(values))})"
+
+
 class IndexView:
     """Each question looks up a key or a range of one object. Raises sqlite3.Error."""
 
@@ -58,6 +71,49 @@ class IndexView:
         """Of all objects; kept with each change."""
         return int(self._one("SELECT bytes FROM totals")[0])
 
+    def held(self) -> set[str]:
+        """Storage ids of what no process may evict."""
+        return {str(storage_id) for (storage_id,) in self._all("SELECT storage_id FROM held")}
+
+    # Several objects
+
+    def rows_of(self, storage_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Row and bytes at rest (or reserved) by storage id, of some hundred objects those that
+        have any."""
+        rows = self._all(
+            "SELECT storage_id, id, CAST(bytes AS INTEGER) FROM objects"  # noqa: S608
+            f" WHERE storage_id IN {_places(storage_ids)}",
+            *storage_ids,
+        )
+        return {storage_id: (row, size_bytes) for storage_id, row, size_bytes in rows}
+
+    def rests_of(self, storage_ids: Sequence[str]) -> list[Rest]:
+        """Of some hundred objects those with blocks at rest. Looks at each block."""
+        rows = self._all(
+            "SELECT storage_id, size, COUNT(number), MAX(number) FROM objects"  # noqa: S608
+            " JOIN blocks ON blocks.object = objects.id"
+            f" WHERE storage_id IN {_places(storage_ids)} GROUP BY objects.id",
+            *storage_ids,
+        )
+        return [Rest(*row) for row in rows]
+
+    def held_of(self, storage_ids: Sequence[str]) -> set[str]:
+        """Those of some hundred objects that no process may evict."""
+        rows = self._all(
+            f"SELECT storage_id FROM held WHERE storage_id IN {_places(storage_ids)}",  # noqa: S608
+            *storage_ids,
+        )
+        return {storage_id for (storage_id,) in rows}
+
+    def old_bytes(self, used_before: float) -> int:
+        """Of the objects that were not used since then, and may go."""
+        found = self._one(
+            "SELECT SUM(CAST(bytes AS INTEGER)) FROM objects WHERE used_at < ?"
+            " AND storage_id NOT IN (SELECT storage_id FROM held)",
+            used_before,
+        )
+        return int(found[0] or 0)
+
     # ETags
 
     def etags(self, row: int) -> dict[tuple[int, int], str]:
@@ -69,6 +125,11 @@ class IndexView:
 
     def has_blocks(self, row: int) -> bool:
         return self._one("SELECT 1 FROM blocks WHERE object = ? LIMIT 1", row) is not None
+
+    def block_count(self, row: int) -> int:
+        """How many blocks of an object are at rest. (``bytes`` also counts what was reserved by a
+        process that was killed.)"""
+        return int(self._one("SELECT COUNT(*) FROM blocks WHERE object = ?", row)[0])
 
     def crcs(self, row: int, first: int, last: int) -> dict[int, int]:
         """Block number → checksum, of the blocks at rest in ``[first, last)``."""

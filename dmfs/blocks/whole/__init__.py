@@ -1,0 +1,1 @@
+"""Whole objects on disk, for who will read them later."""
