@@ -221,7 +221,8 @@ class ListingStore:
         )  # fmt: skip
 
     def _delete_other_versions(self) -> None:
-        """Delete caches of other format versions, newer ones too: they are only caches."""
+        """Delete caches of older format versions. A newer dmfs may come back to its own."""
         for path in self._directory.glob("v*"):
-            if path != self._version_directory:
+            version = path.name.removeprefix("v")
+            if not version.isdecimal() or int(version) < FORMAT_VERSION:
                 shutil.rmtree(path, ignore_errors=True)
