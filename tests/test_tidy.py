@@ -59,8 +59,8 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job table",
-    "pins": "",
+    "jobs": "job pinning table",
+    "pins": "records pin_store pin_plan substitutes pins keeper_lock pinned_listings keeper",
     "control": "",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes callers"
     " request operations workers mount",

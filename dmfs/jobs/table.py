@@ -5,5 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dmfs.jobs.job import Job
+from dmfs.jobs.pinning import pin, pins, unpin
 
-JOBS: Mapping[str, Job] = {}
+JOBS: Mapping[str, Job] = {"pin": pin, "pins": pins, "unpin": unpin}
