@@ -97,7 +97,7 @@ async def test_between_two_versions_the_old_one_reads_when_the_network_is_cut(em
         old = await file_at(drive, ONE)
         true = truth(emulator, old)
         emulator.change("new_version", path=f"{FILES}/big/big-00.bin", size=9_000_000)
-        emulator.fault("stall_before_headers", route="cdn", times=None, seconds=None)
+        emulator.fault("stall_before_headers", origin="cdn", times=None, seconds=None)
         await drive.parts.listings.renew(await drive.resolve(f"/{FILES}/big"))
         new = await file_at(drive, ONE)
         assert new.version_number == 2, "online a name shows the newest version"
@@ -122,7 +122,7 @@ async def test_a_version_with_wrong_bytes_never_takes_the_place_of_a_right_one(e
         await complete(drive, f"/{FILES}/big")
         old = await file_at(drive, ONE)
         emulator.change("new_version", path=f"{FILES}/big/big-00.bin", size=9_000_000)
-        emulator.fault("wrong_bytes", route="cdn", times=None)
+        emulator.fault("wrong_bytes", origin="cdn", times=None)
         await drive.parts.listings.renew(await drive.resolve(f"/{FILES}/big"))
         await until(lambda: state(drive, f"/{FILES}/big") == "failed")
         assert "checksum" in (await listed(drive))[0]["error"]
