@@ -39,6 +39,10 @@ from dmfs.namespace.listings import Freshness, Listings
 from dmfs.namespace.page_store import PageStore
 from dmfs.namespace.poll_schedule import Periods
 from dmfs.namespace.poller import Poller
+from dmfs.pins.keeper import Keeper
+from dmfs.pins.keeper_lock import KeeperLock
+from dmfs.pins.pin_store import PinStore
+from dmfs.pins.pins import Pins, Tools
 from dmfs.prefetch.list_ahead import TreePrefetcher
 from dmfs.prefetch.open_ahead import SmallFilePrefetcher
 from dmfs.ratelimit.limiter import RateLimiter
@@ -60,6 +64,8 @@ DRAIN_S = 1.0
 waits for it."""
 OPEN_S = 20.0
 """The first use of a sleeping disk takes ten seconds; a disk that hangs must not hang the start."""
+PROBE_S = 2.5
+"""Where a pinned file is between two versions, a start without a network finds that out first."""
 CLOSE_S = 1.0
 """Closing files gets so long: a disk that hangs must not keep the drive from ending."""
 
@@ -79,15 +85,22 @@ class _Ground:
     arena: Arena | None
     block_store: BlockStore | None
     listing_store: ListingStore | None
+    scope: str
+    """Of this sign-in, among all that share the state and the cache."""
+    keeper: bool
     nursery: trio.Nursery
 
 
 @asynccontextmanager
-async def open_drive(settings: Settings, *, service_folders: bool = False) -> AsyncIterator[Drive]:
-    """Join the parts; end all work on the way out. An error of the body comes out bare."""
+async def open_drive(
+    settings: Settings, *, service_folders: bool = False, keeper: bool = False
+) -> AsyncIterator[Drive]:
+    """Join the parts; end all work on the way out. An error of the body comes out bare. ``keeper``:
+    see to what is pinned, for as long as the drive lives."""
     bundle = ca_bundle(settings.ca_file)
     block_store = await _open_block_store(settings)
-    listing_store = _listing_store(settings, await principal(settings), service_folders)
+    scope = _scope(settings, await principal(settings), service_folders)
+    listing_store = _listing_store(settings, scope)
     arena = _arena(settings)
     small_fetcher = ThreadFetcher(ca_bundle=bundle, connections=settings.connections)
     small_fetcher.start()
@@ -104,7 +117,7 @@ async def open_drive(settings: Settings, *, service_folders: bool = False) -> As
                 drive = await _join(
                     _Ground(
                         settings, service_folders, activity, limiter, client, engines.others,
-                        tokens, fetcher, arena, block_store, listing_store, nursery,
+                        tokens, fetcher, arena, block_store, listing_store, scope, keeper, nursery,
                     )
                 )  # fmt: skip
                 try:
@@ -159,6 +172,9 @@ async def _join(ground: _Ground) -> Drive:
     _connect(client, listings, hosts, nursery)
     nursery.start_soon(ground.fetcher.run)
     nursery.start_soon(poller.run)
+    pins = await _pins(ground, Tools(
+        listings, store, blocks, sizes, poller, aps.item, lambda: client.breaker.is_open
+    ))  # fmt: skip
     file_prefetcher = SmallFilePrefetcher(sizes, blocks, nursery)
     tree_prefetcher = TreePrefetcher(listings, nursery, at_once=settings.walk_ahead)
     return Drive(
@@ -178,12 +194,33 @@ async def _join(ground: _Ground) -> Drive:
             activity=ground.activity,
             sign_in=ground.tokens,
             block_store=ground.block_store,
+            pins=pins,
         ),
         [
             blocks.gauges, objects.gauges, ground.fetcher.gauges, listings.gauges, poller.gauges,
             file_prefetcher.gauges, tree_prefetcher.gauges, client.gauges, ground.limiter.gauges,
         ],
     )  # fmt: skip
+
+
+async def _pins(ground: _Ground, tools: Tools) -> Pins:
+    """What is pinned is known before the first name is shown: with the network away it decides
+    what the name means."""
+    client, state = ground.client, ground.settings.state_dir
+    lock = KeeperLock(state / f"keeper-{ground.scope}.lock")
+    pins = Pins(PinStore(state), ground.scope, tools)
+    pins.keeper = Keeper(pins, lock, ground.nursery)
+    client.breaker.subscribe(on_open=pins.on_reach, on_close=pins.on_reach)
+    await pins.refresh()
+    if pins.has_two_versions() and not await client.probe(PROBE_S):
+        is_open = trio.Event()
+        client.breaker.subscribe(on_open=is_open.set)
+        client.breaker.failed()
+        with trio.move_on_after(PROBE_S):
+            await is_open.wait()
+    if ground.keeper:
+        pins.keeper.start()
+    return pins
 
 
 def _byte_plane(ground: _Ground, aps: Aps) -> tuple[HostBreakers, ObjectClient]:
@@ -246,13 +283,9 @@ def _rate_limiter(settings: Settings) -> RateLimiter:
     return RateLimiter(parse_rates(settings.rates, settings.rate_window), rate_log)
 
 
-def _listing_store(
-    settings: Settings, principal: str, service_folders: bool
-) -> ListingStore | None:
-    """Listings on disk: one partition for each sign-in of each person (``auth.principal``)."""
-    if settings.cache_size == 0:
-        return None
-    partition = cache_partition(
+def _scope(settings: Settings, principal: str, service_folders: bool) -> str:
+    """One for each sign-in of each person (``auth.principal``)."""
+    return cache_partition(
         settings.api_url,
         settings.client_id,
         settings.profile,
@@ -264,7 +297,11 @@ def _listing_store(
         principal,
         str(service_folders),
     )
-    return ListingStore(settings.cache_dir, partition)
+
+
+def _listing_store(settings: Settings, partition: str) -> ListingStore | None:
+    """Listings on disk."""
+    return None if settings.cache_size == 0 else ListingStore(settings.cache_dir, partition)
 
 
 def _arena(settings: Settings) -> Arena | None:

@@ -37,7 +37,8 @@ from dmfs.model import (
 from dmfs.names import check_name, printable
 from dmfs.namespace.listings import Listings
 from dmfs.namespace.poller import Poller
-from dmfs.namespace.xattrs import attributes_of, marks
+from dmfs.namespace.xattrs import CACHED, PINNED, attributes_of, marks
+from dmfs.pins.pins import Pins
 from dmfs.prefetch.list_ahead import TreePrefetcher
 from dmfs.prefetch.open_ahead import SmallFilePrefetcher
 from dmfs.ratelimit.limiter import RateLimiter
@@ -95,6 +96,7 @@ class Parts:
     activity: Activity
     sign_in: SignInState
     block_store: BlockStore | None
+    pins: Pins | None = None
 
 
 class Drive:
@@ -186,6 +188,16 @@ class Drive:
             )
         return found
 
+    async def unlisted_xattr(self, node: Node, name: str) -> str | None:
+        """The value of an attribute that is answered and never listed: tools that copy attributes
+        would copy it. None if it is another name, or does not apply."""
+        if name == CACHED and isinstance(node, File) and self.parts.pins is not None:
+            return str(await self.parts.pins.percent_at_rest(node))
+        if name == PINNED and self.parts.pins is not None:
+            await self.parts.pins.refresh()
+            return self.parts.pins.pinned(node) or None
+        return None
+
     async def schema(self, extension_type: str) -> dict[str, Any]:
         """What the Schema Service says of an extension type."""
         return await self.parts.aps.schema(extension_type)
@@ -204,7 +216,8 @@ class Drive:
         """
         if isinstance(leaf, Shortcut):
             return TextReader(leaf)
-        may_wait = self._sizes.may_wait(leaf)
+        pins = self.parts.pins
+        may_wait = self._sizes.may_wait(leaf) or (pins is not None and pins.is_whole(leaf))
         if may_wait:
             size_bytes = self._sizes.of(leaf)
         else:

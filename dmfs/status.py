@@ -23,6 +23,8 @@ from dmfs.telemetry.activity import Transfer
 from dmfs.telemetry.processes import Process
 
 PROCESSES_MAX = 20
+FAILED_PINS = ("failed", "gone", "no room")
+PIN_ERRORS_MAX = 5
 TRANSFERS_MAX = 20
 DISK_S = 0.02
 """A look at the index takes 0.1 ms."""
@@ -56,6 +58,7 @@ async def status_of(drive: Drive) -> dict[str, Any]:
             "oldest_s": round(now - under_way[0].started, 3) if under_way else 0.0,
             "oldest": _request(under_way[0]) if under_way else None,
         },
+        "pins": _pins(drive),
         "processes": _processes(drive, under_way, now),
         "transfers": _transfers(drive, now),
         "failures": [
@@ -105,6 +108,22 @@ async def _bytes_at_rest(drive: Drive) -> int | None:
 
 def _counter(tier: str, what: str) -> str:
     return "blocks.misses" if (tier, what) == ("network", "hits") else f"blocks.{tier}_{what}"
+
+
+def _pins(drive: Drive) -> dict[str, Any]:
+    """Of this sign-in, as its keeper told last: files and bytes that are whole, and in all."""
+    pins = drive.parts.pins
+    found = [] if pins is None else [pin.progress for pin in pins.contents.pins]
+    return {
+        "pins": len(found),
+        "done": sum(each.files_done for each in found),
+        "total": sum(each.files for each in found),
+        "bytes": sum(each.bytes_done for each in found),
+        "total_bytes": sum(each.bytes for each in found),
+        "states": dict(Counter(each.state for each in found)),
+        "failed": sum(each.state in FAILED_PINS for each in found),
+        "errors": [each.error for each in found if each.error][:PIN_ERRORS_MAX],
+    }
 
 
 def _request(record: AccessRecord) -> dict[str, Any]:

@@ -48,6 +48,7 @@ from dmfs.model import (
     Folder,
     FolderId,
     Hub,
+    ItemId,
     Leaf,
     Project,
     Root,
@@ -254,6 +255,12 @@ class Aps:
             raise first
         shown = (found.get(leaf.item_id, leaf) for leaf in tipless)
         return [child for child in shown if child is not None]
+
+    async def item(self, project: Project, item_id: ItemId) -> Child | None:
+        """One item as a listing of its folder would have it; None for a hidden or deleted one."""
+        action = "look for a pinned item"
+        path = f"/data/v1/projects/{path_id(project.id)}/items/{path_id(item_id)}"
+        return decode_item(await self._get(action, "item", path, {}), action, project)
 
     async def _get(
         self, action: str, route: str, path: str, params: Mapping[str, str]

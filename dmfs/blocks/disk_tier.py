@@ -285,16 +285,8 @@ class DiskTier:
     # Whole objects
 
     async def at_rest(self, storage_ids: Sequence[StorageId]) -> Mapping[StorageId, AtRest]:
-        """Of those objects of which something is at rest; nothing where there is no disk, or none
-        that answers."""
-        store = self._usable()
-        if store is None:
-            return {}
-        try:
-            return await self._lookups.run(partial(store.held.at_rest, storage_ids))
-        except BROKEN as error:
-            self._failed("read", error)
-            return {}
+        """Of those objects of which something is at rest. DriveError if the disk fails."""
+        return await self._keep(lambda store: store.held.at_rest(storage_ids))
 
     async def hold(self, hold: Iterable[StorageId] = (), let_go: Iterable[StorageId] = ()) -> None:
         """No process may evict some, and others as all are. DriveError if the disk fails."""

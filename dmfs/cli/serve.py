@@ -142,7 +142,9 @@ class _Life:
 
 async def _serve(life: _Life, options: MountOptions, settings: Settings, card: Card) -> None:
     async def work() -> None:
-        async with open_drive(settings, service_folders=options.service_folders) as drive:
+        async with open_drive(
+            settings, service_folders=options.service_folders, keeper=True
+        ) as drive:
             root = await drive.resolve(life.source)
             if isinstance(root, File | Shortcut):
                 raise SetupError(f"{life.source!r} is a file; only directories can be mounted")

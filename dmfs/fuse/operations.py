@@ -189,8 +189,10 @@ class Operations(pyfuse3.Operations):
     @request()
     async def getxattr(self, inode: int, name: bytes, ctx: Any) -> bytes:
         access.get().path = self._inodes.path(inode)
-        node = self._inodes.inode(inode).node
-        return xattr_value(name.decode("utf-8", "surrogateescape"), self._drive.xattrs(node))
+        node, text = self._inodes.inode(inode).node, name.decode("utf-8", "surrogateescape")
+        if (value := await self._drive.unlisted_xattr(node, text)) is not None:
+            return value.encode()
+        return xattr_value(text, self._drive.xattrs(node))
 
     @request()
     async def listxattr(self, inode: int, ctx: Any) -> Sequence[bytes]:

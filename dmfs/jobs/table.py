@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dmfs.jobs.evict import evict
 from dmfs.jobs.job import Job
 from dmfs.jobs.offline import offline
+from dmfs.jobs.pinning import pin, pins, unpin
 from dmfs.jobs.refresh import refresh
 from dmfs.jobs.reports import lively
 from dmfs.jobs.warm import warm
@@ -16,4 +17,7 @@ JOBS: Mapping[str, Job] = {
     "warm": lively(warm),
     "evict": lively(evict),
     "offline": lively(offline),
+    "pin": lively(pin),
+    "pins": lively(pins),
+    "unpin": lively(unpin),
 }

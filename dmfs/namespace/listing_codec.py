@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dmfs.compact import intern_compact
-from dmfs.model import Child, Directory, File, Folder, Hub, Project, Root, Shortcut
+from dmfs.model import Child, Directory, File, Folder, Hub, Node, Project, Root, Shortcut
 from dmfs.system.clock import Moment
 
 FORMAT_VERSION = 2
@@ -103,6 +103,29 @@ def encode(record: Record) -> bytes:
     return "\n".join(lines).encode("ascii")
 
 
+def encode_node(node: Node) -> str:
+    """Text of a single node of any kind."""
+    return json.dumps(_whole(node))
+
+
+def decode_node(text: str) -> Node:
+    """The node in a text; BadRecordError for any text that ``encode_node`` does not write."""
+    try:
+        letter, *values = json.loads(text)
+        kind = _KINDS[letter]
+        if kind is Root:
+            return Root(*values)
+        _check(kind, values, _FIELDS[kind])
+        if kind is Shortcut:
+            at = _FIELDS[kind].index("body")
+            values[at] = base64.b64decode(values[at], validate=True)
+        return kind(*values)  # type: ignore[no-any-return]
+    except BadRecordError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as e:
+        raise BadRecordError(f"not a node: {e}") from None
+
+
 def _shared(children: Iterable[Child]) -> list[str]:
     """The ids that all entries of one directory share."""
     found: dict[str, str] = {}
@@ -120,7 +143,7 @@ def _row(child: Child) -> list[Any]:
     return [_LETTERS[kind], *(_plain(getattr(child, name)) for name in _ROW_FIELDS[kind])]
 
 
-def _whole(node: Directory) -> list[Any]:
+def _whole(node: Node) -> list[Any]:
     kind = type(node)
     return [_LETTERS[kind], *(_plain(getattr(node, name)) for name in _FIELDS[kind])]
 

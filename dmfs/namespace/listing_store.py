@@ -14,7 +14,7 @@ import logging
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -108,6 +108,8 @@ class ListingStore:
         # diskcache opens its file at first use in each thread; opening twice at once is slow
         self._opening = threading.Lock()
         self._cache: Any = None
+        self._pinned_directory = self._directory / f"pinned-v{FORMAT_VERSION}"
+        self._pinned: Any = None
         self._cache_file: tuple[int, int] | None = None
         self._damaged = 0
         self._threads = DiskThreads(THREADS)
@@ -116,7 +118,7 @@ class ListingStore:
 
     def close(self) -> None:
         """Call only when no other method is running."""
-        self._cache = None  # the connections of all threads go with it
+        self._cache = self._pinned = None  # the connections of all threads go with it
         self._locks.close()
 
     async def load(self, identity: str) -> Record | None:
@@ -129,7 +131,11 @@ class ListingStore:
 
     async def forget(self, identity: str) -> None:
         """Delete a listing: the service no longer shows the directory to this user."""
-        await self._try("write", lambda: self._opened().delete(self._key(identity)))
+        await self._try("write", partial(self._forget, self._key(identity)))
+
+    async def keep(self, identities: Collection[str]) -> None:
+        """Keep just these (of this sign-in) beside the others, out of reach of their limit."""
+        await self._try("write", partial(self._keep, identities))
 
     def lock(self, identity: str) -> AbstractAsyncContextManager[None]:
         """Lock a directory against other processes, as far as the disk allows; cancellable."""
@@ -154,6 +160,8 @@ class ListingStore:
     def _load(self, identity: str) -> Record | None:
         try:
             raw = self._opened().get(self._key(identity))
+            if raw is None and self._pinned_directory.exists():
+                raw = self._pinned_cache().get(self._key(identity))
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
@@ -188,6 +196,31 @@ class ListingStore:
             return
         self._opened().set(self._key(record.directory.identity), raw)
 
+    def _forget(self, key: str) -> None:
+        self._opened().delete(key)
+        if self._pinned_directory.exists():
+            self._pinned_cache().delete(key)
+
+    def _keep(self, identities: Collection[str]) -> None:
+        if not identities and not self._pinned_directory.exists():
+            return
+        cache, pinned = self._opened(), self._pinned_cache()
+        wanted = {self._key(each) for each in identities}
+        for key in [*pinned]:
+            if key not in wanted and key.startswith(f"{self._partition} "):
+                pinned.delete(key)
+        for key in wanted:
+            raw = cache.get(key)
+            if raw is not None and raw != pinned.get(key):
+                pinned.set(key, raw)
+
+    def _pinned_cache(self) -> Any:
+        self._opened()
+        with self._opening:
+            if self._pinned is None or not self._pinned_directory.exists():
+                self._pinned = self._open(self._pinned_directory, 0)
+            return self._pinned
+
     def _opened(self) -> Any:
         """The cache; a new one if its directory was deleted while the drive runs."""
         with self._opening:
@@ -195,13 +228,13 @@ class ListingStore:
                 private_directory(self._directory)
                 self._delete_other_versions()
                 try:
-                    self._cache = self._open()
+                    self._cache = self._open(self._version_directory, LIMIT_BYTES)
                 except sqlite3.DatabaseError as error:
                     if isinstance(error, sqlite3.OperationalError):
                         raise
                     log.warning("the listings on disk are damaged (%s); starting anew", error)
                     shutil.rmtree(self._version_directory, ignore_errors=True)
-                    self._cache = self._open()
+                    self._cache = self._open(self._version_directory, LIMIT_BYTES)
                 self._cache_file = self._file_on_disk()
             return self._cache
 
@@ -212,16 +245,20 @@ class ListingStore:
             return None
         return status.st_dev, status.st_ino
 
-    def _open(self) -> Any:
-        private_directory(self._version_directory)
+    @staticmethod
+    def _open(directory: Path, limit_bytes: int) -> Any:
+        """``limit_bytes`` 0: no limit."""
+        private_directory(directory)
         return ThreadsCache(
-            str(self._version_directory), disk=BytesDisk, size_limit=LIMIT_BYTES, timeout=5,
-            eviction_policy="least-recently-stored", disk_min_file_size=64 * 1024,
+            str(directory), disk=BytesDisk, size_limit=limit_bytes or 2**62, timeout=5,
+            eviction_policy="least-recently-stored" if limit_bytes else "none",
+            disk_min_file_size=64 * 1024,
             sqlite_cache_size=256, sqlite_mmap_size=0,  # a megabyte a connection instead of 96
         )  # fmt: skip
 
     def _delete_other_versions(self) -> None:
-        """Delete caches of other format versions, newer ones too: they are only caches."""
+        """Delete caches of older format versions. A newer dmfs may come back to its own."""
         for path in self._directory.glob("v*"):
-            if path != self._version_directory:
+            version = path.name.removeprefix("v")
+            if not version.isdecimal() or int(version) < FORMAT_VERSION:
                 shutil.rmtree(path, ignore_errors=True)

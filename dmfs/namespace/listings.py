@@ -15,7 +15,7 @@ requests it, and the others take its answer.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Literal
@@ -95,6 +95,7 @@ class Listings:
         self._denials: cachetools.TTLCache[str, DriveError] = cachetools.TTLCache(
             4096, DENIAL_TTL_S, timer=trio.current_time
         )
+        self._shown: Callable[[Listing], Listing] = lambda listing: listing
         self._impatient_until = float("-inf")
         """Till then the patience is spent: a refresh was waited for in vain, and none was answered
         since. (It is one for all: a walk over 100 known folders took 100 patiences.)"""
@@ -108,6 +109,19 @@ class Listings:
         """The listings in memory."""
         return self._tiers.memory
 
+    def show_as(self, shown: Callable[[Listing], Listing]) -> None:
+        """Give out each listing as ``shown`` has it. It is called often, and must not block."""
+        self._shown = shown
+
+    def shown_anew(self, directory: Directory, names: Sequence[str]) -> None:
+        """``show_as`` shows something else under these names from now on."""
+        self._tiers.changes.publish(directory, names)
+
+    async def recall(self, directory: Directory) -> Listing | None:
+        """The listing in memory or on disk, however old, as it was listed; costs no call."""
+        cached = self.cache.get(directory.identity) or await self._tiers.recall(directory)
+        return None if cached is None else cached.listing
+
     def subscribe(self, callback: OnChange) -> None:
         """Call ``callback(directory, names)`` on the loop whenever a newer listing changes names.
 
@@ -117,6 +131,9 @@ class Listings:
 
     async def get(self, directory: Directory) -> Listing:
         """The listing: fresh, or stale after ``patience``. DriveError only if none is known."""
+        return self._shown(await self._get(directory))
+
+    async def _get(self, directory: Directory) -> Listing:
         identity = directory.identity
         cached = self.cache.use(identity) or await self._tiers.recall(directory)
         # once more: on a busy machine another caller's refresh ends between the recall and here
@@ -153,11 +170,6 @@ class Listings:
                 break  # else it joined one that was on its way
         return listing
 
-    async def recall(self, directory: Directory) -> Listing | None:
-        """The last listing in memory or on disk, however old. Without a call."""
-        cached = self.cache.use(directory.identity) or await self._tiers.recall(directory)
-        return None if cached is None else cached.listing
-
     async def ahead(self, directory: Directory, wanted: Callable[[], bool]) -> None:
         """List speculatively; SpeculationDropped once ``wanted()`` is False."""
         if self.cache.get(directory.identity) is None:
@@ -170,7 +182,7 @@ class Listings:
     def known(self, directory: Directory) -> Listing | None:
         """The listing in memory, fresh or stale; never waits."""
         cached = self.cache.get(directory.identity)
-        return None if cached is None else cached.listing
+        return None if cached is None else self._shown(cached.listing)
 
     def fresh_for(self, directory: Directory) -> float:
         """Seconds for which the listing is still fresh (0 or less: stale or unknown)."""

@@ -56,6 +56,11 @@ class PollSchedule:
         self._uses[directory] = _Use(now, target, min_period_s)
         self._used_at = now
 
+    def watch(self, directory: str, target: str, min_period_s: float) -> None:
+        """Poll ``target`` although no program uses it: as one that was used long ago."""
+        if directory not in self._uses:
+            self._uses[directory] = _Use(float("-inf"), target, min_period_s)
+
     def due(self, now: float) -> tuple[str, list[str]] | None:
         """The target to poll now, and the directories below it to refresh after that."""
         if self._periods.recent <= 0 or now < self._next_at:

@@ -56,15 +56,26 @@ class Poller:
         if directory.identity in self._recent_uses:
             return
         self._recent_uses[directory.identity] = True
+        target, min_period_s = self._target(directory)
+        self._schedule.on_use(
+            directory.identity, target.identity, min_period_s, trio.current_time()
+        )
+
+    def watch(self, directory: Directory) -> None:
+        """Poll where a directory is, although no program uses it; what it finds is left to who
+        watches. To be said again now and then: uses of other directories push it out."""
+        target, min_period_s = self._target(directory)
+        self._schedule.watch(f"watched {target.identity}", target.identity, min_period_s)
+
+    def _target(self, directory: Directory) -> tuple[Directory, float]:
+        """What is polled for a directory, and the shortest time between two polls."""
         chain = self._listings.cache.chain(directory)
         target = next((each for each in chain if isinstance(each, Project)), chain[-1])
         if not isinstance(target, Project) and not isinstance(target, Root | Hub):
             target = chain[0]  # mounted below a project whose own listing is unknown
         min_period_s = self._hub_period_s if isinstance(target, Root | Hub) else 0.0
         self._targets[target.identity] = target
-        self._schedule.on_use(
-            directory.identity, target.identity, min_period_s, trio.current_time()
-        )
+        return target, min_period_s
 
     async def run(self) -> None:
         """Poll what is due, for ever."""

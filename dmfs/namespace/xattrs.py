@@ -10,6 +10,8 @@ from dmfs.model import File, Folder, Hub, Node, Project, Shortcut
 from dmfs.system.clock import Moment, iso_seconds
 
 PREFIX = "user.dmfs."
+CACHED, PINNED = PREFIX + "cached", PREFIX + "pinned"
+"""Answered, never listed."""
 
 
 def attributes_of(node: Node) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""What a person wants to have whole, newest and offline."""
+"""What a person wants to have whole, newest and offline, and who sees to it."""

@@ -258,17 +258,6 @@ async def test_a_migrated_object_without_a_good_block_is_a_new_one(tmp_path: Pat
         assert await read(cache, file, LAST, *CACHED) == [truth(*span) for span in (LAST, *CACHED)]
 
 
-def test_a_newer_index_is_still_refused(tmp_path: Path) -> None:
-    old_cache(tmp_path)
-    with store_in(tmp_path) as store:
-        assert store.used_bytes() > 0
-    db = sqlite3.connect(tmp_path / DIRECTORY / "index.db")
-    db.execute("PRAGMA user_version = 4")
-    db.close()
-    with store_in(tmp_path) as store:
-        assert store.used_bytes() == 0
-
-
 # Anything
 
 

@@ -114,12 +114,12 @@ def test_an_index_that_is_no_index_is_made_anew(tmp_path: Path, content: bytes) 
     store.close()
 
 
-def test_an_index_of_another_version_is_made_anew(tmp_path: Path) -> None:
+def test_an_index_that_is_too_old_is_made_anew(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     full(store, A)
     store.close()
     with sqlite3.connect(tmp_path / DIRECTORY / "index.db") as db:
-        db.execute("PRAGMA user_version = 99")
+        db.execute("PRAGMA user_version = 1")
     db.close()
     store = open_store(tmp_path)
     assert store.used_bytes() == 0

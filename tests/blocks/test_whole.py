@@ -14,7 +14,7 @@ from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.blocks.whole.fetch import Whole, fetch_whole
 from dmfs.blocks.whole.window import Window
-from dmfs.errors import BadResponseError, NoRoomError, UnreachableError
+from dmfs.errors import BadResponseError, DriveError, NoRoomError, UnreachableError
 from dmfs.fetch.curl.progress import Progress
 from dmfs.fetch.object_client import Content
 from dmfs.model import File
@@ -204,7 +204,7 @@ async def test_a_cache_without_room_says_so_before_all_was_fetched(tmp_path: Pat
 async def test_without_a_disk_nothing_is_fetched() -> None:
     source = FakeSource()
     async with cache_over(source, None) as cache:
-        with pytest.raises(NoRoomError):
+        with pytest.raises(DriveError, match="off"):
             await whole(cache, a_file("f", MIB))
     assert source.fills == []
 

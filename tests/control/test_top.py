@@ -35,6 +35,7 @@ def status(**more: Any) -> dict[str, Any]:
             "hit_bytes": {"memory": 0, "page_cache": 0, "disk": 0, "network": 0},
         },
         "requests": {"waiting": 0, "oldest_s": 0.0, "oldest": None},
+        "pins": {"total": 3, "done": 1, "bytes": 5, "total_bytes": 9},
         "processes": [], "transfers": [],
     } | more  # fmt: skip
     return chosen

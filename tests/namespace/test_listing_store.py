@@ -53,6 +53,18 @@ async def test_what_another_version_wrote_is_discarded(tmp_path) -> None:
 
 
 @real
+async def test_listings_of_a_newer_dmfs_are_left_alone(tmp_path) -> None:
+    newer = tmp_path / "listings" / f"v{FORMAT_VERSION + 1}"
+    newer.mkdir(parents=True)
+    (newer / "cache.db").write_bytes(b"whatever")
+    store = ListingStore(tmp_path, "me")
+    await store.save(a_record())
+    assert await store.load(PLACE.identity) is not None
+    store.close()
+    assert (newer / "cache.db").read_bytes() == b"whatever"
+
+
+@real
 async def test_a_damaged_database_is_begun_anew(tmp_path) -> None:
     place = tmp_path / f"listings/v{FORMAT_VERSION}"
     place.mkdir(parents=True)

@@ -31,7 +31,7 @@ from pathlib import Path
 from dmfs.blocks.store.attached import AttachedObjects
 from dmfs.blocks.store.eviction import Evictor
 from dmfs.blocks.store.held import HeldObjects
-from dmfs.blocks.store.index import Index
+from dmfs.blocks.store.index import open_index
 from dmfs.blocks.store.inventory import Inventory
 from dmfs.blocks.store.pending import BadBlock
 from dmfs.blocks.store.sparse_file import SparseFile
@@ -73,13 +73,11 @@ class BlockStore:
     """The disk cache of blocks. Raises OSError and sqlite3.Error; the caller then goes without."""
 
     def __init__(self, directory: Path, *, limit_bytes: int, free_percent: int) -> None:
-        self._directory = directory / DIRECTORY
         self._nowait = getattr(os, "RWF_NOWAIT", 0)
         self._written_blocks = self._refused_blocks = self._damaged_blocks = 0
         own_cache_directory(directory)
-        _take_over(directory / OLDER_DIRECTORY, self._directory)
-        own_cache_directory(self._directory)
-        self._index = Index(self._directory)
+        _take_over(directory / OLDER_DIRECTORY, directory / DIRECTORY)
+        self._directory, self._index = open_index(directory / DIRECTORY)
         self._evictor = Evictor(
             self._directory, self._index, limit_bytes=limit_bytes, free_percent=free_percent
         )

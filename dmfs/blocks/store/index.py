@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dmfs.blocks.store.index_view import IndexView, damaged
+from dmfs.system.private_files import own_cache_directory
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,10 @@ INSERT INTO totals VALUES (0);
 )
 _WRITER_PATIENCE_S, _READER_PATIENCE_S = 10.0, 1.0
 """For other processes: a transaction of theirs, and the moment in which they recover the log."""
+
+
+class NewerIndexError(sqlite3.OperationalError):
+    """The index was made by a newer dmfs. It is left alone: its cache may be large."""
 
 
 class OldObject(NamedTuple):
@@ -257,9 +262,23 @@ class Index(IndexView):
 # Opening
 
 
+def open_index(directory: Path) -> tuple[Path, Index]:
+    """The index of a cache, in ``directory`` or, where that one is of a newer dmfs, in a directory
+    of this version's own beside it. SetupError, OSError, sqlite3.Error."""
+    own_cache_directory(directory)
+    try:
+        return directory, Index(directory)
+    except NewerIndexError as error:
+        ours = directory.with_name(f"{directory.name}-v{SCHEMA_VERSION}")
+        log.info("%s; this one goes on in %s", error, ours)
+    own_cache_directory(ours)
+    return ours, Index(ours)
+
+
 def _open(directory: Path) -> sqlite3.Connection:
-    """The index, made anew where it is missing, damaged or of another version."""
+    """The index, made anew where it is missing, damaged or too old. NewerIndexError."""
     path = directory / "index.db"
+    _refuse_newer(path)
     if (directory / "damaged").exists():
         _wipe(directory, "it was found damaged")
     if not path.exists():
@@ -272,6 +291,21 @@ def _open(directory: Path) -> sqlite3.Connection:
             raise
         _wipe(directory, str(error))
         return _connect(path)
+
+
+def _refuse_newer(path: Path) -> None:
+    """Without a change to it: not even its log is written into it."""
+    version = 0
+    if not path.exists():
+        return
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with (
+        contextlib.suppress(sqlite3.DatabaseError, ValueError),  # then it is not newer, but bad
+        contextlib.closing(sqlite3.connect(address, uri=True, timeout=1.0)) as db,
+    ):
+        version = _version(db)
+    if version > SCHEMA_VERSION:
+        raise NewerIndexError(f"the cache index {path} is of a newer dmfs (version {version})")
 
 
 def _wipe(directory: Path, why: str) -> None:
@@ -315,9 +349,11 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def _migrate(db: sqlite3.Connection) -> None:
-    """Inside a transaction: another process may have been faster. DatabaseError for a version that
-    is newer than ours, or too old."""
+    """Inside a transaction: another process may have been faster. NewerIndexError, or DatabaseError
+    for a version that is too old."""
     while (version := _version(db)) != SCHEMA_VERSION:
+        if version > SCHEMA_VERSION:
+            raise NewerIndexError(f"version {version}")
         if version and version not in _MIGRATIONS:
             raise sqlite3.DatabaseError(f"version {version}")
         for statement in (_MIGRATIONS[version] if version else _SCHEMA).split(";"):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from dmfs.config import Settings
     from dmfs.drive import Drive
 
+KEEPERS = ("pin", "unpin")
+"""Jobs that a keeper carries out."""
 Show = Callable[[Mapping[str, Any]], None]
 """Gets each event of a job."""
 
@@ -94,11 +96,14 @@ def run_job(
     async def work(drive: Drive) -> None:
         await JOBS[verb](drive, parameters, tell)
 
-    return with_drive(call, work)
+    return with_drive(call, work, keeper=verb in KEEPERS)
 
 
-def with_drive(call: Invocation, work: Callable[[Drive], Awaitable[None]]) -> int:
-    """Run ``work`` with a drive of this process, without a mount."""
+def with_drive(
+    call: Invocation, work: Callable[[Drive], Awaitable[None]], *, keeper: bool = False
+) -> int:
+    """Run ``work`` with a drive of this process, without a mount; ``keeper``: one that sees to what
+    is pinned, too."""
     import trio
 
     from dmfs.assembly import open_drive
@@ -113,7 +118,7 @@ def with_drive(call: Invocation, work: Callable[[Drive], Awaitable[None]]) -> in
         sys.stderr.write(f"dmfs: {warning}\n")
 
     async def run() -> None:
-        async with open_drive(settings) as drive:
+        async with open_drive(settings, keeper=keeper) as drive:
             await work(drive)
 
     trio.run(run)

@@ -96,7 +96,7 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
         ),
         ("files", _files(status)),
     ]
-    if status.get("pins", {}).get("total"):
+    if status["pins"]["pins"]:
         rows.append(("pins", _pins(status["pins"])))
     rows += [("failed" if n == 0 else "", _failure(f)) for n, f in enumerate(status["failures"])]
     return [head, *(f"  {name:<9} {text}" for name, text in rows)]
@@ -137,16 +137,19 @@ def _files(status: Mapping[str, Any]) -> str:
     if not requests["waiting"]:
         return text
     oldest = requests["oldest"]
+    path = clip_start(printable(oldest["path"]), PATH_COLUMNS)
     return (
         f"{text}; {plural(requests['waiting'], 'request waits', 'requests wait')}, the oldest for "
-        f"{duration(requests['oldest_s'])}: {oldest['op']} "
-        f"{clip_start(printable(oldest['path']), PATH_COLUMNS)} by {printable(oldest['program'])} ({oldest['pid']})"
+        f"{duration(requests['oldest_s'])}: {oldest['op']} {path} "
+        f"by {printable(oldest['program'])} ({oldest['pid']})"
     )
 
 
 def _pins(pins: Mapping[str, Any]) -> str:
-    text = f"{pins.get('done', 0):,} of {plural(pins['total'], 'file')} complete"
-    return text + (f", {size(pins['bytes'])}" if pins.get("bytes") else "")
+    done, total = size(pins["bytes"]), size(pins["total_bytes"])
+    states = ", ".join(f"{count} {state}" for state, count in pins["states"].items())
+    text = f"{pins['done']:,} of {plural(pins['total'], 'file')} here, {done} of {total} ({states})"
+    return "; ".join([text, *map(printable, pins["errors"][:1])])
 
 
 def _failure(failure: Mapping[str, Any]) -> str:

@@ -28,9 +28,11 @@ def frame(before: Status, now: Status, elapsed_s: float, width: int, height: int
         Line(_cache_line(before, now, elapsed_s)),
         Line(_waiting_line(now, width), "yellow" if now["requests"]["waiting"] else ""),
     ]
-    if now.get("pins", {}).get("total"):
-        pins = now["pins"]
-        lines.append(Line(f"pins     {pins.get('done', 0)} of {pins['total']} files complete"))
+    pins = now["pins"]
+    if pins["total"]:
+        done, total = size(pins["bytes"]), size(pins["total_bytes"])
+        text = f"pins     {pins['done']} of {pins['total']} files here, {done} of {total}"
+        lines.append(Line(text))
     programs = _programs(before, now, elapsed_s)
     files = _files(before, now, elapsed_s, width)
     left = height - len(lines)

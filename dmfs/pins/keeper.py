@@ -1,0 +1,366 @@
+"""The task that sees to it that what is pinned is whole, newest, and on disk.
+
+One keeper works for all mounts and processes of a person: the others look every few seconds whether
+its lock is free. A pass lists what is unknown below the pins, plans, holds what is wanted, fetches
+what is missing, and lets go of what is not wanted any more. A pass over a complete and unchanged
+pin costs no call: the poller's call for the project shows by its rollups whether anything changed.
+
+The order of each change is: held in the index, then recorded, then fetched, then recorded as whole
+(the old version as leaving), then let go. A kill anywhere leaves something held too much at most,
+and that is let go by the next pass.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from functools import partial
+
+import trio
+
+from dmfs.blocks.whole.fetch import fetch_whole
+from dmfs.blocks.whole.window import Window
+from dmfs.errors import DriveError, SignedOutError, UnreachableError
+from dmfs.model import File, Folder, Project, StorageId
+from dmfs.pins.keeper_lock import KeeperLock
+from dmfs.pins.pin_plan import Plan, Survey, arrived, make_plan, progress_of, survey
+from dmfs.pins.pinned_listings import RETRY_FIRST_S, RETRY_MAX_S, PinnedListings, Retries
+from dmfs.pins.pins import Pins
+from dmfs.pins.records import Key, Pin, PinnedFile, Progress, with_error
+from dmfs.ratelimit.limits import Priority
+from dmfs.ratelimit.priority import RequestPriority, at_priority
+from dmfs.system.backoff import Cooldown
+from dmfs.system.concurrency import in_thread
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+"""How often is looked for intentions of another process, and for a lock that became free."""
+FILES_AT_ONCE = 12
+"""Each waits for its signing first; what is under way in bytes is the window's."""
+REPORT_S = 0.5
+"""Between two reports of progress to other processes."""
+HELD_S = 30.0
+"""How often is looked whether the index still holds what it should: the cache may be deleted."""
+PASS_S = 300.0
+"""A pass at least so often, whether anything is known to have changed or not."""
+
+
+class Keeper:
+    """``start`` it; it ends with its nursery."""
+
+    def __init__(self, pins: Pins, lock: KeeperLock, nursery: trio.Nursery) -> None:
+        self._pins = pins
+        self._nursery = nursery
+        self._runs = False
+        self._tools = pins.tools
+        self._lock = lock
+        self._window = Window()
+        self._files: dict[Key, PinnedFile] = {}
+        self._retries = Retries()
+        tools = pins.tools
+        self._listings = PinnedListings(
+            tools.listings, tools.listing_store, tools.is_offline, self._retries
+        )
+        self._held: set[StorageId] = set()
+        """What the index holds, as last read."""
+        self._reported: dict[int, Progress] = {}
+        self._report_pause, self._held_pause = Cooldown(REPORT_S), Cooldown(HELD_S)
+        self._at_rest_checked = self._was_offline = False
+        self._pass_pause = Cooldown(PASS_S)
+        self._warned = ""
+        self.works = False
+        """Whether this is the keeper of all."""
+
+    def start(self) -> None:
+        """From now on, if not before already."""
+        if not self._runs:
+            self._runs = True
+            self._nursery.start_soon(self._run)
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    await self._step()
+                except (DriveError, OSError) as error:
+                    if str(error) != self._warned:
+                        self._warned = str(error)
+                        log.warning("pins: %s", error)
+                    await trio.sleep(RETRY_FIRST_S)
+                except Exception:  # a bug of ours must not end the drive
+                    log.exception("the keeper of pins failed")
+                    await trio.sleep(RETRY_MAX_S)
+                await trio.sleep(LOOK_S)
+        finally:
+            self._lock.release()
+
+    async def _step(self) -> None:
+        changed = await self._is_written()
+        contents = self._pins.contents
+        if not contents.pins and not contents.files and not contents.leaving:
+            if self.works:
+                await in_thread(self._lock.release)
+                self.works = False
+            return
+        if not self.works:
+            self.works = await in_thread(self._lock.acquire)
+            if not self.works:
+                return
+            await self._pins.reload()  # what the one before wrote last
+            self._at_rest_checked, changed = False, True
+        self._files = dict(self._pins.contents.files)
+        if not await self._check_at_rest() and not (changed or self._is_due()):
+            return
+        while await self._pass():
+            pass
+        self._pass_pause.start()
+
+    def _is_due(self) -> bool:
+        """Whether there may be something to do for a pass. Cheap: it is asked each second."""
+        return (
+            self._pass_pause.is_over
+            or self._retries.due()
+            or self._was_offline != self._tools.is_offline()
+            or self._listings.is_changed()
+        )
+
+    # A pass
+
+    async def _pass(self) -> bool:
+        """Whether there is more to do at once."""
+        contents = self._pins.contents
+        self._files = dict(contents.files)
+        self._was_offline = self._tools.is_offline()
+        for pin in contents.pins:
+            self._tools.poller.watch(pin.top)
+        await self._check_at_rest()
+        listings = self._listings
+        await listings.recall(contents.pins)
+        await listings.refresh_changed(contents.pins)
+        found = await listings.list_unknown(survey(contents.pins, listings.of), contents.pins)
+        room_bytes = await self._room_bytes(contents.others)
+        plan = make_plan(found, self._files, self._size_of, room_bytes, contents.others)
+        await self._apply(plan, contents.leaving)
+        await listings.keep(contents.pins, found)
+        await self._report(found, plan, room_bytes)
+        listings.remember(contents.pins, found)
+        again = await self._fetch(plan, found, room_bytes)
+        await self._report(found, replace_files(plan, self._files), room_bytes, at_once=True)
+        gone = [pin for pin in contents.pins if pin.id in found.gone]
+        return await self._follow(gone) or again
+
+    def _size_of(self, file: File) -> int:
+        return self._tools.sizes.of(file)
+
+    async def _check_at_rest(self) -> bool:
+        """Once, and when the index was made anew: what counts as whole must be there. Whether
+        something is not."""
+        disk, files = self._tools.blocks.disk, self._files
+        if self._at_rest_checked and not self._held_pause.is_over:
+            return False
+        held = self._held = await disk.held()
+        self._held_pause.start()
+        mine = {each for file in files.values() for each in file.storage_ids}
+        if self._at_rest_checked and mine <= held:
+            return False
+        wholes = {f.whole.storage_id for f in files.values() if f.whole and self._size_of(f.whole)}
+        at_rest = await disk.at_rest([*wholes])
+        lost = {each for each in wholes if each not in at_rest or not at_rest[each].whole}
+        put = [
+            replace(file, whole=None, coming=file.coming or file.whole)
+            for file in files.values()
+            if file.whole is not None and file.whole.storage_id in lost
+        ]
+        if put:
+            log.info(
+                "%d pinned files are not in the cache any more; they are fetched anew", len(put)
+            )
+            await self._change(put)
+        self._at_rest_checked = True
+        return bool(put) or not mine <= held
+
+    async def _room_bytes(self, others: Collection[StorageId]) -> int:
+        """For the files of this sign-in."""
+        disk = self._tools.blocks.disk
+        room = await disk.room()
+        sizes = (await disk.at_rest([*others])).values() if others else ()
+        return min(room.most_bytes, room.disk_bytes) - sum(each.size_bytes for each in sizes)
+
+    async def _apply(self, plan: Plan, leaving: Collection[StorageId]) -> None:
+        """Hold what is wanted, record it, let go of what is not."""
+        disk = self._tools.blocks.disk
+        still = {each for file in plan.files.values() for each in file.storage_ids}
+        new = still - self._held
+        if new:
+            await disk.hold(hold=new)
+            self._held |= new
+        if plan.put or plan.drop or plan.leaving:
+            await self._change(plan.put, plan.drop, plan.leaving)
+        go = (set(leaving) | plan.leaving) - still
+        if go or leaving:
+            await self._let_go(go)
+            await self._pins.do(partial(self._pins.store.left, set(leaving)))
+            await self._pins.reload()
+
+    async def _let_go(self, storage_ids: Collection[StorageId]) -> None:
+        await self._tools.blocks.disk.hold(let_go=storage_ids)
+        self._held -= set(storage_ids)
+        await self._pins.do(partial(self._pins.store.left, storage_ids))
+
+    async def _change(
+        self,
+        put: Collection[PinnedFile],
+        drop: Collection[Key] = (),
+        leaving: Collection[StorageId] = (),
+    ) -> None:
+        pins = self._pins
+        await pins.do(partial(pins.store.change, pins.scope, put, drop, leaving))
+        for file in put:
+            self._files[file.key] = file
+        for key in drop:
+            self._files.pop(key, None)
+        pins.use(replace(pins.contents, files=dict(self._files)))
+
+    # Bytes
+
+    async def _fetch(self, plan: Plan, found: Survey, room_bytes: int) -> bool:
+        """Fetch until nothing more can be, or something changed; whether to go on at once."""
+        ready = [file for file in plan.fetch if self._retries.may_try(file.key)]
+        if not ready or self._tools.is_offline():
+            return False
+        interrupted = False
+        queue = iter(ready)
+        async with trio.open_nursery() as nursery:
+            ended = trio.Event()
+            left = min(FILES_AT_ONCE, len(ready))
+
+            async def work() -> None:
+                nonlocal left
+                for file in queue:
+                    await self._fetch_file(file)
+                    changed = replace_files(plan, self._files)
+                    await self._report(found, changed, room_bytes)
+                left -= 1
+                if not left:
+                    ended.set()
+
+            for _ in range(left):
+                nursery.start_soon(work)
+            while not ended.is_set():
+                with trio.move_on_after(LOOK_S):
+                    await ended.wait()
+                if not ended.is_set() and await self._is_changed():
+                    interrupted = True
+                    break
+            nursery.cancel_scope.cancel()
+        return interrupted
+
+    async def _is_changed(self) -> bool:
+        """Whether this pass's plan is out of date."""
+        return await self._is_written() or self._listings.is_changed()
+
+    async def _is_written(self) -> bool:
+        """Whether there are other intentions, of this process or another."""
+        changed = await self._pins.refresh() or self._pins.touched
+        self._pins.touched = False
+        if changed:
+            self._files = dict(self._pins.contents.files)
+        return changed
+
+    async def _fetch_file(self, file: PinnedFile) -> None:
+        version = file.coming
+        if version is None or self._tools.is_offline():
+            return
+        try:
+            with at_priority(RequestPriority(Priority.AHEAD)):
+                await fetch_whole(
+                    self._tools.blocks, self._tools.sizes, version, self._window, prove=True
+                )
+        except DriveError as error:
+            self._retries.failed(file.key, error)
+            log.info("pinned %r: %s", version.name, error.message)
+            changed = with_error(self._files.get(file.key, file), error.message)
+            if not _is_everybodys(error) and changed.coming == version:
+                await self._change([changed])
+            return
+        self._retries.worked(file.key)
+        now = self._files.get(file.key)
+        if now is None or now.coming != version:
+            return  # not wanted any more
+        swapped, leaving = arrived(now, version)
+        leaving -= {each for f in self._files.values() if f is not now for each in f.storage_ids}
+        leaving -= set(self._pins.contents.others)
+        await self._change([swapped], leaving=leaving)
+        if leaving:
+            await self._let_go(leaving)
+
+    # Where an item went
+
+    async def _follow(self, gone: Collection[Pin]) -> bool:
+        """Ask once in a while where pinned items went that their folders no longer have; whether
+        one was found."""
+        moved = False
+        for pin in gone:
+            if not isinstance(pin.node, File) or not self._retries.may_try(("gone", pin.id)):
+                continue
+            self._retries.failed(("gone", pin.id), None)
+            project = next((each for each in pin.chain if isinstance(each, Project)), None)
+            if project is None or self._tools.is_offline():
+                continue
+            try:
+                with at_priority(RequestPriority(Priority.POLL)):
+                    child = await self._tools.item(project, pin.node.item_id)
+            except DriveError as error:
+                log.debug("%s", error.message)
+                continue
+            if (
+                isinstance(child, File)
+                and child.folder_id
+                and child.folder_id != pin.node.folder_id
+            ):
+                folder = Folder(child.folder_id, child.project_id, child.hub_id, "")
+                above = [each for each in pin.chain if not isinstance(each, Folder)]
+                there = replace(pin, node=child, chain=[*above, folder])
+                await self._pins.do(partial(self._pins.store.move, self._pins.scope, there))
+                await self._pins.reload()
+                moved = True
+        return moved
+
+    # Words
+
+    async def _report(
+        self, found: Survey, plan: Plan, room_bytes: int, *, at_once: bool = False
+    ) -> None:
+        """Tell who looks from another process how far it is."""
+        if not at_once and not self._report_pause.is_over:
+            return
+        self._report_pause.start()
+        pins = self._pins
+        progress = {
+            pin.id: progress_of(
+                pin, found, plan, self._size_of, room_bytes,
+                reachable=not self._tools.is_offline(), errors=self._listings.errors,
+            )
+            for pin in pins.contents.pins
+        }  # fmt: skip
+        changed = {each: p for each, p in progress.items() if self._reported.get(each) != p}
+        if changed:
+            await pins.do(partial(pins.store.report, pins.scope, changed))
+            self._reported = progress
+            now = [
+                replace(pin, progress=progress.get(pin.id, pin.progress))
+                for pin in pins.contents.pins
+            ]
+            pins.use(replace(pins.contents, pins=now))
+
+
+def _is_everybodys(error: DriveError) -> bool:
+    """Whether it says nothing of this file."""
+    return isinstance(error, UnreachableError | SignedOutError)
+
+
+def replace_files(plan: Plan, files: Mapping[Key, PinnedFile]) -> Plan:
+    """The plan with the files as they are by now."""
+    return replace(plan, files=dict(files))

@@ -1,0 +1,189 @@
+"""The listings of what is pinned and of what is above it: recalled, listed, seen to be out of date.
+
+A complete and unchanged pin costs no call: the poller's call for the project shows by its rollups
+whether anything below changed, and only what shows a change is listed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import trio
+
+from dmfs.errors import DriveError, OfflineError
+from dmfs.model import Directory, Folder, Listing
+from dmfs.namespace.listing_cache import NEVER
+from dmfs.namespace.listing_store import ListingStore
+from dmfs.namespace.listings import Listings
+from dmfs.pins.pin_plan import Survey, survey
+from dmfs.pins.records import Pin, directories_of
+from dmfs.ratelimit.limits import Priority
+from dmfs.ratelimit.priority import RequestPriority, at_priority
+from dmfs.system.backoff import Cooldown
+
+LISTINGS_AT_ONCE = 4
+RETRY_FIRST_S, RETRY_MAX_S = 5.0, 300.0
+"""After a failure of a file or a directory."""
+UNTOLD_S = 1800.0
+"""Directories whose rollup the service does not tell are listed anew after so long."""
+
+
+class Retries:
+    """What failed, and is not tried again for a while that doubles."""
+
+    def __init__(self) -> None:
+        self._cooldowns: dict[object, tuple[int, Cooldown]] = {}
+
+    def may_try(self, what: object) -> bool:
+        return what not in self._cooldowns or self._cooldowns[what][1].is_over
+
+    def failed(self, what: object, error: DriveError | None) -> None:
+        """Not again for a while, which doubles. A network that is away is the breaker's affair."""
+        failures = self._cooldowns[what][0] + 1 if what in self._cooldowns else 1
+        if isinstance(error, OfflineError):
+            failures = 1
+        pause = Cooldown(min(RETRY_FIRST_S * 2 ** (failures - 1), RETRY_MAX_S))
+        pause.start()
+        self._cooldowns[what] = failures, pause
+
+    def worked(self, what: object) -> None:
+        """It may be tried at any time."""
+        self._cooldowns.pop(what, None)
+
+    def due(self) -> bool:
+        """Whether something that failed may be tried again now."""
+        return any(pause.is_over for _, pause in self._cooldowns.values())
+
+
+class PinnedListings:
+    """Of the pins of one sign-in."""
+
+    def __init__(
+        self,
+        listings: Listings,
+        store: ListingStore | None,
+        is_offline: Callable[[], bool],
+        retries: Retries,
+    ) -> None:
+        self._listings = listings
+        self._store = store
+        self._is_offline = is_offline
+        self.retries = retries
+        self.errors: dict[str, str] = {}
+        """Of directories that cannot be listed, by identity."""
+        self._seen: dict[str, tuple[Directory, Listing | None]] = {}
+        """At the last pass."""
+        self._listed: frozenset[str] = frozenset()
+
+    def remember(self, pins: Collection[Pin], found: Survey) -> None:
+        """A pass saw these."""
+        directories = {each.identity: each for each in directories_of(pins)} | found.directories
+        self._seen = {key: (each, self.of(each)) for key, each in directories.items()}
+
+    def is_changed(self) -> bool:
+        """Whether one of them was listed anew since."""
+        known = ((self._known(each), before) for each, before in self._seen.values())
+        return any(now is not None and now is not before for now, before in known)
+
+    def _known(self, directory: Directory) -> Listing | None:
+        cached = self._listings.cache.get(directory.identity)
+        return None if cached is None else cached.listing
+
+    def of(self, directory: Directory) -> Listing | None:
+        """As it was listed, also where it is not in memory just now."""
+        return self._known(directory) or self._seen.get(directory.identity, (None, None))[1]
+
+    async def recall(self, pins: Collection[Pin]) -> None:
+        """What is known on disk, from the top down; it costs no call."""
+        listings = self._listings
+        for directory in directories_of(pins):
+            await listings.recall(directory)
+        waiting = [pin.top for pin in pins if pin.kind != "item"]
+        seen = {each.identity for each in waiting}
+        while waiting:
+            listing = await listings.recall(waiting.pop())
+            for child in () if listing is None else listing.entries.values():
+                if isinstance(child, Folder) and child.identity not in seen:
+                    seen.add(child.identity)
+                    waiting.append(child)
+
+    async def refresh_changed(self, pins: Collection[Pin]) -> None:
+        """List anew where a rollup above shows a change, from the top down."""
+        cache, waiting = self._listings.cache, [*directories_of(pins)]
+        below = {pin.top.identity for pin in pins if pin.kind != "item"}
+        seen: set[str] = set()
+        while waiting:
+            directory = waiting.pop(0)
+            if directory.identity in seen:
+                continue
+            seen.add(directory.identity)
+            if isinstance(directory, Folder) and self._is_outdated(directory):
+                await self._renew(cache.directory(directory.identity) or directory)
+            listing = self._known(directory)
+            if listing is not None and directory.identity in below:
+                children = [each for each in listing.entries.values() if isinstance(each, Folder)]
+                below |= {each.identity for each in children}
+                waiting += children
+
+    def _is_outdated(self, directory: Folder) -> bool:
+        cache = self._listings.cache
+        cached = cache.get(directory.identity)
+        if cached is None:
+            return False
+        if cached.listing.rollup_ns is None:
+            return trio.current_time() - cached.listed_at > UNTOLD_S
+        return cache.valid_at(directory.identity) == NEVER
+
+    async def _renew(self, directory: Directory) -> None:
+        if not self.retries.may_try(directory.identity) or self._is_offline():
+            return
+        try:
+            with at_priority(RequestPriority(Priority.POLL)):
+                await self._listings.renew(directory)
+        except DriveError as error:
+            self.retries.failed(directory.identity, error)
+            self.errors[directory.identity] = error.message
+        else:
+            self._worked(directory.identity)
+
+    async def list_unknown(self, found: Survey, pins: Collection[Pin]) -> Survey:
+        """List what was never listed, level by level."""
+        while not self._is_offline():
+            unknown = [
+                found.directories[each]
+                for each in found.unknown
+                if self.of(found.directories[each]) is None and self.retries.may_try(each)
+            ]
+            if not unknown:
+                break
+            slots = trio.CapacityLimiter(LISTINGS_AT_ONCE)
+            async with trio.open_nursery() as nursery:
+                for directory in unknown:
+                    nursery.start_soon(self._list, directory, slots)
+            found = survey(pins, self.of)
+        return found
+
+    async def _list(self, directory: Directory, slots: trio.CapacityLimiter) -> None:
+        async with slots:
+            try:
+                with at_priority(RequestPriority(Priority.AHEAD)):
+                    await self._listings.get(directory)
+            except DriveError as error:
+                self.retries.failed(directory.identity, error)
+                self.errors[directory.identity] = error.message
+            else:
+                self._worked(directory.identity)
+
+    async def keep(self, pins: Collection[Pin], found: Survey) -> None:
+        """Out of reach of the limit of all listings: those of what is pinned, and above it."""
+        store = self._store
+        identities = {each.identity for each in directories_of(pins)} | set(found.directories)
+        now = {each: id(self._listings.cache.get(each)) for each in identities}
+        listed = frozenset(f"{each} {number}" for each, number in now.items())
+        if store is not None and listed != self._listed:
+            self._listed = listed
+            await store.keep(identities)
+
+    def _worked(self, identity: str) -> None:
+        self.retries.worked(identity)
+        self.errors.pop(identity, None)
