@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import trio
 
+from dmfs import __version__
 from dmfs.assembly import open_drive
 from dmfs.cli.daemonize import READY, ServiceManager, notify_parent, was_heard
 from dmfs.cli.settings import Invocation
 from dmfs.config import Settings
+from dmfs.control.cards import Card, run_directories
 from dmfs.control.metrics_port import metrics_port, scrape
+from dmfs.control.routes import Routes
+from dmfs.control.server import ControlServer
 from dmfs.drive import Drive
 from dmfs.errors import SetupError
 from dmfs.fuse import mount
@@ -24,13 +30,15 @@ from dmfs.fuse.mountpoint import MountOptions, prepare_mountpoint
 from dmfs.model import File, Shortcut
 from dmfs.names import id_hash
 from dmfs.status import status_of
-from dmfs.system.clock import local_now
+from dmfs.system.clock import iso_seconds, local_now, wall_time_s
 from dmfs.system.concurrency import bare_errors
 from dmfs.system.gc_tuning import keep_trimmed, set_up_heap
 from dmfs.system.private_files import own_state_directory
 from dmfs.telemetry.desktop import session_bus, show
 from dmfs.telemetry.logs import set_up_logging
 from dmfs.telemetry.watch import beat, watch
+
+log = logging.getLogger(__name__)
 
 
 def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoint: str) -> None:
@@ -52,7 +60,7 @@ def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoin
         set_up_heap()
         life = _Life(call, mountpoint, release)
         with bare_errors():
-            trio.run(_serve, life, options, settings)
+            trio.run(_serve, life, options, settings, _card(life, settings, log_file))
     if life.interrupted:
         raise KeyboardInterrupt
 
@@ -63,6 +71,9 @@ class _Life:
     def __init__(self, call: Invocation, mountpoint: str, release: Callable[[], None]) -> None:
         self.source = call.options.source
         self.mountpoint = mountpoint
+        self.because = "unmounted"
+        """Why it ends, for whoever asks later."""
+        self._environ = call.environ
         self._parent = call.options.ready_fd
         self.manager = ServiceManager(call.environ)
         self.session_bus = session_bus(call.environ)
@@ -87,8 +98,12 @@ class _Life:
     def on_stopping(self) -> None:
         self.manager.send("STOPPING=1")
 
+    def run_directories(self, settings: Settings) -> list[Path]:
+        """Where the control socket may be."""
+        return run_directories(self._environ, settings.state_dir, os.getuid())
+
     def _interrupt(self) -> None:
-        self.interrupted = True
+        self.interrupted, self.because = True, "its start was given up"
         self._start.cancel()
 
     async def obey_signals(self, signals: AsyncIterator[int]) -> None:
@@ -98,6 +113,7 @@ class _Life:
             if not self._ready:
                 self._interrupt()
             elif number != signal.SIGHUP:
+                self.because = f"ended by {signal.Signals(number).name}"
                 self.stop.set()
 
     async def watch_parent(self) -> None:
@@ -124,7 +140,7 @@ class _Life:
                 nursery.cancel_scope.cancel()
 
 
-async def _serve(life: _Life, options: MountOptions, settings: Settings) -> None:
+async def _serve(life: _Life, options: MountOptions, settings: Settings, card: Card) -> None:
     async def work() -> None:
         async with open_drive(settings, service_folders=options.service_folders) as drive:
             root = await drive.resolve(life.source)
@@ -133,15 +149,41 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings) -> None
             await drive.prepare(root)  # fail now, with the reason, rather than at the first ls
             async with observed(drive, life), trio.open_nursery() as nursery:
                 nursery.start_soon(keep_trimmed)
+                control = ControlServer(Routes(drive, card), card, life.run_directories(settings))
+                listening = trio.Event()
+                nursery.start_soon(control.run, listening.set)
+                await listening.wait()  # who waits for the drive may ask it at once
                 ownership = Ownership(options.uid, options.gid, options.umask)
-                await mount.serve(
-                    drive, root, life.mountpoint, ownership, set(options.kernel), life.on_ready,
-                    life.stop,
-                )  # fmt: skip
+                try:
+                    await mount.serve(
+                        drive, root, life.mountpoint, ownership, set(options.kernel), life.on_ready,
+                        life.stop,
+                    )  # fmt: skip
+                except Exception as error:
+                    life.because = f"failed: {type(error).__name__}"
+                    raise
+                finally:
+                    log.info("the drive ends: %s", life.because)
+                    await control.end(life.because)
                 life.on_stopping()
                 nursery.cancel_scope.cancel()
 
     await life.run(work)
+
+
+def _card(life: _Life, settings: Settings, log_file: Path | None) -> Card:
+    return Card(
+        mountpoint=life.mountpoint,
+        pid=os.getpid(),
+        started_at=iso_seconds(wall_time_s()),
+        source=life.source,
+        profile=settings.profile,
+        version=__version__,
+        api_url=settings.api_url,
+        state_dir=str(settings.state_dir),
+        cache_dir=str(settings.cache_dir),
+        log="" if log_file is None else str(log_file),
+    )
 
 
 @asynccontextmanager
