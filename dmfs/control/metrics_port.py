@@ -20,7 +20,8 @@ from dmfs.telemetry.metrics import CONTENT_TYPE, check_available, render
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 16
-"""One more is refused: each scrape is a connection of a few milliseconds."""
+"""One more, and the oldest is closed: whoever opens many and sends nothing must not keep Prometheus
+out."""
 ANSWER_S = 10.0
 """For one connection in all; Prometheus gives up after as long."""
 _PLAIN = "text/plain; charset=utf-8"
@@ -60,13 +61,19 @@ async def metrics_port(address: str, render: Callable[[], Awaitable[bytes]]) -> 
 class _Server:
     def __init__(self, render: Callable[[], Awaitable[bytes]]) -> None:
         self._render = render
-        self._open = 0
+        self._open: dict[trio.CancelScope, None] = {}
+        """Of connections, the oldest first."""
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """One connection; what goes wrong on it ends it, and nothing else."""
-        self._open += 1
+        scope = trio.CancelScope(deadline=trio.current_time() + ANSWER_S)
+        self._open[scope] = None
+        if len(self._open) > CONNECTIONS:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.cancel()
         try:
-            with trio.move_on_after(ANSWER_S):
+            with scope:
                 async with stream:
                     await self._answer(Exchange(stream))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -74,12 +81,9 @@ class _Server:
         except Exception:
             log.exception("bug in metrics")
         finally:
-            self._open -= 1
+            self._open.pop(scope, None)
 
     async def _answer(self, exchange: Exchange) -> None:
-        if self._open > CONNECTIONS:
-            await exchange.respond(503, _PLAIN, b"too many connections\n")
-            return
         try:
             if not await exchange.read():
                 return

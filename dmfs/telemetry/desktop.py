@@ -43,7 +43,10 @@ async def show(address: str, notice: Notice) -> None:
 
 async def _show(address: str, notice: Notice) -> None:
     from jeepney import DBusAddress, new_method_call  # noqa: PLC0415 - few mounts show any
-    from jeepney.io.trio import open_dbus_router  # noqa: PLC0415
+    from jeepney.auth import BEGIN, Authenticator  # noqa: PLC0415
+    from jeepney.bus import get_bus  # noqa: PLC0415
+    from jeepney.bus_messages import message_bus  # noqa: PLC0415
+    from jeepney.io.trio import DBusConnection  # noqa: PLC0415
     from jeepney.wrappers import unwrap_msg  # noqa: PLC0415
 
     server = DBusAddress(
@@ -55,6 +58,14 @@ async def _show(address: str, notice: Notice) -> None:
     body = escape(printable(notice.body), quote=False)
     hints: dict[str, Any] = {"urgency": _NORMAL}
     arguments: tuple[Any, ...] = ("dmfs", 0, "folder-remote", notice.summary, body, [], hints, -1)
-    async with open_dbus_router(address) as router:
-        call = new_method_call(server, "Notify", "susssasa{sv}i", arguments)
-        unwrap_msg(await router.send_and_get_reply(call))
+    # not by jeepney's own function, which leaves the socket open where the bus is silent
+    async with await trio.open_unix_socket(get_bus(address)) as stream:
+        sign_in = Authenticator()
+        for words in sign_in:
+            await stream.send_all(words)
+            sign_in.feed(await stream.receive_some())
+        await stream.send_all(BEGIN)
+        async with DBusConnection(stream.socket).router() as router:
+            unwrap_msg(await router.send_and_get_reply(message_bus.Hello()))
+            call = new_method_call(server, "Notify", "susssasa{sv}i", arguments)
+            unwrap_msg(await router.send_and_get_reply(call))

@@ -58,7 +58,7 @@ def _quota(quota: Mapping[str, Any]) -> Iterator[str]:
 
 def _age(seconds: float) -> str:
     """Coarse: a sentence that changes with each second says no more."""
-    return f"some for {seconds // 60:.0f} min" if seconds >= 60 else "some for seconds"
+    return f"the oldest for {seconds // 60:.0f} min" if seconds >= 60 else "the oldest for seconds"
 
 
 def _clock(since: object, now: datetime) -> str:

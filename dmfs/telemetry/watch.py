@@ -28,7 +28,7 @@ async def watch(
 ) -> None:
     """Each LOOK_S, until cancelled: ``on_sentence`` with words that changed, ``on_notice`` with
     what begins. Both must not wait for long; nothing that goes wrong here ends the drive."""
-    memory, words = Memory(), ""
+    memory, words, failing = Memory(), "", False
     while True:
         await trio.sleep(LOOK_S)
         try:
@@ -41,8 +41,11 @@ async def watch(
                 memory, begun = notices(memory, found, trio.current_time(), mountpoint)
                 for notice in begun:
                     await on_notice(notice)
+            failing = False
         except Exception:
-            log.exception("bug in the watch over the drive")
+            if not failing:  # once, until it works again
+                log.exception("bug in the watch over the drive")
+            failing = True
 
 
 async def beat(period_s: float, send: Callable[[], None]) -> None:

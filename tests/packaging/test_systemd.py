@@ -100,3 +100,10 @@ def test_nothing_breaks_fusermount3(service: configparser.SectionProxy) -> None:
 def test_a_dead_mountpoint_does_not_stop_the_start(service: configparser.SectionProxy) -> None:
     # mkdir -p fails on a mountpoint whose filesystem has died; dmfs itself clears it.
     assert service["ExecStartPre"].startswith("-")
+
+
+def test_a_loop_that_hangs_is_ended_and_started_anew(service: configparser.SectionProxy) -> None:
+    # tests/cli/test_service_manager.py has the beats
+    assert service["WatchdogSec"] == "60"
+    assert service["NotifyAccess"] == "main"
+    assert "WatchdogSignal" not in service, "SIGABRT, which faulthandler knows"
