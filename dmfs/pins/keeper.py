@@ -251,6 +251,7 @@ class Keeper:
             while not ended.is_set():
                 with trio.move_on_after(LOOK_S):
                     await ended.wait()
+                await self._report(found, replace_files(plan, self._files), room_bytes)
                 if not ended.is_set() and await self._is_changed():
                     interrupted = True
                     break

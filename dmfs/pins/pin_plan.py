@@ -140,27 +140,30 @@ def make_plan(
         if key not in found.wanted and key not in found.undescribed and _is_gone(file, found):
             drop.append(key)
             del after[key]
+    changed = {
+        key: _next(after.get(key) or PinnedFile(*key, want.directory), want)
+        for key, want in found.wanted.items()
+    }
     held: dict[StorageId, int] = {}
-    for file in after.values():
-        for version in (file.whole, file.coming):
-            if version is not None:
+    for key, file in after.items():
+        now = changed.get(key, file)
+        stays = now.coming is not None and now.coming.storage_id in file.storage_ids
+        for version in (now.whole, now.coming if stays else None):
+            if version is not None:  # its room was promised
                 held[version.storage_id] = size_of(version)
     used_bytes = sum(held.values())
     no_room: dict[Key, int] = {}
-    for key, want in found.wanted.items():
-        row = after.get(key) or PinnedFile(*key, want.directory)
-        changed = _next(row, want)
-        version = changed.coming
-        if version is not None and version.storage_id not in held:
-            size_bytes = size_of(version)
+    for key, file in changed.items():
+        if file.coming is not None and file.coming.storage_id not in held:
+            size_bytes = size_of(file.coming)
             if used_bytes + size_bytes > room_bytes:
                 no_room[key] = size_bytes
-                changed = replace(row, directory=want.directory, coming=None)
-            else:
-                held[version.storage_id] = size_bytes
-                used_bytes += size_bytes
-        if changed.whole is not None or changed.coming is not None or key in after:
-            after[key] = changed
+                if file.whole is not None or key in after:
+                    after[key] = replace(file, coming=None)
+                continue
+            held[file.coming.storage_id] = size_bytes
+            used_bytes += size_bytes
+        after[key] = file
     put = [file for key, file in after.items() if files.get(key) != file]
     before = {each for file in files.values() for each in file.storage_ids}
     still = {each for file in after.values() for each in file.storage_ids}

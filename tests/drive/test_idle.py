@@ -68,8 +68,9 @@ class Service:
 
 
 @asynccontextmanager
-async def a_mount(service: Service) -> AsyncIterator[None]:
-    """With the defaults, after somebody has looked at everything there is."""
+async def a_mount(service: Service, *, watched: bool = False) -> AsyncIterator[None]:
+    """With the defaults, after somebody has looked at everything there is. ``watched``: all of it
+    is pinned."""
     async with trio.open_nursery() as nursery:
         listings = Listings(
             service.list_children, service.no_size, nursery, freshness=Freshness(), timeout_s=30,
@@ -84,6 +85,10 @@ async def a_mount(service: Service) -> AsyncIterator[None]:
             for number in range(FOLDERS):
                 await listings.get(folder(project, number))
                 poller.on_use(folder(project, number))
+        if watched:
+            for project in PROJECTS:
+                for number in range(FOLDERS):
+                    poller.watch(folder(project, number))
         service.moments.clear()
         nursery.start_soon(poller.run)
         yield
@@ -130,3 +135,38 @@ def test_nor_while_the_service_fails(after_s: float, most: int) -> None:
         assert service.most_in(60 if most == 4 else 300) <= most
 
     run()
+
+
+@virtual
+async def test_what_is_pinned_rides_on_the_calls_of_an_idle_mount() -> None:
+    """No call an hour above those of the same mount without a pin, in use or neglected."""
+    counts = []
+    for watched in (False, True):
+        service = Service()
+        async with a_mount(service, watched=watched):
+            await trio.sleep(HOUR_S + 300)
+            first = len(service.moments)
+            await trio.sleep(6 * HOUR_S)
+        counts.append((first, len(service.moments) - first))
+    (first, later), (first_pinned, later_pinned) = counts
+    assert first_pinned <= first
+    assert later_pinned <= later
+
+
+@virtual
+async def test_what_is_pinned_and_never_looked_at_is_polled_as_seldom_as_can_be() -> None:
+    service = Service()
+    async with trio.open_nursery() as nursery:
+        listings = Listings(
+            service.list_children, service.no_size, nursery, freshness=Freshness(), timeout_s=30,
+            service_folders=False,
+        )  # fmt: skip
+        poller = Poller(listings, Periods(), hub_period_s=300.0, calls_for=lambda _: 1)
+        for directory in (Root(), HUB, PROJECTS[0], folder(PROJECTS[0], 1)):
+            await listings.get(directory)
+        service.moments.clear()
+        poller.watch(folder(PROJECTS[0], 1))
+        nursery.start_soon(poller.run)
+        await trio.sleep(HOUR_S)
+        nursery.cancel_scope.cancel()
+    assert 11 <= len(service.moments) <= 12

@@ -6,6 +6,7 @@ import pickle
 import shutil
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import trio
 
 import dmfs.system.byte_locks
+from dmfs.model import FolderId
 from dmfs.namespace.listing_codec import FORMAT_VERSION
 from dmfs.namespace.listing_store import DAMAGED_MAX, THREADS, ListingStore
 from tests.support.helpers import real
@@ -154,4 +156,28 @@ async def test_a_store_whose_directory_was_deleted_closes_what_it_had_there(tmp_
     await store.save(a_record())
     assert await store.load(PLACE.identity) is not None
     assert not [each for each in open_files(tmp_path / "listings") if each.endswith(" (deleted)")]
+    store.close()
+
+
+@real
+async def test_listings_of_what_is_pinned_outlive_the_limit_of_all_others(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("dmfs.namespace.listing_store.LIMIT_BYTES", 60_000)
+    store = ListingStore(tmp_path, "me")
+    pinned = a_record()
+    await store.save(pinned)
+    await store.keep([PLACE.identity, SUB.identity])
+    for number in range(400):
+        await store.save(replace(pinned, directory=replace(SUB, id=FolderId(f"other {number}"))))
+    assert await store.load(replace(SUB, id=FolderId("other 0")).identity) is None, (
+        "the limit is at work"
+    )
+    assert await store.load(PLACE.identity) is not None
+    store.close()
+    store = ListingStore(tmp_path, "me")
+    assert await store.load(PLACE.identity) is not None
+    assert await ListingStore(tmp_path, "another sign-in").load(PLACE.identity) is None
+    await store.keep([])  # no longer pinned
+    assert await store.load(PLACE.identity) is None
     store.close()

@@ -11,6 +11,8 @@ import pytest
 
 from dmfs.config import Settings
 from dmfs.emulator.process import EmulatorProcess
+from dmfs.jobs import pinning
+from dmfs.pins import keeper
 from tests.pins.keeping import WORLD
 from tests.support.fixtures import running_emulator
 
@@ -39,3 +41,10 @@ def settings(emulator: EmulatorProcess, tmp_path: Path) -> Callable[..., Setting
         return Settings(**(chosen | more))
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A keeper that looks ten times as often."""
+    monkeypatch.setattr(keeper, "LOOK_S", 0.1)
+    monkeypatch.setattr(pinning, "LOOK_S", 0.05)

@@ -28,7 +28,7 @@ ONE = f"{BIG}/big-00.bin"
 
 
 @asynccontextmanager
-async def keeping(settings: Settings, **more: Any) -> AsyncIterator[Drive]:
+async def keeping(settings: Settings, **more: Any) -> AsyncIterator[Any]:
     """A drive with a keeper, as mounts have."""
     async with open_drive(settings, keeper=True, **more) as drive:
         yield drive

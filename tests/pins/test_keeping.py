@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from dmfs.spans import MIB
 from tests.pins.keeping import (
     BIG,
     FILES,
@@ -58,7 +59,7 @@ async def test_a_complete_and_unchanged_pin_costs_no_call(emulator, settings):
     emulator.reset()
     async with keeping(settings()) as drive:
         await until(lambda: drive.parts.pins.keeper.works)
-        await trio.sleep(2.5)  # some looks
+        await trio.sleep(1)  # some looks
         assert costly(emulator) == {}
         reader = await drive.open(await file_at(drive, ONE))  # nor does an open of it
         await reader.read(0, 1000)
@@ -184,3 +185,33 @@ async def test_a_cache_that_was_deleted_is_filled_again(emulator, settings, tmp_
         await until(lambda: state(drive, TREE) == "complete" and emulator.counts()["cdn_get"] == 8)
         assert len(await drive.parts.blocks.disk.held()) == 8
         assert emulator.counts()["contents"] == 4
+
+
+@real
+async def test_ten_times_the_cache_read_through_by_two_drives_loses_no_pinned_block(
+    emulator, settings, monkeypatch
+):
+    monkeypatch.setattr("dmfs.blocks.open_objects.IDLE_OBJECTS", 2)  # what is open stays, too
+    monkeypatch.setattr("dmfs.blocks.open_objects.RELEASED_AT_ONCE", 1)
+    for number in range(40):
+        emulator.change("add_item", path=f"{FILES}/small", name=f"r{number}.bin", size=2 * MIB)
+    small_cache = {"cache_size": 8 * MIB}
+    async with keeping(settings(**small_cache)) as one, keeping(settings(**small_cache)) as two:
+        await complete(one, TREE)
+        names = [f"{SMALL}/r{number}.bin" for number in range(40)]
+        files = [await file_at(one, name) for name in names]
+        for file in files:
+            for drive in (one, two):
+                await content(drive, file)
+                drive.parts.blocks.drop_memory()
+        for drive in (one, two):
+            await drive.parts.blocks.drain()
+        assert sum(d.gauges()["store.evicted_bytes"] for d in (one, two)) > 32 * MIB
+        pinned = [each.whole for each in two.parts.pins.contents.files.values()]
+        at_rest = await two.parts.blocks.disk.at_rest([each.storage_id for each in pinned])
+        assert len(pinned) == 8
+        assert all(each.whole for each in at_rest.values())
+        emulator.reset()
+        for file in pinned:
+            assert await content(two, file) == truth(emulator, file)
+        assert costly(emulator) == {}
