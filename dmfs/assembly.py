@@ -156,19 +156,7 @@ async def _join(ground: _Ground) -> Drive:
     listings = _listings(ground, aps, sizes, metadata_s)
     periods = Periods(recent=settings.poll, other=max(settings.poll, settings.poll_others))
     poller = Poller(listings, periods, hub_period_s=settings.hub_ttl, calls_for=pages_expected)
-    blocks = BlockCache(
-        objects,
-        ground.block_store,
-        nursery,
-        memory_bytes=settings.memory_budget,
-        connections=settings.connections,
-        connections_per_file=settings.connections_per_file,
-        timeout_s=settings.data_timeout * INNER_SHARE,
-        sha1_of=objects.sha1_of,
-        check=objects.check,
-        arena=ground.arena,
-        elsewhere_bytes=lambda: listings.cache.memory_bytes,
-    )
+    blocks = _blocks(ground, objects, elsewhere_bytes=lambda: listings.cache.memory_bytes)
     _connect(client, listings, hosts, nursery)
     nursery.start_soon(ground.fetcher.run)
     nursery.start_soon(poller.run)
@@ -221,6 +209,25 @@ async def _pins(ground: _Ground, tools: Tools) -> Pins:
     if ground.keeper:
         pins.keeper.start()
     return pins
+
+
+def _blocks(
+    ground: _Ground, objects: ObjectClient, *, elsewhere_bytes: Callable[[], int]
+) -> BlockCache:
+    settings = ground.settings
+    return BlockCache(
+        objects,
+        ground.block_store,
+        ground.nursery,
+        memory_bytes=settings.memory_budget,
+        connections=settings.connections,
+        connections_per_file=settings.connections_per_file,
+        timeout_s=settings.data_timeout * INNER_SHARE,
+        sha1_of=objects.sha1_of,
+        check=objects.check,
+        arena=ground.arena,
+        elsewhere_bytes=elsewhere_bytes,
+    )
 
 
 def _byte_plane(ground: _Ground, aps: Aps) -> tuple[HostBreakers, ObjectClient]:

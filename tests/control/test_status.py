@@ -35,7 +35,7 @@ def status_of(drive: Drive) -> dict[str, Any]:
 def test_status_for_people_and_programs(drive: Drive) -> None:
     drive.call("listdir", drive.path(FILES))
     drive.call("read", drive.path(FILES, "README.txt"))
-    (found,) = json.loads(stdout_of(drive.home, "status", "--json"))
+    (found,) = json.loads(stdout_of(drive.home, "status", "--json", str(drive.point)))
     assert found["mountpoint"] == str(drive.point)
     assert (found["state"], found["source"], found["profile"]) == ("online", "/", "default")
     assert drive.process is not None
@@ -247,7 +247,7 @@ def test_another_user_is_refused_in_words(make_drive: Callable[..., Drive]) -> N
             path.chmod(0o755)
     socket_of(drive).chmod(0o666)
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    home = {"HOME": "/nonexistent", "DMFS_STATE_DIR": "/nonexistent/s"}
+    home = {"HOME": "/nonexistent", "DMFS_STATE_DIR": "/nonexistent/s", "DMFS_CONFIG": None}
     words = [*nobody, *dmfs_command(), "status", str(drive.point)]
     done = drive.home.tool(*words, environ=home)
     assert "only its owner and root may ask it" in the_line(done, 1)
@@ -263,7 +263,7 @@ def test_two_mounts_and_no_name(make_drive: Callable[..., Drive]) -> None:
     assert " drives are mounted" in line
     assert str(one.point) in line
     assert str(two.point) in line
-    found = json.loads(stdout_of(one.home, "status", "--json"))
+    found = json.loads(one.home.run("status", "--json").stdout)
     assert {each["mountpoint"] for each in found} >= {str(one.point), str(two.point)}
 
 
