@@ -5,6 +5,7 @@ Asked at any time, also while the service or a disk hangs: nothing here waits fo
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable
@@ -137,7 +138,7 @@ def _processes(drive: Drive, under_way: Iterable[AccessRecord], now: float) -> l
             "seen_s": round(now - process.seen_at, 1) if process.seen_at else None,
         }
         for process in known[:PROCESSES_MAX]
-        if process.requests or process.calls
+        if (process.requests or process.calls) and process.pid != os.getpid()
     ]
 
 

@@ -43,7 +43,7 @@ async def serving(directory: Path, answer: Answer, **more: Any) -> AsyncIterator
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.run, listening.set)
         await listening.wait()
-        (path,) = directory.glob("*.sock")
+        (path,) = sorted(directory.glob("*.sock"))  # noqa: ASYNC240
         yield path
         nursery.cancel_scope.cancel()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -18,7 +18,7 @@ from dmfs.cli.control.target import (
     refuse_strangers,
     user_name,
 )
-from dmfs.cli.control.words import duration, plural, share, size
+from dmfs.cli.control.words import clip_start, duration, plural, share, size
 from dmfs.cli.settings import Invocation
 from dmfs.control.client import ask
 from dmfs.control.mounts import Seen
@@ -28,6 +28,7 @@ from dmfs.names import printable
 PATIENCE_S = 5.0
 QUESTIONS_AT_ONCE = 16
 ENDED_SHOWN = 3
+PATH_COLUMNS = 40
 STATES = {
     "online": "online",
     "offline": "offline: the service cannot be reached",
@@ -87,7 +88,7 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     rows = [
         ("shows", f"{printable(status['source'])}  ({printable(who)})"),
         ("state", f"{STATES.get(state, state)}, since {status['since']}"),
-        ("calls", ", ".join(_quota(each) for each in status["quotas"]) or "without limits"),
+        ("calls", _calls(status["quotas"])),
         ("cache", _cache(status["cache"])),
         (
             "listings",
@@ -99,6 +100,15 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
         rows.append(("pins", _pins(status["pins"])))
     rows += [("failed" if n == 0 else "", _failure(f)) for n, f in enumerate(status["failures"])]
     return [head, *(f"  {name:<9} {text}" for name, text in rows)]
+
+
+def _calls(quotas: Sequence[Mapping[str, Any]]) -> str:
+    """Of the last minute, the fullest quota first; those that nobody used are left out."""
+    used = [each for each in quotas if each["used"] or each["waiting"] or each["held_until"]]
+    used.sort(key=lambda each: -each["used"] / each["limit"])
+    if not quotas:
+        return "without limits"
+    return ", ".join(map(_quota, used)) or "none in the last minute"
 
 
 def _quota(quota: Mapping[str, Any]) -> str:
@@ -129,8 +139,8 @@ def _files(status: Mapping[str, Any]) -> str:
     oldest = requests["oldest"]
     return (
         f"{text}; {plural(requests['waiting'], 'request waits', 'requests wait')}, the oldest for "
-        f"{duration(requests['oldest_s'])}: {oldest['op']} {printable(oldest['path'])} "
-        f"by {printable(oldest['program'])} ({oldest['pid']})"
+        f"{duration(requests['oldest_s'])}: {oldest['op']} "
+        f"{clip_start(printable(oldest['path']), PATH_COLUMNS)} by {printable(oldest['program'])} ({oldest['pid']})"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from dmfs.cli.control.words import duration, plural, share, size
+from dmfs.cli.control.words import cells, clip, clip_start, duration, plural, share, size
 from dmfs.names import printable
 
 BAR_CHARS = 10
@@ -26,7 +26,7 @@ def frame(before: Status, now: Status, elapsed_s: float, width: int, height: int
         Line(f"{printable(now['mountpoint'])}  {now['state']} since {now['since']}", "bold"),
         *_quota_lines(now, width),
         Line(_cache_line(before, now, elapsed_s)),
-        Line(_waiting_line(now), "yellow" if now["requests"]["waiting"] else ""),
+        Line(_waiting_line(now, width), "yellow" if now["requests"]["waiting"] else ""),
     ]
     if now.get("pins", {}).get("total"):
         pins = now["pins"]
@@ -37,12 +37,12 @@ def frame(before: Status, now: Status, elapsed_s: float, width: int, height: int
     space_for_files = min(len(files), max(3, left // 2))
     lines += programs[: max(2, left - space_for_files)]
     lines += files[: max(0, height - len(lines))]
-    return [Line(line.text[:width], line.style) for line in lines[:height]]
+    return [Line(clip(line.text, width), line.style) for line in lines[:height]]
 
 
 def _quota_lines(now: Status, width: int) -> list[Line]:
     """Bars, as many as fit beside each other."""
-    cells = []
+    texts = []
     for quota in now["quotas"]:
         full = min(BAR_CHARS, quota["used"] * BAR_CHARS // max(1, quota["limit"]))
         bar = "#" * full + "." * (BAR_CHARS - full)
@@ -51,12 +51,12 @@ def _quota_lines(now: Status, width: int) -> list[Line]:
             text += " held"
         elif quota["waiting"]:
             text += f" {quota['waiting']} wait"
-        cells.append(text)
+        texts.append(text)
     across = max(1, width // 38)
-    rows = [cells[at : at + across] for at in range(0, len(cells), across)]
+    rows = [texts[at : at + across] for at in range(0, len(texts), across)]
     held = any(quota["held_until"] or quota["waiting"] for quota in now["quotas"])
     return [
-        Line("".join(f"{cell:<38}" for cell in row).rstrip(), "yellow" if held else "")
+        Line("".join(f"{text:<38}" for text in row).rstrip(), "yellow" if held else "")
         for row in rows
     ]
 
@@ -78,16 +78,16 @@ def _hits(status: Status) -> Any:
     return status["cache"]["hits"].items()
 
 
-def _waiting_line(now: Status) -> str:
+def _waiting_line(now: Status, width: int) -> str:
     requests = now["requests"]
     text = f"waiting  {plural(requests['waiting'], 'request')}"
     if not requests["waiting"]:
         return text
     oldest = requests["oldest"]
-    return (
-        f"{text}, the oldest {duration(requests['oldest_s'])}: {oldest['op']} "
-        f"{printable(oldest['path'])} by {printable(oldest['program'])} ({oldest['pid']})"
-    )
+    text += f", the oldest {duration(requests['oldest_s'])}: "
+    who = f" by {printable(oldest['program'])} ({oldest['pid']})"
+    what = printable(f"{oldest['op']} {oldest['path']}")
+    return text + clip_start(what, max(10, width - cells(text + who))) + who
 
 
 def _programs(before: Status, now: Status, elapsed_s: float) -> list[Line]:
@@ -121,9 +121,7 @@ def _files(before: Status, now: Status, elapsed_s: float, width: int) -> list[Li
     for each in now["transfers"]:
         given = max(0, each["given"] - earlier.get((each["path"], each["pid"]), 0))
         done = share(min(each["given"], each["size"]), each["size"])
-        path = printable(each["path"])
-        room = max(10, width - 31)
-        shown = path if len(path) <= room else "…" + path[-(room - 1) :]
+        shown = clip_start(printable(each["path"]), max(10, width - 31))
         lines.append(
             Line(
                 f"{done:>5} {size(given / elapsed_s) + '/s':>12} {size(each['size']):>10}  {shown}"

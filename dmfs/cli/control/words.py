@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -32,3 +34,31 @@ def share(part: float, whole: float) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """``1 file``, ``3 files``"""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def cells(text: str) -> int:
+    """Columns of a terminal: a character of East Asia takes two, a combining one none."""
+    return sum(map(_cells, text))
+
+
+def _cells(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def clip(text: str, columns: int) -> str:
+    """The beginning, as far as it fits."""
+    left = columns
+    for at, char in enumerate(text):
+        left -= _cells(char)
+        if left < 0:
+            return text[:at]
+    return text
+
+
+def clip_start(text: str, columns: int) -> str:
+    """The end, with an ellipsis for what is left out: of a path the name counts."""
+    if cells(text) <= columns:
+        return text
+    return "…" + clip(text[::-1], columns - 1)[::-1]
