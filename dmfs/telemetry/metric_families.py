@@ -27,6 +27,7 @@ OUTCOMES = ("ok", "http_429", "http_4xx", "http_5xx", "connect", "timeout", "bro
 QUOTAS = ("hubs", "projects", "topFolders", "contents", "folder", "item", "token", "oss")
 TIERS = {"memory": ("memory",), "disk": ("page_cache", "disk"), "network": ("network",)}
 """Tier as it is shown → the tiers that are counted (blocks in the page cache are of the disk's)."""
+_OUTCOMES_FROM_THE_START = ("ok", "http_429", "http_5xx", "connect", "timeout")
 _FROM_THE_START = [
     (operation, errno)
     for operation in ("lookup", "opendir", "open", "read")
@@ -141,7 +142,7 @@ def _outcome(word: str) -> str:
 
 def _calls(seen: Seen) -> Iterable[Sample]:
     counts: Counter[tuple[str, ...]] = Counter(
-        {(route, outcome): 0 for route in ROUTES for outcome in ("ok", "http_429")}
+        {(route, outcome): 0 for route in ROUTES for outcome in _OUTCOMES_FROM_THE_START}
     )
     for key, value in seen.gauges.items():
         kind, _, rest = key.partition(".")

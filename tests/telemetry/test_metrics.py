@@ -125,6 +125,9 @@ def test_the_first_error_of_each_kind_shows_as_a_rise() -> None:
     for operation in ("lookup", "opendir", "open", "read"):
         for errno in ("EIO", "EACCES", "EBUSY", "ETIMEDOUT"):
             assert found["dmfs_fuse_requests_total", (("errno", errno), ("op", operation))] == 0
+    for route in ("contents", "sign", "token"):
+        for outcome in ("http_429", "http_5xx", "connect", "timeout"):
+            assert found["dmfs_api_calls_total", (("outcome", outcome), ("route", route))] == 0
 
 
 def test_without_the_library_the_error_says_what_to_install(
