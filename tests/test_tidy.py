@@ -68,7 +68,7 @@ INSIDE = {
     "help": "topics",
     "cli": "streams secret_files settings control parser daemonize browse serve mount login whoami"
     " doctor demo main",
-    "cli.control": "words grammar target runner status events top_frame top",
+    "cli.control": "words grammar target runner status events top_frame top bar steer",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts changes"
@@ -105,7 +105,7 @@ ONLY_IN = {
     "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},
-    "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top"},
+    "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top", "cli.control.bar"},
     "prometheus_client": {"telemetry.metrics"},
     "jeepney": {"telemetry.desktop"},
 }

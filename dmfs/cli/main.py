@@ -171,6 +171,30 @@ def _events(call: Invocation) -> int:
     return events_command(call)
 
 
+def _refresh(call: Invocation) -> int:
+    from dmfs.cli.control.steer import refresh_command
+
+    return refresh_command(call)
+
+
+def _warm(call: Invocation) -> int:
+    from dmfs.cli.control.steer import warm_command
+
+    return warm_command(call)
+
+
+def _evict(call: Invocation) -> int:
+    from dmfs.cli.control.steer import evict_command
+
+    return evict_command(call)
+
+
+def _offline(call: Invocation) -> int:
+    from dmfs.cli.control.steer import offline_command
+
+    return offline_command(call)
+
+
 def _login(call: Invocation) -> int:
     from dmfs.cli.login import login_command
 
@@ -223,6 +247,10 @@ COMMANDS: dict[str, Callable[[Invocation], int]] = {
     "status": _status,
     "top": _top,
     "events": _events,
+    "refresh": _refresh,
+    "warm": _warm,
+    "evict": _evict,
+    "offline": _offline,
     "login": _login,
     "logout": _logout,
     "whoami": _whoami,

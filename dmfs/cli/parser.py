@@ -92,8 +92,9 @@ class _Parser(argparse.ArgumentParser):
 
     def synopsis(self) -> str:
         """``dmfs mount [options] SOURCE MOUNTPOINT``"""
+        forms = {"?": "[{}]", "*": "[{}…]", "+": "{}…"}
         words = [
-            f"[{action.metavar}]" if action.nargs == "?" else str(action.metavar)
+            forms.get(str(action.nargs), "{}").format(action.metavar)
             for action in self._actions
             if not action.option_strings
         ]

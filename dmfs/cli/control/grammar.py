@@ -12,6 +12,10 @@ COMMANDS = {
     "status": "what each mount does, knows, holds and waits for",
     "top": "live: who reads what, who spends which quota",
     "events": "requests, calls and changes, one JSON object a line",
+    "refresh": "list a folder again now, and print what changed",
+    "warm": "fetch folders and files ahead of need; people go first",
+    "evict": "let go of cached bytes, but of no open or pinned file",
+    "offline": "go on with what is cached and ask nobody, or end that",
 }
 """What each is for."""
 
@@ -31,3 +35,32 @@ def add_control(add: Callable[[str], argparse.ArgumentParser]) -> None:
                         help=f"{where} (default: the only one)")  # fmt: skip
     events.add_argument("-f", "--follow", action="store_true",
                         help="go on with what happens, each access of a file included")  # fmt: skip
+    _add_jobs(add)
+
+
+def _add_jobs(add: Callable[[str], argparse.ArgumentParser]) -> None:
+    where = "in the drive, /HUB/PROJECT/folder, or below a mountpoint"
+    refresh = add("refresh")
+    refresh.add_argument("path", metavar="PATH", help=where)
+    refresh.add_argument("-r", "--recursive", action="store_true",
+                         help="all folders below as well, one call each")  # fmt: skip
+    warm = add("warm")
+    warm.add_argument("paths", metavar="PATH", nargs="+", help=where)
+    warm.add_argument("--match", metavar="GLOB",
+                      help="files of such names ('*.rvt'), or with a / of such paths")  # fmt: skip
+    warm.add_argument("--newer", metavar="TIME",
+                      help="files changed since: 2024-05-01, 12h, 7d")  # fmt: skip
+    warm.add_argument("--max-size", metavar="SIZE", help="files up to this size: 100M")
+    warm.add_argument("--listings-only", action="store_true", help="folders, no bytes")
+    warm.add_argument("--dry-run", action="store_true",
+                      help="say what it would cost, and fetch no bytes")  # fmt: skip
+    evict = add("evict")
+    evict.add_argument("paths", metavar="PATH", nargs="+", help=where)
+    offline = add("offline")
+    offline.add_argument("state", metavar="on|off", choices=("on", "off"),
+                         help="on, or off, which asks the service at once")  # fmt: skip
+    offline.add_argument("mountpoint", metavar="MOUNTPOINT", nargs="?",
+                         help="where a drive is mounted (default: the only one)")  # fmt: skip
+    for each in (refresh, warm, evict, offline):
+        each.add_argument("--json", action="store_true",
+                          help="each event as a line, for programs")  # fmt: skip
