@@ -15,7 +15,8 @@ from dmfs.aps.client import Aps
 from dmfs.aps.contents import Contents
 from dmfs.aps.paging import pages_expected
 from dmfs.auth.factory import principal, token_source
-from dmfs.auth.token_sources import TokenSource
+from dmfs.auth.token_sources import ServiceAccount, TwoLegged
+from dmfs.auth.user_session import UserSession
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.memory_tier import STEP_BYTES
 from dmfs.blocks.object_sizes import ObjectSizes
@@ -50,6 +51,7 @@ from dmfs.ratelimit.shared_log import FileRateLog
 from dmfs.system.concurrency import bare_errors, in_thread
 from dmfs.system.shared_memory import Arena
 from dmfs.system.suspend import watch_suspend
+from dmfs.telemetry.activity import Activity
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +76,11 @@ class _Ground:
 
     settings: Settings
     service_folders: bool
+    activity: Activity
     limiter: RateLimiter
     client: JsonClient
     probes: HttpClient
-    tokens: TokenSource
+    tokens: UserSession | TwoLegged | ServiceAccount
     fetcher: ProcessFetcher
     arena: Arena | None
     block_store: BlockStore | None
@@ -105,16 +108,17 @@ async def open_drive(
     try:
         with bare_errors():
             async with open_engines(bundle) as engines, trio.open_nursery() as nursery:
-                limiter = _rate_limiter(settings)
-                client = JsonClient(settings.api_url, engines, limiter)
+                limiter, activity = _rate_limiter(settings), Activity()
+                client = JsonClient(settings.api_url, engines, limiter, on_call=activity.on_call)
                 fetcher = ProcessFetcher(
                     small_fetcher, arena, ca_bundle=bundle, connections=settings.connections
                 )
                 tokens = await token_source(settings, client, nursery)
                 drive = await _join(
                     _Ground(
-                        settings, service_folders, limiter, client, engines.others, tokens, fetcher,
-                        arena, block_store, listing_store, scope, keeper, nursery,
+                        settings, service_folders, activity, limiter, client, engines.others,
+                        tokens, fetcher, arena, block_store, listing_store, scope, keeper,
+                        nursery,
                     )
                 )  # fmt: skip
                 try:
@@ -186,6 +190,10 @@ async def _join(ground: _Ground) -> Drive:
             tree_prefetcher=tree_prefetcher,
             poller=poller,
             client=client,
+            limiter=ground.limiter,
+            activity=ground.activity,
+            sign_in=ground.tokens,
+            block_store=ground.block_store,
             pins=pins,
         ),
         [

@@ -10,84 +10,32 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from dmfs.errors import SetupError, UsageError
-from dmfs.ratelimit.limits import WINDOW_S, parse_rates
+from dmfs.ratelimit.limits import WINDOW_S
+from dmfs.setting_types import (
+    ADDRESS,
+    COUNT,
+    DIRECTORY,
+    DURATION,
+    FILE,
+    FLAG,
+    GIB,
+    RATES,
+    SIZE,
+    TEXT,
+    URL,
+    SettingType,
+)
 from dmfs.spans import MAX_WINDOW_BYTES, MIB
 from dmfs.urls import check_api_url
 
 DEFAULT_API_URL = "https://developer.api.autodesk.com"
-GIB = 1024 * MIB
 DAY_S = 86400
-
-_SIZE_UNITS = {"": 1, "k": 1024, "m": MIB, "g": GIB, "t": 1024 * GIB}
-_TIME_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def parse_size(text: str) -> int:
-    """``20G``, ``192MiB``, ``4096`` → bytes (powers of 1024). Raises ValueError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
-    if not match:
-        raise ValueError("a size such as 512M or 20G")
-    try:
-        return int(float(match[1]) * _SIZE_UNITS[match[2]])
-    except OverflowError:
-        raise ValueError("a size that a disk could have") from None
-
-
-def parse_duration(text: str) -> float:
-    """``90``, ``500ms``, ``5m``, ``1h`` → seconds. Raises ValueError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", text.strip().lower())
-    if not match:
-        raise ValueError("a duration such as 30s or 5m")
-    return float(match[1]) * _TIME_UNITS[match[2]]
-
-
-def _parse_count(text: str) -> int:
-    if not re.fullmatch(r"\d{1,9}", text.strip()):
-        raise ValueError("a whole number")
-    return int(text)
-
-
-def _parse_rates(text: str) -> str:
-    parse_rates(text, WINDOW_S)
-    return text
-
-
-def _parse_path(text: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise ValueError("a path: there is no such user") from None
-
-
-def _check_path(text: str) -> str:
-    _parse_path(text)
-    return text  # "~" is expanded where the file is opened
-
-
-class SettingType(NamedTuple):
-    """How the text of a setting becomes its value."""
-
-    name: str
-    parse: Callable[[str], Any]
-    """Raises ValueError whose text completes "'x' is not …"."""
-    is_path: bool = False
-    """A relative one is relative to the working directory."""
-
-
-TEXT = SettingType("text", str)
-URL = SettingType("URL", str)
-FILE = SettingType("file", _check_path, is_path=True)
-DIRECTORY = SettingType("directory", _parse_path, is_path=True)
-SIZE = SettingType("size", parse_size)
-DURATION = SettingType("duration", parse_duration)
-COUNT = SettingType("number", _parse_count)
-RATES = SettingType("rates", _parse_rates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +204,16 @@ class Settings:
         "", FILE, "Certificate authorities to trust instead of the built-in ones.",
         environment="SSL_CERT_FILE",
     )  # fmt: skip
+    metrics: str = setting(
+        "", ADDRESS,
+        "Where a mount shows its metrics to Prometheus, such as 127.0.0.1:9177; each mount needs "
+        "a port of its own, 0 takes a free one. All users of this machine can read them.",
+    )  # fmt: skip
+    notify: bool = setting(
+        False, FLAG,
+        "Desktop notifications of a mount: signed out, pins complete, no room for pins, offline "
+        "for ten minutes with files open.",
+    )  # fmt: skip
 
 
 DECLARED: Mapping[str, Setting] = {each.name: each.metadata["setting"] for each in fields(Settings)}
@@ -373,7 +331,10 @@ def _is_unicode(text: str) -> bool:
 
 def _value(key: str, raw: object, where: str) -> Any:
     """``raw`` as the key's type; TOML may give numbers where a text would do."""
-    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
+    declared = DECLARED[key]
+    if isinstance(raw, bool):
+        raw = str(raw) if declared.type is FLAG else None
+    if not isinstance(raw, str | int | float):
         raise SetupError(f"{where}: expected a text or a number")
     try:
         text = str(raw)
@@ -381,7 +342,6 @@ def _value(key: str, raw: object, where: str) -> Any:
         raise SetupError(f"{where}: a number that long is none") from None
     if "\0" in text:
         raise SetupError(f"{where}: holds a NUL character")
-    declared = DECLARED[key]
     if not declared.type.is_path and not _is_unicode(text):  # a file's name may be of any bytes
         raise SetupError(f"{where}: is not in UTF-8")
     if declared.choices and text not in declared.choices:

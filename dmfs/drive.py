@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from dmfs.aps.client import Aps
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.reader import AnyReader, Reader, TextReader
+from dmfs.blocks.store.block_store import BlockStore
 from dmfs.config import Settings
 from dmfs.errors import BadResponseError, NotADirectory, NotFoundError, UnreachableError
 from dmfs.fetch.process_fetcher import ProcessFetcher
@@ -39,12 +40,18 @@ from dmfs.namespace.xattrs import CACHED, PINNED, attributes_of, marks
 from dmfs.pins.pins import Pins
 from dmfs.prefetch.list_ahead import TreePrefetcher
 from dmfs.prefetch.open_ahead import SmallFilePrefetcher
+from dmfs.ratelimit.limiter import RateLimiter
+from dmfs.telemetry.activity import Activity
+from dmfs.telemetry.durations import Durations, Histogram
 
 LARGE_FILE_BYTES = 1024 * 1024
 """A file of this size is worth the start of the fetching process (0.1 CPU-s, 10 MiB)."""
 
 DIRECTORY_BYTES = 4096
 """Programs take a directory of 0 bytes for an empty one (Samba, file managers, `test -s`)."""
+
+NAMES_SHOWN = 100
+"""Of a change, in its event."""
 
 Gauges = Callable[[], Mapping[str, int]]
 
@@ -57,6 +64,16 @@ class Stat(NamedTuple):
     """What a read will deliver, as far as is known; DIRECTORY_BYTES for directories."""
     mtime_ns: int
     """0 where the service tells none."""
+
+
+class SignInState(Protocol):
+    """Who is signed in, and whether that works."""
+
+    @property
+    def person(self) -> str: ...
+
+    @property
+    def signed_out_since_s(self) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +90,10 @@ class Parts:
     tree_prefetcher: TreePrefetcher
     poller: Poller
     client: JsonClient
+    limiter: RateLimiter
+    activity: Activity
+    sign_in: SignInState
+    block_store: BlockStore | None
     pins: Pins | None = None
 
 
@@ -83,11 +104,14 @@ class Drive:
         """``gauges`` of the parts, for the one view of them."""
         self.parts = parts
         self.settings = parts.settings
+        self.activity = parts.activity
         # the verbs that serve each request of the kernel find their part in one step
         self._listings = parts.listings
         self._sizes = parts.sizes
         self._requests: Counter[tuple[str, str]] = Counter()
+        self._durations = Durations()
         self._gauges = list(gauges)
+        self._listings.subscribe(self._on_change)
 
     # Names
 
@@ -125,6 +149,17 @@ class Drive:
     def subscribe(self, on_change: Callable[[Directory, Sequence[str]], None]) -> None:
         """Call ``on_change`` with a directory and the names in it that mean something else now."""
         self._listings.subscribe(on_change)
+
+    def path_of(self, directory: Directory) -> str:
+        """Where a directory is in the drive, as far as the listings in memory know."""
+        chain = self._listings.cache.chain(directory)
+        return "/" + "/".join(each.name for each in chain if each.name)
+
+    def _on_change(self, directory: Directory, names: Sequence[str]) -> None:
+        self.activity.publish(
+            "change", path=self.path_of(directory), names=list(names[:NAMES_SHOWN]),
+            more=max(0, len(names) - NAMES_SHOWN),
+        )  # fmt: skip
 
     # Entries
 
@@ -221,9 +256,14 @@ class Drive:
 
     # What happens
 
-    def count_request(self, operation: str, outcome: str) -> None:
+    def count_request(self, operation: str, outcome: str, duration_s: float) -> None:
         """A door answered a request: ``outcome`` is ``ok`` or the name of an errno."""
         self._requests[operation, outcome] += 1
+        self._durations.count(operation, duration_s)
+
+    def histograms(self) -> Mapping[str, Histogram]:
+        """How long the requests of doors took, by operation."""
+        return self._durations.histograms()
 
     def add_gauges(self, gauges: Gauges) -> None:
         """A door adds its own gauges to the view."""

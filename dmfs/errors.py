@@ -17,6 +17,7 @@ class, so the translation is complete by construction and no code searches a tex
     │   └── SpeculationDropped             speculation that gave way
     ├── UnreachableError       EIO         the network or the service is down
     │   ├── OfflineError                   the drive knows that it is down and does not try
+    │   ├── MountGoneError                 nobody answers at a mount's control socket
     │   └── CertificateError               the host's certificate is not trusted
     ├── BadResponseError       EIO         a response that is damaged or contradicts itself
     │   ├── PartialAnswerError             some entries of a directory cannot be told
@@ -135,6 +136,10 @@ class UnreachableError(DriveError):
 
 class OfflineError(UnreachableError):
     """The drive knows that the network or the service is down, and does not try."""
+
+
+class MountGoneError(UnreachableError):
+    """Nobody answers at a mount's control socket: its process is gone."""
 
 
 class CertificateError(UnreachableError):

@@ -28,11 +28,11 @@ EMULATOR = [name for name in FILES if name.partition(".")[0] == "emulator"]
 
 ORDER = (
     "__init__ errors compact model names spans urls"
-    " system telemetry ratelimit config"
+    " system telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
     " prefetch pins"
-    " drive assembly jobs"
+    " drive status assembly jobs"
     " fuse control help cli __main__"
 ).split()
 """A package or a file of the top floor imports only from those that stand before it."""
@@ -40,7 +40,8 @@ ORDER = (
 INSIDE = {
     "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
     " mountinfo private_files byte_locks shared_memory",
-    "telemetry": "access_log logs stack_report",
+    "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
+    " sentence notices desktop watch",
     "ratelimit": "limits priority shared_log limiter stall_memory stall_gate",
     "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
     " engines json_body json_client probes",
@@ -61,13 +62,13 @@ INSIDE = {
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
     "jobs": "job pinning table",
     "pins": "records pin_store pin_plan substitutes pins keeper_lock pinned_listings keeper",
-    "control": "",
-    "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes callers"
-    " request operations workers mount",
+    "control": "cards exchange metrics_port routes server client mounts",
+    "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
+    " kernel_cache request operations workers mount",
     "help": "topics",
-    "cli": "streams parser secret_files settings daemonize browse serve mount control login whoami"
+    "cli": "streams secret_files settings control parser daemonize browse serve mount login whoami"
     " doctor demo main",
-    "cli.control": "",
+    "cli.control": "words grammar target runner status events top_frame top",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts changes"
@@ -92,23 +93,34 @@ APART = {
 """Names move, contents never do: two planes that meet in ``drive`` alone."""
 
 ONLY_IN = {
-    "pyfuse3": {"fuse.attributes", "fuse.request", "fuse.operations", "fuse.workers", "fuse.mount"},
-    "httpx": {"http.httpx_client"},
+    "pyfuse3": {
+        "fuse.attributes",
+        "fuse.kernel_cache",
+        "fuse.request",
+        "fuse.operations",
+        "fuse.workers",
+        "fuse.mount",
+    },
+    "httpx": {"http.httpx_client", "control.client"},
     "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},
-    "rich": {"cli.browse", "cli.demo"},
+    "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top"},
+    "prometheus_client": {"telemetry.metrics"},
+    "jeepney": {"telemetry.desktop"},
 }
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model names spans urls config blocks.store. fetch.curl. aps.json_values"
-    " aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls blocks.readahead"
-    " fetch.dead_stretches"
+    "errors compact model names spans urls setting_types config blocks.store. fetch.curl."
+    " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
+    " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
     " namespace.poll_schedule"
     " ratelimit.stall_memory"
     " namespace.change_feed namespace.listing_codec"
+    " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"
+    " telemetry.notices"
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
 ).split()
@@ -119,6 +131,7 @@ WALL_CLOCK_IN = {"system.clock"}
 PROCESS_CLOCK = {"time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.sleep"}
 PROCESS_CLOCK_IN = {
     "cli.demo": "waits for a child process, outside of trio",
+    "cli.control.top": "looks once a second, without a loop",
     "fuse.mount_place": "waits for another process, without a loop",
     "http.curl_multi": "the curl thread has libcurl's timers to keep, and no trio",
 }

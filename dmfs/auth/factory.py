@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from dmfs.auth.token_endpoint import App
-from dmfs.auth.token_sources import NO_CREDENTIALS_HINT, ServiceAccount, TokenSource, TwoLegged
+from dmfs.auth.token_sources import NO_CREDENTIALS_HINT, ServiceAccount, TwoLegged
 from dmfs.auth.token_store import TokenStore
 from dmfs.auth.tokens import login_hint
 from dmfs.auth.user_session import UserSession
@@ -60,7 +60,7 @@ async def principal(settings: Settings) -> str:
 
 async def token_source(
     settings: Settings, json_client: JsonClient, nursery: trio.Nursery
-) -> TokenSource:
+) -> UserSession | TwoLegged | ServiceAccount:
     """The source for this configuration; its requests and refreshes run in ``nursery``.
 
     AccessError or SetupError at once if it cannot.

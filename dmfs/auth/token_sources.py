@@ -54,6 +54,8 @@ class _SelfMade(ABC):
         self._flights: SingleFlight[str, None] = SingleFlight(nursery)
         self._token = ""
         self._expires_at = -1.0
+        self.signed_out_since_s: float | None = None
+        """Wall clock; None while a token is to be had, as far as is known."""
 
     async def token(self) -> str:
         if self._is_over():
@@ -85,11 +87,21 @@ class _SelfMade(ABC):
         and give up early where a rate limit asks to wait for longer."""
         started = trio.current_time()
         with trio.CancelScope(deadline=deadline_at):
-            grant = await self._request()
+            try:
+                grant = await self._request()
+            except AccessError:
+                self.signed_out_since_s = self.signed_out_since_s or wall_time_s()
+                raise
+            self.signed_out_since_s = None
             self._token = grant.access_token
             self._expires_at = started + useful_life_s(grant.lifetime_s)
             return
         raise DeadlineError("the service does not answer the sign-in", hint="dmfs doctor")
+
+    @property
+    def person(self) -> str:
+        """Whom the service takes us for; '' for nobody in particular."""
+        return ""
 
     @abstractmethod
     async def _request(self) -> Grant:

@@ -66,8 +66,18 @@ class UserSession:
         self._refused = ""
         """The access token that the service refused last."""
         self._reported_gone = False
+        self.signed_out_since_s: float | None = None
+        """Wall clock; None while the sign-in works, as far as is known."""
         self._user_id = ""
         """The owner of this process's cached listings and blocks, once known."""
+
+    @property
+    def person(self) -> str:
+        """Who is signed in: mail address, else name, else id; '' as long as nobody knows."""
+        if self._stored is None:
+            return ""
+        sign_in = self._stored.sign_in
+        return sign_in.user_email or sign_in.user_name or sign_in.user_id
 
     async def token(self) -> str:
         """A token that is believed to be valid. SignedOutError if there can be none."""
@@ -124,6 +134,7 @@ class UserSession:
                 line = "signed out: %s (%s)"
                 hint = error.hint or self._login
                 log.error(line, hint, error.message)  # noqa: TRY400 - no bug, so no traceback
+                self.signed_out_since_s = wall_time_s()
             self._reported_gone = True
             raise
         # an access token may outlive its session for a while: that is no new sign-in
@@ -131,6 +142,7 @@ class UserSession:
         if self._reported_gone and alive:
             log.warning("signed in again")
             self._reported_gone = False
+            self.signed_out_since_s = None
 
     async def _look(self) -> StoredSignIn | None:
         """The stored sign-in, read again only after a write of any process."""

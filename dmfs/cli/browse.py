@@ -10,23 +10,21 @@ import json
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import trio
 
-from dmfs.assembly import open_drive
 from dmfs.blocks.reader import AnyReader
-from dmfs.cli import DONE
-from dmfs.cli.settings import Invocation, check_proxies, prepare_limits, start
+from dmfs.cli.control.runner import in_the_drive, with_drive
+from dmfs.cli.settings import Invocation
 from dmfs.drive import Drive
 from dmfs.errors import BadResponseError, DriveError, IsADirectory
 from dmfs.model import File, Folder, Hub, Node, Project, Root, Shortcut
 from dmfs.names import inode_number, printable
 from dmfs.namespace.xattrs import PREFIX, attributes_of
 from dmfs.system.clock import iso_time
-from dmfs.system.private_files import own_state_directory
 
 _TYPES = {
     Root: "root",
@@ -43,44 +41,30 @@ _LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 def ls_command(call: Invocation) -> int:
     """``dmfs ls PATH``."""
+    call, path = in_the_drive(call, call.options.path)
     given = call.options
-    return _with_drive(
+    return with_drive(
         call,
-        lambda drive: ls(drive, given.path, long=given.long, as_json=given.json, null=given.null),
+        lambda drive: ls(drive, path, long=given.long, as_json=given.json, null=given.null),
     )
 
 
 def stat_command(call: Invocation) -> int:
     """``dmfs stat PATH``."""
+    call, path = in_the_drive(call, call.options.path)
     given = call.options
-    return _with_drive(
-        call, lambda drive: stat(drive, given.path, as_json=given.json, schema=given.schema)
+    return with_drive(
+        call, lambda drive: stat(drive, path, as_json=given.json, schema=given.schema)
     )
 
 
 def cat_command(call: Invocation) -> int:
     """``dmfs cat PATH``."""
+    call, path = in_the_drive(call, call.options.path)
     given = call.options
-    return _with_drive(
-        call, lambda drive: cat(drive, given.path, offset=given.offset, length=given.length)
+    return with_drive(
+        call, lambda drive: cat(drive, path, offset=given.offset, length=given.length)
     )
-
-
-def _with_drive(call: Invocation, work: Callable[[Drive], Awaitable[None]]) -> int:
-    settings = start(call)
-    check_proxies(call.environ)
-    os.umask(0o077)  # whatever is made from here on, also by libraries, is ours alone
-    own_state_directory(settings.state_dir)
-    warning = prepare_limits(settings)
-    if warning:
-        sys.stderr.write(f"dmfs: {warning}\n")
-
-    async def run() -> None:
-        async with open_drive(settings) as drive:
-            await work(drive)
-
-    trio.run(run)
-    return DONE
 
 
 def facts(drive: Drive, name: str, node: Node) -> dict[str, Any]:

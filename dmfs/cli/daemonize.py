@@ -146,14 +146,46 @@ def _socket_of(descriptor: int) -> socket.socket:
     return socket.socket(fileno=os.dup(descriptor))
 
 
-def sd_notify(address: str, *lines: str) -> None:
+class ServiceManager:
+    """systemd, or whoever else set ``$NOTIFY_SOCKET``; without one nothing is sent."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._address = environ.get("NOTIFY_SOCKET", "")
+        self.watchdog_s = watchdog_s(environ, os.getpid()) if self._address else None
+        """It wants a beat at least so often (``WatchdogSec=``); None for no beats."""
+
+    def __bool__(self) -> bool:
+        return bool(self._address)
+
+    def send(self, *lines: str) -> None:
+        """``READY=1`` or ``STOPPING=1``, and what goes with them."""
+        sd_notify(self._address, *lines)
+
+    def say(self, words: str) -> None:
+        """What ``systemctl status`` shows. Never waits."""
+        sd_notify(self._address, f"STATUS={words}", wait=False)
+
+    def beat(self) -> None:
+        """The event loop turns. Never waits."""
+        sd_notify(self._address, "WATCHDOG=1", wait=False)
+
+
+def watchdog_s(environ: Mapping[str, str], pid: int) -> float | None:
+    """Seconds of ``WATCHDOG_USEC``; None if it is not set, no number, or for another process."""
+    period, whose = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", str(pid))
+    valid = period.isascii() and period.isdecimal() and 0 < len(period) < 16
+    return int(period) / 1e6 if valid and int(period) and whose == str(pid) else None
+
+
+def sd_notify(address: str, *lines: str, wait: bool = True) -> None:
     """Send ``READY=1``, ``STATUS=…`` or ``STOPPING=1`` to the socket in ``$NOTIFY_SOCKET``; a
-    no-op for ''."""
+    no-op for ''. Without ``wait`` it is lost where the manager's queue is full."""
     if not address:
         return
     target = "\0" + address[1:] if address.startswith("@") else address
+    flags = 0 if wait else socket.MSG_DONTWAIT
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
-            client.sendto("\n".join(lines).encode("utf-8", "surrogateescape"), target)
+            client.sendto("\n".join(lines).encode("utf-8", "surrogateescape"), flags, target)
     except OSError:
         pass  # a manager that is gone is no reason to fail

@@ -153,6 +153,24 @@ def _cat(call: Invocation) -> int:
     return cat_command(call)
 
 
+def _status(call: Invocation) -> int:
+    from dmfs.cli.control.status import status_command
+
+    return status_command(call)
+
+
+def _top(call: Invocation) -> int:
+    from dmfs.cli.control.top import top_command
+
+    return top_command(call)
+
+
+def _events(call: Invocation) -> int:
+    from dmfs.cli.control.events import events_command
+
+    return events_command(call)
+
+
 def _login(call: Invocation) -> int:
     from dmfs.cli.login import login_command
 
@@ -202,6 +220,9 @@ COMMANDS: dict[str, Callable[[Invocation], int]] = {
     "ls": _ls,
     "stat": _stat,
     "cat": _cat,
+    "status": _status,
+    "top": _top,
+    "events": _events,
     "login": _login,
     "logout": _logout,
     "whoami": _whoami,

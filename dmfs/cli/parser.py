@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dmfs import __version__
 from dmfs.cli import USAGE
+from dmfs.cli.control.grammar import COMMANDS as CONTROL_COMMANDS
+from dmfs.cli.control.grammar import add_control
 from dmfs.fuse.mount_options import option_lines
 from dmfs.help import TOPICS
 
@@ -33,6 +35,7 @@ COMMANDS = {
         "stat": "print all attributes of an entry",
         "cat": "write a file's bytes to stdout",
     },
+    "What it does": CONTROL_COMMANDS,
     "Your account": {
         "login": "sign in with your Autodesk account, in a browser",
         "logout": "revoke the sign-in and forget it",
@@ -187,6 +190,7 @@ def parsers() -> tuple[_Parser, Mapping[str, _Parser]]:
 
     _add_mount(add)
     _add_browse(add)
+    add_control(add)
     _add_account(add)
     demo = add("demo", settings=False)
     demo.add_argument("mountpoint", metavar="MOUNTPOINT", nargs="?",

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 import trio
 
+from dmfs import __version__
 from dmfs.assembly import open_drive
-from dmfs.cli.daemonize import READY, notify_parent, sd_notify, was_heard
+from dmfs.cli.daemonize import READY, ServiceManager, notify_parent, was_heard
 from dmfs.cli.settings import Invocation
 from dmfs.config import Settings
+from dmfs.control.cards import Card, run_directories
+from dmfs.control.metrics_port import metrics_port, scrape
+from dmfs.control.routes import Routes
+from dmfs.control.server import ControlServer
+from dmfs.drive import Drive
 from dmfs.errors import SetupError
 from dmfs.fuse import mount
 from dmfs.fuse.attributes import Ownership
@@ -19,10 +29,16 @@ from dmfs.fuse.mount_place import claimed
 from dmfs.fuse.mountpoint import MountOptions, prepare_mountpoint
 from dmfs.model import File, Shortcut
 from dmfs.names import id_hash
+from dmfs.status import status_of
+from dmfs.system.clock import iso_seconds, local_now, wall_time_s
 from dmfs.system.concurrency import bare_errors
 from dmfs.system.gc_tuning import keep_trimmed, set_up_heap
 from dmfs.system.private_files import own_state_directory
+from dmfs.telemetry.desktop import session_bus, show
 from dmfs.telemetry.logs import set_up_logging
+from dmfs.telemetry.watch import beat, watch
+
+log = logging.getLogger(__name__)
 
 
 def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoint: str) -> None:
@@ -44,7 +60,7 @@ def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoin
         set_up_heap()
         life = _Life(call, mountpoint, release)
         with bare_errors():
-            trio.run(_serve, life, options, settings)
+            trio.run(_serve, life, options, settings, _card(life, settings, log_file))
     if life.interrupted:
         raise KeyboardInterrupt
 
@@ -55,8 +71,12 @@ class _Life:
     def __init__(self, call: Invocation, mountpoint: str, release: Callable[[], None]) -> None:
         self.source = call.options.source
         self.mountpoint = mountpoint
+        self.because = "unmounted"
+        """Why it ends, for whoever asks later."""
+        self._environ = call.environ
         self._parent = call.options.ready_fd
-        self._manager = call.environ.get("NOTIFY_SOCKET", "")
+        self.manager = ServiceManager(call.environ)
+        self.session_bus = session_bus(call.environ)
         self._release = release
         self._ready = False
         self._start = trio.CancelScope()
@@ -73,13 +93,17 @@ class _Life:
     def _on_started(self) -> None:
         self._ready = True
         self._release()
-        sd_notify(self._manager, "READY=1", f"STATUS=serving {self.source} at {self.mountpoint}")
+        self.manager.send("READY=1", f"STATUS=serving {self.source} at {self.mountpoint}")
 
     def on_stopping(self) -> None:
-        sd_notify(self._manager, "STOPPING=1")
+        self.manager.send("STOPPING=1")
+
+    def run_directories(self, settings: Settings) -> list[Path]:
+        """Where the control socket may be."""
+        return run_directories(self._environ, settings.state_dir, os.getuid())
 
     def _interrupt(self) -> None:
-        self.interrupted = True
+        self.interrupted, self.because = True, "its start was given up"
         self._start.cancel()
 
     async def obey_signals(self, signals: AsyncIterator[int]) -> None:
@@ -89,6 +113,7 @@ class _Life:
             if not self._ready:
                 self._interrupt()
             elif number != signal.SIGHUP:
+                self.because = f"ended by {signal.Signals(number).name}"
                 self.stop.set()
 
     async def watch_parent(self) -> None:
@@ -108,12 +133,14 @@ class _Life:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.obey_signals, signals)
                 nursery.start_soon(self.watch_parent)
+                if self.manager.watchdog_s is not None:
+                    nursery.start_soon(beat, self.manager.watchdog_s, self.manager.beat)
                 with self._start:
                     await work()
                 nursery.cancel_scope.cancel()
 
 
-async def _serve(life: _Life, options: MountOptions, settings: Settings) -> None:
+async def _serve(life: _Life, options: MountOptions, settings: Settings, card: Card) -> None:
     async def work() -> None:
         async with open_drive(
             settings, service_folders=options.service_folders, keeper=True
@@ -122,17 +149,65 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings) -> None
             if isinstance(root, File | Shortcut):
                 raise SetupError(f"{life.source!r} is a file; only directories can be mounted")
             await drive.prepare(root)  # fail now, with the reason, rather than at the first ls
-            async with trio.open_nursery() as nursery:
+            async with observed(drive, life), trio.open_nursery() as nursery:
                 nursery.start_soon(keep_trimmed)
+                control = ControlServer(Routes(drive, card), card, life.run_directories(settings))
+                listening = trio.Event()
+                nursery.start_soon(control.run, listening.set)
+                await listening.wait()  # who waits for the drive may ask it at once
                 ownership = Ownership(options.uid, options.gid, options.umask)
-                await mount.serve(
-                    drive, root, life.mountpoint, ownership, set(options.kernel), life.on_ready,
-                    life.stop,
-                )  # fmt: skip
+                try:
+                    await mount.serve(
+                        drive, root, life.mountpoint, ownership, set(options.kernel), life.on_ready,
+                        life.stop,
+                    )  # fmt: skip
+                except Exception as error:
+                    life.because = f"failed: {type(error).__name__}"
+                    raise
+                finally:
+                    log.info("the drive ends: %s", life.because)
+                    await control.end(life.because)
                 life.on_stopping()
                 nursery.cancel_scope.cancel()
 
     await life.run(work)
+
+
+def _card(life: _Life, settings: Settings, log_file: Path | None) -> Card:
+    return Card(
+        mountpoint=life.mountpoint,
+        pid=os.getpid(),
+        started_at=iso_seconds(wall_time_s()),
+        source=life.source,
+        profile=settings.profile,
+        version=__version__,
+        api_url=settings.api_url,
+        state_dir=str(settings.state_dir),
+        cache_dir=str(settings.cache_dir),
+        log="" if log_file is None else str(log_file),
+    )
+
+
+@asynccontextmanager
+async def observed(drive: Drive, life: _Life) -> AsyncIterator[None]:
+    """While the body runs, whoever shall know of the mount does. SetupError if metrics are asked
+    for and cannot be had."""
+    settings = drive.settings
+
+    async with AsyncExitStack() as stack:
+        if settings.metrics:
+            await stack.enter_async_context(metrics_port(settings.metrics, partial(scrape, drive)))
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        if life.manager or settings.notify:
+            show_notice = partial(show, life.session_bus) if settings.notify else None
+            nursery.start_soon(
+                partial(
+                    watch, partial(status_of, drive), life.mountpoint,
+                    now=local_now, on_sentence=life.manager.say, on_notice=show_notice,
+                )
+            )  # fmt: skip
+        yield
+        nursery.cancel_scope.cancel()
 
 
 LOG_TAIL_CHARS = 48

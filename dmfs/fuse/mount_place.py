@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from dmfs.errors import SetupError
@@ -23,6 +23,8 @@ from dmfs.names import id_hash
 from dmfs.system.mountinfo import mount_at, mount_table
 from dmfs.system.private_files import private_directory
 
+FILESYSTEM = "fuse.dmfs"
+"""The type of our mounts, and of no others."""
 ANSWER_S = 3.0
 """A drive that is well answers within a millisecond; its prober needs a twentieth of a second."""
 TURN_S = 10.0
@@ -65,6 +67,13 @@ def true_path(given: str) -> str:
 
     A path that leads through a FUSE mount is followed only if that answers. SetupError else.
     """
+    return split_at(given, ())[0]
+
+
+def split_at(given: str, stops: Collection[str]) -> tuple[str, str | None]:
+    """As ``true_path``, but the way ends at a mountpoint of ``stops``, which is never looked at:
+    that mountpoint, and what is left of the path in it (``a/b``, without ``.`` and ``..``; '' for
+    itself). None instead of a rest where the way meets none of them."""
     fuse = {mount.mountpoint for mount in mount_table() if mount.is_fuse}
     try:
         todo = os.path.join(os.getcwd(), given).split("/")[::-1]
@@ -72,6 +81,10 @@ def true_path(given: str) -> str:
         raise SetupError("the working directory does not exist any more") from None
     at, links = "/", 0
     while todo:
+        if at in stops:
+            rest = os.path.normpath("/".join(todo[::-1]) or ".")
+            if rest.partition("/")[0] != "..":
+                return at, "" if rest == "." else rest.lstrip("/")
         name = todo.pop()
         if name in ("", "."):
             continue
@@ -88,7 +101,7 @@ def true_path(given: str) -> str:
                 raise SetupError(f"{given} has too many symbolic links")
             at = "/" if target.startswith("/") else os.path.dirname(at)
             todo += target.split("/")[::-1]
-    return at
+    return at, "" if at in stops else None
 
 
 def _link_target(path: str) -> str:

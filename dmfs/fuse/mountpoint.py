@@ -15,6 +15,7 @@ from dmfs.config import nearest
 from dmfs.errors import SetupError, UsageError
 from dmfs.fuse.mount_options import FLAGS, FSTAB, VALUED
 from dmfs.fuse.mount_place import (
+    FILESYSTEM,
     Condition,
     condition_of,
     is_claimed,
@@ -25,8 +26,6 @@ from dmfs.fuse.mount_place import (
 from dmfs.system.mountinfo import mount_at, mount_table
 
 FUSE_DEVICE = "/dev/fuse"
-FILESYSTEM = "fuse.dmfs"
-"""The type of our mounts, and of no others."""
 FUSE_CONF = Path("/etc/fuse.conf")
 FUSERMOUNT_S = 10.0
 

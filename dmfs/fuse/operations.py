@@ -22,13 +22,14 @@ from dmfs.blocks.reader import AnyReader
 from dmfs.drive import Drive
 from dmfs.errors import BadResponseError, DriveError, IsADirectory, ReadOnlyError
 from dmfs.fuse.attributes import Ownership, absent_entry, empty_statfs, entry_attributes
-from dmfs.fuse.callers import Callers
 from dmfs.fuse.inode_table import InodeTable
-from dmfs.fuse.request import access, request
+from dmfs.fuse.kernel_cache import push_changes, report_size
+from dmfs.fuse.request import request
 from dmfs.model import Directory, File, Listing, Node, Shortcut
-from dmfs.names import printable
 from dmfs.namespace.xattrs import xattr_value
-from dmfs.system.concurrency import in_thread
+from dmfs.telemetry.access_log import access
+from dmfs.telemetry.activity import Transfer
+from dmfs.telemetry.processes import Process
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,6 @@ STALE_TIMEOUT_S = 1.0
 NAME_TIMEOUT_MAX_S = 3600.0
 ENTRIES_A_STEP = 100
 """Entries of a readdir reply before other requests get a turn: 770 of them take 15 to 80 ms."""
-NAMES_PUSHED = 10_000
-"""Changed names that the kernel is given at once, 20 ms of the loop; only new ones come last. The
-kernel believes the rest until their timeout, which is the ttl."""
 
 
 class Operations(pyfuse3.Operations):
@@ -57,14 +55,18 @@ class Operations(pyfuse3.Operations):
         self._ownership = ownership
         self.metadata_timeout_s = drive.settings.metadata_timeout
         self.data_timeout_s = drive.settings.data_timeout
-        self.count_request: Callable[[str, str], None] = drive.count_request
-        self.traced = logging.getLogger("dmfs.access").isEnabledFor(logging.DEBUG)
-        self.callers = Callers() if self.traced else None
+        self.count_request: Callable[[str, str, float], None] = drive.count_request
+        self.activity = drive.activity
+        self.activity.transfers = lambda: [transfer for _, transfer in self._files.values()]
+        self.activity.subscribe(self._on_listening)
+        self._logged = logging.getLogger("dmfs.access").isEnabledFor(logging.DEBUG)
+        self._traced = self._logged
+        """Whether each read is told to somebody."""
         self._handles = itertools.count(1)
-        self._files: dict[int, tuple[AnyReader, str]] = {}
-        self._directories: dict[int, tuple[int, Listing]] = {}
+        self._files: dict[int, tuple[AnyReader, Transfer]] = {}
+        self._directories: dict[int, tuple[int, Listing, Process]] = {}
         self._reads_at_hand = 0
-        drive.subscribe(self._push_changes)
+        drive.subscribe(functools.partial(push_changes, self._inodes))
         drive.add_gauges(self._gauges)
 
     # Names
@@ -99,13 +101,13 @@ class Operations(pyfuse3.Operations):
         access.get().path = self._inodes.path(inode)
         listing = await self._drive.list(self._inodes.directory(inode))
         handle = next(self._handles)
-        self._directories[handle] = (inode, listing)
+        self._directories[handle] = inode, listing, access.get().process
         return handle
 
     @request()
     async def readdir(self, fh: int, start_id: int, token: Any) -> None:
         """Entries of the snapshot taken at opendir; an entry's offset is its index + 1."""
-        inode, listing = self._directories[fh]
+        inode, listing, _ = self._directories[fh]
         access.get().path = self._inodes.path(inode)
         timeout_s = self._timeout_s(inode)
         for index in range(start_id, len(listing.names) + 2):
@@ -142,38 +144,44 @@ class Operations(pyfuse3.Operations):
         found_in = None if parent is None else (parent, row.name)
         reader = await self._drive.open(row.node, found_in)
         if reader.size_bytes != row.reported_size:
-            await self._report_size(inode)
+            await report_size(inode)
         handle = next(self._handles)
-        self._files[handle] = (reader, path)
+        process, now = access.get().process, trio.current_time()
+        self._files[handle] = reader, Transfer(path, process, reader.size_bytes, now)
         how = {"keep_cache": reader.keep_cache, "direct_io": reader.direct_io}
         return pyfuse3.FileInfo(fh=handle, **how)
 
     async def read(self, fh: int, off: int, size: int) -> Any:
         """Most reads of a stream find their bytes in memory: they skip the scopes and records of
-        ``@request`` (some 40 of 60 µs), unless the access log is on."""
-        if not self.traced and fh in self._files:
+        ``@request`` (some 40 of 60 µs), unless somebody follows each read."""
+        if not self._traced and fh in self._files:
+            reader, transfer = self._files[fh]
             try:
-                data = self._files[fh][0].read_now(off, size)
+                data = reader.read_now(off, size)
             except Exception:
-                log.exception("bug in read %s", self._files[fh][1])
+                log.exception("bug in read %s", transfer.path)
                 raise pyfuse3.FUSEError(errno.EIO) from None
             if data is not None:
                 self._reads_at_hand += 1
+                transfer.given_bytes += len(data)
                 return data
         return await self._read(fh, off, size)
 
     @request(data=True)
     async def _read(self, fh: int, off: int, size: int) -> Any:
-        reader, path = self._files[fh]
+        reader, transfer = self._files[fh]
         record = access.get()
-        record.path = path
+        record.path = transfer.path
         data, record.hit = await reader.read(off, size)
         record.bytes = len(data)
+        transfer.given_bytes += len(data)
         return data
 
     async def release(self, fh: int) -> None:
-        reader, _ = self._files.pop(fh, (None, ""))
-        if reader is not None:
+        opened = self._files.pop(fh, None)
+        if opened is not None:
+            reader, transfer = opened
+            transfer.process.bytes += transfer.given_bytes
             reader.close()
 
     # Attributes
@@ -222,28 +230,17 @@ class Operations(pyfuse3.Operations):
             "requests.read.at_hand": self._reads_at_hand,
         }
 
-    async def _report_size(self, inode: int) -> None:
-        """The real size differs from the listed one: make the kernel ask for attributes again.
+    def process_of(self, arguments: tuple[Any, ...]) -> Process:
+        """Who makes the request of these arguments: of its context, else of its handle."""
+        thread = getattr(arguments[-1], "pid", None)
+        if thread is not None:
+            return self.activity.processes.of_thread(thread)
+        handle = arguments[0]
+        if handle in self._files:
+            return self._files[handle][1].process
+        if handle in self._directories:
+            return self._directories[handle][2]
+        return self.activity.processes.nobody
 
-        Attributes only: invalidating *data* while a read of the inode is pending deadlocks the
-        daemon against the page lock (tried).
-        """
-        try:
-            await in_thread(functools.partial(pyfuse3.invalidate_inode, inode, attr_only=True))
-        except OSError as error:
-            log.debug("size of inode %d not reported: %s", inode, error)
-
-    def _push_changes(self, directory: Directory, names: Sequence[str]) -> None:
-        """Make the kernel forget names that mean something else now.
-
-        By the asynchronous call, in pyfuse3's own thread: on the loop it could wait for a lookup
-        that waits for this process.
-        """
-        parent = self._inodes.referenced(directory)
-        if parent is None:
-            return
-        if log.isEnabledFor(logging.DEBUG):
-            for name in names:
-                log.debug("changed: %s/%s", self._inodes.path(parent).rstrip("/"), printable(name))
-        for name in names[:NAMES_PUSHED]:
-            pyfuse3.invalidate_entry_async(parent, name.encode(), ignore_enoent=True)
+    def _on_listening(self, listened: bool) -> None:
+        self._traced = self._logged or listened

@@ -12,16 +12,17 @@ import errno
 import functools
 import logging
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pyfuse3
+import trio
 
 from dmfs.errors import DriveError, ShortageError
-from dmfs.fuse.callers import Callers
 from dmfs.system.concurrency import deadline
 from dmfs.system.resources import shortage_of
-from dmfs.telemetry.access_log import AccessRecord
+from dmfs.telemetry.access_log import AccessRecord, access
+from dmfs.telemetry.activity import Activity
+from dmfs.telemetry.processes import Process
 
 log = logging.getLogger(__name__)
 
@@ -36,18 +37,18 @@ class Handlers(Protocol):
 
     metadata_timeout_s: float
     data_timeout_s: float
-    count_request: Callable[[str, str], None]
-    callers: Callers | None
-    """Only while the access log is on."""
+    count_request: Callable[[str, str, float], None]
+    activity: Activity
+
+    def process_of(self, arguments: tuple[Any, ...]) -> Process:
+        """Who makes the request of these arguments of a handler."""
+        ...
 
 
 H = TypeVar("H", bound=Handlers)
 P = ParamSpec("P")
 R = TypeVar("R")
 Handler = Callable[Concatenate[H, P], Coroutine[Any, Any, R]]
-
-access: ContextVar[AccessRecord] = ContextVar("access")
-"""The record of the request that the current task serves."""
 
 
 def request(*, data: bool = False) -> Callable[[Handler[H, P, R]], Handler[H, P, R]]:
@@ -58,21 +59,20 @@ def request(*, data: bool = False) -> Callable[[Handler[H, P, R]], Handler[H, P,
 
         @functools.wraps(handler)
         async def guarded(self: H, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            record = AccessRecord(name)
-            if self.callers is not None:
-                record.caller = self.callers.of(args)
+            record = AccessRecord(name, self.process_of(args))
+            self.activity.begin(record)
             access.set(record)
             code = errno.EIO
             try:
                 with deadline(self.data_timeout_s if data else self.metadata_timeout_s, name):
                     result = await handler(self, *args, **kwargs)
                 code = 0
-                if self.callers is not None and name in ("open", "opendir"):
-                    self.callers.opened(result, record.caller)
                 return result
             except DriveError as error:
                 code = error.errno
                 record.failed(error, logging.DEBUG if code in EVERYDAY else logging.WARNING)
+                if code not in EVERYDAY:
+                    self.activity.on_failure(record, error, errno.errorcode.get(code, str(code)))
             except pyfuse3.FUSEError as error:
                 code = error.errno
                 raise
@@ -85,7 +85,9 @@ def request(*, data: bool = False) -> Callable[[Handler[H, P, R]], Handler[H, P,
                     log.exception("bug in %s %s", name, record.path)
             finally:
                 record.done(code)
-                self.count_request(name, errno.errorcode.get(code, str(code)) if code else "ok")
+                outcome = errno.errorcode.get(code, str(code)) if code else "ok"
+                self.count_request(name, outcome, trio.current_time() - record.started)
+                self.activity.end(record, outcome)
             raise pyfuse3.FUSEError(code)
 
         return guarded

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dmfs.config import DECLARED, DURATION, GIB, PROFILE_KEYS, SIZE, Setting, Settings
+from dmfs.config import DECLARED, PROFILE_KEYS, Setting, Settings
 from dmfs.help import TOPICS
+from dmfs.setting_types import DURATION, GIB, SIZE
 from dmfs.spans import KIB, MIB
 
 _KEY_COLUMNS = 28
@@ -84,7 +85,7 @@ def _toml(key: str, declared: Setting) -> str:
     value = _default(key)
     if declared.type is SIZE:
         value = _size(value)
-    return json.dumps(value) if isinstance(value, str) else str(value)
+    return json.dumps(value) if isinstance(value, str | bool) else str(value)
 
 
 def _default(key: str) -> Any:
@@ -92,7 +93,7 @@ def _default(key: str) -> Any:
 
 
 def _size(size_bytes: int) -> str:
-    """The shortest text that ``config.parse_size`` reads as the same size."""
+    """The shortest text that ``parse_size`` reads as the same size."""
     for unit, letter in ((GIB, "G"), (MIB, "M"), (KIB, "K")):
         if size_bytes and size_bytes % unit == 0:
             return f"{size_bytes // unit}{letter}"

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from dmfs.errors import OfflineError
+from dmfs.system.clock import wall_time_s
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ class CircuitBreaker:
 
     def __init__(self) -> None:
         self._open = False
+        self.changed_at_s = wall_time_s()
+        """When it opened or closed last; when the drive began."""
         self._suspected = trio.Event()
         self._nudged = trio.Event()
         self._on_open: list[Listener] = []
@@ -90,7 +93,7 @@ class CircuitBreaker:
 
     async def _stay_open(self, probe: Probe) -> None:
         log.info("the service cannot be reached; going on with what is cached")
-        self._open = True
+        self._open, self.changed_at_s = True, wall_time_s()
         for listener in self._on_open:
             listener()
         wait_s = PROBE_FIRST_S
@@ -102,6 +105,6 @@ class CircuitBreaker:
                 break
             wait_s = min(wait_s * PROBE_FACTOR, PROBE_MAX_S)
         log.info("the service can be reached again")
-        self._open = False
+        self._open, self.changed_at_s = False, wall_time_s()
         for listener in self._on_close:
             listener()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, overload
 from urllib.parse import quote, urlencode
@@ -87,6 +87,10 @@ class Call:
     """A success may come without a body."""
 
 
+OnCall = Callable[[str, str, float], None]
+"""Gets the route, the outcome and the seconds of each call, in the task that made it."""
+
+
 class JsonClient:
     """The API's origin as one object: ``request``, ``probe``, ``gauges``."""
 
@@ -96,10 +100,12 @@ class JsonClient:
         client: HttpClient,
         limiter: RateLimiter,
         breaker: CircuitBreaker | None = None,
+        on_call: OnCall = lambda _route, _outcome, _took_s: None,
     ) -> None:
         self._api_url = api_url
         self._client = client
         self._limiter = limiter
+        self._on_call = on_call
         self.breaker = breaker or CircuitBreaker()
         self.breaker.subscribe(on_open=self._give_up, on_close=self._look_anew)
         self._stalls = StallGate()
@@ -251,6 +257,7 @@ class JsonClient:
             raise
         finally:
             self._calls[call.route, outcome] += 1
+            self._on_call(call.route, outcome, trio.current_time() - began)
 
     async def _send(self, call: Call, watch: Watch | None) -> Response:
         """One exchange. A GET ends with OfflineError when the breaker opens meanwhile; what is

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 import cachetools
 
@@ -27,6 +28,8 @@ DEPTH_MAX = 32
 """The service's folders are at most 25 levels deep."""
 PEEK_TTL_S = 5.0
 NEVER = float("-inf")
+STALE_LOOKS = 2000
+"""A look takes some 5 µs of the loop."""
 INCOMPLETE_FIRST_S = 5.0
 """Time-to-live of a listing of which the service did not describe everything. It doubles as long as
 that is so, up to the usual one: some items are never described."""
@@ -198,6 +201,12 @@ class ListingCache:
         if cached is not None and cached.incomplete_ttl_s is not None:
             ttl_s = min(ttl_s, cached.incomplete_ttl_s)
         return ttl_s - age_s
+
+    def stale_count(self, now: float) -> int:
+        """Listings that are no longer fresh; of very many, an estimate."""
+        looked_at = list(islice(self._all(), STALE_LOOKS))
+        stale = sum(self.fresh_for(each.listing.directory, now) <= 0 for each in looked_at)
+        return stale * len(self) // max(1, len(looked_at))
 
     def peek(self, identity: str, now: float) -> CachedListing | None:
         """The listing if it is fresh, or was fresh at most PEEK_TTL_S ago.

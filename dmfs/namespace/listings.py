@@ -189,6 +189,10 @@ class Listings:
         cached = self.cache.get(directory.identity)
         return None if cached is None else cached.moment
 
+    def stale_count(self) -> int:
+        """Listings in memory that are no longer fresh."""
+        return self.cache.stale_count(trio.current_time())
+
     def on_suspend(self, seconds: float) -> None:
         """The machine was suspended for so long."""
         self.cache.on_suspend(seconds)

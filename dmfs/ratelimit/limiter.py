@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import trio
 
@@ -27,6 +28,20 @@ YIELD_S = 0.05
 """Retry interval for callers not at the head of the queue …"""
 YIELD_CALLS = 50
 """… of so many; it grows with the queue: each retry looks through all of it."""
+
+
+class QuotaUse(NamedTuple):
+    """How far one quota is used, now."""
+
+    name: str
+    used: int
+    """Calls that count, of all processes of this client id on this machine."""
+    limit: int
+    window_s: float
+    held_for_s: float
+    """So long no call goes, after a 429."""
+    waiting: int
+    """Calls of this process that wait for their turn."""
 
 
 class RateLimiter:
@@ -82,6 +97,16 @@ class RateLimiter:
         wait_s = DEFAULT_BACK_OFF_S if retry_after_s is None else retry_after_s
         self._back_offs[route] += 1
         self._log.back_off(SHARED_QUOTA.get(route, route), wait_s)
+
+    async def quotas(self) -> list[QuotaUse]:
+        """Every quota that has a rate, in the order of the published ones. Never waits long."""
+        return [
+            QuotaUse(
+                name, use.calls, self._rates[name].limit, self._rates[name].window_s,
+                use.held_for_s, len(self._queues.get(name, ())),
+            )
+            for name, use in (await self._log.look(self._rates)).items()
+        ]  # fmt: skip
 
     def gauges(self) -> dict[str, int]:
         """By route: calls let through (by priority), calls that had to wait, and 429s."""

@@ -15,11 +15,12 @@ import logging
 import os
 import struct
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import trio
 
@@ -40,6 +41,8 @@ DISK_PLACES = 4
 """Calls of one quota wait for each other's lock anyway; there are some six quotas."""
 DISK_PATIENCE_S = 5.0
 """A call takes 0.1 ms; this once, a disk that hangs delays its caller."""
+LOOK_S = 0.02
+"""A status is given at once, also while the disk hangs."""
 _DIRECTORY = "budget"
 """Its name, like the magic, is that of older versions, which may run beside this one."""
 _HEADER = struct.Struct("<8sd")
@@ -59,9 +62,22 @@ class RateLog(Protocol):
         """Let no call through for so long."""
         ...
 
+    async def look(self, rates: Mapping[str, Rate]) -> dict[str, Use]:
+        """How far each quota is used, without a call. Never waits long."""
+        ...
+
     def gauges(self) -> dict[str, int]:
         """Counters under names that begin with ``ratelimit.``."""
         ...
+
+
+class Use(NamedTuple):
+    """Of one quota, now."""
+
+    calls: int
+    """That count, of all processes as far as is known."""
+    held_for_s: float
+    """So long no call goes, after a 429; 0: not held."""
 
 
 class Window:
@@ -89,6 +105,11 @@ class Window:
             del self.calls[:-_CALLS_MAX]
         return seconds
 
+    def use(self, rate: Rate, now: float) -> Use:
+        """What counts at a moment; changes nothing."""
+        counting = sum(now - rate.span_s < at <= now for at in self.calls)
+        return Use(counting, min(max(0.0, self.blocked_until - now), BACK_OFF_MAX_S))
+
     def back_off_until(self, moment: float, now: float) -> None:
         """Let no call through before ``moment``."""
         if self.blocked_until > now + BACK_OFF_MAX_S:
@@ -115,6 +136,11 @@ class MemoryRateLog:
         """See ``RateLog``."""
         now = trio.current_time()
         self._windows.setdefault(quota, Window()).back_off_until(now + seconds, now)
+
+    async def look(self, rates: Mapping[str, Rate]) -> dict[str, Use]:
+        """See ``RateLog``."""
+        now = trio.current_time()
+        return {name: self._windows.get(name, Window()).use(rates[name], now) for name in rates}
 
     def gauges(self) -> dict[str, int]:
         """See ``RateLog``."""
@@ -198,6 +224,22 @@ class FileRateLog:
         state.blocked_until = max(state.blocked_until, self._clock() + seconds)
         state.free_until = 0.0
 
+    async def look(self, rates: Mapping[str, Rate]) -> dict[str, Use]:
+        """See ``RateLog``: from the files if their disk answers at once, else as last read."""
+        windows: dict[str, Window] = {}
+        if self._health.usable("read"):
+            with trio.move_on_after(LOOK_S), suppress(OSError):
+                windows = await self._threads.run(partial(_read, self._directory, tuple(rates)))
+        now = self._clock()
+        found = {}
+        for name, rate in rates.items():
+            state = self._quotas.get(name, _Quota())
+            window = windows.get(name, state.window)
+            alone = Window(state.blocked_until, state.unshared).use(rate, now)
+            shared = window.use(rate, now)
+            found[name] = Use(shared.calls + alone.calls, max(shared.held_for_s, alone.held_for_s))
+        return found
+
     def gauges(self) -> dict[str, int]:
         """Calls that other processes did not know of when they were made."""
         return {"ratelimit.calls_alone": self._calls_alone}
@@ -241,6 +283,16 @@ def _take(
         return window, seconds
     finally:
         os.close(fd)
+
+
+def _read(directory: Path, quotas: tuple[str, ...]) -> dict[str, Window]:
+    """Blocking: the files as they are. Without their locks: a look that meets a write is a little
+    wrong, once."""
+    found = {}
+    for name in quotas:
+        with suppress(FileNotFoundError):
+            found[name] = _decode((directory / name).read_bytes()[: _HEADER.size + 8 * _CALLS_MAX])
+    return found
 
 
 def _encode(window: Window) -> bytes:

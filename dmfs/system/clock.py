@@ -17,6 +17,11 @@ def wall_time_s() -> float:
     return time.time()
 
 
+def local_now() -> datetime:
+    """Now, in the time zone of this machine: for people."""
+    return datetime.now(UTC).astimezone()
+
+
 def boot_time_s() -> float:
     """Seconds since this machine started, including suspension."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -16,6 +16,7 @@ from pathlib import Path
 FUSE_KINDS = ("fuse", "fuseblk")
 """Filesystem types of a process; most have a subtype, such as ``fuse.dmfs``."""
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
+_OWNER = re.compile(rb"(?:^|,)user_id=(\d{1,10})(?:,|$)")
 _MOUNTPOINT, _OPTIONAL = 4, 6
 """Places of fields in a row; from the latter on there is any number, up to one that is ``-``."""
 
@@ -33,6 +34,8 @@ class Mount:
     kind: str
     """Filesystem type, such as ``ext4`` or ``fuse.dmfs``."""
     source: str
+    owner: int | None = None
+    """The user id whose process answers for a FUSE mount; None for others."""
 
     @property
     def is_fuse(self) -> bool:
@@ -52,7 +55,11 @@ def _row(fields: list[bytes]) -> Mount | None:
     except (ValueError, IndexError):
         return None
     mountpoint = _unescaped(fields[_MOUNTPOINT])
-    return Mount(number, _unescaped(fields[2]), mountpoint, _unescaped(kind), _unescaped(source))
+    owner = _OWNER.search(fields[kind_at + 2]) if len(fields) > kind_at + 2 else None
+    return Mount(
+        number, _unescaped(fields[2]), mountpoint, _unescaped(kind), _unescaped(source),
+        None if owner is None else int(owner[1]),
+    )  # fmt: skip
 
 
 def _unescaped(field: bytes) -> str:

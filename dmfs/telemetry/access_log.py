@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import errno as errnos
 import logging
+from contextvars import ContextVar
 
 import trio
 
 from dmfs.errors import DriveError
 from dmfs.names import printable
+from dmfs.telemetry.processes import Process
 
 log = logging.getLogger("dmfs.access")
 failures = logging.getLogger("dmfs.failed")
@@ -50,13 +52,13 @@ _failure_limit = LogRateLimit()
 class AccessRecord:
     """Collects what one request does, then writes it as one line."""
 
-    __slots__ = ("bytes", "caller", "hit", "operation", "path", "started")
+    __slots__ = ("bytes", "hit", "operation", "path", "process", "started")
 
-    def __init__(self, operation: str) -> None:
+    def __init__(self, operation: str, process: Process) -> None:
         self.operation = operation
         self.path = ""
-        self.caller = "-"
-        """Pid and program of who asks."""
+        self.process = process
+        """Who asks."""
         self.hit = True
         self.bytes: int | None = None
         self.started = trio.current_time()
@@ -95,5 +97,9 @@ class AccessRecord:
             size,
             duration_ms,
             result,
-            printable(self.caller),
+            printable(str(self.process)),
         )
+
+
+access: ContextVar[AccessRecord] = ContextVar("access")
+"""The record of the request that the current task serves, or for which it was started."""

@@ -32,8 +32,8 @@ async def test_every_counter_shows_in_one_view(
         assert len((await reader.read(0, 131_072))[0]) == 131_072
         assert reader.read_now(0, 4096) is not None
         reader.close()
-        drive.count_request("read", "ok")
-        drive.count_request("read", "EIO")
+        drive.count_request("read", "ok", 0.02)
+        drive.count_request("read", "EIO", 40.0)
         drive.add_gauges(lambda: {"of.a.door": 7})
         gauges = drive.gauges()
 
@@ -48,5 +48,6 @@ async def test_every_counter_shows_in_one_view(
     assert risen("fetch.bytes") == 300_000
     assert risen("fetch.gets_ok") == 1
     assert (gauges["requests.read.ok"], gauges["requests.read.EIO"]) == (1, 1)
+    assert drive.histograms() == {"read": ((0, 0, 1, 0, 0, 0, 0, 0, 1), 40.02)}
     assert gauges["of.a.door"] == 7
     assert all(isinstance(value, int) for value in gauges.values())

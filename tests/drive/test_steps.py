@@ -23,6 +23,7 @@ from dmfs.model import Child, Directory, Folder, FolderId, HubId, Listing, Proje
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listings import Freshness, Listings
 from dmfs.system.gc_tuning import GC_THRESHOLDS
+from dmfs.telemetry.processes import Process
 from tests.support.helpers import a_file, real
 from tests.support.made_drives import a_drive
 
@@ -52,7 +53,7 @@ def test_a_reply_of_many_entries_lets_others_have_a_turn(monkeypatch: pytest.Mon
     @real
     async def body() -> None:
         operations = Operations(a_drive(), WIDE, Ownership(0, 0))
-        operations._directories[1] = ROOT_INODE, listing
+        operations._directories[1] = ROOT_INODE, listing, Process(7, "ls")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(other)
             await operations.readdir(1, 0, None)

@@ -111,7 +111,7 @@ class Kernel:
 
     async def forget(self) -> None:
         """Memory is short: let go of everything that no open directory needs."""
-        held = {inode for inode, _ in self._operations._directories.values()}
+        held = {inode for inode, *_ in self._operations._directories.values()}
         tree = self._operations._inodes
         await self._operations.forget(
             [(n, row.lookups) for n, row in tree._rows.items() if n not in held and n != 1]

@@ -1,4 +1,4 @@
-"""What the README tells to type works.
+"""What the README and the page of the control plane tell to type works.
 
 A fenced ``sh`` block directly below the line ``<!-- tested -->`` is run as one script by
 ``bash -euo pipefail``, in an empty home directory, against an emulator: HOME is a directory of the
@@ -15,20 +15,21 @@ import pytest
 
 from tests.support.mounts import Home, force_unmount, mounts_below, processes_of_session, wait_until
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "control.md"]
 TESTED = re.compile(r"^<!-- tested -->\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks() -> list[str]:
-    return TESTED.findall(README.read_text("utf-8")) if README.exists() else []
+    return [block for page in PAGES for block in TESTED.findall(page.read_text("utf-8"))]
 
 
-def test_readme_has_tested_blocks():
-    if not README.exists():
-        pytest.skip("README.md is not there yet")
-    assert blocks()
-    marks = README.read_text("utf-8").count("<!-- tested -->")
-    assert marks == len(blocks()), "a mark that is not directly above a ```sh block"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_has_tested_blocks(page: Path):
+    text = page.read_text("utf-8")
+    assert TESTED.findall(text)
+    marks = text.count("<!-- tested -->")
+    assert marks == len(TESTED.findall(text)), "a mark that is not directly above a ```sh block"
 
 
 @pytest.mark.parametrize("number", range(len(blocks())))

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from dmfs.drive import Drive, Parts
+from dmfs.ratelimit.limiter import RateLimiter
+from dmfs.telemetry.activity import Activity
 
 
 def a_drive(**parts: Any) -> Drive:
@@ -33,5 +35,9 @@ def a_drive(**parts: Any) -> Drive:
         "tree_prefetcher": SimpleNamespace(entering=lambda _directory: nullcontext(), gauges=dict),
         "poller": SimpleNamespace(on_use=lambda _directory: None, gauges=dict),
         "client": SimpleNamespace(breaker=SimpleNamespace(is_open=False), gauges=dict),
+        "limiter": RateLimiter(),
+        "activity": Activity(),
+        "sign_in": SimpleNamespace(person="", signed_out_since_s=None),
+        "block_store": None,
     }
     return Drive(Parts(**(inert | parts)))

@@ -11,6 +11,7 @@ import trio
 from dmfs.errors import DriveError
 from dmfs.telemetry import access_log
 from dmfs.telemetry.access_log import LINES_AT_ONCE, LINES_PER_S, AccessRecord, LogRateLimit
+from dmfs.telemetry.processes import Process
 from dmfs.telemetry.stack_report import report
 from tests.support.helpers import real, virtual
 
@@ -42,8 +43,10 @@ async def test_a_failed_request_says_how_many_lines_were_skipped(
         patch.setattr(access_log, "_failure_limit", LogRateLimit())
         with caplog.at_level(logging.WARNING, logger="dmfs.failed"):
             for _ in range(LINES_AT_ONCE + 5):
-                AccessRecord("lookup").failed(DriveError("down"), logging.WARNING)
+                AccessRecord("lookup", Process(7, "rsync")).failed(
+                    DriveError("down"), logging.WARNING
+                )
             await trio.sleep(1)
-            AccessRecord("lookup").failed(DriveError("down"), logging.WARNING)
+            AccessRecord("lookup", Process(7, "rsync")).failed(DriveError("down"), logging.WARNING)
     assert len(caplog.records) == LINES_AT_ONCE + 1
     assert "(and 5 more failed requests)" in caplog.records[-1].getMessage()

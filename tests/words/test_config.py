@@ -16,10 +16,9 @@ from dmfs.config import (
     Settings,
     default_paths,
     load_settings,
-    parse_duration,
-    parse_size,
 )
 from dmfs.errors import SetupError
+from dmfs.setting_types import parse_duration, parse_size
 from dmfs.urls import check_api_url
 
 MIB = 1 << 20
@@ -79,6 +78,14 @@ def test_paths_follow_xdg_if_it_is_absolute() -> None:
         ("ttl = inf", "'inf' is not a duration", ""),
         ("ttl = nan", "'nan' is not a duration", ""),
         ('memory_budget = "1M"', "memory_budget: 1M is out of bounds", ""),
+        ("notify = 1", "notify: '1' is not true or false", ""),
+        ("metrics = 9177", "metrics: '9177' is not an address of this machine alone", ""),
+        ('metrics = "0.0.0.0:9177"', "is not an address of this machine alone", ""),
+        ('metrics = "localhost:9177"', "is not an address of this machine alone", ""),
+        ('metrics = "::1:9177"', "is not an address of this machine alone", ""),
+        ('metrics = "[127.0.0.1]:9177"', "is not an address of this machine alone", ""),
+        ('metrics = "127.0.0.1:65536"', "is not an address with a port", ""),
+        ('metrics = "127.0.0.1:"', "is not an address with a port", ""),
         ("a = ", "not valid TOML", ""),
         ('client_id = "a\\u0000b"', "NUL", ""),
         ('cache_dir = "~nosuchuserhere/x"', "cache_dir", ""),
@@ -90,6 +97,15 @@ def test_refusals_name_source_key_and_remedy(toml: str, message: str, hint: str)
     assert "/etc/dmfs.toml" in caught.value.message
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+def test_a_mount_is_observed_only_if_asked_for() -> None:
+    assert (load_settings("", HOME, {}).metrics, load_settings("", HOME, {}).notify) == ("", False)
+    for address in ("127.0.0.1:9177", "[::1]:0", "127.8.9.10:65535"):
+        assert load_settings(f'metrics = "{address}"', HOME, {}).metrics == address
+    for text in ("true", '"true"', '"TRUE"'):
+        assert load_settings(f"notify = {text}", HOME, {}).notify is True
+    assert load_settings("notify = true", HOME, {"notify": "false"}).notify is False
 
 
 def test_a_profile_may_set_what_belongs_to_an_account_and_nothing_else() -> None:

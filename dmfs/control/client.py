@@ -1,0 +1,111 @@
+"""Asks a mount, by its socket. Blocks: for commands."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from dmfs.errors import BadResponseError, DeadlineError, DriveError, MountGoneError, UsageError
+
+CONNECT_S = 2.0
+ANSWER_S = 10.0
+SILENCE_S = 60.0
+"""For the next line of an answer that comes in lines."""
+
+
+def ask(socket: Path, path: str, *, timeout_s: float = ANSWER_S) -> Any:
+    """The JSON value that answers ``GET path``. MountGoneError, DeadlineError, or the DriveError
+    that the mount tells."""
+    with asking(socket, timeout_s=timeout_s) as get:
+        return get(path)
+
+
+@contextmanager
+def asking(socket: Path, *, timeout_s: float = ANSWER_S) -> Iterator[Callable[[str], Any]]:
+    """``ask`` for many questions: a client costs more than a question."""
+    with _client(socket, timeout_s) as client:
+
+        def get(path: str) -> Any:
+            with _errors():
+                return _value(client.get(path))
+
+        yield get
+
+
+def stream(socket: Path, path: str, parameters: Mapping[str, Any] | None) -> Iterator[Any]:
+    """The lines that answer, as they come: ``POST`` with parameters, ``GET`` without. Closing the
+    iterator ends the job. DriveError as ``ask``, and that of a last line that tells one."""
+    method, body = ("GET", None) if parameters is None else ("POST", json.dumps(parameters))
+    with (
+        _client(socket, SILENCE_S) as client,
+        _errors(),
+        client.stream(method, path, content=body) as response,
+    ):
+        if response.status_code != httpx.codes.OK:
+            response.read()
+            _value(response)
+        ended = False
+        for line in response.iter_lines():
+            event = json.loads(line)
+            if event.get("event") == "error":
+                raise error_of(event)
+            ended = ended or event.get("event") == "done"
+            yield event
+        if not ended:
+            raise MountGoneError("the drive ended before its answer was complete")
+
+
+def error_of(event: Mapping[str, Any]) -> DriveError:
+    """The error that a last line tells."""
+    kind = UsageError if event.get("usage") else DriveError
+    return kind(str(event.get("message", "")), hint=str(event.get("hint", "")))
+
+
+@contextmanager
+def _client(socket: Path, timeout_s: float) -> Iterator[httpx.Client]:
+    # through the directory's descriptor: a socket's path holds 107 bytes
+    try:
+        descriptor = os.open(socket.parent, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise MountGoneError(f"{socket} cannot be reached: {error.strerror}") from None
+    try:
+        transport = httpx.HTTPTransport(
+            uds=f"/proc/self/fd/{descriptor}/{socket.name}",
+            verify=False,
+        )
+        timeout = httpx.Timeout(timeout_s, connect=CONNECT_S)
+        with httpx.Client(transport=transport, base_url="http://dmfs", timeout=timeout) as client:
+            yield client
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except httpx.ConnectError:
+        raise MountGoneError("the drive does not answer: its process is gone") from None
+    except httpx.TimeoutException:
+        raise DeadlineError(
+            "the drive does not answer", hint="is its process stopped? dmfs umount takes it away"
+        ) from None
+    except (httpx.TransportError, ValueError) as error:
+        raise BadResponseError(f"the drive's answer is damaged: {error}") from None
+
+
+def _value(response: httpx.Response) -> Any:
+    value = response.json()
+    if response.status_code == httpx.codes.OK:
+        return value
+    error = value.get("error", {}) if isinstance(value, dict) else {}
+    raise DriveError(
+        str(error.get("message") or f"the drive answers {response.status_code}"),
+        hint=str(error.get("hint", "")),
+    )

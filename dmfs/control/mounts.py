@@ -1,0 +1,112 @@
+"""Which dmfs drives there are on this machine, found without a look at any of them.
+
+The kernel's table tells what is mounted and whose it is; cards tell what is mounted there, and how
+what is no longer there ended. A stat of a mountpoint may hang: nobody makes one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmfs.control.cards import Card, is_alive, read_cards, run_directories, stem_of
+from dmfs.fuse.mount_place import FILESYSTEM, split_at
+from dmfs.system.mountinfo import mount_table
+
+_SOCKET = re.compile(rb" (/[^\n]*/[0-9a-f]{16}\.sock)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A drive that is mounted, or one that was."""
+
+    mountpoint: str
+    is_mounted: bool
+    owner: int | None = None
+    """User id, as the kernel says."""
+    card: Card | None = None
+    socket: Path | None = None
+    """Where it answers, if its process lives; None also where that is not for us to know."""
+
+
+def all_mounts(environ: Mapping[str, str], state_dir: Path, uid: int) -> list[Seen]:
+    """What is mounted, in the order of mountpoints; behind it, what was and left a card."""
+    cards = read_cards(run_directories(environ, state_dir, uid))
+    owners = {row.mountpoint: row.owner for row in mount_table() if row.kind == FILESYSTEM}
+    strangers = _listening() if any(owner != uid for owner in owners.values()) else {}
+    living: list[Seen] = []
+    for mountpoint in sorted(owners):
+        path, card = _card_of(mountpoint, cards)
+        socket = None
+        if path is not None and is_alive(path):
+            socket = path.with_suffix(".sock")
+        elif stem_of(mountpoint) in strangers:  # as root: of another user, somewhere else
+            socket = strangers[stem_of(mountpoint)]
+            card = read_cards([socket.parent]).get(socket.with_suffix(".json"), card)
+        living.append(Seen(mountpoint, True, owners[mountpoint], card, socket))
+    ended = [
+        Seen(card.mountpoint, False, uid, card)
+        for path, card in cards.items()
+        if card.mountpoint not in owners and not is_alive(path)
+    ]
+    return living + sorted(ended, key=lambda seen: seen.mountpoint)
+
+
+def _card_of(mountpoint: str, cards: Mapping[Path, Card]) -> tuple[Path | None, Card | None]:
+    """The card of a mountpoint; of several (in two run directories) the best."""
+    own = [(path, card) for path, card in cards.items() if card.mountpoint == mountpoint]
+    own.sort(key=lambda each: (is_alive(each[0]), each[1].started_at))
+    return own[-1] if own else (None, None)
+
+
+def _listening() -> dict[str, Path]:
+    """Sockets of drives by their stems, as the kernel lists them: also those whose run directory is
+    named by another user's environment. (They may have been bound through /proc/self/fd.)"""
+    try:
+        table = Path("/proc/net/unix").read_bytes()
+    except OSError:
+        return {}
+    paths = [Path(match[1].decode("utf-8", "surrogateescape")) for match in _SOCKET.finditer(table)]
+    return {path.stem: path for path in paths if not path.is_relative_to("/proc")}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path that somebody named: below a drive that is mounted, or in the drive as a whole."""
+
+    mount: Seen | None
+    """The drive below whose mountpoint it is."""
+    path: str
+    """In that mount (``/`` is its root), or in the whole drive where ``mount`` is None."""
+
+
+def place_of(given: str, mounts: Sequence[Seen]) -> Place:
+    """What a person means by PATH. SetupError where a link leads through a dead filesystem."""
+    mounted = {seen.mountpoint: seen for seen in mounts if seen.is_mounted}
+    at, rest = split_at(given, mounted) if mounted else (given, None)
+    if rest is None:
+        return Place(None, given if given.startswith("/") else f"/{given}")
+    return Place(mounted[at], f"/{rest}")
+
+
+def drive_path(source: str, path: str) -> str:
+    """The path in the whole drive of a path in a mount of ``source``."""
+    return f"{source.rstrip('/')}/{path.lstrip('/')}".rstrip("/") or "/"
+
+
+def showing(path: str, mounts: Iterable[Seen]) -> list[Seen]:
+    """The living mounts that show a path of the whole drive."""
+    parts = _parts(path)
+    return [
+        seen
+        for seen in mounts
+        if seen.socket is not None
+        and seen.card is not None
+        and parts[: len(_parts(seen.card.source))] == _parts(seen.card.source)
+    ]
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part and part != "."]

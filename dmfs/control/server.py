@@ -1,0 +1,160 @@
+"""The control socket of a mount: who may connect, how many, for how long."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from dmfs.control.cards import Card, Place
+from dmfs.control.exchange import BadRequestError, Exchange
+from dmfs.control.routes import Routes
+from dmfs.system.clock import iso_seconds, wall_time_s
+from dmfs.system.concurrency import in_thread
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS = 16
+BACKLOG = 64
+DISK_S = 5.0
+"""For the run directory, most often in memory; the mount goes on without a socket after that."""
+END_S = 1.0
+PATH_MAX_BYTES = 107
+_UCRED = struct.Struct("3i")
+
+
+class ControlServer:
+    """``run`` it beside the mount; a socket that cannot be made costs the mount nothing else."""
+
+    def __init__(self, routes: Routes, card: Card, directories: Sequence[Path]) -> None:
+        """``directories``: where the socket may be, the best first."""
+        self._routes = routes
+        self._places = [Place(directory, card) for directory in directories]
+        self._place: Place | None = None
+        self._open = 0
+
+    async def run(self, on_listening: Callable[[], None] = lambda: None) -> None:
+        """Answer until cancelled; returns at once, with a line in the log, if it cannot. Calls
+        ``on_listening`` once it answers, or will not."""
+        with ExitStack() as stack:
+            listener: trio.SocketListener | None = None
+            try:
+                with trio.move_on_after(DISK_S):
+                    listener = await in_thread(partial(self._listen, stack))
+            except OSError as error:
+                log.warning("no control socket: %s", error)
+            on_listening()
+            if listener is not None:
+                async with listener:
+                    await trio.serve_listeners(self._serve, [listener])
+
+    async def end(self, because: str) -> None:
+        """Write down why the mount ends."""
+        if self._place is None:
+            return
+        with trio.move_on_after(END_S, shield=True):
+            try:
+                await in_thread(partial(self._place.end, iso_seconds(wall_time_s()), because))
+            except OSError as error:
+                log.debug("no card is left: %s", error)
+
+    def _listen(self, stack: ExitStack) -> trio.SocketListener:
+        """Blocking: take the first place that can be had. OSError of the last one."""
+        for place in self._places[:-1]:
+            with suppress(OSError):
+                return self._listen_at(place, stack)
+        return self._listen_at(self._places[-1], stack)
+
+    def _listen_at(self, place: Place, stack: ExitStack) -> trio.SocketListener:
+        if not stack.enter_context(place.taken()):
+            raise OSError(0, "another drive has one for this mountpoint (in another namespace)")
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            bind(server, place.directory, place.socket)
+            server.listen(BACKLOG)
+        except BaseException:
+            server.close()
+            raise
+        self._place = place
+        return trio.SocketListener(trio.socket.from_stdlib_socket(server))
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        self._open += 1
+        try:
+            async with stream:
+                await self._answer(stream)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            log.debug("a control connection ended: %s", error)
+        except Exception:  # a bug here must not end the drive
+            log.exception("bug in the control socket")
+        finally:
+            self._open -= 1
+
+    async def _answer(self, stream: trio.SocketStream) -> None:
+        exchange = Exchange(stream)
+        uid = peer_uid(stream.socket)
+        if self._open > CONNECTIONS:
+            await _refuse(exchange, 503, f"{CONNECTIONS} connections are open already")
+            return
+        if uid not in (os.geteuid(), 0):
+            await _refuse(exchange, 403, "this drive is another user's")
+            return
+        try:
+            if not await exchange.read():
+                return
+        except BadRequestError as error:
+            await _refuse(exchange, error.status, str(error))
+            return
+        await until_gone(exchange, self._routes.answer)
+
+
+async def until_gone(exchange: Exchange, answer: Callable[[Exchange], Awaitable[None]]) -> None:
+    """Answer, and stop as soon as nobody is there any more: a job ends with its reader."""
+
+    async def watch(scope: trio.CancelScope) -> None:
+        try:
+            await exchange.wait_for_end()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        scope.cancel()
+
+    failures: list[Exception] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch, nursery.cancel_scope)
+        try:
+            await answer(exchange)
+        except Exception as error:  # noqa: BLE001 - raised below, outside of the nursery
+            failures.append(error)
+        nursery.cancel_scope.cancel()
+    if failures:
+        raise failures[0]
+
+
+async def _refuse(exchange: Exchange, status: int, message: str) -> None:
+    await exchange.respond_json(status, {"error": {"message": message, "hint": ""}})
+
+
+def peer_uid(connected: trio.socket.SocketType) -> int:
+    """Who is at the other end, as the kernel says: by user, never by pid, which is used again."""
+    raw = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    return int(_UCRED.unpack(raw)[1])
+
+
+def bind(server: socket.socket, directory: Path, name: str) -> None:
+    """Bind a socket of mode 0600. OSError. A socket's path holds 107 bytes: a longer one goes
+    through its directory's descriptor (only root's search for others' drives does not find it)."""
+    descriptor = os.open(directory, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        path = str(directory / name)
+        fits = len(os.fsencode(path)) <= PATH_MAX_BYTES
+        server.bind(path if fits else f"/proc/self/fd/{descriptor}/{name}")
+        os.chmod(name, 0o600, dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
