@@ -56,6 +56,7 @@ async def status_of(drive: Drive) -> dict[str, Any]:
             "oldest_s": round(now - under_way[0].started, 3) if under_way else 0.0,
             "oldest": _request(under_way[0]) if under_way else None,
         },
+        "pins": {} if parts.pins is None else parts.pins.summary(),
         "processes": _processes(drive, under_way, now),
         "transfers": _transfers(drive, now),
         "failures": [

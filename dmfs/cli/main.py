@@ -171,6 +171,18 @@ def _events(call: Invocation) -> int:
     return events_command(call)
 
 
+def _pin(call: Invocation) -> int:
+    from dmfs.cli.control.pins import pin_command
+
+    return pin_command(call)
+
+
+def _unpin(call: Invocation) -> int:
+    from dmfs.cli.control.pins import unpin_command
+
+    return unpin_command(call)
+
+
 def _login(call: Invocation) -> int:
     from dmfs.cli.login import login_command
 
@@ -223,6 +235,8 @@ COMMANDS: dict[str, Callable[[Invocation], int]] = {
     "status": _status,
     "top": _top,
     "events": _events,
+    "pin": _pin,
+    "unpin": _unpin,
     "login": _login,
     "logout": _logout,
     "whoami": _whoami,

@@ -156,6 +156,17 @@ class Pins:
         except OSError as error:
             raise DriveError(f"cannot use {self.store.path}: {error}") from error
 
+    def summary(self) -> dict[str, int]:
+        """Files that are pinned: all, complete, of pins that failed; pins without room; bytes."""
+        pins = [pin.progress for pin in self.contents.pins]
+        return {
+            "total": sum(each.files for each in pins),
+            "done": sum(each.files_done for each in pins),
+            "failed": sum(each.files - each.files_done for each in pins if each.state == "failed"),
+            "no_room": sum(each.state == "no room" for each in pins),
+            "bytes": sum(each.bytes_done for each in pins),
+        }
+
     # The network comes and goes
 
     def on_reach(self) -> None:

@@ -12,6 +12,8 @@ COMMANDS = {
     "status": "what each mount does, knows, holds and waits for",
     "top": "live: who reads what, who spends which quota",
     "events": "requests, calls and changes, one JSON object a line",
+    "pin": "keep projects, folders or files whole, newest and offline",
+    "unpin": "no longer",
 }
 """What each is for."""
 
@@ -31,3 +33,10 @@ def add_control(add: Callable[[str], argparse.ArgumentParser]) -> None:
                         help=f"{where} (default: the only one)")  # fmt: skip
     events.add_argument("-f", "--follow", action="store_true",
                         help="go on with what happens, each access of a file included")  # fmt: skip
+    pin = add("pin")
+    pin.add_argument("paths", metavar="PATH", nargs="*", help="projects, folders or files")
+    pin.add_argument("--list", action="store_true", help="what is pinned, and how far it is")
+    pin.add_argument("--json", action="store_true", help="for programs: one JSON object a line")
+    unpin = add("unpin")
+    unpin.add_argument("paths", metavar="PATH", nargs="+", help="what was pinned")
+    unpin.add_argument("--json", action="store_true", help="for programs")
