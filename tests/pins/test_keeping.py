@@ -28,9 +28,7 @@ from tests.support.helpers import real
 
 
 @real
-async def test_a_pinned_project_is_whole_and_reads_after_the_network_is_gone_and_a_remount(
-    emulator, settings
-):
+async def test_what_is_pinned_reads_without_a_network(emulator, settings):
     async with keeping(settings()) as drive:
         events = await complete(drive, PROJECT)
         assert events[0]["event"] == "estimate"
@@ -188,9 +186,7 @@ async def test_a_cache_that_was_deleted_is_filled_again(emulator, settings, tmp_
 
 
 @real
-async def test_ten_times_the_cache_read_through_by_two_drives_loses_no_pinned_block(
-    emulator, settings, monkeypatch
-):
+async def test_what_is_pinned_is_never_evicted(emulator, settings, monkeypatch):
     monkeypatch.setattr("dmfs.blocks.open_objects.IDLE_OBJECTS", 2)  # what is open stays, too
     monkeypatch.setattr("dmfs.blocks.open_objects.RELEASED_AT_ONCE", 1)
     for number in range(40):
