@@ -57,7 +57,7 @@ def test_two_mounts_one_keeper_and_a_command(emulator, tmp_path):
             big = two.path(f"{BIG}/big-00.bin")
             assert two.call("getxattr", big, "user.dmfs.cached") == b"0"
             assert two.call("errno_of", "getxattr", big, "user.dmfs.pinned") == errno.ENODATA
-            status = json.loads(one.home.run("status", "--json", one.point).stdout)[0]
+            status = json.loads(one.home.run("status", "--json", str(one.point)).stdout)[0]
             assert (status["pins"]["total"], status["pins"]["done"]) == (8, 8)
             one.kill()  # whichever of them keeps, the other goes on
             emulator.reset()

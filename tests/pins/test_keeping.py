@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from dmfs.assembly import open_drive
 from dmfs.spans import MIB
 from tests.pins.keeping import (
     BIG,
@@ -211,3 +212,19 @@ async def test_what_is_pinned_is_never_evicted(emulator, settings, monkeypatch):
         for file in pinned:
             assert await content(two, file) == truth(emulator, file)
         assert costly(emulator) == {}
+
+
+@real
+async def test_a_keeper_hears_of_a_pin_that_somebody_else_in_its_process_saw_first(
+    emulator, settings
+):
+    async with keeping(settings()) as keeps, open_drive(settings()) as other:
+        await complete(keeps, f"{SMALL}/small-00001.txt")
+        tree = await keeps.resolve(TREE)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(complete, other, TREE)
+            with trio.fail_after(10):
+                while await keeps.unlisted_xattr(tree, "user.dmfs.pinned") != "yes":
+                    await trio.lowlevel.checkpoint()
+        assert keeps.parts.pins.keeper.works
+        await until(lambda: len(keeps.parts.pins.contents.files) == 9)
