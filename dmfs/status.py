@@ -122,6 +122,7 @@ def _pins(drive: Drive) -> dict[str, Any]:
         "total_bytes": sum(each.bytes for each in found),
         "states": dict(Counter(each.state for each in found)),
         "failed": sum(each.state in FAILED_PINS for each in found),
+        "no_room": sum(each.state == "no room" for each in found),
         "errors": [each.error for each in found if each.error][:PIN_ERRORS_MAX],
     }
 

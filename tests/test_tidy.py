@@ -68,7 +68,7 @@ INSIDE = {
     "help": "topics",
     "cli": "streams secret_files settings control parser daemonize browse serve mount login whoami"
     " doctor demo main",
-    "cli.control": "words grammar target runner status events top_frame top bar steer",
+    "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts changes"

@@ -195,6 +195,18 @@ def _offline(call: Invocation) -> int:
     return offline_command(call)
 
 
+def _pin(call: Invocation) -> int:
+    from dmfs.cli.control.pins import pin_command
+
+    return pin_command(call)
+
+
+def _unpin(call: Invocation) -> int:
+    from dmfs.cli.control.pins import unpin_command
+
+    return unpin_command(call)
+
+
 def _login(call: Invocation) -> int:
     from dmfs.cli.login import login_command
 
@@ -251,6 +263,8 @@ COMMANDS: dict[str, Callable[[Invocation], int]] = {
     "warm": _warm,
     "evict": _evict,
     "offline": _offline,
+    "pin": _pin,
+    "unpin": _unpin,
     "login": _login,
     "logout": _logout,
     "whoami": _whoami,

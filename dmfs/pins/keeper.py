@@ -13,7 +13,7 @@ and that is let go by the next pass.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 
@@ -22,7 +22,7 @@ import trio
 from dmfs.blocks.whole.fetch import fetch_whole
 from dmfs.blocks.whole.window import Window
 from dmfs.errors import DriveError, SignedOutError, UnreachableError
-from dmfs.model import File, Folder, Project, StorageId
+from dmfs.model import File, Folder, Project, Root, StorageId
 from dmfs.pins.keeper_lock import KeeperLock
 from dmfs.pins.pin_plan import Plan, Survey, arrived, make_plan, progress_of, survey
 from dmfs.pins.pinned_listings import RETRY_FIRST_S, RETRY_MAX_S, PinnedListings, Retries
@@ -41,6 +41,7 @@ FILES_AT_ONCE = 12
 """Each waits for its signing first; what is under way in bytes is the window's."""
 REPORT_S = 0.5
 """Between two reports of progress to other processes."""
+OFFLINE = "the service cannot be reached"
 HELD_S = 30.0
 """How often is looked whether the index still holds what it should: the cache may be deleted."""
 PASS_S = 300.0
@@ -70,6 +71,9 @@ class Keeper:
         self._at_rest_checked = self._was_offline = False
         self._pass_pause = Cooldown(PASS_S)
         self._warned = ""
+        self._unshown = False
+        self._trouble = ""
+        """What keeps all files from being fetched: signed out, no answer."""
         self.works = False
         """Whether this is the keeper of all."""
 
@@ -98,6 +102,9 @@ class Keeper:
 
     async def _step(self) -> None:
         changed = await self._is_written()
+        if self._unshown:  # a pass ended in an error
+            await self._pins.reload()
+            self._unshown, changed = False, True
         contents = self._pins.contents
         if not contents.pins and not contents.files and not contents.leaving:
             if self.works:
@@ -139,6 +146,7 @@ class Keeper:
         listings = self._listings
         await listings.recall(contents.pins)
         await listings.refresh_changed(contents.pins)
+        await self._follow_folders(contents.pins)
         found = await listings.list_unknown(survey(contents.pins, listings.of), contents.pins)
         room_bytes = await self._room_bytes(contents.others)
         plan = make_plan(found, self._files, self._size_of, room_bytes, contents.others)
@@ -147,7 +155,7 @@ class Keeper:
         await self._report(found, plan, room_bytes)
         listings.remember(contents.pins, found)
         again = await self._fetch(plan, found, room_bytes)
-        await self._report(found, replace_files(plan, self._files), room_bytes, at_once=True)
+        await self._report(found, plan, room_bytes, at_once=True)
         gone = [pin for pin in contents.pins if pin.id in found.gone]
         return await self._follow(gone) or again
 
@@ -178,6 +186,7 @@ class Keeper:
                 "%d pinned files are not in the cache any more; they are fetched anew", len(put)
             )
             await self._change(put)
+            self._show()
         self._at_rest_checked = True
         return bool(put) or not mine <= held
 
@@ -198,6 +207,7 @@ class Keeper:
             self._held |= new
         if plan.put or plan.drop or plan.leaving:
             await self._change(plan.put, plan.drop, plan.leaving)
+            self._show()
         go = (set(leaving) | plan.leaving) - still
         if go or leaving:
             await self._let_go(go)
@@ -221,7 +231,13 @@ class Keeper:
             self._files[file.key] = file
         for key in drop:
             self._files.pop(key, None)
+        self._unshown = True
+
+    def _show(self) -> None:
+        """The drive's doors see what was changed. Not with each file: that looks at all of them."""
+        pins = self._pins
         pins.use(replace(pins.contents, files=dict(self._files)))
+        self._unshown = False
 
     # Bytes
 
@@ -240,8 +256,7 @@ class Keeper:
                 nonlocal left
                 for file in queue:
                     await self._fetch_file(file)
-                    changed = replace_files(plan, self._files)
-                    await self._report(found, changed, room_bytes)
+                    await self._report(found, plan, room_bytes)
                 left -= 1
                 if not left:
                     ended.set()
@@ -251,7 +266,7 @@ class Keeper:
             while not ended.is_set():
                 with trio.move_on_after(LOOK_S):
                     await ended.wait()
-                await self._report(found, replace_files(plan, self._files), room_bytes)
+                await self._report(found, plan, room_bytes)
                 if not ended.is_set() and await self._is_changed():
                     interrupted = True
                     break
@@ -283,9 +298,12 @@ class Keeper:
             self._retries.failed(file.key, error)
             log.info("pinned %r: %s", version.name, error.message)
             changed = with_error(self._files.get(file.key, file), error.message)
-            if not _is_everybodys(error) and changed.coming == version:
+            if _is_everybodys(error):
+                self._trouble = error.message
+            elif changed.coming == version:
                 await self._change([changed])
             return
+        self._trouble = ""
         self._retries.worked(file.key)
         now = self._files.get(file.key)
         if now is None or now.coming != version:
@@ -297,7 +315,19 @@ class Keeper:
         if leaving:
             await self._let_go(leaving)
 
-    # Where an item went
+    # Where they went
+
+    async def _follow_folders(self, pins: Collection[Pin]) -> None:
+        """A folder that is listed elsewhere now: what is above it there tells of its changes."""
+        for pin in pins:
+            if pin.kind != "folder":
+                continue
+            chain = self._tools.listings.cache.chain(pin.top)[:-1]
+            moved = [each.identity for each in chain] != [each.identity for each in pin.chain]
+            if chain and moved and isinstance(chain[0], Root):
+                there = replace(pin, chain=chain)
+                await self._pins.do(partial(self._pins.store.move, self._pins.scope, there))
+                await self._pins.reload()
 
     async def _follow(self, gone: Collection[Pin]) -> bool:
         """Ask once in a while where pinned items went that their folders no longer have; whether
@@ -338,11 +368,13 @@ class Keeper:
         if not at_once and not self._report_pause.is_over:
             return
         self._report_pause.start()
-        pins = self._pins
+        pins, plan = self._pins, replace(plan, files=dict(self._files))
+        self._show()
         progress = {
             pin.id: progress_of(
                 pin, found, plan, self._size_of, room_bytes,
-                reachable=not self._tools.is_offline(), errors=self._listings.errors,
+                trouble=OFFLINE if self._tools.is_offline() else self._trouble,
+                errors=self._listings.errors,
             )
             for pin in pins.contents.pins
         }  # fmt: skip
@@ -360,8 +392,3 @@ class Keeper:
 def _is_everybodys(error: DriveError) -> bool:
     """Whether it says nothing of this file."""
     return isinstance(error, UnreachableError | SignedOutError)
-
-
-def replace_files(plan: Plan, files: Mapping[Key, PinnedFile]) -> Plan:
-    """The plan with the files as they are by now."""
-    return replace(plan, files=dict(files))

@@ -209,14 +209,15 @@ def progress_of(
     size_of: Callable[[File], int],
     room_bytes: int,
     *,
-    reachable: bool,
+    trouble: str,
     errors: Mapping[str, str],
 ) -> Progress:
-    """How far a pin is. ``errors`` are of directories, by identity."""
+    """How far a pin is. ``trouble``: why nothing can be fetched now; ``errors`` are of directories,
+    by identity."""
     wants = [(key, want) for key, want in found.wanted.items() if pin.id in want.pins]
     sizes = {key: size_of(want.file) for key, want in wants}
     done = [key for key in sizes if _is_done(plan, key)]
-    state, error = _state(pin, found, plan, wants, room_bytes, reachable, errors)
+    state, error = _state(pin, found, plan, wants, room_bytes, trouble, errors)
     return Progress(
         state, error, len(sizes), len(done), sum(sizes.values()), sum(sizes[key] for key in done)
     )
@@ -234,7 +235,7 @@ def _state(
     plan: Plan,
     wants: Sequence[tuple[Key, Wanted]],
     room_bytes: int,
-    reachable: bool,
+    trouble: str,
     errors: Mapping[str, str],
 ) -> tuple[str, str]:
     if pin.id in found.gone:
@@ -246,8 +247,8 @@ def _state(
     lacking = [plan.no_room[key] for key, _ in wants if key in plan.no_room]
     coming = [row for row in rows if row.coming is not None]
     error = failed[0] if failed else ""
-    if not reachable and (missing or coming):
-        return "waiting", error or "the service cannot be reached"
+    if trouble and (missing or coming):
+        return "waiting", error or trouble
     if any(identity not in errors for identity in missing):
         return "listing", error
     if any(not row.error for row in coming):

@@ -25,7 +25,8 @@ LISTINGS_AT_ONCE = 4
 RETRY_FIRST_S, RETRY_MAX_S = 5.0, 300.0
 """After a failure of a file or a directory."""
 UNTOLD_S = 1800.0
-"""Directories whose rollup the service does not tell are listed anew after so long."""
+"""Directories whose rollup nothing tells (the service, or a listing above) are listed anew after so
+long."""
 
 
 class Retries:
@@ -130,7 +131,7 @@ class PinnedListings:
         cached = cache.get(directory.identity)
         if cached is None:
             return False
-        if cached.listing.rollup_ns is None:
+        if cached.listing.rollup_ns is None or cache.parent(directory.identity) is None:
             return trio.current_time() - cached.listed_at > UNTOLD_S
         return cache.valid_at(directory.identity) == NEVER
 

@@ -62,8 +62,8 @@ class Pins:
         self._percents: dict[StorageId, int] = {}
         self._warned = ""
         self.touched = False
-        """Whether this drive changed its intentions since its keeper looked: the store's own count
-        of changes does not tell a connection of its own."""
+        """Whether there are other intentions since the keeper looked: the store tells each change
+        once, and none of this process's own."""
         self.keeper: Starts | None = None
         tools.listings.show_as(self.substitutes.apply)
 
@@ -73,6 +73,7 @@ class Pins:
         try:
             changed = await self._threads.run(self.store.changed)
             if changed:
+                self.touched = True
                 self.use(await self._threads.run(partial(self.store.load, self.scope)))
         except (DriveError, OSError) as error:
             self._warn(str(error))

@@ -41,6 +41,10 @@ FORMATS: dict[str, Callable[[float], str]] = {
 }
 
 
+def _label(metric: Mapping[str, str], match: re.Match[str]) -> str:
+    return metric.get(match[1], "")
+
+
 def main(words: list[str]) -> None:
     """Run the load, draw the panels."""
     output = Path(words[0]) if words else ROOT / "docs/metrics.svg"
@@ -187,11 +191,7 @@ def _lines(
             f"{url}/api/v1/query_range", query=query, start=span[0], end=span[1], step=STEP_S
         )
         for each in found:
-            label = re.sub(
-                r"{{(\w+)}}",
-                lambda match, metric=each["metric"]: metric.get(match[1], ""),
-                target["legendFormat"],
-            )
+            label = re.sub(r"{{(\w+)}}", partial(_label, each["metric"]), target["legendFormat"])
             yield (
                 label,
                 {

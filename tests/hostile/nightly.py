@@ -49,6 +49,10 @@ PARTS = [
         "crash", [*PYTEST, f"{HERE}/test_kills.py"],
         {"DMFS_CRASH_ROUNDS": "200"}, {"DMFS_CRASH_ROUNDS": "25"},
     ),
+    Part(
+        "pins", [*PYTEST, "tests/pins/test_killed.py"],
+        {"DMFS_PIN_KILLS": "20"}, {"DMFS_PIN_KILLS": "5"},
+    ),
     Part("disk", [*PYTEST, f"{HERE}/test_cache_disk.py"]),
     Part(
         "load", [*PYTEST, f"{HERE}/test_load.py"],

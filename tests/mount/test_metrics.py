@@ -62,7 +62,7 @@ def test_promtool_finds_no_fault_in_a_real_scrape(observed: Drive) -> None:
 def test_a_scripted_mix_is_counted_as_the_emulator_counts_it(observed: Drive) -> None:
     """Listings, reads from the network, from memory; an absent name, an absent attribute."""
     names = observed.call("listdir", observed.path(FILES))
-    before = series(scraped(address(observed)))
+    before = after = series(scraped(address(observed)))
     observed.emulator.reset()
     for name in names[:3]:
         observed.call("read", observed.path(FILES, name))

@@ -142,6 +142,12 @@ async def test_a_folder_that_is_renamed_and_moved_stays_pinned(emulator, setting
         file = await file_at(drive, f"{SMALL}/another name/n.dat")
         await until(lambda: drive.parts.pins.is_whole(file))
         assert await content(drive, file) == truth(emulator, file)
+        pin = drive.parts.pins.contents.pins[0]
+        assert pin.chain[-1].name == "small", "changes there show by what is above it now"
+        emulator.change("add_item", path=f"{FILES}/small/another name", name="m.dat", size=5000)
+        await drive.parts.listings.renew(await drive.resolve(PROJECT))
+        later = await file_at(drive, f"{SMALL}/another name/m.dat")
+        await until(lambda: drive.parts.pins.is_whole(later))
         await unpinned(drive, f"{SMALL}/another name")
 
 

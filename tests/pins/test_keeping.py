@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from dmfs.assembly import open_drive
 from dmfs.spans import MIB
 from tests.pins.keeping import (
     BIG,
@@ -28,9 +29,7 @@ from tests.support.helpers import real
 
 
 @real
-async def test_a_pinned_project_is_whole_and_reads_after_the_network_is_gone_and_a_remount(
-    emulator, settings
-):
+async def test_what_is_pinned_reads_without_a_network(emulator, settings):
     async with keeping(settings()) as drive:
         events = await complete(drive, PROJECT)
         assert events[0]["event"] == "estimate"
@@ -188,9 +187,7 @@ async def test_a_cache_that_was_deleted_is_filled_again(emulator, settings, tmp_
 
 
 @real
-async def test_ten_times_the_cache_read_through_by_two_drives_loses_no_pinned_block(
-    emulator, settings, monkeypatch
-):
+async def test_what_is_pinned_is_never_evicted(emulator, settings, monkeypatch):
     monkeypatch.setattr("dmfs.blocks.open_objects.IDLE_OBJECTS", 2)  # what is open stays, too
     monkeypatch.setattr("dmfs.blocks.open_objects.RELEASED_AT_ONCE", 1)
     for number in range(40):
@@ -215,3 +212,19 @@ async def test_ten_times_the_cache_read_through_by_two_drives_loses_no_pinned_bl
         for file in pinned:
             assert await content(two, file) == truth(emulator, file)
         assert costly(emulator) == {}
+
+
+@real
+async def test_a_keeper_hears_of_a_pin_that_somebody_else_in_its_process_saw_first(
+    emulator, settings
+):
+    async with keeping(settings()) as keeps, open_drive(settings()) as other:
+        await complete(keeps, f"{SMALL}/small-00001.txt")
+        tree = await keeps.resolve(TREE)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(complete, other, TREE)
+            with trio.fail_after(10):
+                while await keeps.unlisted_xattr(tree, "user.dmfs.pinned") != "yes":
+                    await trio.lowlevel.checkpoint()
+        assert keeps.parts.pins.keeper.works
+        await until(lambda: len(keeps.parts.pins.contents.files) == 9)

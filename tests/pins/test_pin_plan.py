@@ -134,7 +134,7 @@ def check(
     again = make_plan(found, plan.files, size_of, room)
     assert (again.put, again.drop, again.leaving) == ([], [], set()), "a plan is the end of it"
     for pin in pins:
-        progress = progress_of(pin, found, plan, size_of, room, reachable=True, errors={})
+        progress = progress_of(pin, found, plan, size_of, room, trouble="", errors={})
         assert progress.files_done <= progress.files
         if progress.state == "complete":
             assert progress.files_done == progress.files
@@ -163,7 +163,7 @@ def test_a_version_that_does_not_fit_leaves_the_old_one_in_its_place() -> None:
     assert plan.fetch == []
     assert plan.leaving == set()
     assert plan.files == files
-    progress = progress_of(PINS[1], found, plan, size_of, 100, reachable=True, errors={})
+    progress = progress_of(PINS[1], found, plan, size_of, 100, trouble="", errors={})
     assert progress.state == "no room"
     assert "60 bytes are needed, and 40 are left" in progress.error
     assert (progress.files, progress.files_done) == (1, 0)

@@ -5,6 +5,7 @@ stdout is data: what changed, and the summary. Only a terminal gets a bar, and i
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ def showing_events(summary: Callable[[Event], str]) -> Iterator[Show]:
                     done = f"{size(event['bytes_done'])} of {size(event['bytes'])}"
                     text = f"{done}, {event['files_done']:,} of {event['files']:,} files"
                     advance(text, event["bytes_done"], event["bytes"])
-                case "estimate" | "done":
+                case "estimate" | "pin" | "done":
                     line = summary(event)
                     if line:
                         write(line)
@@ -78,6 +79,11 @@ def _bar() -> Iterator[tuple[Advance, Write]]:
                 _print(line)
 
         yield advance, write
+
+
+def print_json(event: Event) -> None:
+    """An event as a line, for programs."""
+    _print(json.dumps(event, ensure_ascii=False))
 
 
 def _print(line: str) -> None:

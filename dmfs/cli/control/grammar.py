@@ -16,6 +16,8 @@ COMMANDS = {
     "warm": "fetch folders and files ahead of need; people go first",
     "evict": "let go of cached bytes, but of no open or pinned file",
     "offline": "go on with what is cached and ask nobody, or end that",
+    "pin": "keep projects, folders or files whole, newest and offline",
+    "unpin": "no longer",
 }
 """What each is for."""
 
@@ -36,6 +38,7 @@ def add_control(add: Callable[[str], argparse.ArgumentParser]) -> None:
     events.add_argument("-f", "--follow", action="store_true",
                         help="go on with what happens, each access of a file included")  # fmt: skip
     _add_jobs(add)
+    _add_pins(add)
 
 
 def _add_jobs(add: Callable[[str], argparse.ArgumentParser]) -> None:
@@ -64,3 +67,13 @@ def _add_jobs(add: Callable[[str], argparse.ArgumentParser]) -> None:
     for each in (refresh, warm, evict, offline):
         each.add_argument("--json", action="store_true",
                           help="each event as a line, for programs")  # fmt: skip
+
+
+def _add_pins(add: Callable[[str], argparse.ArgumentParser]) -> None:
+    pin = add("pin")
+    pin.add_argument("paths", metavar="PATH", nargs="*", help="projects, folders or files")
+    pin.add_argument("--list", action="store_true", help="what is pinned, and how far it is")
+    pin.add_argument("--json", action="store_true", help="for programs: one JSON object a line")
+    unpin = add("unpin")
+    unpin.add_argument("paths", metavar="PATH", nargs="+", help="what was pinned")
+    unpin.add_argument("--json", action="store_true", help="for programs")

@@ -85,13 +85,15 @@ def run_job(
         from dmfs.control.client import stream
 
         for event in stream(socket_of(located.mount), f"/v1/{verb}", parameters):
-            show(event)
+            if event["event"] != "idle":
+                show(event)
         return DONE
 
     from dmfs.jobs.table import JOBS
 
     async def tell(event: Mapping[str, Any]) -> None:
-        show(event)
+        if event["event"] != "idle":
+            show(event)
 
     async def work(drive: Drive) -> None:
         await JOBS[verb](drive, parameters, tell)

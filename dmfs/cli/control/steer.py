@@ -3,12 +3,10 @@ own."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dmfs.cli.control.bar import Event, showing_events
+from dmfs.cli.control.bar import Event, print_json, showing_events
 from dmfs.cli.control.runner import Located, locate, run_job
 from dmfs.cli.control.target import mounts_of, the_mount
 from dmfs.cli.control.words import duration, plural, size
@@ -57,15 +55,9 @@ def _run(
     summary: Callable[[Event], str],
 ) -> int:
     if call.options.json:
-        return run_job(call, verb, located, parameters, _print_json)
+        return run_job(call, verb, located, parameters, print_json)
     with showing_events(summary) as show:
         return run_job(call, verb, located, parameters, show)
-
-
-def _print_json(event: Event) -> None:
-    if event["event"] != "idle":
-        sys.stdout.write(json.dumps(event, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
 
 
 def _size_of(text: str | None) -> int | None:
