@@ -43,8 +43,8 @@ def bus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         ["dbus-daemon", f"--config-file={config}", "--nofork", "--print-address=1"],
         stdout=subprocess.PIPE,
     )
+    assert daemon.stdout is not None
     try:
-        assert daemon.stdout is not None
         assert daemon.stdout.readline()
         yield f"unix:path={path}"
     finally:
