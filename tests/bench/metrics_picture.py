@@ -13,8 +13,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +39,6 @@ FORMATS: dict[str, Callable[[float], str]] = {
     "reqps": lambda value: f"{value:g}/s",
     "s": lambda value: f"{value:g} s",
 }
-
-
-def _label(metric: Mapping[str, str], match: re.Match[str]) -> str:
-    return metric.get(match[1], "")
 
 
 def main(words: list[str]) -> None:
@@ -169,8 +164,7 @@ def _draw(dashboard: Any, url: str, span: tuple[float, float], output: Path) -> 
         place.set_xlim(0, span[1] - span[0])
         place.set_ylim(0, defaults.get("max"))
         place.grid(alpha=0.3)
-        form = FORMATS.get(defaults["unit"], lambda value: f"{value:g}")
-        place.yaxis.set_major_formatter(FuncFormatter(lambda value, _, form=form: form(value)))
+        place.yaxis.set_major_formatter(FuncFormatter(_formatter(defaults["unit"])))
         place.spines[["top", "right"]].set_visible(False)
         if lines:
             place.legend(fontsize=6, ncols=2, loc="upper left", framealpha=0.6)
@@ -179,6 +173,11 @@ def _draw(dashboard: Any, url: str, span: tuple[float, float], output: Path) -> 
     figure.supxlabel("seconds", fontsize=8)
     figure.tight_layout()
     figure.savefig(output, metadata={"Date": None})
+
+
+def _formatter(unit: str) -> Callable[[float, int], str]:
+    words = FORMATS.get(unit, lambda value: f"{value:g}")
+    return lambda value, _: words(value)
 
 
 def _lines(
@@ -192,7 +191,9 @@ def _lines(
             f"{url}/api/v1/query_range", query=query, start=span[0], end=span[1], step=STEP_S
         )
         for each in found:
-            label = re.sub(r"{{(\w+)}}", partial(_label, each["metric"]), target["legendFormat"])
+            label = target["legendFormat"]
+            for name in re.findall(r"{{(\w+)}}", label):
+                label = label.replace(f"{{{{{name}}}}}", each["metric"].get(name, ""))
             yield (
                 label,
                 {

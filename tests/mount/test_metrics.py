@@ -62,7 +62,7 @@ def test_promtool_finds_no_fault_in_a_real_scrape(observed: Drive) -> None:
 def test_a_scripted_mix_is_counted_as_the_emulator_counts_it(observed: Drive) -> None:
     """Listings, reads from the network, from memory; an absent name, an absent attribute."""
     names = observed.call("listdir", observed.path(FILES))
-    before = after = series(scraped(address(observed)))
+    after = before = series(scraped(address(observed)))
     observed.emulator.reset()
     for name in names[:3]:
         observed.call("read", observed.path(FILES, name))
@@ -78,13 +78,13 @@ def test_a_scripted_mix_is_counted_as_the_emulator_counts_it(observed: Drive) ->
         key = metric, tuple(sorted(labels.items()))
         return after.get(key, 0.0) - before.get(key, 0.0)
 
-    after = before
     wait_until(  # the next small files are opened in the background
         lambda: counted() == {route: observed.counts().get(route, 0) for route in ROUTES}
     )
     assert observed.counts()["sign"] >= 1
     assert risen("dmfs_fuse_requests_total", op="open", errno="ok") == 3
     assert risen("dmfs_fuse_request_duration_seconds_count", op="open") == 3
+    assert risen("dmfs_fuse_request_duration_seconds_sum", op="open") > 0
     assert risen("dmfs_fuse_request_duration_seconds_count", op="read") == risen(
         "dmfs_fuse_requests_total", op="read", errno="ok"
     )

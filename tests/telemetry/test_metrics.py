@@ -139,6 +139,12 @@ def test_without_the_library_the_error_says_what_to_install(
     assert caught.value.hint == 'pip install "dmfs[metrics]"'
 
 
+def test_quotas_that_are_not_known_here_are_one_and_the_worst_of_them() -> None:
+    rows = [{"name": name, "used": used, "limit": 9} for name, used in (("new", 8), ("newer", 3))]
+    found = series(render({"quotas": rows}, {}, {}, "0"))
+    assert found["dmfs_api_quota_calls", (("quota", "other"),)] == 8
+
+
 def test_each_published_quota_has_a_label_of_its_own() -> None:
     assert set(QUOTAS) == set(PUBLISHED_PER_MIN)
 
