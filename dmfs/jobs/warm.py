@@ -150,9 +150,7 @@ class _Survey:
         listings = self._drive.parts.listings
 
         async def ahead() -> Listing:
-            if listings.fresh_for(directory) <= 0:
-                # it may be on disk, and fresh
-                await listings.ahead(directory, lambda: True)
+            await listings.ahead(directory, lambda: True)
             listing = await listings.recall(directory)
             if listing is None or listings.fresh_for(directory) <= 0:
                 self._drive.parts.client.breaker.check(f"list {directory.name or '/'!r}")
@@ -242,7 +240,7 @@ class _Fetching:
         for path, file, missing_bytes in self._next:
             try:
                 await self._room.take(path, missing_bytes)
-                await self._fetch(file)
+                await self._fetch(file, missing_bytes)
             except EVERYBODYS:
                 raise
             except NoRoomError as error:
@@ -254,15 +252,21 @@ class _Fetching:
                 self.files_done += 1
                 await self._tell()
 
-    async def _fetch(self, file: File) -> None:
+    async def _fetch(self, file: File, missing_bytes: int) -> None:
         parts = self._drive.parts
+        coming_bytes = missing_bytes
 
         def on_progress(more_bytes: int) -> None:
+            nonlocal coming_bytes
+            coming_bytes -= more_bytes
             self.bytes_done += more_bytes
             self._room.came(more_bytes)
 
         fetch = partial(fetch_whole, parts.blocks, parts.sizes, file, self._window, on_progress)
-        await self._reports.patiently(fetch, tries=TRIES)
+        try:
+            await self._reports.patiently(fetch, tries=TRIES)
+        finally:
+            self._room.came(coming_bytes)  # what does not come needs no room
 
     async def _tell(self) -> None:
         await self._reports.progress(

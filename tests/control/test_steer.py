@@ -45,7 +45,7 @@ def events(home: Home, *words: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stdout_of(home, *words, "--json").splitlines()]
 
 
-def test_refresh_of_a_mount_is_seen_when_the_command_ends(drive: Drive, folder: str) -> None:
+def test_what_a_refresh_finds_is_seen_when_it_ends(drive: Drive, folder: str) -> None:
     path = drive.path(folder)
     assert drive.call("listdir", path)
     drive.emulator.change("add_item", path=folder, name="later\n.dwg", size=7)

@@ -82,9 +82,7 @@ async def test_of_one_file_and_by_what_an_earlier_process_listed(
 
 
 @real
-async def test_what_is_open_here_stays_and_can_be_read(
-    emulator: EmulatorProcess, settings: MakeSettings
-) -> None:
+async def test_evict_leaves_what_is_open(emulator: EmulatorProcess, settings: MakeSettings) -> None:
     async with open_drive(settings()) as drive:
         chosen = await at_rest(drive, 3)
         reader = await drive.open(chosen[1])

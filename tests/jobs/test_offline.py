@@ -38,9 +38,7 @@ async def files(drive: Drive) -> list[File]:
 
 
 @real
-async def test_work_offline_and_come_back(
-    emulator: EmulatorProcess, settings: MakeSettings
-) -> None:
+async def test_work_offline_asks_nobody(emulator: EmulatorProcess, settings: MakeSettings) -> None:
     async with open_drive(settings(ttl=0.0)) as drive:
         cached, signed, other, *_ = await files(drive)
         data = await read(drive, cached)

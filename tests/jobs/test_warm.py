@@ -79,6 +79,9 @@ async def test_the_estimate_of_a_dry_run_is_what_the_run_costs(
         assert cost(emulator) == (0, estimate["calls"], estimate["bytes_missing"])
         assert (told.last["files"], told.last["bytes"]) == (FILES, BYTES)
         assert told.last["calls"] == FILES
+        gauges = drive.gauges()
+        assert gauges["ratelimit.sign.ahead"] == FILES
+        assert "ratelimit.sign.read" not in gauges
         assert bytes_at_rest(tmp_path / "cache") == BYTES
         emulator.reset()
         told = await run_job(drive, "warm", paths=[tree])
@@ -92,7 +95,7 @@ async def test_the_estimate_of_a_dry_run_is_what_the_run_costs(
 
 @real
 async def test_what_is_signed_or_at_rest_in_part_is_not_counted(
-    emulator: EmulatorProcess, settings: MakeSettings, tree: str
+    emulator: EmulatorProcess, settings: MakeSettings, tree: str, tmp_path: Path
 ) -> None:
     async with open_drive(settings()) as drive:
         await run_job(drive, "warm", paths=[tree], listings_only=True)
@@ -110,8 +113,13 @@ async def test_what_is_signed_or_at_rest_in_part_is_not_counted(
         assert store.write(opened.stored, 0, memoryview(content))
         drive.parts.blocks.close(opened)
         assert await drive.parts.blocks.drain(10)
+        with sqlite3.connect(tmp_path / "cache" / DIRECTORY / "index.db") as db:
+            db.execute("UPDATE objects SET used_at = 1e9")
         emulator.reset()
         told = await run_job(drive, "warm", paths=[tree])
+        (oldest,) = db.execute("SELECT MIN(used_at) FROM objects").fetchone()
+        db.close()
+        assert oldest > wall_time_s() - 60  # what is wanted does not go for the rest of it
         (estimate,) = told.of("estimate")
         assert estimate["calls"] == FILES - 2
         assert estimate["bytes_missing"] == BYTES - SIZES["b.dwg"] - BLOCK_BYTES
@@ -204,7 +212,7 @@ def fill(cache: Path, used_at: float, count: int, size_bytes: int = 100_000) -> 
 
 
 @real
-async def test_a_years_files_make_room_and_those_of_the_last_hour_do_not(
+async def test_a_warm_takes_no_room_from_the_last_hour(
     emulator: EmulatorProcess, settings: MakeSettings, tree: str, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
