@@ -7,6 +7,7 @@ from the network. A disk that cannot be written to is still read from.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -40,6 +41,9 @@ PATIENCE_SHARE = 0.25
 LOOK_AGAIN_S = 5.0
 """How often the disk is searched for what other processes have put there: each look costs a thread
 hop."""
+IDLE_SHARE = 1 / 8
+"""Of the cache. (20 files of 8 MB that had been read and closed filled a cache of 16 MiB for good:
+nothing was evicted, and nothing more was kept, until 64 others had been read.)"""
 ABSENT_MAX = 1024
 """Objects that are remembered to have nothing at rest: some windows of small files."""
 
@@ -88,6 +92,11 @@ class DiskTier:
             worked=partial(self._health.worked, "write"),
             failed=partial(self._failed, "write"),
         )
+
+    @property
+    def idle_bytes_max(self) -> float:
+        """What is attached without a reader keeps others from evicting it: so much at most."""
+        return math.inf if self._store is None else self._store.limit_bytes * IDLE_SHARE
 
     async def attach(self, opened: CachedObject) -> None:
         """Find what is at rest of an object."""

@@ -150,15 +150,25 @@ class OpenObjects:
         self._over.clear()
         for old in released:
             self._detached.pop(id(old), None)
-        if len(self._idle) > IDLE_OBJECTS:
-            for _ in range(len(self._idle) - IDLE_OBJECTS + RELEASED_AT_ONCE - 1):
-                storage_id, known = self._idle.popitem(last=False)
-                del self._known[storage_id]
-                self.forget_extents(known)
-                released.append(known)
+        for _ in range(self._too_many()):
+            storage_id, known = self._idle.popitem(last=False)
+            del self._known[storage_id]
+            self.forget_extents(known)
+            released.append(known)
         if released:
             # in a task of the cache's: an opener that is cancelled must not lose a stored object
             self._nursery.start_soon(self._release, released)
+
+    def _too_many(self) -> int:
+        """How many of those that nobody uses are to go, those closed longest ago."""
+        count = len(self._idle)
+        go = count - IDLE_OBJECTS + RELEASED_AT_ONCE - 1 if count > IDLE_OBJECTS else 0
+        left_bytes = self._disk.idle_bytes_max
+        for number, known in enumerate(reversed(self._idle.values())):
+            left_bytes -= known.size_bytes
+            if left_bytes < 0:
+                return max(go, count - number)
+        return go
 
     def forget_extents(self, opened: CachedObject) -> None:
         """Let what is in memory of an object be fetched again."""

@@ -78,6 +78,7 @@ class BlockStore:
         own_cache_directory(directory)
         _take_over(directory / OLDER_DIRECTORY, directory / DIRECTORY)
         self._directory, self._index = open_index(directory / DIRECTORY)
+        self.limit_bytes = limit_bytes
         self._evictor = Evictor(
             self._directory, self._index, limit_bytes=limit_bytes, free_percent=free_percent
         )
