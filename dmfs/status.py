@@ -121,7 +121,9 @@ def _pins(drive: Drive) -> dict[str, Any]:
         "bytes": sum(each.bytes_done for each in found),
         "total_bytes": sum(each.bytes for each in found),
         "states": dict(Counter(each.state for each in found)),
-        "failed": sum(each.state in FAILED_PINS for each in found),
+        "failed": sum(
+            max(1, each.files - each.files_done) for each in found if each.state in FAILED_PINS
+        ),
         "no_room": sum(each.state == "no room" for each in found),
         "errors": [each.error for each in found if each.error][:PIN_ERRORS_MAX],
     }
@@ -145,8 +147,13 @@ def _processes(drive: Drive, under_way: Iterable[AccessRecord], now: float) -> l
         given[id(transfer.process)] += transfer.given_bytes
     waiting = Counter(id(record.process) for record in under_way)
     opened = Counter(id(transfer.process) for transfer in transfers)
-    known = [*activity.processes.known(), activity.own]
-    known.sort(key=lambda each: (-waiting[id(each)], -opened[id(each)], -each.seen_at))
+    known = {id(each): each for each in activity.processes.known()}
+    known |= {id(each.process): each.process for each in transfers}
+    known |= {id(each.process): each.process for each in under_way}
+    known |= {id(each): each for each in (activity.processes.nobody, activity.own)}
+    shown = sorted(
+        known.values(), key=lambda each: (-waiting[id(each)], -opened[id(each)], -each.seen_at)
+    )
     return [
         {
             **_program(process),
@@ -157,7 +164,7 @@ def _processes(drive: Drive, under_way: Iterable[AccessRecord], now: float) -> l
             "open_files": opened[id(process)],
             "seen_s": round(now - process.seen_at, 1) if process.seen_at else None,
         }
-        for process in known[:PROCESSES_MAX]
+        for process in shown[:PROCESSES_MAX]
         if (process.requests or process.calls) and process.pid != os.getpid()
     ]
 

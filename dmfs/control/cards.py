@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from typing import Any
 from dmfs.system.private_files import private_directory
 
 CARD_MAX_BYTES = 64 * 1024
+CARD_LIFE_S = 30 * 86400.0
+LOCK_S = 0.5
 CARDS_MAX = 1000
 """In one directory; more are none of ours."""
 
@@ -74,13 +77,14 @@ def read_cards(directories: Iterable[Path]) -> dict[Path, Card]:
         except OSError:
             continue
         for path in paths:
-            card = _read(path)
-            if card is not None and path.stem == stem_of(card.mountpoint):
+            card = read_card(path)
+            if card is not None:
                 cards[path] = card
     return cards
 
 
-def _read(path: Path) -> Card | None:
+def read_card(path: Path) -> Card | None:
+    """One card; None if there is none, it is damaged, another's, or of another mountpoint."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
@@ -89,21 +93,28 @@ def _read(path: Path) -> Card | None:
             raw: Any = json.loads(file.read(CARD_MAX_BYTES))
         known = {each.name: raw[each.name] for each in fields(Card) if each.name in raw}
         card = Card(**known)
+        named = path.stem == stem_of(card.mountpoint)
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     well = isinstance(card.pid, int) and all(
         isinstance(value, str) for name, value in asdict(card).items() if name != "pid"
     )
-    return card if well else None
+    return card if well and named else None
 
 
 def is_alive(card_path: Path) -> bool:
     """Whether the mount of a card has its process still."""
+    return _is_locked(card_path.with_suffix(".lock"))
+
+
+def _is_locked(path: Path) -> bool:
     try:
-        descriptor = os.open(card_path.with_suffix(".lock"), os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
+        # shared, so that two who look do not see each other; a mount that starts just now tries
+        # for a while
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -112,6 +123,27 @@ def is_alive(card_path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Those who look whether a mount is alive have the lock for a moment."""
+    give_up = time.monotonic() + LOCK_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= give_up:
+                return False
+            time.sleep(LOCK_S / 20)
+
+
+def prune(directory: Path, now_s: float) -> None:
+    """Remove what mounts have left that ended long ago. OSError."""
+    for path in sorted(directory.glob("*.json")):
+        if now_s - path.stat().st_mtime > CARD_LIFE_S and not is_alive(path):
+            for ending in (".json", ".lock", ".sock"):
+                path.with_suffix(ending).unlink(missing_ok=True)
 
 
 class Place:
@@ -132,9 +164,7 @@ class Place:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self._lock_path, flags, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _try_lock(descriptor):
                 yield False
                 return
             with contextlib.suppress(FileNotFoundError):

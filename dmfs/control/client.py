@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket as socket_module
+import ssl
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,25 +14,35 @@ from typing import Any
 
 import httpx
 
-from dmfs.errors import BadResponseError, DeadlineError, DriveError, MountGoneError, UsageError
+from dmfs.errors import (
+    AccessError,
+    BadResponseError,
+    DeadlineError,
+    DriveError,
+    MountGoneError,
+    UsageError,
+)
 
 CONNECT_S = 2.0
 ANSWER_S = 10.0
+STOPPED_HINT = "is its process stopped? dmfs umount takes it away"
 SILENCE_S = 60.0
 """For the next line of an answer that comes in lines."""
 
 
-def ask(socket: Path, path: str, *, timeout_s: float = ANSWER_S) -> Any:
+def ask(socket: Path, owner: int | None, path: str, *, timeout_s: float = ANSWER_S) -> Any:
     """The JSON value that answers ``GET path``. MountGoneError, DeadlineError, or the DriveError
-    that the mount tells."""
-    with asking(socket, timeout_s=timeout_s) as get:
+    that the mount tells. ``owner``: the user whose mount it is, as the kernel says."""
+    with asking(socket, owner, timeout_s=timeout_s) as get:
         return get(path)
 
 
 @contextmanager
-def asking(socket: Path, *, timeout_s: float = ANSWER_S) -> Iterator[Callable[[str], Any]]:
+def asking(
+    socket: Path, owner: int | None, *, timeout_s: float = ANSWER_S
+) -> Iterator[Callable[[str], Any]]:
     """``ask`` for many questions: a client costs more than a question."""
-    with _client(socket, timeout_s) as client:
+    with _client(socket, owner, timeout_s) as client:
 
         def get(path: str) -> Any:
             with _errors():
@@ -38,12 +51,14 @@ def asking(socket: Path, *, timeout_s: float = ANSWER_S) -> Iterator[Callable[[s
         yield get
 
 
-def stream(socket: Path, path: str, parameters: Mapping[str, Any] | None) -> Iterator[Any]:
+def stream(
+    socket: Path, owner: int | None, path: str, parameters: Mapping[str, Any] | None
+) -> Iterator[Any]:
     """The lines that answer, as they come: ``POST`` with parameters, ``GET`` without. Closing the
     iterator ends the job. DriveError as ``ask``, and that of a last line that tells one."""
     method, body = ("GET", None) if parameters is None else ("POST", json.dumps(parameters))
     with (
-        _client(socket, SILENCE_S) as client,
+        _client(socket, owner, SILENCE_S) as client,
         _errors(),
         client.stream(method, path, content=body) as response,
     ):
@@ -68,7 +83,8 @@ def error_of(event: Mapping[str, Any]) -> DriveError:
 
 
 @contextmanager
-def _client(socket: Path, timeout_s: float) -> Iterator[httpx.Client]:
+def _client(socket: Path, owner: int | None, timeout_s: float) -> Iterator[httpx.Client]:
+    _check_owner(socket, owner)
     # through the directory's descriptor: a socket's path holds 107 bytes
     try:
         descriptor = os.open(socket.parent, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC)
@@ -77,7 +93,8 @@ def _client(socket: Path, timeout_s: float) -> Iterator[httpx.Client]:
     try:
         transport = httpx.HTTPTransport(
             uds=f"/proc/self/fd/{descriptor}/{socket.name}",
-            verify=False,
+            # no TLS here, and so no certificates to load: they cost 20 ms
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         )
         timeout = httpx.Timeout(timeout_s, connect=CONNECT_S)
         with httpx.Client(transport=transport, base_url="http://dmfs", timeout=timeout) as client:
@@ -86,16 +103,44 @@ def _client(socket: Path, timeout_s: float) -> Iterator[httpx.Client]:
         os.close(descriptor)
 
 
+def _check_owner(path: Path, owner: int | None) -> None:
+    """AccessError unless the mount's owner, or root, listens there: another user of this machine
+    might, in a directory that is open to all. (Asked on a connection of its own: what is sent on
+    the next one goes to the same place: only the directory's owner could change it.)"""
+    with _connected(path) as connected:
+        raw = connected.getsockopt(socket_module.SOL_SOCKET, socket_module.SO_PEERCRED, 12)
+        uid = int.from_bytes(raw[4:8], sys.byteorder)
+    if uid not in (0, owner):
+        raise AccessError(f"somebody else (user {uid}) answers at {path}")
+
+
+@contextmanager
+def _connected(path: Path) -> Iterator[socket_module.socket]:
+    try:
+        descriptor = os.open(path.parent, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise MountGoneError(f"{path} cannot be reached: {error.strerror}") from None
+    try:
+        with socket_module.socket(socket_module.AF_UNIX) as client:
+            client.settimeout(CONNECT_S)
+            client.connect(f"/proc/self/fd/{descriptor}/{path.name}")
+            yield client
+    except TimeoutError:
+        raise DeadlineError("the drive does not answer", hint=STOPPED_HINT) from None
+    except OSError as error:
+        raise MountGoneError(f"the drive does not answer: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def _errors() -> Iterator[None]:
     try:
         yield
-    except httpx.ConnectError:
-        raise MountGoneError("the drive does not answer: its process is gone") from None
+    except (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError):
+        raise MountGoneError("the drive has ended, or its process is gone") from None
     except httpx.TimeoutException:
-        raise DeadlineError(
-            "the drive does not answer", hint="is its process stopped? dmfs umount takes it away"
-        ) from None
+        raise DeadlineError("the drive does not answer", hint=STOPPED_HINT) from None
     except (httpx.TransportError, ValueError) as error:
         raise BadResponseError(f"the drive's answer is damaged: {error}") from None
 

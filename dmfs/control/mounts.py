@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dmfs.control.cards import Card, is_alive, read_cards, run_directories, stem_of
+from dmfs.control.cards import Card, is_alive, read_card, read_cards, run_directories, stem_of
 from dmfs.fuse.mount_place import FILESYSTEM, split_at
 from dmfs.system.mountinfo import mount_table
 
@@ -33,30 +33,35 @@ class Seen:
 
 def all_mounts(environ: Mapping[str, str], state_dir: Path, uid: int) -> list[Seen]:
     """What is mounted, in the order of mountpoints; behind it, what was and left a card."""
-    cards = read_cards(run_directories(environ, state_dir, uid))
+    directories = run_directories(environ, state_dir, uid)
     owners = {row.mountpoint: row.owner for row in mount_table() if row.kind == FILESYSTEM}
-    strangers = _listening() if any(owner != uid for owner in owners.values()) else {}
+    # root alone asks other users' drives, and nobody else listens to a socket in whose name only a
+    # hash is: anybody can make one
+    strangers = _listening() if uid == 0 else {}
     living: list[Seen] = []
     for mountpoint in sorted(owners):
-        path, card = _card_of(mountpoint, cards)
+        path, card = _card_of(mountpoint, directories)
         socket = None
         if path is not None and is_alive(path):
             socket = path.with_suffix(".sock")
-        elif stem_of(mountpoint) in strangers:  # as root: of another user, somewhere else
+        elif stem_of(mountpoint) in strangers:  # of another user, somewhere else
             socket = strangers[stem_of(mountpoint)]
-            card = read_cards([socket.parent]).get(socket.with_suffix(".json"), card)
+            card = read_card(socket.with_suffix(".json"))
+        elif card is not None and card.ended_at:
+            card = None  # of a drive before this one, which says nothing of itself
         living.append(Seen(mountpoint, True, owners[mountpoint], card, socket))
     ended = [
         Seen(card.mountpoint, False, uid, card)
-        for path, card in cards.items()
+        for path, card in read_cards(directories).items()
         if card.mountpoint not in owners and not is_alive(path)
     ]
     return living + sorted(ended, key=lambda seen: seen.mountpoint)
 
 
-def _card_of(mountpoint: str, cards: Mapping[Path, Card]) -> tuple[Path | None, Card | None]:
+def _card_of(mountpoint: str, directories: Sequence[Path]) -> tuple[Path | None, Card | None]:
     """The card of a mountpoint; of several (in two run directories) the best."""
-    own = [(path, card) for path, card in cards.items() if card.mountpoint == mountpoint]
+    paths = [directory / f"{stem_of(mountpoint)}.json" for directory in directories]
+    own = [(path, card) for path in paths if (card := read_card(path)) is not None]
     own.sort(key=lambda each: (is_alive(each[0]), each[1].started_at))
     return own[-1] if own else (None, None)
 

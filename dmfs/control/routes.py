@@ -92,10 +92,10 @@ class Routes:
                 return
             await exchange.begin()
             while True:
-                with trio.move_on_after(KEEP_ALIVE_S):
-                    await exchange.write(await listener.events.receive())
-                    continue
-                await exchange.write({"event": "idle"})
+                news: Mapping[str, Any] = {"event": "idle"}
+                with trio.move_on_after(KEEP_ALIVE_S):  # not around the write: it would be cut off
+                    news = await listener.events.receive()
+                await exchange.write(news)
 
     async def _job(self, exchange: Exchange, verb: str) -> None:
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import trio
 
-from dmfs.control.cards import Card, Place
+from dmfs.control.cards import Card, Place, prune
 from dmfs.control.exchange import BadRequestError, Exchange
 from dmfs.control.routes import Routes
 from dmfs.system.clock import iso_seconds, wall_time_s
@@ -26,8 +26,18 @@ BACKLOG = 64
 DISK_S = 5.0
 """For the run directory, most often in memory; the mount goes on without a socket after that."""
 END_S = 1.0
+LOOK_S = 10.0
+"""How long a socket that was removed goes unnoticed."""
 PATH_MAX_BYTES = 107
 _UCRED = struct.Struct("3i")
+
+
+class PlaceTaken(OSError):
+    """Another living drive has the place."""
+
+
+def _nothing() -> None:
+    return None
 
 
 class ControlServer:
@@ -38,22 +48,57 @@ class ControlServer:
         self._routes = routes
         self._places = [Place(directory, card) for directory in directories]
         self._place: Place | None = None
+        self._bound = (0, 0)
+        """Device and inode of the socket."""
+        self._warned = ""
         self._open = 0
 
     async def run(self, on_listening: Callable[[], None] = lambda: None) -> None:
-        """Answer until cancelled; returns at once, with a line in the log, if it cannot. Calls
-        ``on_listening`` once it answers, or will not."""
-        with ExitStack() as stack:
-            listener: trio.SocketListener | None = None
-            try:
-                with trio.move_on_after(DISK_S):
-                    listener = await in_thread(partial(self._listen, stack))
-            except OSError as error:
+        """Answer until cancelled. Calls ``on_listening`` once it answers, or cannot for now."""
+        tell = on_listening
+        async with trio.open_nursery() as connections:
+            while True:
+                with ExitStack() as stack:
+                    listener = await self._opened(stack)
+                    tell()
+                    tell = _nothing
+                    if listener is not None:
+                        await self._answer_at(listener, connections)
+                await trio.sleep(LOOK_S)
+
+    async def _opened(self, stack: ExitStack) -> trio.SocketListener | None:
+        try:
+            with trio.move_on_after(DISK_S):
+                return await in_thread(partial(self._listen, stack))
+        except OSError as error:
+            if str(error) != self._warned:
                 log.warning("no control socket: %s", error)
-            on_listening()
-            if listener is not None:
-                async with listener:
-                    await trio.serve_listeners(self._serve, [listener])
+            self._warned = str(error)
+        return None
+
+    async def _answer_at(self, listener: trio.SocketListener, connections: trio.Nursery) -> None:
+        """Until the socket is gone from the run directory: with the last session of a user its
+        manager removes that, and a mount in the background lives on."""
+        serve = partial(trio.serve_listeners, self._serve, [listener], handler_nursery=connections)
+        async with listener, trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            there = True
+            while there:
+                await trio.sleep(LOOK_S)
+                with trio.move_on_after(DISK_S):
+                    there = await in_thread(self._is_there)
+            nursery.cancel_scope.cancel()
+        log.info("the control socket was removed; making it anew")
+
+    def _is_there(self) -> bool:
+        """Blocking."""
+        place = self._place
+        try:
+            assert place is not None
+            status = (place.directory / place.socket).lstat()
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._bound
 
     async def end(self, because: str) -> None:
         """Write down why the mount ends."""
@@ -66,23 +111,31 @@ class ControlServer:
                 log.debug("no card is left: %s", error)
 
     def _listen(self, stack: ExitStack) -> trio.SocketListener:
-        """Blocking: take the first place that can be had. OSError of the last one."""
+        """Blocking: take the first place that can be had. OSError of the last one, PlaceTaken
+        where a drive of another namespace is mounted at the same path."""
         for place in self._places[:-1]:
-            with suppress(OSError):
+            try:
                 return self._listen_at(place, stack)
+            except PlaceTaken:
+                raise
+            except OSError:
+                continue
         return self._listen_at(self._places[-1], stack)
 
     def _listen_at(self, place: Place, stack: ExitStack) -> trio.SocketListener:
         if not stack.enter_context(place.taken()):
-            raise OSError(0, "another drive has one for this mountpoint (in another namespace)")
+            raise PlaceTaken(0, "another drive has one for this mountpoint (in another namespace)")
+        with suppress(OSError):
+            prune(place.directory, wall_time_s())
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             bind(server, place.directory, place.socket)
             server.listen(BACKLOG)
+            status = (place.directory / place.socket).lstat()
         except BaseException:
             server.close()
             raise
-        self._place = place
+        self._place, self._bound = place, (status.st_dev, status.st_ino)
         return trio.SocketListener(trio.socket.from_stdlib_socket(server))
 
     async def _serve(self, stream: trio.SocketStream) -> None:

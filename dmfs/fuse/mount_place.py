@@ -76,9 +76,10 @@ def split_at(given: str, stops: Collection[str]) -> tuple[str, str | None]:
     itself). None instead of a rest where the way meets none of them."""
     fuse = {mount.mountpoint for mount in mount_table() if mount.is_fuse}
     try:
-        todo = os.path.join(os.getcwd(), given).split("/")[::-1]
+        whole = given if given.startswith("/") else os.path.join(os.getcwd(), given)
     except FileNotFoundError:
         raise SetupError("the working directory does not exist any more") from None
+    todo = whole.split("/")[::-1]
     at, links = "/", 0
     while todo:
         if at in stops:

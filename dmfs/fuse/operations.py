@@ -27,7 +27,7 @@ from dmfs.fuse.kernel_cache import push_changes, report_size
 from dmfs.fuse.request import request
 from dmfs.model import Directory, File, Listing, Node, Shortcut
 from dmfs.namespace.xattrs import xattr_value
-from dmfs.telemetry.access_log import access
+from dmfs.telemetry.access_log import AccessRecord, access
 from dmfs.telemetry.activity import Transfer
 from dmfs.telemetry.processes import Process
 
@@ -146,8 +146,9 @@ class Operations(pyfuse3.Operations):
         if reader.size_bytes != row.reported_size:
             await report_size(inode)
         handle = next(self._handles)
-        process, now = access.get().process, trio.current_time()
-        self._files[handle] = reader, Transfer(path, process, reader.size_bytes, now)
+        record = AccessRecord("read", access.get().process)
+        record.process.open_files += 1
+        self._files[handle] = reader, Transfer(path, record, reader.size_bytes)
         how = {"keep_cache": reader.keep_cache, "direct_io": reader.direct_io}
         return pyfuse3.FileInfo(fh=handle, **how)
 
@@ -156,6 +157,7 @@ class Operations(pyfuse3.Operations):
         ``@request`` (some 40 of 60 µs), unless somebody follows each read."""
         if not self._traced and fh in self._files:
             reader, transfer = self._files[fh]
+            access.set(transfer.record)  # what this read starts ahead is this program's
             try:
                 data = reader.read_now(off, size)
             except Exception:
@@ -182,6 +184,7 @@ class Operations(pyfuse3.Operations):
         if opened is not None:
             reader, transfer = opened
             transfer.process.bytes += transfer.given_bytes
+            transfer.process.open_files -= 1
             reader.close()
 
     # Attributes

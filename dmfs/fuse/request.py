@@ -78,11 +78,14 @@ def request(*, data: bool = False) -> Callable[[Handler[H, P, R]], Handler[H, P,
                 raise
             except Exception as error:
                 short = shortage_of(error)
+                told: DriveError
                 if short:
-                    code = ShortageError.errno
+                    code, told = ShortageError.errno, ShortageError(f"this machine has no {short}")
                     log.warning("%s %s: this machine has no more %s", name, record.path, short)
                 else:
+                    told = DriveError("a bug in dmfs", hint="its log has more")
                     log.exception("bug in %s %s", name, record.path)
+                self.activity.on_failure(record, told, errno.errorcode[code])
             finally:
                 record.done(code)
                 outcome = errno.errorcode.get(code, str(code)) if code else "ok"

@@ -48,12 +48,20 @@ class Transfer:
     """An open file, as a door has it."""
 
     path: str
-    process: Process
+    record: AccessRecord
+    """For the tasks that its reads start: their calls are of the program that opened it."""
     size_bytes: int
-    opened_at: float
-    """Trio's clock."""
     given_bytes: int = 0
     """Bytes given out so far."""
+
+    @property
+    def process(self) -> Process:
+        return self.record.process
+
+    @property
+    def opened_at(self) -> float:
+        """Trio's clock."""
+        return self.record.started
 
 
 @dataclass(eq=False)
@@ -119,6 +127,10 @@ class Activity:
         if last is not None and (last.errno, last.message) == (errno, error.message):
             last.times, last.at_s = last.times + 1, wall_time_s()
             return
+        self.publish(
+            "failure", op=record.operation, path=record.path, errno=errno, message=error.message,
+            hint=error.hint, pid=record.process.pid, program=record.process.name,
+        )  # fmt: skip
         self.failures.append(
             Failure(wall_time_s(), record.operation, record.path, errno, error.message, error.hint)
         )

@@ -24,7 +24,7 @@ UNKNOWN = "-"
 class Process:
     """A program, and what it did since it was first seen. Ints, changed on the loop alone."""
 
-    __slots__ = ("bytes", "calls", "name", "pid", "requests", "seen_at")
+    __slots__ = ("bytes", "calls", "name", "open_files", "pid", "requests", "seen_at")
 
     def __init__(self, pid: int, name: str) -> None:
         self.pid = pid
@@ -35,6 +35,8 @@ class Process:
         """Given out, as far as its files are closed."""
         self.calls = 0
         """Calls of the service that were made for it, also ahead of it."""
+        self.open_files = 0
+        """While there are any, it is not forgotten."""
         self.seen_at = 0.0
         """Trio's clock."""
 
@@ -76,11 +78,17 @@ class Processes:
         process = self._known.get((pid, name))
         if process is None:
             if len(self._known) >= PROCESSES_MAX:
-                self._known.popitem(last=False)
+                self._forget_one()
             process = self._known[pid, name] = Process(pid, name)
         else:
             self._known.move_to_end((pid, name))
         return process
+
+    def _forget_one(self) -> None:
+        """The one seen longest ago, of those that read nothing if there are any: whoever streams
+        for an hour is not seen meanwhile."""
+        idle = (key for key, process in self._known.items() if not process.open_files)
+        del self._known[next(idle, next(iter(self._known)))]
 
     def known(self) -> list[Process]:
         """All that are remembered, the one seen last at the end."""

@@ -3,6 +3,7 @@ an emulator of 4 MB/s a connection. ``python -m tests.bench.screens DIRECTORY``.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -48,9 +49,9 @@ def main(directory: Path) -> None:
             ]
             try:
                 time.sleep(WORK_S)
-                before, began = ask(socket, "/v1/status"), time.monotonic()
+                before, began = ask(socket, os.getuid(), "/v1/status"), time.monotonic()
                 time.sleep(1)
-                now, took_s = ask(socket, "/v1/status"), time.monotonic() - began
+                now, took_s = ask(socket, os.getuid(), "/v1/status"), time.monotonic() - began
                 status = drive.home.run("status").stdout.decode()
             finally:
                 for each in programs:

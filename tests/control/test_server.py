@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import cast
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 
 from dmfs.control import exchange as exchange_module
 from dmfs.control import server as server_module
-from dmfs.control.cards import is_alive, read_cards
+from dmfs.control.cards import CARD_LIFE_S, Place, is_alive, prune, read_cards, stem_of
 from dmfs.control.exchange import REQUEST_MAX_BYTES, Exchange
 from dmfs.control.routes import Routes
 from dmfs.control.server import CONNECTIONS, ControlServer
+from dmfs.system.clock import wall_time_s
 from tests.control.server import (
     GET,
     FakeRoutes,
@@ -210,7 +212,11 @@ async def test_a_stale_socket_is_replaced_and_a_living_one_is_not(
         card_path = path.with_suffix(".json")
         assert is_alive(card_path)
         second = ControlServer(cast(Routes, FakeRoutes(hello)), card(), [directory])
-        await second.run()  # returns at once: the place is taken
+        tried = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(second.run, tried.set)
+            await tried.wait()
+            nursery.cancel_scope.cancel()
         assert "another drive has one" in caplog.text
         assert status_of(await talk(path, GET)) == 200
     assert not is_alive(card_path)
@@ -231,3 +237,51 @@ async def test_a_long_path_has_a_socket_all_the_same(tmp_path: Path) -> None:
             assert status_of(await talk(through, GET)) == 200
         finally:
             os.close(descriptor)
+
+
+@real
+async def test_a_socket_that_was_removed_comes_back_and_what_is_under_way_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the last session of a user ends, and ``/run/user/UID`` with it."""
+    monkeypatch.setattr(server_module, "LOOK_S", 0.05)
+    go_on = trio.Event()
+
+    async def patient(exchange: Exchange) -> None:
+        if exchange.path == "/wait":
+            await go_on.wait()
+        await hello(exchange)
+
+    async with serving(tmp_path / "run", patient) as path:
+        answers: list[bytes] = []
+
+        async def wait() -> None:
+            answers.append(await talk(path, b"GET /wait HTTP/1.1\r\nHost: d\r\n\r\n"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            await trio.sleep(0.05)
+            shutil.rmtree(path.parent)
+            with trio.fail_after(20):
+                while not path.exists():
+                    await trio.sleep(0.01)
+            assert status_of(await talk(path, GET)) == 200
+            assert is_alive(path.with_suffix(".json"))
+            go_on.set()
+        assert status_of(answers[0]) == 200
+
+
+def test_cards_of_long_ago_are_pruned(tmp_path: Path) -> None:
+    for name, age_s in (("/mnt/old", CARD_LIFE_S + 1), ("/mnt/new", 60), ("/mnt/lives", 0)):
+        with Place(tmp_path, card(name)).taken():
+            pass
+        path = tmp_path / f"{stem_of(name)}.json"
+        os.utime(path, (wall_time_s() - age_s,) * 2)
+    with Place(tmp_path, card("/mnt/lives")).taken():
+        os.utime(tmp_path / f"{stem_of('/mnt/lives')}.json", (0, 0))
+        prune(tmp_path, wall_time_s())
+        assert {each.mountpoint for each in read_cards([tmp_path]).values()} == {
+            "/mnt/new",
+            "/mnt/lives",
+        }
+    assert not (tmp_path / f"{stem_of('/mnt/old')}.lock").exists()

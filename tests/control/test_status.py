@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ def socket_of(drive: Drive) -> Path:
 
 
 def status_of(drive: Drive) -> dict[str, Any]:
-    value: dict[str, Any] = ask(socket_of(drive), "/v1/status")
+    value: dict[str, Any] = ask(socket_of(drive), os.getuid(), "/v1/status")
     return value
 
 
@@ -197,12 +198,15 @@ def test_events_tell_requests_calls_and_changes(make_drive: Callable[..., Drive]
         assert "contents" in {each["route"] for each in calls}
         access = seen[-1]
         assert (access["path"], access["outcome"]) == (f"/{FILES}", "ok")
+        lately = stdout_of(drive.home, "events", str(drive.point)).splitlines()
+        assert {"call"} <= {json.loads(line)["event"] for line in lately}
+        drive.stop()
+        process.stdout.read()
+        assert process.wait(30) == 0  # the mount has ended, and so has this
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
-    lately = stdout_of(drive.home, "events", str(drive.point)).splitlines()
-    assert {"call"} <= {json.loads(line)["event"] for line in lately}
 
 
 def test_without_a_living_mount(make_drive: Callable[..., Drive]) -> None:

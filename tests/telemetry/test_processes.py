@@ -87,3 +87,20 @@ async def test_its_memories_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(who._threads) == THREADS_MAX
     assert len(who.known()) == PROCESSES_MAX
     assert who.known()[-1].pid == number
+
+
+@virtual
+async def test_whoever_has_a_file_open_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads for an hour, and is not seen: reads do not tell who makes them."""
+    monkeypatch.setattr(processes, "process_of", lambda thread: (thread, f"{thread}"))
+    who = Processes()
+    reader = who.of_thread(1)
+    reader.open_files += 1
+    for number in range(2, 2 * PROCESSES_MAX):
+        who.of_thread(number)
+    assert reader in who.known()
+    assert len(who.known()) == PROCESSES_MAX
+    reader.open_files -= 1
+    for number in range(2 * PROCESSES_MAX, 4 * PROCESSES_MAX):
+        who.of_thread(number)
+    assert reader not in who.known()

@@ -15,14 +15,16 @@ from dmfs.errors import MountGoneError
 def events_command(call: Invocation) -> int:
     """What happened lately; with ``-f`` also what happens, until the mount ends."""
     given = call.options
-    socket = socket_of(the_mount(given.mountpoint, mounts_of(call)))
+    mount = the_mount(given.mountpoint, mounts_of(call))
+    socket, begun = socket_of(mount), False
     path = "/v1/events" + ("?follow=1" if given.follow else "")
     try:
-        for event in stream(socket, path, None):
+        for event in stream(socket, mount.owner, path, None):
+            begun = True
             if event.get("event") not in ("idle", "done"):
                 sys.stdout.write(json.dumps(event, ensure_ascii=False) + "\n")
                 sys.stdout.flush()
     except MountGoneError:
-        if not given.follow:
-            raise
+        if not (given.follow and begun):
+            raise  # else the mount has ended, and so do we
     return DONE

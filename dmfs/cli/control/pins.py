@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dmfs.cli import FAILED
 from dmfs.cli.control.bar import print_json, showing_events
 from dmfs.cli.control.runner import Located, locate, run_job
 from dmfs.cli.control.words import plural, size
@@ -21,7 +22,15 @@ def pin_command(call: Invocation) -> int:
     if given.list:
         return _run(call, "pins", locate(call, [], any_mount=True), {}, pin_line)
     located = locate(call, given.paths, any_mount=True)
-    return _run(call, "pin", located, {"paths": located.paths}, progress_line)
+    ends: list[Mapping[str, Any]] = []
+
+    def line(event: Mapping[str, Any]) -> str:
+        ends[:] = [event]
+        return progress_line(event)
+
+    status = _run(call, "pin", located, {"paths": located.paths}, line)
+    whole = bool(ends) and all(pin["state"] == "complete" for pin in ends[-1].get("pins", ()))
+    return status if whole else FAILED
 
 
 def unpin_command(call: Invocation) -> int:
@@ -38,13 +47,20 @@ def _run(
     line: Callable[[Mapping[str, Any]], str],
 ) -> int:
     if call.options.json:
-        return run_job(call, verb, located, parameters, print_json)
+
+        def show_json(event: Mapping[str, Any]) -> None:
+            line(event)
+            print_json(event)
+
+        return run_job(call, verb, located, parameters, show_json)
     with showing_events(line) as show:
         return run_job(call, verb, located, parameters, show)
 
 
 def progress_line(event: Mapping[str, Any]) -> str:
     """Of ``pin``: what it takes, and in the end how far it is."""
+    if event["event"] == "progress":
+        return ""
     if event["event"] == "estimate":
         return (
             f"{plural(event['files'], 'file')}, {size(event['bytes'])}"

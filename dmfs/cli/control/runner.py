@@ -74,7 +74,10 @@ def source_of(mount: Seen) -> str:
 
 def _same_drive(seen: Seen, settings: Settings) -> bool:
     card = seen.card
-    return card is not None and (card.profile, card.api_url) == (settings.profile, settings.api_url)
+    wanted = settings.profile, settings.api_url, str(settings.state_dir), str(settings.cache_dir)
+    return card is not None and wanted == (
+        card.profile, card.api_url, card.state_dir, card.cache_dir,
+    )  # fmt: skip
 
 
 def run_job(
@@ -84,7 +87,8 @@ def run_job(
     if located.mount is not None:
         from dmfs.control.client import stream
 
-        for event in stream(socket_of(located.mount), f"/v1/{verb}", parameters):
+        mount = located.mount
+        for event in stream(socket_of(mount), mount.owner, f"/v1/{verb}", parameters):
             if event["event"] != "idle":
                 show(event)
         return DONE

@@ -22,7 +22,7 @@ from dmfs.cli.control.words import clip_start, duration, plural, share, size
 from dmfs.cli.settings import Invocation
 from dmfs.control.client import ask
 from dmfs.control.mounts import Seen
-from dmfs.errors import DriveError
+from dmfs.errors import BadResponseError, DriveError
 from dmfs.names import printable
 
 PATIENCE_S = 5.0
@@ -58,7 +58,8 @@ def status_command(call: Invocation) -> int:
         _write("\n".join(blocks))
         if not found:
             sys.stderr.write("dmfs: no drive is mounted — dmfs mount / DIRECTORY\n")
-    return DONE if found and all(each["state"] in WELL for each in found) else FAILED
+    ours = [each for each in found if each["state"] != "private"]
+    return DONE if ours and all(each["state"] in WELL for each in ours) else FAILED
 
 
 def status_of_mount(seen: Seen) -> dict[str, Any]:
@@ -71,7 +72,9 @@ def status_of_mount(seen: Seen) -> dict[str, Any]:
     if seen.socket is None:
         return {**known, "state": "dead", "reason": how_it_ended(seen)}
     try:
-        answer = ask(seen.socket, "/v1/status", timeout_s=PATIENCE_S)
+        answer = ask(seen.socket, seen.owner, "/v1/status", timeout_s=PATIENCE_S)
+        if not isinstance(answer, dict) or not isinstance(answer.get("state"), str):
+            raise BadResponseError("the drive's answer is no status")
     except DriveError as error:
         return {**known, "state": "silent", "reason": error.message}
     return {**known, **answer}
@@ -99,7 +102,7 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     if status["pins"]["pins"]:
         rows.append(("pins", _pins(status["pins"])))
     rows += [("failed" if n == 0 else "", _failure(f)) for n, f in enumerate(status["failures"])]
-    return [head, *(f"  {name:<9} {text}" for name, text in rows)]
+    return [head, *(printable(f"  {name:<9} {text}") for name, text in rows)]
 
 
 def _calls(quotas: Sequence[Mapping[str, Any]]) -> str:

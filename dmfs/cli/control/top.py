@@ -22,8 +22,8 @@ PLAIN_COLUMNS, PLAIN_LINES = 120, 40
 
 def top_command(call: Invocation) -> int:
     """Until ``q``, Ctrl-C, or the end of the mount (a DriveError)."""
-    socket = socket_of(the_mount(call.options.mountpoint, mounts_of(call)))
-    with asking(socket) as get, _screen() as (show, wants_end):
+    mount = the_mount(call.options.mountpoint, mounts_of(call))
+    with asking(socket_of(mount), mount.owner) as get, _screen() as (show, wants_end):
         before, at = get("/v1/status"), time.monotonic()
         show(frame(before, before, PERIOD_S, *_size()))
         while not wants_end(PERIOD_S):
