@@ -155,7 +155,16 @@ class Drive:
     def path_of(self, directory: Directory) -> str:
         """Where a directory is in the drive, as far as the listings in memory know."""
         chain = self._listings.cache.chain(directory)
-        return "/" + "/".join(each.name for each in chain if each.name)
+        return "/" + "/".join(filter(None, map(self._shown_name, chain)))
+
+    def _shown_name(self, directory: Directory) -> str:
+        """Its name in its parent, which may not be the service's."""
+        above = self._listings.cache.parent(directory.identity)
+        if above is None:
+            return directory.name
+        node = above.folders.get(directory.identity)
+        entries = above.listing.entries.items()
+        return next((name for name, child in entries if child is node), directory.name)
 
     def _on_change(self, directory: Directory, names: Sequence[str]) -> None:
         self.activity.publish(
@@ -217,7 +226,8 @@ class Drive:
         if isinstance(leaf, Shortcut):
             return TextReader(leaf)
         pins = self.parts.pins
-        may_wait = self._sizes.may_wait(leaf) or (pins is not None and pins.is_whole(leaf))
+        whole = pins is not None and pins.is_whole(leaf) and self._sizes.is_known(leaf)
+        may_wait = whole or self._sizes.may_wait(leaf)
         if may_wait:
             size_bytes = self._sizes.of(leaf)
         else:
@@ -250,7 +260,7 @@ class Drive:
         try:
             return await self._sizes.authoritative(file)
         except UnreachableError:
-            if not self.parts.client.breaker.is_open:
+            if not self.parts.client.breaker.is_open or not self._sizes.is_known(file):
                 raise
             # Offline: what is cached can be read. A size that differs from the listing's was
             # learned before any byte of it was cached.

@@ -41,10 +41,15 @@ class ObjectSizes:
         known = self._real.get(file.storage_id)
         return known if known is not None else file.size_bytes or 0
 
+    def is_known(self, file: File) -> bool:
+        """Whether ``of`` says anything: its listing told a size, or the real one was learned. (What
+        was learned goes with the cache, and listings stay: such a file read as an empty one.)"""
+        return file.size_bytes is not None or file.storage_id in self._real
+
     def may_wait(self, file: File) -> bool:
         """Whether an open may go by ``of(file)``: the first read that has to fetch something asks
         for the ``authoritative`` size."""
-        return self._source.may_wait(file)
+        return self.is_known(file) and self._source.may_wait(file)
 
     def is_signed(self, file: File) -> bool:
         """Whether its bytes can be fetched now without a signing."""
@@ -54,7 +59,7 @@ class ObjectSizes:
         """The real size; signs the file if it was not signed yet. AccessError if it may not be
         read."""
         size_bytes = await self._source.size(file)
-        if size_bytes != self.of(file):
+        if size_bytes != self.of(file) or not self.is_known(file):
             await self._remember(file, size_bytes)
         return size_bytes
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import trio
 
 from dmfs.control.cards import Card, Place, prune
-from dmfs.control.exchange import BadRequestError, Exchange
+from dmfs.control.exchange import REQUEST_MAX_BYTES, BadRequestError, Exchange
 from dmfs.control.routes import Routes
 from dmfs.system.clock import iso_seconds, wall_time_s
 from dmfs.system.concurrency import in_thread
@@ -26,6 +26,7 @@ BACKLOG = 64
 DISK_S = 5.0
 """For the run directory, most often in memory; the mount goes on without a socket after that."""
 END_S = 1.0
+LINGER_S = 1.0
 LOOK_S = 10.0
 """How long a socket that was removed goes unnoticed."""
 PATH_MAX_BYTES = 107
@@ -155,9 +156,11 @@ class ControlServer:
         uid = peer_uid(stream.socket)
         if self._open > CONNECTIONS:
             await _refuse(exchange, 503, f"{CONNECTIONS} connections are open already")
+            await _linger(stream)
             return
         if uid not in (os.geteuid(), 0):
             await _refuse(exchange, 403, "this drive is another user's")
+            await _linger(stream)
             return
         try:
             if not await exchange.read():
@@ -192,6 +195,14 @@ async def until_gone(exchange: Exchange, answer: Callable[[Exchange], Awaitable[
 
 async def _refuse(exchange: Exchange, status: int, message: str) -> None:
     await exchange.respond_json(status, {"error": {"message": message, "hint": ""}})
+
+
+async def _linger(stream: trio.SocketStream) -> None:
+    """Let a request come that is not read: whoever still sends it would get EPIPE and no answer."""
+    with trio.move_on_after(LINGER_S):
+        await stream.send_eof()
+        while await stream.receive_some(REQUEST_MAX_BYTES):
+            pass
 
 
 def peer_uid(connected: trio.socket.SocketType) -> int:

@@ -237,7 +237,9 @@ class _Fetching:
         return self._stopped
 
     async def _work(self) -> None:
-        for path, file, missing_bytes in self._next:
+        # each of the workers asks anew: one that finds no room ends them all
+        while self._stopped is None and (each := next(self._next, None)) is not None:
+            path, file, missing_bytes = each
             try:
                 await self._room.take(path, missing_bytes)
                 await self._fetch(file, missing_bytes)
@@ -245,7 +247,6 @@ class _Fetching:
                 raise
             except NoRoomError as error:
                 self._stopped = self._stopped or error
-                self._next = iter(())
             except DriveError as error:
                 await self._reports.failed(path, error)
             else:

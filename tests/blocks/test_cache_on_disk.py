@@ -166,7 +166,7 @@ async def test_a_damaged_block_on_disk_is_fetched_again_unseen(
     async with cache_over(source, store) as cache:
         file = await opened(cache, size)
         assert bytes(await cache.get(file, Span(0, size))) == truth(0, size)
-        await trio.sleep(0.05)
+        await cache.drain()
     assert source.fills == [(2 * MIB, 2 * MIB + BLOCK_BYTES)]  # that block and no other
     assert store.used_bytes() == size
 

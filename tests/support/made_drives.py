@@ -28,7 +28,9 @@ def a_drive(**parts: Any) -> Drive:
         ),
         "blocks": SimpleNamespace(settle=lambda: None, gauges=dict),
         "sizes": SimpleNamespace(
-            of=lambda file: file.size_bytes or 0, may_wait=lambda _file: False
+            of=lambda file: file.size_bytes or 0,
+            may_wait=lambda _file: False,
+            is_known=lambda _file: True,
         ),
         "fetcher": SimpleNamespace(prepare=lambda: None, under_way=0),
         "file_prefetcher": SimpleNamespace(on_first_read=lambda _listing, _name: None, gauges=dict),
