@@ -22,7 +22,7 @@ from dmfs.control.metrics_port import metrics_port, scrape
 from dmfs.control.routes import Routes
 from dmfs.control.server import ControlServer
 from dmfs.drive import Drive
-from dmfs.errors import SetupError
+from dmfs.errors import DriveError, SetupError
 from dmfs.fuse import mount
 from dmfs.fuse.attributes import Ownership
 from dmfs.fuse.mount_place import claimed
@@ -162,7 +162,8 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings, card: C
                         life.stop,
                     )  # fmt: skip
                 except Exception as error:
-                    life.because = f"failed: {type(error).__name__}"
+                    words = error.message if isinstance(error, DriveError) else type(error).__name__
+                    life.because = f"failed: {words}"
                     raise
                 finally:
                     log.info("the drive ends: %s", life.because)
