@@ -65,7 +65,8 @@ class ControlServer:
                     tell = _nothing
                     if listener is not None:
                         await self._answer_at(listener, connections)
-                await trio.sleep(LOOK_S)
+                    else:
+                        await trio.sleep(LOOK_S)
 
     async def _opened(self, stack: ExitStack) -> trio.SocketListener | None:
         try:
