@@ -13,7 +13,7 @@ and that is let go by the next pass.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -22,16 +22,17 @@ import trio
 from dmfs.blocks.whole.fetch import fetch_whole
 from dmfs.blocks.whole.window import Window
 from dmfs.errors import DriveError, SignedOutError, UnreachableError
-from dmfs.model import File, Folder, Project, Root, StorageId
+from dmfs.model import File, StorageId
 from dmfs.pins.keeper_lock import KeeperLock
 from dmfs.pins.pin_plan import Plan, Survey, arrived, make_plan, progress_of, survey
 from dmfs.pins.pinned_listings import RETRY_FIRST_S, RETRY_MAX_S, PinnedListings, Retries
 from dmfs.pins.pins import Pins
-from dmfs.pins.records import Key, Pin, PinnedFile, Progress, with_error
+from dmfs.pins.records import Key, PinnedFile, Progress, with_error
+from dmfs.pins.whereabouts import Whereabouts
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
 from dmfs.system.backoff import Cooldown
-from dmfs.system.concurrency import in_thread
+from dmfs.system.concurrency import bare_errors, in_thread
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Keeper:
         self._listings = PinnedListings(
             tools.listings, tools.listing_store, tools.is_offline, self._retries
         )
+        self._where = Whereabouts(pins, self._retries)
         self._held: set[StorageId] = set()
         """What the index holds, as last read."""
         self._reported: dict[int, Progress] = {}
@@ -72,6 +74,8 @@ class Keeper:
         self._pass_pause = Cooldown(PASS_S)
         self._warned = ""
         self._unshown = False
+        self._owed = False
+        """Whether a pass is wanted that did not come to its end yet."""
         self._trouble = ""
         """What keeps all files from being fetched: signed out, no answer."""
         self.works = False
@@ -101,10 +105,11 @@ class Keeper:
             self._lock.release()
 
     async def _step(self) -> None:
-        changed = await self._is_written()
+        self._owed = await self._is_written() or self._owed
         if self._unshown:  # a pass ended in an error
+            self._owed = True
             await self._pins.reload()
-            self._unshown, changed = False, True
+            self._unshown = False
         contents = self._pins.contents
         if not contents.pins and not contents.files and not contents.leaving:
             if self.works:
@@ -115,13 +120,15 @@ class Keeper:
             self.works = await in_thread(self._lock.acquire)
             if not self.works:
                 return
+            self._at_rest_checked, self._owed = False, True
             await self._pins.reload()  # what the one before wrote last
-            self._at_rest_checked, changed = False, True
         self._files = dict(self._pins.contents.files)
-        if not await self._check_at_rest() and not (changed or self._is_due()):
+        if not (await self._check_at_rest() or self._owed or self._is_due()):
             return
+        self._owed = True
         while await self._pass():
             pass
+        self._owed = False
         self._pass_pause.start()
 
     def _is_due(self) -> bool:
@@ -146,7 +153,7 @@ class Keeper:
         listings = self._listings
         await listings.recall(contents.pins)
         await listings.refresh_changed(contents.pins)
-        await self._follow_folders(contents.pins)
+        await self._where.follow_folders(contents.pins)
         found = await listings.list_unknown(survey(contents.pins, listings.of), contents.pins)
         room_bytes = await self._room_bytes(contents.others)
         plan = make_plan(found, self._files, self._size_of, room_bytes, contents.others)
@@ -157,7 +164,7 @@ class Keeper:
         again = await self._fetch(plan, found, room_bytes)
         await self._report(found, plan, room_bytes, at_once=True)
         gone = [pin for pin in contents.pins if pin.id in found.gone]
-        return await self._follow(gone) or again
+        return await self._where.follow(gone) or again
 
     def _size_of(self, file: File) -> int:
         return self._tools.sizes.of(file)
@@ -246,11 +253,17 @@ class Keeper:
         ready = [file for file in plan.fetch if self._retries.may_try(file.key)]
         if not ready or self._tools.is_offline():
             return False
+        with bare_errors():
+            return await self._fetch_files(ready, plan, found, room_bytes)
+
+    async def _fetch_files(
+        self, files: Sequence[PinnedFile], plan: Plan, found: Survey, room_bytes: int
+    ) -> bool:
         interrupted = False
-        queue = iter(ready)
+        queue = iter(files)
         async with trio.open_nursery() as nursery:
             ended = trio.Event()
-            left = min(FILES_AT_ONCE, len(ready))
+            left = min(FILES_AT_ONCE, len(files))
 
             async def work() -> None:
                 nonlocal left
@@ -314,50 +327,6 @@ class Keeper:
         await self._change([swapped], leaving=leaving)
         if leaving:
             await self._let_go(leaving)
-
-    # Where they went
-
-    async def _follow_folders(self, pins: Collection[Pin]) -> None:
-        """A folder that is listed elsewhere now: what is above it there tells of its changes."""
-        for pin in pins:
-            if pin.kind != "folder":
-                continue
-            chain = self._tools.listings.cache.chain(pin.top)[:-1]
-            moved = [each.identity for each in chain] != [each.identity for each in pin.chain]
-            if chain and moved and isinstance(chain[0], Root):
-                there = replace(pin, chain=chain)
-                await self._pins.do(partial(self._pins.store.move, self._pins.scope, there))
-                await self._pins.reload()
-
-    async def _follow(self, gone: Collection[Pin]) -> bool:
-        """Ask once in a while where pinned items went that their folders no longer have; whether
-        one was found."""
-        moved = False
-        for pin in gone:
-            if not isinstance(pin.node, File) or not self._retries.may_try(("gone", pin.id)):
-                continue
-            self._retries.failed(("gone", pin.id), None)
-            project = next((each for each in pin.chain if isinstance(each, Project)), None)
-            if project is None or self._tools.is_offline():
-                continue
-            try:
-                with at_priority(RequestPriority(Priority.POLL)):
-                    child = await self._tools.item(project, pin.node.item_id)
-            except DriveError as error:
-                log.debug("%s", error.message)
-                continue
-            if (
-                isinstance(child, File)
-                and child.folder_id
-                and child.folder_id != pin.node.folder_id
-            ):
-                folder = Folder(child.folder_id, child.project_id, child.hub_id, "")
-                above = [each for each in pin.chain if not isinstance(each, Folder)]
-                there = replace(pin, node=child, chain=[*above, folder])
-                await self._pins.do(partial(self._pins.store.move, self._pins.scope, there))
-                await self._pins.reload()
-                moved = True
-        return moved
 
     # Words
 

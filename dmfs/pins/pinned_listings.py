@@ -20,6 +20,7 @@ from dmfs.pins.records import Pin, directories_of
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
 from dmfs.system.backoff import Cooldown
+from dmfs.system.concurrency import bare_errors
 
 LISTINGS_AT_ONCE = 4
 RETRY_FIRST_S, RETRY_MAX_S = 5.0, 300.0
@@ -158,9 +159,10 @@ class PinnedListings:
             if not unknown:
                 break
             slots = trio.CapacityLimiter(LISTINGS_AT_ONCE)
-            async with trio.open_nursery() as nursery:
-                for directory in unknown:
-                    nursery.start_soon(self._list, directory, slots)
+            with bare_errors():
+                async with trio.open_nursery() as nursery:
+                    for directory in unknown:
+                        nursery.start_soon(self._list, directory, slots)
             found = survey(pins, self.of)
         return found
 
