@@ -135,9 +135,11 @@ class Keeper:
         """Whether there may be something to do for a pass. Cheap: it is asked each second."""
         return (
             self._pass_pause.is_over
-            or self._retries.due()
+            or (self._retries.due() and not self._tools.is_offline())
             or self._was_offline != self._tools.is_offline()
             or self._listings.is_changed()
+            or self._listings.is_due()
+            or self._where.due()
         )
 
     # A pass
@@ -156,11 +158,15 @@ class Keeper:
         await self._where.follow_folders(contents.pins)
         found = await listings.list_unknown(survey(contents.pins, listings.of), contents.pins)
         room_bytes = await self._room_bytes(contents.others)
-        plan = make_plan(found, self._files, self._size_of, room_bytes, contents.others)
+        waiting = listings.waiting(found)
+        spared = self._where.spared(contents.pins, found, self._files, waiting=bool(waiting))
+        plan = make_plan(found, self._files, self._size_of, room_bytes, contents.others, spared)
         await self._apply(plan, contents.leaving)
         await listings.keep(contents.pins, found)
         await self._report(found, plan, room_bytes)
         listings.remember(contents.pins, found)
+        failed = {file.key for file in plan.fetch} | {("gone", each) for each in found.gone}
+        self._retries.keep(waiting | failed)
         again = await self._fetch(plan, found, room_bytes)
         await self._report(found, plan, room_bytes, at_once=True)
         gone = [pin for pin in contents.pins if pin.id in found.gone]
