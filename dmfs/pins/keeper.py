@@ -23,11 +23,12 @@ from dmfs.blocks.whole.fetch import fetch_whole
 from dmfs.blocks.whole.window import Window
 from dmfs.errors import DriveError, SignedOutError, UnreachableError
 from dmfs.model import File, StorageId
+from dmfs.pins.holdings import Holdings
 from dmfs.pins.keeper_lock import KeeperLock
 from dmfs.pins.pin_plan import Plan, Survey, arrived, make_plan, progress_of, survey
 from dmfs.pins.pinned_listings import RETRY_FIRST_S, RETRY_MAX_S, PinnedListings, Retries
 from dmfs.pins.pins import Pins
-from dmfs.pins.records import Key, PinnedFile, Progress, with_error
+from dmfs.pins.records import Contents, Key, PinnedFile, Progress, with_error
 from dmfs.pins.whereabouts import Whereabouts
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
@@ -66,8 +67,7 @@ class Keeper:
             tools.listings, tools.listing_store, tools.is_offline, self._retries
         )
         self._where = Whereabouts(pins, self._retries)
-        self._held: set[StorageId] = set()
-        """What the index holds, as last read."""
+        self._holdings = Holdings(pins.store.path.parent, pins.scope, tools.blocks.disk)
         self._reported: dict[int, Progress] = {}
         self._report_pause, self._held_pause = Cooldown(REPORT_S), Cooldown(HELD_S)
         self._at_rest_checked = self._was_offline = False
@@ -111,7 +111,8 @@ class Keeper:
             await self._pins.reload()
             self._unshown = False
         contents = self._pins.contents
-        if not contents.pins and not contents.files and not contents.leaving:
+        idle = not (contents.pins or contents.unread or contents.files or contents.leaving)
+        if idle and not await self._holdings.any():
             if self.works:
                 await in_thread(self._lock.release)
                 self.works = False
@@ -121,8 +122,11 @@ class Keeper:
             if not self.works:
                 return
             self._at_rest_checked, self._owed = False, True
+            await self._holdings.load()
             await self._pins.reload()  # what the one before wrote last
         self._files = dict(self._pins.contents.files)
+        if self._pass_pause.is_over:  # blocks may have been lost since, one by one
+            self._at_rest_checked = False
         if not (await self._check_at_rest() or self._owed or self._is_due()):
             return
         self._owed = True
@@ -160,8 +164,10 @@ class Keeper:
         room_bytes = await self._room_bytes(contents.others)
         waiting = listings.waiting(found)
         spared = self._where.spared(contents.pins, found, self._files, waiting=bool(waiting))
+        if contents.unread:  # they may want any of the files
+            spared = set(self._files)
         plan = make_plan(found, self._files, self._size_of, room_bytes, contents.others, spared)
-        await self._apply(plan, contents.leaving)
+        await self._apply(plan, contents)
         await listings.keep(contents.pins, found)
         await self._report(found, plan, room_bytes)
         listings.remember(contents.pins, found)
@@ -176,12 +182,12 @@ class Keeper:
         return self._tools.sizes.of(file)
 
     async def _check_at_rest(self) -> bool:
-        """Once, and when the index was made anew: what counts as whole must be there. Whether
-        something is not."""
+        """Once in a while, and when the index was made anew: what counts as whole must be there.
+        Whether something is not."""
         disk, files = self._tools.blocks.disk, self._files
         if self._at_rest_checked and not self._held_pause.is_over:
             return False
-        held = self._held = await disk.held()
+        held = await self._holdings.look()
         self._held_pause.start()
         mine = {each for file in files.values() for each in file.storage_ids}
         if self._at_rest_checked and mine <= held:
@@ -210,26 +216,27 @@ class Keeper:
         sizes = (await disk.at_rest([*others])).values() if others else ()
         return min(room.most_bytes, room.disk_bytes) - sum(each.size_bytes for each in sizes)
 
-    async def _apply(self, plan: Plan, leaving: Collection[StorageId]) -> None:
+    async def _apply(self, plan: Plan, contents: Contents) -> None:
         """Hold what is wanted, record it, let go of what is not."""
-        disk = self._tools.blocks.disk
+        holdings, leaving = self._holdings, contents.leaving
         still = {each for file in plan.files.values() for each in file.storage_ids}
-        new = still - self._held
-        if new:
-            await disk.hold(hold=new)
-            self._held |= new
+        await holdings.hold(still)
         if plan.put or plan.drop or plan.leaving:
             await self._change(plan.put, plan.drop, plan.leaving)
             self._show()
-        go = (set(leaving) | plan.leaving) - still
+        go = leaving | plan.leaving
+        if not contents.unread:
+            go |= holdings.strays()
+        go -= still | contents.others
         if go or leaving:
             await self._let_go(go)
             await self._pins.do(partial(self._pins.store.left, set(leaving)))
             await self._pins.reload()
+        if not contents.unread:
+            await holdings.settle(still)
 
     async def _let_go(self, storage_ids: Collection[StorageId]) -> None:
-        await self._tools.blocks.disk.hold(let_go=storage_ids)
-        self._held -= set(storage_ids)
+        await self._holdings.let_go(storage_ids)
         await self._pins.do(partial(self._pins.store.left, storage_ids))
 
     async def _change(
