@@ -19,16 +19,17 @@ from functools import partial
 
 import trio
 
-from dmfs.blocks.whole.fetch import fetch_whole
+from dmfs.blocks.whole.fetch import fetch_whole, wrong_bytes_words
 from dmfs.blocks.whole.window import Window
 from dmfs.errors import DriveError, SignedOutError, UnreachableError
 from dmfs.model import File, StorageId
 from dmfs.pins.holdings import Holdings
 from dmfs.pins.keeper_lock import KeeperLock
 from dmfs.pins.pin_plan import Plan, Survey, arrived, make_plan, progress_of, survey
-from dmfs.pins.pinned_listings import RETRY_FIRST_S, RETRY_MAX_S, PinnedListings, Retries
+from dmfs.pins.pinned_listings import PinnedListings
 from dmfs.pins.pins import Pins
 from dmfs.pins.records import Contents, Key, PinnedFile, Progress, with_error
+from dmfs.pins.retries import RETRY_FIRST_S, RETRY_MAX_S, Retries
 from dmfs.pins.whereabouts import Whereabouts
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
@@ -171,8 +172,8 @@ class Keeper:
         await listings.keep(contents.pins, found)
         await self._report(found, plan, room_bytes)
         listings.remember(contents.pins, found)
-        failed = {file.key for file in plan.fetch} | {("gone", each) for each in found.gone}
-        self._retries.keep(waiting | failed)
+        files = {_what(file) for file in plan.fetch}
+        self._retries.keep(waiting | files | {("gone", each) for each in found.gone})
         again = await self._fetch(plan, found, room_bytes)
         await self._report(found, plan, room_bytes, at_once=True)
         gone = [pin for pin in contents.pins if pin.id in found.gone]
@@ -263,7 +264,10 @@ class Keeper:
 
     async def _fetch(self, plan: Plan, found: Survey, room_bytes: int) -> bool:
         """Fetch until nothing more can be, or something changed; whether to go on at once."""
-        ready = [file for file in plan.fetch if self._retries.may_try(file.key)]
+        for file in plan.fetch:
+            if file.coming is not None and file.error == wrong_bytes_words(file.coming):
+                self._retries.was_wrong(_what(file))
+        ready = [file for file in plan.fetch if self._retries.may_try(_what(file))]
         if not ready or self._tools.is_offline():
             return False
         with bare_errors():
@@ -321,7 +325,7 @@ class Keeper:
                     self._tools.blocks, self._tools.sizes, version, self._window, prove=True
                 )
         except DriveError as error:
-            self._retries.failed(file.key, error)
+            self._retries.failed(_what(file), error)
             log.info("pinned %r: %s", version.name, error.message)
             changed = with_error(self._files.get(file.key, file), error.message)
             if _is_everybodys(error):
@@ -330,7 +334,7 @@ class Keeper:
                 await self._change([changed])
             return
         self._trouble = ""
-        self._retries.worked(file.key)
+        self._retries.worked(_what(file))
         now = self._files.get(file.key)
         if now is None or now.coming != version:
             return  # not wanted any more
@@ -374,3 +378,8 @@ class Keeper:
 def _is_everybodys(error: DriveError) -> bool:
     """Whether it says nothing of this file."""
     return isinstance(error, UnreachableError | SignedOutError)
+
+
+def _what(file: PinnedFile) -> tuple[Key, StorageId]:
+    """By which it is known that its fetch failed: another version is tried at once."""
+    return file.key, file.coming.storage_id if file.coming is not None else StorageId("")

@@ -11,59 +11,25 @@ from collections.abc import Callable, Collection
 
 import trio
 
-from dmfs.errors import DriveError, OfflineError
+from dmfs.errors import DriveError
 from dmfs.model import Directory, Folder, Listing
 from dmfs.namespace.listing_cache import NEVER
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listings import Listings
 from dmfs.pins.pin_plan import Survey, survey
 from dmfs.pins.records import Pin, directories_of
+from dmfs.pins.retries import Retries
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
-from dmfs.system.backoff import Cooldown
 from dmfs.system.concurrency import bare_errors
 
 LISTINGS_AT_ONCE = 4
-RETRY_FIRST_S, RETRY_MAX_S = 5.0, 300.0
-"""After a failure of a file or a directory."""
 INCOMPLETE_FIRST_S, INCOMPLETE_MAX_S = 30.0, 1800.0
 """A listing of which the service did not describe everything is listed anew after so long, twice as
 long each time: some items are never described."""
 UNTOLD_S = 1800.0
 """Directories whose rollup nothing tells (the service, or a listing above) are listed anew after so
 long."""
-
-
-class Retries:
-    """What failed, and is not tried again for a while that doubles."""
-
-    def __init__(self) -> None:
-        self._cooldowns: dict[object, tuple[int, Cooldown]] = {}
-
-    def may_try(self, what: object) -> bool:
-        return what not in self._cooldowns or self._cooldowns[what][1].is_over
-
-    def failed(self, what: object, error: DriveError | None) -> None:
-        """Not again for a while, which doubles. A network that is away is the breaker's affair."""
-        failures = self._cooldowns[what][0] + 1 if what in self._cooldowns else 1
-        if isinstance(error, OfflineError):
-            failures = 1
-        pause = Cooldown(min(RETRY_FIRST_S * 2 ** (failures - 1), RETRY_MAX_S))
-        pause.start()
-        self._cooldowns[what] = failures, pause
-
-    def worked(self, what: object) -> None:
-        """It may be tried at any time."""
-        self._cooldowns.pop(what, None)
-
-    def keep(self, those: Collection[object]) -> None:
-        """Forget what nobody tries again: its pause would be over for ever."""
-        for each in self._cooldowns.keys() - set(those):
-            del self._cooldowns[each]
-
-    def due(self) -> bool:
-        """Whether something that failed may be tried again now."""
-        return any(pause.is_over for _, pause in self._cooldowns.values())
 
 
 class PinnedListings:

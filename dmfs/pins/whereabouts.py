@@ -16,9 +16,9 @@ import trio
 from dmfs.errors import DriveError, NotFoundError
 from dmfs.model import Child, Directory, File, Folder, Project, Root
 from dmfs.pins.pin_plan import Survey, absent
-from dmfs.pins.pinned_listings import Retries
 from dmfs.pins.pins import Pins
 from dmfs.pins.records import Key, Pin, PinnedFile
+from dmfs.pins.retries import Retries
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
 

@@ -10,13 +10,16 @@ from types import SimpleNamespace
 
 import trio
 
+from dmfs.blocks.whole.fetch import WrongBytesError
 from dmfs.errors import BusyError, DriveError, NoRoomError
 from dmfs.model import Listing
 from dmfs.namespace.listing_cache import Freshness, ListingCache
 from dmfs.pins.pin_plan import make_plan, progress_of, survey
-from dmfs.pins.pinned_listings import PinnedListings, Retries
+from dmfs.pins.pinned_listings import PinnedListings
 from dmfs.pins.records import PinnedFile
+from dmfs.pins.retries import Retries
 from dmfs.pins.whereabouts import ABSENT_S, Absences
+from dmfs.spans import MIB
 from dmfs.system.clock import Moment
 from tests.pins.keeping import (
     BIG,
@@ -29,6 +32,7 @@ from tests.pins.keeping import (
     file_at,
     keeping,
     pin_of,
+    pinned,
     state,
     unpinned,
     until,
@@ -100,7 +104,7 @@ async def test_after_a_move_that_was_followed_nothing_is_done_each_second(
     emulator, settings, monkeypatch
 ):
     monkeypatch.setattr("dmfs.pins.keeper.LOOK_S", 0.1)
-    monkeypatch.setattr("dmfs.pins.pinned_listings.RETRY_FIRST_S", 0.5)
+    monkeypatch.setattr("dmfs.pins.retries.RETRY_FIRST_S", 0.5)
     async with keeping(settings()) as drive:
         await complete(drive, ONE)
         emulator.change("move", path=f"{FILES}/big/big-00.bin", to=f"{FILES}/tree")
@@ -240,3 +244,38 @@ def test_what_cannot_be_described_or_read_is_not_called_complete():
         told = progress_of(pin, found, plan, lambda _file: 1, 100, trouble="", errors={})
         assert told.state == "failed"
         assert words in told.error
+
+
+@real
+async def test_bytes_that_are_wrong_twice_are_fetched_again_after_an_hour_also_by_another_keeper(
+    emulator, settings, monkeypatch
+):
+    monkeypatch.setattr("dmfs.pins.retries.RETRY_FIRST_S", 0.2)
+    monkeypatch.setattr("dmfs.pins.keeper.LOOK_S", 0.1)
+    size = 10 * MIB
+    async with keeping(settings()) as drive:
+        drive.parts.blocks.disk.sha1_of = lambda _file: "0" * 40
+        await pinned(drive, ONE)
+        await until(lambda: emulator.calls()["cdn_bytes"] == 2 * size)
+        await trio.sleep(2)
+        assert emulator.calls()["cdn_bytes"] == 2 * size
+    async with keeping(settings()) as drive:
+        await until(lambda: drive.parts.pins.keeper.works)
+        await trio.sleep(1)
+        assert emulator.calls()["cdn_bytes"] == 2 * size
+        assert state(drive, ONE) == "failed"
+        emulator.change("new_version", path=f"{FILES}/big/big-00.bin", size=3_000_000)
+        await drive.parts.listings.renew(await drive.resolve(BIG))
+        await until(lambda: state(drive, ONE) == "complete")  # another version, at once
+
+
+@virtual
+async def test_the_pause_after_wrong_bytes_grows_from_an_hour_to_a_day():
+    retries, pauses = Retries(), []
+    for _ in range(8):
+        retries.failed("x", WrongBytesError(""))
+        began = trio.current_time()
+        while not retries.may_try("x"):
+            await trio.sleep(5)
+        pauses.append(trio.current_time() - began)
+    assert pauses == [5, 3600, 7200, 14400, 28800, 57600, 86400, 86400]
