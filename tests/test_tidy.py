@@ -61,7 +61,8 @@ INSIDE = {
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
     "jobs": "job reports tree selection estimate refresh warm evict offline pinning table",
-    "pins": "records pin_store pin_plan substitutes pins keeper_lock pinned_listings keeper",
+    "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
+    " pinned_listings whereabouts keeper",
     "control": "cards exchange metrics_port routes server client mounts",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
     " kernel_cache request operations workers mount",

@@ -13,25 +13,28 @@ and that is let go by the next pass.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
 import trio
 
-from dmfs.blocks.whole.fetch import fetch_whole
+from dmfs.blocks.whole.fetch import fetch_whole, wrong_bytes_words
 from dmfs.blocks.whole.window import Window
 from dmfs.errors import DriveError, SignedOutError, UnreachableError
-from dmfs.model import File, Folder, Project, Root, StorageId
+from dmfs.model import File, StorageId
+from dmfs.pins.holdings import Holdings
 from dmfs.pins.keeper_lock import KeeperLock
 from dmfs.pins.pin_plan import Plan, Survey, arrived, make_plan, progress_of, survey
-from dmfs.pins.pinned_listings import RETRY_FIRST_S, RETRY_MAX_S, PinnedListings, Retries
+from dmfs.pins.pinned_listings import PinnedListings
 from dmfs.pins.pins import Pins
-from dmfs.pins.records import Key, Pin, PinnedFile, Progress, with_error
+from dmfs.pins.records import Contents, Key, PinnedFile, Progress, with_error
+from dmfs.pins.retries import RETRY_FIRST_S, RETRY_MAX_S, Retries
+from dmfs.pins.whereabouts import Whereabouts
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
 from dmfs.system.backoff import Cooldown
-from dmfs.system.concurrency import in_thread
+from dmfs.system.concurrency import bare_errors, in_thread
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +67,16 @@ class Keeper:
         self._listings = PinnedListings(
             tools.listings, tools.listing_store, tools.is_offline, self._retries
         )
-        self._held: set[StorageId] = set()
-        """What the index holds, as last read."""
+        self._where = Whereabouts(pins, self._retries)
+        self._holdings = Holdings(pins.store.path.parent, pins.scope, tools.blocks.disk)
         self._reported: dict[int, Progress] = {}
         self._report_pause, self._held_pause = Cooldown(REPORT_S), Cooldown(HELD_S)
         self._at_rest_checked = self._was_offline = False
         self._pass_pause = Cooldown(PASS_S)
         self._warned = ""
         self._unshown = False
+        self._owed = False
+        """Whether a pass is wanted that did not come to its end yet."""
         self._trouble = ""
         """What keeps all files from being fetched: signed out, no answer."""
         self.works = False
@@ -101,12 +106,14 @@ class Keeper:
             self._lock.release()
 
     async def _step(self) -> None:
-        changed = await self._is_written()
+        self._owed = await self._is_written() or self._owed
         if self._unshown:  # a pass ended in an error
+            self._owed = True
             await self._pins.reload()
-            self._unshown, changed = False, True
+            self._unshown = False
         contents = self._pins.contents
-        if not contents.pins and not contents.files and not contents.leaving:
+        idle = not (contents.pins or contents.unread or contents.files or contents.leaving)
+        if idle and not await self._holdings.any():
             if self.works:
                 await in_thread(self._lock.release)
                 self.works = False
@@ -115,22 +122,29 @@ class Keeper:
             self.works = await in_thread(self._lock.acquire)
             if not self.works:
                 return
+            self._at_rest_checked, self._owed = False, True
+            await self._holdings.load()
             await self._pins.reload()  # what the one before wrote last
-            self._at_rest_checked, changed = False, True
         self._files = dict(self._pins.contents.files)
-        if not await self._check_at_rest() and not (changed or self._is_due()):
+        if self._pass_pause.is_over:  # blocks may have been lost since, one by one
+            self._at_rest_checked = False
+        if not (await self._check_at_rest() or self._owed or self._is_due()):
             return
+        self._owed = True
         while await self._pass():
             pass
+        self._owed = False
         self._pass_pause.start()
 
     def _is_due(self) -> bool:
         """Whether there may be something to do for a pass. Cheap: it is asked each second."""
         return (
             self._pass_pause.is_over
-            or self._retries.due()
+            or (self._retries.due() and not self._tools.is_offline())
             or self._was_offline != self._tools.is_offline()
             or self._listings.is_changed()
+            or self._listings.is_due()
+            or self._where.due()
         )
 
     # A pass
@@ -146,29 +160,35 @@ class Keeper:
         listings = self._listings
         await listings.recall(contents.pins)
         await listings.refresh_changed(contents.pins)
-        await self._follow_folders(contents.pins)
+        await self._where.follow_folders(contents.pins)
         found = await listings.list_unknown(survey(contents.pins, listings.of), contents.pins)
         room_bytes = await self._room_bytes(contents.others)
-        plan = make_plan(found, self._files, self._size_of, room_bytes, contents.others)
-        await self._apply(plan, contents.leaving)
+        waiting = listings.waiting(found)
+        spared = self._where.spared(contents.pins, found, self._files, waiting=bool(waiting))
+        if contents.unread:  # they may want any of the files
+            spared = set(self._files)
+        plan = make_plan(found, self._files, self._size_of, room_bytes, contents.others, spared)
+        await self._apply(plan, contents)
         await listings.keep(contents.pins, found)
         await self._report(found, plan, room_bytes)
         listings.remember(contents.pins, found)
+        files = {_what(file) for file in plan.fetch}
+        self._retries.keep(waiting | files | {("gone", each) for each in found.gone})
         again = await self._fetch(plan, found, room_bytes)
         await self._report(found, plan, room_bytes, at_once=True)
         gone = [pin for pin in contents.pins if pin.id in found.gone]
-        return await self._follow(gone) or again
+        return await self._where.follow(gone) or again
 
     def _size_of(self, file: File) -> int:
         return self._tools.sizes.of(file)
 
     async def _check_at_rest(self) -> bool:
-        """Once, and when the index was made anew: what counts as whole must be there. Whether
-        something is not."""
+        """Once in a while, and when the index was made anew: what counts as whole must be there.
+        Whether something is not."""
         disk, files = self._tools.blocks.disk, self._files
         if self._at_rest_checked and not self._held_pause.is_over:
             return False
-        held = self._held = await disk.held()
+        held = await self._holdings.look()
         self._held_pause.start()
         mine = {each for file in files.values() for each in file.storage_ids}
         if self._at_rest_checked and mine <= held:
@@ -197,26 +217,27 @@ class Keeper:
         sizes = (await disk.at_rest([*others])).values() if others else ()
         return min(room.most_bytes, room.disk_bytes) - sum(each.size_bytes for each in sizes)
 
-    async def _apply(self, plan: Plan, leaving: Collection[StorageId]) -> None:
+    async def _apply(self, plan: Plan, contents: Contents) -> None:
         """Hold what is wanted, record it, let go of what is not."""
-        disk = self._tools.blocks.disk
+        holdings, leaving = self._holdings, contents.leaving
         still = {each for file in plan.files.values() for each in file.storage_ids}
-        new = still - self._held
-        if new:
-            await disk.hold(hold=new)
-            self._held |= new
+        await holdings.hold(still)
         if plan.put or plan.drop or plan.leaving:
             await self._change(plan.put, plan.drop, plan.leaving)
             self._show()
-        go = (set(leaving) | plan.leaving) - still
+        go = leaving | plan.leaving
+        if not contents.unread:
+            go |= holdings.strays()
+        go -= still | contents.others
         if go or leaving:
             await self._let_go(go)
             await self._pins.do(partial(self._pins.store.left, set(leaving)))
             await self._pins.reload()
+        if not contents.unread:
+            await holdings.settle(still)
 
     async def _let_go(self, storage_ids: Collection[StorageId]) -> None:
-        await self._tools.blocks.disk.hold(let_go=storage_ids)
-        self._held -= set(storage_ids)
+        await self._holdings.let_go(storage_ids)
         await self._pins.do(partial(self._pins.store.left, storage_ids))
 
     async def _change(
@@ -243,14 +264,23 @@ class Keeper:
 
     async def _fetch(self, plan: Plan, found: Survey, room_bytes: int) -> bool:
         """Fetch until nothing more can be, or something changed; whether to go on at once."""
-        ready = [file for file in plan.fetch if self._retries.may_try(file.key)]
+        for file in plan.fetch:
+            if file.coming is not None and file.error == wrong_bytes_words(file.coming):
+                self._retries.was_wrong(_what(file))
+        ready = [file for file in plan.fetch if self._retries.may_try(_what(file))]
         if not ready or self._tools.is_offline():
             return False
+        with bare_errors():
+            return await self._fetch_files(ready, plan, found, room_bytes)
+
+    async def _fetch_files(
+        self, files: Sequence[PinnedFile], plan: Plan, found: Survey, room_bytes: int
+    ) -> bool:
         interrupted = False
-        queue = iter(ready)
+        queue = iter(files)
         async with trio.open_nursery() as nursery:
             ended = trio.Event()
-            left = min(FILES_AT_ONCE, len(ready))
+            left = min(FILES_AT_ONCE, len(files))
 
             async def work() -> None:
                 nonlocal left
@@ -295,7 +325,7 @@ class Keeper:
                     self._tools.blocks, self._tools.sizes, version, self._window, prove=True
                 )
         except DriveError as error:
-            self._retries.failed(file.key, error)
+            self._retries.failed(_what(file), error)
             log.info("pinned %r: %s", version.name, error.message)
             changed = with_error(self._files.get(file.key, file), error.message)
             if _is_everybodys(error):
@@ -304,7 +334,7 @@ class Keeper:
                 await self._change([changed])
             return
         self._trouble = ""
-        self._retries.worked(file.key)
+        self._retries.worked(_what(file))
         now = self._files.get(file.key)
         if now is None or now.coming != version:
             return  # not wanted any more
@@ -314,50 +344,6 @@ class Keeper:
         await self._change([swapped], leaving=leaving)
         if leaving:
             await self._let_go(leaving)
-
-    # Where they went
-
-    async def _follow_folders(self, pins: Collection[Pin]) -> None:
-        """A folder that is listed elsewhere now: what is above it there tells of its changes."""
-        for pin in pins:
-            if pin.kind != "folder":
-                continue
-            chain = self._tools.listings.cache.chain(pin.top)[:-1]
-            moved = [each.identity for each in chain] != [each.identity for each in pin.chain]
-            if chain and moved and isinstance(chain[0], Root):
-                there = replace(pin, chain=chain)
-                await self._pins.do(partial(self._pins.store.move, self._pins.scope, there))
-                await self._pins.reload()
-
-    async def _follow(self, gone: Collection[Pin]) -> bool:
-        """Ask once in a while where pinned items went that their folders no longer have; whether
-        one was found."""
-        moved = False
-        for pin in gone:
-            if not isinstance(pin.node, File) or not self._retries.may_try(("gone", pin.id)):
-                continue
-            self._retries.failed(("gone", pin.id), None)
-            project = next((each for each in pin.chain if isinstance(each, Project)), None)
-            if project is None or self._tools.is_offline():
-                continue
-            try:
-                with at_priority(RequestPriority(Priority.POLL)):
-                    child = await self._tools.item(project, pin.node.item_id)
-            except DriveError as error:
-                log.debug("%s", error.message)
-                continue
-            if (
-                isinstance(child, File)
-                and child.folder_id
-                and child.folder_id != pin.node.folder_id
-            ):
-                folder = Folder(child.folder_id, child.project_id, child.hub_id, "")
-                above = [each for each in pin.chain if not isinstance(each, Folder)]
-                there = replace(pin, node=child, chain=[*above, folder])
-                await self._pins.do(partial(self._pins.store.move, self._pins.scope, there))
-                await self._pins.reload()
-                moved = True
-        return moved
 
     # Words
 
@@ -392,3 +378,8 @@ class Keeper:
 def _is_everybodys(error: DriveError) -> bool:
     """Whether it says nothing of this file."""
     return isinstance(error, UnreachableError | SignedOutError)
+
+
+def _what(file: PinnedFile) -> tuple[Key, StorageId]:
+    """By which it is known that its fetch failed: another version is tried at once."""
+    return file.key, file.coming.storage_id if file.coming is not None else StorageId("")

@@ -35,8 +35,11 @@ class Survey:
     """Those without a usable listing, and the pins that need it."""
     gone: set[int] = field(default_factory=set)
     """Pins of an item that its folder's listing no longer has."""
-    undescribed: set[Key] = field(default_factory=set)
-    """Files that are there, and of which the service tells nothing now."""
+    undescribed: dict[Key, set[int]] = field(default_factory=dict)
+    """Files that are there, and of which the service tells nothing now; and the pins that want
+    them."""
+    lost: set[str] = field(default_factory=set)
+    """Those of the unknown directories that have a listing, with rows that cannot be read."""
 
 
 def survey(pins: Iterable[Pin], listing_of: Callable[[Directory], Listing | None]) -> Survey:
@@ -60,9 +63,7 @@ def _survey_item(
         if isinstance(child, File) and child.item_id == pin.node_id:
             _want(pin, child, pin.top, found)
             return
-    if listing.lost:
-        found.unknown.setdefault(pin.top.identity, set()).add(pin.id)
-    else:
+    if not listing.lost:
         found.gone.add(pin.id)
 
 
@@ -75,8 +76,6 @@ def _survey_tree(
         listing = _listing(pin, directory, listing_of, found)
         if listing is None:
             continue
-        if listing.lost:
-            found.unknown.setdefault(directory.identity, set()).add(pin.id)
         for child in listing.entries.values():
             if isinstance(child, File):
                 _want(pin, child, directory, found)
@@ -93,15 +92,17 @@ def _listing(
 ) -> Listing | None:
     found.directories[directory.identity] = directory
     listing = listing_of(directory)
-    if listing is None:
+    if listing is None or listing.lost:
         found.unknown.setdefault(directory.identity, set()).add(pin.id)
+    if listing is not None and listing.lost:
+        found.lost.add(directory.identity)
     return listing
 
 
 def _want(pin: Pin, file: File, directory: Directory, found: Survey) -> None:
     key = (file.project_id, file.item_id)
     if not file.storage_id:
-        found.undescribed.add(key)
+        found.undescribed.setdefault(key, set()).add(pin.id)
         return
     known = found.wanted.get(key)
     if known is None:
@@ -133,13 +134,13 @@ def make_plan(
     size_of: Callable[[File], int],
     room_bytes: int,
     others: Collection[StorageId] = (),
+    spared: Collection[Key] = (),
 ) -> Plan:
-    """``room_bytes`` are for these files; ``others`` are held for somebody else as well."""
-    after, drop = dict(files), []
-    for key, file in files.items():
-        if key not in found.wanted and key not in found.undescribed and _is_gone(file, found):
-            drop.append(key)
-            del after[key]
+    """``room_bytes`` are for these files; ``others`` are held for somebody else as well; those that
+    are ``spared`` may be elsewhere, and stay."""
+    drop = [key for key in absent(found, files) if key not in spared]
+    gone = set(drop)
+    after = {key: file for key, file in files.items() if key not in gone}
     changed = {
         key: _next(after.get(key) or PinnedFile(*key, want.directory), want)
         for key, want in found.wanted.items()
@@ -171,6 +172,15 @@ def make_plan(
         after, put, drop, before - still - set(others),
         [file for file in after.values() if file.coming is not None], no_room, used_bytes,
     )  # fmt: skip
+
+
+def absent(found: Survey, files: Mapping[Key, PinnedFile]) -> list[Key]:
+    """Files that no pin wants any more where they were."""
+    return [
+        key
+        for key, file in files.items()
+        if key not in found.wanted and key not in found.undescribed and _is_gone(file, found)
+    ]
 
 
 def _is_gone(file: PinnedFile, found: Survey) -> bool:
@@ -246,10 +256,15 @@ def _state(
     failed = [errors[identity] for identity in missing if identity in errors] + failed
     lacking = [plan.no_room[key] for key, _ in wants if key in plan.no_room]
     coming = [row for row in rows if row.coming is not None]
+    if any(identity in found.lost for identity in missing):
+        failed.append("a part of a listing cannot be read")
+    untold = sum(pin.id in pins for pins in found.undescribed.values())
+    if untold:
+        failed.append(f"the service does not tell what is in {untold} of its files")
     error = failed[0] if failed else ""
     if trouble and (missing or coming):
         return "waiting", error or trouble
-    if any(identity not in errors for identity in missing):
+    if any(each not in errors and each not in found.lost for each in missing):
         return "listing", error
     if any(not row.error for row in coming):
         return "fetching", error

@@ -108,6 +108,7 @@ class PinStore:
             {file.key: file for file in found},
             frozenset(StorageId(each) for row in others for each in row if each),
             frozenset(StorageId(each) for (each,) in leaving),
+            len(rows) - len(pins),
         )
 
     def add(self, scope: str, pins: Iterable[Pin]) -> None:

@@ -6,54 +6,30 @@ whether anything below changed, and only what shows a change is listed anew.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 
 import trio
 
-from dmfs.errors import DriveError, OfflineError
+from dmfs.errors import DriveError
 from dmfs.model import Directory, Folder, Listing
 from dmfs.namespace.listing_cache import NEVER
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listings import Listings
 from dmfs.pins.pin_plan import Survey, survey
 from dmfs.pins.records import Pin, directories_of
+from dmfs.pins.retries import Retries
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
-from dmfs.system.backoff import Cooldown
+from dmfs.system.concurrency import bare_errors
 
 LISTINGS_AT_ONCE = 4
-RETRY_FIRST_S, RETRY_MAX_S = 5.0, 300.0
-"""After a failure of a file or a directory."""
+INCOMPLETE_FIRST_S, INCOMPLETE_MAX_S = 30.0, 1800.0
+"""A listing of which the service did not describe everything is listed anew after so long, twice as
+long each time: some items are never described."""
 UNTOLD_S = 1800.0
 """Directories whose rollup nothing tells (the service, or a listing above) are listed anew after so
 long."""
-
-
-class Retries:
-    """What failed, and is not tried again for a while that doubles."""
-
-    def __init__(self) -> None:
-        self._cooldowns: dict[object, tuple[int, Cooldown]] = {}
-
-    def may_try(self, what: object) -> bool:
-        return what not in self._cooldowns or self._cooldowns[what][1].is_over
-
-    def failed(self, what: object, error: DriveError | None) -> None:
-        """Not again for a while, which doubles. A network that is away is the breaker's affair."""
-        failures = self._cooldowns[what][0] + 1 if what in self._cooldowns else 1
-        if isinstance(error, OfflineError):
-            failures = 1
-        pause = Cooldown(min(RETRY_FIRST_S * 2 ** (failures - 1), RETRY_MAX_S))
-        pause.start()
-        self._cooldowns[what] = failures, pause
-
-    def worked(self, what: object) -> None:
-        """It may be tried at any time."""
-        self._cooldowns.pop(what, None)
-
-    def due(self) -> bool:
-        """Whether something that failed may be tried again now."""
-        return any(pause.is_over for _, pause in self._cooldowns.values())
 
 
 class PinnedListings:
@@ -75,11 +51,26 @@ class PinnedListings:
         self._seen: dict[str, tuple[Directory, Listing | None]] = {}
         """At the last pass."""
         self._listed: frozenset[str] = frozenset()
+        self._rounds: dict[str, int] = {}
+        """How often incomplete listings were listed anew."""
+        self._incomplete_until = math.inf
+        self.outdated: set[str] = set()
+        """Directories that this pass would list anew, and could not."""
 
     def remember(self, pins: Collection[Pin], found: Survey) -> None:
         """A pass saw these."""
         directories = {each.identity: each for each in directories_of(pins)} | found.directories
         self._seen = {key: (each, self.of(each)) for key, each in directories.items()}
+        incomplete = {
+            key: listing.listed_at
+            for key, (each, listing) in self._seen.items()
+            if listing is not None and listing is self._known(each) and listing.incomplete
+            and isinstance(each, Folder)
+            and self.retries.may_try(key)
+        }  # fmt: skip
+        self._rounds = {key: self._rounds.get(key, 0) for key in incomplete}
+        ends = (at + self._incomplete_s(key) for key, at in incomplete.items())
+        self._incomplete_until = min(ends, default=math.inf)
 
     def is_changed(self) -> bool:
         """Whether one of them was listed anew since."""
@@ -113,12 +104,14 @@ class PinnedListings:
         cache, waiting = self._listings.cache, [*directories_of(pins)]
         below = {pin.top.identity for pin in pins if pin.kind != "item"}
         seen: set[str] = set()
+        self.outdated.clear()
         while waiting:
             directory = waiting.pop(0)
             if directory.identity in seen:
                 continue
             seen.add(directory.identity)
             if isinstance(directory, Folder) and self._is_outdated(directory):
+                self.outdated.add(directory.identity)
                 await self._renew(cache.directory(directory.identity) or directory)
             listing = self._known(directory)
             if listing is not None and directory.identity in below:
@@ -131,9 +124,22 @@ class PinnedListings:
         cached = cache.get(directory.identity)
         if cached is None:
             return False
+        if cached.listing.incomplete:
+            above, shown_ns = cache.parent(directory.identity), cache.rollup(directory)
+            changed = shown_ns is not None and shown_ns != cached.listing.rollup_ns
+            if above is not None and changed and above.listed_at > cached.listed_at:
+                return True
+            return trio.current_time() - cached.listed_at > self._incomplete_s(directory.identity)
         if cached.listing.rollup_ns is None or cache.parent(directory.identity) is None:
             return trio.current_time() - cached.listed_at > UNTOLD_S
         return cache.valid_at(directory.identity) == NEVER
+
+    def _incomplete_s(self, identity: str) -> float:
+        return float(min(INCOMPLETE_FIRST_S * 2 ** self._rounds.get(identity, 0), INCOMPLETE_MAX_S))
+
+    def is_due(self) -> bool:
+        """Whether an incomplete listing is to be listed anew."""
+        return not self._is_offline() and trio.current_time() > self._incomplete_until
 
     async def _renew(self, directory: Directory) -> None:
         if not self.retries.may_try(directory.identity) or self._is_offline():
@@ -146,6 +152,7 @@ class PinnedListings:
             self.errors[directory.identity] = error.message
         else:
             self._worked(directory.identity)
+            self._rounds[directory.identity] = self._rounds.get(directory.identity, 0) + 1
 
     async def list_unknown(self, found: Survey, pins: Collection[Pin]) -> Survey:
         """List what was never listed, level by level."""
@@ -158,9 +165,10 @@ class PinnedListings:
             if not unknown:
                 break
             slots = trio.CapacityLimiter(LISTINGS_AT_ONCE)
-            async with trio.open_nursery() as nursery:
-                for directory in unknown:
-                    nursery.start_soon(self._list, directory, slots)
+            with bare_errors():
+                async with trio.open_nursery() as nursery:
+                    for directory in unknown:
+                        nursery.start_soon(self._list, directory, slots)
             found = survey(pins, self.of)
         return found
 
@@ -185,6 +193,15 @@ class PinnedListings:
             self._listed = listed
             await store.keep(identities)
 
+    def waiting(self, found: Survey) -> set[str]:
+        """Directories of which it is known that something about them is not known. What failed of
+        others is forgotten: they are fine again."""
+        unlisted = {each for each in found.unknown if self.of(found.directories[each]) is None}
+        waiting = unlisted | self.outdated
+        self.errors = {key: error for key, error in self.errors.items() if key in waiting}
+        return waiting
+
     def _worked(self, identity: str) -> None:
+        self.outdated.discard(identity)
         self.retries.worked(identity)
         self.errors.pop(identity, None)

@@ -143,12 +143,14 @@ class Pins:
         await self.do(partial(self.store.add, self.scope, pins))
         self.touched = True
         await self.reload()
+        self.touched = True  # a keeper that looked meanwhile saw what was before
 
     async def remove(self, pins: Iterable[Pin]) -> None:
         """Take intentions back."""
         await self.do(partial(self.store.remove, self.scope, [pin.id for pin in pins]))
         self.touched = True
         await self.reload()
+        self.touched = True  # a keeper that looked meanwhile saw what was before
 
     async def reload(self) -> None:
         """Read all anew. DriveError."""

@@ -86,6 +86,8 @@ class Contents:
     others: frozenset[StorageId] = frozenset()
     """What is held for other sign-ins."""
     leaving: frozenset[StorageId] = frozenset()
+    unread: int = 0
+    """Pins that cannot be read: what they want is not known, and stays."""
 
 
 def clean(text: str) -> str:

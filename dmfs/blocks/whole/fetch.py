@@ -33,6 +33,14 @@ OnProgress = Callable[[int], None]
 """Hears of so many more bytes that came to rest."""
 
 
+class WrongBytesError(BadResponseError):
+    """All bytes came, and they are not what the service's sha1 says."""
+
+
+def wrong_bytes_words(file: File) -> str:
+    return f"cannot keep {file.name!r}: its bytes do not match the checksum of the service"
+
+
 class Whole(NamedTuple):
     """A version that is at rest as a whole."""
 
@@ -53,7 +61,7 @@ async def fetch_whole(
     """Bring all bytes of a version to rest. No call if they are (``prove``: and were compared with
     the service's sha1, once, which is done here otherwise).
 
-    NoRoomError where the cache does not take them, BadResponseError where they are not what the
+    NoRoomError where the cache does not take them, WrongBytesError where they are not what the
     service's sha1 says (they are gone from the cache then), or the DriveError of a fetch. What came
     before is at rest: the next call goes on from there.
     """
@@ -69,9 +77,7 @@ async def fetch_whole(
         new_bytes = await _Fetch(blocks, opened, window, on_progress).run()
         if sha1 and not await blocks.disk.is_right(opened, sha1):
             blocks.forget(opened)
-            raise BadResponseError(
-                f"cannot keep {file.name!r}: its bytes do not match the checksum of the service"
-            )
+            raise WrongBytesError(wrong_bytes_words(file))
     finally:
         blocks.close(opened)
     return Whole(size_bytes, new_bytes)
