@@ -55,7 +55,7 @@ async def complete(drive: Drive, *paths: str) -> list[dict[str, Any]]:
     return events
 
 
-async def until(done: Callable[[], Any], seconds: float = 20) -> None:
+async def until(done: Callable[[], Any], seconds: float = 60) -> None:
     with trio.fail_after(seconds):
         while not done():
             await trio.sleep(0.02)

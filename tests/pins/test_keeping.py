@@ -150,7 +150,7 @@ async def test_two_keepers_at_once_fetch_nothing_twice_and_one_takes_over(emulat
         if ends is second:
             return  # the other one ended: nothing to take over
         emulator.change("add_item", path=f"{FILES}/tree", name="later.dat", size=5000)
-        await until(lambda: stays.parts.pins.keeper.works, 10)
+        await until(lambda: stays.parts.pins.keeper.works)
         await stays.parts.listings.renew(await stays.resolve(PROJECT))
         await until(lambda: (f := stays.parts.pins.contents.files) and len(f) == 23)
 
