@@ -78,14 +78,17 @@ def request(*, data: bool = False) -> Callable[[Handler[H, P, R]], Handler[H, P,
                 raise
             except Exception as error:
                 short = shortage_of(error)
-                told: DriveError
+                failure: DriveError
                 if short:
-                    code, told = ShortageError.errno, ShortageError(f"this machine has no {short}")
+                    code, failure = (
+                        ShortageError.errno,
+                        ShortageError(f"this machine has no {short}"),
+                    )
                     log.warning("%s %s: this machine has no more %s", name, record.path, short)
                 else:
-                    told = DriveError("a bug in dmfs", hint="its log has more")
+                    failure = DriveError("a bug in dmfs", hint="its log has more")
                     log.exception("bug in %s %s", name, record.path)
-                self.activity.on_failure(record, told, errno.errorcode[code])
+                self.activity.on_failure(record, failure, errno.errorcode[code])
             finally:
                 record.done(code)
                 outcome = errno.errorcode.get(code, str(code)) if code else "ok"
