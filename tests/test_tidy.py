@@ -101,7 +101,7 @@ ONLY_IN = {
         "fuse.operations",
         "fuse.workers",
         "fuse.mount",
-    },
+    },  # fmt: skip
     "httpx": {"http.httpx_client", "control.client"},
     "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
     "diskcache": {"namespace.listing_store"},
@@ -117,9 +117,7 @@ WITHOUT_TRIO = (
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
-    " namespace.poll_schedule"
-    " ratelimit.stall_memory"
-    " namespace.change_feed namespace.listing_codec"
+    " namespace.poll_schedule namespace.change_feed namespace.listing_codec ratelimit.stall_memory"
     " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"
     " telemetry.notices"
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
