@@ -24,7 +24,7 @@ from dmfs.blocks.whole.window import Window
 from dmfs.errors import DriveError, SignedOutError, UnreachableError
 from dmfs.model import File, StorageId
 from dmfs.pins.holdings import Holdings
-from dmfs.pins.keeper_lock import KeeperLock
+from dmfs.pins.keeper_lock import Courtesy, KeeperLock
 from dmfs.pins.pin_plan import Plan, Survey, arrived, make_plan, progress_of, survey
 from dmfs.pins.pinned_listings import PinnedListings
 from dmfs.pins.pins import Pins
@@ -73,6 +73,7 @@ class Keeper:
         self._report_pause, self._held_pause = Cooldown(REPORT_S), Cooldown(HELD_S)
         self._at_rest_checked = self._was_offline = False
         self._pass_pause = Cooldown(PASS_S)
+        self._courtesy = Courtesy(tools.is_offline, tools.is_forced)
         self._warned = ""
         self._unshown = False
         self._owed = False
@@ -114,10 +115,12 @@ class Keeper:
         contents = self._pins.contents
         idle = not (contents.pins or contents.unread or contents.files or contents.leaving)
         if idle and not await self._holdings.any():
-            if self.works:
-                await in_thread(self._lock.release)
-                self.works = False
+            await self._release()
             return
+        if self._courtesy.makes_way(works=self.works, wants=self._owed or self._is_due()):
+            await self._release()
+            return
+        self.works = self.works and await in_thread(self._lock.is_good)
         if not self.works:
             self.works = await in_thread(self._lock.acquire)
             if not self.works:
@@ -135,6 +138,11 @@ class Keeper:
             pass
         self._owed = False
         self._pass_pause.start()
+
+    async def _release(self) -> None:
+        if self.works:
+            self.works = False
+            await in_thread(self._lock.release)
 
     def _is_due(self) -> bool:
         """Whether there may be something to do for a pass. Cheap: it is asked each second."""

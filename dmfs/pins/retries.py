@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from dmfs.blocks.whole.fetch import WrongBytesError
-from dmfs.errors import DriveError, OfflineError
+from dmfs.errors import DriveError, OfflineError, WrongBytesError
 from dmfs.system.backoff import Cooldown
 
 RETRY_FIRST_S, RETRY_MAX_S = 5.0, 300.0

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 
 import trio
 
-from dmfs.blocks.whole.fetch import WrongBytesError
-from dmfs.errors import BusyError, DriveError, NoRoomError
+from dmfs.errors import BusyError, DriveError, NoRoomError, WrongBytesError
 from dmfs.model import Listing
 from dmfs.namespace.listing_cache import Freshness, ListingCache
 from dmfs.pins.pin_plan import make_plan, progress_of, survey
