@@ -13,9 +13,10 @@ and that is let go by the next pass.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import trio
 
@@ -25,16 +26,16 @@ from dmfs.errors import DriveError, SignedOutError, UnreachableError
 from dmfs.model import File, StorageId
 from dmfs.pins.holdings import Holdings
 from dmfs.pins.keeper_lock import Courtesy, KeeperLock
-from dmfs.pins.pin_plan import Plan, Survey, arrived, make_plan, progress_of, survey
+from dmfs.pins.pin_plan import Plan, Survey, arrived, make_plan, progress_of_all, survey
 from dmfs.pins.pinned_listings import PinnedListings
 from dmfs.pins.pins import Pins
 from dmfs.pins.records import Contents, Key, PinnedFile, Progress, with_error
-from dmfs.pins.retries import RETRY_FIRST_S, RETRY_MAX_S, Retries
+from dmfs.pins.retries import RETRY_FIRST_S, RETRY_MAX_S, Retries, what
 from dmfs.pins.whereabouts import Whereabouts
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
 from dmfs.system.backoff import Cooldown
-from dmfs.system.concurrency import bare_errors, in_thread
+from dmfs.system.concurrency import bare_errors, computed, in_thread
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,9 @@ REPORT_S = 0.5
 OFFLINE = "the service cannot be reached"
 HELD_S = 30.0
 """How often is looked whether the index still holds what it should: the cache may be deleted."""
+MANY_FILES = 5000
+"""A plan of so many takes some 20 ms."""
+T = TypeVar("T")
 PASS_S = 300.0
 """A pass at least so often, whether anything is known to have changed or not."""
 
@@ -175,13 +179,15 @@ class Keeper:
         spared = self._where.spared(contents.pins, found, self._files, waiting=bool(waiting))
         if contents.unread:  # they may want any of the files
             spared = set(self._files)
-        plan = make_plan(found, self._files, self._size_of, room_bytes, contents.others, spared)
+        plan = await _planned(found, partial(
+            make_plan, found, dict(self._files), self._size_of, room_bytes, contents.others, spared
+        ))  # fmt: skip
         await self._apply(plan, contents)
         await listings.keep(contents.pins, found)
         await self._report(found, plan, room_bytes)
         listings.remember(contents.pins, found)
-        files = {_what(file) for file in plan.fetch}
-        self._retries.keep(waiting | files | {("gone", each) for each in found.gone})
+        fetched = {what(file) for file in plan.fetch}
+        self._retries.keep(waiting | fetched | {("gone", each) for each in found.gone})
         again = await self._fetch(plan, found, room_bytes)
         await self._report(found, plan, room_bytes, at_once=True)
         gone = [pin for pin in contents.pins if pin.id in found.gone]
@@ -274,8 +280,8 @@ class Keeper:
         """Fetch until nothing more can be, or something changed; whether to go on at once."""
         for file in plan.fetch:
             if file.coming is not None and file.error == wrong_bytes_words(file.coming):
-                self._retries.was_wrong(_what(file))
-        ready = [file for file in plan.fetch if self._retries.may_try(_what(file))]
+                self._retries.was_wrong(what(file))
+        ready = [file for file in plan.fetch if self._retries.may_try(what(file))]
         if not ready or self._tools.is_offline():
             return False
         with bare_errors():
@@ -333,7 +339,7 @@ class Keeper:
                     self._tools.blocks, self._tools.sizes, version, self._window, prove=True
                 )
         except DriveError as error:
-            self._retries.failed(_what(file), error)
+            self._retries.failed(what(file), error)
             log.info("pinned %r: %s", version.name, error.message)
             changed = with_error(self._files.get(file.key, file), error.message)
             if _is_everybodys(error):
@@ -342,7 +348,7 @@ class Keeper:
                 await self._change([changed])
             return
         self._trouble = ""
-        self._retries.worked(_what(file))
+        self._retries.worked(what(file))
         now = self._files.get(file.key)
         if now is None or now.coming != version:
             return  # not wanted any more
@@ -364,14 +370,11 @@ class Keeper:
         self._report_pause.start()
         pins, plan = self._pins, replace(plan, files=dict(self._files))
         self._show()
-        progress = {
-            pin.id: progress_of(
-                pin, found, plan, self._size_of, room_bytes,
-                trouble=OFFLINE if self._tools.is_offline() else self._trouble,
-                errors=self._listings.errors,
-            )
-            for pin in pins.contents.pins
-        }  # fmt: skip
+        progress = await _planned(found, partial(
+            progress_of_all, pins.contents.pins, found, plan, self._size_of, room_bytes,
+            trouble=OFFLINE if self._tools.is_offline() else self._trouble,
+            errors=dict(self._listings.errors),
+        ))  # fmt: skip
         changed = {each: p for each, p in progress.items() if self._reported.get(each) != p}
         if changed:
             await pins.do(partial(pins.store.report, pins.scope, changed))
@@ -388,6 +391,6 @@ def _is_everybodys(error: DriveError) -> bool:
     return isinstance(error, UnreachableError | SignedOutError)
 
 
-def _what(file: PinnedFile) -> tuple[Key, StorageId]:
-    """By which it is known that its fetch failed: another version is tried at once."""
-    return file.key, file.coming.storage_id if file.coming is not None else StorageId("")
+async def _planned(found: Survey, work: Callable[[], T]) -> T:
+    """Done in a thread where there are so many files that all else would wait."""
+    return await computed(work) if len(found.wanted) > MANY_FILES else work()

@@ -46,7 +46,7 @@ class Absences:
         *,
         waiting: bool,
     ) -> set[Key]:
-        """Those that are not to be let go of now. ``unanswered``: nobody answered yet where they went;
+        """Those that are not to be let go of now. ``unanswered``: nobody said yet where they went;
         ``waiting``: what is in some directories is not known, or out of date."""
         now = trio.current_time()
         self._limit_s = ABSENT_WAITING_S if waiting else ABSENT_S
