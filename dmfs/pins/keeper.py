@@ -75,7 +75,7 @@ class Keeper:
         self._holdings = Holdings(pins.store.path.parent, pins.scope, tools.blocks.disk)
         self._reported: dict[int, Progress] = {}
         self._report_pause, self._held_pause = Cooldown(REPORT_S), Cooldown(HELD_S)
-        self._at_rest_checked = self._was_offline = False
+        self._at_rest_checked = self._taken_over = self._was_offline = False
         self._pass_pause = Cooldown(PASS_S)
         self._courtesy = Courtesy(tools.is_offline, tools.is_forced)
         self._warned = ""
@@ -121,7 +121,7 @@ class Keeper:
         if idle and not await self._holdings.any():
             await self._release()
             return
-        if self._courtesy.makes_way(works=self.works, wants=self._owed or self._is_due()):
+        if self._courtesy.makes_way(self.works, lambda: self._owed or self._is_due()):
             await self._release()
             return
         self.works = self.works and await in_thread(self._lock.is_good)
@@ -129,9 +129,12 @@ class Keeper:
             self.works = await in_thread(self._lock.acquire)
             if not self.works:
                 return
-            self._at_rest_checked, self._owed = False, True
+            self._at_rest_checked = self._taken_over = False
+            self._owed = True
+        if not self._taken_over:
             await self._holdings.load()
             await self._pins.reload()  # what the one before wrote last
+            self._taken_over = True
         self._files = dict(self._pins.contents.files)
         if self._pass_pause.is_over:  # blocks may have been lost since, one by one
             self._at_rest_checked = False

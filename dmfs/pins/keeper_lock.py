@@ -76,7 +76,7 @@ class Courtesy:
         self._wanted = False
         """Whether there was something to do at the last look."""
 
-    def makes_way(self, *, works: bool, wants: bool) -> bool:
+    def makes_way(self, works: bool, has_work: Callable[[], bool]) -> bool:
         """Whether another keeper is to have the lock first. Where there is none, this one goes on:
         how pins stand is told, and what is unpinned is let go of."""
         if not self._is_offline():
@@ -87,6 +87,7 @@ class Courtesy:
             self._away_since_s = now
         if now < self._away_since_s + AWAY_S and not self._is_forced():
             return False
+        wants = has_work()
         if works or not wants or not self._wanted:
             self._pause.start()
             self._wanted = wants
