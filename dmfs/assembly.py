@@ -99,8 +99,9 @@ async def open_drive(
     see to what is pinned, for as long as the drive lives."""
     bundle = ca_bundle(settings.ca_file)
     block_store = await _open_block_store(settings)
-    scope = _scope(settings, await principal(settings), service_folders)
-    listing_store = _listing_store(settings, scope)
+    who = await principal(settings)
+    scope = _scope(settings, who)
+    listing_store = _listing_store(settings, _scope(settings, who, str(service_folders)))
     arena = _arena(settings)
     small_fetcher = ThreadFetcher(ca_bundle=bundle, connections=settings.connections)
     small_fetcher.start()
@@ -161,7 +162,8 @@ async def _join(ground: _Ground) -> Drive:
     nursery.start_soon(ground.fetcher.run)
     nursery.start_soon(poller.run)
     pins = await _pins(ground, Tools(
-        listings, store, blocks, sizes, poller, aps.item, lambda: client.breaker.is_open
+        listings, store, blocks, sizes, poller, aps.item, lambda: client.breaker.is_open,
+        lambda: client.breaker.forced,
     ))  # fmt: skip
     file_prefetcher = SmallFilePrefetcher(sizes, blocks, nursery)
     tree_prefetcher = TreePrefetcher(listings, nursery, at_once=settings.walk_ahead)
@@ -290,8 +292,8 @@ def _rate_limiter(settings: Settings) -> RateLimiter:
     return RateLimiter(parse_rates(settings.rates, settings.rate_window), rate_log)
 
 
-def _scope(settings: Settings, principal: str, service_folders: bool) -> str:
-    """One for each sign-in of each person (``auth.principal``)."""
+def _scope(settings: Settings, principal: str, *more: str) -> str:
+    """One for each sign-in of each person (``auth.principal``), whatever their mounts show."""
     return cache_partition(
         settings.api_url,
         settings.client_id,
@@ -302,7 +304,7 @@ def _scope(settings: Settings, principal: str, service_folders: bool) -> str:
         settings.key_id,
         settings.key_file,
         principal,
-        str(service_folders),
+        *more,
     )
 
 

@@ -21,6 +21,7 @@ class, so the translation is complete by construction and no code searches a tex
     │   └── CertificateError               the host's certificate is not trusted
     ├── BadResponseError       EIO         a response that is damaged or contradicts itself
     │   ├── PartialAnswerError             some entries of a directory cannot be told
+    │   ├── WrongBytesError                all came, and their checksum is another one
     │   └── ObjectChangedError             another ETag than before
     │       └── ETagDiffersError           only the ETag is wrong
     ├── UrlRefusedError        EIO         the CDN refuses the signed URL
@@ -229,6 +230,10 @@ class UsageError(SetupError):
 
 class UrlRefusedError(DriveError):
     """403 from the CDN: the URL expired or the service revoked it. The caller signs a new one."""
+
+
+class WrongBytesError(BadResponseError):
+    """All bytes came, and they are not what the service's sha1 says."""
 
 
 class ObjectChangedError(BadResponseError):

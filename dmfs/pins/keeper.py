@@ -13,9 +13,10 @@ and that is let go by the next pass.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import trio
 
@@ -24,17 +25,17 @@ from dmfs.blocks.whole.window import Window
 from dmfs.errors import DriveError, SignedOutError, UnreachableError
 from dmfs.model import File, StorageId
 from dmfs.pins.holdings import Holdings
-from dmfs.pins.keeper_lock import KeeperLock
-from dmfs.pins.pin_plan import Plan, Survey, arrived, make_plan, progress_of, survey
+from dmfs.pins.keeper_lock import Courtesy, KeeperLock
+from dmfs.pins.pin_plan import Plan, Survey, arrived, make_plan, progress_of_all, survey
 from dmfs.pins.pinned_listings import PinnedListings
 from dmfs.pins.pins import Pins
 from dmfs.pins.records import Contents, Key, PinnedFile, Progress, with_error
-from dmfs.pins.retries import RETRY_FIRST_S, RETRY_MAX_S, Retries
+from dmfs.pins.retries import RETRY_FIRST_S, RETRY_MAX_S, Retries, what
 from dmfs.pins.whereabouts import Whereabouts
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
 from dmfs.system.backoff import Cooldown
-from dmfs.system.concurrency import bare_errors, in_thread
+from dmfs.system.concurrency import bare_errors, computed, in_thread
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,9 @@ REPORT_S = 0.5
 OFFLINE = "the service cannot be reached"
 HELD_S = 30.0
 """How often is looked whether the index still holds what it should: the cache may be deleted."""
+MANY_FILES = 5000
+"""A plan of so many takes some 20 ms."""
+T = TypeVar("T")
 PASS_S = 300.0
 """A pass at least so often, whether anything is known to have changed or not."""
 
@@ -71,8 +75,9 @@ class Keeper:
         self._holdings = Holdings(pins.store.path.parent, pins.scope, tools.blocks.disk)
         self._reported: dict[int, Progress] = {}
         self._report_pause, self._held_pause = Cooldown(REPORT_S), Cooldown(HELD_S)
-        self._at_rest_checked = self._was_offline = False
+        self._at_rest_checked = self._taken_over = self._was_offline = False
         self._pass_pause = Cooldown(PASS_S)
+        self._courtesy = Courtesy(tools.is_offline, tools.is_forced)
         self._warned = ""
         self._unshown = False
         self._owed = False
@@ -114,17 +119,22 @@ class Keeper:
         contents = self._pins.contents
         idle = not (contents.pins or contents.unread or contents.files or contents.leaving)
         if idle and not await self._holdings.any():
-            if self.works:
-                await in_thread(self._lock.release)
-                self.works = False
+            await self._release()
             return
+        if self._courtesy.makes_way(self.works, lambda: self._owed or self._is_due()):
+            await self._release()
+            return
+        self.works = self.works and await in_thread(self._lock.is_good)
         if not self.works:
             self.works = await in_thread(self._lock.acquire)
             if not self.works:
                 return
-            self._at_rest_checked, self._owed = False, True
+            self._at_rest_checked = self._taken_over = False
+            self._owed = True
+        if not self._taken_over:
             await self._holdings.load()
             await self._pins.reload()  # what the one before wrote last
+            self._taken_over = True
         self._files = dict(self._pins.contents.files)
         if self._pass_pause.is_over:  # blocks may have been lost since, one by one
             self._at_rest_checked = False
@@ -135,6 +145,11 @@ class Keeper:
             pass
         self._owed = False
         self._pass_pause.start()
+
+    async def _release(self) -> None:
+        if self.works:
+            self.works = False
+            await in_thread(self._lock.release)
 
     def _is_due(self) -> bool:
         """Whether there may be something to do for a pass. Cheap: it is asked each second."""
@@ -167,13 +182,15 @@ class Keeper:
         spared = self._where.spared(contents.pins, found, self._files, waiting=bool(waiting))
         if contents.unread:  # they may want any of the files
             spared = set(self._files)
-        plan = make_plan(found, self._files, self._size_of, room_bytes, contents.others, spared)
+        plan = await _planned(found, partial(
+            make_plan, found, dict(self._files), self._size_of, room_bytes, contents.others, spared
+        ))  # fmt: skip
         await self._apply(plan, contents)
         await listings.keep(contents.pins, found)
         await self._report(found, plan, room_bytes)
         listings.remember(contents.pins, found)
-        files = {_what(file) for file in plan.fetch}
-        self._retries.keep(waiting | files | {("gone", each) for each in found.gone})
+        fetched = {what(file) for file in plan.fetch}
+        self._retries.keep(waiting | fetched | {("gone", each) for each in found.gone})
         again = await self._fetch(plan, found, room_bytes)
         await self._report(found, plan, room_bytes, at_once=True)
         gone = [pin for pin in contents.pins if pin.id in found.gone]
@@ -266,8 +283,8 @@ class Keeper:
         """Fetch until nothing more can be, or something changed; whether to go on at once."""
         for file in plan.fetch:
             if file.coming is not None and file.error == wrong_bytes_words(file.coming):
-                self._retries.was_wrong(_what(file))
-        ready = [file for file in plan.fetch if self._retries.may_try(_what(file))]
+                self._retries.was_wrong(what(file))
+        ready = [file for file in plan.fetch if self._retries.may_try(what(file))]
         if not ready or self._tools.is_offline():
             return False
         with bare_errors():
@@ -325,7 +342,7 @@ class Keeper:
                     self._tools.blocks, self._tools.sizes, version, self._window, prove=True
                 )
         except DriveError as error:
-            self._retries.failed(_what(file), error)
+            self._retries.failed(what(file), error)
             log.info("pinned %r: %s", version.name, error.message)
             changed = with_error(self._files.get(file.key, file), error.message)
             if _is_everybodys(error):
@@ -334,7 +351,7 @@ class Keeper:
                 await self._change([changed])
             return
         self._trouble = ""
-        self._retries.worked(_what(file))
+        self._retries.worked(what(file))
         now = self._files.get(file.key)
         if now is None or now.coming != version:
             return  # not wanted any more
@@ -356,14 +373,11 @@ class Keeper:
         self._report_pause.start()
         pins, plan = self._pins, replace(plan, files=dict(self._files))
         self._show()
-        progress = {
-            pin.id: progress_of(
-                pin, found, plan, self._size_of, room_bytes,
-                trouble=OFFLINE if self._tools.is_offline() else self._trouble,
-                errors=self._listings.errors,
-            )
-            for pin in pins.contents.pins
-        }  # fmt: skip
+        progress = await _planned(found, partial(
+            progress_of_all, pins.contents.pins, found, plan, self._size_of, room_bytes,
+            trouble=OFFLINE if self._tools.is_offline() else self._trouble,
+            errors=dict(self._listings.errors),
+        ))  # fmt: skip
         changed = {each: p for each, p in progress.items() if self._reported.get(each) != p}
         if changed:
             await pins.do(partial(pins.store.report, pins.scope, changed))
@@ -380,6 +394,6 @@ def _is_everybodys(error: DriveError) -> bool:
     return isinstance(error, UnreachableError | SignedOutError)
 
 
-def _what(file: PinnedFile) -> tuple[Key, StorageId]:
-    """By which it is known that its fetch failed: another version is tried at once."""
-    return file.key, file.coming.storage_id if file.coming is not None else StorageId("")
+async def _planned(found: Survey, work: Callable[[], T]) -> T:
+    """Done in a thread where there are so many files that all else would wait."""
+    return await computed(work) if len(found.wanted) > MANY_FILES else work()

@@ -233,6 +233,23 @@ def progress_of(
     )
 
 
+def progress_of_all(
+    pins: Iterable[Pin],
+    found: Survey,
+    plan: Plan,
+    size_of: Callable[[File], int],
+    room_bytes: int,
+    *,
+    trouble: str,
+    errors: Mapping[str, str],
+) -> dict[int, Progress]:
+    """The same of each pin, by its number."""
+    return {
+        pin.id: progress_of(pin, found, plan, size_of, room_bytes, trouble=trouble, errors=errors)
+        for pin in pins
+    }
+
+
 def _is_done(plan: Plan, key: Key) -> bool:
     row = plan.files.get(key)
     whole = row is not None and row.whole is not None and row.coming is None

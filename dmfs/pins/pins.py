@@ -37,6 +37,8 @@ class Tools:
     poller: Poller
     item: Callable[[Project, ItemId], Awaitable[Child | None]]
     is_offline: Callable[[], bool]
+    is_forced: Callable[[], bool]
+    """Whether a person wants it offline."""
 
 
 class Starts(Protocol):

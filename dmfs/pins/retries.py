@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from dmfs.blocks.whole.fetch import WrongBytesError
-from dmfs.errors import DriveError, OfflineError
+from dmfs.errors import DriveError, OfflineError, WrongBytesError
+from dmfs.model import StorageId
+from dmfs.pins.records import Key, PinnedFile
 from dmfs.system.backoff import Cooldown
 
 RETRY_FIRST_S, RETRY_MAX_S = 5.0, 300.0
@@ -64,3 +65,8 @@ class Retries:
     def due(self) -> bool:
         """Whether something that failed may be tried again now."""
         return any(each.pause.is_over for each in self._failed.values())
+
+
+def what(file: PinnedFile) -> tuple[Key, StorageId]:
+    """By which it is known that its fetch failed: another version is tried at once."""
+    return file.key, file.coming.storage_id if file.coming is not None else StorageId("")

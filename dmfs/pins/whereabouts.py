@@ -42,21 +42,21 @@ class Absences:
         self,
         found: Survey,
         files: Mapping[Key, PinnedFile],
-        asked: Collection[Key],
+        unanswered: Collection[Key],
         *,
         waiting: bool,
     ) -> set[Key]:
-        """Those that are not to be let go of now. ``asked``: nobody answered yet where they went;
+        """Those that are not to be let go of now. ``unanswered``: nobody said yet where they went;
         ``waiting``: what is in some directories is not known, or out of date."""
         now = trio.current_time()
         self._limit_s = ABSENT_WAITING_S if waiting else ABSENT_S
         self._since = {key: self._since.get(key, now) for key in absent(found, files)}
         if len(found.directories) < 2:
-            return {key for key in self._since if key in asked}
+            return {key for key in self._since if key in unanswered}
         return {
             key
             for key, since in self._since.items()
-            if key in asked
+            if key in unanswered
             or (files[key].directory in found.directories and now < since + self._limit_s)
         }
 
@@ -82,12 +82,12 @@ class Whereabouts:
     ) -> set[Key]:
         """Files that are not to be let go of now though they are listed no more."""
         self._deleted &= found.gone
-        asked = {
+        unanswered = {
             (pin.project_id, pin.node_id)
             for pin in pins
             if pin.id in found.gone and pin.id not in self._deleted
         }
-        return self._absences.spared(found, files, asked, waiting=waiting)
+        return self._absences.spared(found, files, unanswered, waiting=waiting)
 
     async def follow_folders(self, pins: Collection[Pin]) -> None:
         """A folder that is listed elsewhere now: what is above it there tells of its changes."""

@@ -3,6 +3,7 @@ makes it work where there is nothing to do."""
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -10,8 +11,7 @@ from types import SimpleNamespace
 
 import trio
 
-from dmfs.blocks.whole.fetch import WrongBytesError
-from dmfs.errors import BusyError, DriveError, NoRoomError
+from dmfs.errors import BusyError, DriveError, NoRoomError, WrongBytesError
 from dmfs.model import Listing
 from dmfs.namespace.listing_cache import Freshness, ListingCache
 from dmfs.pins.pin_plan import make_plan, progress_of, survey
@@ -279,3 +279,18 @@ async def test_the_pause_after_wrong_bytes_grows_from_an_hour_to_a_day():
             await trio.sleep(5)
         pauses.append(trio.current_time() - began)
     assert pauses == [5, 3600, 7200, 14400, 28800, 57600, 86400, 86400]
+
+
+@real
+async def test_many_files_are_planned_in_a_thread(emulator, settings, monkeypatch):
+    threads = set()
+
+    def planned(*words):
+        threads.add(threading.current_thread() is threading.main_thread())
+        return make_plan(*words)
+
+    monkeypatch.setattr("dmfs.pins.keeper.MANY_FILES", 5)
+    monkeypatch.setattr("dmfs.pins.keeper.make_plan", planned)
+    async with keeping(settings()) as drive:
+        await complete(drive, SMALL)
+        await until(lambda: False in threads)

@@ -17,7 +17,7 @@ from dmfs.blocks.extents import CachedObject, Extent, Stage
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.readahead import PART_BYTES
 from dmfs.blocks.whole.window import Window
-from dmfs.errors import BadResponseError, DriveError, NoRoomError
+from dmfs.errors import DriveError, NoRoomError, WrongBytesError
 from dmfs.fetch.etags import check
 from dmfs.model import File
 from dmfs.spans import BLOCK_BYTES, EMPTY, SMALL_FILE_BYTES, Span, block_count, bytes_of
@@ -31,10 +31,6 @@ ROUNDS = 3
 
 OnProgress = Callable[[int], None]
 """Hears of so many more bytes that came to rest."""
-
-
-class WrongBytesError(BadResponseError):
-    """All bytes came, and they are not what the service's sha1 says."""
 
 
 def wrong_bytes_words(file: File) -> str:
