@@ -95,13 +95,9 @@ APART = {
 
 ONLY_IN = {
     "pyfuse3": {
-        "fuse.attributes",
-        "fuse.kernel_cache",
-        "fuse.request",
-        "fuse.operations",
-        "fuse.workers",
-        "fuse.mount",
-    },  # fmt: skip
+        *("fuse.attributes", "fuse.kernel_cache", "fuse.request", "fuse.operations"),
+        *("fuse.workers", "fuse.mount"),
+    },
     "httpx": {"http.httpx_client", "control.client"},
     "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
     "diskcache": {"namespace.listing_store"},

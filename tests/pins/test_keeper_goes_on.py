@@ -6,13 +6,15 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 
 import trio
 
+from dmfs.drive import Drive
 from dmfs.errors import BusyError, DriveError, NoRoomError, WrongBytesError
-from dmfs.model import Listing
+from dmfs.model import Directory, File, Listing
 from dmfs.namespace.listing_cache import Freshness, ListingCache
 from dmfs.pins.pin_plan import make_plan, progress_of, survey
 from dmfs.pins.pinned_listings import PinnedListings
@@ -39,6 +41,13 @@ from tests.pins.keeping import (
 )
 from tests.pins.test_pin_plan import a_folder, a_pin
 from tests.support.helpers import a_file, real, virtual
+
+
+def folder_of(drive: Drive, path: str) -> str:
+    """Where a pinned file is now."""
+    node = pin_of(drive, path).node
+    assert isinstance(node, File)
+    return node.folder_id
 
 
 @real
@@ -110,7 +119,7 @@ async def test_after_a_move_that_was_followed_nothing_is_done_each_second(
         emulator.change("move", path=f"{FILES}/big/big-00.bin", to=f"{FILES}/tree")
         await drive.parts.listings.renew(await drive.resolve(BIG))
         moved = await file_at(drive, f"{TREE}/big-00.bin")
-        await until(lambda: pin_of(drive, ONE).node.folder_id == moved.folder_id)
+        await until(lambda: folder_of(drive, ONE) == moved.folder_id)
         await until(lambda: state(drive, ONE) == "complete")
         await trio.sleep(1)
         keeper = drive.parts.pins.keeper
@@ -160,7 +169,7 @@ async def test_a_moved_item_is_held_until_it_is_known_where_it_went(emulator, se
         where._tools = tools
         emulator.reset()
         moved = await file_at(drive, f"{TREE}/big-00.bin")
-        await until(lambda: pin_of(drive, ONE).node.folder_id == moved.folder_id, 30)
+        await until(lambda: folder_of(drive, ONE) == moved.folder_id, 30)
         await until(lambda: state(drive, ONE) == "complete")
         assert emulator.counts()["cdn_get"] == 0
 
@@ -232,13 +241,17 @@ async def test_an_incomplete_listing_is_listed_anew_after_a_while_that_doubles()
     assert set(pauses[6:]) == {1801}
 
 
+def _only(listing: Listing, _directory: Directory) -> Listing:
+    return listing
+
+
 def test_what_cannot_be_described_or_read_is_not_called_complete():
     top = a_folder("top")
     for listing, words in (
         (Listing(top, {"x": a_file("x", storage_id="")}, 0.0, undescribed=1), "1 of its files"),
         (Listing(top, {}, 0.0, lost=1), "cannot be read"),
     ):
-        found = survey([a_pin(top, 1)], lambda _each, listing=listing: listing)
+        found = survey([a_pin(top, 1)], partial(_only, listing))
         plan = make_plan(found, {}, lambda _file: 1, 100)
         pin = a_pin(top, 1)
         told = progress_of(pin, found, plan, lambda _file: 1, 100, trouble="", errors={})
