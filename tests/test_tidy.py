@@ -63,7 +63,7 @@ INSIDE = {
     "jobs": "job reports tree selection estimate refresh warm evict offline pinning table",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
-    "control": "cards exchange metrics_port routes server client mounts",
+    "control": "cards peer exchange metrics_port routes server client mounts",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
     " kernel_cache request operations workers mount",
     "help": "topics",

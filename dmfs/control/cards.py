@@ -104,12 +104,8 @@ def read_card(path: Path) -> Card | None:
 
 def is_alive(card_path: Path) -> bool:
     """Whether the mount of a card has its process still."""
-    return _is_locked(card_path.with_suffix(".lock"))
-
-
-def _is_locked(path: Path) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(card_path.with_suffix(".lock"), os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:

@@ -6,7 +6,6 @@ import json
 import os
 import socket as socket_module
 import ssl
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from dmfs.control.peer import peer_uid
 from dmfs.errors import (
     AccessError,
     BadResponseError,
@@ -85,20 +85,25 @@ def error_of(event: Mapping[str, Any]) -> DriveError:
 @contextmanager
 def _client(socket: Path, owner: int | None, timeout_s: float) -> Iterator[httpx.Client]:
     _check_owner(socket, owner)
-    # through the directory's descriptor: a socket's path holds 107 bytes
+    with _reachable(socket) as path:
+        # no TLS here, and so no certificates to load: they cost 20 ms
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        transport = httpx.HTTPTransport(uds=path, verify=context)
+        timeout = httpx.Timeout(timeout_s, connect=CONNECT_S)
+        with httpx.Client(transport=transport, base_url="http://dmfs", timeout=timeout) as client:
+            yield client
+
+
+@contextmanager
+def _reachable(socket: Path) -> Iterator[str]:
+    """A path to it that is short enough, through its directory's descriptor: one holds 107 bytes.
+    MountGoneError if there is no such directory."""
     try:
         descriptor = os.open(socket.parent, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise MountGoneError(f"{socket} cannot be reached: {error.strerror}") from None
     try:
-        transport = httpx.HTTPTransport(
-            uds=f"/proc/self/fd/{descriptor}/{socket.name}",
-            # no TLS here, and so no certificates to load: they cost 20 ms
-            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-        )
-        timeout = httpx.Timeout(timeout_s, connect=CONNECT_S)
-        with httpx.Client(transport=transport, base_url="http://dmfs", timeout=timeout) as client:
-            yield client
+        yield f"/proc/self/fd/{descriptor}/{socket.name}"
     finally:
         os.close(descriptor)
 
@@ -107,30 +112,17 @@ def _check_owner(path: Path, owner: int | None) -> None:
     """AccessError unless the mount's owner, or root, listens there: another user of this machine
     might, in a directory that is open to all. (Asked on a connection of its own: what is sent on
     the next one goes to the same place: only the directory's owner could change it.)"""
-    with _connected(path) as connected:
-        raw = connected.getsockopt(socket_module.SOL_SOCKET, socket_module.SO_PEERCRED, 12)
-        uid = int.from_bytes(raw[4:8], sys.byteorder)
+    with _reachable(path) as short, socket_module.socket(socket_module.AF_UNIX) as client:
+        client.settimeout(CONNECT_S)
+        try:
+            client.connect(short)
+        except TimeoutError:
+            raise DeadlineError("the drive does not answer", hint=STOPPED_HINT) from None
+        except OSError as error:
+            raise MountGoneError(f"the drive does not answer: {error.strerror}") from None
+        uid = peer_uid(client)
     if uid not in (0, owner):
         raise AccessError(f"somebody else (user {uid}) answers at {path}")
-
-
-@contextmanager
-def _connected(path: Path) -> Iterator[socket_module.socket]:
-    try:
-        descriptor = os.open(path.parent, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise MountGoneError(f"{path} cannot be reached: {error.strerror}") from None
-    try:
-        with socket_module.socket(socket_module.AF_UNIX) as client:
-            client.settimeout(CONNECT_S)
-            client.connect(f"/proc/self/fd/{descriptor}/{path.name}")
-            yield client
-    except TimeoutError:
-        raise DeadlineError("the drive does not answer", hint=STOPPED_HINT) from None
-    except OSError as error:
-        raise MountGoneError(f"the drive does not answer: {error.strerror}") from None
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -83,6 +83,10 @@ class Exchange:
         body = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
         await self.respond(status, "application/json", body)
 
+    async def refuse(self, status: int, message: str, hint: str = "") -> None:
+        """The whole answer, where there is none."""
+        await self.respond_json(status, {"error": {"message": message, "hint": hint}})
+
     async def begin(self) -> None:
         """An answer of lines, each a JSON object (NDJSON), whose end is not known."""
         headers = [

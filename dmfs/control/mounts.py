@@ -7,7 +7,7 @@ what is no longer there ended. A stat of a mountpoint may hang: nobody makes one
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,16 +101,12 @@ def drive_path(source: str, path: str) -> str:
     return f"{source.rstrip('/')}/{path.lstrip('/')}".rstrip("/") or "/"
 
 
-def showing(path: str, mounts: Iterable[Seen]) -> list[Seen]:
-    """The living mounts that show a path of the whole drive."""
-    parts = _parts(path)
-    return [
-        seen
-        for seen in mounts
-        if seen.socket is not None
-        and seen.card is not None
-        and parts[: len(_parts(seen.card.source))] == _parts(seen.card.source)
-    ]
+def shows(seen: Seen, path: str) -> bool:
+    """Whether it is a living mount that shows a path of the whole drive."""
+    if seen.socket is None or seen.card is None:
+        return False
+    source = _parts(seen.card.source)
+    return _parts(path)[: len(source)] == source
 
 
 def _parts(path: str) -> list[str]:

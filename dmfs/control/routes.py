@@ -50,10 +50,10 @@ class Routes:
         elif verb in JOBS and exchange.path.startswith("/v1/") and exchange.method == "POST":
             await self._job(exchange, verb)
         elif get is not None or verb in JOBS:
-            await _refuse(exchange, 405, f"{exchange.path} is not for {exchange.method}")
+            await exchange.refuse(405, f"{exchange.path} is not for {exchange.method}")
         else:
             known = ", ".join([*self._gets, *(f"/v1/{each}" for each in JOBS)])
-            await _refuse(exchange, 404, f"there is no {exchange.path}", f"there is: {known}")
+            await exchange.refuse(404, f"there is no {exchange.path}", f"there is: {known}")
 
     async def _status(self, exchange: Exchange) -> None:
         await exchange.respond_json(200, await self.status())
@@ -73,7 +73,7 @@ class Routes:
         try:
             check_available()
         except DriveError as error:
-            await _refuse(exchange, 501, error.message, error.hint)
+            await exchange.refuse(501, error.message, error.hint)
             return
         await exchange.respond(200, CONTENT_TYPE, await scrape(self._drive))
 
@@ -88,7 +88,7 @@ class Routes:
             return
         with self._drive.activity.listening() as listener:
             if listener is None:
-                await _refuse(exchange, 503, "too many programs listen already")
+                await exchange.refuse(503, "too many programs listen already")
                 return
             await exchange.begin()
             while True:
@@ -103,7 +103,7 @@ class Routes:
         except (ValueError, RecursionError):
             parameters = None
         if not isinstance(parameters, dict):
-            await _refuse(exchange, 400, "the body is no JSON object")
+            await exchange.refuse(400, "the body is no JSON object")
             return
         await exchange.begin()
         try:
@@ -127,7 +127,3 @@ def error_event(error: DriveError) -> dict[str, Any]:
         "errno": errno.errorcode.get(error.errno, str(error.errno)),
         "usage": isinstance(error, UsageError),
     }
-
-
-async def _refuse(exchange: Exchange, status: int, message: str, hint: str = "") -> None:
-    await exchange.respond_json(status, {"error": {"message": message, "hint": hint}})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import struct
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -15,6 +14,7 @@ import trio
 
 from dmfs.control.cards import Card, Place, prune
 from dmfs.control.exchange import REQUEST_MAX_BYTES, BadRequestError, Exchange
+from dmfs.control.peer import peer_uid
 from dmfs.control.routes import Routes
 from dmfs.system.clock import iso_seconds, wall_time_s
 from dmfs.system.concurrency import in_thread
@@ -30,7 +30,6 @@ LINGER_S = 1.0
 LOOK_S = 10.0
 """How long a socket that was removed goes unnoticed."""
 PATH_MAX_BYTES = 107
-_UCRED = struct.Struct("3i")
 
 
 class PlaceTaken(OSError):
@@ -156,18 +155,18 @@ class ControlServer:
         exchange = Exchange(stream)
         uid = peer_uid(stream.socket)
         if self._open > CONNECTIONS:
-            await _refuse(exchange, 503, f"{CONNECTIONS} connections are open already")
+            await exchange.refuse(503, f"{CONNECTIONS} connections are open already")
             await _linger(stream)
             return
         if uid not in (os.geteuid(), 0):
-            await _refuse(exchange, 403, "this drive is another user's")
+            await exchange.refuse(403, "this drive is another user's")
             await _linger(stream)
             return
         try:
             if not await exchange.read():
                 return
         except BadRequestError as error:
-            await _refuse(exchange, error.status, str(error))
+            await exchange.refuse(error.status, str(error))
             return
         await until_gone(exchange, self._routes.answer)
 
@@ -194,22 +193,12 @@ async def until_gone(exchange: Exchange, answer: Callable[[Exchange], Awaitable[
         raise failures[0]
 
 
-async def _refuse(exchange: Exchange, status: int, message: str) -> None:
-    await exchange.respond_json(status, {"error": {"message": message, "hint": ""}})
-
-
 async def _linger(stream: trio.SocketStream) -> None:
     """Let a request come that is not read: whoever still sends it would get EPIPE and no answer."""
     with trio.move_on_after(LINGER_S):
         await stream.send_eof()
         while await stream.receive_some(REQUEST_MAX_BYTES):
             pass
-
-
-def peer_uid(connected: trio.socket.SocketType) -> int:
-    """Who is at the other end, as the kernel says: by user, never by pid, which is used again."""
-    raw = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    return int(_UCRED.unpack(raw)[1])
 
 
 def bind(server: socket.socket, directory: Path, name: str) -> None:

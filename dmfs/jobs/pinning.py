@@ -109,7 +109,7 @@ async def _pin(drive: Drive, path: str) -> Pin:
         above = await drive.resolve(path.rstrip("/").rpartition("/")[0])
     else:
         above = node
-    if isinstance(above, File | Shortcut):  # pragma: no cover - ``resolve`` said otherwise
+    if isinstance(above, File | Shortcut):  # between the two looks
         raise NotFoundError(f"{shown!r} has moved")
     chain = drive.parts.listings.cache.chain(above)
     kind: Kind = "item" if isinstance(node, File) else "folder"

@@ -11,7 +11,7 @@ import pytest
 
 from dmfs.control import mounts as mounts_module
 from dmfs.control.cards import Card, Place, is_alive, read_cards, run_directories, stem_of
-from dmfs.control.mounts import Seen, all_mounts, drive_path, place_of, showing
+from dmfs.control.mounts import Seen, all_mounts, drive_path, place_of, shows
 from dmfs.fuse import mount_place
 from dmfs.system.mountinfo import Mount, parse_mountinfo
 from tests.control.server import card
@@ -142,9 +142,12 @@ def test_paths_of_the_drive_and_the_mounts_that_show_them() -> None:
 
     hub, project, other = seen("/Hub"), seen("/Hub/Project/"), seen("/Hub 2")
     every = [hub, project, other, Seen("/mnt/dead", True, 0, Card(**asdict(card())))]
-    assert showing("/Hub/Project/a", every) == [hub, project]
-    assert showing("/Hub", every) == [hub]
-    assert showing("/Hub 2/x", every) == [other]
+    for path, mounts in (
+        ("/Hub/Project/a", [hub, project]),
+        ("/Hub", [hub]),
+        ("/Hub 2/x", [other]),
+    ):
+        assert [each for each in every if shows(each, path)] == mounts
     assert drive_path("/Hub/Project/", "/a/b") == "/Hub/Project/a/b"
     assert drive_path("/", "/") == "/"
     assert drive_path("/Hub", "/") == "/Hub"

@@ -14,7 +14,7 @@ from typing import Any
 from dmfs.cli import DONE
 from dmfs.cli.control.target import mounts_of, refuse_strangers, socket_of
 from dmfs.cli.settings import Invocation, check_proxies, prepare_limits, start
-from dmfs.control.mounts import Seen, drive_path, place_of, showing
+from dmfs.control.mounts import Seen, drive_path, place_of, shows
 from dmfs.errors import SetupError, UsageError
 
 TYPE_CHECKING = False
@@ -48,10 +48,14 @@ def locate(call: Invocation, given: Sequence[str], *, any_mount: bool = False) -
         (mount,) = named.values()
         return Located([drive_path(source_of(mount), place.path) for place in places], mount)
     paths = [place.path for place in places]
-    candidates = [seen for seen in mounts if seen.owner == os.getuid()]
-    shown = [seen for seen in candidates if all(seen in showing(path, [seen]) for path in paths)]
     settings = start(call)
-    ours = [seen for seen in shown if seen.card and _same_drive(seen, settings)]
+    ours = [
+        seen
+        for seen in mounts
+        if seen.owner == os.getuid()
+        and _same_drive(seen, settings)
+        and all(shows(seen, path) for path in paths)
+    ]
     if len(ours) > 1 and not any_mount:
         places_words = " and ".join(seen.mountpoint for seen in ours[:3])
         raise SetupError(
