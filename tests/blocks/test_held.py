@@ -9,6 +9,7 @@ from typing import Any
 from dmfs.blocks.store.block_store import DIRECTORY
 from dmfs.blocks.store.held import AtRest, most_held_bytes
 from dmfs.blocks.store.index import OldObject
+from dmfs.blocks.store.index_view import Rest
 from dmfs.model import StorageId
 from dmfs.spans import BLOCK_BYTES, GIB, Span
 from tests.support.stores import SIZE, A, B, C, books_balance, full, get, open_store, put
@@ -96,6 +97,20 @@ def test_at_rest_counts_blocks_and_not_what_was_reserved(tmp_path: Path) -> None
     put(store, stored)
     assert store.held.at_rest([A])[A].whole
     store.close()
+
+
+def test_a_short_last_block_counts_as_what_it_is() -> None:
+    """A part of a file is never told as more of it."""
+    size = 2 * BLOCK_BYTES + 10
+    for blocks, last, expected in (
+        (0, -1, 0),
+        (1, 0, BLOCK_BYTES),
+        (1, 2, 10),
+        (2, 2, BLOCK_BYTES + 10),
+        (3, 2, size),
+    ):
+        assert Rest("a", size, blocks, last).bytes == expected
+    assert Rest("a", 0, 0, -1).bytes == 0
 
 
 def test_a_cache_of_an_older_dmfs_gets_the_table_and_the_older_one_goes_on_with_it(

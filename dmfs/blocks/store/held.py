@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from dmfs.blocks.store.eviction import Evictor
 from dmfs.blocks.store.index import Index
+from dmfs.blocks.store.index_view import Rest
 from dmfs.model import StorageId
-from dmfs.spans import BLOCK_BYTES, GIB, block_count
+from dmfs.spans import GIB
 
 LEFT_BYTES, LEFT_SHARE = GIB, 8
 """What is held leaves a gigabyte of the cache to everything else, of a small cache an eighth."""
@@ -75,10 +76,8 @@ class HeldObjects:
             row = self._index.reading.find(storage_id)
             if row is None:
                 continue
-            blocks = self._index.reading.block_count(row.id)
-            whole = blocks >= block_count(row.size_bytes)
-            at_rest_bytes = row.size_bytes if whole else blocks * BLOCK_BYTES
-            found[storage_id] = AtRest(at_rest_bytes, row.size_bytes, bool(row.checked))
+            rest = Rest(storage_id, row.size_bytes, *self._index.reading.block_count(row.id))
+            found[storage_id] = AtRest(rest.bytes, row.size_bytes, bool(row.checked))
         return found
 
     def room(self) -> Room:

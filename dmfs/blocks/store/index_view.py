@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dmfs.spans import BLOCK_BYTES, block_count
+
 
 class ObjectRow(NamedTuple):
     """A storage object at rest; ``id`` is never used again (AUTOINCREMENT)."""
@@ -32,6 +34,14 @@ class Rest(NamedTuple):
     size_bytes: int
     blocks: int
     last_block: int
+
+    @property
+    def bytes(self) -> int:
+        """All blocks are of one length but the last of the object, which may be short."""
+        last = block_count(self.size_bytes) - 1
+        if self.last_block != last:
+            return self.blocks * BLOCK_BYTES
+        return (self.blocks - 1) * BLOCK_BYTES + self.size_bytes - last * BLOCK_BYTES
 
 
 def _places(values: Sequence[str]) -> str:
@@ -126,10 +136,11 @@ class IndexView:
     def has_blocks(self, row: int) -> bool:
         return self._one("SELECT 1 FROM blocks WHERE object = ? LIMIT 1", row) is not None
 
-    def block_count(self, row: int) -> int:
-        """How many blocks of an object are at rest. (``bytes`` also counts what was reserved by a
-        process that was killed.)"""
-        return int(self._one("SELECT COUNT(*) FROM blocks WHERE object = ?", row)[0])
+    def block_count(self, row: int) -> tuple[int, int]:
+        """How many blocks of an object are at rest, and the last one's number; 0, -1: none.
+        (``bytes`` also counts what was reserved by a process that was killed.)"""
+        count, last = self._one("SELECT COUNT(*), MAX(number) FROM blocks WHERE object = ?", row)
+        return int(count), -1 if last is None else int(last)
 
     def crcs(self, row: int, first: int, last: int) -> dict[int, int]:
         """Block number → checksum, of the blocks at rest in ``[first, last)``."""

@@ -11,9 +11,7 @@ from typing import NamedTuple
 from dmfs.blocks.store.attached import AttachedObjects
 from dmfs.blocks.store.eviction import BATCH_OBJECTS, Evicted, Evictor
 from dmfs.blocks.store.index import Index
-from dmfs.blocks.store.index_view import Rest
 from dmfs.model import StorageId
-from dmfs.spans import BLOCK_BYTES, block_count
 from dmfs.system.clock import wall_time_s
 
 IDS_IN_QUERY = 256
@@ -51,7 +49,7 @@ class Inventory:
         found: dict[StorageId, int] = {}
         for chosen in _portions(storage_ids, IDS_IN_QUERY):
             for rest in self._index.reading.rests_of(chosen):
-                found[StorageId(rest.storage_id)] = _rest_bytes(rest)
+                found[StorageId(rest.storage_id)] = rest.bytes
         return found
 
     def touch(self, storage_ids: Sequence[StorageId]) -> None:
@@ -81,14 +79,6 @@ class Inventory:
         for chosen in _portions(storage_ids, BATCH_OBJECTS):
             so_far = so_far.plus(self._evictor.evict(chosen, self._attached.rows()))
         return so_far
-
-
-def _rest_bytes(rest: Rest) -> int:
-    """All blocks are of one length but the last of the object, which may be short."""
-    last = block_count(rest.size_bytes) - 1
-    if rest.last_block != last:
-        return rest.blocks * BLOCK_BYTES
-    return (rest.blocks - 1) * BLOCK_BYTES + rest.size_bytes - last * BLOCK_BYTES
 
 
 def _portions(ids: Sequence[StorageId], size: int) -> Iterator[Sequence[StorageId]]:
