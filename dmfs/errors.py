@@ -29,7 +29,21 @@ class, so the translation is complete by construction and no code searches a tex
     │   └── StalledError                   it just was, and is not waited for again
     ├── ShortageError          ENOBUFS     this machine ran out of something
     ├── GoneError              ESTALE      the bytes of an open version are gone
-    ├── ReadOnlyError          EROFS       any write
+    ├── ReadOnlyError          EROFS       any write without ``rw``
+    ├── NoRoomError            ENOSPC      no room on the disk for what is to be stored
+    ├── SpoolLimitError        EDQUOT      the spool's own limit, or the service's for a folder
+    ├── SpoolError             EIO         the spool or its journal does not take or give bytes
+    ├── NotPermittedError      EPERM       the service has no call for it
+    ├── BadNameError           EINVAL      a name that the service refuses
+    ├── ExistsError            EEXIST      the name is taken
+    ├── NotEmptyError          ENOTEMPTY
+    ├── OtherFolderError       EXDEV       an item does not move between folders
+    ├── LockedError (AccessError) EACCES   reserved by somebody else
+    ├── BadInputError          EINVAL      HTTP 400: the service does not take the request
+    ├── NameTakenError         EEXIST      HTTP 409: another object of that name
+    ├── InUseError             EBUSY       HTTP 409 else: modified, or being processed
+    ├── UnknownOutcomeError (UnreachableError) EIO  sent, and no answer says whether it happened
+    ├── PartsRefusedError      EIO         a completion that names missing or wrong parts
     ├── NoAttributeError       ENODATA     unknown xattr
     ├── UnsupportedError       EOPNOTSUPP  xattr of a foreign namespace
     └── SetupError             EINVAL      configuration, mountpoint: fix it and start again
@@ -200,6 +214,81 @@ class ReadOnlyError(DriveError):
     """The drive does not accept writes."""
 
     errno = errno.EROFS
+
+
+class SpoolLimitError(DriveError):
+    """More than the spool may hold, or than a folder of the service takes."""
+
+    errno = errno.EDQUOT
+
+
+class SpoolError(DriveError):
+    """The spool or its journal does not take bytes, or what it gives is not what it took."""
+
+
+class NotPermittedError(DriveError):
+    """The service has no call for this, whoever asks."""
+
+    errno = errno.EPERM
+
+
+class BadNameError(DriveError):
+    """A name that the service does not take."""
+
+    errno = errno.EINVAL
+
+
+class ExistsError(DriveError):
+    """There is something of that name."""
+
+    errno = errno.EEXIST
+
+
+class NotEmptyError(DriveError):
+    """A directory that is to go has entries."""
+
+    errno = errno.ENOTEMPTY
+
+
+class OtherFolderError(DriveError):
+    """The service does not move an item to another folder: mv(1) copies and deletes then."""
+
+    errno = errno.EXDEV
+
+
+class LockedError(AccessError):
+    """The item is reserved by another user."""
+
+
+class BadInputError(DriveError):
+    """HTTP 400: the service does not take the request as it is."""
+
+    errno = errno.EINVAL
+
+
+class NameTakenError(DriveError):
+    """HTTP 409: the container has another object of that name."""
+
+    errno = errno.EEXIST
+
+
+class InUseError(DriveError):
+    """HTTP 409 in its other meanings: modified meanwhile, or being uploaded, updated or copied."""
+
+    errno = errno.EBUSY
+
+
+class UnknownOutcomeError(UnreachableError):
+    """A change was sent, and no answer says whether it happened: look before you send it again."""
+
+
+class PartsRefusedError(DriveError):
+    """A completion of an upload that the storage refuses; ``parts`` are the numbers (from 1) of
+    those that are missing or wrong, none where it does not say."""
+
+    def __init__(self, message: str, parts: Sequence[int] = (), *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.parts = tuple(parts)
 
 
 class NoAttributeError(DriveError):

@@ -10,6 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.house_plan import (
+    APART,
+    ENVIRONMENT,
+    ENVIRONMENT_IN,
+    INSIDE,
+    ONLY_IN,
+    ORDER,
+    PRINT_IN,
+    PROCESS_CLOCK,
+    PROCESS_CLOCK_IN,
+    WALL_CLOCK,
+    WALL_CLOCK_IN,
+    WITHOUT_TRIO,
+)
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -25,115 +40,6 @@ FILES = {_module(path): path for path in SOURCES}
 TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
 HOUSE = [name for name in FILES if name.partition(".")[0] != "emulator"]
 EMULATOR = [name for name in FILES if name.partition(".")[0] == "emulator"]
-
-ORDER = (
-    "__init__ errors compact model names spans urls"
-    " system telemetry ratelimit setting_types config"
-    " http auth aps"
-    " namespace fetch blocks"
-    " prefetch pins"
-    " drive status assembly jobs"
-    " fuse control help cli __main__"
-).split()
-"""A package or a file of the top floor imports only from those that stand before it."""
-
-INSIDE = {
-    "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
-    " mountinfo private_files byte_locks shared_memory",
-    "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
-    " sentence notices desktop watch",
-    "ratelimit": "limits priority call_tally shared_log limiter stall_memory stall_gate",
-    "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
-    " engines json_body json_client probes",
-    "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
-    " token_store token_sources user_session factory loopback_server",
-    "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf client",
-    "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
-    " listing_tiers listings poll_schedule poller xattrs",
-    "fetch": "curl link_stats connection_slots generation etags"
-    " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
-    " object_client",
-    "fetch.curl": "progress transfer transfers worker_protocol worker",
-    "blocks": "store readahead extents memory_tier missing group_commit save_queue"
-    " disk_writer disk_tier open_objects cache object_sizes reader whole",
-    "blocks.whole": "window fetch",
-    "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
-    " held inventory block_store",
-    "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job reports tree selection estimate refresh warm evict offline pinning table",
-    "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
-    " pinned_listings whereabouts keeper",
-    "control": "cards peer exchange metrics_port routes server client mounts",
-    "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
-    " kernel_cache request operations workers mount",
-    "help": "topics",
-    "cli": "streams secret_files settings control parser daemonize browse serve mount login whoami"
-    " doctor demo main",
-    "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.doctor": "findings machine service",
-    "emulator": "world settings http sign_in api server browser process __main__",
-    "emulator.world": "times ids content zip_content content_threads model builder facts changes"
-    " bench sample catalog",
-    "emulator.world.sample": "documents files folders names versions hubs",
-    "emulator.http": "messages errors rate_limits delivery",
-    "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
-    " token_endpoint consent_page oauth",
-    "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data commands"
-    " cdn oss schema",
-    "emulator.server": "call_log faults emulator routes fault_kinds sign_in_control control handler"
-    " listeners",
-}
-"""Inside a package a file imports only from those that stand before it."""
-
-APART = {
-    "namespace": {"fetch", "blocks", "http", "auth", "aps"},
-    "fetch": {"namespace", "auth", "aps", "config"},
-    "blocks": {"namespace", "http", "auth", "aps", "config"},
-    "prefetch": {"http", "auth", "aps"},
-}
-"""Names move, contents never do: two planes that meet in ``drive`` alone."""
-
-ONLY_IN = {
-    "pyfuse3": {
-        *("fuse.attributes", "fuse.kernel_cache", "fuse.request", "fuse.operations"),
-        *("fuse.workers", "fuse.mount"),
-    },
-    "httpx": {"http.httpx_client", "control.client"},
-    "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
-    "diskcache": {"namespace.listing_store"},
-    "keyring": {"auth.desktop_keyring"},
-    "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top", "cli.control.bar"},
-    "prometheus_client": {"telemetry.metrics"},
-    "jeepney": {"telemetry.desktop"},
-}
-"""Library → the files that may import it."""
-
-WITHOUT_TRIO = (
-    "errors compact model names spans urls setting_types config blocks.store. fetch.curl."
-    " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
-    " blocks.readahead fetch.dead_stretches"
-    " ratelimit.limits prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
-    " namespace.poll_schedule namespace.change_feed namespace.listing_codec ratelimit.stall_memory"
-    " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"
-    " telemetry.notices"
-    " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
-    " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
-).split()
-"""Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
-
-WALL_CLOCK = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today"}
-WALL_CLOCK_IN = {"system.clock"}
-PROCESS_CLOCK = {"time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.sleep"}
-PROCESS_CLOCK_IN = {
-    "cli.demo": "waits for a child process, outside of trio",
-    "control.cards": "waits for a lock in a thread, without a loop",
-    "cli.control.top": "looks once a second, without a loop",
-    "fuse.mount_place": "waits for another process, without a loop",
-    "http.curl_multi": "the curl thread has libcurl's timers to keep, and no trio",
-}
-ENVIRONMENT = {"os.environ", "os.getenv", "os.environb", "sys.argv"}
-ENVIRONMENT_IN = {"cli.main"}
-PRINT_IN = {"cli.main"}
 
 FILE_LINES = 400
 FUNCTION_LINES = 60

@@ -1,0 +1,1 @@
+"""Writing: what is written is safe on this machine first, then goes up as one version."""

@@ -1,0 +1,1 @@
+"""Parts of an upload on their way to the storage."""

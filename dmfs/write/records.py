@@ -1,0 +1,156 @@
+"""The nouns of writing, and how the journal spells them. Pure.
+
+A *draft* is content of ours under a name. A *generation* is a state of its bytes that close(2) or
+fsync(2) confirmed: it never changes. The *base* is the version that the draft was opened from.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from typing import Any, NamedTuple, NewType, Self
+
+from dmfs.model import File, FolderId, HubId, ItemId, ProjectId, StorageId, VersionId
+
+DraftId = NewType("DraftId", str)
+"""32 hex digits, made here."""
+LOCAL_FOLDER = "local:"
+"""A folder that the service does not have yet has such an id, with 32 hex digits behind it."""
+
+
+class State(StrEnum):
+    """Of a draft, as ``user.dmfs.state`` spells it."""
+
+    LOCAL = "local"
+    """It never goes up: a lock, a temporary or a backup file of a program."""
+    WAITING = "waiting"
+    UPLOADING = "uploading"
+    CONFLICT = "conflict"
+    """It went up beside the version of somebody else, and nobody has seen that yet."""
+    FAILED = "failed"
+    """It waits for a person."""
+    CLEAN = "clean"
+    """The service has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a name is. ``folder`` may be the id of a folder that is not made yet."""
+
+    hub_id: HubId
+    project_id: ProjectId
+    folder: FolderId
+    name: str
+    """As the mount shows it: legal, unique in its folder."""
+
+    def named(self, name: str) -> Place:
+        return replace(self, name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The version that a draft was opened from, as the service describes it."""
+
+    item_id: ItemId
+    version_id: VersionId
+    number: int
+    storage_id: StorageId
+    size_bytes: int
+    name: str
+    """The service's own name, never the one that the mount made of it."""
+    extension_type: str
+    created_ns: int | None = None
+    """Of the item."""
+
+    @classmethod
+    def of(cls, file: File, size_bytes: int) -> Base:
+        """``size_bytes``: the authoritative one."""
+        return cls(
+            file.item_id, file.version_id, file.version_number or 0, file.storage_id, size_bytes,
+            file.name, file.extension_type, file.created_ns,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A row of the journal (kind ``draft``); its bytes are the spool's business."""
+
+    id: DraftId
+    place: Place
+    key: str
+    """What its inode number follows from: the identity of the version that it was opened from, so
+    that an editor sees no other inode, else one of its own."""
+    owner: str
+    """Whose work it is: the sign-in (``assembly``'s scope)."""
+    base: Base | None = None
+    state: State = State.WAITING
+    reason: str = ""
+    """Why it waits or failed, in words."""
+    generation: int = 0
+    """The last confirmed one; 0: none yet."""
+    size_bytes: int = 0
+    mtime_ns: int = 0
+    made_at_s: float = 0.0
+    changed_at_s: float = 0.0
+    """Wall clock, of the last confirmation."""
+    tries: int = 0
+    """Of its upload, failed ones in a row."""
+
+    def as_row(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Self:
+        """ValueError, TypeError, KeyError for a row of another shape."""
+        known = {each.name: row[each.name] for each in fields(cls) if each.name in row}
+        known["place"] = Place(**known["place"])
+        known["base"] = None if known.get("base") is None else Base(**known["base"])
+        known["state"] = State(known.get("state", State.WAITING))
+        return cls(**known)
+
+
+class Change(NamedTuple):
+    """One row of a transaction of the journal."""
+
+    kind: str
+    """``draft``, ``content``, ``name``, ``upload``, ``adopted`` …: who reads it knows its shape."""
+    key: str
+    record: Mapping[str, Any] | None
+    """Spelled as JSON; None: the row goes."""
+    blob: bytes = b""
+
+
+class Row(NamedTuple):
+    """A row as it was found at the start."""
+
+    record: Mapping[str, Any]
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """A target: a file that the service does not have yet."""
+
+    place: Place
+    name: str
+    """To be posted."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A target: the next version of an item."""
+
+    place: Place
+    base: Base
+    """What the tip has to be. Another item's base where a dance of names says so."""
+    name: str
+    """To be posted: the base's own name, or another one where the item is renamed with it."""
+
+
+Target = NewItem | NewVersion
+
+
+def new_draft_id() -> DraftId:
+    return DraftId(uuid.uuid4().hex)

@@ -1,0 +1,1 @@
+"""What the names of a folder mean for the service, once a save is over. Pure."""

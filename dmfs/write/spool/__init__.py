@@ -1,0 +1,1 @@
+"""Where written bytes lie, and the journal that says what they are."""

@@ -1,0 +1,1 @@
+"""From a confirmed generation to a version of the service."""
