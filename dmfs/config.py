@@ -204,6 +204,30 @@ class Settings:
         "", FILE, "Certificate authorities to trust instead of the built-in ones.",
         environment="SSL_CERT_FILE",
     )  # fmt: skip
+    upload_delay: float = setting(
+        5.0, DURATION,
+        "Rest of a folder after the last writing close before what was saved goes up: a save is "
+        "several renames, and one version.",
+        bounds=(0, 3600),
+    )  # fmt: skip
+    version_interval: float = setting(
+        60.0, DURATION,
+        "Not more than one version of an item in that time while it keeps being saved: versions "
+        "stay for ever, and people get mail of each.",
+        bounds=(0, DAY_S),
+    )  # fmt: skip
+    spool_size: int = setting(
+        20 * GIB, SIZE,
+        "Disk space for what was written and has not gone up yet. 5 % of its disk stay free.",
+        bounds=(MIB, 1 << 50),
+    )  # fmt: skip
+    uploads: int = setting(
+        4, COUNT, "Files that go up at the same time.", bounds=(1, 64)
+    )
+    local_names: str = setting(
+        "", TEXT,
+        "More names that programs make for themselves and that never go up, such as *.lck,~*.rvt.",
+    )  # fmt: skip
     metrics: str = setting(
         "", ADDRESS,
         "Where a mount shows its metrics to Prometheus, such as 127.0.0.1:9177; each mount needs "

@@ -44,6 +44,7 @@ from dmfs.prefetch.open_ahead import SmallFilePrefetcher
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.telemetry.activity import Activity
 from dmfs.telemetry.durations import Durations, Histogram
+from dmfs.write.writing import Writing
 
 LARGE_FILE_BYTES = 1024 * 1024
 """A file of this size is worth the start of the fetching process (0.1 CPU-s, 10 MiB)."""
@@ -65,6 +66,9 @@ class Stat(NamedTuple):
     """What a read will deliver, as far as is known; DIRECTORY_BYTES for directories."""
     mtime_ns: int
     """0 where the service tells none."""
+    is_writable: bool = False
+    may_change: bool = False
+    """Whether a file may become another one under the same inode: it may be written to."""
 
 
 class SignInState(Protocol):
@@ -107,6 +111,8 @@ class Drive:
         self.parts = parts
         self.settings = parts.settings
         self.activity = parts.activity
+        self.writing: Writing | None = None
+        """What can be changed, in a drive that was opened for it."""
         # the verbs that serve each request of the kernel find their part in one step
         self._listings = parts.listings
         self._sizes = parts.sizes
@@ -176,9 +182,24 @@ class Drive:
 
     def stat(self, node: Node) -> Stat:
         """Kind, size and time of a node. Never waits."""
+        if self.writing is not None:
+            return self._stat_to_write(node, self.writing)
+        return self._stat(node)
+
+    def _stat(self, node: Node) -> Stat:
         if isinstance(node, File | Shortcut):
             return Stat(False, self.size_of(node), node.mtime_ns)
         return Stat(True, DIRECTORY_BYTES, node.mtime_ns if isinstance(node, Folder) else 0)
+
+    def _stat_to_write(self, node: Node, writing: Writing) -> Stat:
+        can = writing.may_change(node)
+        if not isinstance(node, File):
+            return self._stat(node)._replace(is_writable=can)
+        live = writing.content_of(node)
+        if live is not None:
+            return Stat(False, live.size_bytes, live.mtime_ns, can, may_change=True)
+        now = writing.now(node)
+        return Stat(False, self.size_of(now), now.mtime_ns, can, may_change=True)
 
     def size_of(self, leaf: Leaf) -> int:
         """What a read will deliver, in bytes, as far as is known. Never waits."""

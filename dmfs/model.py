@@ -145,6 +145,21 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenFile(File):
+    """A file that was written here: content of ours under a name, which has no version yet, or the
+    version that the service made of it. It stays the same inode under an editor."""
+
+    key: str = ""
+    """Its identity: that of the version that was opened, or one of its own."""
+    draft_id: str = ""
+    """Of the content that is read instead of a version's bytes; '' where there is none."""
+
+    @property
+    def identity(self) -> str:
+        return self.key
+
+
+@dataclass(frozen=True, slots=True)
 class Shortcut:
     """An item without bytes of its own, shown as a small ``.url`` file that opens its web page."""
 
@@ -242,8 +257,8 @@ def as_refused(leaf: Leaf) -> Leaf:
 
 
 def as_listed(child: Child) -> Child:
-    """A child of an answer as a listing has it."""
-    return File(**_values(child)) if isinstance(child, RefusedFile) else child
+    """A child of an answer, or one that was written here, as a listing has it."""
+    return File(**_values(child)) if isinstance(child, RefusedFile | WrittenFile) else child
 
 
 def _values(file: File) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Pinned to one version from open to close, whatever happens to the item meanwhile
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from dmfs.blocks.cache import BlockCache, Data
 from dmfs.blocks.extents import CachedObject
@@ -16,6 +17,34 @@ from dmfs.spans import BLOCK_BYTES, Span, blocks_of
 
 FOLLOWS_MAX = 3
 """A read gives up after finding its object replaced so often: storage that changes all the time."""
+
+
+class AnyReader(Protocol):
+    """An open file, as a door reads it."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def keep_cache(self) -> bool:
+        """Whether the kernel's pages of it may stay."""
+        ...
+
+    @property
+    def direct_io(self) -> bool:
+        """Whether the kernel may make no pages for it."""
+        ...
+
+    def read_now(self, offset: int, length: int) -> Data | None:
+        """The bytes if they are at hand; never waits."""
+        ...
+
+    async def read(self, offset: int, length: int) -> tuple[Data, bool]:
+        """Up to ``length`` bytes at ``offset`` (fewer only at the end), and whether they were at
+        hand without waiting."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Reader:
@@ -148,6 +177,3 @@ class TextReader:
 
     def close(self) -> None:
         return None
-
-
-AnyReader = Reader | TextReader

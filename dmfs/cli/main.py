@@ -71,7 +71,15 @@ def mount_helper(argv: Sequence[str] | None = None) -> int:
     flags = [word for word in arguments if re.fullmatch(r"-[sfnv]+", word)]
     if any("f" in word for word in flags):
         return DONE  # mount --fake: all but the mounting
-    return main(["mount", *(word for word in arguments if word not in flags)])
+    from dmfs.cli.mount_helper import without_default_rw
+
+    try:
+        with open("/etc/fstab", encoding="utf-8", errors="replace") as file:
+            fstab = file.read()
+    except OSError:
+        fstab = ""
+    words = [word for word in arguments if word not in flags]
+    return main(["mount", *without_default_rw(words, fstab)])
 
 
 def _run(options: argparse.Namespace, arguments: list[str]) -> int:

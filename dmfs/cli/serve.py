@@ -37,6 +37,7 @@ from dmfs.system.private_files import own_state_directory
 from dmfs.telemetry.desktop import session_bus, show
 from dmfs.telemetry.logs import set_up_logging
 from dmfs.telemetry.watch import beat, watch
+from dmfs.write.opening import Writes
 
 log = logging.getLogger(__name__)
 
@@ -142,8 +143,11 @@ class _Life:
 
 async def _serve(life: _Life, options: MountOptions, settings: Settings, card: Card) -> None:
     async def work() -> None:
+        writes = None
+        if options.writes:
+            writes = Writes(life.mountpoint, sync=options.sync, moves=options.moves)
         async with open_drive(
-            settings, service_folders=options.service_folders, keeper=True
+            settings, service_folders=options.service_folders, keeper=True, writes=writes
         ) as drive:
             root = await drive.resolve(life.source)
             if isinstance(root, File | Shortcut):

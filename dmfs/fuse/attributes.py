@@ -13,6 +13,10 @@ FILE_ATTR_TIMEOUT_S = 86400.0
 """A file is one version: its attributes do not change (open reports a size learned later)."""
 
 
+FILES_FREE = 1 << 20
+"""The service tells no number; programs refuse to save where it is 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ownership:
     """How entries appear: owner and the permission bits to take away."""
@@ -30,8 +34,11 @@ def entry_attributes(
     attributes.st_ino = number
     attributes.generation = 0
     attributes.entry_timeout = timeout_s
-    attributes.attr_timeout = timeout_s if entry.is_directory else FILE_ATTR_TIMEOUT_S
+    lasts = not (entry.is_directory or entry.may_change)
+    attributes.attr_timeout = FILE_ATTR_TIMEOUT_S if lasts else timeout_s
     kind, bits = (stat.S_IFDIR, 0o555) if entry.is_directory else (stat.S_IFREG, 0o444)
+    if entry.is_writable:
+        bits |= 0o200
     attributes.st_mode = kind | (bits & ~ownership.umask)
     attributes.st_nlink = 1  # of a directory: "not counted", or find trusts it
     attributes.st_uid, attributes.st_gid = ownership.uid, ownership.gid
@@ -48,6 +55,15 @@ def absent_entry(timeout_s: float) -> pyfuse3.EntryAttributes:
     absent.st_ino = 0
     absent.entry_timeout = timeout_s
     return absent
+
+
+def room_statfs(total_bytes: int, free_bytes: int) -> pyfuse3.StatvfsData:
+    """What can be written: the spool's room."""
+    found = empty_statfs()
+    found.f_blocks = total_bytes // found.f_frsize
+    found.f_bfree = found.f_bavail = free_bytes // found.f_frsize
+    found.f_files = found.f_ffree = found.f_favail = FILES_FREE
+    return found
 
 
 def empty_statfs() -> pyfuse3.StatvfsData:

@@ -89,6 +89,12 @@ class InodeTable:
         row.lookups += 1
         return row
 
+    def renamed(self, node: Child, parent: int, name: str) -> None:
+        """A referenced child has another name now, maybe in another directory."""
+        row = self._rows.get(self.number_of(node))
+        if row is not None and row.number != ROOT_INODE:
+            row.node, row.parent, row.name = node, parent, name
+
     def forget(self, number: int, lookups: int) -> None:
         """The kernel gives up so many references. Never raises."""
         row = self._rows.get(number)

@@ -6,7 +6,10 @@ Light to import: the parser of the command line prints it.
 from __future__ import annotations
 
 FLAGS = {
-    "ro": "read-only, as every mount is",
+    "ro": "read-only, as is every mount without rw",
+    "rw": "what is written goes up as new versions; needs dmfs login --write",
+    "sync": "with rw: close(2) waits until the service has what was written",
+    "shared_identity": "with rw and allow_other: others may write in your name",
     "allow_other": "all users of this machine may use the drive",
     "allow_root": "root may use it, too",
     "noatime": "as with mount(8)",
@@ -17,6 +20,7 @@ FLAGS = {
 }
 """Options without a value, and what each does."""
 VALUED = {
+    "moves": ("copy", "with rw: a file that moves to another folder is copied by the service"),
     "uid": ("NUMBER", "owner of all entries (default: you)"),
     "gid": ("NUMBER", "group of all entries (default: yours)"),
     "umask": ("OCTAL", "permissions to take away, such as 022"),
@@ -24,8 +28,8 @@ VALUED = {
 }
 """Options with a value: what it is, and what the option does."""
 FSTAB = frozenset(
-    "_netdev auto noauto user nouser users owner group nofail defaults rw"
-    " dev suid exec async sync relatime strictatime atime".split()
+    "_netdev auto noauto user nouser users owner group nofail defaults"
+    " dev suid exec async relatime strictatime atime".split()
 )
 """fstab's own words, which are for mount(8): taken, without effect."""
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +41,14 @@ class MountOptions:
     gid: int
     umask: int
     service_folders: bool
+    writes: bool = False
+    sync: bool = False
+    """With ``writes``: close waits for the service."""
+    moves: bool = False
+    """With ``writes``: an item moves between folders by a copy and a deletion of the service."""
+
+
+OURS = {"service_folders", "ro", "rw", "sync", "shared_identity"}
 
 
 def parse_options(text: str) -> MountOptions:
@@ -50,7 +59,7 @@ def parse_options(text: str) -> MountOptions:
     for word in filter(None, (piece.strip() for piece in text.split(","))):
         name, _, value = word.partition("=")
         if name in FSTAB or name.startswith(("x-", "comment")):
-            continue  # fstab's own words are for mount(8); "rw" has no effect
+            continue  # fstab's own words are for mount(8)
         if name in FLAGS and "=" not in word:
             flags.add(name)
         elif name in VALUED and value:
@@ -65,14 +74,31 @@ def parse_options(text: str) -> MountOptions:
     if "fsname" in values:
         kernel.discard("fsname=dmfs")
         kernel.add("fsname=" + values["fsname"].replace("\\", "\\\\"))
-    kernel |= flags - {"service_folders", "ro"}
+    writes = "rw" in flags
+    _check_writing(writes, flags, values)
+    kernel |= flags - OURS
     return MountOptions(
         kernel=frozenset(kernel),
         uid=_number(values.get("uid"), "uid", 10, os.getuid()),
         gid=_number(values.get("gid"), "gid", 10, os.getgid()),
         umask=_number(values.get("umask"), "umask", 8, 0, most=0o777),
         service_folders="service_folders" in flags,
+        writes=writes,
+        sync="sync" in flags,
+        moves="moves" in values,
     )
+
+
+def _check_writing(writes: bool, flags: set[str], values: Mapping[str, str]) -> None:
+    if writes and "ro" in flags:
+        raise UsageError("mount options ro and rw exclude each other")
+    if values.get("moves", "copy") != "copy":
+        raise UsageError(f"mount option moves={values['moves']}: known is moves=copy")
+    if writes and flags & {"allow_other", "allow_root"} and "shared_identity" not in flags:
+        raise UsageError(
+            "with rw and allow_other, others would write in your name",
+            hint="say -o shared_identity too if that is what you want",
+        )
 
 
 def _number(text: str | None, name: str, base: int, default: int, most: int = 2**32 - 2) -> int:

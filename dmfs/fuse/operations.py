@@ -25,7 +25,7 @@ from dmfs.fuse.attributes import Ownership, absent_entry, empty_statfs, entry_at
 from dmfs.fuse.inode_table import InodeTable
 from dmfs.fuse.kernel_cache import push_changes, report_size
 from dmfs.fuse.request import request
-from dmfs.model import Directory, File, Listing, Node, Shortcut
+from dmfs.model import Directory, File, Leaf, Listing, Node, Shortcut
 from dmfs.namespace.xattrs import xattr_value
 from dmfs.telemetry.access_log import AccessRecord, access
 from dmfs.telemetry.activity import Transfer
@@ -40,6 +40,11 @@ STALE_TIMEOUT_S = 1.0
 NAME_TIMEOUT_MAX_S = 3600.0
 ENTRIES_A_STEP = 100
 """Entries of a readdir reply before other requests get a turn: 770 of them take 15 to 80 ms."""
+
+
+def wants_to_write(flags: int) -> bool:
+    """Whether the flags of an open(2) ask for more than reading."""
+    return flags & os.O_ACCMODE != os.O_RDONLY or bool(flags & os.O_TRUNC)
 
 
 class Operations(pyfuse3.Operations):
@@ -135,16 +140,24 @@ class Operations(pyfuse3.Operations):
     @request()
     async def open(self, inode: int, flags: int, ctx: Any) -> pyfuse3.FileInfo:
         path = access.get().path = self._inodes.path(inode)
-        if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
-            raise ReadOnlyError("the drive is read-only")
         row = self._inodes.inode(inode)
         if not isinstance(row.node, File | Shortcut):
             raise IsADirectory(f"{path} is a directory")
         parent = self._inodes.directory_if_referenced(row.parent)
         found_in = None if parent is None else (parent, row.name)
-        reader = await self._drive.open(row.node, found_in)
+        reader = await self._open(row.node, found_in, flags)
         if reader.size_bytes != row.reported_size:
             await report_size(inode)
+        return self._opened(reader, path)
+
+    async def _open(
+        self, node: Leaf, found_in: tuple[Directory, str] | None, flags: int
+    ) -> AnyReader:
+        if wants_to_write(flags):
+            raise ReadOnlyError("the drive is read-only", hint="mount it with -o rw")
+        return await self._drive.open(node, found_in)
+
+    def _opened(self, reader: AnyReader, path: str) -> pyfuse3.FileInfo:
         handle = next(self._handles)
         record = AccessRecord("read", access.get().process)
         record.process.open_files += 1

@@ -110,8 +110,9 @@ class Listings:
         return self._tiers.memory
 
     def show_as(self, shown: Callable[[Listing], Listing]) -> None:
-        """Give out each listing as ``shown`` has it. It is called often, and must not block."""
-        self._shown = shown
+        """Give out each listing as ``shown`` has it, too. It is called often, and must not block."""
+        before = self._shown
+        self._shown = lambda listing: shown(before(listing))
 
     def shown_anew(self, directory: Directory, names: Sequence[str]) -> None:
         """``show_as`` shows something else under these names from now on."""

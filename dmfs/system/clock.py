@@ -17,6 +17,11 @@ def wall_time_s() -> float:
     return time.time()
 
 
+def wall_time_ns() -> int:
+    """Nanoseconds since the epoch."""
+    return time.time_ns()
+
+
 def local_now() -> datetime:
     """Now, in the time zone of this machine: for people."""
     return datetime.now(UTC).astimezone()

@@ -12,7 +12,17 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, NewType, Self
 
-from dmfs.model import File, FolderId, HubId, ItemId, ProjectId, StorageId, VersionId
+from dmfs.compact import shorten
+from dmfs.model import (
+    File,
+    FolderId,
+    HubId,
+    ItemId,
+    ProjectId,
+    StorageId,
+    VersionId,
+    version_ids,
+)
 
 DraftId = NewType("DraftId", str)
 """32 hex digits, made here."""
@@ -72,6 +82,15 @@ class Base:
             file.name, file.extension_type, file.created_ns,
         )  # fmt: skip
 
+    def as_file(self, place: Place) -> File:
+        """The version as a node, to be read."""
+        return File(
+            self.item_id, shorten(self.version_id, version_ids(self.item_id)), self.storage_id,
+            place.folder, place.project_id, place.hub_id, self.name, self.size_bytes,
+            created_ns=self.created_ns, version_number=self.number,
+            extension_type=self.extension_type,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -85,6 +104,9 @@ class Draft:
     owner: str
     """Whose work it is: the sign-in (``assembly``'s scope)."""
     base: Base | None = None
+    """What the service's tip has to be when it goes up."""
+    beneath: Base | None = None
+    """The version that the bytes come from that were not written here."""
     state: State = State.WAITING
     reason: str = ""
     """Why it waits or failed, in words."""
@@ -95,8 +117,8 @@ class Draft:
     made_at_s: float = 0.0
     changed_at_s: float = 0.0
     """Wall clock, of the last confirmation."""
-    tries: int = 0
-    """Of its upload, failed ones in a row."""
+    orphan: bool = False
+    """Without a name: it was deleted while a program had it open."""
 
     def as_row(self) -> dict[str, Any]:
         return asdict(self)
@@ -106,7 +128,8 @@ class Draft:
         """ValueError, TypeError, KeyError for a row of another shape."""
         known = {each.name: row[each.name] for each in fields(cls) if each.name in row}
         known["place"] = Place(**known["place"])
-        known["base"] = None if known.get("base") is None else Base(**known["base"])
+        for each in ("base", "beneath"):
+            known[each] = None if known.get(each) is None else Base(**known[each])
         known["state"] = State(known.get("state", State.WAITING))
         return cls(**known)
 

@@ -1,0 +1,285 @@
+"""All files with content of ours, and those that programs have open: one ``LiveFile`` an inode."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from dmfs.blocks.reader import AnyReader
+from dmfs.errors import DriveError
+from dmfs.model import File, Listing, WrittenFile
+from dmfs.system.clock import wall_time_s
+from dmfs.write.adopted import AdoptedVersions, plain
+from dmfs.write.live import LiveFile, OpenTools
+from dmfs.write.overlay import FolderView, Overlay
+from dmfs.write.records import (
+    Base,
+    Change,
+    Draft,
+    DraftId,
+    Place,
+    Row,
+    State,
+    new_draft_id,
+)
+from dmfs.write.spool.content import Content
+from dmfs.write.spool.spool import Spool
+
+log = logging.getLogger(__name__)
+
+CLEAN_MAX = 256
+"""Files whose bytes the service has, and that can still be read from the spool."""
+
+
+class Drafts:
+    """See above. Its rows in the journal are of the kind ``draft``, by draft id."""
+
+    def __init__(
+        self, spool: Spool, overlay: Overlay, adopted: AdoptedVersions, tools: OpenTools, owner: str
+    ) -> None:
+        """``owner``: the sign-in; drafts of another one stay where they are, unseen."""
+        self._spool = spool
+        self._overlay = overlay
+        self._tools = tools
+        self._owner = owner
+        self.adopted = adopted
+        self.by_key: dict[str, LiveFile] = {}
+        self.by_id: dict[DraftId, LiveFile] = {}
+        self.others: dict[DraftId, Draft] = {}
+        """Of other sign-ins."""
+        self.on_closed: Callable[[LiveFile], None] = lambda _: None
+        """The last handle that may write was closed, or a name changed: the settler's business."""
+        self.on_dropped: Callable[[DraftId], None] = lambda _: None
+        """A draft has no name any more: it must not go up."""
+
+    def load(self, rows: Mapping[str, Row]) -> list[Change]:
+        """Drafts of an earlier run; the changes that drop those without use. What cannot be read
+        stays in the spool, with a line in the log."""
+        drop: list[Change] = []
+        for key, row in rows.items():
+            try:
+                draft = Draft.of_row(row.record)
+            except (KeyError, TypeError, ValueError):
+                log.error("a draft of the journal cannot be read: %s", key)
+                continue
+            content = self._spool.content(draft.id)
+            if draft.owner != self._owner:
+                self.others[draft.id] = draft
+            elif draft.orphan or draft.state is State.CLEAN or content is None:
+                drop.append(Change("draft", draft.id, None))
+            else:
+                self._recover(draft, content)
+        return drop
+
+    def _recover(self, draft: Draft, content: Content) -> None:
+        if draft.state is State.UPLOADING:
+            draft = replace(draft, state=State.WAITING)
+        beneath = draft.beneath or draft.base
+        file = _file_of(draft) if beneath is None else beneath.as_file(draft.place)
+        live = LiveFile(self, file, draft.place, key=draft.key)
+        live.adopt(draft, content)
+        self._add(live)
+
+    def _add(self, live: LiveFile) -> None:
+        self.by_key[live.key] = live
+        if live.draft is not None:
+            self.by_id[live.draft.id] = live
+
+    # Open files
+
+    def live(self, node: File, place: Place | None) -> LiveFile:
+        """What stands under a node's inode."""
+        live = self.by_key.get(node.identity)
+        if live is None:
+            file = self.adopted.latest(node)
+            live = LiveFile(self, plain(file), place, key=file.identity)
+            live.mtime_ns = file.mtime_ns
+            self.by_key[live.key] = live
+        elif live.content is None or live.is_clean:
+            live.place = place or live.place
+        return live
+
+    def create(self, place: Place) -> LiveFile:
+        """A new empty file."""
+        draft_id = new_draft_id()
+        draft = Draft(
+            draft_id, place, f"draft {draft_id}", self._owner, made_at_s=wall_time_s()
+        )  # fmt: skip
+        live = LiveFile(self, _file_of(draft), place, key=draft.key)
+        live.adopt(draft, self._spool.create(draft_id))
+        live.fresh = True
+        live.touch()
+        self._add(live)
+        return live
+
+    # What live files need (``live.Surroundings``)
+
+    async def reader(self, file: File) -> AnyReader:
+        return await self._tools.open_reader(file)
+
+    async def size_of(self, file: File) -> int:
+        return await self._tools.real_size(file)
+
+    def begin(self, live: LiveFile, base: Base | None) -> tuple[Draft, Content]:
+        assert live.place is not None
+        draft_id = new_draft_id()
+        draft = Draft(
+            draft_id, live.place, live.key, self._owner, base, beneath=base,
+            made_at_s=wall_time_s(),
+        )  # fmt: skip
+        content = self._spool.create(draft_id)
+        self.by_id[draft_id] = live
+        return draft, content
+
+    def changed(self, live: LiveFile) -> None:
+        """The first change of a version, or of what the service had already."""
+        if live.place is not None:
+            self._overlay.of(live.place).written(live)
+
+    def rows(self, live: LiveFile, draft: Draft) -> Sequence[Change]:
+        changes = [Change("draft", draft.id, draft.as_row())]
+        if live.place is not None:
+            changes += self._overlay.of(live.place).rows(live.place.name)
+        return changes
+
+    def on_confirmed(self, live: LiveFile) -> None:
+        if live.draft is not None and live.draft.state is State.FAILED:
+            self.set_state(live, State.WAITING, "")
+        self.on_closed(live)
+
+    def on_writers_gone(self, live: LiveFile) -> None:
+        self.on_closed(live)
+
+    async def on_unused(self, live: LiveFile) -> None:
+        """The last handle was closed."""
+        if live.content is None:
+            self.by_key.pop(live.key, None)
+        elif live.place is None and live.draft is not None:
+            await self._remove(live, ())
+
+    # Names
+
+    def may_move(self, node: File) -> bool:
+        """Whether a file may go to another folder: the service has never seen it."""
+        live = self.by_key.get(node.identity)
+        return (
+            live is not None
+            and live.draft is not None
+            and (live.draft.base is None or live.draft.state is State.LOCAL)
+        )
+
+    async def unlink(self, view: FolderView, name: str, listing: Listing) -> None:
+        """Take a name away; content without a name goes with its last handle."""
+        lost = view.live_at(name)
+        view.unlink(name, listing)
+        await self._commit_without(lost, view.rows(name))
+
+    async def rename(
+        self, view: FolderView, old: str, goal: FolderView, new: str,
+        listing: Listing, target_listing: Listing,
+    ) -> File:  # fmt: skip
+        """What stood at ``old`` stands at ``new``; what stood there has no name any more."""
+        lost = goal.live_at(new)
+        node = view.node_at(old, listing)
+        live = self.by_key.get(node.identity)
+        if view is goal:
+            view.rename(old, new, listing)
+        else:
+            assert live is not None
+            view.unlink(old, listing)
+            goal.create(new, live, target_listing)
+        changes = [*view.rows(old), *goal.rows(new)]
+        if live is not None and live.content is not None and live.draft is not None:
+            live.place = goal.place(new)
+            live.draft = replace(live.draft, place=live.place)
+            if live.draft.generation:
+                changes.append(Change("draft", live.draft.id, live.draft.as_row()))
+        elif live is not None:
+            live.place = goal.place(new)
+        await self._commit_without(lost if lost is not live else None, changes)
+        return goal.node_at(new, target_listing)
+
+    async def _commit_without(self, lost: LiveFile | None, changes: Sequence[Change]) -> None:
+        if lost is None or lost.draft is None:
+            await self._spool.commit(changes)
+            return
+        lost.place = None
+        self.on_dropped(lost.draft.id)
+        if lost.handles:
+            lost.draft = replace(lost.draft, orphan=True)
+            if lost.draft.generation:
+                changes = [*changes, Change("draft", lost.draft.id, lost.draft.as_row())]
+            await self._spool.commit(changes)
+        else:
+            await self._remove(lost, changes)
+
+    async def _remove(self, live: LiveFile, changes: Sequence[Change]) -> None:
+        assert live.draft is not None
+        draft_id = live.draft.id
+        self.by_id.pop(draft_id, None)
+        if self.by_key.get(live.key) is live:
+            del self.by_key[live.key]
+        await self._spool.remove(draft_id, [*changes, Change("draft", draft_id, None)])
+
+    # What became of them
+
+    def set_state(self, live: LiveFile, state: State, reason: str) -> None:
+        """In memory; ``note`` writes it down."""
+        if live.draft is not None:
+            live.draft = replace(live.draft, state=state, reason=reason)
+
+    def fail(self, live: LiveFile, reason: str) -> None:
+        self.set_state(live, State.FAILED, reason)
+
+    async def note(self, live: LiveFile) -> None:
+        """Write the state down, for a start after this one. Best effort."""
+        if live.draft is not None and live.draft.generation:
+            try:
+                await self._spool.commit([Change("draft", live.draft.id, live.draft.as_row())])
+            except DriveError as error:
+                log.warning("%s", error.message)
+
+    async def posted(self, draft_id: DraftId, generation: int, file: File, sha1: str) -> None:
+        """The service has a generation, as this version. Awaited before the upload is forgotten;
+        may come twice for one version."""
+        live = self.by_id.get(draft_id)
+        if live is None or live.draft is None or live.content is None:
+            return
+        draft = live.draft
+        changes = [self.adopted.add(file, live.key, draft.mtime_ns)]
+        all_up = draft.generation == generation and not live.content.dirty and not live.fresh
+        base = Base.of(file, draft.size_bytes if all_up else file.size_bytes or 0)
+        live.draft = replace(
+            draft, base=base, state=State.CLEAN if all_up else State.WAITING, reason=""
+        )
+        if live.place is not None:
+            view = self._overlay.of(live.place)
+            view.posted(live.place.name, live, self.adopted.shown(file), all_up=all_up)
+            changes += view.rows(live.place.name)
+        changes.append(Change("draft", draft_id, live.draft.as_row()))
+        await self._spool.commit(changes, durable=True)
+        await self._trim()
+
+    async def _trim(self) -> None:
+        """Let go of bytes that the service has, oldest first."""
+        clean = [live for live in self.by_id.values() if live.is_clean and not live.handles]
+        room = self._spool.room()
+        crowded = room.free_bytes < room.total_bytes // 4
+        for live in clean if crowded else clean[:-CLEAN_MAX]:
+            await self.let_go(live)
+
+    async def let_go(self, live: LiveFile) -> None:
+        """Read a file that the service has from there, from now on."""
+        await self._remove(live, ())
+
+
+def _file_of(draft: Draft) -> File:
+    """A file that no version lies beneath."""
+    at = draft.place
+    return File(
+        "", "", "", at.folder, at.project_id, at.hub_id, at.name, 0,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+__all__ = ["Drafts", "WrittenFile"]

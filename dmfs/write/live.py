@@ -1,0 +1,282 @@
+"""One file that programs have open, with what they wrote: all handles of an inode share it.
+
+A handle is of content, never of a name: renames and deletions pass it by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import trio
+
+from dmfs.blocks.cache import Data
+from dmfs.blocks.reader import AnyReader
+from dmfs.errors import AccessError
+from dmfs.model import File, WrittenFile
+from dmfs.system.clock import wall_time_ns, wall_time_s
+from dmfs.write.records import Base, Change, Draft, DraftId, Place
+from dmfs.write.spool.content import Confirmed, Content
+
+class Keeping(Protocol):
+    """What a live file needs of the drive around it."""
+
+    async def reader(self, file: File) -> AnyReader:
+        """The bytes of a version."""
+        ...
+
+    async def size_of(self, file: File) -> int:
+        """The real size of a version; a signing at most."""
+        ...
+
+    def begin(self, live: LiveFile, base: Base | None) -> tuple[Draft, Content]:
+        """A draft in the name's place from now on. Errors if it cannot be had."""
+        ...
+
+    def rows(self, live: LiveFile, draft: Draft) -> Sequence[Change]:
+        """What is to be known when a generation is confirmed."""
+        ...
+
+    def on_confirmed(self, live: LiveFile) -> None: ...
+
+    def on_closed(self, live: LiveFile) -> None:
+        """The last handle that may write was closed."""
+        ...
+
+    def on_unused(self, live: LiveFile) -> None:
+        """The last handle was closed."""
+        ...
+
+
+class LiveFile:
+    """Content under one inode. Changes happen between two awaits; writes of one file go one after
+    the other, so that a generation never holds half of one."""
+
+    def __init__(self, keeping: Keeping, file: File, place: Place | None) -> None:
+        self.file = file
+        """The version that is read where nothing was written."""
+        self.key = file.identity
+        self.place = place
+        """Its name now; None once it was deleted."""
+        self.draft: Draft | None = None
+        self.content: Content | None = None
+        self.mtime_ns = file.mtime_ns
+        self.handles = 0
+        self.writers = 0
+        self.fresh = False
+        """Made here and not confirmed yet: an empty file is news, too."""
+        self.times_changed = False
+        self._coming: Draft | None = None
+        self._keeping = keeping
+        self._writing = trio.Lock()
+        self._reader: AnyReader | None = None
+        self._opening = trio.Lock()
+
+    @property
+    def draft_id(self) -> DraftId | None:
+        return None if self.draft is None else self.draft.id
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether a confirmation has anything to do."""
+        return self.content is not None and (
+            self.fresh or self.content.dirty or self.times_changed
+        )
+
+    def shown(self) -> WrittenFile:
+        """The node of a name that this content stands under."""
+        draft, place = self.draft, self.place
+        assert draft is not None
+        base, at = draft.base, place or draft.place
+        return WrittenFile(
+            item_id=base.item_id if base is not None else "",  # type: ignore[arg-type]
+            version="",
+            storage_id="",  # type: ignore[arg-type]
+            folder_id=at.folder,
+            project_id=at.project_id,
+            hub_id=at.hub_id,
+            name=at.name,
+            size_bytes=draft.size_bytes,
+            mtime_ns=draft.mtime_ns,
+            created_ns=base.created_ns if base is not None else None,
+            extension_type=base.extension_type if base is not None else "",
+            key=self.key,
+            draft_id=draft.id,
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        return self.content.size_bytes if self.content is not None else self.file.size_bytes or 0
+
+    # Bytes
+
+    def read_now(self, offset: int, length: int) -> Data | None:
+        """What is at hand of a version that nobody has written to."""
+        if self.content is None and self._reader is not None:
+            return self._reader.read_now(offset, length)
+        return None
+
+    async def read(self, offset: int, length: int) -> tuple[Data, bool]:
+        if self.content is not None:
+            return await self.content.read(offset, length, self.read_base), True
+        return await (await self.reader()).read(offset, length)
+
+    async def read_base(self, offset: int, length: int) -> bytes:
+        """Bytes of the version that was written to."""
+        reader = await self.reader()
+        found = bytearray()
+        while len(found) < length:
+            data, _ = await reader.read(offset + len(found), length - len(found))
+            if not data:
+                break
+            found += data
+        return bytes(found)
+
+    async def reader(self) -> AnyReader:
+        """Of the version beneath; opened at first use."""
+        async with self._opening:
+            if self._reader is None:
+                self._reader = await self._keeping.reader(self.file)
+            return self._reader
+
+    async def write(self, offset: int, data: Data) -> None:
+        async with self._writing:
+            content = await self._changing()
+            now_ns = wall_time_ns()
+            await content.write(offset, data, mtime_ns=now_ns)
+            self.mtime_ns = now_ns
+
+    async def truncate(self, size_bytes: int) -> None:
+        async with self._writing:
+            if self.content is None and size_bytes == 0:
+                self.begin(0)
+            content = await self._changing()
+            if content.size_bytes != size_bytes:
+                self.mtime_ns = wall_time_ns()
+                await content.truncate(size_bytes, mtime_ns=self.mtime_ns)
+
+    async def _changing(self) -> Content:
+        if self.content is None:
+            size_bytes = await self._keeping.size_of(self.file)
+            if self.content is None:
+                self.begin(size_bytes)
+        assert self.content is not None
+        return self.content
+
+    def begin(self, base_bytes: int) -> None:
+        """From now on the content is ours: the first ``base_bytes`` of the version, to begin
+        with."""
+        base = Base.of(self.file, self.file.size_bytes or 0) if self.file.version_id else None
+        self.draft, self.content = self._keeping.begin(self, base)
+        self.content.start_over(base_bytes)
+        self.mtime_ns = wall_time_ns()
+
+    def adopt(self, draft: Draft, content: Content) -> None:
+        """Content of an earlier run, or the next draft of the same inode."""
+        self.draft, self.content, self.mtime_ns = draft, content, draft.mtime_ns
+
+    def follow(self, file: File) -> None:
+        """The service has all that was written, as this version: it is the one beneath now."""
+        self.file = file
+        self.draft = self.content = None
+        self.drop_reader()
+
+    async def confirm(self) -> Confirmed | None:
+        """Make safe on this machine what was written so far. None if there is nothing of ours.
+        Returns only after the bytes and the journal are on the disk."""
+        content = self.content
+        if content is None or not self.is_dirty:
+            return None
+        async with self._writing:
+            if self.content is not content or not self.is_dirty:
+                return None
+            times_changed, self.times_changed = self.times_changed, False
+            try:
+                confirmed = await content.confirm(self._rows)
+            except BaseException:
+                self.times_changed |= times_changed
+                raise
+            self.fresh, self.draft = False, self._coming
+            self._keeping.on_confirmed(self)
+            return confirmed
+
+    def _rows(self, confirmed: Confirmed) -> Sequence[Change]:
+        assert self.draft is not None
+        self._coming = replace(
+            self.draft,
+            place=self.place or self.draft.place,
+            generation=confirmed.generation,
+            size_bytes=confirmed.size_bytes,
+            mtime_ns=self.mtime_ns,
+            changed_at_s=wall_time_s(),
+            orphan=self.place is None,
+        )
+        return self._keeping.rows(self, self._coming)
+
+    # Handles
+
+    def opened(self, *, writes: bool) -> Handle:
+        self.handles += 1
+        self.writers += writes
+        return Handle(self, writes=writes)
+
+    def closed(self, *, wrote: bool) -> None:
+        self.handles -= 1
+        self.writers -= wrote
+        if wrote and self.writers == 0:
+            self._keeping.on_closed(self)
+        if self.handles == 0:
+            self.drop_reader()
+            self._keeping.on_unused(self)
+
+    def drop_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+
+class Handle:
+    """One open(2) of a live file. What it reads is what was written, by whomever."""
+
+    def __init__(self, live: LiveFile, *, writes: bool) -> None:
+        self.live = live
+        self.writes = writes
+        self.keep_cache = True
+        self.direct_io = False
+        self._closed = False
+
+    @property
+    def size_bytes(self) -> int:
+        return self.live.size_bytes
+
+    def read_now(self, offset: int, length: int) -> Data | None:
+        return self.live.read_now(offset, length)
+
+    async def read(self, offset: int, length: int) -> tuple[Data, bool]:
+        return await self.live.read(offset, length)
+
+    async def write(self, offset: int, data: Data) -> None:
+        if not self.writes:
+            raise AccessError("the file was not opened for writing")
+        await self.live.write(offset, data)
+
+    async def truncate(self, size_bytes: int) -> None:
+        if not self.writes:
+            raise AccessError("the file was not opened for writing")
+        await self.live.truncate(size_bytes)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether this handle may have written something that is not safe yet."""
+        return self.writes and self.live.is_dirty
+
+    async def confirm(self) -> None:
+        """As close(2) and fsync(2). A handle that only reads has nothing to confirm."""
+        if self.writes:
+            await self.live.confirm()
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self.live.closed(wrote=self.writes)

@@ -1,0 +1,343 @@
+"""What a user sees of a folder: its listing, and what was done to its names since.
+
+Keyed by the folder's id, so that it outlives every refresh. Rows of the journal are of the kind
+``name``, their keys begin with the folder's id.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import trio
+
+from dmfs.errors import NotFoundError
+from dmfs.model import (
+    Child,
+    Directory,
+    File,
+    Folder,
+    FolderId,
+    ItemId,
+    Listing,
+    Project,
+    VersionId,
+)
+from dmfs.namespace.listing_codec import BadRecordError, decode_node, encode_node
+from dmfs.write.adopted import AdoptedVersions, plain
+from dmfs.write.live import LiveFile
+from dmfs.write.places import folder_of, place_of
+from dmfs.write.records import Change, DraftId, Place, Row
+from dmfs.write.settle.recorder import FolderNames
+from dmfs.write.settle.state import Item
+from dmfs.write.settle.steps import Step
+
+log = logging.getLogger(__name__)
+
+KIND = "name"
+FOLDER_LAG_S = 600.0
+"""So long a listing may contradict what the service answered to a change of a folder."""
+
+LiveById = Callable[[DraftId], LiveFile | None]
+
+
+def item_of(file: File) -> Item:
+    return Item(file.item_id, file.version_id, file.name, file.version_number or 0)
+
+
+class FolderView:
+    """One folder. ``directory`` is its last known node."""
+
+    def __init__(
+        self, directory: Directory, names: FolderNames, live: LiveById, adopted: AdoptedVersions
+    ) -> None:
+        folder_id = folder_of(directory)
+        assert folder_id is not None
+        self.directory = directory
+        self.folder_id = folder_id
+        self.names = names
+        self._live = live
+        self._adopted = adopted
+        self._files: dict[VersionId, File] = {}
+        self._folders: dict[str, tuple[Folder, float]] = {}
+        """Name → a folder made, renamed or moved here, until a listing shows it."""
+        self._gone_folders: dict[FolderId, float] = {}
+        self._seen: Listing | None = None
+        self._version = 0
+        self._shown: tuple[Listing, int, Listing] | None = None
+
+    # What is seen
+
+    def shown(self, listing: Listing) -> Listing:
+        """The listing as the user sees it."""
+        self.see(listing)
+        known = self._shown
+        if known is not None and known[0] is listing and known[1] == self._version:
+            return known[2]
+        entries: dict[str, Child] = {}
+        for name, child in listing.entries.items():
+            if isinstance(child, File):
+                if not self.names.hides(child.item_id, name):
+                    entries[name] = self._adopted.shown(child)
+            elif not (isinstance(child, Folder) and child.id in self._gone_folders):
+                entries[name] = child
+        for name in self.names.touched():
+            node = self._touched_node(name)
+            if node is not None:
+                entries[name] = node
+        entries |= {name: folder for name, (folder, _) in self._folders.items()}
+        shown = replace(listing, entries=dict(sorted(entries.items())))
+        self._shown = listing, self._version, shown
+        return shown
+
+    def see(self, listing: Listing) -> None:
+        """What a listing agrees with is forgotten."""
+        if listing is self._seen:
+            return
+        self._seen = listing
+        self.directory = listing.directory
+        files = {name: child for name, child in listing.entries.items() if isinstance(child, File)}
+        if self.names:
+            self._remember(files.values())
+        self.names.see({name: item_of(file) for name, file in files.items()}, listing.listed_at)
+        ids = {child.id for child in listing.entries.values() if isinstance(child, Folder)}
+        at = listing.listed_at
+        self._folders = {
+            name: (folder, made_at)
+            for name, (folder, made_at) in self._folders.items()
+            if not (at > made_at and (folder.id in ids or at > made_at + FOLDER_LAG_S))
+        }
+        self._gone_folders = {
+            each: gone_at
+            for each, gone_at in self._gone_folders.items()
+            if not (at > gone_at and (each not in ids or at > gone_at + FOLDER_LAG_S))
+        }
+        self._version += 1
+
+    def _remember(self, files: Iterable[File]) -> None:
+        for file in files:
+            if file.version_id:
+                self._files[file.version_id] = plain(file)
+
+    def _touched_node(self, name: str) -> File | None:
+        content = self.names.at(name)
+        if content is None:
+            return None
+        if isinstance(content, Item):
+            file = self._files.get(content.version_id)
+            return None if file is None else self._adopted.shown(file)
+        live = self._live(content)
+        return None if live is None else live.shown()
+
+    def node_at(self, name: str, listing: Listing) -> File:
+        """The file that stands under a name. NotFoundError."""
+        node = self.shown(listing).entries.get(name)
+        if not isinstance(node, File):
+            raise NotFoundError(f"there is no {name!r}")
+        return node
+
+    def live_at(self, name: str) -> LiveFile | None:
+        """The draft that stands under a name."""
+        content = self.names.at(name)
+        return None if content is None or isinstance(content, Item) else self._live(content)
+
+    def file_of(self, item: Item) -> File | None:
+        """The node of an item that settling tells of."""
+        return self._files.get(item.version_id)
+
+    def place(self, name: str) -> Place:
+        found = place_of(self.directory, name)
+        assert found is not None
+        return found
+
+    @property
+    def shows_anything(self) -> bool:
+        """Whether anything of ours stands here."""
+        return bool(self._folders) or any(
+            self.names.at(name) is not None for name in self.names.touched()
+        )
+
+    # What is done
+
+    def create(self, name: str, live: LiveFile, listing: Listing) -> None:
+        """A new file, or one that comes from another folder."""
+        self.see(listing)
+        assert live.draft is not None
+        self.names.create(name, live.draft.id, trio.current_time())
+        self._version += 1
+
+    def written(self, live: LiveFile) -> None:
+        """The file under a name has bytes of ours from now on."""
+        assert live.draft is not None and live.place is not None
+        name, base = live.place.name, live.draft.base
+        if self.names.at(name) == live.draft.id:
+            return
+        own = None
+        if base is not None:
+            own = Item(base.item_id, base.version_id, base.name, base.number)
+            self._remember([base.as_file(live.place)])
+        self.names.create(name, live.draft.id, trio.current_time(), own=own)
+        self._version += 1
+
+    def touched(self, name: str) -> None:
+        """Bytes came, or a writing handle was closed."""
+        self.names.written(name, trio.current_time())
+
+    def unlink(self, name: str, listing: Listing) -> None:
+        self.see(listing)
+        self._remember_all(listing)
+        self.names.unlink(name, trio.current_time())
+        self._version += 1
+
+    def rename(self, old: str, new: str, listing: Listing) -> None:
+        self.see(listing)
+        self._remember_all(listing)
+        self.names.rename(old, new, trio.current_time())
+        self._version += 1
+
+    def discard(self, draft_id: DraftId) -> None:
+        """A draft goes; what it would have replaced is seen again."""
+        self.names.discard(draft_id, trio.current_time())
+        self._version += 1
+
+    def revive(self, item_id: ItemId) -> bool:
+        self._version += 1
+        return self.names.revive(item_id, trio.current_time())
+
+    def done(self, step: Step, at: float, file: File | None, *, more: bool = False) -> None:
+        """The service has carried out a step; ``file``: the item as it is now."""
+        if file is not None:
+            self._remember([file])
+        self.names.done(step, at, None if file is None else item_of(file), more=more)
+        self._version += 1
+
+    def _remember_all(self, listing: Listing) -> None:
+        self._remember(child for child in listing.entries.values() if isinstance(child, File))
+
+    def shows_folder(self, name: str, folder: Folder) -> None:
+        """A folder that the service has just made, or moved here."""
+        self._folders[name] = folder, trio.current_time()
+        self._gone_folders.pop(folder.id, None)
+        self._version += 1
+
+    def hides_folder(self, folder: Folder) -> None:
+        """A folder that the service has just deleted, or moved away."""
+        self._gone_folders[folder.id] = trio.current_time()
+        self._folders = {
+            name: each for name, each in self._folders.items() if each[0].id != folder.id
+        }
+        self._version += 1
+
+    # The journal
+
+    def rows(self) -> list[Change]:
+        """What differs since the last call."""
+        changes = []
+        for key, row in self.names.take_changes():
+            record = None
+            if row is not None:
+                files = [self._files[each] for each in _versions(row) if each in self._files]
+                record = {
+                    "row": row,
+                    "files": [encode_node(file) for file in files],
+                    "directory": encode_node(self.directory),
+                }
+            changes.append(Change(KIND, f"{self.folder_id}/{key}", record))
+        return changes
+
+    def recover(self, files: Iterable[str]) -> None:
+        for text in files:
+            try:
+                node = decode_node(text)
+            except BadRecordError:
+                continue
+            if isinstance(node, File):
+                self._files[node.version_id] = node
+
+
+def _versions(row: Mapping[str, object]) -> list[VersionId]:
+    """Of the items that a row tells of."""
+    found = (row.get(each) for each in ("own", "clean", "was", "item"))
+    return [VersionId(str(item[1])) for item in found if isinstance(item, list)]
+
+
+class Overlay:
+    """All folders that anything was done in."""
+
+    def __init__(self, adopted: AdoptedVersions) -> None:
+        self._adopted = adopted
+        self._views: dict[FolderId, FolderView] = {}
+        self.live_by_id: LiveById = lambda _: None
+
+    def view(self, directory: Directory) -> FolderView:
+        """Of a directory in which files can be made."""
+        folder_id = folder_of(directory)
+        assert folder_id is not None
+        found = self._views.get(folder_id)
+        if found is None:
+            found = self._views[folder_id] = FolderView(
+                directory, FolderNames(), self._live, self._adopted
+            )
+        return found
+
+    def of(self, place: Place) -> FolderView:
+        """The view of a place's folder."""
+        found = self._views.get(place.folder)
+        if found is None:
+            directory = Folder(place.folder, place.project_id, place.hub_id, "")
+            return self.view(directory)
+        return found
+
+    def views(self) -> Sequence[FolderView]:
+        return list(self._views.values())
+
+    def find(self, folder_id: FolderId) -> FolderView | None:
+        return self._views.get(folder_id)
+
+    def shown(self, listing: Listing) -> Listing:
+        """A listing as the user sees it; next to no cost where nothing was written."""
+        if not self._views and not self._adopted:
+            return listing
+        folder_id = folder_of(listing.directory)
+        if folder_id is None:
+            return listing
+        view = self._views.get(folder_id)
+        if view is None:
+            if not self._adopted or not self._adopted.is_in(folder_id):
+                return listing
+            view = self.view(listing.directory)
+        return view.shown(listing)
+
+    def is_empty(self, folder: Folder) -> bool:
+        """Whether nothing of ours stands in a folder."""
+        view = self._views.get(folder.id)
+        return view is None or not view.shows_anything
+
+    def _live(self, draft_id: DraftId) -> LiveFile | None:
+        return self.live_by_id(draft_id)
+
+    def load(self, rows: Mapping[str, Row]) -> None:
+        """Of the journal, before the first name is shown. What cannot be read is left out, with a
+        line in the log; its drafts are seen where they were confirmed."""
+        by_folder: dict[str, dict[str, Mapping[str, object]]] = {}
+        for key, row in rows.items():
+            folder_id, _, inner = key.partition("/")
+            by_folder.setdefault(folder_id, {})[inner] = row.record
+        for folder_id, records in by_folder.items():
+            try:
+                self._load(records)
+            except (KeyError, TypeError, ValueError, BadRecordError):
+                log.exception("names of the folder %s cannot be read", folder_id)
+
+    def _load(self, records: Mapping[str, Mapping[str, object]]) -> None:
+        first = next(iter(records.values()))
+        directory = decode_node(str(first["directory"]))
+        if not isinstance(directory, Folder | Project):
+            raise TypeError(type(directory))
+        inner = {key: each["row"] for key, each in records.items()}
+        names = FolderNames.of_rows(inner, trio.current_time())  # type: ignore[arg-type]
+        view = FolderView(directory, names, self._live, self._adopted)
+        for each in records.values():
+            view.recover(each["files"])  # type: ignore[arg-type]
+        self._views[view.folder_id] = view

@@ -1,0 +1,363 @@
+"""Everything that a door may change in a drive.
+
+A change of a file is seen at once and is safe on this machine when close(2) or fsync(2) says so;
+what it means for the service is decided when its folder has come to rest (``settler``). A change of
+a folder is the service's own, made at once: its refusal is the caller's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+
+from dmfs.blocks.reader import AnyReader
+from dmfs.errors import (
+    AccessError,
+    BadNameError,
+    DriveError,
+    ExistsError,
+    IsADirectory,
+    NotADirectory,
+    NotEmptyError,
+    NotFoundError,
+    NotPermittedError,
+    OtherFolderError,
+)
+from dmfs.model import Child, Directory, File, Folder, Listing, Project, Shortcut, WrittenFile
+from dmfs.names import check_name, printable
+from dmfs.namespace.listings import Listings
+from dmfs.write.drafts import Drafts
+from dmfs.write.folder_calls import FolderCalls
+from dmfs.write.live import Handle, LiveFile
+from dmfs.write.overlay import FolderView, Overlay
+from dmfs.write.permissions import Permissions
+from dmfs.write.places import folder_of, is_account, place_of
+from dmfs.write.records import Place, State
+from dmfs.write.settle.service_names import check_service_name, same_to_the_service
+from dmfs.write.settler import Settler
+from dmfs.write.spool.room import Room
+from dmfs.write.spool.spool import Spool
+
+log = logging.getLogger(__name__)
+
+FILE_TYPES = frozenset({
+    "items:autodesk.bim360:File", "items:autodesk.core:File",
+    "versions:autodesk.bim360:File", "versions:autodesk.core:File",
+})  # fmt: skip
+"""What can be written: all other kinds of items have makers of their own."""
+DEPTH_MAX = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What writing uses of the drive around it."""
+
+    listings: Listings
+    open_reader: Callable[[File], Awaitable[AnyReader]]
+    real_size: Callable[[File], Awaitable[int]]
+
+
+class Writing:
+    """See above. One for each drive that was opened to write."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        spool: Spool,
+        overlay: Overlay,
+        drafts: Drafts,
+        settler: Settler,
+        permissions: Permissions,
+        folder_calls: FolderCalls,
+        *,
+        moves: bool,
+        sync: bool,
+    ) -> None:
+        self._tools = tools
+        self.spool = spool
+        self.overlay = overlay
+        self.drafts = drafts
+        self.settler = settler
+        self._permissions = permissions
+        self._folder_calls = folder_calls
+        self._moves = moves
+        self._sync = sync
+
+    # What is seen
+
+    def content_of(self, file: File) -> LiveFile | None:
+        """What was written under the inode of a node and is not the service's yet."""
+        live = self.drafts.by_key.get(file.identity)
+        return live if live is not None and live.content is not None else None
+
+    def now(self, file: File) -> File:
+        """The version that the inode of a node stands for now."""
+        return self.drafts.adopted.latest(file)
+
+    def may_change(self, node: object) -> bool:
+        """Whether the permission bits say so: as far as is known without a word to the service."""
+        if isinstance(node, File):
+            return why_not(node) == "" and self._permissions.known(node.project_id, node.folder_id)
+        if isinstance(node, Folder):
+            return self._permissions.known(node.project_id, node.id)
+        return isinstance(node, Project) and node.root_folder_id is not None and not is_account(node)
+
+    def room(self) -> Room:
+        """The spool's."""
+        return self.spool.room()
+
+    def state(self, file: File) -> State:
+        """As ``user.dmfs.state`` has it."""
+        live = self.content_of(file)
+        if live is None or live.draft is None:
+            return State.CLEAN
+        return live.draft.state
+
+    # Files
+
+    async def open(
+        self, node: File, found_in: tuple[Directory, str] | None, *, writes: bool, truncate: bool
+    ) -> Handle:
+        """A handle; what was written is read by all. AccessError if a write would be refused
+        later."""
+        place = None if found_in is None else place_of(*found_in)
+        live = self.drafts.live(node, place)
+        if writes and live.content is None:
+            await self._check_write(live.file)
+        handle = live.opened(writes=writes)
+        try:
+            if truncate:
+                await live.truncate(0)
+            elif live.content is None:
+                await live.reader()
+        except BaseException:
+            handle.close()
+            raise
+        if live.place is not None:
+            self.settler.touched(live.place.folder)
+        return handle
+
+    async def create(
+        self, directory: Directory, name: str, *, exclusive: bool, truncate: bool
+    ) -> tuple[WrittenFile | File, Handle]:
+        """A new empty file, or the one that is there. BadNameError, AccessError, NotPermittedError
+        if the service would not take it."""
+        found = await self._child(directory, name)
+        if found is not None:
+            if exclusive:
+                raise ExistsError(f"there is a {printable(name)!r} already")
+            if not isinstance(found, File):
+                raise IsADirectory(f"{printable(name)!r} is no file that can be written")
+            handle = await self.open(found, (directory, name), writes=True, truncate=truncate)
+            return found, handle
+        place = await self._free_place(directory, name, is_file=True)
+        view = self.overlay.view(directory)
+        live = self.drafts.create(place)
+        view.create(name, live, await self._raw(directory))
+        handle = live.opened(writes=True)
+        self.settler.touched(place.folder)
+        return live.shown(), handle
+
+    async def truncate(
+        self, node: File, found_in: tuple[Directory, str] | None, size_bytes: int
+    ) -> None:
+        """truncate(2): as an open, a change and a close."""
+        handle = await self.open(node, found_in, writes=True, truncate=size_bytes == 0)
+        try:
+            await handle.truncate(size_bytes)
+            await handle.confirm()
+        finally:
+            handle.close()
+
+    async def set_mtime(
+        self, node: File, found_in: tuple[Directory, str] | None, mtime_ns: int
+    ) -> None:
+        """utimensat(2): shown on this machine; no bytes change, and no version follows."""
+        live = self.content_of(node)
+        if live is not None:
+            live.mtime_ns, live.times_changed = mtime_ns, True
+            if live.writers == 0:
+                await live.confirm()
+        elif why_not(node) == "":
+            await self.drafts.adopted.set_mtime(self.now(node), mtime_ns)
+
+    def on_lost_close(self, live: LiveFile) -> None:
+        """Bytes that came after the last close are not safe, and no program hears of it."""
+        log.error("what was written last to %s is not safe", printable(str(live.place)))
+        self.drafts.fail(live, "the spool did not take what was written last")
+
+    async def sync_names(self) -> None:
+        """fsync(2) of a directory: renames and deletions before it outlive a power loss."""
+        await self.spool.commit((), durable=True)
+
+    # Names
+
+    async def unlink(self, directory: Directory, name: str) -> None:
+        """Delete a file; handles of it go on. Its item is deleted when the folder has come to rest
+        without it."""
+        found = await self._there(directory, name)
+        if not isinstance(found, File | Shortcut):
+            raise IsADirectory(f"{printable(name)!r} is a directory")
+        view = self.overlay.view(directory)
+        await self._check_delete(view, found)
+        await self.drafts.unlink(view, name, await self._raw(directory))
+        self.settler.touched(view.folder_id)
+
+    async def rename(
+        self, directory: Directory, old: str, target: Directory, new: str, *, replace: bool
+    ) -> Child:
+        """rename(2); what stood at ``new`` is deleted. OtherFolderError if it would have to move an
+        item to another folder."""
+        node = await self._there(directory, old)
+        there = await self._child(target, new)
+        same_folder = directory.identity == target.identity
+        if there is not None and not replace:
+            raise ExistsError(f"there is a {printable(new)!r} already")
+        if same_folder and old == new:
+            return node
+        if isinstance(node, Folder):
+            return await self._rename_folder(directory, node, target, new, there)
+        if not isinstance(node, File):
+            raise NotPermittedError("only files and folders can be renamed")
+        if there is not None and not isinstance(there, File):
+            raise IsADirectory(f"{printable(new)!r} is a directory")
+        if not same_folder and not self.drafts.may_move(node):
+            await self._check_move(node, directory, target)
+        if why_not(node):
+            raise AccessError(f"cannot rename {printable(old)!r}: {why_not(node)}")
+        if there is None:
+            await self._free_place(target, new, is_file=True, besides=old if same_folder else "")
+        elif there is not None:
+            await self._check_write(there)
+        view = self.overlay.view(directory)
+        goal = self.overlay.view(target)
+        shown = await self.drafts.rename(
+            view, old, goal, new, await self._raw(directory), await self._raw(target)
+        )
+        self.settler.touched(view.folder_id)
+        self.settler.touched(goal.folder_id)
+        return shown
+
+    # Folders
+
+    async def make_folder(self, directory: Directory, name: str) -> Folder:
+        """mkdir(2), at once."""
+        if await self._child(directory, name) is not None:
+            raise ExistsError(f"there is a {printable(name)!r} already")
+        await self._free_place(directory, name, is_file=False)
+        folder = await self._folder_calls.make(directory, name)
+        self.overlay.view(directory).shows_folder(name, folder)
+        return folder
+
+    async def remove_folder(self, directory: Directory, name: str) -> None:
+        """rmdir(2), at once; only in ``b.`` projects."""
+        node = await self._there(directory, name)
+        if not isinstance(node, Folder):
+            raise NotADirectory(f"{printable(name)!r} is not a folder")
+        if not is_account(node):
+            raise NotPermittedError("the service does not delete folders of such a hub")
+        listing = await self._tools.listings.list_again(node)
+        if listing.entries or self.overlay.shows_anything(node):
+            raise NotEmptyError(f"{printable(name)!r} is not empty")
+        await self._folder_calls.hide(node)
+        self.overlay.view(directory).hides_folder(name, node)
+
+    async def _rename_folder(
+        self, directory: Directory, node: Folder, target: Directory, new: str, there: Child | None
+    ) -> Folder:
+        if there is not None:
+            if not isinstance(there, Folder):
+                raise NotADirectory(f"{printable(new)!r} is not a directory")
+            await self.remove_folder(target, new)
+        await self._free_place(target, new, is_file=False)
+        moved = await self._folder_calls.change(node, directory, target, new)
+        self.overlay.view(directory).hides_folder(node.name, node)
+        self.overlay.view(target).shows_folder(new, moved)
+        return moved
+
+    # Checks
+
+    async def _raw(self, directory: Directory) -> Listing:
+        """What the service shows in a directory, as last listed."""
+        found = await self._tools.listings.recall(directory)
+        if found is not None:
+            return found
+        await self._tools.listings.get(directory)
+        found = await self._tools.listings.recall(directory)
+        if found is None:
+            raise DriveError(f"cannot tell what is in {printable(directory.name)!r}")
+        return found
+
+    async def _child(self, directory: Directory, name: str) -> Child | None:
+        check_name(name)
+        listing = await self._tools.listings.get(directory)
+        return listing.entries.get(name)
+
+    async def _there(self, directory: Directory, name: str) -> Child:
+        found = await self._child(directory, name)
+        if found is None:
+            raise NotFoundError(f"there is no {printable(name)!r}")
+        return found
+
+    async def _check_write(self, file: File) -> None:
+        reason = why_not(file)
+        if reason:
+            raise AccessError(f"cannot write {file.name!r}: {reason}")
+        await self._permissions.require_update(file)
+
+    async def _check_delete(self, view: FolderView, node: File | Shortcut) -> None:
+        if isinstance(node, Shortcut):
+            raise AccessError(f"cannot delete {node.name!r}: other programs make and delete it")
+        live = self.content_of(node)
+        if live is not None and live.draft is not None and live.draft.base is None:
+            return
+        if is_account(node):
+            await self._permissions.require_update(node)
+        elif not view.is_dancing():
+            raise NotPermittedError("the service does not delete files of such a hub")
+
+    async def _check_move(self, node: File, directory: Directory, target: Directory) -> None:
+        one_project = isinstance(directory, Folder) and isinstance(target, Folder)
+        one_project = one_project and directory.project_id == target.project_id  # type: ignore[union-attr]
+        if not (self._moves and one_project and is_account(node)):
+            raise OtherFolderError("the service does not move a file to another folder")
+
+    async def _free_place(
+        self, directory: Directory, name: str, *, is_file: bool, besides: str = ""
+    ) -> Place:
+        """Where a new name may be. ``besides``: the name that it takes the place of."""
+        place = place_of(directory, name)
+        if place is None:
+            raise NotPermittedError(
+                f"nothing can be made in {printable(directory.name or '/')!r}",
+                hint="files and folders go into the folders of a project",
+            )
+        if is_file and self.settler.is_local(name):
+            return place
+        check_service_name(name)
+        folder = folder_of(directory)
+        if is_account(place):
+            listing = await self._tools.listings.get(directory)
+            for other in listing.names:
+                if other != besides and other != name and same_to_the_service(other, name):
+                    raise BadNameError(
+                        f"there is a {printable(other)!r} already",
+                        hint="the service takes names that differ in case for the same",
+                    )
+        await self._permissions.require_create(place.project_id, folder, is_file=is_file)
+        return place
+
+
+def why_not(file: File) -> str:
+    """Why no program may write to a version, as far as its description tells; '' if it may."""
+    if isinstance(file, WrittenFile) and file.draft_id:
+        return ""
+    if not file.storage_id:
+        return "the service does not say what is in it"
+    if file.extension_type and file.extension_type not in FILE_TYPES:
+        return f"it is a {file.extension_type.rpartition(':')[2]}, which has a maker of its own"
+    return ""
+
+
