@@ -21,7 +21,7 @@ INSIDE = {
     " mountinfo private_files byte_locks shared_memory",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
-    "ratelimit": "limits priority call_tally shared_log limiter stall_memory stall_gate",
+    "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory stall_gate",
     "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
     " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
