@@ -46,7 +46,8 @@ INSIDE = {
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
     "write.settle": "",
-    "write.upload": "",
+    "write.upload": "plan requests ports pace stage work sending looks posting steps uploader",
+    "write.upload.plan": "part_plan records answers look conflicts",
     "write.parts": "",
     "control": "cards peer exchange metrics_port routes server client mounts",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
@@ -102,7 +103,7 @@ WITHOUT_TRIO = (
     " ratelimit.limits prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
     " namespace.poll_schedule namespace.change_feed namespace.listing_codec ratelimit.stall_memory"
     " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"
-    " telemetry.notices"
+    " telemetry.notices write.upload.plan."
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
 ).split()

@@ -1,0 +1,232 @@
+"""Whose turn it is: slots of uploads, places of parts, new files a minute, bytes in memory."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import trio
+
+from dmfs.write.records import DraftId
+from dmfs.write.upload.ports import Rules
+
+MINUTE_S = 60.0
+READERS_LOOK_S = 1.0
+
+
+class Waiting(NamedTuple):
+    """One that wants a slot. ``since``: trio's clock."""
+
+    draft_id: DraftId
+    size_bytes: int
+    new_item: bool
+    since: float
+
+
+def choose(
+    waiting: Iterable[Waiting], running: Iterable[Waiting], now: float, rules: Rules
+) -> Waiting | None:
+    """The next that gets a slot: small ones first, but nobody waits longer than the patience
+    behind them. New items and large files never take all slots: a save would wait for them."""
+    under_way = list(running)
+    if len(under_way) >= rules.uploads_at_once:
+        return None
+    items_full = sum(each.new_item for each in under_way) >= rules.new_items_at_once
+    large = rules.large_bytes
+    large_full = sum(each.size_bytes > large for each in under_way) >= rules.large_at_once
+    able = [
+        each
+        for each in waiting
+        if not (items_full and each.new_item) and not (large_full and each.size_bytes > large)
+    ]
+    late = [each for each in able if now - each.since >= rules.patience_s]
+    if late:
+        return min(late, key=lambda each: each.since)
+    return min(able, key=lambda each: (each.size_bytes, each.since), default=None)
+
+
+class Slots:
+    """Of uploads: one a draft, so that one that hangs blocks nobody else."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._waiting: dict[DraftId, tuple[Waiting, trio.Event]] = {}
+        self._running: dict[DraftId, Waiting] = {}
+
+    @property
+    def new_items_ahead(self) -> list[DraftId]:
+        """New items without a slot, in the order in which they are likely to get one."""
+        those = [each for each, _ in self._waiting.values() if each.new_item]
+        return [each.draft_id for each in sorted(those, key=lambda one: (one.size_bytes, one[3]))]
+
+    @asynccontextmanager
+    async def turn(self, draft_id: DraftId, size_bytes: int, new_item: bool) -> AsyncIterator[None]:
+        """A slot, once there is one."""
+        event = trio.Event()
+        waiting = Waiting(draft_id, size_bytes, new_item, trio.current_time())
+        self._waiting[draft_id] = waiting, event
+        self._give()
+        try:
+            await event.wait()
+            yield
+        finally:
+            self._waiting.pop(draft_id, None)
+            self._running.pop(draft_id, None)
+            self._give()
+
+    def _give(self) -> None:
+        while True:
+            those = [each for each, _ in self._waiting.values()]
+            chosen = choose(those, self._running.values(), trio.current_time(), self._rules)
+            if chosen is None:
+                return
+            _, event = self._waiting.pop(chosen.draft_id)
+            self._running[chosen.draft_id] = chosen
+            event.set()
+
+
+class NewItems:
+    """The service takes so many new files a minute from all users of a client id together."""
+
+    def __init__(self, a_minute: int) -> None:
+        self.a_minute = a_minute
+        self._sent: deque[float] = deque()
+        self._turn = trio.Lock()
+
+    def delay_s(self, ahead: int = 0) -> float:
+        """Seconds until the next may be sent, with ``ahead`` others before it."""
+        now = trio.current_time()
+        while self._sent and self._sent[0] <= now - MINUTE_S:
+            self._sent.popleft()
+        if not self.a_minute:
+            return 0.0
+        rounds, place = divmod(len(self._sent) + ahead, self.a_minute)
+        if not rounds:
+            return 0.0
+        first = self._sent[min(place, len(self._sent) - 1)] if self._sent else now
+        return max(0.0, first + MINUTE_S * rounds - now)
+
+    async def pass_one(self) -> None:
+        """Wait for the turn of one new item; in the order of asking."""
+        async with self._turn:
+            # nobody else passes meanwhile, and what was sent only gets older
+            await trio.sleep(self.delay_s())
+            self._sent.append(trio.current_time())
+
+
+class Budget:
+    """Bytes under way at once; first come, first served. What is larger than all of it goes
+    alone."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.used = 0
+        self._queue: deque[tuple[int, trio.Event]] = deque()
+
+    @asynccontextmanager
+    async def borrow(self, size: int) -> AsyncIterator[None]:
+        """So many of them."""
+        await self.take(size)
+        try:
+            yield
+        finally:
+            self.give(size)
+
+    async def take(self, size: int) -> None:
+        """Wait for ``size`` bytes; they are given back with ``give``."""
+        if not self._queue and self._fits(size):
+            self.used += size
+            return
+        event = trio.Event()
+        entry = (size, event)
+        self._queue.append(entry)
+        try:
+            await event.wait()
+        except BaseException:
+            if event.is_set():
+                self.give(size)
+            else:
+                self._queue.remove(entry)
+                self._serve()
+            raise
+
+    def give(self, size: int) -> None:
+        """Back."""
+        self.used -= size
+        self._serve()
+
+    def _fits(self, size: int) -> bool:
+        return self.used == 0 or self.used + size <= self._limit
+
+    def _serve(self) -> None:
+        while self._queue and self._fits(self._queue[0][0]):
+            size, event = self._queue.popleft()
+            self.used += size
+            event.set()
+
+
+class PartPlaces:
+    """Of parts of all uploads; fewer while somebody reads, for readers go first."""
+
+    def __init__(self, rules: Rules, somebody_reads: Callable[[], bool]) -> None:
+        self._rules, self._somebody_reads = rules, somebody_reads
+        self._limiter = trio.CapacityLimiter(rules.parts_of_all)
+        self.under_way = 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """One, once there is one."""
+        async with _entered(self._limiter):
+            while (  # noqa: ASYNC110 - readers do not call when they stop
+                self._somebody_reads() and self.under_way >= self._rules.parts_while_reading
+            ):
+                await trio.sleep(READERS_LOOK_S)
+            self.under_way += 1
+            try:
+                yield
+            finally:
+                self.under_way -= 1
+
+
+@asynccontextmanager
+async def _entered(limiter: trio.CapacityLimiter) -> AsyncIterator[None]:
+    borrower = object()
+    await limiter.acquire_on_behalf_of(borrower)
+    try:
+        yield
+    finally:
+        limiter.release_on_behalf_of(borrower)
+
+
+class Rate:
+    """Bytes a second, of the last ten seconds."""
+
+    WINDOW_S = 10.0
+
+    def __init__(self) -> None:
+        self._moments: deque[tuple[float, int]] = deque()
+
+    def add(self, size: int) -> None:
+        """So many bytes left just now."""
+        now = trio.current_time()
+        if self._moments and now - self._moments[-1][0] < 0.25:
+            self._moments[-1] = (self._moments[-1][0], self._moments[-1][1] + size)
+        else:
+            self._moments.append((now, size))
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        while self._moments and self._moments[0][0] < now - self.WINDOW_S:
+            self._moments.popleft()
+
+    @property
+    def bytes_s(self) -> float:
+        now = trio.current_time()
+        self._forget(now)
+        if not self._moments:
+            return 0.0
+        total = sum(size for _, size in self._moments)
+        return float(total / max(1.0, math.ceil(now - self._moments[0][0])))

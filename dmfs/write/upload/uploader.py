@@ -1,0 +1,254 @@
+"""All uploads of a profile: who goes up when, what waits and why."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import trio
+
+from dmfs import errors
+from dmfs.system.backoff import backoff_s
+from dmfs.write.records import DraftId, State
+from dmfs.write.upload.pace import Budget, NewItems, PartPlaces, Slots
+from dmfs.write.upload.plan.answers import FIRST_S, MAX_S, Kind, Pause, Stop, Wait, pause_after
+from dmfs.write.upload.plan.records import Step, UploadRow, moved_on
+from dmfs.write.upload.ports import (
+    Hooks,
+    Journal,
+    ListAgain,
+    Outcome,
+    Progress,
+    Rules,
+    Sender,
+    Service,
+    UploadJob,
+)
+from dmfs.write.upload.steps import Steps
+from dmfs.write.upload.work import Link, Tools, Work
+
+OUTCOMES_REMEMBERED = 4096
+
+
+class Uploader:
+    """Takes confirmed generations to the service; one upload a draft at a time."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        service: Service,
+        sender: Sender,
+        list_again: ListAgain,
+        nursery: trio.Nursery,
+        *,
+        rules: Rules,
+        hooks: Hooks,
+    ) -> None:
+        self._nursery = nursery
+        self._tools = Tools(
+            journal, service, sender, list_again, rules, hooks, Slots(rules),
+            NewItems(rules.new_items_a_minute), PartPlaces(rules, hooks.somebody_reads),
+            Budget(rules.memory_bytes), Budget(rules.staged_bytes), Link(),
+        )  # fmt: skip
+        self._works: dict[DraftId, Work] = {}
+        self._rows: dict[DraftId, UploadRow] = {}
+        """Of uploads that are not under way: failed, or found in the journal."""
+        self._over: dict[DraftId, trio.Event] = {}
+        self._outcomes: OrderedDict[DraftId, Outcome] = OrderedDict()
+
+    def submit(self, job: UploadJob) -> bool:
+        """Begin the upload of a generation, or go on with it where the journal knows it. False,
+        and nothing happens, while the draft's last one is still under way."""
+        draft_id = job.draft.id
+        if draft_id in self._works:
+            return False
+        self._outcomes.pop(draft_id, None)
+        earlier = self._rows.pop(draft_id, None)
+        row = _row_for(job, earlier)
+        work = self._works[draft_id] = Work(job, row, self._tools)
+        self._over[draft_id] = trio.Event()
+        left = (
+            earlier if earlier is not None and row is not earlier and _at_large(earlier) else None
+        )
+        self._nursery.start_soon(self._take_up, work, left)
+        return True
+
+    def resume(self, row: Mapping[str, Any], job: UploadJob) -> bool:
+        """The same, with a row of the journal (kind ``upload``) of an earlier process. A row that
+        cannot be read counts as none: the upload begins anew."""
+        try:
+            self._rows[job.draft.id] = UploadRow.of_row(row)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            self._rows.pop(job.draft.id, None)
+        return self.submit(job)
+
+    async def wait(self, draft_id: DraftId) -> Outcome:
+        """The outcome of a draft's upload, once there is one: waiting for a lock, for the network
+        or for a sign-in is none."""
+        over = self._over.get(draft_id)
+        if over is not None:
+            await over.wait()
+        return self._outcomes.get(draft_id, Outcome("failed", None, "no such upload"))
+
+    def cancel(self, draft_id: DraftId) -> bool:
+        """End an upload before it is posted; False if it is, or may be, at the service already.
+        Its row goes with it."""
+        work = self._works.get(draft_id)
+        if work is None:
+            row = self._rows.get(draft_id)
+            return row is None or not _at_large(row)
+        if not work.can_be_cancelled:
+            return False
+        work.scope.cancel()
+        return True
+
+    def nudge(self) -> None:
+        """The network is back, or somebody signed in: whatever waits tries now."""
+        for work in self._works.values():
+            work.nudged.set()
+
+    def is_under_way(self, draft_id: DraftId) -> bool:
+        return draft_id in self._works
+
+    def progress(self) -> list[Progress]:
+        """Of all uploads that are ordered and not over."""
+        now = trio.current_time()
+        gate, order = self._tools.new_items, self._tools.slots.new_items_ahead
+        place = {draft_id: index for index, draft_id in enumerate(order)}
+        found = []
+        for draft_id, work in self._works.items():
+            reason, left_s = work.reason, max(0.0, work.next_try_at - now)
+            if draft_id in place and not work.in_slot and left_s == 0:
+                left_s = gate.delay_s(place[draft_id])
+                reason = f"{gate.a_minute} new files a minute" if left_s else "its turn comes"
+            found.append(
+                Progress(
+                    draft_id, work.state, reason, work.done_bytes, work.row.size_bytes,
+                    work.rate.bytes_s, left_s,
+                )
+            )  # fmt: skip
+        return found
+
+    async def _take_up(self, work: Work, left: UploadRow | None) -> None:
+        draft_id = work.row.draft_id
+        outcome = Outcome("cancelled")
+        try:
+            with work.scope:
+                outcome = await self._to_the_end(work, left)
+            if work.scope.cancelled_caught:
+                await self._drop(work)
+        finally:
+            self._works.pop(draft_id, None)
+            if outcome.kind == "failed":
+                self._rows[draft_id] = work.row
+            self._outcomes[draft_id] = outcome
+            while len(self._outcomes) > OUTCOMES_REMEMBERED:
+                forgotten, _ = self._outcomes.popitem(last=False)
+                self._over.pop(forgotten, None)
+            self._over[draft_id].set()
+
+    async def _drop(self, work: Work) -> None:
+        with trio.CancelScope(shield=True):
+            try:
+                await work.close()
+            except errors.DriveError:
+                pass  # the row is of no use to anybody: the next start drops it
+
+    async def _to_the_end(self, work: Work, left: UploadRow | None) -> Outcome:
+        """Try until it is done or only a person can help."""
+        attempts = _Attempts(work, left)
+        failures = 0
+        while True:
+            before = (work.row.step, len(work.row.etags))
+            result = await attempts.next()
+            if isinstance(result, Outcome):
+                return result
+            if result.kind is Kind.FAILED:
+                await work.be(State.FAILED, result.reason)
+                await work.event("failed", reason=result.reason)
+                return Outcome("failed", None, result.reason)
+            failures = 1 if before != (work.row.step, len(work.row.etags)) else failures + 1
+            await work.be(State.WAITING, result.reason)
+            wait_s = result.wait_s
+            if result.kind is Kind.BACKOFF:
+                wait_s = max(wait_s, backoff_s(failures, FIRST_S, MAX_S))
+            if await work.pause(wait_s):
+                failures = 0
+
+
+class _Attempts:
+    """At one upload: each goes on where the last one stopped."""
+
+    def __init__(self, work: Work, left: UploadRow | None) -> None:
+        self._work, self._left = work, left
+        self._steps = Steps(work)
+        self._busy_since: float | None = None
+
+    async def next(self) -> Outcome | Pause:
+        """The outcome, or why there is none yet."""
+        try:
+            return await self._in_a_slot()
+        except Stop as stop:
+            return Pause(Kind.FAILED, stop.reason)
+        except Wait as wait:
+            return wait.pause
+        except errors.InUseError as error:
+            if self._busy_since is None:
+                self._busy_since = trio.current_time()
+            return pause_after(error, trio.current_time() - self._busy_since)
+        except errors.DriveError as error:
+            self._busy_since = None
+            return pause_after(error, 0.0)
+        except OSError as error:
+            return Pause(Kind.BACKOFF, f"this machine cannot prepare it: {error.strerror}")
+
+    async def _in_a_slot(self) -> Outcome:
+        work = self._work
+        slots = work.tools.slots
+        async with slots.turn(work.row.draft_id, work.row.size_bytes, work.is_new_item):
+            work.in_slot = True
+            try:
+                if self._left is not None:
+                    outcome = await self._settle(self._left)
+                    if outcome is not None:
+                        return outcome
+                    self._left = None
+                    self._steps = Steps(work)
+                return await self._steps.run()
+            finally:
+                work.in_slot = False
+
+    async def _settle(self, left: UploadRow) -> Outcome | None:
+        """An upload of an older generation, or to another place, may have become a version: only
+        then is it known what this one stands on, and whether anything is left of it to do."""
+        work = self._work
+        older = Work(work.job, left, work.tools)
+        outcome = await Steps(older).settle()
+        if outcome is None or outcome.file is None:
+            await work.become("begin", work.row)
+            return None
+        if left.generation == work.row.generation:
+            return outcome
+        target = moved_on(work.row.target, outcome.file, left)
+        await work.become("begin", replace(work.row, wanted=target, target=target))
+        return None
+
+
+def _at_large(row: UploadRow) -> bool:
+    """Whether something of it may be at the service."""
+    return row.in_doubt or row.step in (Step.POSTED, Step.COPY)
+
+
+def _row_for(job: UploadJob, earlier: UploadRow | None) -> UploadRow:
+    """What a job goes on from: the row of the same generation to the same place, or a new one."""
+    snapshot = job.snapshot
+    fresh = UploadRow.begin(job.draft.id, job.target, snapshot.generation, snapshot.size_bytes)
+    if earlier is None or earlier.draft_id != job.draft.id:
+        return fresh
+    same = earlier.generation == fresh.generation and earlier.size_bytes == fresh.size_bytes
+    if same and (earlier.wanted == job.target or earlier.step in (Step.POSTED, Step.COPY)):
+        # a person's retry is a fresh start as far as patience goes
+        return replace(earlier, remakes=0, refusals=0) if earlier.remakes else earlier
+    return fresh
