@@ -42,7 +42,9 @@ INSIDE = {
     "jobs": "job reports tree selection estimate refresh warm evict offline pinning table",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
-    "write": "records spool parts settle upload",
+    "write": "records spool parts settle upload places adopted live overlay calls drafts settler"
+    " writing opening",
+    "write.calls": "permissions folder_calls name_calls",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
     "write.settle": "",

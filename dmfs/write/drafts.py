@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
+
+import trio
 
 from dmfs.blocks.reader import AnyReader
 from dmfs.errors import DriveError
-from dmfs.model import File, Listing, WrittenFile
-from dmfs.system.clock import wall_time_s
+from dmfs.model import File, FolderId, Listing
+from dmfs.system.clock import wall_time_ns, wall_time_s
 from dmfs.write.adopted import AdoptedVersions, plain
-from dmfs.write.live import LiveFile, OpenTools
+from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.records import (
     Base,
@@ -23,22 +26,40 @@ from dmfs.write.records import (
     State,
     new_draft_id,
 )
+from dmfs.write.settle.steps import UploadNewItem, UploadNewVersion
 from dmfs.write.spool.content import Content
 from dmfs.write.spool.spool import Spool
 
 log = logging.getLogger(__name__)
 
+KIND = "draft"
 CLEAN_MAX = 256
 """Files whose bytes the service has, and that can still be read from the spool."""
+
+
+class ReadTools(Protocol):
+    """How versions are read."""
+
+    @property
+    def open_reader(self) -> Callable[[File], Awaitable[AnyReader]]: ...
+
+    @property
+    def real_size(self) -> Callable[[File], Awaitable[int]]: ...
+
+
+Upload = UploadNewItem | UploadNewVersion
 
 
 class Drafts:
     """See above. Its rows in the journal are of the kind ``draft``, by draft id."""
 
     def __init__(
-        self, spool: Spool, overlay: Overlay, adopted: AdoptedVersions, tools: OpenTools, owner: str
-    ) -> None:
+        self, spool: Spool, overlay: Overlay, adopted: AdoptedVersions, tools: ReadTools,
+        nursery: trio.Nursery, *, owner: str,
+    ) -> None:  # fmt: skip
         """``owner``: the sign-in; drafts of another one stay where they are, unseen."""
+        self._nursery = nursery
+        overlay.live_by_id = lambda draft_id: self.by_id.get(draft_id)
         self._spool = spool
         self._overlay = overlay
         self._tools = tools
@@ -48,8 +69,8 @@ class Drafts:
         self.by_id: dict[DraftId, LiveFile] = {}
         self.others: dict[DraftId, Draft] = {}
         """Of other sign-ins."""
-        self.on_closed: Callable[[LiveFile], None] = lambda _: None
-        """The last handle that may write was closed, or a name changed: the settler's business."""
+        self.on_change: Callable[[FolderId], None] = lambda _: None
+        """Something happened in a folder that settling may wait for."""
         self.on_dropped: Callable[[DraftId], None] = lambda _: None
         """A draft has no name any more: it must not go up."""
 
@@ -67,7 +88,7 @@ class Drafts:
             if draft.owner != self._owner:
                 self.others[draft.id] = draft
             elif draft.orphan or draft.state is State.CLEAN or content is None:
-                drop.append(Change("draft", draft.id, None))
+                drop.append(Change(KIND, draft.id, None))
             else:
                 self._recover(draft, content)
         return drop
@@ -109,7 +130,7 @@ class Drafts:
         live = LiveFile(self, _file_of(draft), place, key=draft.key)
         live.adopt(draft, self._spool.create(draft_id))
         live.fresh = True
-        live.touch()
+        live.mtime_ns = wall_time_ns()
         self._add(live)
         return live
 
@@ -122,41 +143,43 @@ class Drafts:
         return await self._tools.real_size(file)
 
     def begin(self, live: LiveFile, base: Base | None) -> tuple[Draft, Content]:
-        assert live.place is not None
         draft_id = new_draft_id()
+        place = live.place or _nowhere(live.file)
         draft = Draft(
-            draft_id, live.place, live.key, self._owner, base, beneath=base,
-            made_at_s=wall_time_s(),
-        )  # fmt: skip
+            draft_id, place, live.key, self._owner, base, beneath=base, made_at_s=wall_time_s()
+        )
         content = self._spool.create(draft_id)
         self.by_id[draft_id] = live
         return draft, content
 
     def changed(self, live: LiveFile) -> None:
-        """The first change of a version, or of what the service had already."""
         if live.place is not None:
             self._overlay.of(live.place).written(live)
 
     def rows(self, live: LiveFile, draft: Draft) -> Sequence[Change]:
-        changes = [Change("draft", draft.id, draft.as_row())]
+        changes = [Change(KIND, draft.id, draft.as_row())]
         if live.place is not None:
-            changes += self._overlay.of(live.place).rows(live.place.name)
+            changes += self._overlay.of(live.place).rows()
         return changes
 
-    def on_confirmed(self, live: LiveFile) -> None:
-        if live.draft is not None and live.draft.state is State.FAILED:
-            self.set_state(live, State.WAITING, "")
-        self.on_closed(live)
+    def on_event(self, live: LiveFile) -> None:
+        if live.place is not None:
+            if not live.is_clean and live.content is not None:
+                self._overlay.of(live.place).touched(live.place.name)
+            self.on_change(live.place.folder)
 
-    def on_writers_gone(self, live: LiveFile) -> None:
-        self.on_closed(live)
-
-    async def on_unused(self, live: LiveFile) -> None:
-        """The last handle was closed."""
+    def on_unused(self, live: LiveFile) -> None:
         if live.content is None:
             self.by_key.pop(live.key, None)
-        elif live.place is None and live.draft is not None:
+        elif live.place is None:
+            self._nursery.start_soon(self._forget, live)
+
+    async def _forget(self, live: LiveFile) -> None:
+        """Content without a name and without a handle."""
+        try:
             await self._remove(live, ())
+        except DriveError as error:
+            log.warning("%s", error.message)  # the next start drops it
 
     # Names
 
@@ -166,42 +189,49 @@ class Drafts:
         return (
             live is not None
             and live.draft is not None
-            and (live.draft.base is None or live.draft.state is State.LOCAL)
+            and live.draft.base is None
+            and live.draft.state is not State.UPLOADING
         )
 
     async def unlink(self, view: FolderView, name: str, listing: Listing) -> None:
         """Take a name away; content without a name goes with its last handle."""
-        lost = view.live_at(name)
+        lost = self._under(view, name, listing)
         view.unlink(name, listing)
-        await self._commit_without(lost, view.rows(name))
+        await self._commit_without(lost, view.rows())
 
     async def rename(
         self, view: FolderView, old: str, goal: FolderView, new: str,
         listing: Listing, target_listing: Listing,
     ) -> File:  # fmt: skip
         """What stood at ``old`` stands at ``new``; what stood there has no name any more."""
-        lost = goal.live_at(new)
-        node = view.node_at(old, listing)
-        live = self.by_key.get(node.identity)
+        goal.see(target_listing)
+        lost = self._under(goal, new, target_listing)
+        live = self.by_key.get(view.node_at(old, listing).identity)
         if view is goal:
             view.rename(old, new, listing)
         else:
             assert live is not None
             view.unlink(old, listing)
             goal.create(new, live, target_listing)
-        changes = [*view.rows(old), *goal.rows(new)]
-        if live is not None and live.content is not None and live.draft is not None:
+        changes = [*view.rows(), *(goal.rows() if goal is not view else ())]
+        if live is not None:
             live.place = goal.place(new)
-            live.draft = replace(live.draft, place=live.place)
-            if live.draft.generation:
-                changes.append(Change("draft", live.draft.id, live.draft.as_row()))
-        elif live is not None:
-            live.place = goal.place(new)
+            if live.draft is not None:
+                live.draft = replace(live.draft, place=live.place)
+                if live.draft.generation:
+                    changes.append(Change(KIND, live.draft.id, live.draft.as_row()))
         await self._commit_without(lost if lost is not live else None, changes)
         return goal.node_at(new, target_listing)
 
+    def _under(self, view: FolderView, name: str, listing: Listing) -> LiveFile | None:
+        """The live file that loses a name."""
+        node = view.shown(listing).entries.get(name)
+        return self.by_key.get(node.identity) if isinstance(node, File) else None
+
     async def _commit_without(self, lost: LiveFile | None, changes: Sequence[Change]) -> None:
         if lost is None or lost.draft is None:
+            if lost is not None:
+                lost.place = None
             await self._spool.commit(changes)
             return
         lost.place = None
@@ -209,7 +239,7 @@ class Drafts:
         if lost.handles:
             lost.draft = replace(lost.draft, orphan=True)
             if lost.draft.generation:
-                changes = [*changes, Change("draft", lost.draft.id, lost.draft.as_row())]
+                changes = [*changes, Change(KIND, lost.draft.id, lost.draft.as_row())]
             await self._spool.commit(changes)
         else:
             await self._remove(lost, changes)
@@ -220,7 +250,7 @@ class Drafts:
         self.by_id.pop(draft_id, None)
         if self.by_key.get(live.key) is live:
             del self.by_key[live.key]
-        await self._spool.remove(draft_id, [*changes, Change("draft", draft_id, None)])
+        await self._spool.remove(draft_id, [*changes, Change(KIND, draft_id, None)])
 
     # What became of them
 
@@ -236,30 +266,53 @@ class Drafts:
         """Write the state down, for a start after this one. Best effort."""
         if live.draft is not None and live.draft.generation:
             try:
-                await self._spool.commit([Change("draft", live.draft.id, live.draft.as_row())])
+                await self._spool.commit([Change(KIND, live.draft.id, live.draft.as_row())])
             except DriveError as error:
                 log.warning("%s", error.message)
 
-    async def posted(self, draft_id: DraftId, generation: int, file: File, sha1: str) -> None:
+    async def posted(self, step: Upload, generation: int, file: File, size_bytes: int) -> None:
         """The service has a generation, as this version. Awaited before the upload is forgotten;
-        may come twice for one version."""
-        live = self.by_id.get(draft_id)
+        may come twice for one version. ``size_bytes``: of the generation."""
+        live = self.by_id.get(step.draft)
         if live is None or live.draft is None or live.content is None:
             return
-        draft = live.draft
+        draft, now = live.draft, trio.current_time()
+        all_up = draft.generation == generation and not live.is_dirty
         changes = [self.adopted.add(file, live.key, draft.mtime_ns)]
-        all_up = draft.generation == generation and not live.content.dirty and not live.fresh
-        base = Base.of(file, draft.size_bytes if all_up else file.size_bytes or 0)
         live.draft = replace(
-            draft, base=base, state=State.CLEAN if all_up else State.WAITING, reason=""
+            draft,
+            base=Base.of(file, size_bytes),
+            state=State.CLEAN if all_up else State.WAITING,
+            uploaded_generation=generation,
+            reason="",
         )
-        if live.place is not None:
-            view = self._overlay.of(live.place)
-            view.posted(live.place.name, live, self.adopted.shown(file), all_up=all_up)
-            changes += view.rows(live.place.name)
-        changes.append(Change("draft", draft_id, live.draft.as_row()))
+        live.synced_at = None
+        view = self._overlay.of(live.place or draft.place)
+        view.done(step, now, file, more=not all_up)
+        changes += [*view.rows(), Change(KIND, draft.id, live.draft.as_row())]
         await self._spool.commit(changes, durable=True)
         await self._trim()
+
+    async def went_beside(
+        self, step: Upload, name: str, generation: int, file: File, size_bytes: int
+    ) -> None:
+        """Ours went up as another item of this name, because the service's has changed: theirs
+        is seen again where it was."""
+        live = self.by_id.get(step.draft)
+        if live is None or live.draft is None:
+            return
+        if live.place is not None:
+            view = self._overlay.of(live.place)
+            view.goes_beside(live.place.name, name)
+            live.place = view.place(name)
+        beside = UploadNewItem(step.draft, name, name)
+        await self.posted(beside, generation, file, size_bytes)
+        if isinstance(step, UploadNewVersion):
+            view = self._overlay.of(live.place or live.draft.place)
+            view.revive(step.item.item_id)
+        if live.draft.state is State.CLEAN:
+            self.set_state(live, State.CONFLICT, f"somebody else changed {step.place!r}")
+        await self._spool.commit(self.rows(live, live.draft), durable=True)
 
     async def _trim(self) -> None:
         """Let go of bytes that the service has, oldest first."""
@@ -267,12 +320,7 @@ class Drafts:
         room = self._spool.room()
         crowded = room.free_bytes < room.total_bytes // 4
         for live in clean if crowded else clean[:-CLEAN_MAX]:
-            await self.let_go(live)
-
-    async def let_go(self, live: LiveFile) -> None:
-        """Read a file that the service has from there, from now on."""
-        await self._remove(live, ())
-
+            await self._remove(live, ())
 
 def _file_of(draft: Draft) -> File:
     """A file that no version lies beneath."""
@@ -282,4 +330,6 @@ def _file_of(draft: Draft) -> File:
     )  # fmt: skip
 
 
-__all__ = ["Drafts", "WrittenFile"]
+def _nowhere(file: File) -> Place:
+    """Of a file that lost its name while it was open: nothing of it ever goes up."""
+    return Place(file.hub_id, file.project_id, file.folder_id, file.name)

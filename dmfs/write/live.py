@@ -16,10 +16,10 @@ from dmfs.blocks.reader import AnyReader
 from dmfs.errors import AccessError
 from dmfs.model import File, WrittenFile
 from dmfs.system.clock import wall_time_ns, wall_time_s
-from dmfs.write.records import Base, Change, Draft, DraftId, Place
+from dmfs.write.records import Base, Change, Draft, DraftId, Place, State
 from dmfs.write.spool.content import Confirmed, Content
 
-class Keeping(Protocol):
+class Surroundings(Protocol):
     """What a live file needs of the drive around it."""
 
     async def reader(self, file: File) -> AnyReader:
@@ -31,17 +31,19 @@ class Keeping(Protocol):
         ...
 
     def begin(self, live: LiveFile, base: Base | None) -> tuple[Draft, Content]:
-        """A draft in the name's place from now on. Errors if it cannot be had."""
+        """Content of its own, from now on."""
+        ...
+
+    def changed(self, live: LiveFile) -> None:
+        """What stands under its name is not what the service has."""
         ...
 
     def rows(self, live: LiveFile, draft: Draft) -> Sequence[Change]:
         """What is to be known when a generation is confirmed."""
         ...
 
-    def on_confirmed(self, live: LiveFile) -> None: ...
-
-    def on_closed(self, live: LiveFile) -> None:
-        """The last handle that may write was closed."""
+    def on_event(self, live: LiveFile) -> None:
+        """A generation was confirmed, or the last handle that may write was closed."""
         ...
 
     def on_unused(self, live: LiveFile) -> None:
@@ -53,14 +55,19 @@ class LiveFile:
     """Content under one inode. Changes happen between two awaits; writes of one file go one after
     the other, so that a generation never holds half of one."""
 
-    def __init__(self, keeping: Keeping, file: File, place: Place | None) -> None:
+    def __init__(
+        self, surroundings: Surroundings, file: File, place: Place | None, *, key: str
+    ) -> None:
+        """``key``: the identity behind the inode number."""
         self.file = file
         """The version that is read where nothing was written."""
-        self.key = file.identity
+        self.key = key
         self.place = place
         """Its name now; None once it was deleted."""
         self.draft: Draft | None = None
         self.content: Content | None = None
+        self.synced_at: float | None = None
+        """When fsync(2) confirmed what has not gone up yet; trio's clock."""
         self.mtime_ns = file.mtime_ns
         self.handles = 0
         self.writers = 0
@@ -68,7 +75,7 @@ class LiveFile:
         """Made here and not confirmed yet: an empty file is news, too."""
         self.times_changed = False
         self._coming: Draft | None = None
-        self._keeping = keeping
+        self._surroundings = surroundings
         self._writing = trio.Lock()
         self._reader: AnyReader | None = None
         self._opening = trio.Lock()
@@ -83,6 +90,11 @@ class LiveFile:
         return self.content is not None and (
             self.fresh or self.content.dirty or self.times_changed
         )
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the service has all of the content."""
+        return self.draft is not None and self.draft.state is State.CLEAN
 
     def shown(self) -> WrittenFile:
         """The node of a name that this content stands under."""
@@ -137,54 +149,68 @@ class LiveFile:
         """Of the version beneath; opened at first use."""
         async with self._opening:
             if self._reader is None:
-                self._reader = await self._keeping.reader(self.file)
+                self._reader = await self._surroundings.reader(self.file)
             return self._reader
 
     async def write(self, offset: int, data: Data) -> None:
         async with self._writing:
             content = await self._changing()
             now_ns = wall_time_ns()
-            await content.write(offset, data, mtime_ns=now_ns)
+            await content.write(offset, bytes(data), mtime_ns=now_ns)
             self.mtime_ns = now_ns
 
     async def truncate(self, size_bytes: int) -> None:
         async with self._writing:
-            if self.content is None and size_bytes == 0:
-                self.begin(0)
+            if size_bytes == 0 and self.size_bytes:
+                self._begin_anew()
+                return
             content = await self._changing()
             if content.size_bytes != size_bytes:
                 self.mtime_ns = wall_time_ns()
                 await content.truncate(size_bytes, mtime_ns=self.mtime_ns)
 
+    def _begin_anew(self) -> None:
+        """Empty, and nothing of the version beneath is needed any more. What was confirmed stays
+        that until the next confirmation."""
+        if self.content is None:
+            self._begin(0)
+        else:
+            self.content.start_over(0)
+            self.note_change()
+        self.mtime_ns = wall_time_ns()
+
     async def _changing(self) -> Content:
         if self.content is None:
-            size_bytes = await self._keeping.size_of(self.file)
+            size_bytes = await self._surroundings.size_of(self.file)
             if self.content is None:
-                self.begin(size_bytes)
+                self._begin(size_bytes)
+        elif self.is_clean:
+            self.note_change()
         assert self.content is not None
         return self.content
 
-    def begin(self, base_bytes: int) -> None:
+    def _begin(self, base_bytes: int) -> None:
         """From now on the content is ours: the first ``base_bytes`` of the version, to begin
         with."""
-        base = Base.of(self.file, self.file.size_bytes or 0) if self.file.version_id else None
-        self.draft, self.content = self._keeping.begin(self, base)
-        self.content.start_over(base_bytes)
-        self.mtime_ns = wall_time_ns()
+        base = Base.of(self.file, base_bytes) if self.file.version_id else None
+        self.draft, self.content = self._surroundings.begin(self, base)
+        if base_bytes:
+            self.content.start_over(base_bytes)
+        self._surroundings.changed(self)
+
+    def note_change(self) -> None:
+        """The content is not what the service has."""
+        if self.draft is not None and self.draft.state in (State.CLEAN, State.CONFLICT):
+            self.draft = replace(self.draft, state=State.WAITING, reason="")
+        self._surroundings.changed(self)
 
     def adopt(self, draft: Draft, content: Content) -> None:
         """Content of an earlier run, or the next draft of the same inode."""
         self.draft, self.content, self.mtime_ns = draft, content, draft.mtime_ns
 
-    def follow(self, file: File) -> None:
-        """The service has all that was written, as this version: it is the one beneath now."""
-        self.file = file
-        self.draft = self.content = None
-        self.drop_reader()
-
-    async def confirm(self) -> Confirmed | None:
+    async def confirm(self, *, stays_open: bool = False) -> Confirmed | None:
         """Make safe on this machine what was written so far. None if there is nothing of ours.
-        Returns only after the bytes and the journal are on the disk."""
+        Returns only after the bytes and the journal are on the disk. ``stays_open``: by fsync."""
         content = self.content
         if content is None or not self.is_dirty:
             return None
@@ -198,7 +224,9 @@ class LiveFile:
                 self.times_changed |= times_changed
                 raise
             self.fresh, self.draft = False, self._coming
-            self._keeping.on_confirmed(self)
+            if stays_open and self.synced_at is None:
+                self.synced_at = trio.current_time()
+            self._surroundings.on_event(self)
             return confirmed
 
     def _rows(self, confirmed: Confirmed) -> Sequence[Change]:
@@ -212,7 +240,7 @@ class LiveFile:
             changed_at_s=wall_time_s(),
             orphan=self.place is None,
         )
-        return self._keeping.rows(self, self._coming)
+        return self._surroundings.rows(self, self._coming)
 
     # Handles
 
@@ -225,10 +253,10 @@ class LiveFile:
         self.handles -= 1
         self.writers -= wrote
         if wrote and self.writers == 0:
-            self._keeping.on_closed(self)
+            self._surroundings.on_event(self)
         if self.handles == 0:
             self.drop_reader()
-            self._keeping.on_unused(self)
+            self._surroundings.on_unused(self)
 
     def drop_reader(self) -> None:
         if self._reader is not None:
@@ -271,10 +299,10 @@ class Handle:
         """Whether this handle may have written something that is not safe yet."""
         return self.writes and self.live.is_dirty
 
-    async def confirm(self) -> None:
+    async def confirm(self, *, stays_open: bool = False) -> None:
         """As close(2) and fsync(2). A handle that only reads has nothing to confirm."""
         if self.writes:
-            await self.live.confirm()
+            await self.live.confirm(stays_open=stays_open)
 
     def close(self) -> None:
         if not self._closed:

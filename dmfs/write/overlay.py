@@ -31,7 +31,7 @@ from dmfs.write.places import folder_of, place_of
 from dmfs.write.records import Change, DraftId, Place, Row
 from dmfs.write.settle.recorder import FolderNames
 from dmfs.write.settle.state import Item
-from dmfs.write.settle.steps import Step
+from dmfs.write.settle.steps import DeleteItem, Step
 
 log = logging.getLogger(__name__)
 
@@ -204,6 +204,17 @@ class FolderView:
     def revive(self, item_id: ItemId) -> bool:
         self._version += 1
         return self.names.revive(item_id, trio.current_time())
+
+    def gone(self, item: Item, place: str) -> None:
+        """Somebody else has deleted an item."""
+        self.names.done(DeleteItem(item, place), trio.current_time())
+        self._version += 1
+
+    def goes_beside(self, name: str, other: str) -> None:
+        """A draft has another name from now on, because the one that it had is somebody else's."""
+        if self.names.at(name) is not None:
+            self.names.rename(name, other, trio.current_time())
+            self._version += 1
 
     def done(self, step: Step, at: float, file: File | None, *, more: bool = False) -> None:
         """The service has carried out a step; ``file``: the item as it is now."""

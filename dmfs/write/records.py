@@ -112,6 +112,8 @@ class Draft:
     """Why it waits or failed, in words."""
     generation: int = 0
     """The last confirmed one; 0: none yet."""
+    uploaded_generation: int = 0
+    """The last one that the service has as a version."""
     size_bytes: int = 0
     mtime_ns: int = 0
     made_at_s: float = 0.0

@@ -29,10 +29,10 @@ from dmfs.model import Child, Directory, File, Folder, Listing, Project, Shortcu
 from dmfs.names import check_name, printable
 from dmfs.namespace.listings import Listings
 from dmfs.write.drafts import Drafts
-from dmfs.write.folder_calls import FolderCalls
+from dmfs.write.calls.folder_calls import FolderCalls
 from dmfs.write.live import Handle, LiveFile
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.permissions import Permissions
+from dmfs.write.calls.permissions import Permissions
 from dmfs.write.places import folder_of, is_account, place_of
 from dmfs.write.records import Place, State
 from dmfs.write.settle.service_names import check_service_name, same_to_the_service

@@ -1,0 +1,123 @@
+"""Renames, copies and deletions of items on the service, each after a look at what it has now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import trio
+
+from dmfs.aps.uploads import Tip, Uploads
+from dmfs.errors import (
+    AccessError,
+    BadInputError,
+    DriveError,
+    LockedError,
+    NameTakenError,
+    NotPermittedError,
+    SignedOutError,
+    UnknownOutcomeError,
+)
+from dmfs.model import Directory, File, Listing, Project
+from dmfs.write.overlay import FolderView
+from dmfs.write.places import is_account
+from dmfs.write.settle.steps import CopyItem, DeleteItem, RenameItem, RestoreVersion
+
+log = logging.getLogger(__name__)
+
+LOOKS_S = (10.0, 30.0)
+"""Pauses before each look after a lost answer: the request may still be on its way."""
+
+ListAgain = Callable[[Directory], Awaitable[Listing]]
+NameStep = RenameItem | CopyItem | RestoreVersion | DeleteItem
+
+
+class NameCalls:
+    """See above."""
+
+    def __init__(self, uploads: Uploads, list_again: ListAgain) -> None:
+        self._uploads = uploads
+        self._list_again = list_again
+
+    def is_final(self, error: DriveError) -> bool:
+        """Whether only a person can help."""
+        if isinstance(error, SignedOutError | LockedError):
+            return False
+        kinds = (AccessError, BadInputError, NameTakenError, NotPermittedError)
+        return isinstance(error, kinds)
+
+    async def carry_out(self, view: FolderView, step: NameStep) -> tuple[bool, File | None]:
+        """Whether the step is done, and the item as it is then. False: what it was for has gone,
+        and the folder is seen as the service has it."""
+        place = view.place(step.place)
+        project = Project(place.project_id, place.hub_id, "")
+        tip = await self._uploads.item(project, step.item.item_id)
+        if isinstance(step, DeleteItem):
+            return await self._delete(view, project, step, tip)
+        if not tip.exists or tip.file is None:
+            view.gone(step.item, step.place)
+            return False, None
+        try:
+            return True, await self._make(view, project, step, tip.file)
+        except UnknownOutcomeError:
+            found = await self._look(view, project, step, tip.file)
+            if found is None:
+                raise
+            return True, found
+
+    async def _make(self, view: FolderView, project: Project, step: NameStep, tip: File) -> File:
+        item_id, uploads = step.item.item_id, self._uploads
+        if isinstance(step, CopyItem):
+            version_id = step.item.version_id
+            posted = await uploads.copy_item(project.id, view.folder_id, version_id, step.name)
+            return posted.file
+        if isinstance(step, RestoreVersion):
+            version_id = step.item.version_id
+            return (await uploads.copy_version(project.id, item_id, version_id)).file
+        assert isinstance(step, RenameItem)
+        if is_account(project):
+            posted = await uploads.copy_version(project.id, item_id, tip.version_id, step.name)
+            return posted.file
+        await uploads.rename_in_place(project.id, item_id, tip.version_id, step.name)
+        return replace(tip, name=step.name)
+
+    async def _delete(
+        self, view: FolderView, project: Project, step: DeleteItem, tip: Tip
+    ) -> tuple[bool, File | None]:
+        if not tip.exists or tip.file is None:
+            return True, None
+        if step.item.version_id and tip.file.version_id != step.item.version_id:
+            log.warning("%r is not deleted: somebody has changed it meanwhile", step.item.name)
+            view.revive(step.item.item_id)
+            return False, None
+        try:
+            await self._uploads.delete_item(project.id, step.item.item_id)
+        except UnknownOutcomeError:
+            for pause_s in LOOKS_S:
+                await trio.sleep(pause_s)
+                if not (await self._uploads.item(project, step.item.item_id)).exists:
+                    return True, None
+            raise
+        return True, None
+
+    async def _look(
+        self, view: FolderView, project: Project, step: NameStep, before: File
+    ) -> File | None:
+        """What a step has made whose answer was lost; None if nothing is there."""
+        for pause_s in LOOKS_S:
+            await trio.sleep(pause_s)
+            if isinstance(step, CopyItem):
+                child = (await self._list_again(view.directory)).entries.get(step.name)
+                if isinstance(child, File):
+                    return child
+                continue
+            tip = await self._uploads.item(project, step.item.item_id)
+            if tip.file is None:
+                continue
+            newer = (tip.file.version_number or 0) > (before.version_number or 0)
+            if isinstance(step, RestoreVersion) and newer:
+                return tip.file
+            if isinstance(step, RenameItem) and tip.file.name == step.name:
+                return tip.file
+        return None
