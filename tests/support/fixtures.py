@@ -15,6 +15,10 @@ SETTINGS = {
     "api_latency_ms": 0, "route_latency_ms": {}, "cdn_latency_ms": 0, "cdn_bytes_per_s": 0,
     "rate_limits": "off", "rate_window_s": 60, "token_ttl_s": 3599, "url_ttl_cap_s": None,
     "signing": None, "url_form": None, "page_limit": None,
+    "cdn_put_bytes_per_s": 0, "upload_ttl_s": 93600, "failed_completion_status": 400,
+    "lock_status": 403, "patch_name_taken_status": 400, "folder_files_max": 10000,
+    "refused_characters": '<>:"/\\|?*', "processing_s": 0, "refuse_empty": False,
+    "etag_form": "md5", "accelerate_base": None,
 }  # fmt: skip
 """Those that an emulator starts with."""
 

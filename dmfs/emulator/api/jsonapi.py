@@ -143,15 +143,22 @@ def web_view(owner: Project, folder_id: str, entity_id: str = "") -> str:
     return f"{url}&entityId={quote(entity_id, safe='')}" if entity_id else url
 
 
+def allowed_types(node: Folder) -> list[str]:
+    """What may be created there; empty in ``a.`` projects, which say nothing about it."""
+    if not node.project.hub.is_account:
+        return []
+    files = ["items:autodesk.bim360:File"] if node.parent is not None else []
+    return list(node.allowed_types) or [*files, "folders:autodesk.bim360:Folder"]
+
+
 def _folder_data(node: Folder) -> Json:
     if not node.project.hub.is_account:
         return {"visibleTypes": ["items:autodesk.core:File"], "allowedTypes": []}
     is_root = node.parent is None
     data: Json = {
         "actions": [] if is_root else ["CONVERT"],
-        "allowedTypes": list(node.allowed_types)
-        or ([] if is_root else ["items:autodesk.bim360:File"]) + ["folders:autodesk.bim360:Folder"],
-        "namingStandardIds": [],
+        "allowedTypes": allowed_types(node),
+        "namingStandardIds": [ids.guid(node.naming)] if node.naming else [],
     }
     if not is_root:
         data["visibleTypes"] = list(node.visible_types) or ["items:autodesk.bim360:File"]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dmfs.emulator.api.page_cache import PageCache
 from dmfs.emulator.api.url_signing import Signer
 from dmfs.emulator.settings import Origins, Settings
 from dmfs.emulator.world.model import World
+from dmfs.emulator.writing.state import Writing
+
+
+def _at_once(seconds: float, what: Callable[[], None]) -> None:
+    what()
 
 
 @dataclass
@@ -21,6 +27,9 @@ class Service:
 
     def __post_init__(self) -> None:
         self.signer = Signer(self.settings)
+        self.writing = Writing()
+        self.later: Callable[[float, Callable[[], None]], None] = _at_once
+        """Call something in so many seconds; a server sets it to what can wait."""
 
     @property
     def api_url(self) -> str:

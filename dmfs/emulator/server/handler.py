@@ -33,12 +33,15 @@ async def handle(
     entry = _entry(request, name)
     emulator.calls.begin(entry)
     fault = emulator.faults.pick(request.origin, name, _page(request), request.target)
-    entry["fault"] = fault.kind if fault else None
+    entry["fault"] = request.fault = fault.kind if fault else None
     answer, delivery = await _prepare(emulator, request, route, args, fault)
     entry["client"] = request.client_id
     answer.date_offset_s = emulator.settings.date_offset_s
     try:
         await deliver(stream, connection, answer, delivery)
+        if fault is None:
+            for call in request.delivered:
+                call()
     finally:
         status = 0 if delivery.reset_before_headers else answer.status
         emulator.calls.end(entry, status, delivery.sent_bytes)

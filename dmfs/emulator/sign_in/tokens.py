@@ -87,7 +87,10 @@ class Tokens:
             del self._issued[text]
 
     def require(self, request: Request, scope: str) -> Token:
-        """The token of a request, or the gateway's 401. Wrong scope is a 401 too (facts 1.5)."""
+        """The token of a request, or the gateway's 401. Wrong scope is a 401 too (facts 1.5).
+
+        ``scope``: ``a b`` needs both, ``a|b`` one of them.
+        """
         kind, _, text = request.headers.get("authorization", "").partition(" ")
         is_oss = request.segments[:1] == ["oss"]
         if kind.lower() != "bearer" or not text:
@@ -97,7 +100,8 @@ class Tokens:
             message = EXPIRED_TEXT if is_oss else "The access token provided is not valid."
             raise Refusal(errors.gateway(401, "AUTH-006", message))
         request.client_id = token.app.client_id
-        if scope not in token.scopes:
+        groups = [set(group.split("|")) for group in scope.split()]
+        if not all(group & token.scopes for group in groups):
             message = "Token does not have the privilege for this request."
             raise Refusal(errors.gateway(401, "AUTH-012", message))
         return token

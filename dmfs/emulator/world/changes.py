@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dmfs.emulator.world import facts, ids
+from dmfs.emulator.world import facts, ids, rights
 from dmfs.emulator.world.builder import Builder, places, stamp
 from dmfs.emulator.world.content import Computed, Content, Literal
 from dmfs.emulator.world.model import (
@@ -315,6 +315,20 @@ def _archive(world: World, node: Node, order: Json) -> Node:
     return project
 
 
+def _set_right(world: World, node: Node, order: Json) -> Node:
+    if order["op"] in ("reserve", "unreserve"):
+        item: Item = _want(node, Item)
+        rights.set_lock(item, order)
+        touch(item, order)
+        return item
+    folder: Folder = _want(node, Folder)
+    if order["op"] == "level":
+        rights.set_level(folder, order)
+    else:
+        rights.set_naming(folder, order)
+    return folder
+
+
 _OPS: dict[str, _Change] = {
     "new_version": _new_version,
     "replace_bytes": _replace_bytes,
@@ -330,4 +344,8 @@ _OPS: dict[str, _Change] = {
     "grant": _revoke,
     "archive": _archive,
     "activate": _archive,
+    "level": _set_right,
+    "naming": _set_right,
+    "reserve": _set_right,
+    "unreserve": _set_right,
 }
