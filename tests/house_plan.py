@@ -21,12 +21,15 @@ INSIDE = {
     " mountinfo private_files byte_locks shared_memory",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
-    "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory stall_gate",
+    "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
+    " stall_gate",
     "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
     " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
-    "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf client",
+    "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
+    " signed_in client uploads",
+    "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
     "fetch": "curl link_stats connection_slots generation etags"
@@ -100,9 +103,10 @@ ONLY_IN = {
 
 WITHOUT_TRIO = (
     "errors compact model names spans urls setting_types config blocks.store. fetch.curl."
-    " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
+    " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls aps.change."
     " blocks.readahead fetch.dead_stretches"
-    " ratelimit.limits prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
+    " ratelimit.limits ratelimit.write_share"
+    " prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
     " namespace.poll_schedule namespace.change_feed namespace.listing_codec ratelimit.stall_memory"
     " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"
     " telemetry.notices write.upload.plan."

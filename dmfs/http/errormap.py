@@ -167,10 +167,11 @@ def _refused(action: str, status: int, found: Mapping[str, object], detail: str)
     message = f"cannot {action}: HTTP {status}" + (f" ({detail})" if detail else "")
     if status in RETRY_STATUSES - {429} or not 400 <= status < 500:
         return UnknownOutcomeError(f"{message}; whether it happened is not known")
-    if status == 409:
+    if status in (400, 409):  # a PATCH of a name may answer the former
         texts = [value for value in _first_error(found).values() if isinstance(value, str)]
         if _NAME_TAKEN.search(" ".join([*texts, detail])):
             return NameTakenError(message, hint="there is another object of that name")
+    if status == 409:
         return InUseError(message, hint="it was changed meanwhile, or is being processed")
     if status in (401, 403, 404, 410, 423, 429):
         return _classified(action, status, found, detail)

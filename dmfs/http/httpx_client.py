@@ -67,7 +67,7 @@ class HttpxClient:
             if not short and not isinstance(error, _FAILURES):
                 raise
             failure = LocalShortageError(short) if short else _transport_error(error)
-            failure.sent = progress.began
+            failure.sent = failure.sent if progress.began is None else progress.began
             raise failure from None
 
     async def _send(self, request: Request, progress: _Progress) -> Response:
@@ -107,12 +107,14 @@ class _Progress:
     may fail behind bytes that arrived, and a connection break before there were any.)"""
 
     def __init__(self) -> None:
-        self.began = False
+        self.began: bool | None = None
+        """None: no step was seen at all, which says nothing."""
 
     async def trace(self, event: str, info: dict[str, Any]) -> None:
         """httpcore calls it at each step; a proxy's CONNECT is a request of its own."""
-        if event.endswith(".send_request_headers.started"):
-            self.began |= info["request"].method != b"CONNECT"
+        sends = event.endswith(".send_request_headers.started")
+        began = sends and info["request"].method != b"CONNECT"
+        self.began = began or bool(self.began)
 
 
 def _transport_error(error: BaseException) -> TransportError:
