@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from dmfs.model import File, FolderId, ItemId, Listing, Project, ProjectId, StorageId, VersionId
+from dmfs.model import (
+    File,
+    FolderId,
+    HubId,
+    ItemId,
+    Listing,
+    Project,
+    ProjectId,
+    StorageId,
+    VersionId,
+)
 from dmfs.write.records import Change, Draft, DraftId, Place, State, Target
 from dmfs.write.upload.plan.conflicts import Tip
 
@@ -88,10 +98,22 @@ class Service(Protocol):
     async def details(self, storage_id: StorageId) -> DetailsLike | None: ...
     async def item(self, project: Project, item_id: ItemId) -> Tip: ...
     async def new_item(
-        self, project_id: ProjectId, folder_id: FolderId, name: str, storage_id: StorageId
+        self,
+        project_id: ProjectId,
+        folder_id: FolderId,
+        name: str,
+        storage_id: StorageId,
+        *,
+        hub_id: HubId,
     ) -> PostedLike: ...
     async def new_version(
-        self, project_id: ProjectId, item_id: ItemId, name: str, storage_id: StorageId
+        self,
+        project_id: ProjectId,
+        item_id: ItemId,
+        name: str,
+        storage_id: StorageId,
+        *,
+        hub_id: HubId,
     ) -> PostedLike: ...
     async def copy_item(
         self, project_id: ProjectId, folder_id: FolderId, version_id: VersionId, name: str
@@ -125,7 +147,9 @@ class Rules:
     """On disk; one larger part at a time goes all the same."""
     new_items_a_minute: int = 50
     """0: no limit."""
-    call_s: float = 60.0
+    call_s: float = 90.0
+    """Longer than the calls' own limits, whose errors say more."""
+    complete_s: float = 330.0
     part_s: float = 60.0
     """And so much more as a line of ``line_bytes_s`` needs."""
     line_bytes_s: float = 32 * 1024

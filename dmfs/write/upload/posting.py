@@ -100,7 +100,11 @@ class Posting:
                 "post",
                 f'make a version of "{name}"',
                 lambda: service.new_version(
-                    target.place.project_id, target.base.item_id, name, row.storage_id
+                    target.place.project_id,
+                    target.base.item_id,
+                    name,
+                    row.storage_id,
+                    hub_id=target.place.hub_id,
                 ),
             )
         except errors.DriveError as error:
@@ -156,7 +160,11 @@ class Posting:
                 "post",
                 f'make "{target.name}"',
                 lambda: service.new_item(
-                    target.place.project_id, target.place.folder, target.name, row.storage_id
+                    target.place.project_id,
+                    target.place.folder,
+                    target.name,
+                    row.storage_id,
+                    hub_id=target.place.hub_id,
                 ),
             )
         except errors.NameTakenError:

@@ -95,7 +95,7 @@ class _Urls:
 
 
 class Parts:
-    """Sends all parts that the storage does not have; the sha1 of the whole is known then."""
+    """Sends all parts that the storage does not have, to one session."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -109,7 +109,6 @@ class Parts:
         if work.row.upload_key and not self._session_goes_on():
             raise Anew("the upload took longer than the service allows", counts=False)
         await work.be(State.UPLOADING, self._reason())
-        self._failures.clear()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._guarded, nursery, self._begin_all)
         if self._failures:

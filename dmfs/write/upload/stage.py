@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from dmfs.errors import GoneError, NotFoundError, SpoolError
@@ -22,6 +23,8 @@ from dmfs.write.upload.requests import FileSlice
 
 IN_MEMORY_BYTES = 16 * 1024**2
 CHUNK_BYTES = 8 * 1024**2
+AT_ONCE_BYTES = 128 * 1024
+"""A hash of so many bytes costs less than a thread."""
 
 
 class Staged:
@@ -98,7 +101,7 @@ class Stager:
             whole = self._whole.copy()
             for start in range(part.start, part.stop, CHUNK_BYTES):
                 data = await self._read(start, min(start + CHUNK_BYTES, part.stop))
-                await computed(lambda data=data: whole.update(data))  # type: ignore[misc]
+                await _hash(data, whole.update)
         self._whole, self.hashed = whole, part.number
 
     async def stage(self, part: Part) -> Staged:
@@ -117,7 +120,7 @@ class Stager:
         descriptor: int | None = None
         if part.length <= IN_MEMORY_BYTES:
             data = await self._read(part.start, part.stop) if part.length else b""
-            await computed(lambda: digest(data or b""))
+            await _hash(data, digest)
         else:
             descriptor = await in_thread(lambda: _unnamed(self._rules.staging))
             try:
@@ -129,12 +132,12 @@ class Stager:
             self._whole, self.hashed = whole, part.number
         return Staged(part, md5.hexdigest(), data, descriptor)
 
-    async def _copy(self, part: Part, descriptor: int, digest: object) -> None:
+    async def _copy(self, part: Part, descriptor: int, digest: Callable[[bytes], None]) -> None:
         for start in range(part.start, part.stop, CHUNK_BYTES):
             data = await self._read(start, min(start + CHUNK_BYTES, part.stop))
 
             def store(data: bytes = data, position: int = start - part.start) -> None:
-                digest(data)  # type: ignore[operator]
+                digest(data)
                 _write_all(descriptor, data, position)
 
             # not abandoned: the descriptor must not be closed under it
@@ -152,6 +155,13 @@ class Stager:
         if len(data) != stop - start:
             raise Stop("the spool gives other bytes than it took")
         return data
+
+
+async def _hash(data: bytes, digest: Callable[[bytes], None]) -> None:
+    if len(data) <= AT_ONCE_BYTES:
+        digest(data)
+    else:
+        await computed(lambda: digest(data))
 
 
 def _unnamed(directory: Path) -> int:

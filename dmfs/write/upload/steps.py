@@ -34,7 +34,6 @@ class Steps:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._posting = Posting(work)
-        self._parts = Parts(work)
 
     async def run(self) -> Outcome:
         """The outcome, once the service has the version and the rest of the drive knows."""
@@ -119,7 +118,7 @@ class Steps:
         return True
 
     async def _send(self) -> None:
-        sha1 = await self._parts.send()
+        sha1 = await Parts(self._work).send()
         await self._work.note("sent", step=Step.COMPLETE, sha1=sha1)
 
     async def _complete(self) -> None:
@@ -134,6 +133,7 @@ class Steps:
                     lambda: work.tools.service.complete(
                         row.storage_id, row.upload_key, row.size_bytes, etags
                     ),
+                    work.tools.rules.complete_s,
                 )
             except errors.PartsRefusedError as refused:
                 await self._parts_refused(refused)

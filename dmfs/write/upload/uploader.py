@@ -170,6 +170,7 @@ class Uploader:
                 await work.event("failed", reason=result.reason)
                 return Outcome("failed", None, result.reason)
             failures = 1 if before != (work.row.step, len(work.row.etags)) else failures + 1
+            work.trouble = result.reason
             await work.be(State.WAITING, result.reason)
             wait_s = result.wait_s
             if result.kind is Kind.BACKOFF:

@@ -69,12 +69,15 @@ class Work:
         self.job, self.row, self.tools = job, row, tools
         self.scope = trio.CancelScope()
         self.state, self.reason = State.WAITING, ""
+        self.trouble = ""
+        """Why the last try failed, as long as the next has come no further."""
         self.next_try_at = 0.0
         self.sending: dict[int, int] = {}
         """Bytes of parts under way, by their number."""
         self.rate = Rate()
         self.nudged = trio.Event()
         self.in_slot = False
+        self._journalling = trio.Lock()
         self.stager = self._new_stager()
         self._post_at = trio.current_time() - max(0.0, wall_time_s() - row.post_sent_at_s)
 
@@ -117,8 +120,11 @@ class Work:
         """The same, for another row."""
         failpoint = self.tools.hooks.failpoint
         failpoint(f"{name}.commit.before")
+        if row.step is not self.row.step:
+            self.trouble = ""
         self.row = row
-        await self.tools.journal.commit([row.change()], durable=durable)
+        async with self._journalling:  # parts end together: no older row goes over a newer one
+            await self.tools.journal.commit([self.row.change()], durable=durable)
         failpoint(f"{name}.commit.after")
 
     async def close(self) -> None:
@@ -127,16 +133,24 @@ class Work:
         await self.tools.journal.commit([self.row.removal()], durable=True)
         self.tools.hooks.failpoint("close.commit.after")
 
-    async def call(self, name: str, action: str, ask: Callable[[], Awaitable[T]]) -> T:
+    async def call(
+        self,
+        name: str,
+        action: str,
+        ask: Callable[[], Awaitable[T]],
+        seconds: float | None = None,
+    ) -> T:
         """A call to the service, with its deadline. DeadlineError."""
         self.tools.hooks.failpoint(f"{name}.call.before")
-        with deadline(self.tools.rules.call_s, action):
+        with deadline(self.tools.rules.call_s if seconds is None else seconds, action):
             answer = await ask()
         self.tools.hooks.failpoint(f"{name}.call.after")
         return answer
 
     async def be(self, state: State, reason: str = "") -> None:
         """Tell the state, if it is another one."""
+        if state is State.UPLOADING and not reason:
+            reason = self.trouble
         if (self.state, self.reason) != (state, reason):
             self.state, self.reason = state, reason
             await tell(self.tools.hooks.on_state, self.row.draft_id, state, reason)
