@@ -52,6 +52,8 @@ from dmfs.system.concurrency import bare_errors, in_thread
 from dmfs.system.shared_memory import Arena
 from dmfs.system.suspend import watch_suspend
 from dmfs.telemetry.activity import Activity
+from dmfs.writable import writable
+from dmfs.write.opening import Writes
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +95,11 @@ class _Ground:
 
 @asynccontextmanager
 async def open_drive(
-    settings: Settings, *, service_folders: bool = False, keeper: bool = False
-) -> AsyncIterator[Drive]:
+    settings: Settings, *, service_folders: bool = False, keeper: bool = False,
+    writes: Writes | None = None,
+) -> AsyncIterator[Drive]:  # fmt: skip
     """Join the parts; end all work on the way out. An error of the body comes out bare. ``keeper``:
-    see to what is pinned, for as long as the drive lives."""
+    see to what is pinned, for as long as the drive lives. ``writes``: it can be changed."""
     bundle = ca_bundle(settings.ca_file)
     block_store = await _open_block_store(settings)
     who = await principal(settings)
@@ -122,7 +125,8 @@ async def open_drive(
                     )
                 )  # fmt: skip
                 try:
-                    yield drive
+                    async with writable(drive, tokens, scope, bundle, writes, nursery):
+                        yield drive
                 finally:
                     with trio.CancelScope(shield=True):
                         hurry = not await drive.parts.blocks.drain(DRAIN_S)

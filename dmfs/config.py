@@ -228,6 +228,9 @@ class Settings:
         "", TEXT,
         "More names that programs make for themselves and that never go up, such as *.lck,~*.rvt.",
     )  # fmt: skip
+    any_spool_disk: bool = setting(
+        False, FLAG, "Take a spool in memory or of another machine. For tests.", hidden=True
+    )
     metrics: str = setting(
         "", ADDRESS,
         "Where a mount shows its metrics to Prometheus, such as 127.0.0.1:9177; each mount needs "

@@ -11,7 +11,7 @@ ORDER = (
     " http auth aps"
     " namespace fetch blocks"
     " prefetch pins write"
-    " drive status assembly jobs"
+    " drive writable status assembly jobs"
     " fuse control help cli __main__"
 ).split()
 """A package or a file of the top floor imports only from those that stand before it."""
@@ -45,8 +45,8 @@ INSIDE = {
     "jobs": "job reports tree selection estimate refresh warm evict offline pinning table",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
-    "write": "records spool parts settle upload places adopted live overlay calls drafts settler"
-    " writing opening",
+    "write": "records spool parts settle upload places adopted live overlay calls drafts upload_orders"
+    " settler writing opening",
     "write.calls": "permissions folder_calls name_calls",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
@@ -56,7 +56,7 @@ INSIDE = {
     "write.parts": "",
     "control": "cards peer exchange metrics_port routes server client mounts",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
-    " kernel_cache request operations workers mount",
+    " kernel_cache request operations write_operations workers mount",
     "help": "topics",
     "cli": "streams secret_files settings control parser daemonize browse serve mount login whoami"
     " doctor demo main",
@@ -88,7 +88,7 @@ APART = {
 
 ONLY_IN = {
     "pyfuse3": {
-        *("fuse.attributes", "fuse.kernel_cache", "fuse.request", "fuse.operations"),
+        *("fuse.attributes", "fuse.kernel_cache", "fuse.request", "fuse.operations", "fuse.write_operations"),
         *("fuse.workers", "fuse.mount"),
     },
     "httpx": {"http.httpx_client", "control.client"},

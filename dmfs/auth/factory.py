@@ -115,3 +115,12 @@ def _signed_out(settings: Settings) -> SignedOutError:
         f"nobody is signed in with profile {settings.profile!r}",
         hint=login_hint(settings.profile),
     )
+
+
+async def user_id_of(settings: Settings) -> str:
+    """The service's id of the user that signs in, as far as the disk says; '' if it does not."""
+    store = token_store(settings)
+    if await sign_in_mode(settings, store) != "user":
+        return settings.x_user_id
+    stored = await store.read()
+    return "" if stored is None else stored.sign_in.user_id

@@ -75,27 +75,34 @@ class WriteOperations(Operations):
     async def flush(self, fh: int) -> None:
         """A close(2), by far not always the last one; a handle without news answers at once."""
         if self._has_news(fh):
-            await self._confirm(fh)
+            await self._confirm(fh, False)
+            await self._sync(fh)
 
     async def fsync(self, fh: int, datasync: bool) -> None:
         if self._has_news(fh):
-            await self._confirm(fh)
+            await self._confirm(fh, True)
+            await self._sync(fh)
 
     def _has_news(self, fh: int) -> bool:
         opened = self._files.get(fh)
         return opened is not None and isinstance(opened[0], Handle) and opened[0].has_news
 
     @request(data=True)
-    async def _confirm(self, fh: int) -> None:
+    async def _confirm(self, fh: int, stays_open: bool) -> None:
         access.get().path = self._files[fh][1].path
-        await self._handle(fh).confirm()
+        await self._handle(fh).confirm(stays_open=stays_open)
+
+    @request(data=True)
+    async def _sync(self, fh: int) -> None:
+        access.get().path = self._files[fh][1].path
+        await self._writing.sync(self._handle(fh).live)
 
     async def release(self, fh: int) -> None:
         """mmap(2) writes after the last close, and here nobody hears an error: the drive tells it
         as a state of the file."""
         if self._has_news(fh):
             try:
-                await self._confirm(fh)
+                await self._confirm(fh, False)
             except pyfuse3.FUSEError:
                 self._writing.on_lost_close(self._handle(fh).live)
         await super().release(fh)

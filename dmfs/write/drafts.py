@@ -102,6 +102,14 @@ class Drafts:
         live.adopt(draft, content)
         self._add(live)
 
+    def name_the_lost(self) -> None:
+        """Drafts whose names the journal has lost are seen where they were confirmed."""
+        for live in self.by_id.values():
+            if live.place is not None:
+                view = self._overlay.of(live.place)
+                if live.draft_id is not None and view.names.draft_name(live.draft_id) is None:
+                    view.written(live)
+
     def _add(self, live: LiveFile) -> None:
         self.by_key[live.key] = live
         if live.draft is not None:

@@ -300,6 +300,10 @@ class Overlay:
             return self.view(directory)
         return found
 
+    def can_be_in(self, directory: Directory) -> bool:
+        """Whether anything can be made, renamed or deleted in a directory."""
+        return folder_of(directory) is not None
+
     def views(self) -> Sequence[FolderView]:
         return list(self._views.values())
 

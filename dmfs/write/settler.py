@@ -15,14 +15,14 @@ from typing import Any
 import trio
 
 from dmfs.errors import DriveError
-from dmfs.model import Directory, File, FolderId
+from dmfs.model import Directory, FolderId
 from dmfs.namespace.listings import Listings
-from dmfs.write.drafts import Drafts, Upload
+from dmfs.write.drafts import Drafts
 from dmfs.write.live import LiveFile
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.places import is_account
-from dmfs.write.records import Base, DraftId, NewItem, NewVersion, State, Target
+from dmfs.write.records import DraftId, State
 from dmfs.write.settle.plan import settle
 from dmfs.write.settle.state import DraftState, FolderState, Rules
 from dmfs.write.settle.steps import (
@@ -33,8 +33,7 @@ from dmfs.write.settle.steps import (
     UploadNewVersion,
 )
 from dmfs.write.spool.spool import Spool
-from dmfs.write.upload.ports import Outcome, PostedLike, UploadJob
-from dmfs.write.upload.uploader import Uploader
+from dmfs.write.upload_orders import UploadOrders
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +50,9 @@ class Settler:
     """See above. ``run`` is its task; ``touched`` says that something happened."""
 
     def __init__(
-        self, overlay: Overlay, drafts: Drafts, spool: Spool, names: NameCalls,
-        listings: Listings, nursery: trio.Nursery, rules: Rules, on_event: OnEvent,
+        self, overlay: Overlay, drafts: Drafts, orders: UploadOrders, spool: Spool,
+        names: NameCalls, listings: Listings, nursery: trio.Nursery, rules: Rules,
+        on_event: OnEvent,
     ) -> None:  # fmt: skip
         self._overlay = overlay
         self._drafts = drafts
@@ -62,12 +62,8 @@ class Settler:
         self._nursery = nursery
         self.rules = rules
         self._on_event = on_event
-        self.uploader: Uploader
-        """Set once both are there: its hooks are of this object."""
-        self._earlier: dict[str, Mapping[str, Any]] = {}
-        """Rows of uploads of an earlier run, by draft id."""
+        self.orders = orders
         self._due: dict[FolderId, float] = {}
-        self._under_way: dict[DraftId, Upload] = {}
         self._busy: set[FolderId] = set()
         self._held: dict[tuple[FolderId, str], tuple[float, str]] = {}
         """Steps that failed: not before that time, and why."""
@@ -76,11 +72,10 @@ class Settler:
         self.hurried = False
         """Whether somebody waits for everything to go up."""
         drafts.on_change = self.touched
-        drafts.on_dropped = self.dropped
+        orders.on_over = self.touched
 
-    def load(self, rows: Mapping[str, Any]) -> None:
-        """Of the journal, kind ``upload``."""
-        self._earlier = {key: row.record for key, row in rows.items()}
+    def start(self) -> None:
+        """Look at what an earlier run has left."""
         for view in self._overlay.views():
             self.touched(view.folder_id)
 
@@ -92,13 +87,17 @@ class Settler:
             self._due[folder_id] = at
             self._wake.set()
 
-    def dropped(self, draft_id: DraftId) -> None:
-        """It has no name any more: it must not go up."""
-        self.uploader.cancel(draft_id)
-
     def is_local(self, name: str) -> bool:
         """Whether a program makes such a name for itself, whatever else is in the folder."""
-        return self.rules.local_names.is_always(name)
+        return self.rules.local_names.find(name) is not None
+
+    def is_dancing(self, view: FolderView) -> bool:
+        """Whether a program is saving in a folder: something of ours was touched just now."""
+        now = trio.current_time()
+        return any(
+            state.draft is not None and now - state.touched_at <= self.rules.upload_delay_s
+            for state in self._state(view, "").names.values()
+        )
 
     def hurry(self, on: bool) -> None:
         """Wait for nothing but the service, as long as somebody wants all to be there."""
@@ -107,7 +106,7 @@ class Settler:
             self.touched(view.folder_id)
         if on:
             self._held.clear()
-            self.uploader.nudge()
+            self.orders.uploader.nudge()
 
     async def run(self) -> None:
         """For ever."""
@@ -169,7 +168,7 @@ class Settler:
                 await self._keep_local(view, step)
             elif isinstance(step, UploadNewItem | UploadNewVersion):
                 rests = False
-                self._order(view, step)
+                self.orders.begin(view, step)
             elif isinstance(step, HoldDeletes):
                 self._announce(view, step)
             elif rests:
@@ -218,100 +217,10 @@ class Settler:
         if done:
             view.done(step, began_at, file)
         await self._spool.commit(view.rows())
-        self._show_anew(view, [step.place])
+        self.orders.show_anew(view, [step.place, getattr(step, "name", "")])
         return trio.current_time()
 
-    def _show_anew(self, view: FolderView, names: Iterable[str]) -> None:
-        self._listings.shown_anew(view.directory, [name for name in names if name])
-
-    # Uploads
-
-    def _order(self, view: FolderView, step: Upload) -> trio.Event | None:
-        """Begin an upload, if it is not under way."""
-        live = self._drafts.by_id.get(step.draft)
-        if live is None or live.draft is None or live.content is None:
-            return None
-        if self.uploader.is_under_way(step.draft) or step.draft in self._under_way:
-            return None
-        target = self._target(view, step, live)
-        if target is None:
-            log.error("nothing is known of the version that %r stands on", step.place)
-            return None
-        self._under_way[step.draft] = step
-        over = trio.Event()
-        self._nursery.start_soon(self._upload, view, live, target, over)
-        return over
-
-    def _target(self, view: FolderView, step: Upload, live: LiveFile) -> Target | None:
-        place = view.place(step.place)
-        if isinstance(step, UploadNewItem):
-            return NewItem(place, step.name)
-        assert live.draft is not None
-        base = live.draft.base
-        if base is None or base.item_id != step.item.item_id:
-            file = view.file_of(step.item)
-            if file is None:
-                return None
-            base = Base.of(file, file.size_bytes or 0)
-        return NewVersion(place, base, step.name)
-
-    async def _upload(
-        self, view: FolderView, live: LiveFile, target: Target, over: trio.Event
-    ) -> None:
-        assert live.draft is not None and live.content is not None
-        draft, content = live.draft, live.content
-        base = _BaseBytes(self._drafts, live.file)
-        try:
-            snapshot = content.snapshot()
-            try:
-                job = UploadJob(draft, target, snapshot, base.read)
-                earlier = self._earlier.pop(draft.id, None)
-                if earlier is not None:
-                    self.uploader.resume(earlier, job)
-                else:
-                    self.uploader.submit(job)
-                outcome = await self.uploader.wait(draft.id)
-            finally:
-                content.release(snapshot)
-        except DriveError as error:
-            outcome = Outcome("failed", None, error.message)
-        finally:
-            base.close()
-            self._under_way.pop(draft.id, None)
-            over.set()
-        if outcome.kind == "failed":
-            self._drafts.fail(live, outcome.reason)
-            await self._drafts.note(live)
-        self.touched(view.folder_id)
-
-    async def on_posted(
-        self, draft_id: DraftId, generation: int, posted: PostedLike, sha1: str
-    ) -> None:
-        """See ``upload.ports.Hooks``."""
-        step, live = self._under_way.get(draft_id), self._drafts.by_id.get(draft_id)
-        if step is None or live is None or live.draft is None:
-            return
-        file, size_bytes = posted.file, posted.file.size_bytes
-        if size_bytes is None:
-            size_bytes = live.draft.size_bytes
-        before = step.place
-        if file.name != step.name:
-            await self._drafts.went_beside(step, file.name, generation, file, size_bytes)
-        elif isinstance(step, UploadNewVersion) and file.item_id != step.item.item_id:
-            anew = UploadNewItem(step.draft, step.place, step.name)
-            await self._drafts.posted(anew, generation, file, size_bytes)
-        else:
-            await self._drafts.posted(step, generation, file, size_bytes)
-        view = self._overlay.of(live.place or live.draft.place)
-        self._show_anew(view, {before, file.name})
-        if not posted.conforming:
-            self._on_event("holding area", {"name": file.name})
-
-    async def on_state(self, draft_id: DraftId, state: State, reason: str) -> None:
-        """See ``upload.ports.Hooks``."""
-        live = self._drafts.by_id.get(draft_id)
-        if live is not None and live.draft is not None and live.draft.state is not State.CONFLICT:
-            self._drafts.set_state(live, state, reason)
+    # For those who wait
 
     async def sync(self, live: LiveFile) -> None:
         """Wait until the service has what was confirmed; the error of the upload. What is local
@@ -322,11 +231,10 @@ class Settler:
             steps = [each for each in plan.steps if getattr(each, "draft", "") == live.draft.id]
             if not steps:
                 return
-            over = self._order(view, steps[0])  # type: ignore[arg-type]
-            if over is not None:
-                await over.wait()
-            else:
-                await self.uploader.wait(live.draft.id)
+            over = self.orders.begin(view, steps[0])  # type: ignore[arg-type]
+            if over is None:
+                return
+            await over.wait()
             if live.draft.state is State.FAILED:
                 raise DriveError(f"cannot save {live.draft.place.name!r}: {live.draft.reason}")
 
@@ -373,30 +281,6 @@ class _DraftStates(Mapping[DraftId, DraftState]):
 
     def __len__(self) -> int:
         return len(self._drafts.by_id)
-
-
-class _BaseBytes:
-    """Bytes of the version beneath a draft, for its upload: a reader of its own."""
-
-    def __init__(self, drafts: Drafts, file: File) -> None:
-        self._drafts = drafts
-        self._file = file
-        self._reader: Any = None
-
-    async def read(self, offset: int, length: int) -> bytes:
-        if self._reader is None:
-            self._reader = await self._drafts.reader(self._file)
-        found = bytearray()
-        while len(found) < length:
-            data, _ = await self._reader.read(offset + len(found), length - len(found))
-            if not data:
-                break
-            found += data
-        return bytes(found)
-
-    def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
 
 
 def is_local_tree(directory: Directory) -> bool:

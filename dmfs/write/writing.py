@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from dmfs.blocks.reader import AnyReader
 from dmfs.errors import (
     AccessError,
-    BadNameError,
     DriveError,
     ExistsError,
     IsADirectory,
@@ -35,7 +34,7 @@ from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.calls.permissions import Permissions
 from dmfs.write.places import folder_of, is_account, place_of
 from dmfs.write.records import Place, State
-from dmfs.write.settle.service_names import check_service_name, same_to_the_service
+from dmfs.write.settle.service_names import check_new_name
 from dmfs.write.settler import Settler
 from dmfs.write.spool.room import Room
 from dmfs.write.spool.spool import Spool
@@ -55,8 +54,6 @@ class Tools:
     """What writing uses of the drive around it."""
 
     listings: Listings
-    open_reader: Callable[[File], Awaitable[AnyReader]]
-    real_size: Callable[[File], Awaitable[int]]
 
 
 class Writing:
@@ -183,6 +180,15 @@ class Writing:
         elif why_not(node) == "":
             await self.drafts.adopted.set_mtime(self.now(node), mtime_ns)
 
+    async def sync(self, live: LiveFile) -> None:
+        """With ``-o sync``: wait until the service has what was confirmed, and raise its error."""
+        if self._sync and live.writers <= 1:
+            await self.settler.sync(live)
+
+    def nudge(self) -> None:
+        """The service can be reached again."""
+        self.settler.orders.uploader.nudge()
+
     def on_lost_close(self, live: LiveFile) -> None:
         """Bytes that came after the last close are not safe, and no program hears of it."""
         log.error("what was written last to %s is not safe", printable(str(live.place)))
@@ -253,16 +259,18 @@ class Writing:
 
     async def remove_folder(self, directory: Directory, name: str) -> None:
         """rmdir(2), at once; only in ``b.`` projects."""
+        if not self.overlay.can_be_in(directory):
+            raise NotPermittedError("the service does not delete this")
         node = await self._there(directory, name)
         if not isinstance(node, Folder):
             raise NotADirectory(f"{printable(name)!r} is not a folder")
         if not is_account(node):
             raise NotPermittedError("the service does not delete folders of such a hub")
         listing = await self._tools.listings.list_again(node)
-        if listing.entries or self.overlay.shows_anything(node):
+        if listing.entries or not self.overlay.is_empty(node):
             raise NotEmptyError(f"{printable(name)!r} is not empty")
         await self._folder_calls.hide(node)
-        self.overlay.view(directory).hides_folder(name, node)
+        self.overlay.view(directory).hides_folder(node)
 
     async def _rename_folder(
         self, directory: Directory, node: Folder, target: Directory, new: str, there: Child | None
@@ -273,7 +281,8 @@ class Writing:
             await self.remove_folder(target, new)
         await self._free_place(target, new, is_file=False)
         moved = await self._folder_calls.change(node, directory, target, new)
-        self.overlay.view(directory).hides_folder(node.name, node)
+        if self.overlay.can_be_in(directory):
+            self.overlay.view(directory).hides_folder(node)
         self.overlay.view(target).shows_folder(new, moved)
         return moved
 
@@ -315,7 +324,7 @@ class Writing:
             return
         if is_account(node):
             await self._permissions.require_update(node)
-        elif not view.is_dancing():
+        elif not self.settler.is_dancing(view):
             raise NotPermittedError("the service does not delete files of such a hub")
 
     async def _check_move(self, node: File, directory: Directory, target: Directory) -> None:
@@ -336,16 +345,10 @@ class Writing:
             )
         if is_file and self.settler.is_local(name):
             return place
-        check_service_name(name)
         folder = folder_of(directory)
-        if is_account(place):
-            listing = await self._tools.listings.get(directory)
-            for other in listing.names:
-                if other != besides and other != name and same_to_the_service(other, name):
-                    raise BadNameError(
-                        f"there is a {printable(other)!r} already",
-                        hint="the service takes names that differ in case for the same",
-                    )
+        listing = await self._tools.listings.get(directory)
+        siblings = (each for each in listing.names if each != besides)
+        check_new_name(name, siblings, folds_case=is_account(place))
         await self._permissions.require_create(place.project_id, folder, is_file=is_file)
         return place
 

@@ -96,7 +96,7 @@ class NameCalls:
         except UnknownOutcomeError:
             for pause_s in LOOKS_S:
                 await trio.sleep(pause_s)
-                if not (await self._uploads.item(project, step.item.item_id)).exists:
+                if (await self._uploads.item(project, step.item.item_id)).file is None:
                     return True, None
             raise
         return True, None

@@ -1,0 +1,170 @@
+"""Uploads that settling has ordered, and what becomes of each in the drive."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import trio
+
+from dmfs.errors import DriveError
+from dmfs.model import File, FolderId
+from dmfs.namespace.listings import Listings
+from dmfs.write.drafts import Drafts, Upload
+from dmfs.write.live import LiveFile
+from dmfs.write.overlay import FolderView, Overlay
+from dmfs.write.records import Base, DraftId, NewItem, NewVersion, State, Target
+from dmfs.write.settle.steps import UploadNewItem, UploadNewVersion
+from dmfs.write.upload.ports import Outcome, PostedLike, UploadJob
+from dmfs.write.upload.uploader import Uploader
+
+log = logging.getLogger(__name__)
+
+OnEvent = Callable[[str, Mapping[str, Any]], None]
+
+
+class UploadOrders:
+    """See above. ``uploader`` is set once both are there: its hooks are of this object."""
+
+    uploader: Uploader
+
+    def __init__(
+        self, overlay: Overlay, drafts: Drafts, listings: Listings, nursery: trio.Nursery,
+        on_event: OnEvent,
+    ) -> None:  # fmt: skip
+        self._overlay = overlay
+        self._drafts = drafts
+        self._listings = listings
+        self._nursery = nursery
+        self._on_event = on_event
+        self._earlier: dict[str, Mapping[str, Any]] = {}
+        """Rows of uploads of an earlier run, by draft id."""
+        self._under_way: dict[DraftId, tuple[Upload, trio.Event]] = {}
+        self.on_over: Callable[[FolderId], None] = lambda _: None
+        """An upload in a folder is over."""
+        drafts.on_dropped = self.dropped
+
+    def load(self, rows: Mapping[str, Any]) -> None:
+        """Of the journal, kind ``upload``."""
+        self._earlier = {key: row.record for key, row in rows.items()}
+
+    def dropped(self, draft_id: DraftId) -> None:
+        """It has no name any more: it must not go up."""
+        self.uploader.cancel(draft_id)
+
+    def show_anew(self, view: FolderView, names: Iterable[str]) -> None:
+        """These names mean something else now."""
+        self._listings.shown_anew(view.directory, [name for name in names if name])
+
+    def begin(self, view: FolderView, step: Upload) -> trio.Event | None:
+        """Begin an upload, if it is not under way."""
+        live = self._drafts.by_id.get(step.draft)
+        if live is None or live.draft is None or live.content is None:
+            return None
+        if step.draft in self._under_way:
+            return self._under_way[step.draft][1]
+        target = self._target(view, step, live)
+        if target is None:
+            log.error("nothing is known of the version that %r stands on", step.place)
+            return None
+        over = trio.Event()
+        self._under_way[step.draft] = step, over
+        self._nursery.start_soon(self._upload, view, live, target, over)
+        return over
+
+    def _target(self, view: FolderView, step: Upload, live: LiveFile) -> Target | None:
+        place = view.place(step.place)
+        if isinstance(step, UploadNewItem):
+            return NewItem(place, step.name)
+        assert live.draft is not None
+        base = live.draft.base
+        if base is None or base.item_id != step.item.item_id:
+            file = view.file_of(step.item)
+            if file is None:
+                return None
+            base = Base.of(file, file.size_bytes or 0)
+        return NewVersion(place, base, step.name)
+
+    async def _upload(
+        self, view: FolderView, live: LiveFile, target: Target, over: trio.Event
+    ) -> None:
+        assert live.draft is not None and live.content is not None
+        draft, content = live.draft, live.content
+        base = _BaseBytes(self._drafts, live.file)
+        try:
+            snapshot = content.snapshot()
+            try:
+                job = UploadJob(draft, target, snapshot, base.read)
+                earlier = self._earlier.pop(draft.id, None)
+                if earlier is not None:
+                    self.uploader.resume(earlier, job)
+                else:
+                    self.uploader.submit(job)
+                outcome = await self.uploader.wait(draft.id)
+            finally:
+                content.release(snapshot)
+        except DriveError as error:
+            outcome = Outcome("failed", None, error.message)
+        finally:
+            base.close()
+            self._under_way.pop(draft.id, None)
+            over.set()
+        if outcome.kind == "failed":
+            self._drafts.fail(live, outcome.reason)
+            await self._drafts.note(live)
+        self.on_over(view.folder_id)
+
+    async def on_posted(
+        self, draft_id: DraftId, generation: int, posted: PostedLike, sha1: str
+    ) -> None:
+        """See ``upload.ports.Hooks``."""
+        live = self._drafts.by_id.get(draft_id)
+        if draft_id not in self._under_way or live is None or live.draft is None:
+            return
+        step, _ = self._under_way[draft_id]
+        file, size_bytes = posted.file, posted.file.size_bytes
+        if size_bytes is None:
+            size_bytes = live.draft.size_bytes
+        before = step.place
+        if file.name != step.name:
+            await self._drafts.went_beside(step, file.name, generation, file, size_bytes)
+        elif isinstance(step, UploadNewVersion) and file.item_id != step.item.item_id:
+            anew = UploadNewItem(step.draft, step.place, step.name)
+            await self._drafts.posted(anew, generation, file, size_bytes)
+        else:
+            await self._drafts.posted(step, generation, file, size_bytes)
+        view = self._overlay.of(live.place or live.draft.place)
+        self.show_anew(view, {before, file.name})
+        if not posted.conforming:
+            self._on_event("holding area", {"name": file.name})
+
+    async def on_state(self, draft_id: DraftId, state: State, reason: str) -> None:
+        """See ``upload.ports.Hooks``."""
+        live = self._drafts.by_id.get(draft_id)
+        if live is not None and live.draft is not None and live.draft.state is not State.CONFLICT:
+            self._drafts.set_state(live, state, reason)
+
+
+class _BaseBytes:
+    """Bytes of the version beneath a draft, for its upload: a reader of its own."""
+
+    def __init__(self, drafts: Drafts, file: File) -> None:
+        self._drafts = drafts
+        self._file = file
+        self._reader: Any = None
+
+    async def read(self, offset: int, length: int) -> bytes:
+        if self._reader is None:
+            self._reader = await self._drafts.reader(self._file)
+        found = bytearray()
+        while len(found) < length:
+            data, _ = await self._reader.read(offset + len(found), length - len(found))
+            if not data:
+                break
+            found += data
+        return bytes(found)
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
