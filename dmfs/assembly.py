@@ -125,7 +125,7 @@ async def open_drive(
                     )
                 )  # fmt: skip
                 try:
-                    async with writable(drive, tokens, scope, bundle, writes, nursery):
+                    async with writable(drive, tokens, scope, bundle, writes):
                         yield drive
                 finally:
                     with trio.CancelScope(shield=True):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import trio
-
 from dmfs.aps.uploads import Uploads
 from dmfs.auth.factory import sign_in_may_write, user_id_of
 from dmfs.auth.token_sources import TokenSource
@@ -14,7 +12,7 @@ from dmfs.auth.tokens import login_hint
 from dmfs.drive import Drive
 from dmfs.errors import SetupError
 from dmfs.write.opening import Around, Writes, open_writing
-from dmfs.write.parts.sender import ThreadPartSender
+from dmfs.write.parts.thread_sender import ThreadSender
 
 UPLOAD_CONNECTIONS = 16
 
@@ -22,7 +20,6 @@ UPLOAD_CONNECTIONS = 16
 @asynccontextmanager
 async def writable(
     drive: Drive, tokens: TokenSource, scope: str, bundle: str, writes: Writes | None,
-    nursery: trio.Nursery,
 ) -> AsyncIterator[None]:  # fmt: skip
     """The drive's ``writing`` during the body, if it is to have any."""
     settings, parts = drive.settings, drive.parts
@@ -34,7 +31,7 @@ async def writable(
             "this sign-in may only read",
             hint=f"run {login_hint(settings.profile).removeprefix('run ')} --write",
         )
-    sender = ThreadPartSender(ca_bundle=bundle, connections=UPLOAD_CONNECTIONS)
+    sender = ThreadSender(ca_bundle=bundle, connections=UPLOAD_CONNECTIONS)
     sender.start()
     around = Around(
         listings=parts.listings,
@@ -49,7 +46,7 @@ async def writable(
         owner=scope,
     )
     try:
-        async with open_writing(settings, writes, around, nursery) as drive.writing:
+        async with open_writing(settings, writes, around) as drive.writing:
             parts.client.breaker.subscribe(on_close=drive.writing.nudge)
             yield
     finally:

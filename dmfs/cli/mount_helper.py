@@ -13,13 +13,14 @@ def without_default_rw(arguments: Sequence[str], fstab: str) -> list[str]:
     found: list[str] = []
     options = False
     for word in arguments:
-        is_value = options or (word.startswith("-o") and word != "-o")
-        if is_value:
-            head = "" if options else "-o"
-            names = [name for name in word[len(head) :].split(",") if name != "rw"]
-            word = head + (",".join(names) or "defaults")
+        joined = word.startswith("-o") and word != "-o"
+        if options or joined:
+            names = word.removeprefix("-o" if joined else "").split(",")
+            rest = ",".join(name for name in names if name != "rw") or "defaults"
+            found.append(f"-o{rest}" if joined else rest)
+        else:
+            found.append(word)
         options = word == "-o"
-        found.append(word)
     return found
 
 

@@ -236,5 +236,3 @@ class WriteOperations(Operations):
         entry = self._entry(row.number, node, self._timeout_s(parent))
         row.reported_size = entry.st_size
         return entry
-
-

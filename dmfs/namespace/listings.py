@@ -110,7 +110,7 @@ class Listings:
         return self._tiers.memory
 
     def show_as(self, shown: Callable[[Listing], Listing]) -> None:
-        """Give out each listing as ``shown`` has it, too. It is called often, and must not block."""
+        """Give out each listing as ``shown`` has it, too. Called often, it must not block."""
         before = self._shown
         self._shown = lambda listing: shown(before(listing))
 

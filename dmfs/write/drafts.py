@@ -59,7 +59,6 @@ class Drafts:
     ) -> None:  # fmt: skip
         """``owner``: the sign-in; drafts of another one stay where they are, unseen."""
         self._nursery = nursery
-        overlay.live_by_id = lambda draft_id: self.by_id.get(draft_id)
         self._spool = spool
         self._overlay = overlay
         self._tools = tools
@@ -67,6 +66,7 @@ class Drafts:
         self.adopted = adopted
         self.by_key: dict[str, LiveFile] = {}
         self.by_id: dict[DraftId, LiveFile] = {}
+        overlay.live_by_id = self.by_id.get
         self.others: dict[DraftId, Draft] = {}
         """Of other sign-ins."""
         self.on_change: Callable[[FolderId], None] = lambda _: None
@@ -82,7 +82,7 @@ class Drafts:
             try:
                 draft = Draft.of_row(row.record)
             except (KeyError, TypeError, ValueError):
-                log.error("a draft of the journal cannot be read: %s", key)
+                log.exception("a draft of the journal cannot be read: %s", key)
                 continue
             content = self._spool.content(draft.id)
             if draft.owner != self._owner:
@@ -329,6 +329,7 @@ class Drafts:
         crowded = room.free_bytes < room.total_bytes // 4
         for live in clean if crowded else clean[:-CLEAN_MAX]:
             await self._remove(live, ())
+
 
 def _file_of(draft: Draft) -> File:
     """A file that no version lies beneath."""

@@ -17,7 +17,9 @@ from dmfs.errors import AccessError
 from dmfs.model import File, WrittenFile
 from dmfs.system.clock import wall_time_ns, wall_time_s
 from dmfs.write.records import Base, Change, Draft, DraftId, Place, State
-from dmfs.write.spool.content import Confirmed, Content
+from dmfs.write.spool.content import Content
+from dmfs.write.spool.snapshot import Confirmed
+
 
 class Surroundings(Protocol):
     """What a live file needs of the drive around it."""
@@ -87,9 +89,7 @@ class LiveFile:
     @property
     def is_dirty(self) -> bool:
         """Whether a confirmation has anything to do."""
-        return self.content is not None and (
-            self.fresh or self.content.dirty or self.times_changed
-        )
+        return self.content is not None and (self.fresh or self.content.dirty or self.times_changed)
 
     @property
     def is_clean(self) -> bool:
@@ -188,6 +188,12 @@ class LiveFile:
             self.note_change()
         assert self.content is not None
         return self.content
+
+    async def take_all(self) -> None:
+        """Content of its own, of all bytes of the version, and confirmed."""
+        async with self._writing:
+            await self._changing()
+        await self.confirm()
 
     def _begin(self, base_bytes: int) -> None:
         """From now on the content is ours: the first ``base_bytes`` of the version, to begin

@@ -24,7 +24,7 @@ from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.calls.permissions import Permissions
 from dmfs.write.drafts import Drafts
 from dmfs.write.overlay import Overlay
-from dmfs.write.parts.sender import PartSender
+from dmfs.write.parts.put import PartSender
 from dmfs.write.records import Change, Place
 from dmfs.write.settle.conflict_names import conflict_name
 from dmfs.write.settle.local_names import LocalNames
@@ -39,6 +39,8 @@ from dmfs.write.writing import Tools, Writing
 
 log = logging.getLogger(__name__)
 
+EMPTY_DELAYS = 6
+"""So many upload delays a file stays empty, or like a temporary one, before that is believed."""
 FREE_PERCENT = 5
 """Of the spool's disk stay free."""
 TEND_S = 300.0
@@ -75,7 +77,7 @@ class Around:
 
 @asynccontextmanager
 async def open_writing(
-    settings: Settings, writes: Writes, around: Around, nursery: trio.Nursery
+    settings: Settings, writes: Writes, around: Around
 ) -> AsyncIterator[Writing]:
     """Own the spool, recover what it holds, and see to it for as long as the body runs.
     SetupError if the spool cannot be had: another mount has it, or its disk is not fit."""
@@ -105,9 +107,8 @@ async def _join(
     drafts = Drafts(spool, overlay, adopted, around, nursery, owner=around.owner)
     rules = Rules(
         upload_delay_s=settings.upload_delay,
-        empty_delay_s=max(settings.upload_delay, Rules.empty_delay_s)
-        if settings.upload_delay >= 1
-        else settings.upload_delay,
+        empty_delay_s=EMPTY_DELAYS * settings.upload_delay,
+        unclear_delay_s=EMPTY_DELAYS * settings.upload_delay,
         version_interval_s=settings.version_interval,
         local_names=LocalNames(
             tuple(filter(None, map(str.strip, settings.local_names.split(","))))

@@ -169,7 +169,8 @@ class FolderView:
 
     def written(self, live: LiveFile) -> None:
         """The file under a name has bytes of ours from now on."""
-        assert live.draft is not None and live.place is not None
+        assert live.draft is not None
+        assert live.place is not None
         name, base = live.place.name, live.draft.base
         if self.names.at(name) == live.draft.id:
             return

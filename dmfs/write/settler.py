@@ -17,9 +17,9 @@ import trio
 from dmfs.errors import DriveError
 from dmfs.model import Directory, FolderId
 from dmfs.namespace.listings import Listings
+from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.drafts import Drafts
 from dmfs.write.live import LiveFile
-from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.places import is_account
 from dmfs.write.records import DraftId, State
@@ -28,6 +28,7 @@ from dmfs.write.settle.state import DraftState, FolderState, Rules
 from dmfs.write.settle.steps import (
     HoldDeletes,
     KeepLocal,
+    MakeDraft,
     Plan,
     UploadNewItem,
     UploadNewVersion,
@@ -41,8 +42,6 @@ LOOKS_A_DELAY = 5
 """A folder in which much happens is looked at so often in one delay."""
 NEVER = float("inf")
 RETRY_S = 30.0
-HURRY = {"upload_delay_s": 0.0, "empty_delay_s": 0.0, "unclear_delay_s": 0.0,
-         "version_interval_s": 0.0, "bulk_hold_s": 0.0}  # fmt: skip
 OnEvent = Callable[[str, Mapping[str, Any]], None]
 
 
@@ -145,7 +144,10 @@ class Settler:
         already."""
         rules = self.rules
         if hurry or self.hurried:
-            rules = replace(rules, **HURRY)
+            rules = replace(
+                rules, upload_delay_s=0.0, empty_delay_s=0.0, unclear_delay_s=0.0,
+                version_interval_s=0.0, bulk_hold_s=0.0,
+            )  # fmt: skip
         return settle(self._state(view, closing), trio.current_time(), rules)
 
     def _state(self, view: FolderView, closing: str) -> FolderState:
@@ -169,6 +171,9 @@ class Settler:
             elif isinstance(step, UploadNewItem | UploadNewVersion):
                 rests = False
                 self.orders.begin(view, step)
+            elif isinstance(step, MakeDraft):
+                rests = False
+                await self._make_draft(view, step)
             elif isinstance(step, HoldDeletes):
                 self._announce(view, step)
             elif rests:
@@ -193,6 +198,15 @@ class Settler:
             self._drafts.set_state(live, State.LOCAL, step.why)
             await self._drafts.note(live)
         await self._spool.commit(view.rows())
+
+    async def _make_draft(self, view: FolderView, step: MakeDraft) -> None:
+        """A version becomes content of ours, which goes up as the next one of another item."""
+        file = view.file_of(step.item)
+        if file is None:
+            log.error("nothing is known of the version under %r", step.place)
+            return
+        live = self._drafts.live(self._drafts.adopted.shown(file), view.place(step.place))
+        await live.take_all()
 
     def _announce(self, view: FolderView, step: HoldDeletes) -> None:
         if view.folder_id not in self._announced:
@@ -286,5 +300,3 @@ class _DraftStates(Mapping[DraftId, DraftState]):
 def is_local_tree(directory: Directory) -> bool:
     """Whether all of a directory stays on this machine."""
     return directory.name == ".git"
-
-

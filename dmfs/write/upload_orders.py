@@ -70,7 +70,8 @@ class UploadOrders:
             return None
         over = trio.Event()
         self._under_way[step.draft] = step, over
-        self._nursery.start_soon(self._upload, view, live, target, over)
+        view.names.begun(step, trio.current_time())
+        self._nursery.start_soon(self._upload, view, step, live, target, over)
         return over
 
     def _target(self, view: FolderView, step: Upload, live: LiveFile) -> Target | None:
@@ -87,9 +88,10 @@ class UploadOrders:
         return NewVersion(place, base, step.name)
 
     async def _upload(
-        self, view: FolderView, live: LiveFile, target: Target, over: trio.Event
+        self, view: FolderView, step: Upload, live: LiveFile, target: Target, over: trio.Event
     ) -> None:
-        assert live.draft is not None and live.content is not None
+        assert live.draft is not None
+        assert live.content is not None
         draft, content = live.draft, live.content
         base = _BaseBytes(self._drafts, live.file)
         try:
@@ -110,6 +112,8 @@ class UploadOrders:
             base.close()
             self._under_way.pop(draft.id, None)
             over.set()
+        if outcome.kind in ("failed", "cancelled"):
+            view.names.failed(step)
         if outcome.kind == "failed":
             self._drafts.fail(live, outcome.reason)
             await self._drafts.note(live)

@@ -8,11 +8,8 @@ a folder is the service's own, made at once: its refusal is the caller's.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-
-from dmfs.blocks.reader import AnyReader
 from dmfs.errors import (
     AccessError,
     DriveError,
@@ -27,11 +24,11 @@ from dmfs.errors import (
 from dmfs.model import Child, Directory, File, Folder, Listing, Project, Shortcut, WrittenFile
 from dmfs.names import check_name, printable
 from dmfs.namespace.listings import Listings
-from dmfs.write.drafts import Drafts
 from dmfs.write.calls.folder_calls import FolderCalls
+from dmfs.write.calls.permissions import Permissions
+from dmfs.write.drafts import Drafts
 from dmfs.write.live import Handle, LiveFile
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.calls.permissions import Permissions
 from dmfs.write.places import folder_of, is_account, place_of
 from dmfs.write.records import Place, State
 from dmfs.write.settle.service_names import check_new_name
@@ -99,7 +96,9 @@ class Writing:
             return why_not(node) == "" and self._permissions.known(node.project_id, node.folder_id)
         if isinstance(node, Folder):
             return self._permissions.known(node.project_id, node.id)
-        return isinstance(node, Project) and node.root_folder_id is not None and not is_account(node)
+        return (
+            isinstance(node, Project) and node.root_folder_id is not None and not is_account(node)
+        )
 
     def room(self) -> Room:
         """The spool's."""
@@ -362,5 +361,3 @@ def why_not(file: File) -> str:
     if file.extension_type and file.extension_type not in FILE_TYPES:
         return f"it is a {file.extension_type.rpartition(':')[2]}, which has a maker of its own"
     return ""
-
-

@@ -40,7 +40,9 @@ class FolderCalls:
         try:
             return await self._uploads.new_folder(place.project_id, place.folder, name)
         except (UnknownOutcomeError, NameTakenError) as error:
-            found = await self._look(directory, name, patient=isinstance(error, UnknownOutcomeError))
+            found = await self._look(
+                directory, name, patient=isinstance(error, UnknownOutcomeError)
+            )
             if found is None:
                 raise
             if isinstance(error, NameTakenError):
@@ -74,7 +76,9 @@ class FolderCalls:
                 raise
         return replace(folder, name=name)
 
-    async def _look(self, directory: Directory, name: str, *, patient: bool = True) -> Folder | None:
+    async def _look(
+        self, directory: Directory, name: str, *, patient: bool = True
+    ) -> Folder | None:
         for pause_s in LOOKS_S if patient else (0.0,):
             await trio.sleep(pause_s)
             try:

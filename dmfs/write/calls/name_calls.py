@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import trio
 
-from dmfs.aps.uploads import Tip, Uploads
+from dmfs.aps.change.answers import Tip
+from dmfs.aps.uploads import Uploads
 from dmfs.errors import (
     AccessError,
     BadInputError,
@@ -22,7 +23,7 @@ from dmfs.errors import (
 from dmfs.model import Directory, File, Listing, Project
 from dmfs.write.overlay import FolderView
 from dmfs.write.places import is_account
-from dmfs.write.settle.steps import CopyItem, DeleteItem, RenameItem, RestoreVersion
+from dmfs.write.settle.steps import CopyItem, DeleteItem, RenameItem
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ LOOKS_S = (10.0, 30.0)
 """Pauses before each look after a lost answer: the request may still be on its way."""
 
 ListAgain = Callable[[Directory], Awaitable[Listing]]
-NameStep = RenameItem | CopyItem | RestoreVersion | DeleteItem
+NameStep = RenameItem | CopyItem | DeleteItem
 
 
 class NameCalls:
@@ -61,7 +62,7 @@ class NameCalls:
         try:
             return True, await self._make(view, project, step, tip.file)
         except UnknownOutcomeError:
-            found = await self._look(view, project, step, tip.file)
+            found = await self._look(view, project, step)
             if found is None:
                 raise
             return True, found
@@ -72,9 +73,6 @@ class NameCalls:
             version_id = step.item.version_id
             posted = await uploads.copy_item(project.id, view.folder_id, version_id, step.name)
             return posted.file
-        if isinstance(step, RestoreVersion):
-            version_id = step.item.version_id
-            return (await uploads.copy_version(project.id, item_id, version_id)).file
         assert isinstance(step, RenameItem)
         if is_account(project):
             posted = await uploads.copy_version(project.id, item_id, tip.version_id, step.name)
@@ -101,9 +99,7 @@ class NameCalls:
             raise
         return True, None
 
-    async def _look(
-        self, view: FolderView, project: Project, step: NameStep, before: File
-    ) -> File | None:
+    async def _look(self, view: FolderView, project: Project, step: NameStep) -> File | None:
         """What a step has made whose answer was lost; None if nothing is there."""
         for pause_s in LOOKS_S:
             await trio.sleep(pause_s)
@@ -115,9 +111,6 @@ class NameCalls:
             tip = await self._uploads.item(project, step.item.item_id)
             if tip.file is None:
                 continue
-            newer = (tip.file.version_number or 0) > (before.version_number or 0)
-            if isinstance(step, RestoreVersion) and newer:
-                return tip.file
             if isinstance(step, RenameItem) and tip.file.name == step.name:
                 return tip.file
         return None
