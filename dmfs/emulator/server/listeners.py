@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import h11
 import trio
 
+from dmfs.emulator.api.service import Later
 from dmfs.emulator.http.delivery import ConnectionBroken, Stream
 from dmfs.emulator.http.messages import Request
 from dmfs.emulator.server.bodies import Receiver
@@ -109,12 +110,14 @@ async def _converse(emulator: Emulator, origin: str, stream: Stream) -> None:
         connection.start_next_cycle()
 
 
-def _receiver(emulator: Emulator, origin: str, head: h11.Request) -> Receiver | None:
+def _receiver(
+    emulator: Emulator, origin: str, stream: Stream, head: h11.Request
+) -> Receiver | None:
     """For what may be too big to hold in memory: a part of an upload, of a known length."""
     length = dict(head.headers).get(b"content-length")
     if origin != "cdn" or head.method != b"PUT" or length is None:
         return None
-    return Receiver(emulator.service.writing.uploads.file, emulator.settings, int(length))
+    return Receiver(emulator, stream, head, int(length))
 
 
 async def _read_request(
@@ -134,7 +137,7 @@ async def _read_request(
             connection.receive_data(bytes(await stream.receive_some(_RECEIVE_BYTES)))
         elif isinstance(event, h11.Request):
             head, arrived_s = event, time.time()
-            receiver = _receiver(emulator, origin, event)
+            receiver = _receiver(emulator, origin, stream, event)
         elif isinstance(event, h11.Data) and receiver is not None:
             await receiver.take(bytes(event.data))
         elif isinstance(event, h11.Data):
@@ -166,9 +169,11 @@ async def serve(
     emulator.listening(api.url, cdn.url, lambda name, seconds: origins[name].refuse(seconds))
     async with trio.open_nursery() as nursery:
 
-        async def wait(seconds: float, what: Callable[[], None]) -> None:
+        async def wait(seconds: float, what: Later) -> None:
             await trio.sleep(seconds)
-            what()
+            more = what()
+            if more is not None:
+                await more
 
         emulator.service.later = lambda seconds, what: nursery.start_soon(wait, seconds, what)
         nursery.start_soon(api.run, api_listeners)
