@@ -44,7 +44,8 @@ INSIDE = {
     " pinned_listings whereabouts keeper",
     "write": "records spool parts settle upload",
     "write.spool": "",
-    "write.settle": "",
+    "write.settle": "local_names service_names conflict_names state steps locality claims quiet"
+    " ordering plan name_table recorder",
     "write.upload": "",
     "write.parts": "",
     "control": "cards peer exchange metrics_port routes server client mounts",
@@ -102,6 +103,7 @@ WITHOUT_TRIO = (
     " telemetry.notices"
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
+    " write.settle."
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 
