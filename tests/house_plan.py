@@ -45,12 +45,13 @@ INSIDE = {
     "jobs": "job reports tree selection estimate refresh warm evict offline pinning table",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
-    "write": "records spool parts settle upload places adopted live overlay calls drafts upload_orders"
-    " settler writing opening",
+    "write": "records spool parts settle upload places adopted live overlay calls drafts"
+    " upload_orders settler writing opening",
     "write.calls": "permissions folder_calls name_calls",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
-    "write.settle": "",
+    "write.settle": "local_names service_names conflict_names state steps locality claims quiet"
+    " ordering plan name_table recorder",
     "write.upload": "plan requests ports pace stage work sending looks posting steps uploader",
     "write.upload.plan": "part_plan records answers look conflicts",
     "write.parts": "",
@@ -112,6 +113,7 @@ WITHOUT_TRIO = (
     " telemetry.notices write.upload.plan."
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
+    " write.settle."
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 
