@@ -19,7 +19,7 @@ from dmfs.write.upload.pace import Budget
 from dmfs.write.upload.plan.answers import Stop
 from dmfs.write.upload.plan.part_plan import Part, PartPlan
 from dmfs.write.upload.ports import ReadBase, Rules, SnapshotLike
-from dmfs.write.upload.requests import FileSlice
+from dmfs.write.parts.slices import FileSlice
 
 IN_MEMORY_BYTES = 16 * 1024**2
 CHUNK_BYTES = 8 * 1024**2
