@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from dmfs.aps.deleted import DeletedItems
 from dmfs.aps.uploads import Uploads
 from dmfs.auth.factory import sign_in_may_write, user_id_of
 from dmfs.auth.token_sources import TokenSource
@@ -41,6 +42,8 @@ async def writable(
         sender=sender,
         on_event=lambda kind, fields: parts.activity.publish(kind, **fields),
         somebody_reads=lambda: parts.blocks.gauges()["slots"] > 0,
+        path_of=drive.known_path,
+        deleted=DeletedItems(parts.client, tokens, x_user_id=settings.x_user_id),
         user_id=await user_id_of(settings),
         person=parts.sign_in.person,
         owner=scope,

@@ -28,7 +28,7 @@ INSIDE = {
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in client uploads",
+    " signed_in client uploads deleted",
     "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
@@ -42,11 +42,14 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job reports tree selection estimate refresh warm evict offline pinning table",
+    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing"
+    " table",
+    "jobs.writing": "place sending remedies changes",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
     "write": "records spool parts settle upload places adopted live overlay calls drafts"
-    " upload_orders settler writing opening",
+    " upload_orders settler writing care opening",
+    "write.care": "rows report kept remedies putting restoring",
     "write.calls": "permissions folder_calls name_calls",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
@@ -59,9 +62,10 @@ INSIDE = {
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
     " kernel_cache request operations write_operations workers mount",
     "help": "topics",
-    "cli": "streams secret_files settings control parser daemonize browse serve mount_helper mount login whoami"
-    " doctor demo main",
+    "cli": "streams secret_files settings control writing parser daemonize browse serve"
+    " mount_helper mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
+    "cli.writing": "grammar owner table uploads getting changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
@@ -102,7 +106,8 @@ ONLY_IN = {
     "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},
-    "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top", "cli.control.bar"},
+    "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top", "cli.control.bar",
+             "cli.writing.uploads"},
     "prometheus_client": {"telemetry.metrics"},
     "jeepney": {"telemetry.desktop"},
 }

@@ -12,6 +12,7 @@ import sys
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.daemonize import start_in_background
 from dmfs.cli.settings import Invocation, check_proxies, prepare_limits, read_settings
+from dmfs.cli.writing.leaving import rows_of_mount, say_what_waits, send_first
 from dmfs.errors import SetupError
 from dmfs.fuse.mountpoint import (
     check_machine,
@@ -50,13 +51,18 @@ def mount_command(call: Invocation) -> int:
 
 
 def umount_command(call: Invocation) -> int:
-    """Unmount; SetupError if the drive is busy, with the processes that use it."""
+    """Unmount; SetupError if the drive is busy, with the processes that use it. Says what of a
+    drive that writes has not gone up."""
     mountpoint = call.options.mountpoint
     if not mountpoint.startswith("/"):
         try:
             mountpoint = os.path.abspath(mountpoint)
         except FileNotFoundError:
             raise SetupError("the working directory is gone", hint="name the whole path") from None
+    if call.options.wait:
+        send_first(call, mountpoint)
+    waiting = rows_of_mount(call, mountpoint)
     os.chdir("/")  # `cd MOUNTPOINT && dmfs umount .`: not this process may keep it busy
     unmount(mountpoint)
+    say_what_waits(waiting)
     return DONE

@@ -20,6 +20,7 @@ from dmfs.jobs.table import JOBS
 from dmfs.status import status_of
 from dmfs.telemetry.metrics import CONTENT_TYPE, check_available
 from dmfs.telemetry.stack_report import report
+from dmfs.write.care.report import report_of
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Routes:
         self._gets: Mapping[str, Callable[[Exchange], Awaitable[None]]] = {
             "/v1/status": self._status,
             "/v1/events": self._events,
+            "/v1/uploads": self._uploads,
             "/v1/gauges": self._gauges,
             "/v1/trouble": self._trouble,
             "/metrics": self._metrics,
@@ -64,6 +66,14 @@ class Routes:
 
     async def _gauges(self, exchange: Exchange) -> None:
         await exchange.respond_json(200, self._drive.gauges())
+
+    async def _uploads(self, exchange: Exchange) -> None:
+        writing = self._drive.writing
+        if writing is None:
+            await exchange.refuse(409, "this drive is mounted to be read alone")
+            return
+        report = report_of(writing, self._card.mountpoint)
+        await exchange.respond_json(200, report.as_json(local=True))
 
     async def _trouble(self, exchange: Exchange) -> None:
         text = "\n".join(report(self._drive.gauges())) + "\n"

@@ -11,6 +11,9 @@ from dmfs.jobs.pinning import pin, pins, unpin
 from dmfs.jobs.refresh import refresh
 from dmfs.jobs.reports import lively
 from dmfs.jobs.warm import warm
+from dmfs.jobs.writing.changes import mkdir, put, restore, rm
+from dmfs.jobs.writing.remedies import discard, retry, seen
+from dmfs.jobs.writing.sending import wait
 
 JOBS: Mapping[str, Job] = {
     "refresh": lively(refresh),
@@ -20,4 +23,12 @@ JOBS: Mapping[str, Job] = {
     "pin": lively(pin),
     "pins": lively(pins),
     "unpin": lively(unpin),
+    "wait": lively(wait),
+    "retry": lively(retry),
+    "discard": lively(discard),
+    "seen": lively(seen),
+    "put": lively(put),
+    "rm": lively(rm),
+    "mkdir": lively(mkdir),
+    "restore": lively(restore),
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 import trio
 
+from dmfs.aps.deleted import DeletedItems
 from dmfs.aps.uploads import Uploads
 from dmfs.blocks.reader import AnyReader
 from dmfs.config import Settings
@@ -69,6 +70,9 @@ class Around:
     sender: PartSender
     on_event: Callable[[str, Mapping[str, Any]], None]
     somebody_reads: Callable[[], bool]
+    path_of: Callable[[Directory], str]
+    """In the whole drive; '' where that is not known."""
+    deleted: DeletedItems
     user_id: str
     person: str
     """Whose name a conflict copy has."""
@@ -105,6 +109,7 @@ async def _join(
     listings = around.listings
     adopted = AdoptedVersions(spool)
     overlay = Overlay(adopted)
+    overlay.path_of = around.path_of
     drafts = Drafts(spool, overlay, adopted, around, nursery, owner=around.owner)
     rules = Rules(
         upload_delay_s=settings.upload_delay,
@@ -132,7 +137,8 @@ async def _join(
     nursery.start_soon(settler.run)
     nursery.start_soon(_tend, spool)
     return Writing(
-        Tools(listings), spool, overlay, drafts, settler,
+        Tools(listings, around.uploads, around.deleted, around.person), spool, overlay, drafts,
+        settler,
         Permissions(around.uploads, nursery), FolderCalls(around.uploads, listings.list_again),
         name_calls, moves=writes.moves, sync=writes.sync,
     )  # fmt: skip

@@ -66,6 +66,8 @@ class FolderView:
         self._gone_folders: dict[FolderId, float] = {}
         self._seen: Listing | None = None
         self._version = 0
+        self.path = ""
+        """In the whole drive, as last known."""
         self._shown: tuple[Listing, int, Listing] | None = None
 
     # What is seen
@@ -205,6 +207,10 @@ class FolderView:
         self.names.done(DeleteItem(item, place), trio.current_time())
         self._version += 1
 
+    def renew(self) -> None:
+        """What is shown is not what was shown."""
+        self._version += 1
+
     def goes_beside(self, name: str, other: str) -> None:
         """A draft has another name from now on, because the one that it had is somebody else's."""
         if self.names.at(name) is not None:
@@ -247,6 +253,7 @@ class FolderView:
                     "row": row,
                     "files": [encode_node(file) for file in files],
                     "directory": encode_node(self.directory),
+                    "path": self.path,
                 }
             changes.append(Change(KIND, f"{self.folder_id}/{key}", record))
         return changes
@@ -256,7 +263,8 @@ class FolderView:
         keys = self.names.keys()
         return [Change(KIND, f"{self.folder_id}/{key}", None) for key in keys]
 
-    def recover(self, files: Iterable[str]) -> None:
+    def recover(self, files: Iterable[str], path: str) -> None:
+        self.path = path
         for text in files:
             try:
                 node = decode_node(text)
@@ -279,6 +287,8 @@ class Overlay:
         self._adopted = adopted
         self._views: dict[FolderId, FolderView] = {}
         self.live_by_id: LiveById = lambda _: None
+        self.path_of: Callable[[Directory], str] = lambda _: ""
+        """Where a directory is in the whole drive; '' if that is not known."""
 
     def view(self, directory: Directory) -> FolderView:
         """Of a directory in which files can be made."""
@@ -289,7 +299,14 @@ class Overlay:
             found = self._views[folder_id] = FolderView(
                 directory, FolderNames(), self._live, self._adopted
             )
+        if not found.path:
+            self.find_path(found)
         return found
+
+    def find_path(self, view: FolderView) -> str:
+        """Where a folder is now, else where it was when last known; '' if it never was."""
+        view.path = self.path_of(view.directory) or view.path
+        return view.path
 
     def of(self, place: Place) -> FolderView:
         """The view of a place's folder."""
@@ -353,5 +370,5 @@ class Overlay:
         names = FolderNames.of_rows(inner, trio.current_time())  # type: ignore[arg-type]
         view = FolderView(directory, names, self._live, self._adopted)
         for each in records.values():
-            view.recover(each["files"])  # type: ignore[arg-type]
+            view.recover(each["files"], str(each.get("path", "")))  # type: ignore[arg-type]
         self._views[view.folder_id] = view

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from dmfs.aps.deleted import DeletedItems
+from dmfs.aps.uploads import Uploads
 from dmfs.errors import (
     AccessError,
     DriveError,
@@ -54,6 +56,10 @@ class Tools:
     """What writing uses of the drive around it."""
 
     listings: Listings
+    uploads: Uploads
+    deleted: DeletedItems
+    person: str
+    """Whose name a conflict copy has."""
 
 
 class Writing:
@@ -73,7 +79,7 @@ class Writing:
         moves: bool,
         sync: bool,
     ) -> None:
-        self._tools = tools
+        self._tools = self.tools = tools
         self.spool = spool
         self.overlay = overlay
         self.drafts = drafts
@@ -126,7 +132,7 @@ class Writing:
         place = None if found_in is None else place_of(*found_in)
         live = self.drafts.live(node, place)
         if writes and live.content is None:
-            await self._check_write(live.file)
+            await self.check_write(live.file)
         handle = live.opened(writes=writes)
         try:
             if truncate:
@@ -153,10 +159,10 @@ class Writing:
                 raise IsADirectory(f"{printable(name)!r} is no file that can be written")
             handle = await self.open(found, (directory, name), writes=True, truncate=truncate)
             return found, handle
-        place = await self._free_place(directory, name, is_file=True)
+        place = await self.free_place(directory, name, is_file=True)
         view = self.overlay.view(directory)
         live = self.drafts.create(place)
-        view.create(name, live, await self._raw(directory))
+        view.create(name, live, await self.raw(directory))
         handle = live.opened(writes=True)
         self.settler.touched(place.folder)
         return live.shown(), handle
@@ -210,7 +216,7 @@ class Writing:
             raise IsADirectory(f"{printable(name)!r} is a directory")
         view = self.overlay.view(directory)
         await self._check_delete(view, found)
-        await self.drafts.unlink(view, name, await self._raw(directory))
+        await self.drafts.unlink(view, name, await self.raw(directory))
         self.settler.touched(view.folder_id)
 
     async def rename(
@@ -236,13 +242,13 @@ class Writing:
         if why_not(node):
             raise AccessError(f"cannot rename {printable(old)!r}: {why_not(node)}")
         if there is None:
-            await self._free_place(target, new, is_file=True, besides=old if same_folder else "")
+            await self.free_place(target, new, is_file=True, besides=old if same_folder else "")
         elif there is not None:
-            await self._check_write(there)
+            await self.check_write(there)
         view = self.overlay.view(directory)
         goal = self.overlay.view(target)
         shown = await self.drafts.rename(
-            view, old, goal, new, await self._raw(directory), await self._raw(target)
+            view, old, goal, new, await self.raw(directory), await self.raw(target)
         )
         self.settler.touched(view.folder_id)
         self.settler.touched(goal.folder_id)
@@ -254,7 +260,7 @@ class Writing:
         """mkdir(2), at once."""
         if await self._child(directory, name) is not None:
             raise ExistsError(f"there is a {printable(name)!r} already")
-        await self._free_place(directory, name, is_file=False)
+        await self.free_place(directory, name, is_file=False)
         folder = await self._folder_calls.make(directory, name)
         self.overlay.view(directory).shows(name, folder)
         return folder
@@ -282,7 +288,7 @@ class Writing:
             if not isinstance(there, Folder):
                 raise NotADirectory(f"{printable(new)!r} is not a directory")
             await self.remove_folder(target, new)
-        await self._free_place(target, new, is_file=False)
+        await self.free_place(target, new, is_file=False)
         moved = await self._folder_calls.change(node, directory, target, new)
         if self.overlay.can_be_in(directory):
             self.overlay.view(directory).hides_folder(node)
@@ -291,7 +297,7 @@ class Writing:
 
     # Checks
 
-    async def _raw(self, directory: Directory) -> Listing:
+    async def raw(self, directory: Directory) -> Listing:
         """What the service shows in a directory, as last listed."""
         found = await self._tools.listings.recall(directory)
         if found is not None:
@@ -313,7 +319,7 @@ class Writing:
             raise NotFoundError(f"there is no {printable(name)!r}")
         return found
 
-    async def _check_write(self, file: File) -> None:
+    async def check_write(self, file: File) -> None:
         reason = why_not(file)
         if reason:
             raise AccessError(f"cannot write {file.name!r}: {reason}")
@@ -343,14 +349,14 @@ class Writing:
             raise OtherFolderError("the service does not move a file to another folder")
         if live is not None and not live.is_clean:
             raise OtherFolderError("what was written to the file has not gone up yet")
-        await self._free_place(target, new, is_file=True)
+        await self.free_place(target, new, is_file=True)
         await self._check_delete(self.overlay.view(directory), node)
         copied = await self._file_calls.copy(self.now(node), target, goal)
         self.overlay.view(target).shows(new, copied)
         await self.unlink(directory, old)
         return copied
 
-    async def _free_place(
+    async def free_place(
         self, directory: Directory, name: str, *, is_file: bool, besides: str = ""
     ) -> Place:
         """Where a new name may be. ``besides``: the name that it takes the place of."""
