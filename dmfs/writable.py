@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from dmfs.aps.deleted import DeletedItems
 from dmfs.aps.uploads import Uploads
@@ -34,13 +36,22 @@ async def writable(
         )
     sender = ThreadSender(ca_bundle=bundle, connections=UPLOAD_CONNECTIONS)
     sender.start()
+    tally = Counter[str]()
+    drive.add_gauges(lambda: {f"writing.{key}": count for key, count in tally.items()})
+
+    def on_event(kind: str, fields: Mapping[str, Any]) -> None:
+        tally[kind] += 1
+        if kind == "upload":
+            tally["uploaded_bytes"] += fields["size_bytes"]
+        parts.activity.publish(kind, **fields)
+
     around = Around(
         listings=parts.listings,
         open_reader=drive.open,
         real_size=drive.real_size,
         uploads=Uploads(parts.client, tokens, x_user_id=settings.x_user_id),
         sender=sender,
-        on_event=lambda kind, fields: parts.activity.publish(kind, **fields),
+        on_event=on_event,
         somebody_reads=lambda: parts.blocks.gauges()["slots"] > 0,
         path_of=drive.known_path,
         deleted=DeletedItems(parts.client, tokens, x_user_id=settings.x_user_id),

@@ -134,6 +134,7 @@ PROCESS_CLOCK = {"time.monotonic", "time.monotonic_ns", "time.perf_counter", "ti
 PROCESS_CLOCK_IN = {
     "cli.demo": "waits for a child process, outside of trio",
     "control.cards": "waits for a lock in a thread, without a loop",
+    "cli.writing.owner": "waits for another process, without a loop",
     "cli.control.top": "looks once a second, without a loop",
     "fuse.mount_place": "waits for another process, without a loop",
     "http.curl_multi": "the curl thread has libcurl's timers to keep, and no trio",

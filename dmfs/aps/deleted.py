@@ -15,13 +15,15 @@ from dmfs.model import File, FolderId, ItemId, Project
 from dmfs.names import legal_name
 
 TOMBSTONE = ":Deleted"
+LOOKS_MAX = 200
 
 
 class DeletedItem(NamedTuple):
-    """A tombstone is its newest version."""
+    """Its newest version is a tombstone, whose name says nothing."""
 
     item_id: ItemId
     name: str
+    """Before that, where the tombstone tells; else ''."""
     deleted_at: str
     """As the service has it: ISO 8601."""
 
@@ -32,23 +34,38 @@ class DeletedItems:
     def __init__(self, http: JsonClient, tokens: TokenSource, *, x_user_id: str = "") -> None:
         self._service = SignedIn(http, tokens, x_user_id)
 
-    async def named(self, project: Project, folder_id: FolderId, name: str) -> list[DeletedItem]:
-        """Deleted items of a folder that the drive showed as ``name``, the latest first. One call
-        for each page."""
+    async def last(self, project: Project, folder_id: FolderId, name: str) -> File | None:
+        """The last version with bytes of the item that was deleted last of those that the drive
+        showed as ``name``; None if there is none. One call for each page of the folder, and one for
+        each deleted item whose name the service does not tell."""
+        looks = 0
+        for item in await self._all(project, folder_id, name):
+            if item.name and name not in (item.name, legal_name(item.name)):
+                continue
+            looks += 1
+            if looks > LOOKS_MAX:
+                return None
+            file = await self._last_version(project, item.item_id)
+            if file is not None and name in (file.name, legal_name(file.name)):
+                return file
+        return None
+
+    async def _all(self, project: Project, folder_id: FolderId, name: str) -> list[DeletedItem]:
+        """The latest first."""
         action = f"look for a deleted {name!r}"
         path = f"/data/v1/projects/{path_id(project.id)}/folders/{path_id(folder_id)}/contents"
 
         async def get_page(query: Query) -> tuple[list[DeletedItem], Query | None]:
             call = Call(action, "contents", "GET", path, {**query, "includeHidden": "true"})
             return await self._service.request(
-                call, lambda page: (_deleted(page, name), _next(page, action, path))
+                call, lambda page: (_deleted(page), _next(page, action, path))
             )
 
         pages = await all_pages(action, get_page)
         found = [each for page in pages for each in page]
         return sorted(found, key=lambda each: each.deleted_at, reverse=True)
 
-    async def last_version(self, project: Project, item_id: ItemId) -> File | None:
+    async def _last_version(self, project: Project, item_id: ItemId) -> File | None:
         """The newest version of an item that has bytes; None if there is none."""
         action = "look for the last version"
         path = f"/data/v1/projects/{path_id(project.id)}/items/{path_id(item_id)}/versions"
@@ -70,17 +87,16 @@ class DeletedItems:
         return max(files, key=lambda each: each.version_number or 0, default=None)
 
 
-def _deleted(page: Json, name: str) -> list[DeletedItem]:
+def _deleted(page: Json) -> list[DeletedItem]:
     tips, rows = Tips(page.get("included")), page.get("data")
     found = []
     for row in rows if isinstance(rows, list) else []:
         tip = tips.of(row)
         if text(row, "type") != "items" or not _is_tombstone(tip):
             continue
-        called = text(tip, "attributes", "name") or text(row, "attributes", "displayName")
-        if name in (called, legal_name(called)):
-            deleted_at = text(tip, "attributes", "createTime")
-            found.append(DeletedItem(ItemId(text(row, "id")), called, deleted_at))
+        name = text(tip, "attributes", "extension", "data", "originalName")
+        deleted_at = text(tip, "attributes", "createTime")
+        found.append(DeletedItem(ItemId(text(row, "id")), name, deleted_at))
     return found
 
 

@@ -140,6 +140,13 @@ class UploadOrders:
             await self._drafts.posted(step, generation, file, size_bytes)
         view = self._overlay.of(live.place or live.draft.place)
         self.show_anew(view, {before, file.name})
+        self._on_event(
+            "upload",
+            {
+                "draft": draft_id, "name": file.name, "item_id": file.item_id,
+                "version": file.version_number, "size_bytes": size_bytes,
+            },
+        )  # fmt: skip
         if not posted.conforming:
             self._on_event("holding area", {"name": file.name})
 

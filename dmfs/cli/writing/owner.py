@@ -3,6 +3,7 @@ this process does."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from dmfs.write.spool.owner import owner_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dmfs.drive import Drive
+
+OWNER_S = 10.0
+LOOK_S = 0.1
 
 
 def spool_directory(settings: Settings) -> Path:
@@ -58,6 +62,17 @@ def run_writing_job(
     return last
 
 
+def _wait_for_owner(call: Invocation) -> None:
+    """A mount that is just ending, or another command like this one, has the spool for a moment.
+    Who has it for longer is named in the refusal that follows."""
+    lock = spool_directory(read_settings(call)) / "lock"
+    for _ in range(int(OWNER_S / LOOK_S)):
+        pid, _ = owner_of(lock)
+        if not pid or not Path(f"/proc/{pid}").exists():
+            return
+        time.sleep(LOOK_S)
+
+
 def own_drive(
     call: Invocation, verb: str, parameters: Mapping[str, Any],
     told: Callable[[Mapping[str, Any]], None],
@@ -68,6 +83,8 @@ def own_drive(
 
     async def tell(event: Mapping[str, Any]) -> None:
         told(event)
+
+    _wait_for_owner(call)
 
     async def work(drive: Drive) -> None:
         await JOBS[verb](drive, parameters, tell)

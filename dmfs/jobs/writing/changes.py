@@ -11,7 +11,14 @@ from dmfs.drive import Drive
 from dmfs.errors import DriveError, ExistsError, NotFoundError, UsageError
 from dmfs.jobs.job import Parameters, Tell, flag_of, text_of, texts_of
 from dmfs.jobs.reports import Reports
-from dmfs.jobs.writing.place import directory_at, split, writing_of
+from dmfs.jobs.writing.place import (
+    directory_at,
+    fresh,
+    fresh_after,
+    node_at,
+    split,
+    writing_of,
+)
 from dmfs.model import Directory, File, Folder, ItemId, Shortcut
 from dmfs.names import printable
 from dmfs.system.concurrency import bare_errors, in_thread
@@ -37,6 +44,7 @@ async def put(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     writing, reports = writing_of(drive), Reports(tell)
     source, path = text_of(parameters, "source"), text_of(parameters, "path")
     directory, name = await _target(drive, path, text_of(parameters, "name", ""))
+    await fresh(drive, directory)
     try:
         descriptor = await in_thread(lambda: os.open(source, os.O_RDONLY | os.O_CLOEXEC))
     except OSError as error:
@@ -53,6 +61,7 @@ async def put(drive: Drive, parameters: Parameters, tell: Tell) -> None:
         os.close(descriptor)
     final = await _with_progress(writing, live, reports)
     base = live.draft.base if live.draft is not None else None
+    await fresh_after(drive, [directory])
     await reports.tell(
         "done", path=f"{drive.path_of(directory).rstrip('/')}/{final}",
         version=base.number if base is not None else 0, beside=final != name,
@@ -61,7 +70,7 @@ async def put(drive: Drive, parameters: Parameters, tell: Tell) -> None:
 
 async def _target(drive: Drive, path: str, name: str) -> tuple[Directory, str]:
     try:
-        node = await drive.resolve(path)
+        node = await node_at(drive, path)
     except NotFoundError:
         if path.endswith("/"):
             raise
@@ -105,7 +114,7 @@ async def rm(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     found = []
     for path in texts_of(parameters, "paths"):
         above, name = split(path)
-        node = await drive.resolve(path)
+        node = await node_at(drive, path)
         found.append((path, await directory_at(drive, above), name, node))
     removed = 0
     waits: dict[FolderView, set[ItemId]] = defaultdict(set)
@@ -122,6 +131,7 @@ async def rm(drive: Drive, parameters: Parameters, tell: Tell) -> None:
             await reports.failed(path, error)
     for view, items in waits.items():
         await writing.settler.delete_now(view, items)
+    await fresh_after(drive, {each.identity: each for _, each, _, _ in found}.values())
     await _finish(reports, "removed", removed)
 
 
@@ -138,6 +148,8 @@ async def mkdir(drive: Drive, parameters: Parameters, tell: Tell) -> None:
             made += await _make(drive, writing, path, parents=parents)
         except DriveError as error:
             await reports.failed(path, error)
+            continue
+        await fresh_after(drive, [await directory_at(drive, split(path)[0])])
     await _finish(reports, "made", made)
 
 

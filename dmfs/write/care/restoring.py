@@ -33,20 +33,16 @@ async def restore(writing: Writing, directory: Directory, name: str) -> None:
     if await _take_back(writing, directory, name):
         return
     # a listing that is newer than the deletion: it must not hide what comes back
-    listing = await listings.list_again(directory)
-    if name in listing.entries:
+    await listings.list_again(directory)
+    if name in (await listings.get(directory)).entries:
         raise ExistsError(f"there is a {printable(name)!r}", hint="nothing was deleted")
     project = Project(place.project_id, place.hub_id, "")
-    found = await writing.tools.deleted.named(project, place.folder, name)
-    if not found:
+    version = await writing.tools.deleted.last(project, place.folder, name)
+    if version is None:
         raise NotFoundError(
             f"no {printable(name)!r} was deleted here", hint="names count as they were spelled"
         )
-    item = found[0]
-    version = await writing.tools.deleted.last_version(project, item.item_id)
-    if version is None:
-        raise NotFoundError(f"no version of {printable(name)!r} has bytes")
-    await _post(writing, project, item.item_id, version)
+    await _post(writing, project, version.item_id, version)
     await listings.list_again(directory)
 
 
