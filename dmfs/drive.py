@@ -37,7 +37,7 @@ from dmfs.model import (
 from dmfs.names import check_name, printable
 from dmfs.namespace.listings import Listings
 from dmfs.namespace.poller import Poller
-from dmfs.namespace.xattrs import CACHED, PINNED, attributes_of, marks
+from dmfs.namespace.xattrs import CACHED, PINNED, RESERVED_BY, attributes_of, marks
 from dmfs.pins.pins import Pins
 from dmfs.prefetch.list_ahead import TreePrefetcher
 from dmfs.prefetch.open_ahead import SmallFilePrefetcher
@@ -223,6 +223,8 @@ class Drive:
         would copy it. None if it is another name, or does not apply."""
         if name == CACHED and isinstance(node, File) and self.parts.pins is not None:
             return str(await self.parts.pins.percent_at_rest(node))
+        if name == RESERVED_BY and isinstance(node, File):
+            return node.reserved_by.partition(" ")[2] or None
         if name == PINNED and self.parts.pins is not None:
             await self.parts.pins.refresh()
             return self.parts.pins.pinned(node) or None

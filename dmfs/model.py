@@ -91,6 +91,8 @@ class Folder:
     """``web_url`` in compact form (see ``compact``), as in ``File``."""
     service: bool = False
     """A BIM 360/ACC tool made it for itself (issues, checklists …); users did not."""
+    no_files: bool = False
+    """It takes no plain files (its ``allowedTypes``), as the Plans of BIM 360 do."""
 
     @property
     def web_url(self) -> str:
@@ -127,6 +129,8 @@ class File:
     created_by: str = ""
     extension_type: str = ""
     link: str = ""
+    reserved_by: str = ""
+    """Who has the item locked: a user's id, a space, and the name."""
 
     @property
     def version_id(self) -> VersionId:

@@ -10,7 +10,7 @@ from dmfs.model import File, Folder, Hub, Node, Project, Shortcut
 from dmfs.system.clock import Moment, iso_seconds
 
 PREFIX = "user.dmfs."
-CACHED, PINNED = PREFIX + "cached", PREFIX + "pinned"
+CACHED, PINNED, RESERVED_BY = PREFIX + "cached", PREFIX + "pinned", PREFIX + "reserved_by"
 """Answered, never listed."""
 
 

@@ -134,7 +134,7 @@ async def _join(
     return Writing(
         Tools(listings), spool, overlay, drafts, settler,
         Permissions(around.uploads, nursery), FolderCalls(around.uploads, listings.list_again),
-        name_calls, moves=writes.moves, sync=writes.sync,
+        name_calls, user_id=around.user_id, moves=writes.moves, sync=writes.sync,
     )  # fmt: skip
 
 

@@ -70,6 +70,7 @@ class Writing:
         folder_calls: FolderCalls,
         name_calls: NameCalls,
         *,
+        user_id: str,
         moves: bool,
         sync: bool,
     ) -> None:
@@ -81,6 +82,7 @@ class Writing:
         self._permissions = permissions
         self._folder_calls = folder_calls
         self._file_calls = name_calls
+        self._user_id = user_id
         self._moves = moves
         self._sync = sync
 
@@ -98,12 +100,16 @@ class Writing:
     def may_change(self, node: object) -> bool:
         """Whether the permission bits say so: as far as is known without a word to the service."""
         if isinstance(node, File):
-            return why_not(node) == "" and self._permissions.known(node.folder_id)
+            return self.why_not(node) == "" and self._permissions.known(node.folder_id)
         if isinstance(node, Folder):
-            return self._permissions.known(node.id)
+            return not node.no_files and self._permissions.known(node.id)
         return (
             isinstance(node, Project) and node.root_folder_id is not None and not is_account(node)
         )
+
+    def why_not(self, file: File) -> str:
+        """Why this user may not write to a version, as far as is known; '' if they may."""
+        return why_not(file, self._user_id)
 
     def room(self) -> Room:
         """The spool's."""
@@ -179,7 +185,7 @@ class Writing:
             live.mtime_ns, live.times_changed = mtime_ns, True
             if live.writers == 0:
                 await live.confirm()
-        elif why_not(node) == "":
+        elif self.why_not(node) == "":
             await self.drafts.adopted.set_mtime(self.now(node), mtime_ns)
 
     async def sync(self, live: LiveFile) -> None:
@@ -233,8 +239,8 @@ class Writing:
             raise IsADirectory(f"{printable(new)!r} is a directory")
         if not same_folder and not self.drafts.may_move(node):
             return await self._move(node, directory, old, target, new, there)
-        if why_not(node):
-            raise AccessError(f"cannot rename {printable(old)!r}: {why_not(node)}")
+        if reason := self.why_not(node):
+            raise AccessError(f"cannot rename {printable(old)!r}: {reason}")
         if there is None:
             await self._free_place(target, new, is_file=True, besides=old if same_folder else "")
         elif there is not None:
@@ -314,7 +320,7 @@ class Writing:
         return found
 
     async def _check_write(self, file: File) -> None:
-        reason = why_not(file)
+        reason = self.why_not(file)
         if reason:
             raise AccessError(f"cannot write {file.name!r}: {reason}")
         await self._permissions.require_update(file)
@@ -360,6 +366,11 @@ class Writing:
                 f"nothing can be made in {printable(directory.name or '/')!r}",
                 hint="files and folders go into the folders of a project",
             )
+        if is_file and isinstance(directory, Folder) and directory.no_files:
+            raise AccessError(
+                f"{printable(directory.name)!r} takes no plain files",
+                hint="sheets come there by publishing; put files into another folder",
+            )
         if is_file and self.settler.is_local(name):
             return place
         listing = await self._tools.listings.get(directory)
@@ -371,10 +382,14 @@ class Writing:
         return place
 
 
-def why_not(file: File) -> str:
-    """Why no program may write to a version, as far as its description tells; '' if it may."""
+def why_not(file: File, me: str = "") -> str:
+    """Why no program may write to a version, as far as its description tells; '' if it may.
+    ``me``: a user's id, whose own lock is none to them."""
     if isinstance(file, WrittenFile) and file.draft_id:
         return ""
+    user_id, _, name = file.reserved_by.partition(" ")
+    if user_id and user_id != me:
+        return f"it is locked by {printable(name)}"
     if not file.storage_id:
         return "the service does not say what is in it"
     if file.extension_type and file.extension_type not in FILE_TYPES:
