@@ -49,7 +49,7 @@ INSIDE = {
     "write.spool": "",
     "write.settle": "",
     "write.upload": "",
-    "write.parts": "",
+    "write.parts": "slices put puts thread_sender",
     "control": "cards peer exchange metrics_port routes server client mounts",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
     " kernel_cache request operations workers mount",
@@ -88,7 +88,7 @@ ONLY_IN = {
         *("fuse.workers", "fuse.mount"),
     },
     "httpx": {"http.httpx_client", "control.client"},
-    "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
+    "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers", "write.parts.puts"},
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},
     "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top", "cli.control.bar"},
@@ -102,6 +102,7 @@ WITHOUT_TRIO = (
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls aps.change."
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
+    " write.parts.slices write.parts.put write.parts.puts"
     " prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
     " namespace.poll_schedule namespace.change_feed namespace.listing_codec ratelimit.stall_memory"
     " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"
