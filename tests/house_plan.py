@@ -61,7 +61,7 @@ INSIDE = {
     "emulator": "world settings http sign_in writing api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
     " changes bench sample catalog",
-    "emulator.writing": "part_file uploads state",
+    "emulator.writing": "part_file uploads looks local_names violations history state views",
     "emulator.world.sample": "documents files folders names versions hubs",
     "emulator.http": "messages errors rate_limits delivery",
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
@@ -69,8 +69,8 @@ INSIDE = {
     "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data commands"
     " cdn oss schema writing",
     "emulator.api.writing": "payload access making storage signing parts items versions folders",
-    "emulator.server": "call_log faults emulator routes fault_kinds sign_in_control control bodies"
-    " handler listeners",
+    "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control control"
+    " watch handler bodies listeners",
 }
 """Inside a package a file imports only from those that stand before it."""
 

@@ -57,10 +57,20 @@ class Settings:
     folder_files_max: int = 10_000
     refused_characters: str = '<>:"/\\|?*'
     processing_s: float = 0.0
+    busy_s: float = 0.0
+    """So long after a version its item takes no further one (409)."""
+    upload_level_versions: str = "any"
+    """Whose files get new versions from a user of the level upload: any, or own."""
     refuse_empty: bool = False
     etag_form: str = "md5"
     accelerate_base: str | None = None
     """Upload URLs with acceleration have this origin in place of the CDN's."""
+    list_lag_s: float = 0.0
+    sha1_lag_s: float = 0.0
+    storage_moves: bool = False
+    """A version's object has another id than the location it was uploaded to."""
+    lost_look_s: float = 10.0
+    local_names: list[str] | None = None
 
     def update(self, changes: dict[str, Any]) -> None:
         """Set several at once; ValueError names the first that is unknown or makes no sense."""
@@ -81,11 +91,20 @@ _CHOICES = {
     "lock_status": (403, 423),
     "patch_name_taken_status": (400, 409),
     "refuse_empty": (False, True),
+    "storage_moves": (False, True),
+    "upload_level_versions": ("any", "own"),
     "etag_form": ("md5", "opaque"),
 }
 
 
-_NONE_ALLOWED = {"url_ttl_cap_s", "page_limit", "cdn_base", "presign", "accelerate_base"}
+_NONE_ALLOWED = {
+    "url_ttl_cap_s",
+    "page_limit",
+    "cdn_base",
+    "presign",
+    "accelerate_base",
+    "local_names",
+}
 
 
 def parse_rate_limits(value: object) -> str | float:
@@ -122,6 +141,7 @@ _MAKE: dict[str, Callable[[Any], Any]] = {
     "accelerate_base": _origin,
     "presign": _place,
     "refused_characters": str,
+    "local_names": lambda value: [str(pattern) for pattern in value],
 }
 _COUNTS = {"page_limit", "folder_files_max"}
 

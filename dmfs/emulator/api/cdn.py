@@ -17,7 +17,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 async def get(service: Service, request: Request, args: list[str]) -> Answer:
     """GET or HEAD of a signed URL. Signature and expiry count when the request arrives."""
     if "authorization" in request.headers:
-        return two_authorizations()
+        return two_authorizations(service, request)
     try:
         found = service.signer.check(request.path, request.query_text)
     except BadSignature as error:
@@ -36,11 +36,14 @@ def expired() -> Answer:
     return errors.xml(403, "AccessDenied", "Request has expired")
 
 
-def two_authorizations() -> Answer:
+def two_authorizations(service: Service, request: Request) -> Answer:
     """400: the signature is an authentication already, and S3 refuses two.
 
     Seen from real clients that forward their bearer token.
     """
+    service.writing.violations.add(
+        "authorization_at_storage", "", "", method=request.method, path=request.path
+    )
     message = (
         "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
         "Signature query string parameter or the Authorization header should be specified"

@@ -205,19 +205,20 @@ def _above_root(node: Folder) -> str:
     return ids.folder_id(ids.realm_of(node.id), "above " + node.project.hub.id)
 
 
-def item(base: str, node: Item, *, with_path: bool = False) -> Json:
-    """An ``items`` resource; ``with_path`` adds its path within the project."""
-    url = item_url(base, node)
+def item(base: str, node: Item, *, with_path: bool = False, tip: Version | None = None) -> Json:
+    """An ``items`` resource; ``with_path`` adds its path; ``tip``: an older version as its tip."""
+    url, is_old = item_url(base, node), tip is not None and tip is not node.tip
+    tip = tip or node.tip
     user_id, user_name = node.user
     attributes: Json = {
-        "displayName": node.display_name,
+        "displayName": tip.name if is_old else node.display_name,
         "createTime": node.create_time,
         "createUserId": user_id,
         "createUserName": user_name,
         "lastModifiedTime": node.modified_time,
         "lastModifiedUserId": user_id,
         "lastModifiedUserName": user_name,
-        "hidden": node.hidden,
+        "hidden": node.hidden and not is_old,
         "reserved": node.reserved is not None,
         **(node.reserved or {}),
         "extension": extension(base, node.type, node.data),
@@ -236,7 +237,7 @@ def item(base: str, node: Item, *, with_path: bool = False) -> Json:
         "attributes": attributes,
         "links": links,
         "relationships": {
-            "tip": _to_one("versions", node.tip.id, f"{url}/tip"),
+            "tip": _to_one("versions", tip.id, f"{url}/tip"),
             "versions": _related(f"{url}/versions"),
             "parent": _to_one("folders", node.parent.id, f"{url}/parent"),
             "refs": _refs(url),

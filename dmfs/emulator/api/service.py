@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from dmfs.emulator.api.page_cache import PageCache
@@ -11,9 +11,12 @@ from dmfs.emulator.settings import Origins, Settings
 from dmfs.emulator.world.model import World
 from dmfs.emulator.writing.state import Writing
 
+Later = Callable[[], Awaitable[None] | None]
+"""What is to be done some time later."""
 
-def _at_once(seconds: float, what: Callable[[], None]) -> None:
-    what()
+
+def _not_at_all(seconds: float, what: Later) -> None:
+    """Without a server nothing is done later."""
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Service:
     def __post_init__(self) -> None:
         self.signer = Signer(self.settings)
         self.writing = Writing()
-        self.later: Callable[[float, Callable[[], None]], None] = _at_once
+        self.later: Callable[[float, Later], None] = _not_at_all
         """Call something in so many seconds; a server sets it to what can wait."""
 
     @property

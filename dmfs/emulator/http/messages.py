@@ -38,6 +38,8 @@ class Request:
     received: Received | None = None
     arrived_s: float = field(default_factory=time.time)
     """When its head was read."""
+    called_s: float = 0.0
+    """When the service began to work on it."""
     fault: str | None = None
     """The kind of the fault that applies to it, for handlers that take part in it."""
     delivered: list[Callable[[], None]] = field(default_factory=list)

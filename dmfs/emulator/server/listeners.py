@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import h11
 import trio
 
+from dmfs.emulator.api.service import Later
 from dmfs.emulator.http.delivery import ConnectionBroken, Stream
 from dmfs.emulator.http.messages import Request
 from dmfs.emulator.server.bodies import Receiver
@@ -22,6 +23,7 @@ _log = logging.getLogger("dmfs.emulator")
 HOST = "127.0.0.1"
 """Loopback, always: the control endpoint and the fixed secrets must not be reachable."""
 _RECEIVE_BYTES = 64 * 1024
+_RECEIVE_PART_BYTES = 1024 * 1024
 _BODY_MAX_BYTES = 16 * 1024 * 1024
 _BIND_AGAIN_S = 0.05
 
@@ -109,12 +111,14 @@ async def _converse(emulator: Emulator, origin: str, stream: Stream) -> None:
         connection.start_next_cycle()
 
 
-def _receiver(emulator: Emulator, origin: str, head: h11.Request) -> Receiver | None:
+def _receiver(
+    emulator: Emulator, origin: str, stream: Stream, head: h11.Request
+) -> Receiver | None:
     """For what may be too big to hold in memory: a part of an upload, of a known length."""
     length = dict(head.headers).get(b"content-length")
     if origin != "cdn" or head.method != b"PUT" or length is None:
         return None
-    return Receiver(emulator.service.writing.uploads.file, emulator.settings, int(length))
+    return Receiver(emulator, stream, head, int(length))
 
 
 async def _read_request(
@@ -131,10 +135,11 @@ async def _read_request(
             if connection.they_are_waiting_for_100_continue:
                 go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
                 await stream.send_all(connection.send(go_on) or b"")
-            connection.receive_data(bytes(await stream.receive_some(_RECEIVE_BYTES)))
+            wanted = _RECEIVE_BYTES if receiver is None else _RECEIVE_PART_BYTES
+            connection.receive_data(bytes(await stream.receive_some(wanted)))
         elif isinstance(event, h11.Request):
             head, arrived_s = event, time.time()
-            receiver = _receiver(emulator, origin, event)
+            receiver = _receiver(emulator, origin, stream, event)
         elif isinstance(event, h11.Data) and receiver is not None:
             await receiver.take(bytes(event.data))
         elif isinstance(event, h11.Data):
@@ -166,9 +171,11 @@ async def serve(
     emulator.listening(api.url, cdn.url, lambda name, seconds: origins[name].refuse(seconds))
     async with trio.open_nursery() as nursery:
 
-        async def wait(seconds: float, what: Callable[[], None]) -> None:
+        async def wait(seconds: float, what: Later) -> None:
             await trio.sleep(seconds)
-            what()
+            more = what()
+            if more is not None:
+                await more
 
         emulator.service.later = lambda seconds, what: nursery.start_soon(wait, seconds, what)
         nursery.start_soon(api.run, api_listeners)

@@ -147,7 +147,7 @@ def _append(item: Item, world: World, order: Json, **attributes: Any) -> Version
     version = Version(
         ids.version_id(ids.realm_of(item.id), suffix, number), number, live.type, live.name,
         live.display_name, live.storage, live.listed_size, now, now, live.file_type,
-        live.mime_type, live.user, dict(live.data), live.web_view,
+        live.mime_type, _author(order, live.user), dict(live.data), live.web_view,
     )  # fmt: skip
     if "revisionDisplayLabel" in version.data:
         version.data["revisionDisplayLabel"] = str(number)
@@ -156,6 +156,14 @@ def _append(item: Item, world: World, order: Json, **attributes: Any) -> Version
     world.add_version(item, version)
     touch(item, order)
     return version
+
+
+def _author(order: Json, last: tuple[str, str]) -> tuple[str, str]:
+    """Who does it: ``user``; else whoever did it last, but Bob where that was Ada."""
+    if "user" in order:
+        user_id = str(order["user"])
+        return user_id, str(order.get("user_name", rights.PEOPLE.get(user_id, "")))
+    return rights.BOB if last[0] == rights.ADA[0] else last
 
 
 def _new_version(world: World, node: Node, order: Json) -> Node:
@@ -263,6 +271,7 @@ def _add_item(world: World, node: Node, order: Json) -> Node:
     before = (folder.modified_s, [each.rollup_s for each in (folder, *ancestors(folder))])
     builder = _builder(world)
     item = builder.item(folder, _text(order, "name"))
+    item.user = _author(order, item.user)
     builder.version(item, _content(item.id, order))
     _settle(item, order, before)
     return item

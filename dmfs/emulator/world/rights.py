@@ -10,6 +10,9 @@ from dmfs.emulator.world.model import Folder, Item, Json, ancestors
 
 LEVELS = ("view", "upload", "edit", "admin")
 EVERYBODY = "*"
+ADA = ("ADAEMU000001", "Ada Emulated")
+BOB = ("BOBEMU000002", "Bob Emulated")
+PEOPLE = dict((ADA, BOB))
 _READ = frozenset({"view", "read", "download", "collaborate"})
 _TEAM_WRITE = frozenset({"write", "create", "upload", "updateMetaData"})
 _ACCOUNT = {
@@ -65,10 +68,11 @@ def set_lock(item: Item, order: Json) -> None:
     """``reserve`` for ``user`` (with ``user_name``), or ``unreserve``."""
     item.reserved = None
     if order["op"] == "reserve":
+        user_id = str(order.get("user", BOB[0]))
         item.reserved = {
             "reservedTime": stamp(item.parent.project, time.time()),
-            "reservedUserId": str(order.get("user", "BOBEMU000002")),
-            "reservedUserName": str(order.get("user_name", "Bob Emulated")),
+            "reservedUserId": user_id,
+            "reservedUserName": str(order.get("user_name", PEOPLE.get(user_id, ""))),
         }
 
 

@@ -7,7 +7,7 @@ import uuid
 
 from dmfs.emulator.api import jsonapi, lookup
 from dmfs.emulator.api.service import Service
-from dmfs.emulator.api.writing import access, payload
+from dmfs.emulator.api.writing import access, making, payload
 from dmfs.emulator.api.writing.payload import Actor, bad
 from dmfs.emulator.http import errors
 from dmfs.emulator.http.errors import JSONAPI_TYPE, Refusal
@@ -53,6 +53,9 @@ async def create(service: Service, request: Request, args: list[str], token: Tok
     above.children.append(folder)
     service.world.folders[folder.id] = folder
     changes.touch(folder, {})
+    making.want_public_name(service, actor, name, above)
+    making.show_later(service, folder)
+    service.writing.history.node(folder, actor.who, "new_folder")
     service.world.generation += 1
     return json_answer(_document(service, folder), 201, JSONAPI_TYPE)
 
@@ -85,6 +88,7 @@ async def change(service: Service, request: Request, args: list[str], token: Tok
         name = _name_of(service, payload.text(data, "attributes", "name"))
     parent = _new_parent(service, folder, data, actor) if moves else folder.parent
     _apply(service, folder, parent, name, hidden)
+    service.writing.history.node(folder, actor.who, "change_folder")
     service.world.generation += 1
     return lookup.answer(_document(service, folder))
 

@@ -55,11 +55,15 @@ def _new(service: Service, request: Request, actor: Actor, owner: Project, data:
     access.want_level(folder, actor, "upload")
     access.want_place_for(service, folder, type_, name)
     urn = payload.linked(first, "storage", "objects")[1]
-    placeholder = making.uploaded(service, owner, urn, name)
+    placeholder = making.uploaded(service, actor, owner, urn, name)
     access.want_free(folder, name)
     status = making.conforming(folder, name)
+    making.want_public_name(service, actor, name, folder)
     item = making.new_item(service, actor, folder, name)
-    version = making.new_version(service, actor, item, name, placeholder.storage, conforming=status)
+    version = making.new_version(
+        service, actor, item, name, making.object_of(service, placeholder), "new_item",
+        conforming=status,
+    )  # fmt: skip
     making.use(request, placeholder, version)
     return item
 
@@ -84,8 +88,9 @@ def _copy(service: Service, actor: Actor, owner: Project, data: Json, source_id:
     access.want_place_for(service, folder, source_item.type, name)
     access.want_free(folder, name)
     status = making.conforming(folder, name)
+    making.want_public_name(service, actor, name, folder)
     item = making.new_item(service, actor, folder, name)
-    making.new_version(service, actor, item, name, source.storage, conforming=status)
+    making.new_version(service, actor, item, name, source.storage, "copy", conforming=status)
     return item
 
 
@@ -104,7 +109,9 @@ async def rename(service: Service, request: Request, args: list[str], token: Tok
     access.want_unlocked(service, item, actor)
     if access.is_taken(item.parent, name, of=item, folders=False):
         raise access.taken(service.settings.patch_name_taken_status)
+    making.want_public_name(service, actor, name, item.parent)
     item.display_name = name
+    service.writing.history.node(item, actor.who, "rename")
     changes.touch(item, {})
     service.world.generation += 1
     href = jsonapi.item_url(service.api_url, item)

@@ -9,6 +9,7 @@ from dmfs.emulator.api.service import Service
 from dmfs.emulator.api.url_signing import BadSignature
 from dmfs.emulator.http import errors
 from dmfs.emulator.http.messages import Answer, Request
+from dmfs.emulator.world import content_threads
 from dmfs.emulator.writing.part_file import Stored
 from dmfs.emulator.writing.uploads import Part
 
@@ -16,7 +17,7 @@ from dmfs.emulator.writing.uploads import Part
 async def put(service: Service, request: Request, args: list[str]) -> Answer:
     """200 and the ETag. The URL had to be good when the request's head arrived."""
     if "authorization" in request.headers:
-        return cdn.two_authorizations()
+        return cdn.two_authorizations(service, request)
     try:
         key, number = service.signer.check_put(
             request.path, request.query_text, at_s=request.arrived_s
@@ -36,6 +37,14 @@ async def put(service: Service, request: Request, args: list[str]) -> Answer:
     content = request.received.content
     assert isinstance(content, Stored)
     tag = request.received.md5
+    if request.fault == "corrupt_upload":
+        tag = await _corrupt(service, content)
+    before = session.parts.get(number)
+    if before is not None and before.accepted:
+        service.writing.violations.add(
+            "part_sent_again", session.placeholder.client_id, session.placeholder.user_id,
+            storage=session.placeholder.urn, part=number, size=content.size,
+        )  # fmt: skip
     if service.settings.etag_form == "opaque":
         tag = hashlib.sha256(f"{tag} {number}".encode()).hexdigest()[:32]
     part = session.parts[number] = Part(content, tag)
@@ -45,3 +54,12 @@ async def put(service: Service, request: Request, args: list[str]) -> Answer:
 
     request.delivered.append(accepted)
     return Answer(200, {"ETag": f'"{tag}"'})
+
+
+async def _corrupt(service: Service, content: Stored) -> str:
+    """A byte in the middle arrives as another one; the MD5 of what is there then."""
+    if content.size:
+        position = content.regions[0][0] + content.size // 2
+        file = service.writing.uploads.file
+        file.write(position, bytes([file.read(position, 1)[0] ^ 0xFF]))
+    return await content_threads.digest(content, "md5")

@@ -27,6 +27,10 @@ class Actor:
     client_id: str
 
     @property
+    def who(self) -> tuple[str, str]:
+        return self.client_id, self.user_id
+
+    @property
     def user(self) -> tuple[str, str]:
         return self.user_id, self.user_name
 

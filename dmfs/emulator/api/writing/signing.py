@@ -99,6 +99,10 @@ async def complete(service: Service, request: Request, args: list[str], token: T
         key, size, tags = body["uploadKey"], body.get("size"), body.get("eTags")
     except (ValueError, KeyError, TypeError, AttributeError):
         return errors.oss(400, "The request body is malformed: uploadKey is required")
+    if size is None or tags is None:
+        service.writing.violations.add(
+            "completion_unchecked", token.app.client_id, request.user_id, storage=placeholder.urn
+        )
     if not _are_well_formed(size, tags):
         return errors.oss(400, "size must be an integer and eTags an array of strings")
     session = service.writing.uploads.sessions.get(key) if isinstance(key, str) else None
@@ -155,7 +159,9 @@ def _trouble(session: Session, size: int | None, tags: list[str] | None) -> dict
 
 def finish(service: Service, placeholder: Placeholder, content: Content) -> Storage:
     """The location has its object."""
-    storage = Storage(placeholder.urn, content, modified_s=time.time())
+    now_s = time.time()
+    lag_s = service.settings.sha1_lag_s
+    storage = Storage(placeholder.urn, content, modified_s=now_s, sha1_from_s=now_s + lag_s)
     placeholder.storage = storage
     service.world.storages[storage.urn] = storage
     return storage

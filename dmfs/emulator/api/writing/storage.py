@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from dmfs.emulator.api import jsonapi, lookup
 from dmfs.emulator.api.service import Service
-from dmfs.emulator.api.writing import access, payload
+from dmfs.emulator.api.writing import access, making, payload
 from dmfs.emulator.http.errors import JSONAPI_TYPE
 from dmfs.emulator.http.messages import Answer, Request, json_answer
 from dmfs.emulator.sign_in.tokens import Token
@@ -30,7 +30,7 @@ async def create(service: Service, request: Request, args: list[str], token: Tok
         folder = lookup.item(service, owner, target_id).parent
     access.want_live(folder)
     access.want_level(folder, actor, "upload")
-    bucket = places(owner)[1]
+    bucket = places(owner)[1] + (making.TEMPORARY if service.settings.storage_moves else "")
     key = f"{uuid.uuid4()}{key_ending(payload.ending_of(name))}"
     urn = ids.storage_id(bucket, key)
     service.writing.uploads.placeholders[urn] = Placeholder(

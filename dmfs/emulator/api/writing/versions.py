@@ -13,6 +13,8 @@ from dmfs.emulator.http.messages import Answer, Request, json_answer
 from dmfs.emulator.sign_in.tokens import Token
 from dmfs.emulator.world import changes
 from dmfs.emulator.world.model import DELETED_VERSION, Item, Json, Project, Version
+from dmfs.emulator.writing import views
+from dmfs.emulator.writing.uploads import Placeholder
 
 
 async def create(service: Service, request: Request, args: list[str], token: Token) -> Answer:
@@ -26,6 +28,7 @@ async def create(service: Service, request: Request, args: list[str], token: Tok
         item, version = _delete(service, actor, owner, data)
     else:
         item, version = _upload(service, request, actor, owner, data)
+        await _count_same_bytes(service, actor, item)
     body = jsonapi.document(
         jsonapi.version_url(service.api_url, item, version),
         jsonapi.version(service.api_url, item, version),
@@ -54,14 +57,53 @@ def _upload(
         raise bad(f"The extension type {type_} fits neither the item nor the project.")
     if item.hidden:
         raise bad("The item is deleted.")
+    if service.settings.upload_level_versions == "own" and item.user != actor.user:
+        access.want_level(item, actor, "edit")
+    making.want_idle(service, item)
     placeholder = making.uploaded(
-        service, owner, payload.linked(data, "storage", "objects")[1], name
+        service, actor, owner, payload.linked(data, "storage", "objects")[1], name
     )
     access.want_free(item.parent, name, of=item)
     status = making.conforming(item.parent, name)
-    version = making.new_version(service, actor, item, name, placeholder.storage, conforming=status)
+    if name != access.name_in(item):
+        making.want_public_name(service, actor, name, item.parent)
+    _count_moved_tip(service, actor, item, placeholder)
+    version = making.new_version(
+        service, actor, item, name, making.object_of(service, placeholder), "new_version",
+        conforming=status,
+    )  # fmt: skip
     making.use(request, placeholder, version)
     return item, version
+
+
+def _count_moved_tip(service: Service, actor: Actor, item: Item, placeholder: Placeholder) -> None:
+    """The tip was made by another while this upload was under way, and this client saw it."""
+    made_s, maker = service.writing.history.made.get(item.tip.id, (0.0, actor.who))
+    if maker == actor.who or made_s < placeholder.created_s:
+        return
+    shown_s = max(made_s, item.tip.listed_from_s)
+    seen_s = max(
+        service.writing.looks.last_s(actor.who, [item.id]),
+        service.writing.looks.last_s(actor.who, [item.parent.id]) if shown_s == made_s else 0.0,
+    )
+    if seen_s > made_s:
+        service.writing.violations.add(
+            "moved_tip_overwritten", *actor.who, item=item.id, name=item.tip.name,
+            tip=item.tip.number,
+        )  # fmt: skip
+
+
+async def _count_same_bytes(service: Service, actor: Actor, item: Item) -> None:
+    """A version is for ever: one with the bytes of the one before is of no use to anybody."""
+    new = item.tip.storage
+    old = item.versions[-2].storage if len(item.versions) > 1 else None
+    if new is None or old is None or new.content.size != old.content.size:
+        return
+    number, name = item.tip.number, item.tip.name
+    if await views.sha256(new) == await views.sha256(old) is not None:
+        service.writing.violations.add(
+            "same_bytes_version", *actor.who, item=item.id, name=name, number=number
+        )
 
 
 def _copy(
@@ -82,9 +124,12 @@ def _copy(
     access.want_unlocked(service, item, actor)
     access.want_free(item.parent, name, of=item)
     status = making.conforming(item.parent, name)
+    what = "rename" if not item.hidden and name != access.name_in(item) else "restore"
+    if name != source.name:
+        making.want_public_name(service, actor, name, item.parent)
     item.hidden = False
     version = making.new_version(
-        service, actor, item, name, source.storage, type=source.type, conforming=status,
+        service, actor, item, name, source.storage, what, type=source.type, conforming=status,
         listed_size=source.listed_size, mime_type=source.mime_type,
     )  # fmt: skip
     if service.settings.processing_s:
@@ -102,7 +147,7 @@ def _delete(service: Service, actor: Actor, owner: Project, data: Json) -> tuple
     old = item.tip
     item.hidden = True
     version = making.new_version(
-        service, actor, item, str(uuid.uuid4()), None, type=DELETED_VERSION,
+        service, actor, item, str(uuid.uuid4()), None, "delete", type=DELETED_VERSION,
         data={"originalName": old.name},
     )  # fmt: skip
     return item, version
@@ -125,7 +170,9 @@ async def rename(service: Service, request: Request, args: list[str], token: Tok
     access.want_unlocked(service, item, actor)
     if version is item.tip and access.is_taken(item.parent, name, of=item, folders=False):
         raise access.taken(service.settings.patch_name_taken_status)
+    making.want_public_name(service, actor, name, item.parent)
     version.name = version.display_name = name
+    service.writing.history.node(item, actor.who, "rename_version")
     version.file_type = payload.ending_of(name) or None
     changes.touch(item, {})
     service.world.generation += 1
