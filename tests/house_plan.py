@@ -54,13 +54,13 @@ INSIDE = {
     " ordering plan name_table recorder",
     "write.upload": "plan requests ports pace stage work sending looks posting steps uploader",
     "write.upload.plan": "part_plan records answers look conflicts",
-    "write.parts": "",
+    "write.parts": "slices put puts thread_sender",
     "control": "cards peer exchange metrics_port routes server client mounts",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
     " kernel_cache request operations write_operations workers mount",
     "help": "topics",
-    "cli": "streams secret_files settings control parser daemonize browse serve mount_helper mount login whoami"
-    " doctor demo main",
+    "cli": "streams secret_files settings control parser daemonize browse serve mount_helper mount"
+    " login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing api server browser process __main__",
@@ -99,7 +99,7 @@ ONLY_IN = {
         *("fuse.workers", "fuse.mount"),
     },
     "httpx": {"http.httpx_client", "control.client"},
-    "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
+    "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers", "write.parts.puts"},
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},
     "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top", "cli.control.bar"},
@@ -113,6 +113,7 @@ WITHOUT_TRIO = (
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls aps.change."
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
+    " write.parts.slices write.parts.put write.parts.puts"
     " prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
     " namespace.poll_schedule namespace.change_feed namespace.listing_codec ratelimit.stall_memory"
     " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"
