@@ -221,9 +221,7 @@ class Settings:
         "Disk space for what was written and has not gone up yet. 5 % of its disk stay free.",
         bounds=(MIB, 1 << 50),
     )  # fmt: skip
-    uploads: int = setting(
-        4, COUNT, "Files that go up at the same time.", bounds=(1, 64)
-    )
+    uploads: int = setting(4, COUNT, "Files that go up at the same time.", bounds=(1, 64))
     local_names: str = setting(
         "", TEXT,
         "More names that programs make for themselves and that never go up, such as *.lck,~*.rvt.",

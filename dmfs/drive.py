@@ -272,10 +272,6 @@ class Drive:
             on_first_read=on_first_read,
         )
 
-    async def open_version(self, file: File) -> AnyReader:
-        """A reader of a version that somebody has written to."""
-        return await self.open(file)
-
     async def real_size(self, file: File) -> int:
         """The size of a version as its bytes have it."""
         return await self._size_to_open(file)

@@ -35,7 +35,7 @@ async def writable(
     sender.start()
     around = Around(
         listings=parts.listings,
-        open_reader=drive.open_version,
+        open_reader=drive.open,
         real_size=drive.real_size,
         uploads=Uploads(parts.client, tokens, x_user_id=settings.x_user_id),
         sender=sender,

@@ -59,7 +59,7 @@ INSIDE = {
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
     " kernel_cache request operations write_operations workers mount",
     "help": "topics",
-    "cli": "streams secret_files settings control parser daemonize browse serve mount login whoami"
+    "cli": "streams secret_files settings control parser daemonize browse serve mount_helper mount login whoami"
     " doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.doctor": "findings machine service",
@@ -89,7 +89,13 @@ APART = {
 
 ONLY_IN = {
     "pyfuse3": {
-        *("fuse.attributes", "fuse.kernel_cache", "fuse.request", "fuse.operations", "fuse.write_operations"),
+        *(
+            "fuse.attributes",
+            "fuse.kernel_cache",
+            "fuse.request",
+            "fuse.operations",
+            "fuse.write_operations",
+        ),
         *("fuse.workers", "fuse.mount"),
     },
     "httpx": {"http.httpx_client", "control.client"},

@@ -71,11 +71,12 @@ def mount_helper(argv: Sequence[str] | None = None) -> int:
     flags = [word for word in arguments if re.fullmatch(r"-[sfnv]+", word)]
     if any("f" in word for word in flags):
         return DONE  # mount --fake: all but the mounting
+    from pathlib import Path
+
     from dmfs.cli.mount_helper import without_default_rw
 
     try:
-        with open("/etc/fstab", encoding="utf-8", errors="replace") as file:
-            fstab = file.read()
+        fstab = Path("/etc/fstab").read_text("utf-8", "replace")
     except OSError:
         fstab = ""
     words = [word for word in arguments if word not in flags]

@@ -47,10 +47,9 @@ class WriteOperations(Operations):
             if writes:
                 raise AccessError(f"{node.name!r} stands for a page and has no bytes to change")
             return await self._drive.open(node, found_in)
-        handle = await self._writing.open(
+        return await self._writing.open(
             node, found_in, writes=writes, truncate=bool(flags & os.O_TRUNC)
         )
-        return handle
 
     @request()
     async def create(
@@ -138,7 +137,7 @@ class WriteOperations(Operations):
         if fields.update_size:
             await self._set_size(row, attr.st_size, fh)
         if fields.update_mtime and isinstance(row.node, File):
-            await self._writing.set_mtime(row.node, self._place(row), attr.st_mtime_ns)
+            await self._writing.set_mtime(row.node, attr.st_mtime_ns)
         entry = self._entry(inode, row.node, self._timeout_s(row.parent))
         row.reported_size = entry.st_size
         return entry

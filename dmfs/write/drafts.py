@@ -14,7 +14,7 @@ from dmfs.errors import DriveError
 from dmfs.model import File, FolderId, Listing
 from dmfs.system.clock import wall_time_ns, wall_time_s
 from dmfs.write.adopted import AdoptedVersions, plain
-from dmfs.write.live import LiveFile
+from dmfs.write.live import FoundIn, LiveFile
 from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.records import (
     Base,
@@ -41,7 +41,7 @@ class ReadTools(Protocol):
     """How versions are read."""
 
     @property
-    def open_reader(self) -> Callable[[File], Awaitable[AnyReader]]: ...
+    def open_reader(self) -> Callable[[File, FoundIn | None], Awaitable[AnyReader]]: ...
 
     @property
     def real_size(self) -> Callable[[File], Awaitable[int]]: ...
@@ -144,8 +144,8 @@ class Drafts:
 
     # What live files need (``live.Surroundings``)
 
-    async def reader(self, file: File) -> AnyReader:
-        return await self._tools.open_reader(file)
+    async def reader(self, file: File, found_in: FoundIn | None = None) -> AnyReader:
+        return await self._tools.open_reader(file, found_in)
 
     async def size_of(self, file: File) -> int:
         return await self._tools.real_size(file)

@@ -14,18 +14,21 @@ import trio
 from dmfs.blocks.cache import Data
 from dmfs.blocks.reader import AnyReader
 from dmfs.errors import AccessError
-from dmfs.model import File, WrittenFile
+from dmfs.model import Directory, File, WrittenFile
 from dmfs.system.clock import wall_time_ns, wall_time_s
 from dmfs.write.records import Base, Change, Draft, DraftId, Place, State
 from dmfs.write.spool.content import Content
 from dmfs.write.spool.snapshot import Confirmed
 
+FoundIn = tuple[Directory, str]
+"""Directory and name that a file was opened by: what is read ahead follows from it."""
+
 
 class Surroundings(Protocol):
     """What a live file needs of the drive around it."""
 
-    async def reader(self, file: File) -> AnyReader:
-        """The bytes of a version."""
+    async def reader(self, file: File, found_in: FoundIn | None = None) -> AnyReader:
+        """The bytes of a version, as ``Drive.open`` gives them."""
         ...
 
     async def size_of(self, file: File) -> int:
@@ -68,6 +71,8 @@ class LiveFile:
         """Its name now; None once it was deleted."""
         self.draft: Draft | None = None
         self.content: Content | None = None
+        self.pages_stale = False
+        """Whether the kernel's pages may be of content that is not there any more."""
         self.synced_at: float | None = None
         """When fsync(2) confirmed what has not gone up yet; trio's clock."""
         self.mtime_ns = file.mtime_ns
@@ -123,20 +128,9 @@ class LiveFile:
 
     # Bytes
 
-    def read_now(self, offset: int, length: int) -> Data | None:
-        """What is at hand of a version that nobody has written to."""
-        if self.content is None and self._reader is not None:
-            return self._reader.read_now(offset, length)
-        return None
-
-    async def read(self, offset: int, length: int) -> tuple[Data, bool]:
-        if self.content is not None:
-            return await self.content.read(offset, length, self.read_base), True
-        return await (await self.reader()).read(offset, length)
-
     async def read_base(self, offset: int, length: int) -> bytes:
         """Bytes of the version that was written to."""
-        reader = await self.reader()
+        reader = await self._base_reader()
         found = bytearray()
         while len(found) < length:
             data, _ = await reader.read(offset + len(found), length - len(found))
@@ -145,7 +139,11 @@ class LiveFile:
             found += data
         return bytes(found)
 
-    async def reader(self) -> AnyReader:
+    async def reader(self, found_in: FoundIn | None) -> AnyReader:
+        """Of the version, for one handle: each has a read-ahead of its own."""
+        return await self._surroundings.reader(self.file, found_in)
+
+    async def _base_reader(self) -> AnyReader:
         """Of the version beneath; opened at first use."""
         async with self._opening:
             if self._reader is None:
@@ -253,7 +251,9 @@ class LiveFile:
     def opened(self, *, writes: bool) -> Handle:
         self.handles += 1
         self.writers += writes
-        return Handle(self, writes=writes)
+        handle = Handle(self, writes=writes, keep_cache=not self.pages_stale)
+        self.pages_stale = False
+        return handle
 
     def closed(self, *, wrote: bool) -> None:
         self.handles -= 1
@@ -273,22 +273,45 @@ class LiveFile:
 class Handle:
     """One open(2) of a live file. What it reads is what was written, by whomever."""
 
-    def __init__(self, live: LiveFile, *, writes: bool) -> None:
+    def __init__(self, live: LiveFile, *, writes: bool, keep_cache: bool = True) -> None:
         self.live = live
         self.writes = writes
-        self.keep_cache = True
-        self.direct_io = False
+        self._keep_cache = keep_cache
+        self._reader: AnyReader | None = None
         self._closed = False
+
+    async def prepare(self, found_in: FoundIn | None) -> None:
+        """Open the version, where nothing was written to it."""
+        if self.live.content is None and self._reader is None:
+            self._reader = await self.live.reader(found_in)
 
     @property
     def size_bytes(self) -> int:
+        if self.live.content is None and self._reader is not None:
+            return self._reader.size_bytes
         return self.live.size_bytes
 
+    @property
+    def keep_cache(self) -> bool:
+        return self._keep_cache and (self._reader is None or self._reader.keep_cache)
+
+    @property
+    def direct_io(self) -> bool:
+        return self._reader is not None and self._reader.direct_io
+
     def read_now(self, offset: int, length: int) -> Data | None:
-        return self.live.read_now(offset, length)
+        """What is at hand of a version that nobody has written to."""
+        if self.live.content is None and self._reader is not None:
+            return self._reader.read_now(offset, length)
+        return None
 
     async def read(self, offset: int, length: int) -> tuple[Data, bool]:
-        return await self.live.read(offset, length)
+        content = self.live.content
+        if content is not None:
+            return await content.read(offset, length, self.live.read_base), True
+        await self.prepare(None)
+        assert self._reader is not None
+        return await self._reader.read(offset, length)
 
     async def write(self, offset: int, data: Data) -> None:
         if not self.writes:
@@ -313,4 +336,6 @@ class Handle:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
+            if self._reader is not None:
+                self._reader.close()
             self.live.closed(wrote=self.writes)

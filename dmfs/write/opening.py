@@ -23,6 +23,7 @@ from dmfs.write.calls.folder_calls import FolderCalls
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.calls.permissions import Permissions
 from dmfs.write.drafts import Drafts
+from dmfs.write.live import FoundIn
 from dmfs.write.overlay import Overlay
 from dmfs.write.parts.put import PartSender
 from dmfs.write.records import Change, Place
@@ -62,7 +63,7 @@ class Around:
     """What writing uses of the drive around it."""
 
     listings: Listings
-    open_reader: Callable[[File], Awaitable[AnyReader]]
+    open_reader: Callable[[File, FoundIn | None], Awaitable[AnyReader]]
     real_size: Callable[[File], Awaitable[int]]
     uploads: Uploads
     sender: PartSender
@@ -116,10 +117,10 @@ async def _join(
     )
     orders = UploadOrders(overlay, drafts, listings, nursery, around.on_event)
     orders.uploader = _uploader(settings, around, spool, orders, overlay, nursery)
+    name_calls = NameCalls(around.uploads, listings.list_again)
     settler = Settler(
-        overlay, drafts, orders, spool, NameCalls(around.uploads, listings.list_again), listings,
-        nursery, rules, around.on_event,
-    )  # fmt: skip
+        overlay, drafts, orders, spool, name_calls, listings, nursery, rules, around.on_event
+    )
     drop = adopted.load(spool.rows.get("adopted", {}))
     drop += drafts.load(spool.rows.get("draft", {}))
     overlay.load(spool.rows.get("name", {}))
@@ -133,7 +134,7 @@ async def _join(
     return Writing(
         Tools(listings), spool, overlay, drafts, settler,
         Permissions(around.uploads, nursery), FolderCalls(around.uploads, listings.list_again),
-        moves=writes.moves, sync=writes.sync,
+        name_calls, moves=writes.moves, sync=writes.sync,
     )  # fmt: skip
 
 

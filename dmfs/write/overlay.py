@@ -23,6 +23,7 @@ from dmfs.model import (
     Listing,
     Project,
     VersionId,
+    own_id,
 )
 from dmfs.namespace.listing_codec import BadRecordError, decode_node, encode_node
 from dmfs.write.adopted import AdoptedVersions, plain
@@ -60,8 +61,8 @@ class FolderView:
         self._live = live
         self._adopted = adopted
         self._files: dict[VersionId, File] = {}
-        self._folders: dict[str, tuple[Folder, float]] = {}
-        """Name → a folder made, renamed or moved here, until a listing shows it."""
+        self._made: dict[str, tuple[Folder | File, float]] = {}
+        """Name → what the service has made or moved here, until a listing shows it."""
         self._gone_folders: dict[FolderId, float] = {}
         self._seen: Listing | None = None
         self._version = 0
@@ -86,7 +87,7 @@ class FolderView:
             node = self._touched_node(name)
             if node is not None:
                 entries[name] = node
-        entries |= {name: folder for name, (folder, _) in self._folders.items()}
+        entries |= {name: child for name, (child, _) in self._made.items()}
         shown = replace(listing, entries=dict(sorted(entries.items())))
         self._shown = listing, self._version, shown
         return shown
@@ -101,12 +102,12 @@ class FolderView:
         if self.names:
             self._remember(files.values())
         self.names.see({name: item_of(file) for name, file in files.items()}, listing.listed_at)
-        ids = {child.id for child in listing.entries.values() if isinstance(child, Folder)}
+        ids = {own_id(child) for child in listing.entries.values()}
         at = listing.listed_at
-        self._folders = {
-            name: (folder, made_at)
-            for name, (folder, made_at) in self._folders.items()
-            if not (at > made_at and (folder.id in ids or at > made_at + FOLDER_LAG_S))
+        self._made = {
+            name: (child, made_at)
+            for name, (child, made_at) in self._made.items()
+            if not (at > made_at and (own_id(child) in ids or at > made_at + FOLDER_LAG_S))
         }
         self._gone_folders = {
             each: gone_at
@@ -150,13 +151,6 @@ class FolderView:
         found = place_of(self.directory, name)
         assert found is not None
         return found
-
-    @property
-    def shows_anything(self) -> bool:
-        """Whether anything of ours stands here."""
-        return bool(self._folders) or any(
-            self.names.at(name) is not None for name in self.names.touched()
-        )
 
     # What is done
 
@@ -227,18 +221,17 @@ class FolderView:
     def _remember_all(self, listing: Listing) -> None:
         self._remember(child for child in listing.entries.values() if isinstance(child, File))
 
-    def shows_folder(self, name: str, folder: Folder) -> None:
-        """A folder that the service has just made, or moved here."""
-        self._folders[name] = folder, trio.current_time()
-        self._gone_folders.pop(folder.id, None)
+    def shows(self, name: str, child: Folder | File) -> None:
+        """What the service has just made here, or moved here."""
+        self._made[name] = child, trio.current_time()
+        if isinstance(child, Folder):
+            self._gone_folders.pop(child.id, None)
         self._version += 1
 
     def hides_folder(self, folder: Folder) -> None:
         """A folder that the service has just deleted, or moved away."""
         self._gone_folders[folder.id] = trio.current_time()
-        self._folders = {
-            name: each for name, each in self._folders.items() if each[0].id != folder.id
-        }
+        self._made = {name: each for name, each in self._made.items() if each[0] != folder}
         self._version += 1
 
     # The journal
@@ -257,6 +250,11 @@ class FolderView:
                 }
             changes.append(Change(KIND, f"{self.folder_id}/{key}", record))
         return changes
+
+    def removal(self) -> list[Change]:
+        """Of all rows."""
+        keys = self.names.keys()
+        return [Change(KIND, f"{self.folder_id}/{key}", None) for key in keys]
 
     def recover(self, files: Iterable[str]) -> None:
         for text in files:
@@ -325,10 +323,10 @@ class Overlay:
             view = self.view(listing.directory)
         return view.shown(listing)
 
-    def is_empty(self, folder: Folder) -> bool:
-        """Whether nothing of ours stands in a folder."""
-        view = self._views.get(folder.id)
-        return view is None or not view.shows_anything
+    def forget(self, folder: Folder) -> list[Change]:
+        """A folder has gone; the rows that go with it."""
+        view = self._views.pop(folder.id, None)
+        return [] if view is None else view.removal()
 
     def _live(self, draft_id: DraftId) -> LiveFile | None:
         return self.live_by_id(draft_id)

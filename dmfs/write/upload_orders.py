@@ -120,7 +120,7 @@ class UploadOrders:
         self.on_over(view.folder_id)
 
     async def on_posted(
-        self, draft_id: DraftId, generation: int, posted: PostedLike, sha1: str
+        self, draft_id: DraftId, generation: int, posted: PostedLike, _sha1: str
     ) -> None:
         """See ``upload.ports.Hooks``."""
         live = self._drafts.by_id.get(draft_id)

@@ -20,16 +20,18 @@ from dmfs.errors import (
     NotFoundError,
     NotPermittedError,
     OtherFolderError,
+    SpoolLimitError,
 )
 from dmfs.model import Child, Directory, File, Folder, Listing, Project, Shortcut, WrittenFile
 from dmfs.names import check_name, printable
 from dmfs.namespace.listings import Listings
 from dmfs.write.calls.folder_calls import FolderCalls
+from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.calls.permissions import Permissions
 from dmfs.write.drafts import Drafts
 from dmfs.write.live import Handle, LiveFile
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.places import folder_of, is_account, place_of
+from dmfs.write.places import is_account, place_of
 from dmfs.write.records import Place, State
 from dmfs.write.settle.service_names import check_new_name
 from dmfs.write.settler import Settler
@@ -43,7 +45,8 @@ FILE_TYPES = frozenset({
     "versions:autodesk.bim360:File", "versions:autodesk.core:File",
 })  # fmt: skip
 """What can be written: all other kinds of items have makers of their own."""
-DEPTH_MAX = 25
+FILES_MAX = 10_000
+"""In a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Writing:
         settler: Settler,
         permissions: Permissions,
         folder_calls: FolderCalls,
+        name_calls: NameCalls,
         *,
         moves: bool,
         sync: bool,
@@ -76,6 +80,7 @@ class Writing:
         self.settler = settler
         self._permissions = permissions
         self._folder_calls = folder_calls
+        self._file_calls = name_calls
         self._moves = moves
         self._sync = sync
 
@@ -93,9 +98,9 @@ class Writing:
     def may_change(self, node: object) -> bool:
         """Whether the permission bits say so: as far as is known without a word to the service."""
         if isinstance(node, File):
-            return why_not(node) == "" and self._permissions.known(node.project_id, node.folder_id)
+            return why_not(node) == "" and self._permissions.known(node.folder_id)
         if isinstance(node, Folder):
-            return self._permissions.known(node.project_id, node.id)
+            return self._permissions.known(node.id)
         return (
             isinstance(node, Project) and node.root_folder_id is not None and not is_account(node)
         )
@@ -126,8 +131,8 @@ class Writing:
         try:
             if truncate:
                 await live.truncate(0)
-            elif live.content is None:
-                await live.reader()
+            else:
+                await handle.prepare(found_in)
         except BaseException:
             handle.close()
             raise
@@ -167,9 +172,7 @@ class Writing:
         finally:
             handle.close()
 
-    async def set_mtime(
-        self, node: File, found_in: tuple[Directory, str] | None, mtime_ns: int
-    ) -> None:
+    async def set_mtime(self, node: File, mtime_ns: int) -> None:
         """utimensat(2): shown on this machine; no bytes change, and no version follows."""
         live = self.content_of(node)
         if live is not None:
@@ -229,7 +232,7 @@ class Writing:
         if there is not None and not isinstance(there, File):
             raise IsADirectory(f"{printable(new)!r} is a directory")
         if not same_folder and not self.drafts.may_move(node):
-            await self._check_move(node, directory, target)
+            return await self._move(node, directory, old, target, new, there)
         if why_not(node):
             raise AccessError(f"cannot rename {printable(old)!r}: {why_not(node)}")
         if there is None:
@@ -253,7 +256,7 @@ class Writing:
             raise ExistsError(f"there is a {printable(name)!r} already")
         await self._free_place(directory, name, is_file=False)
         folder = await self._folder_calls.make(directory, name)
-        self.overlay.view(directory).shows_folder(name, folder)
+        self.overlay.view(directory).shows(name, folder)
         return folder
 
     async def remove_folder(self, directory: Directory, name: str) -> None:
@@ -265,11 +268,12 @@ class Writing:
             raise NotADirectory(f"{printable(name)!r} is not a folder")
         if not is_account(node):
             raise NotPermittedError("the service does not delete folders of such a hub")
-        listing = await self._tools.listings.list_again(node)
-        if listing.entries or not self.overlay.is_empty(node):
+        listing = self.overlay.shown(await self._tools.listings.list_again(node))
+        if listing.entries:
             raise NotEmptyError(f"{printable(name)!r} is not empty")
         await self._folder_calls.hide(node)
         self.overlay.view(directory).hides_folder(node)
+        await self.spool.commit(self.overlay.forget(node))
 
     async def _rename_folder(
         self, directory: Directory, node: Folder, target: Directory, new: str, there: Child | None
@@ -282,7 +286,7 @@ class Writing:
         moved = await self._folder_calls.change(node, directory, target, new)
         if self.overlay.can_be_in(directory):
             self.overlay.view(directory).hides_folder(node)
-        self.overlay.view(target).shows_folder(new, moved)
+        self.overlay.view(target).shows(new, moved)
         return moved
 
     # Checks
@@ -326,11 +330,25 @@ class Writing:
         elif not self.settler.is_dancing(view):
             raise NotPermittedError("the service does not delete files of such a hub")
 
-    async def _check_move(self, node: File, directory: Directory, target: Directory) -> None:
-        one_project = isinstance(directory, Folder) and isinstance(target, Folder)
-        one_project = one_project and directory.project_id == target.project_id  # type: ignore[union-attr]
-        if not (self._moves and one_project and is_account(node)):
+    async def _move(
+        self, node: File, directory: Directory, old: str, target: Directory, new: str,
+        there: Child | None,
+    ) -> File:  # fmt: skip
+        """With ``-o moves=copy``: a copy by the service, and a deletion when the folder has come to
+        rest. Its history stays with the deleted item."""
+        goal = place_of(target, new)
+        live = self.content_of(node)
+        can = self._moves and goal is not None and is_account(node) and there is None
+        if not can or goal is None or goal.project_id != node.project_id:
             raise OtherFolderError("the service does not move a file to another folder")
+        if live is not None and not live.is_clean:
+            raise OtherFolderError("what was written to the file has not gone up yet")
+        await self._free_place(target, new, is_file=True)
+        await self._check_delete(self.overlay.view(directory), node)
+        copied = await self._file_calls.copy(self.now(node), target, goal)
+        self.overlay.view(target).shows(new, copied)
+        await self.unlink(directory, old)
+        return copied
 
     async def _free_place(
         self, directory: Directory, name: str, *, is_file: bool, besides: str = ""
@@ -344,11 +362,12 @@ class Writing:
             )
         if is_file and self.settler.is_local(name):
             return place
-        folder = folder_of(directory)
         listing = await self._tools.listings.get(directory)
+        if is_file and len(listing.names) >= FILES_MAX:
+            raise SpoolLimitError(f"a folder of the service takes {FILES_MAX} files")
         siblings = (each for each in listing.names if each != besides)
         check_new_name(name, siblings, folds_case=is_account(place))
-        await self._permissions.require_create(place.project_id, folder, is_file=is_file)
+        await self._permissions.require_create(place.project_id, place.folder)
         return place
 
 

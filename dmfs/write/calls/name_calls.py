@@ -14,6 +14,7 @@ from dmfs.errors import (
     AccessError,
     BadInputError,
     DriveError,
+    GoneError,
     LockedError,
     NameTakenError,
     NotPermittedError,
@@ -23,6 +24,7 @@ from dmfs.errors import (
 from dmfs.model import Directory, File, Listing, Project
 from dmfs.write.overlay import FolderView
 from dmfs.write.places import is_account
+from dmfs.write.records import Place
 from dmfs.write.settle.steps import CopyItem, DeleteItem, RenameItem
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ class NameCalls:
         and the folder is seen as the service has it."""
         place = view.place(step.place)
         project = Project(place.project_id, place.hub_id, "")
-        tip = await self._uploads.item(project, step.item.item_id)
+        tip = await self._tip(project, step)
         if isinstance(step, DeleteItem):
             return await self._delete(view, project, step, tip)
         if not tip.exists or tip.file is None:
@@ -66,6 +68,28 @@ class NameCalls:
             if found is None:
                 raise
             return True, found
+
+    async def _tip(self, project: Project, step: NameStep) -> Tip:
+        try:
+            return await self._uploads.item(project, step.item.item_id)
+        except GoneError:  # with its folder, perhaps
+            return Tip(None, "", "", exists=False)
+
+    async def copy(self, file: File, target: Directory, place: Place) -> File:
+        """A version as a new item in another folder of its project; after a lost answer the one
+        that this made."""
+        try:
+            posted = await self._uploads.copy_item(
+                place.project_id, place.folder, file.version_id, place.name
+            )
+        except UnknownOutcomeError:
+            for pause_s in LOOKS_S:
+                await trio.sleep(pause_s)
+                child = (await self._list_again(target)).entries.get(place.name)
+                if isinstance(child, File):
+                    return child
+            raise
+        return posted.file
 
     async def _make(self, view: FolderView, project: Project, step: NameStep, tip: File) -> File:
         item_id, uploads = step.item.item_id, self._uploads

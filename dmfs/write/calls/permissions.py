@@ -38,22 +38,19 @@ class Permissions:
         )
         self._flights: SingleFlight[str, frozenset[str]] = SingleFlight(nursery)
 
-    def known(self, project_id: ProjectId, folder_id: FolderId) -> bool:
+    def known(self, folder_id: FolderId) -> bool:
         """Whether nothing speaks against writing in a folder, as far as is known. Never waits."""
         found = self._known.get(folder_id)
         return found is None or bool(found & TO_UPDATE)
 
-    async def require_create(
-        self, project_id: ProjectId, folder_id: FolderId | None, *, is_file: bool
-    ) -> None:
+    async def require_create(self, project_id: ProjectId, folder_id: FolderId) -> None:
         """AccessError if this user may make nothing in a folder."""
-        if folder_id is not None:
-            allowed = await self._of(project_id, folder_id)
-            if allowed is not None and not allowed & TO_CREATE:
-                raise AccessError(
-                    "you may not make anything in this folder",
-                    hint="ask an admin of the project for the permission to upload",
-                )
+        allowed = await self._of(project_id, folder_id)
+        if allowed is not None and not allowed & TO_CREATE:
+            raise AccessError(
+                "you may not make anything in this folder",
+                hint="ask an admin of the project for the permission to upload",
+            )
 
     async def require_update(self, node: File | Shortcut) -> None:
         """AccessError if this user may not change the files of a folder."""

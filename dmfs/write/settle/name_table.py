@@ -197,6 +197,10 @@ class NameTable:
         self._changed.clear()
         return changes
 
+    def keys(self) -> Iterable[str]:
+        """Of all rows, as ``take_changes`` has them."""
+        return [*(_NAME + name for name in self._entries), *(_GONE + each for each in self._gone)]
+
     @classmethod
     def of_rows(cls, rows: Mapping[str, Mapping[str, Any]], now: float) -> Self:
         """As it was, with the latest event happening ``now``. KeyError, TypeError, ValueError for

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from dmfs.errors import GoneError, NotFoundError, SpoolError
 from dmfs.system.concurrency import computed, deadline, in_thread
+from dmfs.write.parts.slices import FileSlice
 from dmfs.write.records import NewVersion, Target
 from dmfs.write.upload.pace import Budget
 from dmfs.write.upload.plan.answers import Stop
 from dmfs.write.upload.plan.part_plan import Part, PartPlan
 from dmfs.write.upload.ports import ReadBase, Rules, SnapshotLike
-from dmfs.write.parts.slices import FileSlice
 
 IN_MEMORY_BYTES = 16 * 1024**2
 CHUNK_BYTES = 8 * 1024**2

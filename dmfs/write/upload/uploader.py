@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,6 +29,8 @@ from dmfs.write.upload.ports import (
 )
 from dmfs.write.upload.steps import Steps
 from dmfs.write.upload.work import Link, Tools, Work
+
+log = logging.getLogger(__name__)
 
 OUTCOMES_REMEMBERED = 4096
 
@@ -139,6 +142,9 @@ class Uploader:
                 outcome = await self._to_the_end(work, left)
             if work.scope.cancelled_caught:
                 await self._drop(work)
+        except Exception:  # one upload's fault must not end the drive
+            log.exception("an upload failed by a bug")
+            outcome = Outcome("failed", None, "a bug in dmfs: its log has more")
         finally:
             self._works.pop(draft_id, None)
             if outcome.kind == "failed":
