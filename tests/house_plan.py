@@ -43,7 +43,8 @@ INSIDE = {
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
     "write": "records spool parts settle upload",
-    "write.spool": "",
+    "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
+    " spool",
     "write.settle": "",
     "write.upload": "plan requests ports pace stage work sending looks posting steps uploader",
     "write.upload.plan": "part_plan records answers look conflicts",

@@ -1,0 +1,375 @@
+"""The bytes of a draft: a file that only grows, and the last mebibyte of it in memory.
+
+A position is given out once and always means the same byte. So a call that hangs, is given up and
+ends later does no harm: it writes what belongs there.
+
+After a failed fdatasync the kernel calls pages clean that it has lost, and the next one succeeds.
+So what was not durable before is then read back, compared with its checksums and written again; if
+it is not what was written any more, the file is broken from there on and says so.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import trio
+
+from dmfs.errors import SpoolError
+from dmfs.spans import MIB
+from dmfs.write.records import DraftId
+from dmfs.write.spool.disk import Disk, failures, sync_directory
+from dmfs.write.spool.room import RoomCount
+from dmfs.write.spool.sums import UNIT_BYTES, Mark, More, Sums
+
+TAIL_BYTES = MIB
+"""In memory for one draft before they go to its file; one write may come on top."""
+ALL_TAILS_BYTES = 64 * MIB
+"""In memory for all drafts; beyond that each write goes to its file at once."""
+UNSYNCED_BYTES = 256 * MIB
+"""More than that is not left to the fdatasync of a close(2)."""
+OPEN_FILES = 64
+SMALL_BYTES = 4096
+_JOINED_BYTES = 64 * 1024
+_VECTOR = 512
+"""Parts in one call: IOV_MAX is 1024."""
+
+
+class OpenFiles:
+    """Closes those that were used longest ago. Called in threads; files and snapshots are many."""
+
+    def __init__(self, limit: int = OPEN_FILES) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._open: OrderedDict[Handle, None] = OrderedDict()
+
+    def used(self, handle: Handle) -> None:
+        """It was opened, or is used again."""
+        with self._lock:
+            self._open[handle] = None
+            self._open.move_to_end(handle)
+            idle = list(self._open)[: -self._limit] if len(self._open) > self._limit else []
+        for each in idle:
+            each.close(only_if_clean=True)
+
+    def gone(self, handle: Handle) -> None:
+        with self._lock:
+            self._open.pop(handle, None)
+
+
+class Handle:
+    """A descriptor that is opened when it is needed, and never closed under a call that uses it:
+    its number would be another file's by the time that a hung call goes on."""
+
+    def __init__(self, path: Path, files: OpenFiles) -> None:
+        self.path = path
+        self._files = files
+        self._lock = threading.Lock()
+        self._fd = -1
+        self._calls = 0
+        self._closing = False
+        self.unsynced = False
+        """A failure of writing may not be reported to a descriptor that is opened later."""
+
+    @contextmanager
+    def used(self, *, create: bool = False) -> Iterator[int]:
+        """The descriptor, in a thread. OSError."""
+        with self._lock:
+            if self._fd < 0:
+                self._fd = _open(self.path, create=create)
+            self._calls += 1
+            self._closing = False
+            fd = self._fd
+        self._files.used(self)
+        try:
+            yield fd
+        finally:
+            with self._lock:
+                self._calls -= 1
+                if self._closing:
+                    self._close()
+
+    def close(self, *, only_if_clean: bool = False) -> None:
+        """Now, or when the last call under way ends. Does not wait."""
+        if not self._lock.acquire(blocking=False):
+            return  # it is just being opened or closed
+        try:
+            if not (only_if_clean and (self.unsynced or self._calls)):
+                self._closing = True
+                self._close()
+        finally:
+            self._lock.release()
+
+    def _close(self) -> None:
+        if self._fd >= 0 and not self._calls:
+            os.close(self._fd)
+            self._fd = -1
+            self._files.gone(self)
+
+
+def _open(path: Path, *, create: bool) -> int:
+    """Open a data file of ours; with ``create`` also make it and its directory. OSError."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    if create:
+        try:
+            path.parent.mkdir(mode=0o700)
+        except FileExistsError:
+            pass
+        flags |= os.O_CREAT
+    fd = os.open(path, flags, 0o600)
+    status = os.fstat(fd)
+    if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise OSError(1, f"{path} is not a file of ours")
+    return fd
+
+
+class Stretch(NamedTuple):
+    """Bytes of the file to be read."""
+
+    position: int
+    length: int
+
+
+class DataFile:
+    """One data file of one draft; a draft that starts over gets the next one."""
+
+    def __init__(self, path: Path, number: int, disk: Disk, room: RoomCount, files: OpenFiles,
+                 sums: Sums) -> None:  # fmt: skip
+        self.path, self.number, self.sums = path, number, sums
+        self._disk, self._room = disk, room
+        self.handle = Handle(path, files)
+        self.durable = sums.end
+        """Bytes that a crash does not take."""
+        self._linked = sums.end > 0
+        """Whether its name in the directories is durable."""
+        self._made = sums.end > 0
+        self._syncing = trio.Lock()
+        self._suspect = False
+        """An fdatasync failed, and what was not durable before may be lost."""
+        self.broken = ""
+        """Words, where bytes are lost."""
+        self._parts: list[bytes | bytearray] = []
+        self._starts: list[int] = []
+        self.end = sums.end
+        """Of all that was given: in the file and in memory."""
+
+    @property
+    def spilled(self) -> int:
+        """Bytes that are in the file."""
+        return self.sums.end
+
+    @property
+    def tail_bytes(self) -> int:
+        return self.end - self.spilled
+
+    def append(self, data: bytes) -> int:
+        """Take bytes, for which there is room, into memory; returns their position."""
+        position = self.end
+        last = self._parts[-1] if self._parts else None
+        if len(data) >= SMALL_BYTES:
+            self._add(data, position)
+        elif isinstance(last, bytearray) and len(last) < _JOINED_BYTES:
+            last += data
+        else:
+            self._add(bytearray(data), position)
+        self.end += len(data)
+        return position
+
+    def _add(self, part: bytes | bytearray, position: int) -> None:
+        self._parts.append(part)
+        self._starts.append(position)
+
+    def is_full(self, length: int) -> bool:
+        """Whether what is in memory has to go to the file before ``length`` bytes come."""
+        if not self.tail_bytes:
+            return False
+        return self.tail_bytes + length > TAIL_BYTES or self._room.pending_bytes > ALL_TAILS_BYTES
+
+    async def spill(self) -> None:
+        """Write what is in memory; one caller at a time. After an error it still is in memory."""
+        if not self.tail_bytes:
+            return
+        # copies of those that may still grow: a call that hangs has them for ever
+        parts = [bytes(part) for part in self._parts]
+        start, stop, mark, made = self.spilled, self.end, self.sums.mark, self._made
+        self.handle.unsynced = True
+
+        def write() -> More:
+            more = self.sums.more(mark, parts)
+            with self.handle.used(create=not made) as fd:
+                _write_all(fd, parts, start)
+            self._room.look(self.path)
+            return more
+
+        more = await self._disk.run(write, "save")
+        self._made = True
+        self.sums.add(more)
+        self._room.spilled(stop - start)
+        del self._parts[: len(parts)], self._starts[: len(parts)]
+        if self.spilled - self.durable > UNSYNCED_BYTES:
+            await self.sync()
+
+    async def sync(self) -> None:
+        """Make all that is in the file durable. SpoolError, NoRoomError: it is not."""
+        async with self._syncing:  # a failure is reported once: it must not be to another call
+            await self._sync()
+
+    async def _sync(self) -> None:
+        if self.broken:
+            raise SpoolError(self.broken)
+        mark, durable, linked, suspect = self.sums.mark, self.durable, self._linked, self._suspect
+        if mark.end == durable and (linked or not mark.end):
+            return
+
+        def sync() -> bool:
+            with self.handle.used() as fd:
+                if suspect and not self._write_again(fd, durable, mark):
+                    return False
+                os.fdatasync(fd)
+                self._must_be_there(fd)
+            if not linked:
+                sync_directory(self.path.parent)
+                sync_directory(self.path.parent.parent)
+            return True
+
+        self._suspect = True  # until it is known to be well, also when this is given up
+        if not await self._disk.run(sync, "save", syncs=True):
+            self.broken = f"the disk of {self.path.parent} has lost bytes that were being saved"
+            raise SpoolError(self.broken, hint="save under another name")
+        self._suspect = False
+        self.durable, self._linked = max(mark.end, self.durable), True
+        self.handle.unsynced = self.spilled > mark.end
+
+    def _must_be_there(self, fd: int) -> None:
+        """FileNotFoundError where somebody removed the file under us: it would be lost with this
+        process."""
+        if not os.path.samestat(self.path.lstat(), os.fstat(fd)):
+            raise FileNotFoundError(2, "another file is in its place", str(self.path))
+
+    def _write_again(self, fd: int, durable: int, mark: Mark) -> bool:
+        """Write once more what may have been lost; False where it is."""
+        position = durable - durable % UNIT_BYTES
+        while position < mark.end:
+            length = min(MIB, mark.end - position)
+            data = os.pread(fd, length, position)
+            if len(data) < length or not self.sums.are_right(position, memoryview(data), mark):
+                return False
+            _write_all(fd, [data], position)
+            position += length
+        return True
+
+    # Reading
+
+    def in_memory(self, position: int, length: int) -> tuple[int, list[bytes]]:
+        """How many of these bytes are in the file, and the others, which are not."""
+        first = max(position, self.spilled)
+        if first >= position + length:
+            return length, []
+        found, stop = [], position + length
+        for index in range(bisect_right(self._starts, first) - 1, len(self._parts)):
+            start = self._starts[index]
+            if start >= stop:
+                break
+            found.append(bytes(self._parts[index][max(first - start, 0) : stop - start]))
+        return first - position, found
+
+    async def read(self, stretches: list[Stretch], mark: Mark, *, strictly: bool) -> list[bytes]:
+        """Bytes that are in the file. SpoolError for damaged ones: those of whole units are
+        compared with their checksums, with ``strictly`` all (``mark`` is then where the file ended
+        when they were confirmed)."""
+        if not stretches:
+            return []
+
+        def read() -> list[bytes]:
+            with self.handle.used() as fd:
+                if strictly:
+                    return self._read_strictly(fd, stretches, mark)
+                return [self._read_one(fd, each, mark) for each in stretches]
+
+        return await self._disk.run(read, "read what was saved")
+
+    def _read_one(self, fd: int, stretch: Stretch, mark: Mark) -> bytes:
+        data = os.pread(fd, stretch.length, stretch.position)
+        if len(data) < stretch.length:
+            raise self._damaged()
+        ahead = -stretch.position % UNIT_BYTES
+        whole = (stretch.length - ahead) // UNIT_BYTES * UNIT_BYTES
+        if whole > 0:
+            view = memoryview(data)[ahead : ahead + whole]
+            if not self.sums.are_right(stretch.position + ahead, view, mark):
+                raise self._damaged()
+        return data
+
+    def _read_strictly(self, fd: int, stretches: list[Stretch], mark: Mark) -> list[bytes]:
+        found, last, unit = [], -1, b""
+        for position, length in stretches:
+            start = position - position % UNIT_BYTES
+            stop = min(-(-(position + length) // UNIT_BYTES) * UNIT_BYTES, mark.end)
+            if stop - start > UNIT_BYTES or start != last:
+                unit, last = os.pread(fd, stop - start, start), start
+                if len(unit) < stop - start:
+                    raise self._damaged()
+                if not self.sums.are_right(start, memoryview(unit), mark):
+                    raise self._damaged()
+                if stop - start > UNIT_BYTES:
+                    last = -1
+            found.append(unit[position - start : position - start + length])
+        return found
+
+    def _damaged(self) -> SpoolError:
+        return SpoolError(
+            f"{self.path} is damaged: its bytes are not those that were saved",
+            hint="the disk may be failing; look at dmesg",
+        )
+
+    def delete(self) -> None:
+        """Remove the file, in a thread; what is still open of it can be read. What cannot be
+        removed now is removed at the next start."""
+        self.handle.close()
+        with failures(self.path.parent, "remove what is not needed any more"):
+            self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What all contents of a spool share."""
+
+    directory: Path
+    disk: Disk
+    room: RoomCount
+    files: OpenFiles
+    commit: Callable[..., Any]
+    """``await commit(changes, pieces)``: durable, or an error."""
+
+    def new_file(self, draft_id: DraftId, number: int, sums: Sums | None = None) -> DataFile:
+        path = self.directory / draft_id / file_name(number)
+        sums = Sums(f"{draft_id} {number}") if sums is None else sums
+        return DataFile(path, number, self.disk, self.room, self.files, sums)
+
+
+def file_name(number: int) -> str:
+    """``data``, ``data.2`` …"""
+    return "data" if number == 1 else f"data.{number}"
+
+
+def _write_all(fd: int, parts: list[bytes], position: int) -> None:
+    """All of it; OSError."""
+    for first in range(0, len(parts), _VECTOR):
+        some = parts[first : first + _VECTOR]
+        length = sum(map(len, some))
+        done = os.pwritev(fd, some, position)
+        if done < length:  # a disk about to be full: the rest meets its error
+            rest = memoryview(b"".join(some))[done:]
+            while rest:
+                done = os.pwrite(fd, rest, position + length - len(rest))
+                rest = rest[done:]
+        position += length

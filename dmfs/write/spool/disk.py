@@ -1,0 +1,138 @@
+"""The spool's disk: calls to it in threads, its failures in words, and whether it is fit at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from dmfs.errors import NoRoomError, SetupError, SpoolError, SpoolLimitError
+from dmfs.system.disk_threads import DiskThreads
+from dmfs.system.mountinfo import filesystem_of
+from dmfs.system.private_files import make_private
+
+T = TypeVar("T")
+
+PATIENCE_S = 30.0
+"""For one call. A slow disk with much to write makes a writer wait for seconds."""
+SYNC_PATIENCE_S = 120.0
+"""For fdatasync of at most ``data_file.UNSYNCED_BYTES``: a disk of 2 MB/s is no hang."""
+THREADS = 8
+IN_MEMORY = frozenset({"tmpfs", "ramfs", "devtmpfs"})
+FAR = frozenset({
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "virtiofs",
+    "ncpfs", "coda", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "fuse.glusterfs",
+    "fuse.dmfs", "fuse.davfs", "davfs", "fuse.ceph", "fuse.mount-s3", "fuse.gvfsd-fuse",
+})  # fmt: skip
+"""Filesystems of another machine: what fdatasync means there is not ours to say, nor is flock."""
+
+
+class Disk:
+    """Threads of one spool. ``directory`` is named in errors."""
+
+    def __init__(
+        self, directory: Path, patience_s: float = PATIENCE_S, sync_patience_s: float | None = None
+    ) -> None:
+        self.directory = directory
+        self._calls = DiskThreads(THREADS, patience_s)
+        self._syncs = DiskThreads(THREADS, sync_patience_s or max(SYNC_PATIENCE_S, patience_s))
+
+    async def run(self, work: Callable[[], T], action: str, *, syncs: bool = False) -> T:
+        """What ``work`` returns; a SpoolError, NoRoomError or SpoolLimitError that says that it was
+        not possible to ``action``. Cancellation does not leave a call that has begun."""
+        threads = self._syncs if syncs else self._calls
+        with failures(self.directory, action):
+            return await threads.run(work)
+
+
+@contextmanager
+def failures(directory: Path, action: str) -> Iterator[None]:
+    """An OSError of the body becomes an error in words."""
+    try:
+        yield
+    except OSError as error:
+        raise in_words(directory, action, error) from error
+
+
+def in_words(
+    directory: Path, action: str, error: OSError
+) -> SpoolError | NoRoomError | SpoolLimitError:
+    """What an OSError of the spool's disk means to a person."""
+    start = f"cannot {action}: the disk of {directory}"
+    if error.errno == errno.ENOSPC:
+        return NoRoomError(f"{start} is full", hint="free some space there, and save again")
+    if error.errno == errno.EDQUOT:
+        return SpoolLimitError(f"{start} gives no more to this user (its quota)")
+    if error.errno == errno.EROFS:
+        return SpoolError(f"{start} has become read-only", hint="look at dmesg, then remount it")
+    if error.errno == errno.ETIMEDOUT:
+        return SpoolError(f"{start} hangs")
+    if error.errno == errno.ENOENT:
+        return SpoolError(f"cannot {action}: {error.filename or directory} is gone")
+    return SpoolError(f"{start} fails ({error.strerror or error})")
+
+
+def fit_directory(directory: Path, *, any_disk: bool) -> None:
+    """Make the spool's directory, private to this user, on a disk that is fit. Blocks; SetupError
+    says why not."""
+    hint = "choose another one with DMFS_STATE_DIR"
+    try:
+        make_private(directory)
+        status = directory.lstat()
+        if not stat.S_ISDIR(status.st_mode):
+            raise SetupError(f"the spool {directory} is no directory but a link", hint=hint)
+        if status.st_uid != os.geteuid():
+            raise SetupError(f"the spool {directory} belongs to another user", hint=hint)
+        if status.st_mode & 0o077:
+            directory.chmod(0o700)
+        descriptor = open_directory(directory)
+        try:
+            kind = filesystem_of(descriptor)
+            read_only = bool(os.fstatvfs(descriptor).f_flag & os.ST_RDONLY)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise SetupError(
+            f"the spool {directory} cannot be made: {error.strerror or error}", hint=hint
+        ) from error
+    if read_only:
+        raise SetupError(f"the spool {directory} is on a read-only file system", hint=hint)
+    if any_disk:
+        return
+    if kind in IN_MEMORY:
+        raise SetupError(
+            f"the spool {directory} is in memory ({kind}): what is saved would not survive a"
+            " restart", hint=hint,
+        )  # fmt: skip
+    if kind in FAR:
+        raise SetupError(
+            f"the spool {directory} is not on a disk of this machine ({kind})", hint=hint
+        )
+
+
+def open_directory(directory: Path) -> int:
+    """A descriptor of it, never through a link. OSError."""
+    return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make its entries durable. Blocks; OSError."""
+    descriptor = open_directory(directory)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_files(directory: Path) -> None:
+    """Remove a draft's directory, which has no folders. What cannot be removed stays for the next
+    start. Blocks."""
+    with contextlib.suppress(OSError):
+        for each in list(directory.iterdir()):
+            each.unlink()
+        directory.rmdir()

@@ -1,0 +1,100 @@
+"""One process owns a spool: a lock that the kernel gives back when that process ends."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+from pathlib import Path
+
+from dmfs.errors import SetupError, SpoolError
+
+log = logging.getLogger(__name__)
+
+_WORDS_BYTES = 4096
+
+
+class Owner:
+    """Of one spool. All methods block."""
+
+    def __init__(self, path: Path, label: str) -> None:
+        self._path, self._label = path, label
+        self._descriptor = -1
+
+    def take(self) -> None:
+        """SetupError that names the process that owns it."""
+        try:
+            descriptor = self._open()
+        except OSError as error:
+            raise SetupError(
+                f"the spool's lock {self._path} cannot be made: {error.strerror or error}"
+            ) from error
+        if not self._locked(descriptor):
+            words = self._words(descriptor)
+            os.close(descriptor)
+            raise SetupError(
+                f"this profile is written to already: {words}",
+                hint="one mount of a profile may write; unmount that one, or mount this one ro",
+            )
+        self._descriptor = descriptor
+
+    def check(self) -> None:
+        """Whether the spool is still ours. A lock file that was deleted locks out nobody: it is
+        made again, if nobody else was faster. SpoolError."""
+        if self._descriptor < 0:
+            raise SpoolError("the spool is closed: the drive is ending")
+        try:
+            found = self._path.lstat()
+        except FileNotFoundError:
+            pass
+        else:
+            if os.path.samestat(found, os.fstat(self._descriptor)):
+                return
+        descriptor = self._open()
+        if not self._locked(descriptor):
+            words = self._words(descriptor)
+            os.close(descriptor)
+            raise SpoolError(
+                f"the spool's lock {self._path} was deleted, and another process has it: {words}",
+                hint="unmount this one",
+            )
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+        log.warning("the spool's lock %s was deleted: it is made again", self._path)
+
+    def release(self) -> None:
+        """Another process may own it."""
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(self._path, flags, 0o600)
+
+    def _locked(self, descriptor: int) -> bool:
+        """Whether the lock is ours, and that of the file which others find. OSError."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if not os.path.samestat(self._path.lstat(), os.fstat(descriptor)):
+            return False
+        words = " ".join(f"{os.getpid()} {self._label}".split())
+        with contextlib.suppress(OSError):  # a full disk: its owner is not to be read there
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, words.encode("utf-8", "replace")[:_WORDS_BYTES], 0)
+        return True
+
+    def _words(self, descriptor: int) -> str:
+        try:
+            text = os.pread(descriptor, _WORDS_BYTES, 0).decode("utf-8", "replace")
+        except OSError:
+            text = ""
+        number, _, label = text.partition(" ")
+        if not number.isdigit():
+            return "by another process"
+        return f"at {label} (process {number})" if label else f"by process {number}"
