@@ -52,7 +52,7 @@ INSIDE = {
     " spool",
     "write.settle": "local_names service_names conflict_names state steps locality claims quiet"
     " ordering plan name_table recorder",
-    "write.upload": "plan requests ports pace stage work sending looks posting steps uploader",
+    "write.upload": "plan ports pace stage work sending looks posting steps uploader",
     "write.upload.plan": "part_plan records answers look conflicts",
     "write.parts": "slices put puts thread_sender",
     "control": "cards peer exchange metrics_port routes server client mounts",
