@@ -132,7 +132,12 @@ class Writing:
         place = None if found_in is None else place_of(*found_in)
         live = self.drafts.live(node, place)
         if writes and live.content is None:
-            await self._check_write(live.file)
+            try:
+                await self._check_write(live.file)
+            except AccessError:
+                if found_in is not None:
+                    self._show_bits(found_in[0])
+                raise
         handle = live.opened(writes=writes)
         try:
             if truncate:
@@ -183,6 +188,8 @@ class Writing:
         live = self.content_of(node)
         if live is not None:
             live.mtime_ns, live.times_changed = mtime_ns, True
+            if live.is_clean:
+                await self.drafts.adopted.set_mtime(self.now(node), mtime_ns)
             if live.writers == 0:
                 await live.confirm()
         elif self.why_not(node) == "":
@@ -318,6 +325,12 @@ class Writing:
         if found is None:
             raise NotFoundError(f"there is no {printable(name)!r}")
         return found
+
+    def _show_bits(self, directory: Directory) -> None:
+        """The permission bits of what is in a directory follow what was learned just now."""
+        known = self._tools.listings.known(directory)
+        if known is not None:
+            self._tools.listings.shown_anew(directory, known.names)
 
     async def _check_write(self, file: File) -> None:
         reason = self.why_not(file)
