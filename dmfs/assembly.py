@@ -15,7 +15,7 @@ from dmfs.aps.client import Aps
 from dmfs.aps.contents import Contents
 from dmfs.aps.paging import pages_expected
 from dmfs.auth.factory import principal, token_source
-from dmfs.auth.token_sources import ServiceAccount, TwoLegged
+from dmfs.auth.token_sources import ServiceAccount, TokenSource, TwoLegged
 from dmfs.auth.user_session import UserSession
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.memory_tier import STEP_BYTES
@@ -52,8 +52,7 @@ from dmfs.system.concurrency import bare_errors, in_thread
 from dmfs.system.shared_memory import Arena
 from dmfs.system.suspend import watch_suspend
 from dmfs.telemetry.activity import Activity
-from dmfs.writable import writable
-from dmfs.write.opening import Writes
+from dmfs.write.opening import Around, Writes, open_writing
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +124,7 @@ async def open_drive(
                     )
                 )  # fmt: skip
                 try:
-                    async with writable(drive, tokens, scope, bundle, writes):
+                    async with _writing(drive, tokens, scope, bundle, writes):
                         yield drive
                 finally:
                     with trio.CancelScope(shield=True):
@@ -195,6 +194,26 @@ async def _join(ground: _Ground) -> Drive:
             file_prefetcher.gauges, tree_prefetcher.gauges, client.gauges, ground.limiter.gauges,
         ],
     )  # fmt: skip
+
+
+@asynccontextmanager
+async def _writing(
+    drive: Drive, tokens: TokenSource, scope: str, bundle: str, writes: Writes | None
+) -> AsyncIterator[None]:
+    """The drive's ``writing`` during the body, if it is to have any."""
+    if writes is None:
+        yield
+        return
+    parts = drive.parts
+    around = Around(
+        parts.listings, drive.open, drive.real_size, parts.client, tokens, bundle,
+        on_event=lambda kind, fields: parts.activity.publish(kind, **fields),
+        somebody_reads=lambda: parts.blocks.gauges()["slots"] > 0,
+        person=parts.sign_in.person,
+        owner=scope,
+    )  # fmt: skip
+    async with open_writing(drive.settings, writes, around) as drive.writing:
+        yield
 
 
 async def _pins(ground: _Ground, tools: Tools) -> Pins:

@@ -11,7 +11,7 @@ ORDER = (
     " http auth aps"
     " namespace fetch blocks"
     " prefetch pins write"
-    " drive writable status assembly jobs"
+    " drive status assembly jobs"
     " fuse control help cli __main__"
 ).split()
 """A package or a file of the top floor imports only from those that stand before it."""
@@ -59,7 +59,7 @@ INSIDE = {
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
     " kernel_cache request operations write_operations workers mount",
     "help": "topics",
-    "cli": "streams secret_files settings control parser daemonize browse serve mount_helper mount"
+    "cli": "streams secret_files settings control parser daemonize browse serve mount"
     " login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.doctor": "findings machine service",

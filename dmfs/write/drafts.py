@@ -159,6 +159,7 @@ class Drafts:
         return await self._tools.real_size(file)
 
     def begin(self, live: LiveFile, base: Base | None) -> tuple[Draft, Content]:
+        """A draft and empty content, for a version that is about to be changed."""
         draft_id = new_draft_id()
         place = live.place or _nowhere(live.file)
         draft = Draft(

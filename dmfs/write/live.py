@@ -158,6 +158,7 @@ class LiveFile:
             return self._reader
 
     async def write(self, offset: int, data: Data) -> None:
+        """NoRoomError, SpoolLimitError, SpoolError: nothing is changed."""
         async with self._writing:
             content = await self._changing()
             now_ns = wall_time_ns()
@@ -165,6 +166,7 @@ class LiveFile:
             self.mtime_ns = now_ns
 
     async def truncate(self, size_bytes: int) -> None:
+        """Shrink it, or grow it by a hole."""
         async with self._writing:
             if size_bytes == 0 and self.size_bytes:
                 self._begin_anew()
@@ -276,6 +278,7 @@ class LiveFile:
     # Handles
 
     def opened(self, *, writes: bool) -> Handle:
+        """One more open(2)."""
         self.handles += 1
         self.writers += writes
         handle = Handle(self, writes=writes, keep_cache=not self.pages_stale)
@@ -283,6 +286,7 @@ class LiveFile:
         return handle
 
     def closed(self, *, wrote: bool) -> None:
+        """A handle is gone."""
         self.handles -= 1
         self.writers -= wrote
         if wrote and self.writers == 0:
@@ -292,6 +296,7 @@ class LiveFile:
             self._surroundings.on_unused(self)
 
     def drop_reader(self) -> None:
+        """Of the version beneath: nobody needs it now."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -333,6 +338,7 @@ class Handle:
         return None
 
     async def read(self, offset: int, length: int) -> tuple[Data, bool]:
+        """What was written, by whomever; see ``AnyReader``."""
         content = self.live.content
         if content is not None:
             return await content.read(offset, length, self.live.read_base), True
@@ -341,11 +347,13 @@ class Handle:
         return await self._reader.read(offset, length)
 
     async def write(self, offset: int, data: Data) -> None:
+        """As ``LiveFile.write``; AccessError if it was opened for reading alone."""
         if not self.writes:
             raise AccessError("the file was not opened for writing")
         await self.live.write(offset, data)
 
     async def truncate(self, size_bytes: int) -> None:
+        """As ``LiveFile.truncate``; AccessError as above."""
         if not self.writes:
             raise AccessError("the file was not opened for writing")
         await self.live.truncate(size_bytes)
@@ -361,6 +369,7 @@ class Handle:
             await self.live.confirm(stays_open=stays_open)
 
     def close(self) -> None:
+        """Once; what it wrote is confirmed before, or lost."""
         if not self._closed:
             self._closed = True
             if self._reader is not None:

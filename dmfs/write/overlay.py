@@ -257,6 +257,7 @@ class FolderView:
         return [Change(KIND, f"{self.folder_id}/{key}", None) for key in keys]
 
     def recover(self, files: Iterable[str]) -> None:
+        """Nodes of items that rows tell of; what cannot be read is left out."""
         for text in files:
             try:
                 node = decode_node(text)
