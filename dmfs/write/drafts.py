@@ -235,6 +235,8 @@ class Drafts:
             live.place = goal.place(new)
             if live.draft is not None:
                 live.draft = replace(live.draft, place=live.place)
+                if live.draft.state is State.LOCAL:  # its new name may be an ordinary one
+                    live.draft = replace(live.draft, state=State.WAITING, reason="")
                 if live.draft.generation:
                     changes.append(Change(KIND, live.draft.id, live.draft.as_row()))
         await self._commit_without(lost if lost is not live else None, changes)

@@ -142,7 +142,7 @@ async def _join(
     )
     drop = adopted.load(spool.rows.get("adopted", {}))
     drop += drafts.load(spool.rows.get("draft", {}))
-    overlay.load(spool.rows.get("name", {}))
+    overlay.load(spool.rows.get("name", {}), spool.rows.get("made", {}))
     await _drop(spool, drop)
     drafts.name_the_lost()
     listings.show_as(overlay.shown)

@@ -8,8 +8,8 @@ from dataclasses import replace
 import trio
 
 from dmfs import errors
-from dmfs.model import File
-from dmfs.write.records import LOCAL_FOLDER, NewItem, NewVersion, State
+from dmfs.model import LOCAL_FOLDER, File
+from dmfs.write.records import NewItem, NewVersion, State
 from dmfs.write.upload.looks import SEEN, Looks
 from dmfs.write.upload.plan import conflicts
 from dmfs.write.upload.plan.answers import (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dmfs.emulator.process import EmulatorProcess
-from tests.support.mounts import Drive
+from tests.support.mounts import Drive, wait_until
 from tests.support.sample import SAMPLE
 from tests.write.conftest import WRITES
 from tests.write.saves.fsx import DifferenceError, Exerciser
@@ -45,13 +45,10 @@ def test_a_file_is_what_was_written(
             else:
                 drive.kill()
                 drive.close()
-            import subprocess; print(number, subprocess.run(["python3","/tmp/dbg.py",str(drive.home.state)],capture_output=True,text=True).stdout)
     folder_sums = folder.sums().get("f.bin", [])
     versions = len(folder_sums)
     assert versions > 1, "nothing went up meanwhile"
     wanted = sha256(bytes(fsx.model))
-    from tests.support.mounts import wait_until
-
     wait_until(lambda: folder.sums()["f.bin"][-1] == wanted)
     assert set(folder.sums()) == {"f.bin"}
     assert calm.violations() == {}

@@ -221,9 +221,7 @@ def test_a_folder_that_may_only_be_viewed(folder: Folder) -> None:
     sub = folder / "viewed"
     folder.emulator.change("add_folder", path=folder.service_path, name="viewed")
     folder.emulator.change("add_item", path=f"{folder.service_path}/viewed", name="f", text="data")
-    folder.emulator.change(
-        "level", path=f"{folder.service_path}/viewed", user="*", level="view"
-    )
+    folder.emulator.change("level", path=f"{folder.service_path}/viewed", user="*", level="view")
     wait_until(sub.exists)
     with refused(errno.EACCES):
         os.open(sub / "f", os.O_RDWR)
