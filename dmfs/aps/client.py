@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 import trio
 
@@ -22,6 +21,7 @@ from dmfs.aps.json_values import Json
 from dmfs.aps.jsonapi import decode_warnings, failed_parts, next_page
 from dmfs.aps.page_shelf import KEEP_FROM_PAGES, Backing, PageShelf
 from dmfs.aps.paging import Query, all_pages, pages_expected
+from dmfs.aps.signed_in import SignedIn, path_id
 from dmfs.aps.signed_urls import bucket_and_key, decode_signed
 from dmfs.auth.token_sources import TokenSource
 from dmfs.errors import (
@@ -35,7 +35,6 @@ from dmfs.errors import (
     PartialAnswerError,
     SignedOutError,
     SpeculationDropped,
-    StalledError,
     TokenRefusedError,
     UnreachableError,
 )
@@ -57,8 +56,6 @@ from dmfs.model import (
 )
 from dmfs.ratelimit.limits import WINDOW_S, Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
-from dmfs.ratelimit.stall_gate import BLAME_MIN_S
-from dmfs.ratelimit.stall_memory import StallMemory, Stretch
 from dmfs.system.concurrency import gather
 
 log = logging.getLogger(__name__)
@@ -70,14 +67,8 @@ ITEM_REFUSED = frozenset({403, 404, 410, 423})
 ITEMS_SHARE = 0.4
 """Of the time that is left for a listing: items that do not answer must not take all of it."""
 BULK_FROM_PAGE = 20
-SIGN_IN = Stretch("token", "")
 _EVERYBODYS = BusyError, OfflineError, SignedOutError, TokenRefusedError, GrantRefusedError
 """Errors that concern the user or the service, never one item."""
-
-
-def path_id(identifier: str) -> str:
-    """An id as a path segment: ``?version=1`` must become ``%3Fversion%3D1``."""
-    return quote(identifier, safe="")
 
 
 class Aps:
@@ -94,12 +85,9 @@ class Aps:
     ) -> None:
         """``url_minutes``: life of a signed URL. ``x_user_id``: the user that a two-legged app acts
         for; '' for the app itself. ``backing``: where pages of unfinished listings outlive it."""
-        self._http = http
-        self._tokens = tokens
+        self._service = SignedIn(http, tokens, x_user_id)
         self._url_minutes = url_minutes
-        self._x_user_id = x_user_id
         self._shelf = PageShelf(backing)
-        self._sign_in = StallMemory()
 
     async def children(self, directory: Directory) -> list[Child]:
         """All children of a directory.
@@ -270,51 +258,14 @@ class Aps:
     async def _get_decoded(
         self, action: str, route: str, path: str, params: Mapping[str, str], decode: Decode[T]
     ) -> T:
-        """A GET with the token. A 401 renews the token once: it may also mean a missing scope, so
-        never in a loop."""
-        token = await self._token(action)
-        # Project and Data accept it; storage and folders/search do not
-        takes_user = path.startswith(("/project/", "/data/")) and route != "search"
-        user_id = self._x_user_id if takes_user else ""
-        try:
-            call = _call(action, route, path, params, token, user_id)
-            return await self._http.request(call, decode)
-        except TokenRefusedError:
-            token = await self._tokens.renew(token)
-            call = _call(action, route, path, params, token, user_id)
-            return await self._http.request(call, decode)
-
-    async def _token(self, action: str) -> str:
-        """StalledError at once while the sign-in lets deadlines pass: one call at a time waits for
-        it, not each of a walk. It is no call of ours: who makes it has patience of its own."""
-        began = trio.current_time()
-        deadline_at = trio.current_effective_deadline()
-        verdict = self._sign_in.blocked(SIGN_IN, began, patient=True)
-        if verdict.refused:
-            hint = f"it is tried again in {max(verdict.again_s, 1):.0f} s"
-            raise StalledError(f"cannot {action}: the sign-in does not answer", hint=hint)
-        try:
-            token = await self._tokens.token()
-        finally:
-            if trio.current_time() >= deadline_at and trio.current_time() - began >= BLAME_MIN_S:
-                self._sign_in.timed_out(SIGN_IN, trio.current_time())
-        self._sign_in.answered(SIGN_IN, trio.current_time())
-        return token
+        call = Call(action=action, route=route, method="GET", path=path, params=params)
+        return await self._service.request(call, decode)
 
 
 ADMISSION_HINT = (
     "ask an account admin to add this app's client id under Account Admin → Settings → "
     "Custom Integrations, with access to Document Management"
 )
-
-
-def _call(
-    action: str, route: str, path: str, params: Mapping[str, str], token: str, user_id: str = ""
-) -> Call:
-    headers = {"Authorization": f"Bearer {token}"}
-    if user_id:
-        headers["x-user-id"] = user_id
-    return Call(action=action, route=route, method="GET", path=path, params=params, headers=headers)
 
 
 @contextmanager

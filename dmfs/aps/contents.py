@@ -97,6 +97,27 @@ def decode_item(answer: Json, action: str, project: Project) -> Child | None:
     return _leaf(row, tip or {}, action, project)
 
 
+def decode_version(row: Json, item_id: ItemId, action: str, project: Project) -> File:
+    """A version alone, as a file without the folder that its item is in. BadResponseError unless it
+    has bytes and a number."""
+    item = {"id": item_id, "attributes": {}}
+    file = _leaf(item, row, action, project)
+    if not isinstance(file, File) or not file.version_id or file.version_number is None:
+        raise BadResponseError(f"cannot {action}: the answer holds no version of a file")
+    return file
+
+
+def decode_folder(answer: Json, action: str, project: Project) -> Folder:
+    """The folder that an answer is about. BadResponseError."""
+    row = answer.get("data")
+    if not isinstance(row, Mapping) or not text(row, "id") or row.get("type") != "folders":
+        raise BadResponseError(f"cannot {action}: the answer holds no folder")
+    folder = _folder(row, action, project)
+    if not folder.name:
+        raise BadResponseError(f"cannot {action}: the answer holds a folder without a name")
+    return folder
+
+
 def _folder(row: Json, action: str, project: Project) -> Folder:
     name = text(row, "attributes", "name") or text(row, "attributes", "displayName")
     if not name and not isinstance(dig(row, "attributes", "name"), str | None):

@@ -7,7 +7,7 @@ import trio
 from dmfs.auth.token_endpoint import App
 from dmfs.auth.token_sources import NO_CREDENTIALS_HINT, ServiceAccount, TwoLegged
 from dmfs.auth.token_store import TokenStore
-from dmfs.auth.tokens import login_hint
+from dmfs.auth.tokens import login_hint, may_write
 from dmfs.auth.user_session import UserSession
 from dmfs.config import Settings
 from dmfs.errors import SetupError, SignedOutError
@@ -56,6 +56,16 @@ async def principal(settings: Settings) -> str:
     if stored is None:
         return ""
     return stored.sign_in.user_id or f"signed in at {stored.sign_in.signed_in_s}"
+
+
+async def sign_in_may_write(settings: Settings) -> bool:
+    """Whether this profile's sign-in has the scopes for writing, as far as the disk says: no call.
+    SignedOutError for a sign-in that cannot be used; False if nobody is signed in."""
+    store = token_store(settings)
+    if await sign_in_mode(settings, store) != "user":
+        return may_write("", settings.scopes)
+    stored = await store.read()
+    return stored is not None and may_write(stored.sign_in.access_token, stored.sign_in.scopes)
 
 
 async def token_source(

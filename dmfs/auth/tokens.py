@@ -28,6 +28,9 @@ def login_hint(profile: str) -> str:
     return LOGIN_HINT if profile == "default" else f"{LOGIN_HINT} --profile {profile}"
 
 
+READ_SCOPE = "data:read"
+WRITE_SCOPES = ("data:create", "data:write")
+"""Storage, items and versions need the first; folders, names and parts the second."""
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
 
 
@@ -81,6 +84,27 @@ class SignIn:
 def useful_life_s(lifetime_s: float) -> float:
     """Seconds of use of a new token: a minute less than its life, and at least half of it."""
     return max(lifetime_s - EXPIRY_MARGIN_S, lifetime_s / 2)
+
+
+def with_writing(scopes: str) -> str:
+    """The scopes of a sign-in that may write, from those that are configured."""
+    words = scopes.split()
+    return " ".join([*words, *(each for each in (READ_SCOPE, *WRITE_SCOPES) if each not in words)])
+
+
+def granted_scopes(access_token: str, requested: str) -> frozenset[str]:
+    """What a sign-in may do: as its token says (a person may have consented to less, or an app be
+    cut down since), else as it was requested. A token that is no JWT says nothing."""
+    found = claims(access_token).get("scope")
+    words = found.split() if isinstance(found, str) else found
+    if isinstance(words, list) and words and all(isinstance(each, str) for each in words):
+        return frozenset(words)
+    return frozenset(requested.split())
+
+
+def may_write(access_token: str, requested: str) -> bool:
+    """Whether a sign-in has the scopes that all of writing needs."""
+    return granted_scopes(access_token, requested).issuperset(WRITE_SCOPES)
 
 
 def is_token(value: object) -> bool:

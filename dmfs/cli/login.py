@@ -21,7 +21,7 @@ from dmfs.auth.authorization_code import (
 from dmfs.auth.factory import token_store
 from dmfs.auth.loopback_server import listen
 from dmfs.auth.token_endpoint import APPS_URL, App, request_grant, revoke, user_info
-from dmfs.auth.tokens import SignIn, claims
+from dmfs.auth.tokens import SignIn, claims, with_writing
 from dmfs.auth.user_session import LOCK_S, store_sign_in
 from dmfs.cli import DONE
 from dmfs.cli.settings import Invocation, start
@@ -48,8 +48,10 @@ USER_SCOPE = "user-profile:read"
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Options of a sign-in. ``patience_s`` limits the person, not the network."""
+    """Options of a sign-in. ``write``: it may change something, too. ``patience_s`` limits the
+    person, not the network."""
 
+    write: bool = False
     browser: bool = True
     prompt_login: bool = False
     patience_s: float = PATIENCE_S
@@ -65,7 +67,7 @@ def login_command(call: Invocation) -> int:
         )
     if given.callback:
         settings = replace(settings, callback=given.callback)
-    choices = Choices(browser=not given.no_browser, prompt_login=given.prompt_login)
+    choices = Choices(given.write, not given.no_browser, given.prompt_login)
     with bare_errors():
         trio.run(login, settings, choices)
     return DONE
@@ -99,7 +101,7 @@ async def login(settings: Settings, choices: Choices) -> None:
         settings.api_url,
         settings.client_id,
         settings.callback,
-        wanted_scopes(settings),
+        wanted_scopes(settings, write=choices.write),
         prompt_login=choices.prompt_login,
     )
     async with open_json_client(settings) as (client, http):
@@ -108,12 +110,12 @@ async def login(settings: Settings, choices: Choices) -> None:
             code = await _code_by_browser(settings, attempt, choices)
         else:
             code = await _code_by_hand(attempt, choices)
-        await _finish(client, settings, attempt, code)
+        await _finish(client, settings, attempt, code, wanted_scopes(settings, write=choices.write))
 
 
-def wanted_scopes(settings: Settings) -> str:
+def wanted_scopes(settings: Settings, *, write: bool = False) -> str:
     """The scopes that need the person's consent: the drive's, and the one for the name."""
-    scopes = settings.scopes.split()
+    scopes = (with_writing(settings.scopes) if write else settings.scopes).split()
     return " ".join(scopes if USER_SCOPE in scopes else [*scopes, USER_SCOPE])
 
 
@@ -190,7 +192,9 @@ async def _code_by_hand(attempt: Attempt, choices: Choices) -> str:
     raise AssertionError("unreachable")
 
 
-async def _finish(client: JsonClient, settings: Settings, attempt: Attempt, code: str) -> None:
+async def _finish(
+    client: JsonClient, settings: Settings, attempt: Attempt, code: str, scopes: str
+) -> None:
     """Exchange the code for tokens and store the sign-in."""
     app = App(settings.client_id, settings.client_secret)
     form = {
@@ -219,7 +223,7 @@ async def _finish(client: JsonClient, settings: Settings, attempt: Attempt, code
         api_url=settings.api_url,
         client_id=settings.client_id,
         client_secret=settings.client_secret,
-        scopes=wanted_scopes(settings),
+        scopes=scopes,
         user_id=profile.get("sub", "") or str(claims(grant.access_token).get("userid", "")),
         user_name=profile.get("name", ""),
         user_email=profile.get("email", ""),

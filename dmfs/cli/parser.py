@@ -270,6 +270,11 @@ def _add_account(add: Callable[..., _Parser]) -> None:
     login.add_argument("--no-browser", action="store_true",
                        help="print the sign-in page's address, then read the address that the "
                        "browser ended at")  # fmt: skip
+    login.add_argument(
+        "--write",
+        action="store_true",
+        help="ask for the right to change files, too (mount -o rw needs it)",
+    )
     login.add_argument("--prompt-login", action="store_true", help="to switch accounts")
     add("logout")
     for name in ("whoami", "doctor"):

@@ -196,11 +196,12 @@ class EmulatorProcess:
 
     def fault(
         self, kind: str, *, origin: str | None = None, route: str | None = None,
-        page: int | None = None, contains: str | None = None, times: int | None = 1,
-        skip: int = 0, **params: object,
+        page: int | None = None, contains: str | None = None, body: str | None = None,
+        times: int | None = 1, skip: int = 0, **params: object,
     ) -> int:  # fmt: skip
         """Order a fault for matching requests; its id."""
         match = {"origin": origin, "route": route, "page": page, "contains": contains}
+        match["body"] = body
         order = {"match": match, "kind": kind, "times": times, "skip": skip, **params}
         return int(self.control("POST", "faults", order)["id"])
 
@@ -211,6 +212,38 @@ class EmulatorProcess:
 
     def clear_faults(self) -> None:
         self.control("DELETE", "faults")
+
+    def race(
+        self, route: str, *changes: dict[str, Any], when: str = "before", times: int | None = 1,
+        skip: int = 0, **match: Any,
+    ) -> int:  # fmt: skip
+        """Order changes just before or after matching calls have their effect; the order's id."""
+        order = {"match": {"route": route, **match}, "when": when, "times": times, "skip": skip}
+        return int(self.control("POST", "races", order | {"changes": list(changes)})["id"])
+
+    def races(self) -> list[dict[str, Any]]:
+        """All orders with their ``hits``, and why one could not be carried out (``trouble``)."""
+        result: list[dict[str, Any]] = self.control("GET", "races")["races"]
+        return result
+
+    def clear_races(self) -> None:
+        self.control("DELETE", "races")
+
+    def violations(self) -> dict[str, int]:
+        """What clients did that they must not, by kind; kinds that never occurred left out."""
+        counts: dict[str, int] = self.control("GET", "violations")["counts"]
+        return {kind: count for kind, count in counts.items() if count}
+
+    def writes(self) -> dict[str, Any]:
+        """``items`` with the timeline of each, ``events``, open ``sessions``, ``orphans``."""
+        result: dict[str, Any] = self.control("GET", "writes")
+        return result
+
+    def timeline(self, **where: str) -> list[dict[str, Any]]:
+        """The versions of one file (``id`` or ``path``), oldest first, with ``sha256``."""
+        answer = self.control("GET", f"timeline?{urlencode(where)}")
+        result: list[dict[str, Any]] = answer["versions"]
+        return result
 
     def change(self, op: str, **fields: object) -> dict[str, Any]:
         """Change the world; the new raw facts of what was changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -48,6 +49,28 @@ class Settings:
     """Signed URLs are ``<cdn_base>/<object key>?…``: another server has the bytes."""
     presign: dict[str, str] | None = None
     """Signed URLs are those of a real S3 server; the fields of ``S3Place``."""
+    cdn_put_bytes_per_s: float = 0.0
+    upload_ttl_s: float = 26 * 3600.0
+    failed_completion_status: int = 400
+    lock_status: int = 403
+    patch_name_taken_status: int = 400
+    folder_files_max: int = 10_000
+    refused_characters: str = '<>:"/\\|?*'
+    processing_s: float = 0.0
+    busy_s: float = 0.0
+    """So long after a version its item takes no further one (409)."""
+    upload_level_versions: str = "any"
+    """Whose files get new versions from a user of the level upload: any, or own."""
+    refuse_empty: bool = False
+    etag_form: str = "md5"
+    accelerate_base: str | None = None
+    """Upload URLs with acceleration have this origin in place of the CDN's."""
+    list_lag_s: float = 0.0
+    sha1_lag_s: float = 0.0
+    storage_moves: bool = False
+    """A version's object has another id than the location it was uploaded to."""
+    lost_look_s: float = 10.0
+    local_names: list[str] | None = None
 
     def update(self, changes: dict[str, Any]) -> None:
         """Set several at once; ValueError names the first that is unknown or makes no sense."""
@@ -64,6 +87,23 @@ class Settings:
 _CHOICES = {
     "signing": (None, "complete", "chunked", "fallback"),
     "url_form": (None, "s3", "cloudfront"),
+    "failed_completion_status": (200, 400),
+    "lock_status": (403, 423),
+    "patch_name_taken_status": (400, 409),
+    "refuse_empty": (False, True),
+    "storage_moves": (False, True),
+    "upload_level_versions": ("any", "own"),
+    "etag_form": ("md5", "opaque"),
+}
+
+
+_NONE_ALLOWED = {
+    "url_ttl_cap_s",
+    "page_limit",
+    "cdn_base",
+    "presign",
+    "accelerate_base",
+    "local_names",
 }
 
 
@@ -80,28 +120,45 @@ def parse_rate_limits(value: object) -> str | float:
     return scale
 
 
+def _origin(value: Any) -> str:
+    return str(value).rstrip("/")
+
+
+def _place(value: Any) -> dict[str, str]:
+    S3Place(**value)  # a TypeError says which field is unknown or missing
+    return dict(value)
+
+
+def _latencies(value: Any) -> dict[str, float]:
+    return {str(route): float(latency_ms) for route, latency_ms in dict(value).items()}
+
+
+_MAKE: dict[str, Callable[[Any], Any]] = {
+    "rate_limits": parse_rate_limits,
+    "route_latency_ms": _latencies,
+    "date_offset_s": float,
+    "cdn_base": _origin,
+    "accelerate_base": _origin,
+    "presign": _place,
+    "refused_characters": str,
+    "local_names": lambda value: [str(pattern) for pattern in value],
+}
+_COUNTS = {"page_limit", "folder_files_max"}
+
+
 def _checked(key: str, value: Any) -> Any:
     if key in _CHOICES:
         if value not in _CHOICES[key]:
             raise ValueError(f"{key} is one of {_CHOICES[key]}, not {value!r}")
         return value
-    if key == "rate_limits":
-        return parse_rate_limits(value)
-    if key == "route_latency_ms":
-        return {str(route): float(latency_ms) for route, latency_ms in dict(value).items()}
-    if value is None and key in ("url_ttl_cap_s", "page_limit", "cdn_base", "presign"):
+    if value is None and key in _NONE_ALLOWED:
         return None
-    if key == "date_offset_s":
-        return float(value)
-    if key == "cdn_base":
-        return str(value).rstrip("/")
-    if key == "presign":
-        S3Place(**value)  # a TypeError says which field is unknown or missing
-        return dict(value)
+    if key in _MAKE:
+        return _MAKE[key](value)
     if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{key} is a number that is not negative, not {value!r}")
-    if key == "page_limit":
-        if int(value) < 1:
-            raise ValueError("page_limit is 1 or more")
-        return int(value)
-    return float(value)
+    if key not in _COUNTS:
+        return float(value)
+    if int(value) < 1:
+        raise ValueError(f"{key} is 1 or more")
+    return int(value)

@@ -22,6 +22,8 @@ class Request(NamedTuple):
     headers: Mapping[str, str] = BASE_HEADERS
     form: Mapping[str, str] | None = None
     """Sent as ``application/x-www-form-urlencoded``."""
+    content: bytes | None = None
+    """Another body; its type stands in ``headers``."""
     silence_s: float = SILENCE_S
     """The request fails after so many seconds without a byte."""
     body_max_bytes: int = ERROR_BODY_MAX_BYTES
@@ -30,7 +32,7 @@ class Request(NamedTuple):
     """Limit of the body of any other response."""
 
     def __repr__(self) -> str:
-        """Without URL, headers and form: they contain secrets."""
+        """Without URL, headers and body: they contain secrets."""
         return f"Request({self.method})"
 
 
@@ -64,18 +66,23 @@ class TransportError(Exception):
 
     kind: ClassVar[str] = "broken"
     """For counters."""
+    sent: bool = True
+    """Whether anything of the request may have reached the server. False only where that is sure:
+    what was not sent has changed nothing."""
 
 
 class ConnectError(TransportError):
     """No connection: no such host, refused, no route, or the proxy refused."""
 
     kind = "connect"
+    sent = False
 
 
 class CertificateRejectedError(TransportError):
     """No known authority vouches for the server, or its certificate is not valid now."""
 
     kind = "certificate"
+    sent = False
 
 
 class SilenceError(TransportError):
@@ -100,6 +107,7 @@ class InvalidRequestError(TransportError):
     """The engine cannot send such a request (its URL or headers): nothing was sent."""
 
     kind = "request"
+    sent = False
 
 
 class NestedEncodingError(Exception):

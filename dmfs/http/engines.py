@@ -1,4 +1,4 @@
-"""The two engines of a drive behind one port, chosen by method."""
+"""The engines of a drive behind one port, chosen by what a request is."""
 
 from __future__ import annotations
 
@@ -18,19 +18,26 @@ from dmfs.system.concurrency import computed
 CONNECTIONS = 48
 """48 calls at once, a window of small files: signing 1000 of them at 100 ms a call took 12.5 s
 through 8."""
+CHANGE_CONNECTIONS = 8
+"""Changes at once. A completion of thousands of parts takes minutes, and would leave no connection
+to a token among the two of the sign-in: so changes have an engine of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class MethodRouter:
     """See ``client.HttpClient``. A GET may be repeated and goes to the fast engine (0.15 ms of the
-    loop instead of 0.53); anything else goes to the engine that sends once."""
+    loop instead of 0.53); anything else goes to an engine that sends once: forms and probes to
+    ``others``, what has another body to ``changes``."""
 
     gets: HttpClient
     others: HttpClient
+    changes: HttpClient
 
     async def send(self, request: Request) -> Response:
         """See ``client.HttpClient``."""
-        engine = self.gets if request.method == "GET" else self.others
+        if request.method == "GET":
+            return await self.gets.send(request)
+        engine = self.others if request.content is None else self.changes
         return await engine.send(request)
 
 
@@ -38,9 +45,10 @@ class HttpxOnDemand:
     """See ``client.HttpClient``. The first request imports and opens httpx's engine: a quarter of
     the start of ``dmfs ls``, which posts nothing while it knows the listing."""
 
-    def __init__(self, bundle: str, stack: AsyncExitStack) -> None:
+    def __init__(self, bundle: str, stack: AsyncExitStack, connections: int | None = None) -> None:
         """``bundle``: a file with authorities. The engine is closed with ``stack``."""
         self._bundle = bundle
+        self._connections = connections
         self._stack = stack
         self._opening = trio.Lock()
         self._engine: HttpClient | None = None
@@ -58,19 +66,20 @@ class HttpxOnDemand:
         module = await computed(partial(importlib.import_module, "dmfs.http.httpx_client"))
         context = await computed(partial(client_context, self._bundle))
         engine: HttpClient = await self._stack.enter_async_context(
-            module.open_httpx_client(context)
+            module.open_httpx_client(context, self._connections or module.CONNECTIONS)
         )
         return engine
 
 
 @asynccontextmanager
 async def open_engines(bundle: str) -> AsyncIterator[MethodRouter]:
-    """Both engines, trusting the authorities in the file ``bundle``; closed on the way out."""
+    """All engines, trusting the authorities in the file ``bundle``; closed on the way out."""
     curl = CurlClient(ca_bundle=bundle, connections=CONNECTIONS)
     try:
         async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
             nursery.start_soon(curl.run)
-            yield MethodRouter(curl, HttpxOnDemand(bundle, stack))
+            changes = HttpxOnDemand(bundle, stack, CHANGE_CONNECTIONS)
+            yield MethodRouter(curl, HttpxOnDemand(bundle, stack), changes)
             nursery.cancel_scope.cancel()
     finally:
         curl.close()

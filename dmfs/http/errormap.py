@@ -1,4 +1,4 @@
-"""The one place where HTTP becomes a DriveError, for API calls and for ranged GETs.
+"""The one place where HTTP becomes a DriveError, for API calls, ranged GETs and parts.
 
 Autodesk sends four shapes of error bodies (JSON:API errors, the gateway's developerMessage, OSS's
 reason, S3's XML) and OAuth's own; each becomes one line that a person understands.
@@ -12,14 +12,20 @@ from collections.abc import Mapping
 
 from dmfs.errors import (
     AccessError,
+    BadInputError,
     BadResponseError,
     BusyError,
     CertificateError,
     DriveError,
     GoneError,
     GrantRefusedError,
+    InUseError,
+    LockedError,
+    NameTakenError,
+    PartsRefusedError,
     ShortageError,
     TokenRefusedError,
+    UnknownOutcomeError,
     UnreachableError,
 )
 from dmfs.http.client import (
@@ -36,7 +42,7 @@ RETRY_AFTER_MAX_S = 3600.0
 _DETAIL_MAX_CHARS = 200
 _SECRETS = re.compile(
     r"(?i)(bearer\s+[\w.~+/=-]+|eyJ[\w-]{8,}[\w.-]*|https?://\S+|"
-    r"(?:signature|client_secret|access_token|refresh_token)=[^&\s]+)"
+    r"(?:signature|client_secret|access_token|refresh_token|uploadkey)=[^&\s]+)"
 )
 _OAUTH_CODES = frozenset({
     "invalid_grant", "invalid_client", "invalid_scope", "invalid_request",
@@ -56,10 +62,29 @@ def from_status(
     """
     found = _parsed(body)
     error = _classified(action, status, found, _detail(body, found))
+    return _with_facts(error, status, found, headers or {})
+
+
+def from_refusal(
+    action: str, status: int, body: bytes, headers: Mapping[str, str] | None = None
+) -> DriveError:
+    """``from_status`` of a call that changes something: whether it did, and if not, why.
+
+    UnknownOutcomeError for statuses behind which it may have happened (408, 5xx, and any that such
+    a call does not have); all others say that it did not.
+    """
+    found = _parsed(body)
+    error = _refused(action, status, found, _detail(body, found))
+    return _with_facts(error, status, found, headers or {})
+
+
+def _with_facts(
+    error: DriveError, status: int, found: Mapping[str, object], headers: Mapping[str, str]
+) -> DriveError:
     error.status = status
-    error.request_id = _request_id(headers or {}, found)
+    error.request_id = _request_id(headers, found)
     if status in (429, 503):
-        error.retry_after_s = retry_after_s(headers or {})
+        error.retry_after_s = retry_after_s(headers)
     return error
 
 
@@ -104,12 +129,77 @@ def _classified(action: str, status: int, found: Mapping[str, object], detail: s
     if status == 401:
         return TokenRefusedError(message, hint="the token or its scopes were refused")
     if status in (403, 423):
-        return AccessError(message, hint=_access_hint(detail))
+        return _access(status, found, message, detail)
     if status in (404, 410):
         return GoneError(message)
     if status in RETRY_STATUSES or status >= 500:
         return UnreachableError(message)
     return BadResponseError(message)
+
+
+_RESERVED = "RESERVATION_LINEAGE_RESERVED"
+_RESERVED_BY = ("reservedUserName", "reservedBy", "userName")
+"""Not documented: wherever a name stands in the error, it helps."""
+_NAME_TAKEN = re.compile(
+    r"(?i)same name|already exists|name\W+(?:is\W+)?(?:already\W+)?(?:taken|used)"
+)
+
+
+def _access(status: int, found: Mapping[str, object], message: str, detail: str) -> AccessError:
+    """A lock is a 403 of this title (the status 423 is what the reference names)."""
+    first = _first_error(found)
+    texts = [value for value in first.values() if isinstance(value, str)]
+    if status != 423 and not any(_RESERVED in text for text in texts):
+        return AccessError(message, hint=_access_hint(detail))
+    meta = first.get("meta")
+    names = [
+        value
+        for table in (first, meta if isinstance(meta, dict) else {})
+        for key in _RESERVED_BY
+        if isinstance(value := table.get(key), str) and value.strip()
+    ]
+    who = clean(names[0]) if names else "somebody else"
+    return LockedError(message, hint=f"reserved by {who}: it can be changed when they release it")
+
+
+def _refused(action: str, status: int, found: Mapping[str, object], detail: str) -> DriveError:
+    """As ``_classified``, of a change."""
+    message = f"cannot {action}: HTTP {status}" + (f" ({detail})" if detail else "")
+    if status in RETRY_STATUSES - {429} or not 400 <= status < 500:
+        return UnknownOutcomeError(f"{message}; whether it happened is not known")
+    if status in (400, 409):  # a PATCH of a name may answer the former
+        texts = [value for value in _first_error(found).values() if isinstance(value, str)]
+        if _NAME_TAKEN.search(" ".join([*texts, detail])):
+            return NameTakenError(message, hint="there is another object of that name")
+    if status == 409:
+        return InUseError(message, hint="it was changed meanwhile, or is being processed")
+    if status in (401, 403, 404, 410, 423, 429):
+        return _classified(action, status, found, detail)
+    return parts_refused(action, found) or BadInputError(message)
+
+
+def parts_refused(action: str, found: Mapping[str, object]) -> PartsRefusedError | None:
+    """The error of a completion that failed, which may come with any status, 200 too; None for
+    another answer. Its ``parts`` are those that are not in order."""
+    if found.get("status") != "error":
+        return None
+    rows = found.get("parts")
+    bad = [
+        number
+        for row in (rows if isinstance(rows, list) else [])
+        if isinstance(row, dict) and row.get("status") != "Ok"
+        and isinstance(number := row.get("part"), int) and not isinstance(number, bool)
+    ]  # fmt: skip
+    reason = _first_text(found, "reason") or "no reason given"
+    return PartsRefusedError(f"cannot {action}: the storage refuses the parts ({reason})", bad)
+
+
+def unknown_outcome(action: str, complaint: str) -> UnknownOutcomeError:
+    """The error of a change that was sent, and has no answer that can be used."""
+    return UnknownOutcomeError(
+        f"cannot {action}: {complaint}; whether it happened is not known",
+        hint="it is looked into before it is tried again",
+    )
 
 
 def _oauth_code(status: int, found: Mapping[str, object], detail: str) -> str:

@@ -1,7 +1,7 @@
-"""The engine for POST: httpx sends each request once.
+"""The engine for POST and PATCH: httpx sends each request once.
 
 libcurl may send a request again when a reused connection turns out to be dead: a form that spends
-a refresh token must not be sent twice.
+a refresh token must not be sent twice, nor what makes a version.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import trio
@@ -58,24 +59,27 @@ class HttpxClient:
 
     async def send(self, request: Request) -> Response:
         """See ``client.HttpClient``."""
+        progress = _Progress()
         try:
-            return await self._send(request)
+            return await self._send(request, progress)
         except Exception as error:
             short = shortage_of(error)
-            if short:
-                raise LocalShortageError(short) from None
-            if not isinstance(error, _FAILURES):
+            if not short and not isinstance(error, _FAILURES):
                 raise
-            raise _transport_error(error) from None
+            failure = LocalShortageError(short) if short else _transport_error(error)
+            failure.sent = failure.sent if progress.began is None else progress.began
+            raise failure from None
 
-    async def _send(self, request: Request) -> Response:
+    async def _send(self, request: Request, progress: _Progress) -> Response:
         timeout = httpx.Timeout(request.silence_s, connect=CONNECT_TIMEOUT_S, pool=None)
         built = self._client.build_request(
             request.method,
             request.url,
             headers=dict(request.headers),
             data=dict(request.form) if request.form is not None else None,
+            content=request.content,
             timeout=timeout,
+            extensions={"trace": progress.trace},
         )
         response = await self._client.send(built, stream=True)
         try:
@@ -98,6 +102,21 @@ class HttpxClient:
                 await response.aclose()
 
 
+class _Progress:
+    """Whether the first byte of a request may have left: no exception of httpx's says so. (A write
+    may fail behind bytes that arrived, and a connection break before there were any.)"""
+
+    def __init__(self) -> None:
+        self.began: bool | None = None
+        """None: no step was seen at all, which says nothing."""
+
+    async def trace(self, event: str, info: dict[str, Any]) -> None:
+        """httpcore calls it at each step; a proxy's CONNECT is a request of its own."""
+        sends = event.endswith(".send_request_headers.started")
+        began = sends and info["request"].method != b"CONNECT"
+        self.began = began or bool(self.began)
+
+
 def _transport_error(error: BaseException) -> TransportError:
     """The port's error for one of httpx's, with the first text of its chain of causes: httpx and
     httpcore often say nothing, and OpenSSL's own words are the innermost."""
@@ -113,24 +132,26 @@ def _transport_error(error: BaseException) -> TransportError:
 
 
 @asynccontextmanager
-async def open_httpx_client(context: ssl.SSLContext) -> AsyncIterator[HttpxClient]:
+async def open_httpx_client(
+    context: ssl.SSLContext, connections: int = CONNECTIONS
+) -> AsyncIterator[HttpxClient]:
     """An engine with the trust of ``context`` and the proxies that the environment names.
     SetupError if these cannot be used."""
-    async with _new_client(context) as client:
+    async with _new_client(context, connections) as client:
         yield HttpxClient(client)
 
 
 def check_proxies() -> None:
     """SetupError if the proxies that the environment names cannot be used."""
-    _new_client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    _new_client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), CONNECTIONS)
 
 
-def _new_client(context: ssl.SSLContext) -> httpx.AsyncClient:
+def _new_client(context: ssl.SSLContext, connections: int) -> httpx.AsyncClient:
     try:
         return httpx.AsyncClient(
             verify=context,
             follow_redirects=False,
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         )
     except (ImportError, ValueError, httpx.InvalidURL):
         # its text may quote the proxy's password

@@ -7,6 +7,7 @@ instead of sleeping into it.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -29,7 +30,15 @@ from dmfs.http.client import (
     Response,
     TransportError,
 )
-from dmfs.http.errormap import RETRY_STATUSES, clean, from_status, from_transport, retry_after_s
+from dmfs.http.errormap import (
+    RETRY_STATUSES,
+    clean,
+    from_refusal,
+    from_status,
+    from_transport,
+    retry_after_s,
+    unknown_outcome,
+)
 from dmfs.http.json_body import (
     BODY_MAX_BYTES,
     MIB,
@@ -77,7 +86,7 @@ class Call:
     route: str
     method: str
     path: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     url: str = ""
@@ -86,6 +95,12 @@ class Call:
     """Longest wait for a byte, where it differs from the usual."""
     may_be_empty: bool = False
     """A success may come without a body."""
+    json: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The body."""
+    content_type: str = "application/json"
+    """Of ``json``, to the letter."""
+    once: bool = False
+    """It changes something, and is never sent again behind the caller's back: see ``request``."""
 
 
 OnCall = Callable[[str, str, float], None]
@@ -132,6 +147,12 @@ class JsonClient:
         backoff with jitter or after Retry-After, as long as the deadline leaves room and the
         call's priority is that of a waiting program. What let a whole deadline pass a moment ago
         fails at once (``ratelimit.stall_gate``). DriveErrors.
+
+        A call of ``once`` is sent again after a 429 alone, which says that nothing happened.
+        UnknownOutcomeError if it was sent and no answer says whether it happened: broken, silent,
+        408, 5xx, or an answer of another shape. UnreachableError else (OfflineError, BusyError,
+        CertificateError, ShortageError): it was not sent. A caller's own deadline may pass at any
+        moment of it, so DeadlineError means the same as UnknownOutcomeError.
         """
         if call.method != "GET":
             return await self._request(call, decode or _as_is, None)
@@ -214,12 +235,15 @@ class JsonClient:
             log.debug("%s %s failed: %s", call.method, call.route, clean(str(error)))
             if not isinstance(error, LocalShortageError):
                 self.breaker.failed()
-            return from_transport(call.action, error), pause_s
+            failure = from_transport(call.action, error)
+            if call.once:
+                return (_unknown(call, failure) if error.sent else failure), None
+            return failure, pause_s
         except NestedEncodingError as error:
-            return from_transport(call.action, error), None
+            return _final(call, from_transport(call.action, error)), None
         status, headers, body, truncated = response
         if truncated and response.is_success:
-            return _too_large(call), None
+            return _final(call, _too_large(call)), None
         if is_web_page(headers, body):
             self.breaker.failed()  # a captive portal? the probe will find out
         took_ms = (trio.current_time() - started) * 1000
@@ -228,8 +252,9 @@ class JsonClient:
             return await _decoded(
                 call, response, decode, pause_s if attempt < DAMAGED_ATTEMPTS else None
             )
-        failure = from_status(call.action, status, body, headers)
-        if status not in RETRY_STATUSES:
+        refusal = from_refusal if call.once else from_status
+        failure = refusal(call.action, status, body, headers)
+        if status not in RETRY_STATUSES or (call.once and status != 429):
             return failure, None
         retry_s = retry_after_s(headers)
         if status == 429:
@@ -305,11 +330,16 @@ class JsonClient:
         url = call.url or self._api_url + call.path
         if call.params:
             url += "?" + urlencode(call.params, quote_via=quote)
+        headers, content = {**BASE_HEADERS, **call.headers}, None
+        if call.json is not None:
+            content = json.dumps(call.json, ensure_ascii=False, separators=(",", ":")).encode()
+            headers["Content-Type"] = call.content_type
         return Request(
             call.method,
             url,
-            headers={**BASE_HEADERS, **call.headers},
+            headers=headers,
             form=call.form,
+            content=content,
             silence_s=call.silence_s or SILENCE_S,
             body_max_bytes=BODY_MAX_BYTES,
             error_max_bytes=ERROR_BODY_MAX_BYTES,
@@ -324,14 +354,23 @@ async def _decoded(
     call: Call, response: Response, decode: Decode[T], pause_s: float | None
 ) -> tuple[T | DriveError, float | None]:
     """As ``JsonClient._attempt``, of a success; ``pause_s`` is for a damaged body."""
-    if call.may_be_empty and not response.body.strip():
-        return decode({}), None
     try:
+        if call.may_be_empty and not response.body.strip():
+            return decode({}), None
         return await decode_body(call.action, response, decode), None
     except DamagedBodyError as damage:
-        return damage.error, pause_s
+        return _final(call, damage.error), None if call.once else pause_s
     except BadResponseError as error:  # whole, but of an unknown shape: so it will be next time
-        return error, None
+        return _final(call, error), None
+
+
+def _final(call: Call, error: DriveError) -> DriveError:
+    """The error of an answer that cannot be used."""
+    return _unknown(call, error) if call.once else error
+
+
+def _unknown(call: Call, error: DriveError) -> DriveError:
+    return unknown_outcome(call.action, error.message.removeprefix(f"cannot {call.action}: "))
 
 
 def _too_large(call: Call) -> BadResponseError:

@@ -19,6 +19,8 @@ from dmfs.errors import BusyError, SpeculationDropped
 from dmfs.ratelimit.limits import SHARED_QUOTA, Priority, Rate
 from dmfs.ratelimit.priority import RequestPriority, current_priority, explicit_priority
 from dmfs.ratelimit.shared_log import MemoryRateLog, RateLog
+from dmfs.ratelimit.write_share import QUOTA as SHARED_WITH_READERS
+from dmfs.ratelimit.write_share import WriteShare
 
 DEFAULT_BACK_OFF_S = 5.0
 """For a 429 without Retry-After."""
@@ -54,6 +56,7 @@ class RateLimiter:
         self._log = rate_log or MemoryRateLog()
         self._numbers = itertools.count()
         self._queues: dict[str, dict[int, RequestPriority]] = {}
+        self._write_share = WriteShare()
         self.counts: Counter[tuple[str, str]] = Counter()
         """Calls let through, by route and priority."""
         self._waits: Counter[str] = Counter()
@@ -85,12 +88,22 @@ class RateLimiter:
         """0: the call may go. Else the seconds after which to try again."""
         mine = (priority.level, number)
         others = self._queues[quota].items()
-        is_head = not any((other.level, n) < mine for n, other in others)
+        rate, level, held_s = self._rates.get(quota), priority.level, 0.0
+        if quota == SHARED_WITH_READERS:
+            # sizes that complete a listing must leave readers their part of the quota
+            level = max(level, Priority.READ)
+            self._write_share.seen(level, trio.current_time())
+            held_s = self._write_share.wait_s(rate, trio.current_time()) if rate else 0.0
+        passed = Priority.WRITE if held_s else None  # what its share stops stops nobody else
+        is_head = not any((each.level, n) < mine and each.level != passed for n, each in others)
         if not is_head and priority.level > Priority.LOOKUP:
             return min(YIELD_S * (1 + len(others) / YIELD_CALLS), RECHECK_S)
-        # sizes that complete a listing must leave readers their part of the quota
-        level = max(priority.level, Priority.READ) if quota == "oss" else priority.level
-        return await self._log.take(quota, self._rates.get(quota), level)
+        if level == passed:
+            return held_s
+        wait_s = await self._log.take(quota, rate, level)
+        if wait_s <= 0 and level == Priority.WRITE and quota == SHARED_WITH_READERS:
+            self._write_share.wrote(trio.current_time())
+        return wait_s
 
     def back_off(self, route: str, retry_after_s: float | None) -> None:
         """A 429 came: let no call of ``route`` through before that time (None: unknown)."""

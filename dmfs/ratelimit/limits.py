@@ -22,12 +22,17 @@ ours. Costs 1.6 % of the rate."""
 PUBLISHED_PER_MIN: Mapping[str, int] = MappingProxyType({
     "hubs": 50, "projects": 50,
     "topFolders": 300, "contents": 300, "folder": 300, "item": 300,
+    "storage": 300, "new_version": 300, "new_item": 50, "new_folder": 50, "change": 50,
+    "commands": 300,
     "token": 500,
     "oss": 1000,
 })  # fmt: skip
-"""By endpoint as ``Call.route`` names it; ``oss`` is one quota for all of OSS."""
+"""By endpoint as ``Call.route`` names it; ``oss`` is one quota for all of OSS. ``change`` is any
+PATCH: each endpoint has its 50, as far as is known, and they are counted together here."""
 
-SHARED_QUOTA: Mapping[str, str] = MappingProxyType({"sign": "oss"})
+SHARED_QUOTA: Mapping[str, str] = MappingProxyType({
+    "sign": "oss", "upload_urls": "oss", "complete": "oss", "details": "oss",
+})  # fmt: skip
 """Routes that count against the quota of another name."""
 
 
@@ -42,22 +47,27 @@ class Priority(IntEnum):
     """A program that walks the tree waits."""
     BULK = 3
     """A program waits for a folder of very many pages."""
-    AHEAD = 4
+    WRITE = 4
+    """What was saved here goes up. Nobody waits for it, and yet it is no speculation."""
+    AHEAD = 5
     """Speculation: a program will need this soon."""
-    POLL = 5
+    POLL = 6
     """Looking for changes; no program needs it now."""
 
 
 SHARE: Mapping[Priority, float] = MappingProxyType({
     Priority.LOOKUP: 1.0, Priority.READ: 1.0,
-    Priority.WALK: 0.97, Priority.BULK: 0.85, Priority.AHEAD: 0.95, Priority.POLL: 0.8,
+    Priority.WALK: 0.97, Priority.BULK: 0.85, Priority.WRITE: 0.97,
+    Priority.AHEAD: 0.95, Priority.POLL: 0.8,
 })  # fmt: skip
 """Part of a quota that each may fill: a walk leaves 9 of 300 calls to people, and speculation
 leaves some to the walk's own calls. The pages of a huge folder leave 45: 100 000 entries (500
-pages) take two windows, and everybody's other folders go on."""
+pages) take two windows, and everybody's other folders go on. Writes may fill what speculation must
+leave, or it would keep them out; see ``write_share`` for what they leave to readers."""
 BURST_SHARE: Mapping[Priority, float] = MappingProxyType({
     Priority.LOOKUP: 1.0, Priority.READ: 0.8,
-    Priority.WALK: 0.9, Priority.BULK: 0.85, Priority.AHEAD: 0.9, Priority.POLL: 0.9,
+    Priority.WALK: 0.9, Priority.BULK: 0.85, Priority.WRITE: 0.9,
+    Priority.AHEAD: 0.9, Priority.POLL: 0.9,
 })  # fmt: skip
 """Part of a quota that may go at once; the rest is spread over the window, so that a long walk
 never stands still for longer than a request may take. Figures: docs/performance.md."""

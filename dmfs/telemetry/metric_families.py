@@ -22,9 +22,15 @@ TIMED = ("lookup", "opendir", "readdir", "open", "read")
 ERRNOS = (
     "ok", "ENOENT", "EACCES", "EIO", "EBUSY", "ETIMEDOUT", "ESTALE", "EROFS", "ENODATA",
 )  # fmt: skip
-ROUTES = ("hubs", "projects", "topFolders", "contents", "folder", "item", "sign", "token")
+ROUTES = ("hubs", "projects", "topFolders", "contents", "folder", "item", "sign", "token", "write")
+"""``write`` is all that changes something, and what uploads need besides."""
+_WRITING = frozenset({
+    "storage", "new_item", "new_version", "new_folder", "change", "commands",
+    "upload_urls", "complete", "details",
+})  # fmt: skip
 OUTCOMES = ("ok", "http_429", "http_4xx", "http_5xx", "connect", "timeout", "broken", "cancelled")
 QUOTAS = ("hubs", "projects", "topFolders", "contents", "folder", "item", "token", "oss")
+"""All others, those of writing among them, are one: the one that is used up most."""
 TIERS = {"memory": ("memory",), "disk": ("page_cache", "disk"), "network": ("network",)}
 """Tier as it is shown → the tiers that are counted (blocks in the page cache are of the disk's)."""
 _OUTCOMES_FROM_THE_START = ("ok", "http_429", "http_5xx", "connect", "timeout")
@@ -148,20 +154,24 @@ def _calls(seen: Seen) -> Iterable[Sample]:
         kind, _, rest = key.partition(".")
         route, dot, outcome = rest.partition(".")
         if kind == "calls" and dot:
-            counts[_one_of(ROUTES, route), _outcome(outcome)] += int(_number(value) or 0)
+            route = "write" if route in _WRITING else _one_of(ROUTES, route)
+            counts[route, _outcome(outcome)] += int(_number(value) or 0)
     return _summed(counts)
 
 
 def _quotas(key: str) -> Callable[[Seen], Iterable[Sample]]:
     def samples(seen: Seen) -> Iterable[Sample]:
-        found: dict[tuple[str, ...], float] = {}
+        found: dict[tuple[str, ...], tuple[float, float]] = {}
         rows = _within(seen.status, "quotas")
         for row in rows if isinstance(rows, list | tuple) else ():
             value = _number(_within(row, key))
             if value is not None:
                 labels = (_one_of(QUOTAS, _within(row, "name")),)
-                found[labels] = max(value, found.get(labels, 0.0))
-        return _summed(found)
+                used = _number(_within(row, "used")) or 0.0
+                share = used / (_number(_within(row, "limit")) or math.inf)
+                share = 0.0 if key == "held_for_s" else share
+                found[labels] = max((share, value), found.get(labels, (0.0, 0.0)))
+        return _summed({labels: value for labels, (_, value) in found.items()})
 
     return samples
 

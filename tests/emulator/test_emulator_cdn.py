@@ -215,7 +215,8 @@ class TestRanges:
         assert emulator.calls()["log"][-1]["authorization_present"]
 
     def test_other_methods(self, url):
-        assert fetch(url, "PUT", body=b"x").status == 405
+        assert fetch(url, "PUT", body=b"x").status == 403, "it is signed for reading"
+        assert fetch(url, "DELETE").status == 405
 
     def test_counted(self, emulator, url):
         ranged(url, "0-99")

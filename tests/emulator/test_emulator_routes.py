@@ -283,7 +283,9 @@ class TestData:
             f"/data/v1/projects/{project}/commands", _command("CheckPermission", [item])
         )
         permission = checked.json["data"]["relationships"]["resources"]["data"][0]["meta"]
-        assert permission == {"permission": True}
+        assert permission == {
+            "permission": True, "details": {"view": True, "download": True}
+        }  # fmt: skip
         many = _command("ListItems", [item] * 51)
         assert api.post(f"/data/v1/projects/{project}/commands", many).status == 400
         assert api.post(f"/data/v1/projects/{project}/commands", {"data": 1}).status == 400

@@ -26,6 +26,9 @@ from tests.support.helpers import real
 CALL = Call(
     action="list hubs", route="hubs", method="GET", path="/hubs", params={"filter[a]": "b c"}
 )
+CHANGE = Call(
+    action="save", route="new_item", method="POST", path="/items", json={"a": "ä"}, once=True
+)
 GRANT = Call(action="sign in", route="token", method="POST", path="/token", form={"a": "b"})
 
 
@@ -37,15 +40,18 @@ async def client_over(reply: Reply) -> AsyncIterator[tuple[JsonClient, ByteServe
 
 @real
 async def test_a_get_goes_to_one_engine_and_a_form_to_the_other() -> None:
-    gets, others = (
+    gets, others, changes = (
         FakeService(json_response({"by": "get"})),
         FakeService(json_response({"by": "post"})),
+        FakeService(json_response({"by": "change"})),
     )
-    client = JsonClient("https://api.example", MethodRouter(gets, others), RateLimiter())
+    client = JsonClient("https://api.example", MethodRouter(gets, others, changes), RateLimiter())
     assert await client.request(CALL) == {"by": "get"}
     assert await client.request(GRANT) == {"by": "post"}
+    assert await client.request(CHANGE) == {"by": "change"}
     assert [request.method for request in gets.requests] == ["GET"]
     assert [request.form for request in others.requests] == [{"a": "b"}]
+    assert [request.content for request in changes.requests] == [b'{"a":"\xc3\xa4"}']
 
 
 @real

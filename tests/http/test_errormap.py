@@ -18,6 +18,7 @@ from dmfs.errors import (
     CertificateError,
     DriveError,
     GoneError,
+    LockedError,
     TokenRefusedError,
     UnreachableError,
 )
@@ -65,7 +66,7 @@ def test_markup_and_rubbish(body: bytes, text: str) -> None:
     ("status", "kind", "code"),
     [
         (401, TokenRefusedError, errno.EACCES), (403, AccessError, errno.EACCES),
-        (423, AccessError, errno.EACCES), (404, GoneError, errno.ESTALE),
+        (423, LockedError, errno.EACCES), (404, GoneError, errno.ESTALE),
         (410, GoneError, errno.ESTALE), (429, BusyError, errno.EBUSY),
         (408, UnreachableError, errno.EIO), (500, UnreachableError, errno.EIO),
         (503, UnreachableError, errno.EIO), (599, UnreachableError, errno.EIO),

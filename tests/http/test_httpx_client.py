@@ -85,6 +85,70 @@ async def test_a_form_is_not_sent_twice_when_its_connection_dies() -> None:
 
 
 @real
+async def test_a_body_goes_as_it_is_with_the_type_it_was_given() -> None:
+    async with posting(saying()) as (client, server):
+        headers = {"Content-Type": "application/json"}
+        request = Request("PATCH", f"{server.url}/items/a", headers, content=b'{"a":1}')
+        await client.send(request)
+        assert server.heads[0].endswith(b'\r\n\r\n{"a":1}')
+        assert server.heads[0].startswith(b"PATCH /items/a HTTP/1.1\r\n")
+        assert b"\r\nContent-Type: application/json\r\n" in server.heads[0]
+        assert b"\r\nContent-Length: 7\r\n" in server.heads[0]
+
+
+@real
+async def test_what_was_sent_is_known_from_what_was_not() -> None:
+    async def hangs_up(stream: trio.SocketStream, _head: bytes) -> None:
+        await stream.aclose()
+
+    async with posting(hangs_up) as (client, server):
+        with pytest.raises(BrokenConnectionError) as broken:
+            await client.send(Request("POST", server.url, content=b"{}"))
+        assert broken.value.sent
+        with pytest.raises(ConnectError) as refused:
+            await client.send(Request("POST", "http://127.0.0.1:1", content=b"{}"))
+        assert not refused.value.sent
+
+
+@real
+async def test_a_tls_connection_that_breaks_before_it_stands_has_sent_nothing() -> None:
+    async def hangs_up(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        listeners: list[trio.SocketListener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listeners[0].socket.getsockname()[1]
+        nursery.start_soon(trio.serve_listeners, hangs_up, listeners)
+        async with open_httpx_client(client_context(ca_bundle(""))) as client:
+            with pytest.raises(TransportError) as caught, trio.fail_after(5):
+                await client.send(Request("POST", f"https://127.0.0.1:{port}", content=b"{}"))
+        nursery.cancel_scope.cancel()
+    assert not caught.value.sent
+
+
+@real
+async def test_a_proxys_own_handshake_is_not_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with byte_server(saying(b"", "407 Who are you")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        async with open_httpx_client(client_context(ca_bundle(""))) as client:
+            with pytest.raises(ConnectError) as caught:
+                await client.send(Request("POST", "https://api.example/x", content=b"{}"))
+        assert not caught.value.sent
+        assert proxy.heads[0].startswith(b"CONNECT ")
+
+
+@virtual
+async def test_where_no_step_is_seen_it_may_have_been_sent() -> None:
+    def fail() -> httpx.Response:
+        raise httpx.ReadError("reset")
+
+    with pytest.raises(BrokenConnectionError) as caught:
+        await answered(fail)
+    assert caught.value.sent
+
+
+@real
 async def test_silence_ends_a_form() -> None:
     async def silent(stream: trio.SocketStream, _head: bytes) -> None:
         await stream.receive_some()

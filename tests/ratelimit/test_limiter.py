@@ -35,7 +35,7 @@ async def test_who_is_in_more_of_a_hurry_goes_first():
         await trio.sleep(0.01)
         late.raise_to(Priority.LOOKUP)
     assert set(order[:2]) == {"raised", "LOOKUP"}
-    assert order[2:] == ["READ", "WALK", "BULK", "AHEAD", "POLL"]
+    assert order[2:] == ["READ", "WALK", "BULK", "WRITE", "AHEAD", "POLL"]
     assert limiter.counts["contents", "poll"] == 1
 
 

@@ -15,6 +15,11 @@ SETTINGS = {
     "api_latency_ms": 0, "route_latency_ms": {}, "cdn_latency_ms": 0, "cdn_bytes_per_s": 0,
     "rate_limits": "off", "rate_window_s": 60, "token_ttl_s": 3599, "url_ttl_cap_s": None,
     "signing": None, "url_form": None, "page_limit": None,
+    "cdn_put_bytes_per_s": 0, "upload_ttl_s": 93600, "failed_completion_status": 400,
+    "lock_status": 403, "patch_name_taken_status": 400, "folder_files_max": 10000,
+    "refused_characters": '<>:"/\\|?*', "processing_s": 0, "refuse_empty": False,
+    "etag_form": "md5", "accelerate_base": None, "list_lag_s": 0, "sha1_lag_s": 0,
+    "busy_s": 0, "upload_level_versions": "any", "storage_moves": False, "lost_look_s": 10, "local_names": None,
 }  # fmt: skip
 """Those that an emulator starts with."""
 
@@ -32,10 +37,12 @@ def running_emulator(**options: Any) -> Iterator[EmulatorProcess]:
 def calmed(emulator: EmulatorProcess) -> Iterator[EmulatorProcess]:
     """Without faults and with its first settings, before and after; counting from 0."""
     emulator.clear_faults()
+    emulator.clear_races()
     emulator.settings(**SETTINGS)
     emulator.reset()
     yield emulator
     emulator.clear_faults()
+    emulator.clear_races()
     emulator.settings(**SETTINGS)
 
 

@@ -17,17 +17,11 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 async def get(service: Service, request: Request, args: list[str]) -> Answer:
     """GET or HEAD of a signed URL. Signature and expiry count when the request arrives."""
     if "authorization" in request.headers:
-        # The signature is an authentication already; S3 refuses two (seen from real clients
-        # that forward their bearer token).
-        message = (
-            "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
-            "Signature query string parameter or the Authorization header should be specified"
-        )
-        return errors.xml(400, "InvalidArgument", message)
+        return two_authorizations(service, request)
     try:
         found = service.signer.check(request.path, request.query_text)
     except BadSignature as error:
-        return expired() if error.expired else _not_genuine()
+        return expired() if error.expired else not_genuine()
     await content_threads.prepare(found.content)
     kind = request.query.get("response-content-type", "application/octet-stream")
     answer = ranged(request, found.content, found.etag, found.storage.modified_s, kind)
@@ -42,7 +36,23 @@ def expired() -> Answer:
     return errors.xml(403, "AccessDenied", "Request has expired")
 
 
-def _not_genuine() -> Answer:
+def two_authorizations(service: Service, request: Request) -> Answer:
+    """400: the signature is an authentication already, and S3 refuses two.
+
+    Seen from real clients that forward their bearer token.
+    """
+    service.writing.violations.add(
+        "authorization_at_storage", "", "", method=request.method, path=request.path
+    )
+    message = (
+        "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
+        "Signature query string parameter or the Authorization header should be specified"
+    )
+    return errors.xml(400, "InvalidArgument", message)
+
+
+def not_genuine() -> Answer:
+    """403 for a signature that is not ours."""
     message = (
         "The request signature we calculated does not match the signature you provided. "
         "Check your key and signing method."

@@ -12,10 +12,10 @@ from dmfs.emulator.http import errors
 from dmfs.emulator.http.errors import Refusal
 from dmfs.emulator.http.messages import Answer, Request
 from dmfs.emulator.sign_in.tokens import Token
+from dmfs.emulator.world import rights
 from dmfs.emulator.world.model import Json, Project, is_revoked, project_of
 
 _MOST_RESOURCES = 50
-_READ_ACTIONS = frozenset({"view", "read", "download"})
 
 
 async def commands(service: Service, request: Request, args: list[str], token: Token) -> Answer:
@@ -34,7 +34,13 @@ async def commands(service: Service, request: Request, args: list[str], token: T
     if kind == "commands:autodesk.core:ListItems":
         found, included = _list_items(service, owner, wanted, extension_data)
     elif kind == "commands:autodesk.core:CheckPermission":
-        found, included = _check(service, owner, token, wanted, extension_data), None
+        user_id = token.user_id or request.headers.get("x-user-id", "")
+        found = _check(service, owner, token, wanted, extension_data, user_id)
+        included = None
+        permissions = [{"type": each["type"], "id": each["id"]} | each["meta"] for each in found]
+        extension_data = extension_data | {"permissions": permissions}
+        extension = data["attributes"]["extension"] | {"data": extension_data}
+        data = data | {"attributes": data["attributes"] | {"extension": extension}}
     else:
         return errors.jsonapi(400, "BAD_INPUT", f"Unknown command {kind}")
     body = {
@@ -65,15 +71,20 @@ def _list_items(
 
 
 def _check(
-    service: Service, owner: Project, token: Token, wanted: list[tuple[str, str]], data: Json
-) -> list[Json]:
-    actions = set(data.get("requiredActions") or ["view"])
-    allowed = actions <= (_READ_ACTIONS if token.app.may_download else {"view"})
+    service: Service, owner: Project, token: Token, wanted: list[tuple[str, str]], data: Json,
+    user_id: str,
+) -> list[Json]:  # fmt: skip
+    required = list(data.get("requiredActions") or ["view"])
     answers: list[Json] = []
     for type_, id_ in wanted:
         node: Any = service.world.items.get(id_) or service.world.folders.get(id_)
         if node is None and id_ in service.world.versions:
             node = service.world.versions[id_][0]
         known = node is not None and project_of(node) is owner and not is_revoked(node)
-        answers.append({"type": type_, "id": id_, "meta": {"permission": known and allowed}})
+        may = rights.actions(node, user_id) if known else frozenset()
+        if not token.app.may_download:
+            may &= {"view"}
+        details = {action: action in may for action in required}
+        meta = {"permission": all(details.values()), "details": details}
+        answers.append({"type": type_, "id": id_, "meta": meta})
     return answers

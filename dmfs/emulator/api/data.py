@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from email.utils import parsedate_to_datetime
 
 from dmfs.emulator.api import jsonapi, lookup
@@ -10,7 +11,7 @@ from dmfs.emulator.http import errors
 from dmfs.emulator.http.messages import Answer, Request
 from dmfs.emulator.sign_in.tokens import Token
 from dmfs.emulator.world import times
-from dmfs.emulator.world.model import Folder, Item, Json
+from dmfs.emulator.world.model import Folder, Item, Json, Version
 
 _SEARCH_PAGE = 200
 _SEARCH_PAGES_MAX = 50
@@ -59,23 +60,38 @@ async def contents(service: Service, request: Request, args: list[str], token: T
 def _contents_page(
     service: Service, request: Request, node: Folder, number: int, limit: int
 ) -> Json:
-    nodes = [child for child in listed(node) if not child.revoked]
+    nodes = [child for child in listed(node) if not child.revoked and is_shown(child)]
     page = nodes[number * limit : (number + 1) * limit]
     include_hidden = request.flag("includeHidden")
     data: list[Json] = []
     tips: list[Json] = []
     for child in page:
-        if child.hidden and not (include_hidden or child.leaks):
+        # A deletion that listings do not show yet leaves the item as it was before.
+        deleted = child.hidden and not (isinstance(child, Item) and shown_tip(child) != child.tip)
+        if deleted and not (include_hidden or child.leaks):
             continue
         rendered = _render(service, child)
         if not lookup.passes_filters(request, rendered):
             continue
         data.append(rendered)
         if isinstance(child, Item):
-            tips.append(jsonapi.version(service.api_url, child, child.tip))
+            tips.append(jsonapi.version(service.api_url, child, shown_tip(child)))
     links = lookup.page_links(service, request, number, limit, len(nodes))
     url = f"{service.api_url}{request.path}"
     return jsonapi.document(url, data, links=links, included=_included(node, tips))
+
+
+def is_shown(node: Folder | Item) -> bool:
+    """Whether listings show it already."""
+    first = node if isinstance(node, Folder) else node.versions[0]
+    return first.listed_from_s <= time.time()
+
+
+def shown_tip(node: Item) -> Version:
+    """The newest version that listings show already."""
+    now_s = time.time()
+    shown = (each for each in reversed(node.versions) if each.listed_from_s <= now_s)
+    return next(shown, node.versions[0])
 
 
 def listed(node: Folder) -> list[Folder | Item]:
@@ -86,7 +102,7 @@ def listed(node: Folder) -> list[Folder | Item]:
 def _render(service: Service, child: Folder | Item) -> Json:
     if isinstance(child, Folder):
         return jsonapi.folder(service.api_url, child)
-    return jsonapi.item(service.api_url, child)
+    return jsonapi.item(service.api_url, child, tip=shown_tip(child))
 
 
 def _included(node: Folder, tips: list[Json]) -> list[Json] | None:
@@ -109,7 +125,7 @@ async def search(service: Service, request: Request, args: list[str], token: Tok
         return errors.jsonapi(400, "BAD_INPUT", "Page number must be less than 50.")
     found: list[tuple[Json, Item]] = []
     for item_ in _items_below(node):
-        rendered = jsonapi.version(service.api_url, item_, item_.tip)
+        rendered = jsonapi.version(service.api_url, item_, shown_tip(item_))
         if lookup.passes_filters(request, rendered):
             found.append((rendered, item_))
     page = found[number * _SEARCH_PAGE : (number + 1) * _SEARCH_PAGE]
@@ -121,7 +137,9 @@ async def search(service: Service, request: Request, args: list[str], token: Tok
 
 
 def _items_below(node: Folder) -> list[Item]:
-    below = [item_ for item_ in node.items if not (item_.hidden or item_.revoked)]
+    below = [
+        item_ for item_ in node.items if not (item_.hidden or item_.revoked) and is_shown(item_)
+    ]
     for child in node.folders:
         if not (child.hidden or child.revoked):
             below += _items_below(child)

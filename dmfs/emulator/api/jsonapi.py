@@ -143,15 +143,22 @@ def web_view(owner: Project, folder_id: str, entity_id: str = "") -> str:
     return f"{url}&entityId={quote(entity_id, safe='')}" if entity_id else url
 
 
+def allowed_types(node: Folder) -> list[str]:
+    """What may be created there; empty in ``a.`` projects, which say nothing about it."""
+    if not node.project.hub.is_account:
+        return []
+    files = ["items:autodesk.bim360:File"] if node.parent is not None else []
+    return list(node.allowed_types) or [*files, "folders:autodesk.bim360:Folder"]
+
+
 def _folder_data(node: Folder) -> Json:
     if not node.project.hub.is_account:
         return {"visibleTypes": ["items:autodesk.core:File"], "allowedTypes": []}
     is_root = node.parent is None
     data: Json = {
         "actions": [] if is_root else ["CONVERT"],
-        "allowedTypes": list(node.allowed_types)
-        or ([] if is_root else ["items:autodesk.bim360:File"]) + ["folders:autodesk.bim360:Folder"],
-        "namingStandardIds": [],
+        "allowedTypes": allowed_types(node),
+        "namingStandardIds": [ids.guid(node.naming)] if node.naming else [],
     }
     if not is_root:
         data["visibleTypes"] = list(node.visible_types) or ["items:autodesk.bim360:File"]
@@ -198,19 +205,20 @@ def _above_root(node: Folder) -> str:
     return ids.folder_id(ids.realm_of(node.id), "above " + node.project.hub.id)
 
 
-def item(base: str, node: Item, *, with_path: bool = False) -> Json:
-    """An ``items`` resource; ``with_path`` adds its path within the project."""
-    url = item_url(base, node)
+def item(base: str, node: Item, *, with_path: bool = False, tip: Version | None = None) -> Json:
+    """An ``items`` resource; ``with_path`` adds its path; ``tip``: an older version as its tip."""
+    url, is_old = item_url(base, node), tip is not None and tip is not node.tip
+    tip = tip or node.tip
     user_id, user_name = node.user
     attributes: Json = {
-        "displayName": node.display_name,
+        "displayName": tip.name if is_old else node.display_name,
         "createTime": node.create_time,
         "createUserId": user_id,
         "createUserName": user_name,
         "lastModifiedTime": node.modified_time,
         "lastModifiedUserId": user_id,
         "lastModifiedUserName": user_name,
-        "hidden": node.hidden,
+        "hidden": node.hidden and not is_old,
         "reserved": node.reserved is not None,
         **(node.reserved or {}),
         "extension": extension(base, node.type, node.data),
@@ -229,7 +237,7 @@ def item(base: str, node: Item, *, with_path: bool = False) -> Json:
         "attributes": attributes,
         "links": links,
         "relationships": {
-            "tip": _to_one("versions", node.tip.id, f"{url}/tip"),
+            "tip": _to_one("versions", tip.id, f"{url}/tip"),
             "versions": _related(f"{url}/versions"),
             "parent": _to_one("folders", node.parent.id, f"{url}/parent"),
             "refs": _refs(url),

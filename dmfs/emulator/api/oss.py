@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from dmfs.emulator.api import cdn, lookup
@@ -13,9 +14,10 @@ from dmfs.emulator.http.messages import Answer, Request, json_answer
 from dmfs.emulator.sign_in.tokens import Token
 from dmfs.emulator.world import content_threads, ids
 from dmfs.emulator.world.model import Storage, is_revoked, project_of
+from dmfs.emulator.writing.part_file import Stored
 
 SHA1_UP_TO_BYTES = 64 * 1024 * 1024
-"""Bigger objects are signed without sha1 (it is "if available"): hashing 5 GiB takes seconds."""
+"""Bigger objects that nobody uploaded have no sha1 (it is "if available"): hashing takes time."""
 _PARTS = 3
 
 
@@ -29,18 +31,23 @@ def find_storage(service: Service, bucket: str, key: str) -> Storage:
 
 async def sha1_of(storage: Storage) -> str | None:
     """The sha1, or None where this object does not tell it."""
-    if not storage.gives_sha1 or storage.content.size > SHA1_UP_TO_BYTES:
+    too_big = storage.content.size > SHA1_UP_TO_BYTES and not isinstance(storage.content, Stored)
+    if not storage.gives_sha1 or too_big or time.time() < storage.sha1_from_s:
         return None
     if storage.sha1 is None:
         storage.sha1 = await content_threads.digest(storage.content, "sha1")
     return storage.sha1
 
 
-def _readable(service: Service, token: Token, bucket: str, key: str) -> Storage:
+def readable(service: Service, token: Token, bucket: str, key: str) -> Storage:
+    """The object, if this token may read it; OSS's 404 or 403."""
     storage = find_storage(service, bucket, key)
-    owner = service.world.owners[storage.urn]
-    project = project_of(owner)
-    may_see = lookup.may_see(token, project.hub) and not (project.revoked or is_revoked(owner))
+    owner = service.world.owners.get(storage.urn)
+    if owner is None:  # uploaded, and not yet part of a version
+        project, revoked = service.writing.uploads.placeholders[storage.urn].project, False
+    else:
+        project, revoked = project_of(owner), is_revoked(owner)
+    may_see = lookup.may_see(token, project.hub) and not (project.revoked or revoked)
     if storage.signing == "forbidden" or not (may_see and token.app.may_download):
         raise Refusal(errors.oss(403, "User does not have permission to download the object"))
     return storage
@@ -48,7 +55,7 @@ def _readable(service: Service, token: Token, bucket: str, key: str) -> Storage:
 
 async def sign(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """``GET /oss/v2/buckets/:bucket/objects/:key/signeds3download``"""
-    storage = _readable(service, token, *args)
+    storage = readable(service, token, *args)
     try:
         minutes = request.number("minutesExpiration", 2)
     except ValueError:
@@ -123,7 +130,7 @@ def _part_urls(
 
 async def details(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """``GET /oss/v2/buckets/:bucket/objects/:key/details``"""
-    storage = _readable(service, token, *args)
+    storage = readable(service, token, *args)
     bucket, key = args
     body: dict[str, Any] = {
         "bucketKey": bucket,

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from dmfs.emulator.api.page_cache import PageCache
 from dmfs.emulator.api.url_signing import Signer
 from dmfs.emulator.settings import Origins, Settings
 from dmfs.emulator.world.model import World
+from dmfs.emulator.writing.state import Writing
+
+Later = Callable[[], Awaitable[None] | None]
+"""What is to be done some time later."""
+
+
+def _not_at_all(seconds: float, what: Later) -> None:
+    """Without a server nothing is done later."""
 
 
 @dataclass
@@ -21,6 +30,9 @@ class Service:
 
     def __post_init__(self) -> None:
         self.signer = Signer(self.settings)
+        self.writing = Writing()
+        self.later: Callable[[float, Later], None] = _not_at_all
+        """Call something in so many seconds; a server sets it to what can wait."""
 
     @property
     def api_url(self) -> str:

@@ -53,6 +53,7 @@ class Signer:
         self._key = secrets.token_bytes(32)
         self._generation = 1
         self._objects: dict[str, tuple[Storage, tuple[int, int] | None]] = {}
+        self._sessions: dict[str, str] = {}
         self._resources: dict[str, tuple[Storage, float, int]] = {}
 
     def expire_all(self) -> None:
@@ -106,7 +107,7 @@ class Signer:
     def _signature(self, path: str, params: Params, form: str) -> str:
         text = "\n".join([form, path, *(f"{key}={value}" for key, value in sorted(params))])
         digest = hmac.new(self._key, text.encode("utf-8", "surrogateescape"), hashlib.sha256)
-        if form == "s3":
+        if form in ("s3", "put"):
             return digest.hexdigest()
         # CloudFront's own alphabet for base64.
         return base64.b64encode(digest.digest(), b"-~").decode().replace("=", "_")
@@ -123,15 +124,53 @@ class Signer:
         ):
             raise BadSignature(expired=False)
         if form == "s3":
-            began = datetime.strptime(given["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-            expires_s = began.timestamp() + int(given["X-Amz-Expires"])
-            generation = given["X-Amz-Credential"].partition("/")[0].removeprefix("AKIAEMU")
+            self._check_s3_time(given, time.time())
         else:
-            expires_s = int(given["Expires"])
             generation = given["Key-Pair-Id"].removeprefix("KEMU")
-        if time.time() > expires_s or int(generation) < self._generation:
-            raise BadSignature(expired=True)
+            if time.time() > int(given["Expires"]) or int(generation) < self._generation:
+                raise BadSignature(expired=True)
         return _signed_object(*self._objects["".join(path.split("/")[3:7])])
+
+    def expires_s(self, minutes: int) -> float:
+        """When a URL that is made now will expire."""
+        return math.ceil(time.time() + self._ttl_s(minutes))
+
+    def put_url(self, base: str, urn: str, minutes: int, key: str, number: int) -> str:
+        """A URL to PUT one part of an upload to."""
+        bucket, object_key = split_storage_id(urn)
+        path = f"/com.autodesk.oss-persistent/us-east-1/{quote(object_key, safe='')}/{bucket}"
+        now_s = time.time()
+        name = hashlib.sha256(key.encode()).hexdigest()
+        self._sessions[name] = key
+        params = [
+            ("partNumber", str(number)),
+            ("uploadId", name),
+            ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
+            ("X-Amz-Credential", f"AKIAEMU{self._generation}/us-east-1/s3/aws4_request"),
+            ("X-Amz-Date", times.amz_date(now_s)),
+            ("X-Amz-Expires", str(math.ceil(now_s + self._ttl_s(minutes)) - int(now_s))),
+            ("X-Amz-SignedHeaders", "host"),
+        ]
+        params.append(("X-Amz-Signature", self._signature(path, params, "put")))
+        return f"{base}{path}?{urlencode(params)}"
+
+    def check_put(self, path: str, query: str, *, at_s: float) -> tuple[str, int]:
+        """Upload key and part number of a URL of ``put_url``; BadSignature if it is none."""
+        params = parse_qsl(query, keep_blank_values=True)
+        given = dict(params)
+        rest = [(key, value) for key, value in params if key != "X-Amz-Signature"]
+        signature = self._signature(path, rest, "put")
+        if not hmac.compare_digest(signature.encode(), given.get("X-Amz-Signature", "").encode()):
+            raise BadSignature(expired=False)
+        self._check_s3_time(given, at_s)
+        return self._sessions[given["uploadId"]], int(given["partNumber"])
+
+    def _check_s3_time(self, given: dict[str, str], at_s: float) -> None:
+        began = datetime.strptime(given["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        expires_s = began.timestamp() + int(given["X-Amz-Expires"])
+        generation = given["X-Amz-Credential"].partition("/")[0].removeprefix("AKIAEMU")
+        if at_s > expires_s or int(generation) < self._generation:
+            raise BadSignature(expired=True)
 
     def resource(self, storage: Storage, minutes: int) -> str:
         """The id of a new OSS signed resource, for the fallback kind of signing."""

@@ -29,9 +29,11 @@ _PACED_CHUNK_MIN_BYTES, _PACED_CHUNK_MAX_BYTES = 64 * 1024, 256 * 1024
 long stream costs this server 1.3 CPU-s a GiB, where 64 KiB throughout cost 2.1."""
 _ONE_SEND_BYTES = 128 * 1024
 _REASONS = {
-    200: "OK", 206: "Partial Content", 302: "Found", 304: "Not Modified", 400: "Bad Request",
-    401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-    409: "Conflict", 416: "Range Not Satisfiable", 423: "Locked", 429: "Too Many Requests",
+    200: "OK", 201: "Created", 206: "Partial Content", 302: "Found", 304: "Not Modified",
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed", 409: "Conflict", 411: "Length Required",
+    415: "Unsupported Media Type", 416: "Range Not Satisfiable", 423: "Locked",
+    429: "Too Many Requests",
     500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable",
     504: "Gateway Timeout",
 }  # fmt: skip

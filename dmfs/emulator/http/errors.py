@@ -18,9 +18,11 @@ class Refusal(Exception):
         self.answer = answer
 
 
-def jsonapi(status: int, code: str, detail: str) -> Answer:
+def jsonapi(status: int, code: str, detail: str, title: str = "") -> Answer:
     """Data and Project services."""
     error = {"id": str(uuid.uuid4()), "status": str(status), "code": code, "detail": detail}
+    if title:
+        error["title"] = title
     return json_answer({"jsonapi": {"version": "1.0"}, "errors": [error]}, status, JSONAPI_TYPE)
 
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from dmfs.emulator.world.content import Content, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A body that was too big to hold in memory, and its MD5 in hex."""
+
+    content: Content
+    md5: str
 
 
 @dataclass(slots=True)
@@ -26,6 +35,16 @@ class Request:
     query: dict[str, str] = field(default_factory=dict)
     client_id: str = ""
     """Empty until a token or a signature has been checked."""
+    received: Received | None = None
+    arrived_s: float = field(default_factory=time.time)
+    """When its head was read."""
+    called_s: float = 0.0
+    """When the service began to work on it."""
+    fault: str | None = None
+    """The kind of the fault that applies to it, for handlers that take part in it."""
+    delivered: list[Callable[[], None]] = field(default_factory=list)
+    """Called when the true answer has been handed over, and only then."""
+    user_id: str = ""
 
     def __post_init__(self) -> None:
         self.path, _, self.query_text = self.target.partition("?")

@@ -15,6 +15,8 @@ PUBLISHED_PER_MIN: dict[str, int] = {
     "hubs": 50, "hub": 50, "projects": 50, "project": 50, "parent": 50, "tip": 50,
     "topFolders": 300, "folder": 300, "contents": 300, "search": 300, "item": 300,
     "version": 300, "commands": 300, "versions": 800, "token": 500, "oss": 1000,
+    "storage": 300, "versions_post": 300, "items_post": 50, "folders_post": 50,
+    "folder_patch": 50, "item_patch": 50, "version_patch": 50,
     "project_hub": 50, "item_parent": 50, "version_item": 50, "download_formats": 50, "refs": 50,
 }  # fmt: skip
 """By bucket: a route's name, or ``oss`` for all OSS routes together."""

@@ -10,6 +10,8 @@ ROUTES = (
     "token", "hubs", "hub", "projects", "project", "topFolders", "folder", "parent", "contents",
     "search", "item", "tip", "versions", "version", "commands", "schema", "sign", "details",
     "signed_resource", "cdn_get", "cdn_head", "other",
+    "storage", "upload_urls", "cdn_put", "complete", "copyto", "items_post", "versions_post",
+    "folders_post", "folder_patch", "item_patch", "version_patch",
 )  # fmt: skip
 
 

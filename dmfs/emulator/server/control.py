@@ -12,7 +12,8 @@ from dmfs.emulator.server import sign_in_control
 from dmfs.emulator.server.emulator import Emulator
 from dmfs.emulator.world import changes, content_threads, facts
 from dmfs.emulator.world.content import read
-from dmfs.emulator.world.model import Storage
+from dmfs.emulator.world.model import Item, Storage
+from dmfs.emulator.writing import views
 
 _BYTES_MAX = 256 * 1024 * 1024
 
@@ -70,6 +71,8 @@ async def _calls(emulator: Emulator, request: Request, body: dict[str, Any]) -> 
 async def _reset(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
     emulator.calls.reset()
     emulator.limits.reset()
+    emulator.service.writing.violations.reset()
+    emulator.service.writing.looks.reset()
     return json_answer({})
 
 
@@ -107,10 +110,39 @@ async def _refuse(emulator: Emulator, request: Request, body: dict[str, Any]) ->
 
 async def _change(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
     try:
-        result = changes.apply(emulator.world, body)
+        result = emulator.carry_out(body)
     except Refusal as refusal:
         return refusal.answer
     return json_answer(result)
+
+
+async def _add_race(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    return json_answer({"id": emulator.races.add(body).id})
+
+
+async def _races(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    return json_answer({"races": emulator.races.as_list()})
+
+
+async def _clear_races(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    emulator.races.clear()
+    return json_answer({})
+
+
+async def _violations(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    return json_answer(emulator.service.writing.violations.as_dict())
+
+
+async def _writes(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    return json_answer(await views.writes(emulator.service.writing))
+
+
+async def _timeline(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    node = changes.by_id(emulator.world, request.query["id"]) if "id" in request.query else None
+    node = node or changes.by_path(emulator.world, request.query.get("path", ""))
+    if not isinstance(node, Item):
+        raise ValueError("only a file has a timeline")
+    return json_answer(await views.timeline(emulator.service.writing, node))
 
 
 async def _expire_tokens(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
@@ -137,6 +169,12 @@ _HANDLERS: dict[tuple[str, str], _Handler] = {
     ("DELETE", "faults"): _clear_faults,
     ("POST", "refuse"): _refuse,
     ("POST", "change"): _change,
+    ("POST", "races"): _add_race,
+    ("GET", "races"): _races,
+    ("DELETE", "races"): _clear_races,
+    ("GET", "violations"): _violations,
+    ("GET", "writes"): _writes,
+    ("GET", "timeline"): _timeline,
     ("POST", "expire_tokens"): _expire_tokens,
     ("POST", "expire_urls"): _expire_urls,
     **sign_in_control.HANDLERS,

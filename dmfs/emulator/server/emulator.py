@@ -9,9 +9,11 @@ from dmfs.emulator.api.service import Service
 from dmfs.emulator.http.rate_limits import Limits
 from dmfs.emulator.server.call_log import Calls
 from dmfs.emulator.server.faults import Faults
+from dmfs.emulator.server.races import Races
 from dmfs.emulator.settings import Origins, Settings
 from dmfs.emulator.sign_in.service import SignIn
-from dmfs.emulator.world.model import World
+from dmfs.emulator.world import changes
+from dmfs.emulator.world.model import Json, World
 
 
 @dataclass
@@ -23,6 +25,7 @@ class Emulator:
     origins: Origins = field(default_factory=Origins)
     calls: Calls = field(default_factory=Calls)
     faults: Faults = field(default_factory=Faults)
+    races: Races = field(default_factory=Races)
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.settings)
@@ -39,3 +42,36 @@ class Emulator:
         """Close the listener of an origin for that long."""
         if self._refuse is not None:
             self._refuse(origin, seconds)
+
+    def carry_out(self, order: Json) -> Json:
+        """A change of the world, or of what surrounds it; LookupError, ValueError."""
+        own: dict[str, Callable[[], object]] = {
+            "expire_tokens": self.sign_in.tokens.expire_all,
+            "expire_urls": self.service.signer.expire_all,
+            "expire_uploads": self.service.writing.uploads.expire_all,
+            "end_sessions": self.sign_in.sessions.end,
+            "settings": lambda: self.settings.update(_rest(order)),
+            "fault": lambda: self.faults.add(_rest(order)),
+        }
+        act = own.get(str(order.get("op")))
+        if act is not None:
+            act()
+            return {}
+        result = changes.apply(self.world, order)
+        self._remember(str(order["op"]), str(result.get("id")))
+        return result
+
+    def _remember(self, op: str, id_: str) -> None:
+        history = self.service.writing.history
+        item = self.world.items.get(id_)
+        if item is not None and item.tip.id not in history.made and op in _VERSION_OPS:
+            history.version(item, item.tip, None, op)
+        elif item is not None or id_ in self.world.folders:
+            history.node(item or self.world.folders[id_], None, op)
+
+
+_VERSION_OPS = frozenset({"new_version", "rename", "hide", "restore", "add_item"})
+
+
+def _rest(order: Json) -> Json:
+    return {key: value for key, value in order.items() if key != "op"}

@@ -24,7 +24,13 @@ def replacement(fault: Fault) -> Answer | None:
 
 
 def _status(params: _Params) -> Answer:
-    answer = errors.shaped(params.get("shape", "jsonapi"), int(params.get("status", 500)))
+    status, shape = int(params.get("status", 500)), params.get("shape", "jsonapi")
+    answer = errors.shaped(shape, status)
+    if "code" in params and shape == "xml":
+        answer = errors.xml(status, str(params["code"]), "Injected")
+    elif "code" in params and shape == "jsonapi":
+        detail = str(params.get("detail", "Fault injected by the emulator"))
+        answer = errors.jsonapi(status, params["code"], detail, str(params.get("title", "")))
     if params.get("retry_after") is not None:
         answer.headers["Retry-After"] = str(params["retry_after"])
     return answer
@@ -54,6 +60,13 @@ _REPLACEMENTS: dict[str, Callable[[_Params], Answer]] = {
     "huge_body": _huge_body,
     "expired_url": lambda params: cdn.expired(),
     "redirect": _redirect,
+    "request_timeout": lambda params: errors.xml(
+        400,
+        "RequestTimeout",
+        "Your socket connection to the server was not read from or written to within the timeout "
+        "period. Idle connections will be closed.",
+    ),
+    "slow_down": lambda params: errors.xml(503, "SlowDown", "Please reduce your request rate."),
 }
 
 
@@ -222,6 +235,50 @@ def _rotten_row(params: _Params, answer: Answer, delivery: Delivery) -> None:
     _rewrite(answer, change)
 
 
+def _missing_row(params: _Params, answer: Answer, delivery: Delivery) -> None:
+    """A listing without the entry of that name, and without its tip."""
+    name = params.get("name")
+
+    def change(body: Any) -> Any:
+        gone = {
+            tip["relationships"]["item"]["data"]["id"]
+            for tip in body.get("included", ())
+            if tip["attributes"].get("name") == name
+        }
+        for key in ("data", "included"):
+            body[key] = [
+                row for row in body.get(key, ())
+                if row["id"] not in gone
+                and row["attributes"].get("name") != name
+                and row["attributes"].get("displayName") != name
+            ]  # fmt: skip
+        return body
+
+    _rewrite(answer, change)
+
+
+def _no_etag(params: _Params, answer: Answer, delivery: Delivery) -> None:
+    answer.headers.pop("ETag", None)
+
+
+def _wrong_size(params: _Params, answer: Answer, delivery: Delivery) -> None:
+    """Every size is told ``by`` bytes too big."""
+
+    def change(value: Any) -> Any:
+        if isinstance(value, list):
+            return [change(inner) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: inner + int(params.get("by", 1))
+            if key in ("size", "storageSize") and isinstance(inner, int)
+            else change(inner)
+            for key, inner in value.items()
+        }
+
+    _rewrite(answer, change)
+
+
 _CHANGES: dict[str, Callable[[_Params, Answer, Delivery], None]] = {
     "reset_before_headers": _reset_before,
     "reset_after_headers": _cut("rst", 0),
@@ -241,4 +298,7 @@ _CHANGES: dict[str, Callable[[_Params, Answer, Delivery], None]] = {
     "page_circle": _page_circle,
     "next_other_host": _next_other_host,
     "rotten_row": _rotten_row,
+    "missing_row": _missing_row,
+    "no_etag": _no_etag,
+    "wrong_size": _wrong_size,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import h11
@@ -13,9 +14,9 @@ from dmfs.emulator.http import errors
 from dmfs.emulator.http.delivery import Delivery, Stream, deliver
 from dmfs.emulator.http.errors import Refusal
 from dmfs.emulator.http.messages import Answer, Request
-from dmfs.emulator.server import control, fault_kinds, routes
+from dmfs.emulator.server import control, fault_kinds, races, routes, watch
 from dmfs.emulator.server.emulator import Emulator
-from dmfs.emulator.server.faults import Fault
+from dmfs.emulator.server.faults import Call, Fault
 
 _log = logging.getLogger("dmfs.emulator")
 
@@ -30,31 +31,59 @@ async def handle(
         return answer
     route, args = routes.find(request.origin, request.method, request.segments)
     name = route.name if route else "other"
-    entry = _entry(request, name)
+    entry = log_entry(request, name)
     emulator.calls.begin(entry)
-    fault = emulator.faults.pick(request.origin, name, _page(request), request.target)
-    entry["fault"] = fault.kind if fault else None
-    answer, delivery = await _prepare(emulator, request, route, args, fault)
+    call = Call(request.origin, name, _page(request), request.target, request.body)
+    fault = emulator.faults.pick(call)
+    entry["fault"] = request.fault = fault.kind if fault else None
+    emulator.sign_in.tokens.identify(request)
+    effect = _Effect(emulator, request, route, args, emulator.races.pick(call))
+    answer, delivery = await _prepare(effect, fault)
     entry["client"] = request.client_id
     answer.date_offset_s = emulator.settings.date_offset_s
     try:
         await deliver(stream, connection, answer, delivery)
+        if fault is None:
+            for delivered in request.delivered:
+                delivered()
+            watch.looked(emulator, request, name, args, answer.status)
     finally:
         status = 0 if delivery.reset_before_headers else answer.status
         emulator.calls.end(entry, status, delivery.sent_bytes)
+        if fault is not None:
+            watch.after(emulator, request, name, args, fault)
         _log.info("%s %s %s %s", name, request.method, request.path, status)
     return answer
 
 
-async def _prepare(
-    emulator: Emulator,
-    request: Request,
-    route: routes.Route | None,
-    args: list[str],
-    fault: Fault | None,
-) -> tuple[Answer, Delivery]:
+@dataclass(slots=True)
+class _Effect:
+    """What a call does, and what others do just before and after it."""
+
+    emulator: Emulator
+    request: Request
+    route: routes.Route | None
+    args: list[str]
+    started: list[races.Race]
+
+    async def happen(self) -> Answer:
+        """The true answer."""
+        emulator, request = self.emulator, self.request
+        races.run(self.started, "before", emulator.carry_out)
+        request.called_s = time.time()
+        if self.route is not None:
+            watch.before(emulator, request, self.route.name, self.args)
+        answer = await _guarded(_call(emulator, request, self.route, self.args))
+        races.run(self.started, "after", emulator.carry_out)
+        return answer
+
+    async def happen_later(self) -> None:
+        await self.happen()
+
+
+async def _prepare(effect: _Effect, fault: Fault | None) -> tuple[Answer, Delivery]:
     """The answer and how it is to travel, with the latency already spent."""
-    settings = emulator.settings
+    request, route, settings = effect.request, effect.route, effect.emulator.settings
     is_cdn = request.origin == "cdn"
     carries_bytes = is_cdn or (route is not None and route.name == "signed_resource")
     delivery = Delivery(rate_bytes_per_s=settings.cdn_bytes_per_s if carries_bytes else 0.0)
@@ -63,11 +92,21 @@ async def _prepare(
         latency_ms = settings.route_latency_ms.get(route.name, latency_ms)
     if latency_ms:
         await trio.sleep(latency_ms / 1000)
-    answer = fault_kinds.replacement(fault) if fault else None
-    if answer is None:
-        answer = await _guarded(_call(emulator, request, route, args))
-        if fault is not None:
-            fault_kinds.spoil(fault, answer, delivery)
+    if fault is None:
+        return await effect.happen(), delivery
+    seconds = fault.params.get("seconds")
+    if fault.kind in ("reset_before_effect", "late_effect"):
+        if fault.kind == "late_effect":
+            effect.emulator.service.later(float(seconds or 0), effect.happen_later)
+        delivery.reset_before_headers = True
+        return Answer(200), delivery
+    if fault.kind == "stall_before_effect":
+        await trio.sleep(float("inf") if seconds is None else float(seconds))
+    answer = fault_kinds.replacement(fault)
+    if answer is None or fault.params.get("after_effect"):
+        true_answer = await effect.happen()
+        answer = answer or true_answer
+        fault_kinds.spoil(fault, answer, delivery)
     return answer, delivery
 
 
@@ -105,7 +144,8 @@ def _page(request: Request) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def _entry(request: Request, route: str) -> dict[str, Any]:
+def log_entry(request: Request, route: str) -> dict[str, Any]:
+    """A call as it is written into the log when it arrives."""
     return {
         "t": time.time(),
         "origin": request.origin,

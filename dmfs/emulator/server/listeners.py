@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import logging
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 
 import h11
 import trio
 
+from dmfs.emulator.api.service import Later
 from dmfs.emulator.http.delivery import ConnectionBroken, Stream
 from dmfs.emulator.http.messages import Request
+from dmfs.emulator.server.bodies import Receiver
 from dmfs.emulator.server.emulator import Emulator
 from dmfs.emulator.server.handler import handle
 
@@ -20,6 +23,7 @@ _log = logging.getLogger("dmfs.emulator")
 HOST = "127.0.0.1"
 """Loopback, always: the control endpoint and the fixed secrets must not be reachable."""
 _RECEIVE_BYTES = 64 * 1024
+_RECEIVE_PART_BYTES = 1024 * 1024
 _BODY_MAX_BYTES = 16 * 1024 * 1024
 _BIND_AGAIN_S = 0.05
 
@@ -96,7 +100,7 @@ async def _converse(emulator: Emulator, origin: str, stream: Stream) -> None:
     """Requests one after the other, until one side closes."""
     connection = h11.Connection(h11.SERVER)
     while True:
-        request = await _read_request(origin, stream, connection)
+        request = await _read_request(emulator, origin, stream, connection)
         if request is None:
             return
         answer = await handle(emulator, stream, connection, request)
@@ -107,9 +111,23 @@ async def _converse(emulator: Emulator, origin: str, stream: Stream) -> None:
         connection.start_next_cycle()
 
 
-async def _read_request(origin: str, stream: Stream, connection: h11.Connection) -> Request | None:
+def _receiver(
+    emulator: Emulator, origin: str, stream: Stream, head: h11.Request
+) -> Receiver | None:
+    """For what may be too big to hold in memory: a part of an upload, of a known length."""
+    length = dict(head.headers).get(b"content-length")
+    if origin != "cdn" or head.method != b"PUT" or length is None:
+        return None
+    return Receiver(emulator, stream, head, int(length))
+
+
+async def _read_request(
+    emulator: Emulator, origin: str, stream: Stream, connection: h11.Connection
+) -> Request | None:
     """The next request with its body; None at the end of the connection."""
     head: h11.Request | None = None
+    receiver: Receiver | None = None
+    arrived_s = 0.0
     body = bytearray()
     while True:
         event = connection.next_event()
@@ -117,9 +135,13 @@ async def _read_request(origin: str, stream: Stream, connection: h11.Connection)
             if connection.they_are_waiting_for_100_continue:
                 go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
                 await stream.send_all(connection.send(go_on) or b"")
-            connection.receive_data(bytes(await stream.receive_some(_RECEIVE_BYTES)))
+            wanted = _RECEIVE_BYTES if receiver is None else _RECEIVE_PART_BYTES
+            connection.receive_data(bytes(await stream.receive_some(wanted)))
         elif isinstance(event, h11.Request):
-            head = event
+            head, arrived_s = event, time.time()
+            receiver = _receiver(emulator, origin, stream, event)
+        elif isinstance(event, h11.Data) and receiver is not None:
+            await receiver.take(bytes(event.data))
         elif isinstance(event, h11.Data):
             body += event.data
             if len(body) > _BODY_MAX_BYTES:
@@ -127,7 +149,10 @@ async def _read_request(origin: str, stream: Stream, connection: h11.Connection)
         elif isinstance(event, h11.EndOfMessage) and head is not None:
             headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
             method, target = head.method.decode(), head.target.decode("latin-1")
-            return Request(origin, method, target, headers, bytes(body))
+            request = Request(origin, method, target, headers, bytes(body))
+            request.received = receiver.done() if receiver else None
+            request.arrived_s = arrived_s
+            return request
         else:
             return None
 
@@ -145,6 +170,14 @@ async def serve(
     origins = {origin.name: origin for origin in (api, cdn)}
     emulator.listening(api.url, cdn.url, lambda name, seconds: origins[name].refuse(seconds))
     async with trio.open_nursery() as nursery:
+
+        async def wait(seconds: float, what: Later) -> None:
+            await trio.sleep(seconds)
+            more = what()
+            if more is not None:
+                await more
+
+        emulator.service.later = lambda seconds, what: nursery.start_soon(wait, seconds, what)
         nursery.start_soon(api.run, api_listeners)
         nursery.start_soon(cdn.run, cdn_listeners)
         await ready()

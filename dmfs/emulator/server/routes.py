@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmfs.emulator.api import cdn, commands, data, oss, project, schema
+from dmfs.emulator.api.writing import folders, items, parts, signing, storage, versions
 from dmfs.emulator.http.messages import Answer
 from dmfs.emulator.sign_in import oauth, token_endpoint
 
@@ -15,7 +16,8 @@ Handler = Callable[..., Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``limit`` is a bucket of ``rate_limits``; an empty scope means the path needs no token.
+    """``limit`` is a bucket of ``rate_limits``; an empty scope means the path needs no token;
+    ``a b`` needs both, ``a|b`` one of them.
 
     ``signs_in``: the handler takes the sign-in service, otherwise the API's.
     """
@@ -65,8 +67,29 @@ _SIGN_IN_ROUTES = (
     _sign_in("openid", "GET /.well-known/openid-configuration", oauth.openid_configuration),
     _sign_in("userinfo", "GET /userinfo", oauth.userinfo, scope="user-profile:read"),
 )
+_CREATE = "data:create|data:write"
+_UPLOAD = "data:create data:write"
+_POST = _DATA.replace("GET", "POST")
+_PATCH = _DATA.replace("GET", "PATCH")
+_UPLOAD_URL = "/oss/v2/buckets/:b/objects/:k/signeds3upload"
+_WRITING_ROUTES = (
+    _route("storage", f"{_POST}/storage", storage.create, scope=_CREATE),
+    _route("upload_urls", f"GET {_UPLOAD_URL}", signing.urls, limit="oss", scope=_UPLOAD),
+    _route("complete", f"POST {_UPLOAD_URL}", signing.complete, limit="oss", scope=_UPLOAD),
+    _route(
+        "copyto", "PUT /oss/v2/buckets/:b/objects/:k/copyto/:n", signing.copyto,
+        limit="oss", scope=_UPLOAD,
+    ),
+    _route("items_post", f"{_POST}/items", items.create, scope=_CREATE),
+    _route("versions_post", f"{_POST}/versions", versions.create, scope=_CREATE),
+    _route("folders_post", f"{_POST}/folders", folders.create, scope=_CREATE),
+    _route("folder_patch", f"{_PATCH}/folders/:f", folders.change, scope="data:write"),
+    _route("item_patch", f"{_PATCH}/items/:i", items.rename, scope="data:write"),
+    _route("version_patch", f"{_PATCH}/versions/:v", versions.rename, scope="data:write"),
+)  # fmt: skip
 API_ROUTES = (
     *_SIGN_IN_ROUTES,
+    *_WRITING_ROUTES,
     _route("hubs", "GET /project/v1/hubs", project.hubs),
     _route("hub", _HUB, project.hub),
     _route("projects", f"{_HUB}/projects", project.projects),
@@ -102,12 +125,13 @@ API_ROUTES = (
 )  # fmt: skip
 _CDN_GET = Route("cdn_get", "GET", (), cdn.get, scope="")
 _CDN_HEAD = Route("cdn_head", "HEAD", (), cdn.get, scope="")
+_CDN_PUT = Route("cdn_put", "PUT", (), parts.put, scope="")
 
 
 def find(origin: str, method: str, segments: list[str]) -> tuple[Route | None, list[str]]:
     """The route of a request and the values in its path."""
     if origin == "cdn":
-        return {"GET": _CDN_GET, "HEAD": _CDN_HEAD}.get(method), []
+        return {"GET": _CDN_GET, "HEAD": _CDN_HEAD, "PUT": _CDN_PUT}.get(method), []
     for route in API_ROUTES:
         args = route.match(method, segments)
         if args is not None:

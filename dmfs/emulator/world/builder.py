@@ -138,7 +138,7 @@ class Builder:
         storage = None
         if content is not None:
             label = f"{self._labels.get(id(item), item.id)}@{number}"
-            key = object_key or ids.guid("object" + label) + _key_ending(ending)
+            key = object_key or ids.guid("object" + label) + key_ending(ending)
             storage = Storage(ids.storage_id(bucket, key), content, modified_s=made_s)
         made = stamp(project, made_s)
         version = Version(
@@ -149,7 +149,7 @@ class Builder:
             made, stamp(project, made_s + 4),
             file_type=(ending or None) if content is not None else None,
             user=item.user,
-            data=_version_data(project, file_name, number) if content is not None else {},
+            data=version_data(project, file_name, number) if content is not None else {},
         )  # fmt: skip
         for key, value in attributes.items():
             setattr(version, key, value)
@@ -197,11 +197,13 @@ def stamp(project: Project, seconds: float) -> str:
     return times.offset_form(seconds)
 
 
-def _key_ending(ending: str) -> str:
+def key_ending(ending: str) -> str:
+    """``.dwg`` at the end of an object key, where the ending is a plain one."""
     return f".{ending}" if ending.isascii() and ending.isalnum() and len(ending) <= 8 else ""
 
 
-def _version_data(project: Project, name: str, number: int) -> dict[str, Any]:
+def version_data(project: Project, name: str, number: int) -> dict[str, Any]:
+    """``extension.data`` of a plain file's version."""
     if not project.hub.is_account:
         return {}
     return {

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dmfs.emulator.world import facts, ids
+from dmfs.emulator.world import facts, ids, rights
 from dmfs.emulator.world.builder import Builder, places, stamp
 from dmfs.emulator.world.content import Computed, Content, Literal
 from dmfs.emulator.world.model import (
@@ -147,7 +147,7 @@ def _append(item: Item, world: World, order: Json, **attributes: Any) -> Version
     version = Version(
         ids.version_id(ids.realm_of(item.id), suffix, number), number, live.type, live.name,
         live.display_name, live.storage, live.listed_size, now, now, live.file_type,
-        live.mime_type, live.user, dict(live.data), live.web_view,
+        live.mime_type, _author(order, live.user), dict(live.data), live.web_view,
     )  # fmt: skip
     if "revisionDisplayLabel" in version.data:
         version.data["revisionDisplayLabel"] = str(number)
@@ -156,6 +156,14 @@ def _append(item: Item, world: World, order: Json, **attributes: Any) -> Version
     world.add_version(item, version)
     touch(item, order)
     return version
+
+
+def _author(order: Json, last: tuple[str, str]) -> tuple[str, str]:
+    """Who does it: ``user``; else whoever did it last, but Bob where that was Ada."""
+    if "user" in order:
+        user_id = str(order["user"])
+        return user_id, str(order.get("user_name", rights.PEOPLE.get(user_id, "")))
+    return rights.BOB if last[0] == rights.ADA[0] else last
 
 
 def _new_version(world: World, node: Node, order: Json) -> Node:
@@ -263,6 +271,7 @@ def _add_item(world: World, node: Node, order: Json) -> Node:
     before = (folder.modified_s, [each.rollup_s for each in (folder, *ancestors(folder))])
     builder = _builder(world)
     item = builder.item(folder, _text(order, "name"))
+    item.user = _author(order, item.user)
     builder.version(item, _content(item.id, order))
     _settle(item, order, before)
     return item
@@ -315,6 +324,20 @@ def _archive(world: World, node: Node, order: Json) -> Node:
     return project
 
 
+def _set_right(world: World, node: Node, order: Json) -> Node:
+    if order["op"] in ("reserve", "unreserve"):
+        item: Item = _want(node, Item)
+        rights.set_lock(item, order)
+        touch(item, order)
+        return item
+    folder: Folder = _want(node, Folder)
+    if order["op"] == "level":
+        rights.set_level(folder, order)
+    else:
+        rights.set_naming(folder, order)
+    return folder
+
+
 _OPS: dict[str, _Change] = {
     "new_version": _new_version,
     "replace_bytes": _replace_bytes,
@@ -330,4 +353,8 @@ _OPS: dict[str, _Change] = {
     "grant": _revoke,
     "archive": _archive,
     "activate": _archive,
+    "level": _set_right,
+    "naming": _set_right,
+    "reserve": _set_right,
+    "unreserve": _set_right,
 }

@@ -31,6 +31,9 @@ class Storage:
     """Kept once computed."""
     revision: int = 0
     """Counts how often the bytes were replaced: each has another ETag."""
+    sha1_from_s: float = 0.0
+    """The sha1 is told from that moment on."""
+    sha256: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +54,8 @@ class Version:
     user: tuple[str, str] = ("", "")
     data: Json = field(default_factory=dict)
     web_view: bool = True
+    listed_from_s: float = 0.0
+    """Listings show it from that moment on."""
 
 
 @dataclass(slots=True, eq=False)
@@ -100,6 +105,15 @@ class Folder:
     revoked: bool = False
     leaks: bool = False
     """Listed although it is hidden (facts 8.2, 8.4)."""
+    levels: dict[str, str] = field(default_factory=dict)
+    """User id, or ``*`` for everybody, to view, upload, edit or admin; holds below it, too."""
+    original_name: str | None = None
+    """While it is hidden its name is a GUID."""
+    naming: str = ""
+    """A pattern (as of ``fnmatch``) that its files' names have to match; empty for none."""
+    refuses_odd_names: bool = False
+    """Other names are refused; otherwise they land in the holding area."""
+    listed_from_s: float = 0.0
 
     @property
     def folders(self) -> list[Folder]:

@@ -28,6 +28,7 @@ from dmfs.errors import (
     ETagDiffersError,
     GoneError,
     GrantRefusedError,
+    LockedError,
     ObjectChangedError,
     ShortageError,
     TokenRefusedError,
@@ -43,7 +44,7 @@ _ERRORS: dict[str, type[DriveError]] = {
     for error in (
         AccessError, BadResponseError, BusyError, DriveError, GoneError, GrantRefusedError,
         TokenRefusedError, UnreachableError, ETagDiffersError, ObjectChangedError, ShortageError,
-        UrlRefusedError,
+        LockedError, UrlRefusedError,
     )
 }  # fmt: skip
 

@@ -12,10 +12,10 @@ from dmfs import errors
 from dmfs.system.backoff import backoff_s
 from dmfs.system.clock import wall_time_s
 from dmfs.system.concurrency import deadline
+from dmfs.write.parts.put import PutRequest
 from dmfs.write.records import State
 from dmfs.write.upload.plan.answers import FIRST_S, GONE, Anew, Stop
 from dmfs.write.upload.plan.part_plan import Part, url_range
-from dmfs.write.upload.requests import PutRequest
 from dmfs.write.upload.stage import Staged
 from dmfs.write.upload.work import Work
 

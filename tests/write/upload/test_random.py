@@ -36,7 +36,7 @@ _writer = st.tuples(st.integers(1, 25), st.sampled_from(["write", "write", "lock
     version=True, faults=[("new_version", "late")], kills={40}, writer=[(8, "write")],
     other_id=False, lag_s=0.0,
 )  # fmt: skip
-@settings(deadline=None, max_examples=3000)
+@settings(deadline=None, max_examples=150)
 def test_exactly_one_version_and_nothing_of_theirs_lost(
     version: bool,
     faults: list[tuple[str, str]],

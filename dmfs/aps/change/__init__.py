@@ -1,0 +1,1 @@
+"""Calls that change something: what is posted, and what the answers say."""

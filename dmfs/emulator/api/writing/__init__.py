@@ -1,0 +1,1 @@
+"""The emulator's endpoints that change something."""

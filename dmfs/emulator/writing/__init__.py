@@ -1,0 +1,1 @@
+"""What the emulator knows about writing: uploads in the making, who did what, what went wrong."""

@@ -1,0 +1,56 @@
+"""Who has looked at what since when, and whose answers were lost."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+Who = tuple[str, str]
+"""Client id and user id."""
+_LOOKS_MAX = 100_000
+
+
+@dataclass(slots=True)
+class Lost:
+    """A call whose answer did not arrive; a look at any of ``ids`` tells what became of it."""
+
+    at_s: float
+    ids: frozenset[str]
+    looked: bool = False
+
+
+@dataclass
+class Looks:
+    """Looks by id of a folder, an item or an object; lost answers by what the call was."""
+
+    _looks: OrderedDict[tuple[Who, str], float] = field(default_factory=OrderedDict)
+    _lost: dict[tuple[Who, str], Lost] = field(default_factory=dict)
+
+    def reset(self) -> None:
+        self._looks.clear()
+        self._lost.clear()
+
+    def look(self, who: Who, ids: Iterable[str], at_s: float) -> None:
+        """Answers about these were handed over that show them as they were at that moment."""
+        for id_ in ids:
+            self._looks[who, id_] = at_s
+            self._looks.move_to_end((who, id_))
+            for (loser, _), lost in self._lost.items():
+                if loser == who and id_ in lost.ids and at_s >= lost.at_s:
+                    lost.looked = True
+        while len(self._looks) > _LOOKS_MAX:
+            self._looks.popitem(last=False)
+
+    def last_s(self, who: Who, ids: Iterable[str]) -> float:
+        """The last look at any of them; 0 for never."""
+        return max((self._looks.get((who, id_), 0.0) for id_ in ids), default=0.0)
+
+    def lose(self, who: Who, call: str, ids: Iterable[str]) -> None:
+        """The answer to that call did not arrive."""
+        self._lost[who, call] = Lost(time.time(), frozenset(ids))
+
+    def found(self, who: Who, call: str) -> Lost | None:
+        """The lost answer that a call repeats; it is lost no more."""
+        return self._lost.pop((who, call), None)
