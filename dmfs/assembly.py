@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -52,7 +53,9 @@ from dmfs.system.concurrency import bare_errors, in_thread
 from dmfs.system.shared_memory import Arena
 from dmfs.system.suspend import watch_suspend
 from dmfs.telemetry.activity import Activity
-from dmfs.write.opening import Around, Writes, open_writing
+
+if TYPE_CHECKING:
+    from dmfs.write.opening import Writes
 
 log = logging.getLogger(__name__)
 
@@ -204,6 +207,9 @@ async def _writing(
     if writes is None:
         yield
         return
+    # 60 ms of each start: for drives that are written to alone
+    from dmfs.write.opening import Around, open_writing  # noqa: PLC0415
+
     parts = drive.parts
     around = Around(
         parts.listings, drive.open, drive.real_size, parts.client, tokens, bundle,

@@ -309,6 +309,8 @@ class Posting:
                     f"and {row.size_bytes} were sent"
                 )
             file = replace(file, size_bytes=row.size_bytes)
+        # an answer does not say where it is; the entry of a folder needs to know
+        file = replace(file, folder_id=file.folder_id or row.target.place.folder)
         if not posted.conforming:
             await work.event("holding-area", number=file.version_number)
         over = conflicts.overtaken(row, file.version_number)

@@ -45,7 +45,7 @@ class Tip(NamedTuple):
     reserved_by: str
     exists: bool
     created_by: str
-    name: str = ""
+    reserved_by_id: str = ""
 
 
 class Posted(NamedTuple):
@@ -288,7 +288,8 @@ class World:
                 return Tip(None, "", False, "")
             if item.hidden:
                 return Tip(None, "", True, "")
-            return Tip(self.file(item, item.tip), item.reserved_by, True, item.tip.by)
+            file, who = self.file(item, item.tip), item.reserved_by
+            return Tip(file, who and f"{who} Example", True, item.tip.by, who)
 
         return await self._do("tip", effect)
 
