@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dmfs.aps.client import Aps
 from dmfs.blocks.cache import BlockCache
@@ -37,14 +37,16 @@ from dmfs.model import (
 from dmfs.names import check_name, printable
 from dmfs.namespace.listings import Listings
 from dmfs.namespace.poller import Poller
-from dmfs.namespace.xattrs import CACHED, PINNED, STATE, attributes_of, marks
+from dmfs.namespace.xattrs import CACHED, PINNED, RESERVED_BY, STATE, attributes_of, marks
 from dmfs.pins.pins import Pins
 from dmfs.prefetch.list_ahead import TreePrefetcher
 from dmfs.prefetch.open_ahead import SmallFilePrefetcher
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.telemetry.activity import Activity
 from dmfs.telemetry.durations import Durations, Histogram
-from dmfs.write.writing import Writing
+
+if TYPE_CHECKING:  # a read-only drive starts without it
+    from dmfs.write.writing import Writing
 
 LARGE_FILE_BYTES = 1024 * 1024
 """A file of this size is worth the start of the fetching process (0.1 CPU-s, 10 MiB)."""
@@ -230,6 +232,8 @@ class Drive:
             return self.writing.state(node).value
         if name == CACHED and isinstance(node, File) and self.parts.pins is not None:
             return str(await self.parts.pins.percent_at_rest(node))
+        if name == RESERVED_BY and isinstance(node, File):
+            return node.reserved_by.partition(" ")[2] or None
         if name == PINNED and self.parts.pins is not None:
             await self.parts.pins.refresh()
             return self.parts.pins.pinned(node) or None

@@ -21,6 +21,8 @@ HubId = NewType("HubId", str)
 ProjectId = NewType("ProjectId", str)
 """``b.<project guid>`` or ``a.<base64>``."""
 FolderId = NewType("FolderId", str)
+LOCAL_FOLDER = "local:"
+"""A folder that the service does not have has such an id, with 32 hex digits behind it."""
 """``urn:adsk.wipprod:fs.folder:co.<22 chars>``."""
 ItemId = NewType("ItemId", str)
 """``urn:adsk.wipprod:dm.lineage:<22 chars>``: a file through all of its versions."""
@@ -91,6 +93,8 @@ class Folder:
     """``web_url`` in compact form (see ``compact``), as in ``File``."""
     service: bool = False
     """A BIM 360/ACC tool made it for itself (issues, checklists …); users did not."""
+    no_files: bool = False
+    """It takes no plain files (its ``allowedTypes``), as the Plans of BIM 360 do."""
 
     @property
     def web_url(self) -> str:
@@ -100,6 +104,11 @@ class Folder:
     @property
     def identity(self) -> str:
         return f"folder {self.project_id} {self.id}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the service does not have it."""
+        return self.id.startswith(LOCAL_FOLDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,8 @@ class File:
     created_by: str = ""
     extension_type: str = ""
     link: str = ""
+    reserved_by: str = ""
+    """Who has the item locked: a user's id, a space, and the name."""
 
     @property
     def version_id(self) -> VersionId:

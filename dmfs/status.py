@@ -21,8 +21,6 @@ from dmfs.system.concurrency import in_thread
 from dmfs.telemetry.access_log import AccessRecord
 from dmfs.telemetry.activity import Transfer
 from dmfs.telemetry.processes import Process
-from dmfs.write.care.report import report_of
-from dmfs.write.care.rows import DELETE, counts, is_bad, left
 
 PROCESSES_MAX = 20
 FAILED_PINS = ("failed", "gone", "no room")
@@ -137,6 +135,10 @@ def _writing(drive: Drive) -> dict[str, Any] | None:
     """What was saved and has not gone up; None for a drive that is read alone."""
     if drive.writing is None:
         return None
+    # loaded by a drive that writes
+    from dmfs.write.care.report import report_of  # noqa: PLC0415
+    from dmfs.write.care.rows import DELETE, counts, is_bad, left  # noqa: PLC0415
+
     report = report_of(drive.writing)
     deletions = sum(row.what == DELETE for row in report.rows)
     bad = [row for row in report.rows if is_bad([row])]

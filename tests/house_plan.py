@@ -11,7 +11,7 @@ ORDER = (
     " http auth aps"
     " namespace fetch blocks"
     " prefetch pins write"
-    " drive writable status assembly jobs"
+    " drive status assembly jobs"
     " fuse control help cli __main__"
 ).split()
 """A package or a file of the top floor imports only from those that stand before it."""
@@ -47,23 +47,23 @@ INSIDE = {
     "jobs.writing": "place sending remedies changes",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
-    "write": "records spool parts settle upload places adopted live overlay calls drafts"
+    "write": "records spool parts settle upload places adopted live made overlay calls drafts"
     " upload_orders settler writing care opening",
-    "write.care": "rows report kept remedies putting restoring",
-    "write.calls": "permissions folder_calls name_calls",
+    "write.care": "rows tally report kept remedies putting restoring",
+    "write.calls": "permissions folder_calls name_calls folders",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
     "write.settle": "local_names service_names conflict_names state steps locality claims quiet"
     " ordering plan name_table recorder",
-    "write.upload": "plan requests ports pace stage work sending looks posting steps uploader",
+    "write.upload": "plan ports pace stage work sending looks posting steps uploader",
     "write.upload.plan": "part_plan records answers look conflicts",
-    "write.parts": "",
+    "write.parts": "slices put puts thread_sender",
     "control": "cards peer exchange metrics_port routes server client mounts",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
     " kernel_cache request operations write_operations workers mount",
     "help": "topics",
-    "cli": "streams secret_files settings control writing parser daemonize browse serve"
-    " mount_helper mount login whoami doctor demo main",
+    "cli": "streams secret_files settings control writing parser daemonize browse serve mount"
+    " login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.writing": "grammar owner table uploads getting changes leaving",
     "cli.doctor": "findings machine service",
@@ -103,7 +103,7 @@ ONLY_IN = {
         *("fuse.workers", "fuse.mount"),
     },
     "httpx": {"http.httpx_client", "control.client"},
-    "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers"},
+    "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers", "write.parts.puts"},
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},
     "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top", "cli.control.bar",
@@ -118,6 +118,7 @@ WITHOUT_TRIO = (
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls aps.change."
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
+    " write.parts.slices write.parts.put write.parts.puts"
     " prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
     " namespace.poll_schedule namespace.change_feed namespace.listing_codec ratelimit.stall_memory"
     " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"

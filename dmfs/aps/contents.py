@@ -137,7 +137,23 @@ def _folder(row: Json, action: str, project: Project) -> Folder:
         extension_type=shared_text(row, "attributes", "extension", "type"),
         link=shorten(text(row, "links", "webView", "href"), link_ids(project.id, row["id"])),
         service=is_service_folder(name, at_root=at_root),
+        no_files=_takes_no_files(row),
     )
+
+
+def _takes_no_files(row: Json) -> bool:
+    """Whether a folder says which types it takes, and plain files are none of them."""
+    allowed = dig(row, "attributes", "extension", "data", "allowedTypes")
+    if not isinstance(allowed, list) or not allowed:
+        return False
+    return not any(isinstance(each, str) and each.endswith(":File") for each in allowed)
+
+
+def _reserved_by(item: Json) -> str:
+    if dig(item, "attributes", "reserved") is not True:
+        return ""
+    user_id = text(item, "attributes", "reservedUserId") or "somebody"
+    return f"{user_id} {text(item, 'attributes', 'reservedUserName') or 'somebody'}"
 
 
 def _time(row: Json | None, key: str) -> int | None:
@@ -184,6 +200,7 @@ def _leaf(item: Json, tip: Json | None, action: str, project: Project) -> Leaf |
             storage_id=StorageId(storage_id),
             size_bytes=number(tip, "attributes", "storageSize"),
             link=shorten(url, link_ids(project.id, common["folder_id"], item["id"])),
+            reserved_by=_reserved_by(item),
             **common,
         )
     return _shortcut(name, version_id, url, common)

@@ -37,8 +37,6 @@ from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.system.clock import wall_time_s
 from dmfs.system.concurrency import bare_errors
 from dmfs.urls import check_callback
-from dmfs.write.care.kept import Kept
-from dmfs.write.care.rows import left as left_rows
 
 PATIENCE_S = 300.0
 """As long as the service's own code lives."""
@@ -87,6 +85,9 @@ def logout_command(call: Invocation) -> int:
 
 def _check_drafts(settings: Settings, *, keep: bool) -> None:
     """SetupError while files wait that only this sign-in may send."""
+    from dmfs.write.care.kept import Kept
+    from dmfs.write.care.rows import left as left_rows
+
     try:
         kept = Kept.look(settings.state_dir / "spool" / settings.profile)
         rows = [] if kept is None else left_rows(kept.report.rows)

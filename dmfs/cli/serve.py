@@ -37,7 +37,6 @@ from dmfs.system.private_files import own_state_directory
 from dmfs.telemetry.desktop import session_bus, show
 from dmfs.telemetry.logs import set_up_logging
 from dmfs.telemetry.watch import beat, watch
-from dmfs.write.opening import Writes
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +144,8 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings, card: C
     async def work() -> None:
         writes = None
         if options.writes:
+            from dmfs.write.opening import Writes
+
             writes = Writes(life.mountpoint, sync=options.sync, moves=options.moves)
         async with open_drive(
             settings, service_folders=options.service_folders, keeper=True, writes=writes

@@ -20,7 +20,6 @@ from dmfs.jobs.table import JOBS
 from dmfs.status import status_of
 from dmfs.telemetry.metrics import CONTENT_TYPE, check_available
 from dmfs.telemetry.stack_report import report
-from dmfs.write.care.report import report_of
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +71,8 @@ class Routes:
         if writing is None:
             await exchange.refuse(409, "this drive is mounted to be read alone")
             return
+        from dmfs.write.care.report import report_of  # noqa: PLC0415 - with what writes
+
         report = report_of(writing, self._card.mountpoint)
         await exchange.respond_json(200, report.as_json(local=True))
 

@@ -57,6 +57,10 @@ class Settings:
     folder_files_max: int = 10_000
     refused_characters: str = '<>:"/\\|?*'
     processing_s: float = 0.0
+    busy_s: float = 0.0
+    """So long after a version its item takes no further one (409)."""
+    upload_level_versions: str = "any"
+    """Whose files get new versions from a user of the level upload: any, or own."""
     refuse_empty: bool = False
     etag_form: str = "md5"
     accelerate_base: str | None = None
@@ -88,6 +92,7 @@ _CHOICES = {
     "patch_name_taken_status": (400, 409),
     "refuse_empty": (False, True),
     "storage_moves": (False, True),
+    "upload_level_versions": ("any", "own"),
     "etag_form": ("md5", "opaque"),
 }
 

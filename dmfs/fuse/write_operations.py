@@ -173,12 +173,12 @@ class WriteOperations(Operations):
         self, parent_inode: int, name: bytes, mode: int, ctx: Any
     ) -> pyfuse3.EntryAttributes:
         directory, text = self._named(parent_inode, name)
-        folder = await self._writing.make_folder(directory, text)
+        folder = await self._writing.folders.make(directory, text)
         return self._handed_out(parent_inode, text, folder)
 
     @request()
     async def rmdir(self, parent_inode: int, name: bytes, ctx: Any) -> None:
-        await self._writing.remove_folder(*self._named(parent_inode, name))
+        await self._writing.folders.remove(*self._named(parent_inode, name))
 
     @request()
     async def unlink(self, parent_inode: int, name: bytes, ctx: Any) -> None:

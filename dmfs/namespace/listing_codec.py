@@ -30,6 +30,8 @@ _KINDS: Mapping[str, type[Any]] = {
     "h": Hub, "p": Project, "d": Folder, "f": File, "s": Shortcut, "r": Root,
 }  # fmt: skip
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
+_LATE: Mapping[type[Any], Any] = {File: "", Folder: False}
+"""Of the last field of a kind, its default."""
 _SHARED = ("project_id", "hub_id", "folder_id")
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS.values()}
 _ROW_FIELDS = {
@@ -56,11 +58,14 @@ _SHORT = {
 }
 _TEXTS = frozenset({
     "created_by", "extension_type", "link", "version", "version_id", "id", "name", "item_id",
-    "storage_id",
+    "storage_id", "reserved_by",
 })  # fmt: skip
 _NUMBERS = frozenset({
     "size_bytes", "mtime_ns", "created_ns", "version_number", "rollup_ns", "object_count",
 })  # fmt: skip
+
+
+_FLAGS = frozenset({"service", "no_files"})
 
 
 class BadRecordError(ValueError):
@@ -115,6 +120,7 @@ def decode_node(text: str) -> Node:
         kind = _KINDS[letter]
         if kind is Root:
             return Root(*values)
+        values = _completed(kind, values, _FIELDS[kind])
         _check(kind, values, _FIELDS[kind])
         if kind is Shortcut:
             at = _FIELDS[kind].index("body")
@@ -140,12 +146,24 @@ def _shared(children: Iterable[Child]) -> list[str]:
 
 def _row(child: Child) -> list[Any]:
     kind = type(child)
-    return [_LETTERS[kind], *(_plain(getattr(child, name)) for name in _ROW_FIELDS[kind])]
+    return _trimmed(child, [_LETTERS[kind], *(getattr(child, name) for name in _ROW_FIELDS[kind])])
 
 
 def _whole(node: Node) -> list[Any]:
     kind = type(node)
-    return [_LETTERS[kind], *(_plain(getattr(node, name)) for name in _FIELDS[kind])]
+    return _trimmed(node, [_LETTERS[kind], *(getattr(node, name) for name in _FIELDS[kind])])
+
+
+def _trimmed(node: Node, values: list[Any]) -> list[Any]:
+    """Without a last value that most rows do not have: as releases write and read it that do not
+    know of it."""
+    if type(node) in _LATE and not values[-1]:
+        values.pop()
+    return [_plain(value) for value in values]
+
+
+def _completed(kind: type[Any], values: list[Any], names: tuple[str, ...]) -> list[Any]:
+    return [*values, _LATE[kind]] if kind in _LATE and len(values) == len(names) - 1 else values
 
 
 def _plain(value: Any) -> Any:
@@ -193,7 +211,7 @@ def _child(letter: Any, values: list[Any], shared: Mapping[str, str]) -> Child:
     """A node from its row. Checks the types of all values, because nothing from a damaged disk may
     reach the kernel; the same few combinations of types repeat in all rows."""
     kind = _KINDS[letter]
-    values = _without_region(kind, values)
+    values = _completed(kind, _without_region(kind, values), _ROW_FIELDS[kind])
     types = (kind, *map(type, values))
     if types not in _GOOD_TYPES:
         _check(kind, values)
@@ -229,9 +247,9 @@ def _check(kind: type[Any], values: list[Any], names: tuple[str, ...] = ()) -> N
     for name, value in zip(names, values, strict=True):
         if name in _NUMBERS:
             _number(value)
-        elif name == "service":
+        elif name in _FLAGS:
             if not isinstance(value, bool):
-                raise BadRecordError("service is no truth value")
+                raise BadRecordError(f"{name} is no truth value")
         elif not isinstance(value, str) and (value is not None or name in required):
             raise BadRecordError(f"{name} is no text")
 
@@ -243,6 +261,7 @@ def _directory(row: Any) -> Directory:
         raise BadRecordError("not a directory")
     values = _without_region(kind, values)
     if kind is not Root:
+        values = _completed(kind, values, _FIELDS[kind])
         _check(kind, values, _FIELDS[kind])
     return kind(*values)  # type: ignore[no-any-return]
 

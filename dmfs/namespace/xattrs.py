@@ -10,7 +10,8 @@ from dmfs.model import File, Folder, Hub, Node, Project, Shortcut
 from dmfs.system.clock import Moment, iso_seconds
 
 PREFIX = "user.dmfs."
-CACHED, PINNED, STATE = PREFIX + "cached", PREFIX + "pinned", PREFIX + "state"
+CACHED, PINNED, RESERVED_BY = PREFIX + "cached", PREFIX + "pinned", PREFIX + "reserved_by"
+STATE = PREFIX + "state"
 """Answered, never listed."""
 
 

@@ -87,14 +87,22 @@ class Drafts:
             content = self._spool.content(draft.id)
             if draft.owner != self._owner:
                 self.others[draft.id] = draft
-            elif draft.orphan or draft.state is State.CLEAN or content is None:
+            elif draft.orphan or content is None or _is_up(draft, content):
                 drop.append(Change(KIND, draft.id, None))
             else:
                 self._recover(draft, content)
         return drop
 
     def _recover(self, draft: Draft, content: Content) -> None:
-        if draft.state is State.UPLOADING:
+        confirmed = content.confirmed
+        if confirmed is not None and confirmed.generation != draft.generation:
+            draft = replace(  # the row of a name's change overtook that of the bytes
+                draft,
+                generation=confirmed.generation,
+                size_bytes=confirmed.size_bytes,
+                mtime_ns=confirmed.mtime_ns,
+            )
+        if draft.state in (State.UPLOADING, State.CLEAN):
             draft = replace(draft, state=State.WAITING)
         beneath = draft.beneath or draft.base
         file = _file_of(draft) if beneath is None else beneath.as_file(draft.place)
@@ -151,6 +159,7 @@ class Drafts:
         return await self._tools.real_size(file)
 
     def begin(self, live: LiveFile, base: Base | None) -> tuple[Draft, Content]:
+        """A draft and empty content, for a version that is about to be changed."""
         draft_id = new_draft_id()
         place = live.place or _nowhere(live.file)
         draft = Draft(
@@ -226,6 +235,8 @@ class Drafts:
             live.place = goal.place(new)
             if live.draft is not None:
                 live.draft = replace(live.draft, place=live.place)
+                if live.draft.state is State.LOCAL:  # its new name may be an ordinary one
+                    live.draft = replace(live.draft, state=State.WAITING, reason="")
                 if live.draft.generation:
                     changes.append(Change(KIND, live.draft.id, live.draft.as_row()))
         await self._commit_without(lost if lost is not live else None, changes)
@@ -282,24 +293,35 @@ class Drafts:
         """The service has a generation, as this version. Awaited before the upload is forgotten;
         may come twice for one version. ``size_bytes``: of the generation."""
         live = self.by_id.get(step.draft)
-        if live is None or live.draft is None or live.content is None:
+        if live is not None:
+            async with live.at_rest:
+                await self._posted(live, step, generation, file, size_bytes)
+        await self._trim()
+
+    async def _posted(
+        self, live: LiveFile, step: Upload, generation: int, file: File, size_bytes: int
+    ) -> None:
+        draft, content, now = live.draft, live.content, trio.current_time()
+        if draft is None or content is None:
             return
-        draft, now = live.draft, trio.current_time()
-        all_up = draft.generation == generation and not live.is_dirty
-        changes = [self.adopted.add(file, live.key, draft.mtime_ns)]
+        at = live.place or draft.place
+        file = replace(plain(file), folder_id=at.folder, hub_id=at.hub_id)
+        all_up = draft.generation == generation and not content.dirty
+        changes = [self.adopted.add(file, live.key, live.mtime_ns)]
         live.draft = replace(
             draft,
             base=Base.of(file, size_bytes),
             state=State.CLEAN if all_up else State.WAITING,
             uploaded_generation=generation,
+            mtime_ns=live.mtime_ns,
             reason="",
         )
         live.synced_at = None
-        view = self._overlay.of(live.place or draft.place)
+        live.times_changed = False
+        view = self._overlay.of(at)
         view.done(step, now, file, more=not all_up)
         changes += [*view.rows(), Change(KIND, draft.id, live.draft.as_row())]
         await self._spool.commit(changes, durable=True)
-        await self._trim()
 
     async def went_beside(
         self, step: Upload, name: str, generation: int, file: File, size_bytes: int
@@ -307,20 +329,24 @@ class Drafts:
         """Ours went up as another item of this name, because the service's has changed: theirs
         is seen again where it was."""
         live = self.by_id.get(step.draft)
-        if live is None or live.draft is None:
+        if live is None:
             return
-        if live.place is not None:
-            view = self._overlay.of(live.place)
-            view.goes_beside(live.place.name, name)
-            live.place = view.place(name)
-        beside = UploadNewItem(step.draft, name, name)
-        await self.posted(beside, generation, file, size_bytes)
-        if isinstance(step, UploadNewVersion):
-            view = self._overlay.of(live.place or live.draft.place)
-            view.revive(step.item.item_id)
-        if live.draft.state is State.CLEAN:
-            self.set_state(live, State.CONFLICT, f"somebody else changed {step.place!r}")
-        await self._spool.commit(self.rows(live, live.draft), durable=True)
+        async with live.at_rest:
+            if live.place is not None:
+                view = self._overlay.of(live.place)
+                view.goes_beside(live.place.name, name)
+                live.place = view.place(name)
+            beside = UploadNewItem(step.draft, name, name)
+            await self._posted(live, beside, generation, file, size_bytes)
+            if live.draft is None:
+                return
+            if isinstance(step, UploadNewVersion):
+                view = self._overlay.of(live.place or live.draft.place)
+                view.revive(step.item.item_id)
+            if live.draft.state is State.CLEAN:
+                self.set_state(live, State.CONFLICT, f"somebody else changed {step.place!r}")
+            await self._spool.commit(self.rows(live, live.draft), durable=True)
+        await self._trim()
 
     async def _trim(self) -> None:
         """Let go of bytes that the service has, oldest first."""
@@ -337,6 +363,14 @@ def _file_of(draft: Draft) -> File:
     return File(
         "", "", "", at.folder, at.project_id, at.hub_id, at.name, 0,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def _is_up(draft: Draft, content: Content) -> bool:
+    """Whether the service has all that was confirmed of a draft."""
+    confirmed = content.confirmed
+    return draft.state is State.CLEAN and (
+        confirmed is None or confirmed.generation <= draft.uploaded_generation
+    )
 
 
 def _nowhere(file: File) -> Place:

@@ -17,17 +17,26 @@ from dmfs.errors import (
     DriveError,
     ExistsError,
     IsADirectory,
-    NotADirectory,
-    NotEmptyError,
     NotFoundError,
     NotPermittedError,
     OtherFolderError,
     SpoolLimitError,
 )
-from dmfs.model import Child, Directory, File, Folder, Listing, Project, Shortcut, WrittenFile
+from dmfs.model import (
+    LOCAL_FOLDER,
+    Child,
+    Directory,
+    File,
+    Folder,
+    Listing,
+    Project,
+    Shortcut,
+    WrittenFile,
+)
 from dmfs.names import check_name, printable
 from dmfs.namespace.listings import Listings
 from dmfs.write.calls.folder_calls import FolderCalls
+from dmfs.write.calls.folders import Folders
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.calls.permissions import Permissions
 from dmfs.write.drafts import Drafts
@@ -59,7 +68,6 @@ class Tools:
     uploads: Uploads
     deleted: DeletedItems
     person: str
-    """Whose name a conflict copy has."""
 
 
 class Writing:
@@ -76,6 +84,7 @@ class Writing:
         folder_calls: FolderCalls,
         name_calls: NameCalls,
         *,
+        user_id: str,
         moves: bool,
         sync: bool,
     ) -> None:
@@ -85,8 +94,9 @@ class Writing:
         self.drafts = drafts
         self.settler = settler
         self._permissions = permissions
-        self._folder_calls = folder_calls
+        self.folders = Folders(self, tools.listings, spool, overlay, folder_calls)
         self._file_calls = name_calls
+        self._user_id = user_id
         self._moves = moves
         self._sync = sync
 
@@ -104,12 +114,16 @@ class Writing:
     def may_change(self, node: object) -> bool:
         """Whether the permission bits say so: as far as is known without a word to the service."""
         if isinstance(node, File):
-            return why_not(node) == "" and self._permissions.known(node.folder_id)
+            return self.why_not(node) == "" and self._permissions.known(node.folder_id)
         if isinstance(node, Folder):
-            return self._permissions.known(node.id)
+            return not node.no_files and self._permissions.known(node.id)
         return (
             isinstance(node, Project) and node.root_folder_id is not None and not is_account(node)
         )
+
+    def why_not(self, file: File) -> str:
+        """Why this user may not write to a version, as far as is known; '' if they may."""
+        return why_not(file, self._user_id)
 
     def room(self) -> Room:
         """The spool's."""
@@ -132,7 +146,12 @@ class Writing:
         place = None if found_in is None else place_of(*found_in)
         live = self.drafts.live(node, place)
         if writes and live.content is None:
-            await self.check_write(live.file)
+            try:
+                await self.check_write(live.file)
+            except AccessError:
+                if found_in is not None:
+                    self._show_bits(found_in[0])
+                raise
         handle = live.opened(writes=writes)
         try:
             if truncate:
@@ -151,7 +170,7 @@ class Writing:
     ) -> tuple[WrittenFile | File, Handle]:
         """A new empty file, or the one that is there. BadNameError, AccessError, NotPermittedError
         if the service would not take it."""
-        found = await self._child(directory, name)
+        found = await self.child(directory, name)
         if found is not None:
             if exclusive:
                 raise ExistsError(f"there is a {printable(name)!r} already")
@@ -183,9 +202,11 @@ class Writing:
         live = self.content_of(node)
         if live is not None:
             live.mtime_ns, live.times_changed = mtime_ns, True
+            if live.is_clean:
+                await self.drafts.adopted.set_mtime(self.now(node), mtime_ns)
             if live.writers == 0:
                 await live.confirm()
-        elif why_not(node) == "":
+        elif self.why_not(node) == "":
             await self.drafts.adopted.set_mtime(self.now(node), mtime_ns)
 
     async def sync(self, live: LiveFile) -> None:
@@ -211,7 +232,7 @@ class Writing:
     async def unlink(self, directory: Directory, name: str) -> None:
         """Delete a file; handles of it go on. Its item is deleted when the folder has come to rest
         without it."""
-        found = await self._there(directory, name)
+        found = await self.there(directory, name)
         if not isinstance(found, File | Shortcut):
             raise IsADirectory(f"{printable(name)!r} is a directory")
         view = self.overlay.view(directory)
@@ -224,23 +245,23 @@ class Writing:
     ) -> Child:
         """rename(2); what stood at ``new`` is deleted. OtherFolderError if it would have to move an
         item to another folder."""
-        node = await self._there(directory, old)
-        there = await self._child(target, new)
+        node = await self.there(directory, old)
+        there = await self.child(target, new)
         same_folder = directory.identity == target.identity
         if there is not None and not replace:
             raise ExistsError(f"there is a {printable(new)!r} already")
         if same_folder and old == new:
             return node
         if isinstance(node, Folder):
-            return await self._rename_folder(directory, node, target, new, there)
+            return await self.folders.rename(directory, node, target, new, there)
         if not isinstance(node, File):
             raise NotPermittedError("only files and folders can be renamed")
         if there is not None and not isinstance(there, File):
             raise IsADirectory(f"{printable(new)!r} is a directory")
         if not same_folder and not self.drafts.may_move(node):
             return await self._move(node, directory, old, target, new, there)
-        if why_not(node):
-            raise AccessError(f"cannot rename {printable(old)!r}: {why_not(node)}")
+        if reason := self.why_not(node):
+            raise AccessError(f"cannot rename {printable(old)!r}: {reason}")
         if there is None:
             await self.free_place(target, new, is_file=True, besides=old if same_folder else "")
         elif there is not None:
@@ -253,47 +274,6 @@ class Writing:
         self.settler.touched(view.folder_id)
         self.settler.touched(goal.folder_id)
         return shown
-
-    # Folders
-
-    async def make_folder(self, directory: Directory, name: str) -> Folder:
-        """mkdir(2), at once."""
-        if await self._child(directory, name) is not None:
-            raise ExistsError(f"there is a {printable(name)!r} already")
-        await self.free_place(directory, name, is_file=False)
-        folder = await self._folder_calls.make(directory, name)
-        self.overlay.view(directory).shows(name, folder)
-        return folder
-
-    async def remove_folder(self, directory: Directory, name: str) -> None:
-        """rmdir(2), at once; only in ``b.`` projects."""
-        if not self.overlay.can_be_in(directory):
-            raise NotPermittedError("the service does not delete this")
-        node = await self._there(directory, name)
-        if not isinstance(node, Folder):
-            raise NotADirectory(f"{printable(name)!r} is not a folder")
-        if not is_account(node):
-            raise NotPermittedError("the service does not delete folders of such a hub")
-        listing = self.overlay.shown(await self._tools.listings.list_again(node))
-        if listing.entries:
-            raise NotEmptyError(f"{printable(name)!r} is not empty")
-        await self._folder_calls.hide(node)
-        self.overlay.view(directory).hides_folder(node)
-        await self.spool.commit(self.overlay.forget(node))
-
-    async def _rename_folder(
-        self, directory: Directory, node: Folder, target: Directory, new: str, there: Child | None
-    ) -> Folder:
-        if there is not None:
-            if not isinstance(there, Folder):
-                raise NotADirectory(f"{printable(new)!r} is not a directory")
-            await self.remove_folder(target, new)
-        await self.free_place(target, new, is_file=False)
-        moved = await self._folder_calls.change(node, directory, target, new)
-        if self.overlay.can_be_in(directory):
-            self.overlay.view(directory).hides_folder(node)
-        self.overlay.view(target).shows(new, moved)
-        return moved
 
     # Checks
 
@@ -308,19 +288,27 @@ class Writing:
             raise DriveError(f"cannot tell what is in {printable(directory.name)!r}")
         return found
 
-    async def _child(self, directory: Directory, name: str) -> Child | None:
+    async def child(self, directory: Directory, name: str) -> Child | None:
+        """What stands under a name. BadNameError for what cannot be one."""
         check_name(name)
         listing = await self._tools.listings.get(directory)
         return listing.entries.get(name)
 
-    async def _there(self, directory: Directory, name: str) -> Child:
-        found = await self._child(directory, name)
+    async def there(self, directory: Directory, name: str) -> Child:
+        """What stands under a name. NotFoundError."""
+        found = await self.child(directory, name)
         if found is None:
             raise NotFoundError(f"there is no {printable(name)!r}")
         return found
 
+    def _show_bits(self, directory: Directory) -> None:
+        """The permission bits of what is in a directory follow what was learned just now."""
+        known = self._tools.listings.known(directory)
+        if known is not None:
+            self._tools.listings.shown_anew(directory, known.names)
+
     async def check_write(self, file: File) -> None:
-        reason = why_not(file)
+        reason = self.why_not(file)
         if reason:
             raise AccessError(f"cannot write {file.name!r}: {reason}")
         await self._permissions.require_update(file)
@@ -366,7 +354,12 @@ class Writing:
                 f"nothing can be made in {printable(directory.name or '/')!r}",
                 hint="files and folders go into the folders of a project",
             )
-        if is_file and self.settler.is_local(name):
+        if is_file and isinstance(directory, Folder) and directory.no_files:
+            raise AccessError(
+                f"{printable(directory.name)!r} takes no plain files",
+                hint="sheets come there by publishing; put files into another folder",
+            )
+        if place.folder.startswith(LOCAL_FOLDER) or (is_file and self.settler.is_local(name)):
             return place
         listing = await self._tools.listings.get(directory)
         if is_file and len(listing.names) >= FILES_MAX:
@@ -377,10 +370,14 @@ class Writing:
         return place
 
 
-def why_not(file: File) -> str:
-    """Why no program may write to a version, as far as its description tells; '' if it may."""
+def why_not(file: File, me: str = "") -> str:
+    """Why no program may write to a version, as far as its description tells; '' if it may.
+    ``me``: a user's id, whose own lock is none to them."""
     if isinstance(file, WrittenFile) and file.draft_id:
         return ""
+    user_id, _, name = file.reserved_by.partition(" ")
+    if user_id and user_id != me:
+        return f"it is locked by {printable(name)}"
     if not file.storage_id:
         return "the service does not say what is in it"
     if file.extension_type and file.extension_type not in FILE_TYPES:

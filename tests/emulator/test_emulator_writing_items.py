@@ -161,6 +161,22 @@ class TestNewVersion:
         assert bob.delete(item).status == delete
         assert writer.folder(inner, "free for Ada").status == 201
 
+    @pytest.mark.parametrize(("whose", "status"), [("any", 201), ("own", 403)])
+    def test_whose_files_the_upload_level_may_change(self, writer, bob, place, whose, status):
+        place.emulator.settings(upload_level_versions=whose)
+        place.change("level", user=BOB, level="upload")
+        theirs = writer.new_file(place.id, "a.txt", b"one")
+        assert bob.save(theirs, "a.txt", b"two").status == status
+        assert bob.save(bob.new_file(place.id, "b.txt", b"1"), "b.txt", b"2").status == 201
+
+    def test_busy_with_the_last_one(self, writer, place):
+        place.emulator.settings(busy_s=60)
+        item = writer.new_file(place.id, "a.txt", b"one")
+        storage = writer.uploaded("a.txt", item, b"two")
+        assert writer.version(item, "a.txt", storage).status == 409
+        place.emulator.settings(busy_s=0)
+        assert writer.version(item, "a.txt", storage).status == 201
+
     def test_permissions_are_told_word_by_word(self, bob, place):
         def told():
             reply = bob.data("POST", "commands", {
@@ -230,6 +246,8 @@ class TestRenameDeleteRestore:
         while writer.copy(tip["id"], {"attributes": {"name": "b.txt"}}).status == 409:
             pass
         assert place.versions(item)[0] == (2, "b.txt")
+        first = place.item(item)["data"]["attributes"]
+        assert first["lastModifiedTime"] > first["createTime"]
 
     def test_patches_are_not_for_accounts(self, writer, place):
         item = writer.new_file(place.id, "a.txt", b"bytes")

@@ -80,6 +80,10 @@ def test_tokens_urls_settings_and_faults(writer, place, item):
     assert writer.storage("a.txt", item).status == 201
     assert place.emulator.settings()["lock_status"] == 423
     assert writer.data("GET", f"items/{item}").status == 500
+    place.emulator.race("storage", {"op": "expire_uploads"}, when="after")
+    session = writer.urls(storage, "?parts=2").json
+    writer.storage("a.txt", item)
+    assert writer.urls(storage, f"?uploadKey={session['uploadKey']}").status == 400
     place.emulator.race("storage", {"op": "expire_tokens"})
     assert writer.storage("a.txt", item).status == 401
 

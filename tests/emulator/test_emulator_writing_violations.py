@@ -164,6 +164,14 @@ class TestRepeated:
         lost()
         assert counted() == {"repeated_without_look": 1}
 
+    def test_a_look_that_was_refused_is_none(self, writer, place, lost, counted):
+        place.emulator.settings(rate_limits=0.001)
+        assert [writer.data("GET", f"folders/{place.parent}/contents").status] == [200]
+        assert writer.data("GET", f"folders/{place.id}/contents").status == 429
+        place.emulator.settings(rate_limits="off")
+        lost()
+        assert counted() == {"repeated_without_look": 1}
+
     def test_long_after(self, place, lost, counted):
         place.emulator.settings(lost_look_s=0)
         lost()

@@ -48,6 +48,7 @@ class Emulator:
         own: dict[str, Callable[[], object]] = {
             "expire_tokens": self.sign_in.tokens.expire_all,
             "expire_urls": self.service.signer.expire_all,
+            "expire_uploads": self.service.writing.uploads.expire_all,
             "end_sessions": self.sign_in.sessions.end,
             "settings": lambda: self.settings.update(_rest(order)),
             "fault": lambda: self.faults.add(_rest(order)),

@@ -46,7 +46,7 @@ async def handle(
         if fault is None:
             for delivered in request.delivered:
                 delivered()
-            watch.looked(emulator, request, name, args)
+            watch.looked(emulator, request, name, args, answer.status)
     finally:
         status = 0 if delivery.reset_before_headers else answer.status
         emulator.calls.end(entry, status, delivery.sent_bytes)

@@ -23,6 +23,7 @@ _log = logging.getLogger("dmfs.emulator")
 HOST = "127.0.0.1"
 """Loopback, always: the control endpoint and the fixed secrets must not be reachable."""
 _RECEIVE_BYTES = 64 * 1024
+_RECEIVE_PART_BYTES = 1024 * 1024
 _BODY_MAX_BYTES = 16 * 1024 * 1024
 _BIND_AGAIN_S = 0.05
 
@@ -134,7 +135,8 @@ async def _read_request(
             if connection.they_are_waiting_for_100_continue:
                 go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
                 await stream.send_all(connection.send(go_on) or b"")
-            connection.receive_data(bytes(await stream.receive_some(_RECEIVE_BYTES)))
+            wanted = _RECEIVE_BYTES if receiver is None else _RECEIVE_PART_BYTES
+            connection.receive_data(bytes(await stream.receive_some(wanted)))
         elif isinstance(event, h11.Request):
             head, arrived_s = event, time.time()
             receiver = _receiver(emulator, origin, stream, event)

@@ -17,6 +17,7 @@ _LOST_KINDS = frozenset(
     "html_200 truncated_json wrong_json_types malformed_json empty_body huge_body short_body "
     "reset_before_effect stall_before_effect late_effect".split()
 )
+_TELLING = frozenset({200, 304, 403, 404})
 _OBJECT_LOOKS = frozenset({"details", "sign"})
 _DATA_LOOKS = frozenset({"item", "tip", "versions", "folder", "contents", "version"})
 _REPEATABLE = frozenset(
@@ -29,8 +30,10 @@ def who(request: Request) -> Who:
     return request.client_id, request.user_id
 
 
-def looked(emulator: Emulator, request: Request, route: str, args: list[str]) -> None:
+def looked(emulator: Emulator, request: Request, route: str, args: list[str], status: int) -> None:
     """A true answer was handed over: what it was about has been seen as it was then."""
+    if status not in _TELLING:
+        return
     world = emulator.world
     seen: list[str] = []
     if route in _OBJECT_LOOKS:

@@ -121,7 +121,7 @@ async def rm(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     for path, directory, name, node in found:
         try:
             if isinstance(node, Folder):
-                await writing.remove_folder(directory, name)
+                await writing.folders.remove(directory, name)
             else:
                 await writing.unlink(directory, name)
                 if isinstance(node, File) and node.item_id:
@@ -165,7 +165,7 @@ async def _make(drive: Drive, writing: Writing, path: str, *, parents: bool) -> 
         made = await _make(drive, writing, above, parents=True)
         directory = await directory_at(drive, above)
     try:
-        await writing.make_folder(directory, name)
+        await writing.folders.make(directory, name)
     except ExistsError:
         if not parents:
             raise

@@ -109,6 +109,11 @@ class Put:
             ]
         )
 
+    @property
+    def moved(self) -> tuple[int, int]:
+        """Another value whenever a byte has gone or come. For any thread."""
+        return self.source.position, self.head.size_bytes
+
     def close(self) -> None:
         """Close its descriptors."""
         while self._descriptors:

@@ -5,6 +5,7 @@ For one thread. HTTP/1.1: with HTTP/2 all parts would share one connection and i
 
 from __future__ import annotations
 
+import os
 import socket
 from functools import partial
 from typing import Any
@@ -17,9 +18,14 @@ from dmfs.http.errormap import shortage
 from dmfs.write.parts.put import Put
 
 CONNECT_TIMEOUT_S = 10
+TCP_NOTSENT_LOWAT = 25
+"""Of Linux; Python's socket has no name for it."""
 SLOWEST_BYTES_PER_S = 1024
-"""Total time allowed is this rate plus the connect and stall times: a slow drip ends some day, and
-a rate limit of a person's is not taken for one."""
+"""Total time allowed is this rate plus a minute: a slow drip ends some day, and a rate limit of a
+person's is not taken for one."""
+UNSENT_BYTES = 256 * 1024
+"""The kernel takes no more than that ahead of what it sends. Otherwise megabytes would lie there,
+and on a slow line the wait for them to go would look like a stall."""
 BUFFER_BYTES = 512 * 1024
 """For each connection. libcurl's usual 64 KiB take eight times the callbacks, each of which needs
 the interpreter's lock."""
@@ -31,11 +37,8 @@ _CERTIFICATE = (pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE)
 class Puts:
     """Transfers under way. ``wake`` is a socket of the caller's that ends a ``wait``."""
 
-    def __init__(
-        self, ca_bundle: str, connections: int, wake: socket.socket, *, stall_timeout_s: int
-    ) -> None:
+    def __init__(self, ca_bundle: str, connections: int, wake: socket.socket) -> None:
         self._ca_bundle = ca_bundle
-        self._stall_timeout_s = stall_timeout_s
         self._max_bytes_per_s = 0
         self._closed = False
         self._handles: dict[Put, Any] = {}
@@ -115,11 +118,8 @@ class Puts:
             pycurl.FOLLOWLOCATION: 0,  # a 303 would be followed by a GET, whose 200 is no success
             pycurl.CAINFO: self._ca_bundle,
             pycurl.CONNECTTIMEOUT: CONNECT_TIMEOUT_S,
-            pycurl.LOW_SPEED_LIMIT: 1,
-            pycurl.LOW_SPEED_TIME: self._stall_timeout_s,
-            pycurl.TIMEOUT: CONNECT_TIMEOUT_S
-            + self._stall_timeout_s
-            + request.length // SLOWEST_BYTES_PER_S,
+            pycurl.TIMEOUT: 60 + request.length // SLOWEST_BYTES_PER_S,
+            pycurl.SOCKOPTFUNCTION: _prepare_socket,
         }
         for option, value in options.items():
             curl.setopt(option, value)
@@ -133,6 +133,12 @@ class Puts:
         self._idle.append(curl)
         self._share()
         put.finish(code, message, certificate=code in _CERTIFICATE)
+
+
+def _prepare_socket(descriptor: int, _purpose: int) -> int:
+    with socket.socket(fileno=os.dup(descriptor)) as own:
+        own.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+    return int(pycurl.SOCKOPT_OK)
 
 
 def _read(put: Put, most: int) -> bytes | int:

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 STALL_TIMEOUT_S = 30
 """No byte for so long, neither sent nor received: try again on another connection."""
+LOOKS_PER_STALL = 8
 
 Command = Callable[[Puts], None]
 
@@ -33,7 +34,7 @@ class ThreadSender:
     Start with ``start``, end with ``close``."""
 
     def __init__(
-        self, *, ca_bundle: str, connections: int, stall_timeout_s: int = STALL_TIMEOUT_S
+        self, *, ca_bundle: str, connections: int, stall_timeout_s: float = STALL_TIMEOUT_S
     ) -> None:
         self._ca_bundle = ca_bundle
         self._connections = connections
@@ -56,10 +57,7 @@ class ThreadSender:
     def start(self) -> None:
         """OSError where this machine has no descriptor for it, RuntimeError where it has no
         thread."""
-        loop = Puts(
-            self._ca_bundle, self._connections, self._wake_receive,
-            stall_timeout_s=self._stall_timeout_s,
-        )  # fmt: skip
+        loop = Puts(self._ca_bundle, self._connections, self._wake_receive)
         self._thread = threading.Thread(
             target=self._run, args=(loop,), name="dmfs-parts", daemon=True
         )
@@ -109,8 +107,8 @@ class ThreadSender:
             put.close()
             raise UnreachableError(f"cannot {request.action}: the part sender has ended")
         try:
-            await landing.done.wait()
-        except trio.Cancelled:
+            await self._landed(put, landing.done)
+        except BaseException:
             put.cancelled = True
             self._command(partial(_drop, put))
             raise
@@ -119,6 +117,22 @@ class ThreadSender:
         self.sent_bytes += request.length
         request.on_sent(request.length)
         return put.etag
+
+    async def _landed(self, put: Put, done: trio.Event) -> None:
+        """Its end. UnreachableError if nothing moves any more."""
+        moved, moved_at = put.moved, trio.current_time()
+        while not done.is_set():
+            with trio.move_on_after(self._stall_timeout_s / LOOKS_PER_STALL):
+                await done.wait()
+            now = trio.current_time()
+            if put.moved != moved:
+                moved, moved_at = put.moved, now
+            elif now - moved_at >= self._stall_timeout_s and not done.is_set():
+                action = put.request.action
+                raise UnreachableError(
+                    f"cannot {action}: no byte moved for {self._stall_timeout_s:g} s",
+                    hint="check the network connection",
+                )
 
     def _command(self, command: Command | None) -> bool:
         """Whether it will be carried out."""

@@ -12,7 +12,8 @@ from dmfs.write.settle.service_names import compare_key
 
 WHO_MAX_BYTES = 60
 NOBODY = "unknown"
-_NOT_IN_A_NAME = re.compile(r'[<>:"/\\|?*()\x00-\x1f\x7f\ud800-\udfff]+')
+_NOT_IN_A_NAME = re.compile(r'[<>:"/\\|?*().\x00-\x1f\x7f\ud800-\udfff]+')
+"""No dot either: of a name without an extension it would start one."""
 
 
 def conflict_name(name: str, who: str, when: datetime, taken: Iterable[str] = ()) -> str:
@@ -28,7 +29,7 @@ def overtaken_name(name: str, number: int, who: str, taken: Iterable[str] = ()) 
 
 def _person(who: str) -> str:
     words = " ".join(_NOT_IN_A_NAME.sub(" ", who).split())
-    return _cut(words, WHO_MAX_BYTES).strip(" .") or NOBODY
+    return _cut(words, WHO_MAX_BYTES).strip() or NOBODY
 
 
 def _beside(name: str, note: str, taken: Iterable[str]) -> str:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import trio
 
 from dmfs import errors
-from dmfs.model import File
-from dmfs.write.records import LOCAL_FOLDER, NewItem, NewVersion, State
+from dmfs.model import LOCAL_FOLDER, File
+from dmfs.write.records import NewItem, NewVersion, State
 from dmfs.write.upload.looks import SEEN, Looks
 from dmfs.write.upload.plan import conflicts
 from dmfs.write.upload.plan.answers import (
@@ -309,6 +309,8 @@ class Posting:
                     f"and {row.size_bytes} were sent"
                 )
             file = replace(file, size_bytes=row.size_bytes)
+        # an answer does not say where it is; the entry of a folder needs to know
+        file = replace(file, folder_id=file.folder_id or row.target.place.folder)
         if not posted.conforming:
             await work.event("holding-area", number=file.version_number)
         over = conflicts.overtaken(row, file.version_number)

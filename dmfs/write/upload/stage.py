@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dmfs.errors import GoneError, NotFoundError, SpoolError
 from dmfs.system.concurrency import computed, deadline, in_thread
-from dmfs.write.parts.slices import FileSlice
+from dmfs.write.parts.slices import FileSlice, Slice
 from dmfs.write.records import NewVersion, Target
 from dmfs.write.upload.pace import Budget
 from dmfs.write.upload.plan.answers import Stop
@@ -35,7 +35,7 @@ class Staged:
         self._data, self._descriptor = data, descriptor
 
     @property
-    def pieces(self) -> list[FileSlice | bytes]:
+    def pieces(self) -> list[Slice]:
         if self._descriptor is not None:
             return [FileSlice(self._descriptor, 0, self.part.length)]
         return [self._data] if self._data else []

@@ -7,9 +7,9 @@ from dataclasses import replace
 import trio
 
 from dmfs import errors
-from dmfs.model import File
+from dmfs.model import LOCAL_FOLDER, File
 from dmfs.system.backoff import backoff_s
-from dmfs.write.records import LOCAL_FOLDER, NewVersion, State
+from dmfs.write.records import NewVersion, State
 from dmfs.write.upload.plan import conflicts
 from dmfs.write.upload.plan.answers import GONE, LOCKED_LOOK_S, UNKNOWN, Anew, Stop, Wait
 from dmfs.write.upload.plan.conflicts import Find

@@ -12,6 +12,7 @@ import trio
 
 from dmfs import errors
 from dmfs.system.backoff import backoff_s
+from dmfs.write.parts.put import PartSender
 from dmfs.write.records import DraftId, State
 from dmfs.write.upload.pace import Budget, NewItems, PartPlaces, Slots
 from dmfs.write.upload.plan.answers import FIRST_S, MAX_S, Kind, Pause, Stop, Wait, pause_after
@@ -23,7 +24,6 @@ from dmfs.write.upload.ports import (
     Outcome,
     Progress,
     Rules,
-    Sender,
     Service,
     UploadJob,
 )
@@ -42,7 +42,7 @@ class Uploader:
         self,
         journal: Journal,
         service: Service,
-        sender: Sender,
+        sender: PartSender,
         list_again: ListAgain,
         nursery: trio.Nursery,
         *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -29,6 +30,7 @@ from dmfs.write.settle.recorder import FolderNames
 
 RULES = Rules(version_interval_s=0.0)
 HOUR = 3600.0
+F = "plan.dwg"
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Folder:
         for name in names:
             self.service[ItemId(f"item {next(self.fresh)}")] = Lineage(name, [next(self.fresh)])
         self.look()
-        self.seen = {name: self.content_of(name) for name in self.names.shown()}
+        self.seen = self.live()
 
     def item(self, item_id: ItemId) -> Item:
         lineage = self.service[item_id]
@@ -158,7 +160,7 @@ class Folder:
             item = self._new(step.name, old)
         elif isinstance(step, MakeDraft):
             self.made += 1
-            content = self.content_of(step.place)
+            content = self.content_of(step.place) or 0
             draft = DraftId(f"draft {next(self.fresh)}")
             self.drafts[draft] = DraftState(draft, 10, 1, made_at=self.now)
             self.contents[draft] = content
@@ -232,3 +234,14 @@ class Folder:
         lineage.name = name
         lineage.versions.append(content)
         return self.item(item.item_id)
+
+
+def a_folder(*names: str, **more) -> Folder:
+    """One file, if no names are given."""
+    folder = Folder(**more)
+    folder.put(*(names or (F,)))
+    return folder
+
+
+def kinds(steps: Sequence[Step]) -> list[str]:
+    return [type(each).__name__ for each in steps]

@@ -45,7 +45,7 @@ class Tip(NamedTuple):
     reserved_by: str
     exists: bool
     created_by: str
-    name: str = ""
+    reserved_by_id: str = ""
 
 
 class Posted(NamedTuple):
@@ -111,6 +111,8 @@ class World:
         """Of a call, used up from the front; ``always`` stays."""
         self.always: dict[str, Fault] = {}
         self.before: dict[str, list[Callable[[], object]]] = defaultdict(list)
+        self.at_call: dict[int, list[Callable[[], object]]] = defaultdict(list)
+        """Before the nth call of all."""
         self.calls: Counter[str] = Counter()
         self.parts_put: Counter[tuple[str, int]] = Counter()
         self.session_s = 86400.0
@@ -145,8 +147,8 @@ class World:
 
     def file(self, item: Item, version: Version) -> File:
         return File(
-            item.id, f"{item.id}?version={version.number}", version.storage_id, FOLDER, self.project,
-            HUB, version.name, len(version.data), mtime_ns=int(version.at_s * 1e9),
+            item.id, f"{item.id}?version={version.number}", version.storage_id, FOLDER,
+            self.project, HUB, version.name, len(version.data), mtime_ns=int(version.at_s * 1e9),
             created_ns=int(item.versions[0].at_s * 1e9), version_number=version.number,
             created_by=version.by, extension_type="versions:autodesk.bim360:File",
         )  # fmt: skip
@@ -164,8 +166,11 @@ class World:
 
     async def _do(self, call: str, effect: Callable[[], Any], *, post: bool = False) -> Any:
         self.calls[call] += 1
+        assert sum(self.calls.values()) < 3000, f"without end: {self.calls}"
         await trio.sleep(self.delay_s)
         for change in self.before.pop(call, []):
+            change()
+        for change in self.at_call.pop(sum(self.calls.values()), []):
             change()
         if post and self._unknown_post_at is not None:
             if trio.current_time() < self._unknown_post_at + 10:
@@ -283,7 +288,8 @@ class World:
                 return Tip(None, "", False, "")
             if item.hidden:
                 return Tip(None, "", True, "")
-            return Tip(self.file(item, item.tip), item.reserved_by, True, item.tip.by)
+            file, who = self.file(item, item.tip), item.reserved_by
+            return Tip(file, who and f"{who} Example", True, item.tip.by, who)
 
         return await self._do("tip", effect)
 

@@ -93,6 +93,8 @@ class Rig:
         self.posted: list[Any] = []
         self.points: list[str] = []
         self.kill_at: tuple[str, int] | None = None
+        self.kill_after: set[int] = set()
+        """Numbers of failpoints, of all that are passed."""
         self.on_posted_error: list[Exception] = []
         self.rules = replace(Rules(Path("/nowhere")), **rules)
         self.uploader: Uploader
@@ -115,6 +117,8 @@ class Rig:
 
     def _failpoint(self, name: str) -> None:
         self.points.append(name)
+        if len(self.points) in self.kill_after:
+            raise Killed
         if self.kill_at is not None and self.kill_at[0] == name:
             left = self.kill_at[1]
             self.kill_at = (name, left - 1) if left else None

@@ -87,7 +87,10 @@ def test_a_lock_is_waited_for_and_named() -> None:
             uploader.submit(rig.job(rig.version_of(item)))
             await trio.sleep(1000)
             [progress] = uploader.progress()
-            assert (progress.state, progress.reason) == (State.WAITING, f"locked by {OTHER}")
+            assert (progress.state, progress.reason) == (
+                State.WAITING,
+                f"locked by {OTHER} Example",
+            )
             assert 0 < progress.next_try_s <= 300
             assert rig.world.calls["tip"] == 4
             assert rig.world.calls["storage"] == 0

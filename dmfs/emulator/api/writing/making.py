@@ -19,6 +19,7 @@ from dmfs.emulator.writing.local_names import is_local
 from dmfs.emulator.writing.uploads import Placeholder
 
 DONE = "PROCESSING_COMPLETE"
+_BUSY = "The version is being uploaded, updated or copied."
 TEMPORARY = ".temp"
 """At the end of the bucket of locations, where objects move when they are used."""
 
@@ -98,7 +99,7 @@ def new_version(
     changes.touch(item, {})
     service.writing.history.version(item, version, actor.who, what)
     show_later(service, version)
-    _process(service, version)
+    _process(service, item, version)
     service.world.generation += 1
     return version
 
@@ -116,7 +117,7 @@ def show_later(service: Service, node: Version | Folder) -> None:
     service.later(lag_s, done)
 
 
-def _process(service: Service, version: Version) -> None:
+def _process(service: Service, item: Item, version: Version) -> None:
     """It is being processed for a while, where the settings say so."""
     seconds = service.settings.processing_s
     if not seconds or version.storage is None:
@@ -126,6 +127,9 @@ def _process(service: Service, version: Version) -> None:
 
     def done() -> None:
         version.data["processState"] = DONE
+        # It moves without a change of the content (facts 3.2).
+        version.modified_time = stamp(item.parent.project, time.time())
+        item.modified_time = version.modified_time
         service.world.generation += 1
 
     service.later(seconds, done)
@@ -134,8 +138,14 @@ def _process(service: Service, version: Version) -> None:
 def want_processed(version: Version) -> None:
     """409 while it is being processed: it cannot be copied (facts 3.3)."""
     if version.data.get("processState", DONE) != DONE:
-        detail = "The version is being uploaded, updated or copied."
-        raise Refusal(errors.jsonapi(409, "BIM360DM_ERROR", detail))
+        raise Refusal(errors.jsonapi(409, "BIM360DM_ERROR", _BUSY))
+
+
+def want_idle(service: Service, item: Item) -> None:
+    """409 for a while after the last version, where the settings say so."""
+    made_s, _ = service.writing.history.made.get(item.tip.id, (0.0, None))
+    if time.time() - made_s < service.settings.busy_s:
+        raise Refusal(errors.jsonapi(409, "BIM360DM_ERROR", _BUSY))
 
 
 def object_of(service: Service, placeholder: Placeholder) -> Storage:

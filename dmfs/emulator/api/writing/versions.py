@@ -57,6 +57,9 @@ def _upload(
         raise bad(f"The extension type {type_} fits neither the item nor the project.")
     if item.hidden:
         raise bad("The item is deleted.")
+    if service.settings.upload_level_versions == "own" and item.user != actor.user:
+        access.want_level(item, actor, "edit")
+    making.want_idle(service, item)
     placeholder = making.uploaded(
         service, actor, owner, payload.linked(data, "storage", "objects")[1], name
     )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 LOOKS_AT_S = (10.0, 40.0)
 """After the POST; the first look is at once."""
+LEAST_WAIT_S = 0.5
 POSTS_MAX = 5
 """Later ones are as far apart as the backoff makes them."""
 UNLISTED_LOOKS = (10.0, 30.0, 60.0, 120.0, 300.0)
@@ -57,7 +58,8 @@ def after_lost_answer(seen: Seen, since_post_s: float) -> Decision:
     since_post_s = max(0.0, since_post_s)
     for look_s in LOOKS_AT_S:
         if since_post_s < look_s:
-            return Decision(Verdict.WAIT, look_s - since_post_s)
+            # never a wait that is lost in rounding: it would be asked for without end
+            return Decision(Verdict.WAIT, max(LEAST_WAIT_S, look_s - since_post_s))
     if seen is Seen.OTHER:
         return Decision(Verdict.BESIDE)
     return Decision(Verdict.ANEW if seen is Seen.AWAY else Verdict.POST)

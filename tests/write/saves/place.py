@@ -1,0 +1,72 @@
+"""A folder of a real mount for each test, and what the service has of it afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dmfs.emulator.process import EmulatorProcess
+from tests.support.mounts import Drive, wait_until
+from tests.support.sample import RAW_SAMPLE, SAMPLE
+
+SEEN_S = 20.0
+"""How long an upload may take on a busy machine."""
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass
+class Folder:
+    """One folder, in the mount and on the service."""
+
+    drive: Drive
+    emulator: EmulatorProcess
+    path: Path
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @cached_property
+    def id(self) -> str:
+        return os.getxattr(self.path, "user.dmfs.folder_id").decode()
+
+    @property
+    def service_path(self) -> str:
+        """For orders to the emulator."""
+        return f"{RAW_SAMPLE}/{self.path.relative_to(self.drive.path(SAMPLE))}"
+
+    def items(self) -> dict[str, list[dict[str, Any]]]:
+        """Name → versions, of what the service shows in this folder."""
+        found = {}
+        for item in self.emulator.writes()["items"]:
+            if item["folder"] == self.id and not item["hidden"]:
+                found[item["name"]] = item["versions"]
+        return found
+
+    def sums(self) -> dict[str, list[str]]:
+        """Name → the sha256 of each version."""
+        return {
+            name: [version["sha256"] for version in versions]
+            for name, versions in self.items().items()
+        }
+
+    def comes_to(self, **wanted: list[bytes]) -> None:
+        """Wait until the service has these files of these versions, and nothing else."""
+        self.comes_to_all(wanted)
+
+    def comes_to_all(self, wanted: dict[str, list[bytes]]) -> None:
+        sums = {name: [sha256(each) for each in versions] for name, versions in wanted.items()}
+        try:
+            wait_until(lambda: self.sums() == sums, SEEN_S)
+        except AssertionError:
+            assert self.sums() == sums, self.drive.log()[-3000:]
+
+    def write(self, name: str, data: bytes) -> Path:
+        (self.path / name).write_bytes(data)
+        return self.path / name

@@ -1,0 +1,150 @@
+"""What people do with names, and what becomes of it on the service."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmfs.write.settle.plan import (
+    HoldDeletes,
+    KeepLocal,
+    RenameItem,
+    UploadNewVersion,
+)
+from tests.write.settle.model import F, a_folder, kinds
+
+
+@pytest.mark.parametrize("name", ["new.dwg", "plan.bak", "notes.tmp", "PLAN.dwg"])
+def test_a_rename_is_a_rename(name: str) -> None:
+    folder = a_folder()
+    (item_id,) = folder.service
+    folder.rename(F, name)
+    assert kinds(folder.come_to_rest()) == ["RenameItem"]
+    assert folder.service[item_id].name == name
+
+
+def test_a_chain_of_renames_is_one() -> None:
+    folder = a_folder()
+    folder.rename(F, "b.dwg")
+    folder.rename("b.dwg", "c.dwg")
+    (step,) = folder.come_to_rest()
+    assert isinstance(step, RenameItem)
+    assert step.name == "c.dwg"
+
+
+def test_edited_and_renamed_is_one_call() -> None:
+    folder = a_folder()
+    folder.write(F)
+    folder.rename(F, "b.dwg")
+    (step,) = folder.come_to_rest()
+    assert isinstance(step, UploadNewVersion)
+    assert step.name == "b.dwg"
+    assert folder.live() == folder.seen
+
+
+@pytest.mark.parametrize("kind", ["a", "b"])
+def test_two_items_change_names(kind: str) -> None:
+    folder = a_folder("a.dwg", "b.dwg", kind=kind)
+    folder.rename("a.dwg", "c.dwg")
+    folder.rename("b.dwg", "a.dwg")
+    folder.rename("c.dwg", "b.dwg")
+    steps = folder.come_to_rest()
+    assert kinds(steps) == ["RenameItem"] * 3
+    assert steps[0].name.endswith(" (renaming).dwg")  # type: ignore[union-attr]
+    assert folder.live() == folder.seen
+
+
+def test_moved_aside_under_an_ordinary_name() -> None:
+    """The item stays with its name; the old version is copied."""
+    folder = a_folder()
+    (item_id,) = folder.service
+    folder.rename(F, "plan old.dwg")
+    folder.write(F)
+    assert kinds(folder.come_to_rest()) == ["UploadNewVersion", "CopyItem"]
+    assert folder.service[item_id].name == F
+    assert folder.live() == folder.seen
+
+
+def test_moved_aside_where_nothing_is_copied() -> None:
+    folder = a_folder(kind="a")
+    folder.rename(F, "plan old.dwg")
+    folder.write(F)
+    assert kinds(folder.come_to_rest()) == ["UploadNewVersion"]
+    assert folder.live() == {F: folder.seen[F]}
+    assert any(isinstance(each, KeepLocal) and each.place == "plan old.dwg" for each in folder.log)
+
+
+def test_another_file_renamed_over_it() -> None:
+    """The history of the name goes on."""
+    folder = a_folder("new.dwg", F)
+    new = folder.seen["new.dwg"]
+    folder.rename("new.dwg", F)
+    steps = folder.come_to_rest()
+    assert kinds(steps) == ["MakeDraft", "UploadNewVersion", "DeleteItem"]
+    assert folder.live() == {F: new}
+
+
+def test_a_delete_waits_for_the_delay() -> None:
+    folder = a_folder()
+    folder.unlink(F)
+    folder.now += 4.9
+    plan = folder.plan()
+    assert plan.steps == []
+    assert plan.next_look_at == pytest.approx(folder.now + 0.1)
+    folder.now += 0.2
+    assert kinds(list(folder.plan().steps)) == ["DeleteItem"]
+
+
+def test_nothing_is_deleted_where_nothing_can_be() -> None:
+    folder = a_folder(kind="a")
+    folder.unlink(F)
+    assert folder.come_to_rest() == []
+    assert F in folder.live()
+    assert "cannot delete" in folder.plan().reasons[F]
+
+
+def test_a_draft_that_never_went_up_goes_without_a_trace() -> None:
+    folder = a_folder()
+    folder.write("new.dwg")
+    folder.rename("new.dwg", "newer.dwg")
+    folder.unlink("newer.dwg")
+    assert folder.come_to_rest() == []
+    assert not folder.names
+
+
+def test_a_delete_waits_while_a_program_may_be_saving() -> None:
+    folder = a_folder("a.zip")
+    folder.write("ziAbC12d")
+    folder.unlink("a.zip")
+    folder.now += 60
+    folder.carry_out()
+    assert folder.live().keys() == {"a.zip"}
+    folder.come_to_rest()
+    assert "a.zip" not in folder.live()
+
+
+def test_many_deletes_wait_and_say_so() -> None:
+    names = [f"{n}.dwg" for n in range(60)]
+    folder = a_folder(*names)
+    for each in names:
+        folder.unlink(each)
+    folder.now += 6
+    plan = folder.plan()
+    assert plan.steps == [HoldDeletes(60, folder.now - 6 + 60)]
+    assert plan.next_look_at == folder.now - 6 + 60
+    folder.now += 60
+    assert kinds(folder.carry_out()) == ["DeleteItem"] * 60
+    assert folder.live() == {}
+
+
+def test_deletes_come_after_everything_else() -> None:
+    folder = a_folder("a.dwg", "b.dwg", "c.dwg")
+    folder.unlink("a.dwg")
+    folder.rename("b.dwg", "d.dwg")
+    folder.write("c.dwg")
+    folder.write("e.dwg")
+    assert kinds(folder.come_to_rest()) == [
+        "UploadNewVersion",
+        "UploadNewItem",
+        "RenameItem",
+        "DeleteItem",
+    ]

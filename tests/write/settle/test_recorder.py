@@ -1,0 +1,216 @@
+"""What the recorder shows, and what the journal has of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dmfs.errors import NotFoundError
+from dmfs.write.settle.plan import DeleteItem, Item, UploadNewVersion
+from dmfs.write.settle.recorder import FolderNames
+from tests.write.settle.model import F, Folder, a_folder
+
+
+def test_untouched_names_are_the_listings() -> None:
+    folder = a_folder("a.dwg", "b.dwg")
+    assert set(folder.names.shown()) == {"a.dwg", "b.dwg"}
+    assert not folder.names
+    assert folder.names.take_changes() == []
+
+
+def test_an_item_is_hidden_wherever_a_late_listing_has_it() -> None:
+    folder = a_folder()
+    before = folder.listing()
+    folder.rename(F, "b.dwg")
+    folder.now += 10
+    folder.carry_out()
+    folder.names.see(before, folder.now)
+    assert set(folder.names.shown()) == {"b.dwg"}
+    folder.now += 1
+    folder.look()
+    assert set(folder.names.shown()) == {"b.dwg"}
+    assert not folder.names
+
+
+def test_a_deleted_item_stays_away_and_after_ten_minutes_the_listing_is_right() -> None:
+    folder = a_folder()
+    before = folder.listing()
+    folder.unlink(F)
+    folder.now += 10
+    folder.carry_out()
+    folder.names.see(before, folder.now + 1)
+    assert folder.names.shown() == {}
+    folder.names.see(before, folder.now + 601)
+    assert set(folder.names.shown()) == {F}
+
+
+def test_what_was_uploaded_is_seen_until_a_listing_has_it() -> None:
+    folder = a_folder()
+    before = folder.listing()
+    folder.write(F)
+    folder.now += 10
+    folder.carry_out()
+    folder.names.see(before, folder.now + 1)
+    assert folder.content_of(F) == folder.seen[F]
+    folder.now += 2
+    folder.look()
+    assert not folder.names
+    assert folder.content_of(F) == folder.seen[F]
+
+
+def test_somebody_elses_newer_version_ends_it_too() -> None:
+    folder = a_folder()
+    folder.write(F)
+    folder.now += 10
+    folder.carry_out()
+    (lineage,) = folder.service.values()
+    lineage.versions.append(4711)
+    folder.look()
+    assert not folder.names
+    assert folder.content_of(F) == 4711
+
+
+def test_somebody_elses_file_under_a_name_that_was_freed_is_seen() -> None:
+    folder = a_folder()
+    folder.rename(F, "b.dwg")
+    folder.service["other"] = type(folder.service.popitem()[1])(F, [4711])  # type: ignore[index]
+    folder.names.see({F: Item("other", "other?version=1", F, 1)}, folder.now)  # type: ignore[arg-type]
+    assert folder.names.hides("other", "else.dwg") is False  # type: ignore[arg-type]
+
+
+def test_nothing_comes_of_nothing() -> None:
+    names = FolderNames()
+    with pytest.raises(NotFoundError):
+        names.rename("a", "b", 0.0)
+    with pytest.raises(NotFoundError):
+        names.unlink("a", 0.0)
+    names.written("a", 0.0)
+    assert not names
+    assert names.take_changes() == []
+
+
+def test_a_rename_onto_itself_is_nothing() -> None:
+    folder = a_folder()
+    draft = folder.write(F)
+    assert folder.names.rename(F, F, folder.now) is None
+    assert folder.names.draft_name(draft) == F
+
+
+def test_the_draft_that_is_renamed_over_is_dropped() -> None:
+    folder = Folder()
+    first = folder.write("a")
+    folder.write("b")
+    assert folder.names.rename("b", "a", folder.now) == first
+    assert folder.names.draft_name(first) is None
+
+
+def test_a_discarded_draft_lets_its_item_be_seen_again() -> None:
+    folder = a_folder()
+    before = folder.content_of(F)
+    draft = folder.write(F)
+    folder.rename(F, "b.dwg")
+    folder.names.discard(draft, folder.now)
+    assert folder.names.at("b.dwg") is None
+    assert folder.content_of(F) == before
+    assert not folder.names
+
+
+def test_a_delete_that_waits_is_undone() -> None:
+    folder = a_folder()
+    (item_id,) = folder.service
+    folder.unlink(F)
+    assert folder.names.revive(item_id, folder.now)
+    assert folder.names.at(F) is not None
+    assert not folder.names
+    assert not folder.names.revive(item_id, folder.now)
+
+
+def test_not_if_the_name_is_taken_or_it_is_done() -> None:
+    folder = a_folder()
+    (item_id,) = folder.service
+    folder.unlink(F)
+    folder.write(F)
+    assert not folder.names.revive(item_id, folder.now)
+    folder.unlink(F)
+    folder.now += 10
+    folder.carry_out()
+    assert isinstance(folder.log[-1], DeleteItem)
+    assert not folder.names.revive(item_id, folder.now)
+
+
+def test_an_upload_that_ends_after_its_draft_was_removed_is_deleted_again() -> None:
+    folder = Folder()
+    folder.write("a.dwg")
+    folder.now += 6
+    (step,) = folder.plan().steps
+    folder.begin(step)
+    folder.unlink("a.dwg")
+    folder.look()
+    assert folder.names.shown() == {}
+    folder.answer()
+    folder.come_to_rest()
+    assert folder.live() == {}
+
+
+def test_a_step_that_failed_shows_what_is_there() -> None:
+    folder = Folder()
+    folder.write("a.dwg")
+    folder.now += 6
+    (step,) = folder.plan().steps
+    folder.names.begun(step, folder.now)
+    folder.unlink("a.dwg")
+    assert folder.names
+    folder.names.failed(step)
+    assert not folder.names
+
+
+def rows_of(folder: Folder) -> dict[str, dict]:
+    return {key: row for key, row in folder.names.take_changes() if row is not None}
+
+
+def test_rows_are_json_and_make_the_same_again() -> None:
+    folder = a_folder("a.dwg", "b.dwg", "c.dwg")
+    folder.write("a.dwg")
+    folder.rename("b.dwg", "b.bak")
+    folder.unlink("c.dwg")
+    folder.write("lu1234.tmp")
+    folder.rename("lu1234.tmp", "b.dwg")
+    rows = json.loads(json.dumps(rows_of(folder)))
+    again = FolderNames.of_rows(rows, folder.now)
+    again.see(folder.listing(), folder.now)
+    assert again.shown() == folder.names.shown()
+    assert again.state("b", folder.drafts) == folder.names.state("b", folder.drafts)
+
+
+def test_after_a_restart_the_latest_event_is_of_now() -> None:
+    folder = Folder()
+    folder.write("a.dwg")
+    folder.now += 3
+    folder.write("b.dwg")
+    again = FolderNames.of_rows(rows_of(folder), 50.0)
+    times = {name: each.touched_at for name, each in again.state("b", folder.drafts).names.items()}
+    assert times == {"a.dwg": 47.0, "b.dwg": 50.0}
+
+
+def test_rows_say_what_changed_only() -> None:
+    folder = a_folder("a.dwg", "b.dwg")
+    folder.write("a.dwg")
+    folder.names.take_changes()
+    folder.unlink("b.dwg")
+    assert [key.split()[0] for key, _ in folder.names.take_changes()] == ["gone", "name"]
+    folder.now += 10
+    folder.carry_out()
+    folder.now += 1
+    folder.look()
+    assert all(row is None for _, row in folder.names.take_changes())
+
+
+def test_an_answer_needs_its_item() -> None:
+    folder = a_folder()
+    folder.write(F)
+    folder.now += 6
+    (step,) = folder.plan().steps
+    assert isinstance(step, UploadNewVersion)
+    with pytest.raises(ValueError, match="answer"):
+        folder.names.done(step, folder.now)

@@ -1,0 +1,133 @@
+"""When a plan is due, and what it waits for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dmfs.write.settle.plan import (
+    Rules,
+    UploadNewVersion,
+    settle,
+)
+from tests.write.settle.model import F, Folder, a_folder, kinds
+
+
+def test_an_empty_file_waits_longer() -> None:
+    folder = a_folder()
+    folder.write("new.dwg", size_bytes=0)
+    folder.now += 29
+    plan = folder.plan()
+    assert plan.steps == []
+    assert plan.reasons == {"new.dwg": "it is empty yet"}
+    assert plan.next_look_at == pytest.approx(folder.now + 1)
+    folder.now += 2
+    assert kinds(folder.carry_out()) == ["UploadNewItem"]
+
+
+def change(folder: Folder, draft: str, **fields) -> None:
+    folder.drafts[draft] = replace(folder.drafts[draft], **fields)  # type: ignore[index]
+
+
+def test_an_open_file_waits_for_its_close() -> None:
+    folder = a_folder()
+    draft = folder.write(F)
+    change(folder, draft, open_writers=1)
+    folder.now += 100_000
+    assert folder.plan().steps == []
+    assert folder.plan().reasons == {F: "open for writing"}
+    assert folder.plan().next_look_at is None
+
+
+def test_a_file_that_stays_open_goes_up_ten_minutes_after_an_fsync() -> None:
+    folder = a_folder()
+    draft = folder.write(F)
+    change(folder, draft, open_writers=1, synced_at=folder.now)
+    folder.now += 599
+    assert folder.plan().steps == []
+    assert folder.plan().next_look_at == pytest.approx(folder.now + 1)
+    folder.now += 1
+    assert kinds(folder.carry_out()) == ["UploadNewVersion"]
+
+
+def test_another_open_file_delays_by_a_minute_at_most() -> None:
+    folder = a_folder()
+    change(folder, folder.write("video.mp4"), open_writers=1)
+    folder.write(F)
+    folder.now += 59
+    assert folder.plan().steps == []
+    assert folder.plan().next_look_at == pytest.approx(folder.now + 1)
+    folder.now += 1
+    assert kinds(folder.carry_out()) == ["UploadNewVersion"]
+
+
+def test_a_swap_file_delays_nothing() -> None:
+    folder = a_folder()
+    folder.write(F)
+    folder.now += 4.9
+    change(folder, folder.write(f".{F}.swp"), open_writers=1)
+    folder.now += 0.2
+    assert kinds(folder.carry_out()) == ["KeepLocal", "UploadNewVersion"]
+
+
+def test_one_version_a_minute_and_the_last_one_always() -> None:
+    folder = a_folder(rules=Rules())
+    folder.write(F)
+    folder.now += 6
+    assert kinds(folder.carry_out()) == ["UploadNewVersion"]
+    folder.write("lu9z8y7x.tmp")
+    folder.rename("lu9z8y7x.tmp", F)
+    folder.now += 30
+    plan = folder.plan()
+    assert plan.steps == []
+    assert plan.next_look_at == pytest.approx(folder.now + 30)
+    folder.now += 31
+    assert kinds(folder.carry_out()) == ["UploadNewVersion"]
+
+
+def test_what_waits_for_a_person_holds_up_nothing_else() -> None:
+    folder = a_folder()
+    change(folder, folder.write(F), on_hold="refused: no permission")
+    folder.write("b.dwg")
+    folder.now += 6
+    assert kinds(folder.carry_out()) == ["UploadNewItem"]
+    assert folder.plan().reasons == {F: "refused: no permission"}
+
+
+def test_a_folder_that_is_not_made_yet() -> None:
+    folder = a_folder()
+    folder.write(F)
+    state = replace(folder.names.state("b", folder.drafts), made_folder=False)
+    plan = settle(state, folder.now + 10, folder.rules)
+    assert plan.steps == []
+    assert plan.reasons == {F: "the folder is not made yet"}
+
+
+def test_a_folder_that_stays_here() -> None:
+    folder = Folder()
+    folder.write("HEAD")
+    state = folder.names.state("b", folder.drafts, local=True)
+    plan = settle(state, folder.now + 10, folder.rules)
+    assert kinds(list(plan.steps)) == ["KeepLocal"]
+
+
+def test_a_temporary_name_that_a_person_uses_goes_up() -> None:
+    folder = a_folder()
+    folder.write("notes.tmp")
+    folder.now += 20
+    assert folder.carry_out() == []
+    folder.now += 11
+    assert kinds(folder.carry_out()) == ["UploadNewItem"]
+
+
+def test_the_services_own_spelling_is_posted() -> None:
+    """Not the one that the mount made of it."""
+    folder = a_folder("a/b.dwg")
+    item = folder.item(next(iter(folder.service)))
+    folder.names.see({"a／b.dwg": item}, folder.now)
+    folder.seen = {"a／b.dwg": 2}
+    folder.write("a／b.dwg")
+    (step,) = folder.come_to_rest()
+    assert isinstance(step, UploadNewVersion)
+    assert (step.place, step.name) == ("a／b.dwg", "a/b.dwg")
