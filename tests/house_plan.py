@@ -65,7 +65,7 @@ INSIDE = {
     "cli": "streams secret_files settings control writing parser daemonize browse serve mount"
     " login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.writing": "grammar owner table uploads getting changes leaving",
+    "cli.writing": "grammar owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"

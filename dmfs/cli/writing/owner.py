@@ -3,6 +3,7 @@ this process does."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 from dmfs.cli import DONE
 from dmfs.cli.control.runner import Show, with_drive
-from dmfs.cli.control.target import mounts_of, socket_of
+from dmfs.cli.control.target import socket_of
 from dmfs.cli.settings import Invocation, read_settings
 from dmfs.config import Settings
+from dmfs.control.cards import is_alive, read_cards, run_directories
 from dmfs.control.mounts import Seen
+from dmfs.errors import MountGoneError
 from dmfs.write.spool.owner import owner_of
 
 TYPE_CHECKING = False
@@ -30,11 +33,16 @@ def spool_directory(settings: Settings) -> Path:
 
 
 def writer(call: Invocation) -> Seen | None:
-    """The mount that has the spool of this profile."""
-    pid, _ = owner_of(spool_directory(read_settings(call)) / "lock")
-    for seen in mounts_of(call) if pid else ():
-        if seen.socket is not None and seen.card is not None and seen.card.pid == pid:
-            return seen
+    """The mount that has the spool of this profile, mounted where we see it or not."""
+    settings = read_settings(call)
+    pid, _ = owner_of(spool_directory(settings) / "lock")
+    if not pid:
+        return None
+    for path, card in read_cards(
+        run_directories(call.environ, settings.state_dir, os.getuid())
+    ).items():
+        if card.pid == pid and is_alive(path):
+            return Seen(card.mountpoint, True, os.getuid(), card, path.with_suffix(".sock"))
     return None
 
 
@@ -55,9 +63,13 @@ def run_writing_job(
     if mount is not None:
         from dmfs.control.client import stream
 
-        for event in stream(socket_of(mount), mount.owner, f"/v1/{verb}", parameters):
-            told(event)
-        return last
+        try:
+            for event in stream(socket_of(mount), mount.owner, f"/v1/{verb}", parameters):
+                told(event)
+            return last
+        except MountGoneError:
+            if last:
+                raise  # else it was just ending
     own_drive(call, verb, parameters, told)
     return last
 
