@@ -140,6 +140,9 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     if ordered[:1] == ["emulator"]:  # it has a parser of its own
         return argparse.Namespace(command="emulator"), ordered
     options, unknown = top.parse_known_args(ordered)
+    if options.command == "uploads" and not any(word.startswith("-") for word in unknown):
+        options.words += unknown  # argparse takes those before the first option alone
+        unknown = []
     if unknown:
         command = commands.get(options.command or "", top)
         command.error(_too_much(unknown, command, commands))

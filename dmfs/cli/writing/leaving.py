@@ -41,6 +41,7 @@ def send_first(call: Invocation, mountpoint: str) -> None:
     mount = the_mount(true_path(mountpoint), mounts_of(call))
     if mount.card is not None:
         call.options.profile = mount.card.profile
+    call.options.json = False
     last = wait_for_all(call, None)
     if is_bad(last.get("left", ())):
         raise SetupError(

@@ -128,6 +128,8 @@ async def rm(drive: Drive, parameters: Parameters, tell: Tell) -> None:
                     waits[writing.overlay.view(directory)].add(node.item_id)
             removed += 1
         except DriveError as error:
+            if len(found) == 1:
+                raise
             await reports.failed(path, error)
     for view, items in waits.items():
         await writing.settler.delete_now(view, items)
@@ -143,13 +145,14 @@ async def mkdir(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     writing, reports = writing_of(drive), Reports(tell)
     parents = flag_of(parameters, "parents")
     made = 0
-    for path in texts_of(parameters, "paths"):
+    paths = texts_of(parameters, "paths")
+    for path in paths:
         try:
             made += await _make(drive, writing, path, parents=parents)
         except DriveError as error:
+            if len(paths) == 1:
+                raise
             await reports.failed(path, error)
-            continue
-        await fresh_after(drive, [await directory_at(drive, split(path)[0])])
     await _finish(reports, "made", made)
 
 
@@ -171,6 +174,7 @@ async def _make(drive: Drive, writing: Writing, path: str, *, parents: bool) -> 
             raise
         await directory_at(drive, path)
         return made
+    await fresh_after(drive, [directory])
     return made + 1
 
 

@@ -10,7 +10,7 @@ from dmfs.drive import Drive
 from dmfs.errors import UsageError
 from dmfs.jobs.job import Parameters, Tell
 from dmfs.jobs.reports import Reports
-from dmfs.jobs.writing.place import writing_of
+from dmfs.jobs.writing.place import fresh_after, writing_of
 from dmfs.write.care.report import report_of
 from dmfs.write.care.rows import FILE, OPEN, Row, counts, is_bad
 from dmfs.write.writing import Writing
@@ -27,12 +27,16 @@ async def wait(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     have not gone up or need a person; the counts of the status).
     """
     writing, reports = writing_of(drive), Reports(tell)
+    folders = {
+        view.folder_id: view.directory for view in writing.overlay.views() if view.names
+    }  # fmt: skip
     with trio.move_on_after(_timeout(parameters)) as scope:
         writing.settler.hurry(True)
         try:
             await _all_gone(writing, reports)
         finally:
             writing.settler.hurry(False)
+    await fresh_after(drive, folders.values())
     rows = [row for row in report_of(writing).rows if row.state in OPEN or is_bad([row])]
     await reports.tell(
         "done", late=scope.cancelled_caught, left=[row.as_json() for row in rows], **counts(rows)
