@@ -7,6 +7,8 @@ import http.client
 
 import pytest
 
+from dmfs.emulator.writing.looks import Looks
+
 from .client import fetch
 from .place import BOB
 from .writer import MIB, md5
@@ -171,6 +173,14 @@ class TestRepeated:
         place.emulator.settings(rate_limits="off")
         lost()
         assert counted() == {"repeated_without_look": 1}
+
+    def test_what_was_true_before_it_was_lost_is_no_look(self):
+        looks, who = Looks(), ("app", "user")
+        looks.lose(who, "items_post a", ["folder"])
+        looks.look(who, ["folder"], at_s=1.0)
+        lost = looks.found(who, "items_post a")
+        assert lost is not None
+        assert not lost.looked
 
     def test_long_after(self, place, lost, counted):
         place.emulator.settings(lost_look_s=0)
