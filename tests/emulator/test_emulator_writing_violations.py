@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import time
 
 import pytest
 
@@ -51,6 +52,17 @@ class TestUsedStorage:
         assert writer.item(place.id, "a.txt", storage).status == 400
         assert counted() == {}
 
+    def test_not_where_the_first_one_has_its_effect_late(self, writer, place, counted):
+        storage = writer.uploaded("a.txt", place.id, b"x")
+        place.emulator.fault("late_effect", route="items_post", seconds=0.05)
+        with pytest.raises(BROKEN):
+            writer.item(place.id, "a.txt", storage)
+        writer.listing(place.id)
+        assert writer.item(place.id, "a.txt", storage).status == 201
+        time.sleep(0.1)
+        writer.listing(place.id)
+        assert counted() == {}
+
 
 class TestMovedTip:
     @pytest.mark.parametrize("look", ["item", "listing"])
@@ -67,6 +79,16 @@ class TestMovedTip:
         place.change("new_version", "a.txt", text="theirs")
         writer.version(item, "a.txt", storage)
         assert counted() == {}
+
+    @pytest.mark.parametrize(("orders", "count"), [(["rename"], 0), (["new_version", "rename"], 1)])
+    def test_another_name_hides_no_bytes(self, writer, place, item, counted, orders, count):
+        storage = writer.uploaded("a.txt", item, b"ours")
+        for op in orders:
+            name = "a.txt" if op == "new_version" else "b.txt"
+            place.emulator.change(op, path=f"{place.path}/a.txt", name=name)
+        place.item(item)
+        assert writer.version(item, "a.txt", storage).status == 201
+        assert counted().get("moved_tip_overwritten", 0) == count
 
     def test_seen_before_the_upload_began(self, writer, bob, place, item, counted):
         assert bob.save(item, "a.txt", b"theirs").status == 201
