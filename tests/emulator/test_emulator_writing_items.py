@@ -86,6 +86,15 @@ class TestNewItem:
         storage = inside.uploaded("a new one.pdf", plans, b"x")
         assert inside.item(plans, "a new one.pdf", storage).status == 201
 
+    def test_a_folder_says_what_it_takes(self, writer, place):
+        place.change("allow", types=["folders:autodesk.bim360:Folder"])
+        shown = writer.data("GET", f"folders/{place.id}").json["data"]["attributes"]
+        assert shown["extension"]["data"]["allowedTypes"] == ["folders:autodesk.bim360:Folder"]
+        storage = writer.uploaded("a.txt", place.id, b"x")
+        assert "does not allow" in detail(writer.item(place.id, "a.txt", storage))
+        place.change("allow", types=[])
+        assert writer.item(place.id, "a.txt", storage).status == 201
+
     def test_a_copy_of_a_version_in_another_folder(self, writer, place):
         item = writer.new_file(place.id, "a.txt", b"bytes")
         other = writer.folder(place.id, "other").json["data"]["id"]
