@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -71,12 +71,15 @@ class Drafts:
         """Of other sign-ins."""
         self.on_change: Callable[[FolderId], None] = lambda _: None
         """Something happened in a folder that settling may wait for."""
-        self.on_dropped: Callable[[DraftId], None] = lambda _: None
-        """A draft has no name any more: it must not go up."""
+        self.on_dropped: Callable[[DraftId], bool] = lambda _: True
+        """A draft has no name any more: it must not go up. False if it may be on the service
+        already: its bytes and its row stay until that is known."""
+        self.at_large: Callable[[DraftId], bool] = lambda _: False
 
-    def load(self, rows: Mapping[str, Row]) -> list[Change]:
+    def load(self, rows: Mapping[str, Row], uploads: Container[str] = ()) -> list[Change]:
         """Drafts of an earlier run; the changes that drop those without use. What cannot be read
-        stays in the spool, with a line in the log."""
+        stays in the spool, with a line in the log. ``uploads``: drafts with an upload that was
+        under way: what of them is on the service is still to be found out."""
         drop: list[Change] = []
         for key, row in rows.items():
             try:
@@ -87,7 +90,11 @@ class Drafts:
             content = self._spool.content(draft.id)
             if draft.owner != self._owner:
                 self.others[draft.id] = draft
-            elif draft.orphan or content is None or _is_up(draft, content):
+            elif (
+                content is None
+                or _is_up(draft, content)
+                or (draft.orphan and draft.id not in uploads)
+            ):
                 drop.append(Change(KIND, draft.id, None))
             else:
                 self._recover(draft, content)
@@ -106,9 +113,11 @@ class Drafts:
             draft = replace(draft, state=State.WAITING)
         beneath = draft.beneath or draft.base
         file = _file_of(draft) if beneath is None else beneath.as_file(draft.place)
-        live = LiveFile(self, file, draft.place, key=draft.key)
+        live = LiveFile(self, file, None if draft.orphan else draft.place, key=draft.key)
         live.adopt(draft, content)
-        self._add(live)
+        self.by_id[draft.id] = live
+        if not draft.orphan:
+            self._add(live)
 
     def name_the_lost(self) -> None:
         """Drafts whose names the journal has lost are seen where they were confirmed."""
@@ -188,7 +197,7 @@ class Drafts:
     def on_unused(self, live: LiveFile) -> None:
         if live.content is None:
             self.by_key.pop(live.key, None)
-        elif live.place is None:
+        elif live.place is None and not (live.draft_id and self.at_large(live.draft_id)):
             self._nursery.start_soon(self._forget, live)
 
     async def _forget(self, live: LiveFile) -> None:
@@ -254,14 +263,18 @@ class Drafts:
             await self._spool.commit(changes)
             return
         lost.place = None
-        self.on_dropped(lost.draft.id)
-        if lost.handles:
+        if not self.on_dropped(lost.draft.id) or lost.handles:
             lost.draft = replace(lost.draft, orphan=True)
             if lost.draft.generation:
                 changes = [*changes, Change(KIND, lost.draft.id, lost.draft.as_row())]
             await self._spool.commit(changes)
         else:
             await self._remove(lost, changes)
+
+    async def upload_over(self, live: LiveFile) -> None:
+        """What has become of it is known: content without a name may go."""
+        if live.place is None and not live.handles and live.draft_id in self.by_id:
+            await self._forget(live)
 
     async def _remove(self, live: LiveFile, changes: Sequence[Change]) -> None:
         assert live.draft is not None

@@ -141,12 +141,15 @@ async def _join(
         overlay, drafts, orders, spool, name_calls, listings, nursery, rules, around.on_event
     )
     drop = adopted.load(spool.rows.get("adopted", {}))
-    drop += drafts.load(spool.rows.get("draft", {}))
+    drop += drafts.load(spool.rows.get("draft", {}), spool.rows.get("upload", {}))
     overlay.load(spool.rows.get("name", {}), spool.rows.get("made", {}))
+    earlier = spool.rows.get("upload", {})
+    known = {*drafts.by_id, *drafts.others}
+    drop += [Change("upload", key, None) for key in earlier if key not in known]
     await _drop(spool, drop)
     drafts.name_the_lost()
     listings.show_as(overlay.shown)
-    orders.load(spool.rows.get("upload", {}))
+    orders.load(earlier)
     settler.start()
     nursery.start_soon(settler.run)
     nursery.start_soon(_tend, spool)

@@ -242,7 +242,7 @@ class FolderView:
 
     def removal(self) -> list[Change]:
         """Of all rows."""
-        keys = [(KIND, key) for key in self.names.keys()]
+        keys = [(KIND, key) for key in self.names.row_keys()]
         keys += [(MADE, key) for key in self.made.keys()]
         return [Change(kind, f"{self.folder_id}/{key}", None) for kind, key in keys]
 

@@ -197,7 +197,7 @@ class NameTable:
         self._changed.clear()
         return changes
 
-    def keys(self) -> Iterable[str]:
+    def row_keys(self) -> Iterable[str]:
         """Of all rows, as ``take_changes`` has them."""
         return [*(_NAME + name for name in self._entries), *(_GONE + each for each in self._gone)]
 
