@@ -1,5 +1,5 @@
-"""A disk that is full, broken, read-only, hung or gone: a clear error, what was confirmed stays, and
-it goes on when the disk does."""
+"""A disk that is full, broken, read-only, hung or gone: a clear error, what was confirmed stays,
+and it goes on when the disk does."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from tests.write.spool.spooling import (
     ONE,
     TWO,
     draft_row,
+    found,
+    id_of,
     no_rows,
     open_spool,
     read_base,
@@ -142,8 +144,12 @@ async def test_a_failed_fdatasync_is_not_followed_by_a_success_that_means_nothin
     else:
         written: list[int] = []
         call = os.pwritev
-        monkeypatch.setattr(os, "pwritev", lambda fd, parts, at: written.append(at) or call(
-            fd, parts, at))  # fmt: skip
+
+        def noted(fd, parts, at):
+            written.append(at)
+            return call(fd, parts, at)
+
+        monkeypatch.setattr(os, "pwritev", noted)
         await content.confirm(no_rows)
         assert 0 in written, "what may be lost is written again, from the unit's start"
         assert await whole(spool, ONE) == b"confirme" + b"and now something else" * 5
@@ -156,7 +162,9 @@ async def test_a_journal_without_room(tmp_path, monkeypatch):
     content = spool.create(ONE)
     await content.write(0, b"abc", mtime_ns=1)
     await content.confirm(no_rows)
-    (pages,) = spool._journal._db.execute("PRAGMA page_count").fetchone()
+    db = spool._journal._db
+    assert db is not None
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
     usable, limit = Journal._usable, [pages]
 
     def limited(self):
@@ -213,8 +221,8 @@ async def test_a_commit_that_fails_may_have_happened_and_is_made_good(
     assert (content.generation, content.dirty) == (1, True)
     monkeypatch.setattr(Journal, "_run", run)
     await content.truncate(290, mtime_ns=3)
-    found = await content.confirm(lambda _: [Change("name", "n", {"failed": 0})])
-    assert found.generation > 2 - (not done)
+    confirmed = await content.confirm(lambda _: [Change("name", "n", {"failed": 0})])
+    assert confirmed.generation > 2 - (not done)
     await spool.close()
     spool = open_spool(tmp_path / "spool")
     assert spool.rows["name"]["n"].record == {"failed": 0}
@@ -289,13 +297,13 @@ async def test_a_spool_that_is_removed_under_us_takes_nothing_more(tmp_path):
     await content.confirm(no_rows)
     away = tmp_path / "away"
     place.rename(away)
-    for number in range(2):
+    for each in range(2):
         await content.write(0, b"other", mtime_ns=2)
         with pytest.raises(SpoolError, match="is gone"):
             await content.confirm(no_rows)
         with pytest.raises(SpoolError, match="is gone"):
-            await spool.commit([Change("name", "n", {"number": number})], durable=True)
-        fresh = spool.create(f"{number:032}")
+            await spool.commit([Change("name", "n", {"number": each})], durable=True)
+        fresh = spool.create(id_of(each))
         await fresh.write(0, b"x", mtime_ns=1)
         with pytest.raises(SpoolError, match="is gone"):
             await fresh.confirm(no_rows)
@@ -336,14 +344,14 @@ async def test_data_that_is_removed_or_changed_under_us_is_noticed(tmp_path, mon
         await content.write(0, b"f" * 100, mtime_ns=1)
         await content.confirm(no_rows)
     (tmp_path / "spool" / ONE / "data").unlink()
-    content = spool.content(ONE)
+    content = found(spool, ONE)
     await content.write(0, b"other", mtime_ns=1)
     with pytest.raises(SpoolError, match="is gone"):
         await content.confirm(no_rows)
     with (tmp_path / "spool" / TWO / "data").open("r+b") as file:
         file.seek(70)
         file.write(b"F")
-    content = spool.content(TWO)
+    content = found(spool, TWO)
     snapshot = content.snapshot()
     assert await snapshot.read(0, 64, read_base) == b"f" * 64
     for start, stop in ((0, 100), (64, 65), (70, 96)):

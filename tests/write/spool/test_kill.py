@@ -76,7 +76,8 @@ def test_killed_at_every_event(killer, tmp_path, seed):
 
 def test_killed_at_random_moments_life_after_life(killer, tmp_path):
     chance = random.Random(KILLS)
-    directory, state, survived = tmp_path / "spool", ({}, 0), 0
+    directory, survived = tmp_path / "spool", 0
+    state: State = ({}, 0)
     for seed in range(1000, 1000 + KILLS):
         states = states_of(steps_of(seed, sorted(state[0])), state)
         after = chance.randrange(STEPS)
