@@ -282,6 +282,15 @@ class DataFile:
             found.append(bytes(self._parts[index][max(first - start, 0) : stop - start]))
         return first - position, found
 
+    async def descriptor(self) -> int:
+        """A descriptor of the file for reading alone; the caller closes it."""
+
+        def open_again() -> int:
+            with self.handle.used() as fd:
+                return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+        return await self._disk.run(open_again, "read what was saved", undo=os.close)
+
     async def read(self, stretches: list[Stretch], mark: Mark, *, strictly: bool) -> list[bytes]:
         """Bytes that are in the file. SpoolError for damaged ones: those of whole units are
         compared with their checksums, with ``strictly`` all (``mark`` is then where the file ended

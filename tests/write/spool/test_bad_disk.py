@@ -227,6 +227,10 @@ async def test_a_commit_that_fails_may_have_happened_and_is_made_good(
     spool = open_spool(tmp_path / "spool")
     assert spool.rows["name"]["n"].record == {"failed": 0}
     assert await whole(spool, ONE) == b"x" * 100 + b"y" * 190
+    await found(spool, ONE).truncate(800, mtime_ns=4)
+    grown = await whole(spool, ONE)
+    assert grown is not None
+    assert grown[290:] == bytes(510), "what the failed commit may have left does not come back"
     await spool.close()
 
 

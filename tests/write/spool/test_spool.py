@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import stat
 from functools import partial
 
@@ -327,3 +328,36 @@ async def test_many_drafts_have_few_files_open(tmp_path):
         assert await whole(spool, id_of(each)) == b"abc"
     await spool.close()
     assert len(os.listdir("/proc/self/fd")) - before <= 2  # noqa: PTH208
+
+
+@real
+async def test_a_draft_of_real_size(tmp_path):
+    """No unit is made small: tails, threads and chunks as they are."""
+    chance, model = random.Random(5), bytearray()
+    spool = open_spool(tmp_path / "spool")
+    content = spool.create(ONE)
+    for step in range(400):
+        length = chance.choice([100, 4096, 131072, 131072, MIB, 3 * MIB if step % 50 == 0 else 10])
+        offset = len(model) if chance.random() < 0.5 else chance.randrange(len(model) + 1)
+        data = chance.randbytes(length)
+        model[offset : offset + length] = data
+        await content.write(offset, data, mtime_ns=step)
+        start = chance.randrange(len(model))
+        stop = start + chance.choice([10, 131072])
+        assert await content.read(start, stop - start, read_base) == model[start:stop]
+        if step % 40 == 39:
+            await content.confirm(no_rows)
+            await spool.tend()
+    assert len(model) > 20 * MIB
+    snapshot = content.snapshot()
+    for start in range(0, len(model), 16 * MIB):
+        stop = min(start + 16 * MIB, len(model))
+        assert await snapshot.read(start, stop, read_base) == model[start:stop]
+    descriptor = await snapshot.descriptor()
+    piece = snapshot.pieces(0, 10_000)[0]
+    assert os.pread(descriptor, piece.length, piece.position) == model[: piece.length]
+    os.close(descriptor)
+    await spool.close()
+    spool = open_spool(tmp_path / "spool")
+    assert await whole(spool, ONE) == bytes(model)
+    await spool.close()
