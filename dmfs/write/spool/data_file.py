@@ -32,8 +32,6 @@ from dmfs.write.spool.sums import UNIT_BYTES, Mark, More, Sums
 
 TAIL_BYTES = MIB
 """In memory for one draft before they go to its file; one write may come on top."""
-ALL_TAILS_BYTES = 64 * MIB
-"""In memory for all drafts; beyond that each write goes to its file at once."""
 UNSYNCED_BYTES = 256 * MIB
 """More than that is not left to the fdatasync of a close(2)."""
 OPEN_FILES = 64
@@ -190,9 +188,7 @@ class DataFile:
 
     def is_full(self, length: int) -> bool:
         """Whether what is in memory has to go to the file before ``length`` bytes come."""
-        if not self.tail_bytes:
-            return False
-        return self.tail_bytes + length > TAIL_BYTES or self._room.pending_bytes > ALL_TAILS_BYTES
+        return bool(self.tail_bytes) and self.tail_bytes + length > TAIL_BYTES
 
     async def spill(self) -> None:
         """Write what is in memory; one caller at a time. After an error it still is in memory."""

@@ -71,7 +71,7 @@ def test_killed_at_every_event(killer, tmp_path, seed):
         last, done = killer.run(directory, seed, event)
         check(recovered(directory), states, last, last)
     assert last == len(steps)
-    assert event > 60, "the life has many events"
+    assert event > 30, "the life has many events"
 
 
 def test_killed_at_random_moments_life_after_life(killer, tmp_path):

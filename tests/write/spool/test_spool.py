@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -361,3 +362,30 @@ async def test_a_draft_of_real_size(tmp_path):
     spool = open_spool(tmp_path / "spool")
     assert await whole(spool, ONE) == bytes(model)
     await spool.close()
+
+
+@real
+async def test_many_drafts_wait_in_little_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("dmfs.write.spool.room.PENDING_BYTES", 1000)
+    spool = open_spool(tmp_path / "spool")
+    for each in range(40):
+        await spool.create(id_of(each)).write(0, b"x" * 100, mtime_ns=1)
+        assert spool._room.pending_bytes <= 1100
+    disk = spool._disk
+    with monkeypatch.context() as broken:
+        broken.setattr(disk, "run", refuse)
+        for each in range(40, 60):
+            with contextlib.suppress(SpoolError):
+                await spool.create(id_of(each)).write(0, b"x" * 100, mtime_ns=1)
+            assert spool._room.pending_bytes <= 2100
+        with pytest.raises(SpoolError, match="does not take"):
+            await found(spool, id_of(0)).write(0, b"y", mtime_ns=1)
+    for each in range(41):
+        content = found(spool, id_of(each))
+        await content.confirm(no_rows)
+        assert await whole(spool, id_of(each)) == b"x" * 100
+    await spool.close()
+
+
+async def refuse(*_, **__):
+    raise SpoolError("the disk is bad")
