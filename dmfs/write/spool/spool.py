@@ -137,6 +137,8 @@ class Spool:
         """One transaction, in the order of the calls. ``durable``: it survives a power loss when
         this returns, with all before it; else the end of the process. SpoolError, NoRoomError.
         Runs to its end whatever is cancelled."""
+        if any(each.kind == KIND for each in changes):
+            raise ValueError("rows of contents are the spool's own")
         await self._commit(changes, durable=durable)
         for change in changes:
             if change.kind == "draft" and (content := self._contents.get(DraftId(change.key))):
@@ -161,7 +163,7 @@ class Spool:
         self, draft_id: DraftId, changes: Sequence[Change], how: str, work: Callable[[], None]
     ) -> None:
         content = self._contents.get(draft_id)
-        if content is None or not content.generation:
+        if content is not None and not content.generation:  # nothing that anybody could miss
             how, work = REMOVE, partial(remove_files, self.directory / draft_id)
         with trio.CancelScope(shield=True):
             if content is None:
