@@ -174,6 +174,21 @@ async def test_what_is_written_while_others_confirm_waits_for_the_next_time(
     await spool.close()
 
 
+@pytest.mark.parametrize("changes", [[], [Change("name", "none", None)]])
+@real
+async def test_a_durable_commit_of_nothing_takes_along_what_came_before(tmp_path, changes):
+    """fsync(2) of a directory. SQLite syncs its log only where it writes into it."""
+    spool = open_spool(tmp_path / "spool")
+    await spool.commit([Change("name", "n", {"a": 1})])
+    log = tmp_path / "spool" / "journal.db-wal"
+    before = log.stat().st_size
+    await spool.commit(changes)
+    assert log.stat().st_size == before
+    await spool.commit(changes, durable=True)
+    assert log.stat().st_size > before
+    await spool.close()
+
+
 @real
 async def test_a_draft_that_the_journal_does_not_know_is_discarded_too(tmp_path):
     place = tmp_path / "spool"
