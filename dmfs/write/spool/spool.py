@@ -22,7 +22,7 @@ from dmfs.system.disk_threads import DiskThreads
 from dmfs.write.records import Change, DraftId, Row
 from dmfs.write.spool.card import write_card
 from dmfs.write.spool.content import Content
-from dmfs.write.spool.data_file import OpenFiles, Services
+from dmfs.write.spool.data_file import DataFile, OpenFiles, Services, close_all
 from dmfs.write.spool.disk import (
     PATIENCE_S,
     Disk,
@@ -206,13 +206,18 @@ class Spool:
     async def close(self) -> None:
         """Let another process own the spool. What was not confirmed is gone."""
         with trio.CancelScope(shield=True):
+            files: list[DataFile] = []
             for content in self._contents.values():
-                content.end("the spool is closed: the drive is ending")
+                files += content.end("the spool is closed: the drive is ending")
             try:
                 await self._commits.run(self._journal.close)
-            except OSError as error:
-                log.warning("the journal is not closed: %s", error)
-            self._owner.release()
+                await self._disk.run(lambda: close_all(files), "close the spool")
+            except (OSError, DriveError) as error:
+                log.warning("the spool is not closed: %s", error)
+            try:
+                await self._disk.run(self._owner.release, "close the spool")
+            except DriveError as error:
+                log.warning("the spool's lock goes with this process: %s", error)
 
     # The journal, in its one thread
 

@@ -282,6 +282,10 @@ async def test_what_is_removed_is_gone_and_what_is_discarded_waits_a_week(tmp_pa
     await spool.close()
     spool = open_spool(place)
     assert (spool.damaged, dict(spool.rows)) == ("", {})
+    db = spool._journal._db
+    assert db is not None
+    for table in ("rows", "pieces", "leaving"):
+        assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
     await spool.tend()
     assert kept.exists()
     week = wall_time_s() + recovery.DISCARDED_S + 1
