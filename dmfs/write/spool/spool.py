@@ -214,6 +214,9 @@ class Spool:
                 await self._disk.run(lambda: close_all(files), "close the spool")
             except (OSError, DriveError) as error:
                 log.warning("the spool is not closed: %s", error)
+            if self._commits.hangs or self._disk.hangs:
+                # what hangs may still write: nobody else may before this process is gone
+                return
             try:
                 await self._disk.run(self._owner.release, "close the spool")
             except DriveError as error:

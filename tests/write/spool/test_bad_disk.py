@@ -12,7 +12,7 @@ import threading
 import pytest
 import trio
 
-from dmfs.errors import DriveError, NoRoomError, SpoolError
+from dmfs.errors import DriveError, NoRoomError, SetupError, SpoolError
 from dmfs.write.records import Change
 from dmfs.write.spool.journal import Journal
 from tests.support.helpers import real
@@ -285,8 +285,14 @@ async def test_a_journal_that_hangs_lets_the_process_end(tmp_path, monkeypatch):
             with pytest.raises(SpoolError, match="hangs"):
                 await content.confirm(no_rows)
             await spool.close()
+            with pytest.raises(SetupError, match="written to already"):
+                open_spool(tmp_path / "spool")  # what hangs could write into it later
     finally:
         back.set()
+    with trio.fail_after(10):
+        while spool._commits.hangs:
+            await trio.sleep(0.01)
+    spool._owner.release()
 
 
 @real
