@@ -44,8 +44,8 @@ INSIDE = {
     " pinned_listings whereabouts keeper",
     "write": "records spool parts settle upload",
     "write.spool": "",
-    "write.settle": "local_names service_names conflict_names state steps locality claims quiet"
-    " ordering plan name_table recorder",
+    "write.settle": "local_names service_names conflict_names nouns locality claims quiet"
+    " ordering plan name_table answers recorder",
     "write.upload": "",
     "write.parts": "",
     "control": "cards peer exchange metrics_port routes server client mounts",

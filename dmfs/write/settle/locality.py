@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from dmfs.names import split_extension
 from dmfs.write.settle.local_names import Kind, Match, Role
-from dmfs.write.settle.state import FolderState, NameState, Rules
+from dmfs.write.settle.nouns import FolderState, NameState, Rules
 
 
 class Locality:
