@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from dmfs.model import ItemId, VersionId
 from dmfs.write.records import DraftId
-from dmfs.write.settle.state import Item
+from dmfs.write.settle.nouns import Item
 
 LAG_S = 600.0
 """So long a listing may contradict what the service answered to a change."""
