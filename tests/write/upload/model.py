@@ -113,6 +113,7 @@ class World:
         self.before: dict[str, list[Callable[[], object]]] = defaultdict(list)
         self.at_call: dict[int, list[Callable[[], object]]] = defaultdict(list)
         """Before the nth call of all."""
+        self.calls_max = 3000
         self.calls: Counter[str] = Counter()
         self.parts_put: Counter[tuple[str, int]] = Counter()
         self.session_s = 86400.0
@@ -166,7 +167,7 @@ class World:
 
     async def _do(self, call: str, effect: Callable[[], Any], *, post: bool = False) -> Any:
         self.calls[call] += 1
-        assert sum(self.calls.values()) < 3000, f"without end: {self.calls}"
+        assert sum(self.calls.values()) < self.calls_max, f"without end: {self.calls}"
         await trio.sleep(self.delay_s)
         for change in self.before.pop(call, []):
             change()
@@ -218,7 +219,7 @@ class World:
             storage = self.storages[storage_id]
             key = upload_key
             if not key:
-                key = f"key{len(storage.sessions)}@{wall_s() + self.session_s}"
+                key = f"{storage_id}:{len(storage.sessions)}@{wall_s() + self.session_s}"
                 storage.sessions[key] = {}
                 if count == 1:
                     storage.singles.add(key)
