@@ -72,7 +72,8 @@ COMPLETE_S = 300.0
 """Thousands of parts are put together before the answer comes."""
 NAME_MAX_BYTES = 255
 NO_HUB = HubId("")
-COMMAND_TYPE = "application/vnd.api+json"
+DATA_TYPE = "application/vnd.api+json"
+"""Of the Data service's documents; the storage takes ``application/json``, to the letter."""
 
 
 class Uploads:
@@ -315,7 +316,7 @@ class Uploads:
         for start in range(0, len(ids), PERMISSIONS_MAX):
             some = ids[start : start + PERMISSIONS_MAX]
             call = Call(
-                action, "commands", "POST", path, content_type=COMMAND_TYPE,
+                action, "commands", "POST", path, content_type=DATA_TYPE,
                 json=documents.permission_check(some, actions),
             )  # fmt: skip
             found |= await self._send(call, lambda answer: decode_permissions(answer, actions))
@@ -334,8 +335,8 @@ class Uploads:
 
     async def _patch(self, action: str, path: str, body: Json, hidden: bool | None = None) -> None:
         call = Call(
-            action, "change", "PATCH", path, json=body, once=True, may_be_empty=True,
-            silence_s=ANSWER_S,
+            action, "change", "PATCH", path, json=body, content_type=DATA_TYPE, once=True,
+            may_be_empty=True, silence_s=ANSWER_S,
         )  # fmt: skip
         await self._send(call, lambda answer: check_folder_change(answer, action, hidden=hidden))
 
@@ -344,8 +345,9 @@ class Uploads:
         params: Mapping[str, str] | None = None, silence_s: float = ANSWER_S,
     ) -> T:  # fmt: skip
         call = Call(
-            action, route, "POST", path, params or {}, json=body, once=True, silence_s=silence_s
-        )
+            action, route, "POST", path, params or {}, json=body, once=True, silence_s=silence_s,
+            content_type=DATA_TYPE if path.startswith("/data/") else "application/json",
+        )  # fmt: skip
         return await self._send(call, decode)
 
     async def _get(

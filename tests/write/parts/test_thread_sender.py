@@ -1,13 +1,10 @@
-"""Parts over sockets: what is sent, and what each way to fail means."""
+"""Parts over sockets: what is sent, and each way to get stuck, to break and to be given up."""
 
 from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -15,49 +12,18 @@ import trustme
 
 from dmfs.errors import (
     BadResponseError,
-    BusyError,
     CertificateError,
     DriveError,
     ShortageError,
     SpoolError,
     UnreachableError,
-    UrlRefusedError,
 )
 from dmfs.http.tls import ca_bundle
-from dmfs.write.parts.put import Put, PutRequest
-from dmfs.write.parts.slices import FileSlice, Slice, Zeros
+from dmfs.write.parts.slices import FileSlice, Zeros
 from dmfs.write.parts.thread_sender import ThreadSender
 from tests.support.helpers import real
+from tests.write.parts.parts import MIB, part, sending
 from tests.write.parts.storage import Received, Storage, open_storage
-
-MIB = 1024 * 1024
-
-
-@pytest.fixture
-def descriptor(tmp_path: Path) -> Iterator[int]:
-    """Of a file of 8 MiB whose bytes tell their place."""
-    path = tmp_path / "data"
-    path.write_bytes(b"".join(number.to_bytes(8, "big") for number in range(MIB)))
-    opened = os.open(path, os.O_RDONLY)
-    yield opened
-    os.close(opened)
-
-
-@asynccontextmanager
-async def sending(connections: int = 4, **more: Any) -> AsyncIterator[tuple[ThreadSender, Storage]]:
-    sender = ThreadSender(ca_bundle=ca_bundle(""), connections=connections, **more)
-    sender.start()
-    try:
-        async with open_storage() as storage:
-            with trio.fail_after(20):
-                yield sender, storage
-    finally:
-        sender.close()
-
-
-def part(url: str, *pieces: Slice, **more: Any) -> PutRequest:
-    length = sum(p.length if isinstance(p, FileSlice | Zeros) else len(p) for p in pieces)
-    return PutRequest(url, pieces, length, "save 'a.dwg'", **more)
 
 
 @real
@@ -96,99 +62,6 @@ async def test_parts_share_a_connection_and_their_progress_is_told(descriptor: i
     assert figures[-1] == 8 * MIB
     assert all(0 < figure <= 8 * MIB for figure in figures)
     assert len(figures) < 3 * 8 * MIB // 16384, "coalesced"
-
-
-@pytest.mark.parametrize(
-    ("header", "etag"),
-    [('"abc"', "abc"), ('W/"abc"', "abc"), ("abc", "abc"), (None, ""), ('"a-2"', "a-2")],
-)  # fmt: skip
-def test_etags(header: str | None, etag: str) -> None:
-    async def say(put: Received) -> None:
-        await put.read()
-        await put.say("200 OK", fields={"ETag": header} if header else {})
-
-    @real
-    async def body() -> None:
-        async with sending() as (sender, storage):
-            storage.behaviours["/part"] = say
-            assert await sender.put(part(storage.url(), b"abc")) == etag
-
-    body()
-
-
-def xml(code: str) -> bytes:
-    return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>so</Message></Error>".encode()
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "kind"),
-    [
-        ("403 Forbidden", xml("AccessDenied"), UrlRefusedError),
-        ("403 Forbidden", xml("RequestTimeTooSkewed"), UrlRefusedError),
-        ("503 Slow Down", xml("SlowDown"), BusyError), ("503 Busy", b"", BusyError),
-        ("500 Oh", xml("InternalError"), BusyError), ("429 Much", b"", BusyError),
-        ("400 Bad", xml("RequestTimeout"), UnreachableError),
-        ("400 Bad", xml("BadDigest"), BadResponseError), ("400 Bad", b"", BadResponseError),
-        ("404 No", xml("NoSuchUpload"), BadResponseError), ("411 No", b"", BadResponseError),
-        ("502 Bad", b"<html>", UnreachableError), ("504 Late", b"", UnreachableError),
-        ("303 See", b"", BadResponseError), ("307 There", b"", BadResponseError),
-        ("400 Bad", b"x" * 100_000, BadResponseError), ("501 No", xml("x"), UnreachableError),
-    ],
-)  # fmt: skip
-def test_what_an_answer_means(status: str, body: bytes, kind: type[DriveError]) -> None:
-    async def refuse(put: Received) -> None:
-        await put.read()
-        await put.say(status, body, {"x-amz-request-id": "R1", "Retry-After": "3"})
-
-    @real
-    async def run() -> None:
-        async with sending() as (sender, storage):
-            storage.behaviours["/part"] = refuse
-            with pytest.raises(DriveError) as caught:
-                await sender.put(part(storage.url(), b"abc"))
-            error = caught.value
-            assert type(error) is kind
-            assert (error.status, error.request_id) == (int(status[:3]), "R1")
-            assert "s3cret" not in error.message + error.hint
-            assert error.message.startswith("cannot save 'a.dwg': HTTP ")
-            await sender.put(part(storage.url("/next"), b"abc"))  # it goes on
-
-    run()
-
-
-@real
-async def test_an_answer_before_the_bytes_is_that_answer(descriptor: int) -> None:
-    async def refuse(put: Received) -> None:
-        await put.say("403 Forbidden", xml("AccessDenied"), {"Connection": "close"})
-        await trio.sleep(0.1)
-        await put.stream.aclose()
-
-    async with sending() as (sender, storage):
-        storage.behaviours["/refuse"] = refuse
-        whole = FileSlice(descriptor, 0, 8 * MIB)
-        with pytest.raises(UrlRefusedError):
-            await sender.put(part(storage.url("/refuse"), whole, whole, whole))
-
-
-def test_a_success_before_all_bytes_is_none() -> None:
-    put = Put(part("http://localhost/", b"abc"), lambda _: None, lambda _: None)
-    put.on_read(2)
-    for line in (b"HTTP/1.1 200 OK\r\n", b'ETag: "early"\r\n', b"\r\n"):
-        put.on_header(line)
-    put.finish(0, "")
-    assert isinstance(put.error, BadResponseError)
-    assert put.etag == ""
-
-
-@pytest.mark.parametrize(
-    "line", [b"ETag: " + b"x" * 2000, b'ETag: "a\x01b"', b"X: " + b"x" * 70_000]
-)
-def test_a_head_that_is_too_much(line: bytes) -> None:
-    put = Put(part("http://localhost/"), lambda _: None, lambda _: None)
-    for each in (b"HTTP/1.1 200 OK\r\n", line, b"\r\n"):
-        put.on_header(each)
-    put.finish(0, "")
-    assert isinstance(put.error, BadResponseError)
 
 
 @real
