@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import trio
@@ -21,7 +21,7 @@ from dmfs.spans import MIB
 from dmfs.write.records import Change, DraftId
 from dmfs.write.spool.card import write_card
 from dmfs.write.spool.data_file import DataFile, Services, Stretch
-from dmfs.write.spool.extents import ExtentMap
+from dmfs.write.spool.extents import ExtentMap, is_zero
 from dmfs.write.spool.snapshot import (
     Confirmed,
     Generation,
@@ -139,7 +139,7 @@ class Content:
         if not length:
             return
         async with self._appending():
-            if offset >= self.size_bytes and _is_zero(data):
+            if offset >= self.size_bytes and is_zero(data):
                 self.size_bytes = offset + length  # posix_fallocate, and cp of a sparse file
             else:
                 await self._append(offset, bytes(data))
@@ -156,7 +156,11 @@ class Content:
         except BaseException:
             room.give_back(len(data))
             raise
-        self._map.put(offset, offset + len(data), self._file.append(data))
+        file = self._file
+        self._map.put(offset, offset + len(data), file.append(data))
+        if room.is_crowded:
+            with suppress(DriveError):  # it is in memory: who writes or saves next is told
+                await file.spill()
 
     async def truncate(self, size_bytes: int, *, mtime_ns: int) -> None:
         """Shrink it, or grow it by a hole."""
@@ -394,7 +398,3 @@ class Content:
         if found is None:
             return {}
         return {**card_of(found, self._draft), "extents": extent_list(found)}
-
-
-def _is_zero(data: bytes | memoryview) -> bool:
-    return not (data[0] or data[-1]) and bytes(data) == bytes(len(data))

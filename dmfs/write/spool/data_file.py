@@ -32,8 +32,6 @@ from dmfs.write.spool.sums import UNIT_BYTES, Mark, More, Sums
 
 TAIL_BYTES = MIB
 """In memory for one draft before they go to its file; one write may come on top."""
-ALL_TAILS_BYTES = 64 * MIB
-"""In memory for all drafts; beyond that each write goes to its file at once."""
 UNSYNCED_BYTES = 256 * MIB
 """More than that is not left to the fdatasync of a close(2)."""
 OPEN_FILES = 64
@@ -190,9 +188,7 @@ class DataFile:
 
     def is_full(self, length: int) -> bool:
         """Whether what is in memory has to go to the file before ``length`` bytes come."""
-        if not self.tail_bytes:
-            return False
-        return self.tail_bytes + length > TAIL_BYTES or self._room.pending_bytes > ALL_TAILS_BYTES
+        return bool(self.tail_bytes) and self.tail_bytes + length > TAIL_BYTES
 
     async def spill(self) -> None:
         """Write what is in memory; one caller at a time. After an error it still is in memory."""
@@ -281,6 +277,15 @@ class DataFile:
                 break
             found.append(bytes(self._parts[index][max(first - start, 0) : stop - start]))
         return first - position, found
+
+    async def descriptor(self) -> int:
+        """A descriptor of the file for reading alone; the caller closes it."""
+
+        def open_again() -> int:
+            with self.handle.used() as fd:
+                return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+        return await self._disk.run(open_again, "read what was saved", undo=os.close)
 
     async def read(self, stretches: list[Stretch], mark: Mark, *, strictly: bool) -> list[bytes]:
         """Bytes that are in the file. SpoolError for damaged ones: those of whole units are

@@ -42,12 +42,16 @@ class Disk:
         self._calls = DiskThreads(THREADS, patience_s)
         self._syncs = DiskThreads(THREADS, sync_patience_s or max(SYNC_PATIENCE_S, patience_s))
 
-    async def run(self, work: Callable[[], T], action: str, *, syncs: bool = False) -> T:
+    async def run(
+        self, work: Callable[[], T], action: str, *, syncs: bool = False,
+        undo: Callable[[T], object] | None = None,
+    ) -> T:  # fmt: skip
         """What ``work`` returns; a SpoolError, NoRoomError or SpoolLimitError that says that it was
-        not possible to ``action``. Cancellation does not leave a call that has begun."""
+        not possible to ``action``. Cancellation does not leave a call that has begun. ``undo`` gets
+        what comes after it was given up."""
         threads = self._syncs if syncs else self._calls
         with failures(self.directory, action):
-            return await threads.run(work)
+            return await threads.run(work, undo)
 
 
 @contextmanager

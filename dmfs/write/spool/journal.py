@@ -151,6 +151,7 @@ class Journal:
 
     def set_aside(self, stamp: str) -> Path:
         """Give a damaged journal another name, with its log. OSError."""
+        self._files.clear()
         number, aside = 1, self.path.with_name(f"journal.damaged-{stamp}")
         while aside.exists():
             number, aside = number + 1, self.path.with_name(f"journal.damaged-{stamp}-{number}")

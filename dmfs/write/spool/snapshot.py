@@ -78,6 +78,11 @@ class Snapshot:
         """What ``[start, stop)`` consists of, in order and without a gap."""
         return self._of.extents.pieces(start, min(stop, self._of.size_bytes))
 
+    async def descriptor(self) -> int:
+        """Of the data file, where pieces of the kind ``data`` lie at their ``position``; the
+        caller closes it. Bytes that are taken from it are compared with nothing."""
+        return await self._of.file.descriptor()
+
     async def read(self, start: int, stop: int, read_base: ReadBase) -> bytes:
         """The bytes of ``[start, stop)``, at most 16 MiB. SpoolError where what is on the disk is
         not what was written: all of it is compared with its checksums."""

@@ -23,7 +23,14 @@ from dmfs.write.records import Change, DraftId, Row
 from dmfs.write.spool.card import write_card
 from dmfs.write.spool.content import Content
 from dmfs.write.spool.data_file import OpenFiles, Services
-from dmfs.write.spool.disk import PATIENCE_S, Disk, failures, fit_directory, remove_files
+from dmfs.write.spool.disk import (
+    PATIENCE_S,
+    Disk,
+    failures,
+    fit_directory,
+    remove_files,
+    sync_directory,
+)
 from dmfs.write.spool.journal import DISCARD, REMOVE, Contents, DamagedError, Journal, Pieces
 from dmfs.write.spool.owner import Owner
 from dmfs.write.spool.recovery import (
@@ -106,6 +113,7 @@ class Spool:
         recovered = recover(found, self._services)
         self._contents, self.rows = recovered.contents, found.rows
         if recovered.left:
+            sync_directory(self.directory)
             self._journal.commit([], (), dict.fromkeys(recovered.left), durable=False)
         prune_discarded(self.directory)
         self.damaged = "; ".join(words + _damage_in_words(recovered, self.directory))
@@ -164,6 +172,8 @@ class Spool:
                 del self._contents[draft_id]
             try:
                 await self._disk.run(work, "remove a draft")
+                # before the row goes that would have it done at the next start
+                await self._disk.run(lambda: sync_directory(self.directory), "remove a draft")
                 await self._commit([], leaving={draft_id: None}, durable=False)
             except DriveError as error:
                 log.warning("%s goes at the next start: %s", draft_id, error.message)

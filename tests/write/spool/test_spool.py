@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import stat
+from functools import partial
 
 import pytest
 import trio
@@ -12,9 +15,10 @@ import trio.testing
 
 from dmfs.errors import NoRoomError, SpoolError, SpoolLimitError
 from dmfs.spans import GIB, KIB, MIB
+from dmfs.system.clock import wall_time_s
 from dmfs.write.records import Change
 from dmfs.write.spool import content as content_file
-from dmfs.write.spool import recovery, room
+from dmfs.write.spool import recovery
 from dmfs.write.spool.card import read_card, whole_file
 from tests.support.helpers import real
 from tests.write.spool.spooling import (
@@ -22,9 +26,12 @@ from tests.write.spool.spooling import (
     ONE,
     TWO,
     draft_row,
+    found,
+    id_of,
     no_rows,
     open_spool,
     read_base,
+    rows_of,
     whole,
 )
 
@@ -128,7 +135,7 @@ async def test_rows_come_back_and_keep_the_order_of_their_commits(tmp_path):
     async with trio.open_nursery() as nursery:
         for number in range(30):
             change = Change("name", "same", {"number": number}, bytes([number]))
-            nursery.start_soon(lambda c=change, n=number: spool.commit([c], durable=n % 2 == 0))
+            nursery.start_soon(partial(spool.commit, [change], durable=number % 2 == 0))
             await trio.testing.wait_all_tasks_blocked(0)
     await spool.commit([Change("upload", "u", {"ü": "\udc80"})], durable=True)
     await spool.commit([Change("upload", "v", {"x": None}), Change("upload", "u", None)])
@@ -153,12 +160,12 @@ async def test_a_row_and_its_bytes_are_confirmed_together(tmp_path):
     assert (content.generation, content.dirty) == (0, True)
     with pytest.raises(SpoolError, match="nothing"):
         content.snapshot()
-    found = await content.confirm(lambda new: [draft_row(ONE, generation=new.generation)])
-    assert found.generation > 0
+    confirmed = await content.confirm(lambda new: [draft_row(ONE, generation=new.generation)])
+    assert confirmed.generation > 0
     await spool.close()
     spool = open_spool(tmp_path / "spool")
-    assert spool.rows["draft"][ONE].record["generation"] == found.generation
-    assert spool.content(ONE).generation == found.generation
+    assert spool.rows["draft"][ONE].record["generation"] == confirmed.generation
+    assert found(spool, ONE).generation == confirmed.generation
     await spool.close()
 
 
@@ -196,8 +203,8 @@ async def test_what_is_removed_is_gone_and_what_is_discarded_waits_a_week(tmp_pa
         content = spool.create(draft_id)
         await content.write(0, draft_id.encode(), mtime_ns=1)
         await content.write(3, b"--", mtime_ns=1)
-        await content.confirm(lambda _, d=draft_id: [draft_row(d)])
-    old = spool.content(ONE)
+        await content.confirm(rows_of(draft_id))
+    old = found(spool, ONE)
     await spool.remove(ONE, [Change("draft", ONE, None)])
     await spool.discard(TWO, [Change("draft", TWO, None)])
     assert spool.content(ONE) is spool.content(TWO) is None
@@ -219,8 +226,8 @@ async def test_what_is_removed_is_gone_and_what_is_discarded_waits_a_week(tmp_pa
     assert (spool.damaged, dict(spool.rows)) == ("", {})
     await spool.tend()
     assert kept.exists()
-    week = recovery.wall_time_s() + recovery.DISCARDED_S + 1
-    monkeypatch.setattr(recovery, "wall_time_s", lambda: week)
+    week = wall_time_s() + recovery.DISCARDED_S + 1
+    monkeypatch.setattr("dmfs.write.spool.recovery.wall_time_s", lambda: week)
     await spool.tend()
     assert not kept.exists()
     await spool.close()
@@ -249,7 +256,7 @@ async def test_a_share_of_the_disk_stays_free(tmp_path, monkeypatch):
     class Found:
         f_blocks, f_frsize, f_bavail = 1000, 4096, 60
 
-    monkeypatch.setattr(room.os, "statvfs", lambda _: Found)
+    monkeypatch.setattr("os.statvfs", lambda _: Found)
     spool = open_spool(tmp_path / "spool", free_percent=5.0)
     assert spool.room().free_bytes == 10 * 4096
     content = spool.create(ONE)
@@ -313,12 +320,72 @@ async def test_other_users_see_nothing(tmp_path):
 async def test_many_drafts_have_few_files_open(tmp_path):
     spool = open_spool(tmp_path / "spool")
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    for number in range(150):
-        content = spool.create(f"{number:032x}")
+    for each in range(150):
+        content = spool.create(id_of(each))
         await content.write(0, b"abc", mtime_ns=1)
         await content.confirm(no_rows)
     assert len(os.listdir("/proc/self/fd")) - before <= 70  # noqa: PTH208
-    for number in range(150):
-        assert await whole(spool, f"{number:032x}") == b"abc"
+    for each in range(150):
+        assert await whole(spool, id_of(each)) == b"abc"
     await spool.close()
     assert len(os.listdir("/proc/self/fd")) - before <= 2  # noqa: PTH208
+
+
+@real
+async def test_a_draft_of_real_size(tmp_path):
+    """No unit is made small: tails, threads and chunks as they are."""
+    chance, model = random.Random(5), bytearray()
+    spool = open_spool(tmp_path / "spool")
+    content = spool.create(ONE)
+    for step in range(400):
+        length = chance.choice([100, 4096, 131072, 131072, MIB, 3 * MIB if step % 50 == 0 else 10])
+        offset = len(model) if chance.random() < 0.5 else chance.randrange(len(model) + 1)
+        data = chance.randbytes(length)
+        model[offset : offset + length] = data
+        await content.write(offset, data, mtime_ns=step)
+        start = chance.randrange(len(model))
+        stop = start + chance.choice([10, 131072])
+        assert await content.read(start, stop - start, read_base) == model[start:stop]
+        if step % 40 == 39:
+            await content.confirm(no_rows)
+            await spool.tend()
+    assert len(model) > 20 * MIB
+    snapshot = content.snapshot()
+    for start in range(0, len(model), 16 * MIB):
+        stop = min(start + 16 * MIB, len(model))
+        assert await snapshot.read(start, stop, read_base) == model[start:stop]
+    descriptor = await snapshot.descriptor()
+    piece = snapshot.pieces(0, 10_000)[0]
+    assert os.pread(descriptor, piece.length, piece.position) == model[: piece.length]
+    os.close(descriptor)
+    await spool.close()
+    spool = open_spool(tmp_path / "spool")
+    assert await whole(spool, ONE) == bytes(model)
+    await spool.close()
+
+
+@real
+async def test_many_drafts_wait_in_little_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("dmfs.write.spool.room.PENDING_BYTES", 1000)
+    spool = open_spool(tmp_path / "spool")
+    for each in range(40):
+        await spool.create(id_of(each)).write(0, b"x" * 100, mtime_ns=1)
+        assert spool._room.pending_bytes <= 1100
+    disk = spool._disk
+    with monkeypatch.context() as broken:
+        broken.setattr(disk, "run", refuse)
+        for each in range(40, 60):
+            with contextlib.suppress(SpoolError):
+                await spool.create(id_of(each)).write(0, b"x" * 100, mtime_ns=1)
+            assert spool._room.pending_bytes <= 2100
+        with pytest.raises(SpoolError, match="does not take"):
+            await found(spool, id_of(0)).write(0, b"y", mtime_ns=1)
+    for each in range(41):
+        content = found(spool, id_of(each))
+        await content.confirm(no_rows)
+        assert await whole(spool, id_of(each)) == b"x" * 100
+    await spool.close()
+
+
+async def refuse(*_, **__):
+    raise SpoolError("the disk is bad")
