@@ -11,7 +11,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmfs.errors import AccessError
+from dmfs.errors import AccessError, BusyError
 from dmfs.write.records import Draft, DraftId, NewItem, Target
 from dmfs.write.upload.pace import Budget, NewItems, PartPlaces, Rate, Waiting, choose
 from dmfs.write.upload.ports import Rules, UploadJob
@@ -136,7 +136,7 @@ async def test_parts_leave_readers_their_share() -> None:
 
     async def part() -> None:
         nonlocal most
-        async with places.place():
+        async with places.place(8 << 20):
             most = max(most, places.under_way)
             await trio.sleep(5)
 
@@ -244,5 +244,47 @@ def test_a_persons_retry_does_not_send_again_what_arrived(change: str) -> None:
         assert (version.name, version.data) == (name, OURS)
         assert rig.world.calls["storage"] == (2 if change == "kind" else 1)
         assert set(rig.world.parts_put.values()) == {1}
+
+    play(scenario)
+
+
+def test_large_uploads_that_hang_leave_small_ones_alone() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.world.faults["put"] = [Fault("stall")] * 8
+        async with trio.open_nursery() as nursery:
+            uploader = rig.start(nursery)
+            for number in range(4):
+                uploader.submit(_job(number, new_item(f"{number}.dwg"), OURS * 4))
+            await trio.sleep(5)
+            assert rig.uploader._tools.memory.used == 800
+            small = _job(9, new_item("small.dwg"), b"small")
+            began = trio.current_time()
+            uploader.submit(small)
+            assert (await uploader.wait(small.draft.id)).kind == "posted"
+            assert trio.current_time() - began < 5
+            nursery.cancel_scope.cancel()
+
+    play(scenario, small=50, memory_bytes=800, parts_of_all=8)
+
+
+def test_a_storage_that_wants_less_gets_less() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.world.delay_s = 1.0
+        rig.world.faults["put"] = [Fault("503", lambda: BusyError("slow down"))] * 2
+        most: list[int] = []
+
+        async def watch() -> None:
+            while True:
+                await trio.sleep(0.5)
+                most.append(rig.uploader._tools.places.under_way)
+
+        async with trio.open_nursery() as nursery:
+            uploader = rig.start(nursery)
+            nursery.start_soon(watch)
+            uploader.submit(rig.job(new_item(), OURS * 10))
+            assert (await uploader.wait(DRAFT)).kind == "posted"
+            nursery.cancel_scope.cancel()
+        assert max(most) == 4
+        assert max(most[-20:]) == 1
 
     play(scenario)

@@ -110,6 +110,11 @@ def test_a_row_is_read_as_it_was_written(
     import json
 
     row = _row(step=step, etags=etags, upload_key=key, posted=FILE if posted else None)
+    row = replace(row, storage_id=StorageId("s"), sha1="0" * 40)
+    if step is Step.COMPLETE:
+        row = replace(row, etags={1: "e"})
+    if step in (Step.POSTED, Step.COPY):
+        row = replace(row, posted=FILE)
     if item:
         row = replace(row, target=NewItem(PLACE.named("x"), "x"))
     change = row.change()
@@ -119,7 +124,18 @@ def test_a_row_is_read_as_it_was_written(
 
 
 @pytest.mark.parametrize(
-    "damage", [{"step": "x"}, {"part_bytes": 0}, {"etags": 5}, {"target": {}}, {"etags": {"x": 1}}]
+    "damage",
+    [
+        {"step": "x"},
+        {"part_bytes": 0},
+        {"etags": 5},
+        {"target": {}},
+        {"etags": {"x": 1}},
+        {"step": "parts"},
+        {"step": "complete", "storage_id": "s", "sha1": "0", "etags": {"2": "e"}},
+        {"step": "post", "storage_id": "s"},
+        {"step": "posted", "storage_id": "s"},
+    ],
 )
 def test_a_damaged_row_is_refused(damage: dict[str, object]) -> None:
     record = {**(_row().change().record or {}), **damage}
