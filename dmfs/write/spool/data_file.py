@@ -15,7 +15,7 @@ import stat
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -342,6 +342,12 @@ class DataFile:
         self.handle.close()
         with failures(self.path.parent, "remove what is not needed any more"):
             self.path.unlink(missing_ok=True)
+
+
+def close_all(files: Iterable[DataFile]) -> None:
+    """In a thread: on some file systems close(2) waits for the disk."""
+    for file in files:
+        file.handle.close()
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,11 @@ class Disk:
         self._calls = DiskThreads(THREADS, patience_s)
         self._syncs = DiskThreads(THREADS, sync_patience_s or max(SYNC_PATIENCE_S, patience_s))
 
+    @property
+    def hangs(self) -> bool:
+        """Whether a call that was given up may still do something."""
+        return self._calls.hangs or self._syncs.hangs
+
     async def run(
         self, work: Callable[[], T], action: str, *, syncs: bool = False,
         undo: Callable[[T], object] | None = None,

@@ -101,7 +101,8 @@ def after_power_loss(directory: Path, chance: random.Random) -> None:
             names[path] = set(found)
         else:
             lengths[path] = found
-    for place in [each for each in directory.iterdir() if each.is_dir()]:
+    drafts = [each for each in directory.iterdir() if each.is_dir() and each.name != "discarded"]
+    for place in drafts:
         entry = place.name in names.get(str(directory), ())
         for file in list(place.iterdir()):
             sure = entry and file.name in names.get(str(place), ())
