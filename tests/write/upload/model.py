@@ -123,6 +123,7 @@ class World:
         self.delay_s = 0.0
         self.project = PROJECT
         self.strange_etags = False
+        self.storage_first = False
         self.wrongs: list[str] = []
         self._unknown_post_at: float | None = None
 
@@ -318,6 +319,8 @@ class World:
         def effect() -> Posted:
             if self.folder_gone:
                 raise errors.GoneError("no such folder")
+            if self.storage_first and self.storages[storage_id].used:
+                raise errors.BadInputError("the storage is used already")
             if any(folded(each.tip.name) == folded(name) for each in self.live()):
                 raise errors.NameTakenError("the name is taken")
             final, data = self._take(storage_id, name)
