@@ -311,7 +311,7 @@ class Drafts:
             return
         if live.place is not None:
             view = self._overlay.of(live.place)
-            view.goes_beside(live.place.name, name)
+            view.goes_beside(step, live.place.name, name)
             live.place = view.place(name)
         beside = UploadNewItem(step.draft, name, name)
         await self.posted(beside, generation, file, size_bytes)

@@ -105,6 +105,7 @@ async def _join(
     listings = around.listings
     adopted = AdoptedVersions(spool)
     overlay = Overlay(adopted)
+    overlay.listed = partial(_listed, listings)
     drafts = Drafts(spool, overlay, adopted, around, nursery, owner=around.owner)
     rules = Rules(
         upload_delay_s=settings.upload_delay,
@@ -136,6 +137,11 @@ async def _join(
         Permissions(around.uploads, nursery), FolderCalls(around.uploads, listings.list_again),
         name_calls, user_id=around.user_id, moves=writes.moves, sync=writes.sync,
     )  # fmt: skip
+
+
+def _listed(listings: Listings, directory: Directory) -> Listing | None:
+    cached = listings.cache.get(directory.identity)
+    return None if cached is None else cached.listing
 
 
 def _uploader(

@@ -205,8 +205,10 @@ class FolderView:
         self.names.done(DeleteItem(item, place), trio.current_time())
         self._version += 1
 
-    def goes_beside(self, name: str, other: str) -> None:
-        """A draft has another name from now on, because the one that it had is somebody else's."""
+    def goes_beside(self, step: Step, name: str, other: str) -> None:
+        """A draft has another name from now on, because the one that it had is somebody else's.
+        ``step``: what was not done."""
+        self.names.failed(step)
         if self.names.at(name) is not None:
             self.names.rename(name, other, trio.current_time())
             self._version += 1
@@ -279,6 +281,8 @@ class Overlay:
         self._adopted = adopted
         self._views: dict[FolderId, FolderView] = {}
         self.live_by_id: LiveById = lambda _: None
+        self.listed: Callable[[Directory], Listing | None] = lambda _: None
+        """What the service shows in a directory, as far as it is in memory."""
 
     def view(self, directory: Directory) -> FolderView:
         """Of a directory in which files can be made."""
@@ -289,6 +293,9 @@ class Overlay:
             found = self._views[folder_id] = FolderView(
                 directory, FolderNames(), self._live, self._adopted
             )
+            listing = self.listed(directory)
+            if listing is not None:  # which item has which name is part of what follows
+                found.see(listing)
         return found
 
     def of(self, place: Place) -> FolderView:
