@@ -99,7 +99,7 @@ class LiveFile:
     @property
     def is_clean(self) -> bool:
         """Whether the service has all of the content."""
-        return self.draft is not None and self.draft.state is State.CLEAN
+        return self.draft is not None and self.draft.state in (State.CLEAN, State.CONFLICT)
 
     def shown(self) -> WrittenFile:
         """The node of a name that this content stands under."""
@@ -204,9 +204,14 @@ class LiveFile:
 
     def note_change(self) -> None:
         """The content is not what the service has."""
-        if self.draft is not None and self.draft.state in (State.CLEAN, State.CONFLICT):
-            self.draft = replace(self.draft, state=State.WAITING, reason="")
+        if self.is_clean:
+            self.to_go_up()
         self._surroundings.changed(self)
+
+    def to_go_up(self) -> None:
+        """Whatever became of it before."""
+        if self.draft is not None:
+            self.draft = replace(self.draft, state=State.WAITING, reason="")
 
     def adopt(self, draft: Draft, content: Content) -> None:
         """Content of an earlier run, or the next draft of the same inode."""
@@ -235,6 +240,8 @@ class LiveFile:
 
     def _rows(self, confirmed: Confirmed) -> Sequence[Change]:
         assert self.draft is not None
+        if self.draft.state is State.FAILED:  # other bytes, or another name: it is tried anew
+            self.to_go_up()
         self._coming = replace(
             self.draft,
             place=self.place or self.draft.place,

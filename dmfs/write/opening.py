@@ -27,7 +27,7 @@ from dmfs.write.live import FoundIn
 from dmfs.write.overlay import Overlay
 from dmfs.write.parts.put import PartSender
 from dmfs.write.records import Change, Place
-from dmfs.write.settle.conflict_names import conflict_name
+from dmfs.write.settle.conflict_names import conflict_name, overtaken_name
 from dmfs.write.settle.local_names import LocalNames
 from dmfs.write.settle.state import Rules
 from dmfs.write.settler import Settler
@@ -171,7 +171,9 @@ def _uploader(
             on_posted=orders.on_posted,
             on_event=around.on_event,
             conflict_name=beside,
+            overtaken_name=overtaken_name,
             my_user_id=lambda: around.user_id,
+            version_of=around.uploads.version_of,
             somebody_reads=around.somebody_reads,
         ),
     )  # fmt: skip

@@ -205,6 +205,12 @@ class FolderView:
         self.names.done(DeleteItem(item, place), trio.current_time())
         self._version += 1
 
+    def moved_away(self, name: str, item: Item) -> None:
+        """Somebody else has moved to another folder what stands under a name."""
+        if self.names.at(name) is not None:
+            self.names.unlink(name, trio.current_time())
+        self.gone(item, name)
+
     def goes_beside(self, step: Step, name: str, other: str) -> None:
         """A draft has another name from now on, because the one that it had is somebody else's.
         ``step``: what was not done."""

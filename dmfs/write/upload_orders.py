@@ -10,11 +10,12 @@ import trio
 
 from dmfs.errors import DriveError
 from dmfs.model import File, FolderId
+from dmfs.names import legal_name
 from dmfs.namespace.listings import Listings
 from dmfs.write.drafts import Drafts, Upload
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.records import Base, DraftId, NewItem, NewVersion, State, Target
+from dmfs.write.records import Base, DraftId, NewItem, NewVersion, Place, State, Target
 from dmfs.write.settle.steps import UploadNewItem, UploadNewVersion
 from dmfs.write.upload.ports import Outcome, PostedLike, UploadJob
 from dmfs.write.upload.uploader import Uploader
@@ -130,18 +131,32 @@ class UploadOrders:
         file, size_bytes = posted.file, posted.file.size_bytes
         if size_bytes is None:
             size_bytes = live.draft.size_bytes
-        before = step.place
-        if file.name != step.name:
-            await self._drafts.went_beside(step, file.name, generation, file, size_bytes)
-        elif isinstance(step, UploadNewVersion) and file.item_id != step.item.item_id:
-            anew = UploadNewItem(step.draft, step.place, step.name)
-            await self._drafts.posted(anew, generation, file, size_bytes)
-        else:
-            await self._drafts.posted(step, generation, file, size_bytes)
-        view = self._overlay.of(live.place or live.draft.place)
-        self.show_anew(view, {before, file.name})
+        before = live.place or live.draft.place
+        await self._adopt(step, before, generation, file, size_bytes)
+        view = self._overlay.of(before)
+        self.show_anew(view, {step.place, before.name, file.name})
         if not posted.conforming:
             self._on_event("holding area", {"name": file.name})
+
+    async def _adopt(
+        self, step: Upload, at: Place, generation: int, file: File, size_bytes: int
+    ) -> None:
+        """What the service made of it may not be what was ordered: others change things, too."""
+        drafts = self._drafts
+        same = isinstance(step, UploadNewVersion) and file.item_id == step.item.item_id
+        if isinstance(step, UploadNewVersion) and same:
+            if file.folder_id and file.folder_id != at.folder:
+                await drafts.moved_there(step, generation, file, size_bytes)
+            elif file.name != step.name:
+                name = legal_name(file.name)
+                await drafts.renamed_there(step, name, generation, file, size_bytes)
+            else:
+                await drafts.posted(step, generation, file, size_bytes)
+        elif file.name != step.name:
+            await drafts.went_beside(step, file.name, generation, file, size_bytes)
+        else:
+            anew = UploadNewItem(step.draft, step.place, step.name)
+            await drafts.posted(anew, generation, file, size_bytes)
 
     async def on_state(self, draft_id: DraftId, state: State, reason: str) -> None:
         """See ``upload.ports.Hooks``."""

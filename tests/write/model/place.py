@@ -86,12 +86,12 @@ class Place:
         )
         return str(added["id"])
 
-    def order(self, op: str, name: str = "", **fields: Any) -> dict[str, Any]:
+    def order(self, op: str, name: str = "", /, **fields: Any) -> dict[str, Any]:
         """A change by Bob, as an order: of an item that is there now."""
         where = {"id": self.item(name)} if name else {"id": self.id}
         return {"op": op, **where, "user": BOB, **fields}
 
-    def change(self, op: str, name: str = "", **fields: Any) -> dict[str, Any]:
+    def change(self, op: str, name: str = "", /, **fields: Any) -> dict[str, Any]:
         order = self.order(op, name, **fields)
         return self.emulator.change(order.pop("op"), **order)
 

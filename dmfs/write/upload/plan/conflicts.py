@@ -23,6 +23,8 @@ class Tip(Protocol):
     @property
     def reserved_by(self) -> str: ...
     @property
+    def reserved_by_id(self) -> str: ...
+    @property
     def exists(self) -> bool: ...
     @property
     def created_by(self) -> str: ...
@@ -83,7 +85,7 @@ def find(base: Base, tip: Tip, row: UploadRow) -> Find:
 
 def reserved_by_another(tip: Tip, me: str) -> str:
     """Who else reserves the item; '' if nobody does."""
-    return "" if me and tip.reserved_by == me else tip.reserved_by
+    return "" if me and tip.reserved_by_id == me else tip.reserved_by
 
 
 def name_to_post(target: NewVersion, tip: File) -> str:
