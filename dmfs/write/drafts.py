@@ -122,7 +122,7 @@ class Drafts:
     def name_the_lost(self) -> None:
         """Drafts whose names the journal has lost are seen where they were confirmed."""
         for live in self.by_id.values():
-            if live.place is not None:
+            if live.place is not None and not live.is_clean:
                 view = self._overlay.of(live.place)
                 if live.draft_id is not None and view.names.draft_name(live.draft_id) is None:
                     view.written(live)
@@ -244,8 +244,8 @@ class Drafts:
             live.place = goal.place(new)
             if live.draft is not None:
                 live.draft = replace(live.draft, place=live.place)
-                if live.draft.state is State.LOCAL:  # its new name may be an ordinary one
-                    live.draft = replace(live.draft, state=State.WAITING, reason="")
+                if live.draft.state in (State.LOCAL, State.FAILED):
+                    live.to_go_up()  # under another name
                 if live.draft.generation:
                     changes.append(Change(KIND, live.draft.id, live.draft.as_row()))
         await self._commit_without(lost if lost is not live else None, changes)
@@ -347,7 +347,7 @@ class Drafts:
         async with live.at_rest:
             if live.place is not None:
                 view = self._overlay.of(live.place)
-                view.goes_beside(live.place.name, name)
+                view.goes_beside(step, live.place.name, name)
                 live.place = view.place(name)
             beside = UploadNewItem(step.draft, name, name)
             await self._posted(live, beside, generation, file, size_bytes)
@@ -361,9 +361,42 @@ class Drafts:
             await self._spool.commit(self.rows(live, live.draft), durable=True)
         await self._trim()
 
+    async def renamed_there(
+        self, step: UploadNewVersion, name: str, generation: int, file: File, size_bytes: int
+    ) -> None:
+        """Ours went up as the next version of its item, which somebody has renamed: it has that
+        name here, too, unless it was renamed here as well. ``name``: as the mount shows it."""
+        live = self.by_id.get(step.draft)
+        if live is not None and live.place is not None:
+            view = self._overlay.of(live.place)
+            if live.place.name == step.place and view.names.at(name) is None:
+                view.goes_beside(step, step.place, name)
+                live.place = view.place(name)
+            else:
+                view.names.failed(step)
+        await self.posted(replace(step, place=name, name=file.name), generation, file, size_bytes)
+
+    async def moved_there(
+        self, step: UploadNewVersion, generation: int, file: File, size_bytes: int
+    ) -> None:
+        """The same, for one that somebody has moved to another folder: it is seen there."""
+        await self.posted(step, generation, file, size_bytes)
+        live = self.by_id.get(step.draft)
+        if live is None or live.place is None or live.draft is None:
+            return
+        view = self._overlay.of(live.place)
+        view.moved_away(live.place.name, step.item)
+        live.place = replace(live.place, folder=file.folder_id, name=file.name)
+        live.draft = replace(live.draft, place=live.place)
+        await self._spool.commit([*view.rows(), Change(KIND, live.draft.id, live.draft.as_row())])
+
     async def _trim(self) -> None:
         """Let go of bytes that the service has, oldest first."""
-        clean = [live for live in self.by_id.values() if live.is_clean and not live.handles]
+        clean = [
+            live
+            for live in self.by_id.values()
+            if live.draft is not None and live.draft.state is State.CLEAN and not live.handles
+        ]
         room = self._spool.room()
         crowded = room.free_bytes < room.total_bytes // 4
         for live in clean if crowded else clean[:-CLEAN_MAX]:

@@ -32,7 +32,7 @@ from dmfs.write.overlay import Overlay
 from dmfs.write.parts.put import PartSender
 from dmfs.write.parts.thread_sender import ThreadSender
 from dmfs.write.records import Change, Place
-from dmfs.write.settle.conflict_names import conflict_name
+from dmfs.write.settle.conflict_names import conflict_name, overtaken_name
 from dmfs.write.settle.local_names import LocalNames
 from dmfs.write.settle.state import Rules
 from dmfs.write.settler import Settler
@@ -123,6 +123,7 @@ async def _join(
     user_id = await user_id_of(settings)
     adopted = AdoptedVersions(spool)
     overlay = Overlay(adopted)
+    overlay.listed = partial(_listed, listings)
     drafts = Drafts(spool, overlay, adopted, around, nursery, owner=around.owner)
     rules = Rules(
         upload_delay_s=settings.upload_delay,
@@ -170,6 +171,11 @@ class _Service(NamedTuple):
     user_id: str
 
 
+def _listed(listings: Listings, directory: Directory) -> Listing | None:
+    cached = listings.cache.get(directory.identity)
+    return None if cached is None else cached.listing
+
+
 def _uploader(
     settings: Settings, around: Around, service: _Service, spool: Spool, orders: UploadOrders,
     overlay: Overlay, nursery: trio.Nursery,
@@ -197,7 +203,9 @@ def _uploader(
             on_posted=orders.on_posted,
             on_event=around.on_event,
             conflict_name=beside,
+            overtaken_name=overtaken_name,
             my_user_id=lambda: service.user_id,
+            version_of=service.uploads.version_of,
             somebody_reads=around.somebody_reads,
         ),
     )  # fmt: skip

@@ -31,6 +31,7 @@ from dmfs.write.settle.steps import (
     KeepLocal,
     MakeDraft,
     Plan,
+    Step,
     UploadNewItem,
     UploadNewVersion,
 )
@@ -65,7 +66,7 @@ class Settler:
         self.orders = orders
         self._due: dict[FolderId, float] = {}
         self._busy: set[FolderId] = set()
-        self._held: dict[tuple[FolderId, str], tuple[float, str]] = {}
+        self._held: dict[tuple[FolderId, Step], tuple[float, str]] = {}
         """Steps that failed: not before that time, and why."""
         self._announced: set[FolderId] = set()
         self._wake = trio.Event()
@@ -178,7 +179,7 @@ class Settler:
             elif isinstance(step, HoldDeletes):
                 self._announce(view, step)
             elif rests:
-                held_until, _ = self._held.get((view.folder_id, step.place), (0.0, ""))
+                held_until, _ = self._held.get((view.folder_id, step), (0.0, ""))
                 if held_until > now:
                     next_at = min(held_until, next_at or NEVER)
                     continue
@@ -218,7 +219,7 @@ class Settler:
     async def _change(self, view: FolderView, step: Any) -> float:
         """A rename, a copy or a deletion; when to look again."""
         began_at = trio.current_time()
-        key = view.folder_id, step.place
+        key = view.folder_id, step
         try:
             done, file = await self._names.carry_out(view, step)
         except DriveError as error:

@@ -10,6 +10,7 @@ import trio
 
 from dmfs.errors import DriveError
 from dmfs.model import Directory, File, FolderId
+from dmfs.names import legal_name
 from dmfs.namespace.listings import Listings
 from dmfs.write.drafts import Drafts, Upload
 from dmfs.write.live import LiveFile
@@ -151,19 +152,33 @@ class UploadOrders:
         file, size_bytes = posted.file, posted.file.size_bytes
         if size_bytes is None:
             size_bytes = live.draft.size_bytes
-        before = step.place
-        if file.name != step.name:
-            await self._drafts.went_beside(step, file.name, generation, file, size_bytes)
-            self._nursery.start_soon(self._list_again, self._overlay.of(file_place(live)).directory)
-        elif isinstance(step, UploadNewVersion) and file.item_id != step.item.item_id:
-            anew = UploadNewItem(step.draft, step.place, step.name)
-            await self._drafts.posted(anew, generation, file, size_bytes)
-        else:
-            await self._drafts.posted(step, generation, file, size_bytes)
-        view = self._overlay.of(file_place(live))
-        self.show_anew(view, {before, file.name})
+        before = live.place or live.draft.place
+        await self._adopt(step, before, generation, file, size_bytes)
+        view = self._overlay.of(before)
+        self.show_anew(view, {step.place, before.name, file.name})
         if not posted.conforming:
             self._on_event("holding area", {"name": file.name})
+
+    async def _adopt(
+        self, step: Upload, at: Place, generation: int, file: File, size_bytes: int
+    ) -> None:
+        """What the service made of it may not be what was ordered: others change things, too."""
+        drafts = self._drafts
+        same = isinstance(step, UploadNewVersion) and file.item_id == step.item.item_id
+        if isinstance(step, UploadNewVersion) and same:
+            if file.folder_id and file.folder_id != at.folder:
+                await drafts.moved_there(step, generation, file, size_bytes)
+            elif file.name != step.name:
+                name = legal_name(file.name)
+                await drafts.renamed_there(step, name, generation, file, size_bytes)
+            else:
+                await drafts.posted(step, generation, file, size_bytes)
+        elif file.name != step.name:
+            await drafts.went_beside(step, file.name, generation, file, size_bytes)
+            self._nursery.start_soon(self._list_again, self._overlay.of(at).directory)
+        else:
+            anew = UploadNewItem(step.draft, step.place, step.name)
+            await drafts.posted(anew, generation, file, size_bytes)
 
     async def _list_again(self, directory: Directory) -> None:
         """What somebody else has changed is to be seen, too."""

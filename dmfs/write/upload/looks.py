@@ -11,6 +11,7 @@ from dmfs.write.upload.plan.conflicts import Find, Tip
 from dmfs.write.upload.plan.look import Seen
 from dmfs.write.upload.work import Work
 
+FOLDER_GONE = "the folder was deleted"
 SEEN = {
     Find.BASE: Seen.AS_BEFORE,
     Find.OURS: Seen.OURS,
@@ -115,7 +116,7 @@ class Looks:
                 lambda: work.tools.list_again(place),
             )
         except GONE:
-            raise Stop("the folder was deleted") from None
+            raise Stop(FOLDER_GONE) from None
 
     async def check_folder(self, error: errors.DriveError) -> None:
         """After a refusal that a deleted folder may be the reason of. Stop if so."""
@@ -126,6 +127,8 @@ class Looks:
                 await self.list_again()
             except errors.DriveError:
                 pass  # the first error says more
+        if isinstance(error, GONE):  # a deleted folder may still be listed
+            raise Stop(FOLDER_GONE)
 
     async def has_our_bytes(self, file: File) -> bool:
         """By size and sha1."""

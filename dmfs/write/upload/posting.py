@@ -112,12 +112,14 @@ class Posting:
             if isinstance(error, GONE):
                 await self._gone(target, error)
             return
-        await self._made(posted)
+        # the answer does not say where the item is
+        posted_file = replace(posted.file, folder_id=posted.file.folder_id or file.folder_id)
+        await self._made(VersionMade(posted_file, posted.conforming))
 
     async def _gone(self, target: NewVersion, error: errors.DriveError) -> None:
         find, _, _ = await self.looks.find(target)
         if find is not Find.AWAY:
-            raise error
+            await self.looks.check_folder(error)
 
     async def as_new_item(self, target: NewVersion) -> None:
         """The item was deleted: never a version on a tombstone."""
