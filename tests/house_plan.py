@@ -50,8 +50,8 @@ INSIDE = {
     "write.calls": "permissions folder_calls name_calls folders",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
-    "write.settle": "local_names service_names conflict_names state steps locality claims quiet"
-    " ordering plan name_table recorder",
+    "write.settle": "local_names service_names conflict_names nouns locality claims quiet"
+    " ordering plan name_table answers recorder",
     "write.upload": "plan ports pace stage work sending looks posting steps uploader",
     "write.upload.plan": "part_plan records answers look conflicts",
     "write.parts": "slices put puts thread_sender",

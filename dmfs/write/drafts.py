@@ -26,7 +26,7 @@ from dmfs.write.records import (
     State,
     new_draft_id,
 )
-from dmfs.write.settle.steps import UploadNewItem, UploadNewVersion
+from dmfs.write.settle.nouns import UploadNewItem, UploadNewVersion
 from dmfs.write.spool.content import Content
 from dmfs.write.spool.spool import Spool
 

@@ -34,7 +34,7 @@ from dmfs.write.parts.thread_sender import ThreadSender
 from dmfs.write.records import Change, Place
 from dmfs.write.settle.conflict_names import conflict_name, overtaken_name
 from dmfs.write.settle.local_names import LocalNames
-from dmfs.write.settle.state import Rules
+from dmfs.write.settle.nouns import Rules
 from dmfs.write.settler import Settler
 from dmfs.write.spool.spool import Spool
 from dmfs.write.upload.ports import Hooks

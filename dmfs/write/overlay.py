@@ -32,9 +32,8 @@ from dmfs.write.made import KIND as MADE
 from dmfs.write.made import Made
 from dmfs.write.places import folder_of, place_of
 from dmfs.write.records import Change, DraftId, Place, Row
+from dmfs.write.settle.nouns import DeleteItem, Item, Step
 from dmfs.write.settle.recorder import FolderNames
-from dmfs.write.settle.state import Item
-from dmfs.write.settle.steps import DeleteItem, Step
 
 log = logging.getLogger(__name__)
 

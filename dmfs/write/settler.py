@@ -24,17 +24,19 @@ from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.places import is_account
 from dmfs.write.records import DraftId, State
 from dmfs.write.settle.local_names import is_local_folder
-from dmfs.write.settle.plan import settle
-from dmfs.write.settle.state import DraftState, FolderState, Rules
-from dmfs.write.settle.steps import (
+from dmfs.write.settle.nouns import (
+    DraftState,
+    FolderState,
     HoldDeletes,
     KeepLocal,
     MakeDraft,
     Plan,
+    Rules,
     Step,
     UploadNewItem,
     UploadNewVersion,
 )
+from dmfs.write.settle.plan import settle
 from dmfs.write.spool.spool import Spool
 from dmfs.write.upload_orders import UploadOrders
 

@@ -16,8 +16,7 @@ from dmfs.write.drafts import Drafts, Upload
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.records import Base, Draft, DraftId, NewItem, NewVersion, Place, State, Target
-from dmfs.write.settle.state import Item
-from dmfs.write.settle.steps import UploadNewItem, UploadNewVersion
+from dmfs.write.settle.nouns import Item, UploadNewItem, UploadNewVersion
 from dmfs.write.upload.plan.records import UploadRow
 from dmfs.write.upload.ports import Outcome, PostedLike, UploadJob
 from dmfs.write.upload.uploader import Uploader
