@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from dmfs.errors import SpoolError
+from dmfs.write.spool.journal import Journal
 from tests.support.helpers import real
 from tests.write.spool.spooling import (
     ONE,
@@ -142,4 +143,34 @@ async def test_damaged_bytes_are_not_copied(tmp_path, wasteful):
     with pytest.raises(SpoolError, match="damaged"):
         await found(spool, ONE).snapshot().read(0, 100, read_base)
     assert content.generation
+    await spool.close()
+
+
+@real
+async def test_a_file_that_the_journal_may_name_stays(tmp_path, monkeypatch):
+    """The commit happened, its answer did not come; then the program truncates, then a kill."""
+    spool = open_spool(tmp_path / "spool")
+    content = spool.create(ONE)
+    await content.write(0, b"first", mtime_ns=1)
+    commit = Journal.commit
+
+    def lost(*args, **kwargs):
+        commit(*args, **kwargs)
+        raise OSError(5, "I/O error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Journal, "commit", lost)
+        with pytest.raises(SpoolError):
+            await content.confirm(no_rows)
+    content.start_over(0)
+    await spool.tend()
+    spool._owner.release()
+    again = open_spool(tmp_path / "spool")
+    assert (again.damaged, await whole(again, ONE)) == ("", b"first")
+    again._owner.release()
+    await content.write(0, b"x", mtime_ns=2)
+    again._journal.close()
+    spool._owner.take()
+    await content.confirm(no_rows)
+    assert set(files(tmp_path)) == {"data.2"}
     await spool.close()
