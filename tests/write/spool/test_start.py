@@ -246,9 +246,13 @@ async def test_what_a_kill_left_behind_goes_unless_it_may_be_the_only_copy(tmp_p
     (place / ONE / "data.7").write_bytes(b"of a confirmation that did not end")
     with (place / ONE / "data").open("ab") as file:
         file.write(b"a tail")
+    (place / "my backup").mkdir()
+    (place / "my backup" / "data").write_bytes(b"of a person")
     spool = open_spool(place)
     assert "4" * 32 in spool.damaged
-    assert sorted(each.name for each in place.iterdir() if each.is_dir()) == [ONE, TWO, "4" * 32]
+    there = sorted(each.name for each in place.iterdir() if each.is_dir())
+    assert there == [ONE, TWO, "4" * 32, "my backup"]
+    assert (place / "my backup" / "data").exists()
     assert sorted(each.name for each in (place / ONE).iterdir()) == ["card.json", "data"]
     assert (place / ONE / "data").read_bytes() == ONE.encode()
     assert read_card(place / ("4" * 32)) == {"generation": 1}
