@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -121,6 +122,17 @@ async def test_another_users_directory_and_a_link_are_refused(tmp_path, monkeypa
         await content.confirm(no_rows)
     assert not (tmp_path / "elsewhere").exists()
     await spool.close()
+
+
+def test_a_disk_without_locks_is_refused(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(SetupError, match="No locks available"):
+        open_spool(tmp_path / "spool")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 @pytest.mark.parametrize(
