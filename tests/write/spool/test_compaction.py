@@ -174,3 +174,35 @@ async def test_a_file_that_the_journal_may_name_stays(tmp_path, monkeypatch):
     await content.confirm(no_rows)
     assert set(files(tmp_path)) == {"data.2"}
     await spool.close()
+
+
+@real
+async def test_a_read_under_way_has_its_file(tmp_path, monkeypatch):
+    spool = open_spool(tmp_path / "spool")
+    content = spool.create(ONE)
+    await content.write(0, b"first", mtime_ns=1)
+    await content.confirm(no_rows)
+    content._file.handle.close()  # as one that was not used for long
+    begun, gate, run, read = trio.Event(), trio.Event(), spool._disk.run, []
+
+    async def gated(work, action, **kwargs):
+        if "read" in action:
+            begun.set()
+            await gate.wait()
+        return await run(work, action, **kwargs)
+
+    async def reader():
+        read.append(await content.read(0, 10, read_base))
+
+    monkeypatch.setattr(spool._disk, "run", gated)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reader)
+        await begun.wait()
+        content.start_over(0)
+        await content.write(0, b"second", mtime_ns=2)
+        await content.confirm(no_rows)
+        gate.set()
+    assert read == [b"first"]
+    await spool.tend()
+    assert set(files(tmp_path)) == {"data.2"}
+    await spool.close()
