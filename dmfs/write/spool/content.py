@@ -173,13 +173,13 @@ class Content:
 
     @asynccontextmanager
     async def _appending(self) -> AsyncIterator[None]:
-        if self._gone:
-            raise SpoolError(self._gone)
         try:
             self._order.acquire_nowait()  # a step of the loop costs more than a small write
         except trio.WouldBlock:
             await self._order.acquire()
         try:
+            if self._gone:
+                raise SpoolError(self._gone)
             yield
         finally:
             self._order.release()
@@ -366,8 +366,8 @@ class Content:
 
     @asynccontextmanager
     async def ending(self, words: str) -> AsyncIterator[None]:
-        """No confirmation during the body, and nothing after it if that did not raise."""
-        async with self._confirming:
+        """No change during the body, and nothing after it if that did not raise."""
+        async with self._confirming, self._order:
             yield
             files = self.end(words)
         with suppress(DriveError):

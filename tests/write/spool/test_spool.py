@@ -174,6 +174,40 @@ async def test_what_is_written_while_others_confirm_waits_for_the_next_time(
     await spool.close()
 
 
+@real
+async def test_a_write_under_way_when_its_draft_is_removed_leaves_no_trace(tmp_path, monkeypatch):
+    spool = open_spool(tmp_path / "spool")
+    content = spool.create(ONE)
+    await content.write(0, b"x" * MIB, mtime_ns=1)
+    begun, gate, run, refused = trio.Event(), trio.Event(), spool._disk.run, []
+
+    async def gated(work, action, **kwargs):
+        if action == "save":
+            begun.set()
+            await gate.wait()
+        return await run(work, action, **kwargs)
+
+    async def write(offset):
+        try:
+            await content.write(offset, b"y" * 5000, mtime_ns=1)
+        except SpoolError as error:
+            refused.append((offset, error.message))
+
+    monkeypatch.setattr(spool._disk, "run", gated)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write, 0)  # spills
+        await begun.wait()
+        nursery.start_soon(spool.remove, ONE)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(write, 1)  # waits behind both
+        await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+    assert refused == [(1, "the draft was removed")]
+    assert (spool.used_bytes, spool._room.pending_bytes) == (0, 0)
+    assert not (tmp_path / "spool" / ONE).exists()
+    await spool.close()
+
+
 @pytest.mark.parametrize("changes", [[], [Change("name", "none", None)]])
 @real
 async def test_a_durable_commit_of_nothing_takes_along_what_came_before(tmp_path, changes):
