@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from dmfs.model import ItemId
 from dmfs.write.records import DraftId
@@ -102,7 +101,8 @@ class ServiceAnswers(NameTable):
             self._tidy(entry)
 
     def lost(self, item_id: ItemId) -> None:
-        """Somebody else has deleted the item. A draft of it will be a new one."""
+        """Somebody else has deleted the item. A draft of it will be a new one; what it was renamed
+        over is seen again."""
         self._unmark_gone(item_id)
         home = self._entries.get(self._home.pop(item_id, ""))
         holder = self._entries.get(self._holder.pop(item_id, ""))
@@ -112,6 +112,7 @@ class ServiceAnswers(NameTable):
             holder.own = None
             if holder.draft is None:
                 holder.clear()
+                self._fill(holder)
         for each in (home, holder):
             if each is not None:
                 self._tidy(each)
@@ -191,7 +192,7 @@ class ServiceAnswers(NameTable):
             if holder.clean is not None:
                 holder.clean = item
             elif holder.own is not None:
-                holder.own = replace(holder.own, name=item.name)
+                holder.own = item
             self._note(holder)
         gone = self._gone.get(item.item_id)
         if gone is not None:

@@ -264,6 +264,14 @@ class NameTable:
         entry.clear()
         return draft
 
+    def _fill(self, entry: Entry) -> None:
+        """The item of this name is seen again, if it waits for its deletion."""
+        item = entry.was
+        if entry.empty and item is not None and item.item_id in self._gone:
+            self._unmark_gone(item.item_id)
+            entry.clean = item
+            self._holder[item.item_id] = entry.name
+
     def _mark_gone(self, item: Item, name: str, at: float, *, done: bool = False) -> None:
         self._gone[item.item_id] = Gone(item, name, at, done)
         self._changed.add(_GONE + item.item_id)

@@ -153,8 +153,8 @@ class FolderNames(ServiceAnswers):
 
     def put_beside(self, draft: DraftId, item: Item, name: str, at: float) -> None:
         """The draft does not become the next version of ``item``, which is as somebody else made it
-        and is seen again. The draft goes up as a new item: as ``name`` if it stood under the
-        item's, else under the name that it has by now."""
+        and is seen again. The draft goes up beside: as ``name`` if it stood under the item's,
+        else under the name that it has by now."""
         now_at, home = self._draft_at.get(draft), self._home.get(item.item_id)
         if now_at is None:
             return
@@ -164,7 +164,9 @@ class FolderNames(ServiceAnswers):
             entry.own = None
         if now_at == home:
             target = self._touch(name, at)
-            target.draft, target.local = draft, False
+            target.draft, target.own, target.local = draft, entry.own, False
+            if entry.own is not None:
+                self._holder[entry.own.item_id] = name
             self._draft_at[draft] = name
             entry.clear()
         if home is not None and item.item_id not in self._holder:
