@@ -31,6 +31,7 @@ from dmfs.aps.change.answers import (
     check_tombstone,
     decode_completion,
     decode_details,
+    decode_earlier,
     decode_new_item,
     decode_new_version,
     decode_part_urls,
@@ -47,6 +48,7 @@ from dmfs.errors import BadNameError, GoneError
 from dmfs.http.json_body import Decode, T
 from dmfs.http.json_client import Call, JsonClient
 from dmfs.model import (
+    File,
     Folder,
     FolderId,
     HubId,
@@ -74,6 +76,7 @@ NAME_MAX_BYTES = 255
 NO_HUB = HubId("")
 DATA_TYPE = "application/vnd.api+json"
 """Of the Data service's documents; the storage takes ``application/json``, to the letter."""
+VERSION_MARK = "?version="
 
 
 class Uploads:
@@ -166,6 +169,21 @@ class Uploads:
             )
         except GoneError:
             return NO_ITEM
+
+    async def version_of(self, tip: File, number: int) -> File | None:
+        """Another version of the same item; None if there is none, or it is a tombstone."""
+        action, (stem, mark, _) = "look at a version", tip.version_id.rpartition(VERSION_MARK)
+        if not mark:
+            return None
+        path = f"/data/v1/projects/{path_id(tip.project_id)}/versions/"
+        project = _project(tip.project_id, tip.hub_id)
+        try:
+            return await self._get(
+                action, "item", path + path_id(f"{stem}{mark}{number}"), {},
+                lambda answer: decode_earlier(answer, action, project, tip.item_id),
+            )  # fmt: skip
+        except GoneError:
+            return None
 
     async def new_item(
         self,

@@ -24,19 +24,22 @@ from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.places import is_account
 from dmfs.write.records import DraftId, State
 from dmfs.write.settle.local_names import is_local_folder
-from dmfs.write.settle.plan import settle
-from dmfs.write.settle.state import DraftState, FolderState, Rules
-from dmfs.write.settle.steps import (
+from dmfs.write.settle.nouns import (
     CopyItem,
     DeleteItem,
+    DraftState,
+    FolderState,
     HoldDeletes,
     KeepLocal,
     MakeDraft,
     Plan,
     RenameItem,
+    Rules,
+    Step,
     UploadNewItem,
     UploadNewVersion,
 )
+from dmfs.write.settle.plan import settle
 from dmfs.write.spool.spool import Spool
 from dmfs.write.upload_orders import UploadOrders
 
@@ -82,7 +85,7 @@ class Settler:
         self.orders = orders
         self._due: dict[FolderId, float] = {}
         self._busy: set[FolderId] = set()
-        self._held: dict[tuple[FolderId, str], tuple[float, str]] = {}
+        self._held: dict[tuple[FolderId, Step], tuple[float, str]] = {}
         """Steps that failed: not before that time, and why."""
         self._announced: set[FolderId] = set()
         self._wake = trio.Event()
@@ -206,7 +209,7 @@ class Settler:
             elif isinstance(step, HoldDeletes):
                 self._announce(view, step)
             elif rests:
-                held_until, _ = self._held.get((view.folder_id, step.place), (0.0, ""))
+                held_until, _ = self._held.get((view.folder_id, step), (0.0, ""))
                 if held_until > now:
                     next_at = min(held_until, next_at or NEVER)
                     continue
@@ -246,7 +249,7 @@ class Settler:
     async def _change(self, view: FolderView, step: Any) -> float:
         """A rename, a copy or a deletion; when to look again."""
         began_at = trio.current_time()
-        key = view.folder_id, step.place
+        key = view.folder_id, step
         try:
             done, file = await self._names.carry_out(view, step)
         except DriveError as error:
@@ -293,7 +296,7 @@ class Settler:
     def pending_names(self) -> list[PendingName]:
         """Renames and deletions that the service has not seen."""
         return [
-            PendingName(view, step, *self._held.get((view.folder_id, step.place), (0.0, "")))
+            PendingName(view, step, *self._held.get((view.folder_id, step), (0.0, "")))
             for view in self._overlay.views()
             for step in self.plan(view, hurry=True).steps
             if isinstance(step, NAME_STEPS)
@@ -309,7 +312,7 @@ class Settler:
             for step in self.plan(view, hurry=True).steps:
                 if isinstance(step, DeleteItem) and step.item.item_id in item_ids:
                     await self._change(view, step)
-                    _, reason = self._held.get((view.folder_id, step.place), (0.0, ""))
+                    _, reason = self._held.get((view.folder_id, step), (0.0, ""))
                     if reason:
                         raise DriveError(reason)
         finally:

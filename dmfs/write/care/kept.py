@@ -25,12 +25,11 @@ from dmfs.write.care.rows import (
     row_of,
 )
 from dmfs.write.records import Draft, DraftId, State
+from dmfs.write.settle.nouns import CopyItem, DeleteItem, DraftState, RenameItem, Rules
 from dmfs.write.settle.plan import settle
 from dmfs.write.settle.recorder import FolderNames
-from dmfs.write.settle.state import DraftState, Rules
-from dmfs.write.settle.steps import CopyItem, DeleteItem, RenameItem
-from dmfs.write.spool.data_file import OpenFiles, Services
-from dmfs.write.spool.disk import PATIENCE_S, Disk
+from dmfs.write.spool.data_file import Services
+from dmfs.write.spool.disk import PATIENCE_S, Disk, OpenFiles
 from dmfs.write.spool.journal import Contents, look_into
 from dmfs.write.spool.recovery import generation_of
 from dmfs.write.spool.room import RoomCount

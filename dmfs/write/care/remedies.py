@@ -21,7 +21,7 @@ from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView
 from dmfs.write.records import Change, DraftId, State
 from dmfs.write.settle.conflict_names import conflict_name
-from dmfs.write.settle.steps import DeleteItem
+from dmfs.write.settle.nouns import DeleteItem
 from dmfs.write.writing import Writing
 
 

@@ -11,7 +11,7 @@ from dmfs.write.care.rows import COPY, DELETE, FILE, RENAME, Report, Row, in_ord
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView
 from dmfs.write.records import DraftId, State
-from dmfs.write.settle.steps import CopyItem, DeleteItem, RenameItem
+from dmfs.write.settle.nouns import CopyItem, DeleteItem, RenameItem
 from dmfs.write.settler import NEVER, PendingName
 from dmfs.write.upload.ports import Progress
 from dmfs.write.writing import Writing

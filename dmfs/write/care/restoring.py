@@ -13,7 +13,7 @@ from dmfs.errors import (
 from dmfs.model import Directory, File, ItemId, Project
 from dmfs.names import printable
 from dmfs.write.places import is_account, place_of
-from dmfs.write.settle.steps import DeleteItem
+from dmfs.write.settle.nouns import DeleteItem
 from dmfs.write.writing import Writing
 
 LOOKS_S = (2.0, 10.0)

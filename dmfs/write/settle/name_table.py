@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from dmfs.model import ItemId, VersionId
 from dmfs.write.records import DraftId
-from dmfs.write.settle.state import Item
+from dmfs.write.settle.nouns import Item
 
 LAG_S = 600.0
 """So long a listing may contradict what the service answered to a change."""
@@ -197,7 +197,7 @@ class NameTable:
         self._changed.clear()
         return changes
 
-    def keys(self) -> Iterable[str]:
+    def row_keys(self) -> Iterable[str]:
         """Of all rows, as ``take_changes`` has them."""
         return [*(_NAME + name for name in self._entries), *(_GONE + each for each in self._gone)]
 
@@ -263,6 +263,14 @@ class NameTable:
             self._draft_at.pop(draft, None)
         entry.clear()
         return draft
+
+    def _fill(self, entry: Entry) -> None:
+        """The item of this name is seen again, if it waits for its deletion."""
+        item = entry.was
+        if entry.empty and item is not None and item.item_id in self._gone:
+            self._unmark_gone(item.item_id)
+            entry.clean = item
+            self._holder[item.item_id] = entry.name
 
     def _mark_gone(self, item: Item, name: str, at: float, *, done: bool = False) -> None:
         self._gone[item.item_id] = Gone(item, name, at, done)

@@ -11,28 +11,26 @@ from collections.abc import Iterator, Mapping
 from dmfs.model import ItemId
 from dmfs.write.settle.claims import claim, gone_items
 from dmfs.write.settle.locality import Locality
-from dmfs.write.settle.ordering import name_key, order
-from dmfs.write.settle.quiet import OPEN, Quiet, open_look_at
-from dmfs.write.settle.state import (
+from dmfs.write.settle.nouns import (
     AbsentItem,
-    DraftState,
-    FolderState,
-    Item,
-    NameState,
-    Rules,
-)
-from dmfs.write.settle.steps import (
     CopyItem,
     DeleteItem,
+    DraftState,
+    FolderState,
     HoldDeletes,
+    Item,
     KeepLocal,
     MakeDraft,
+    NameState,
     Plan,
     RenameItem,
+    Rules,
     Step,
     UploadNewItem,
     UploadNewVersion,
 )
+from dmfs.write.settle.ordering import name_key, order
+from dmfs.write.settle.quiet import OPEN, Quiet, open_look_at
 
 __all__ = [
     "AbsentItem",

@@ -233,3 +233,8 @@ def _append(found: list[Piece], piece: Piece) -> None:
             found[-1] = last._replace(length=last.length + piece.length)
             return
     found.append(piece)
+
+
+def is_zero(data: bytes | memoryview) -> bool:
+    """Whether all bytes are 0; most data shows at one of its ends that they are not."""
+    return not (data[0] or data[-1]) and bytes(data) == bytes(len(data))

@@ -229,8 +229,7 @@ class Steps:
         work, number = self._work, self._work.row.overtaken
         theirs, name = None, ""
         try:
-            version_of = work.tools.hooks.version_of
-            theirs = None if version_of is None else await version_of(posted, number)
+            theirs = await self._posting.looks.version(posted, number)
             if theirs is not None and conflicts.is_ours(theirs, work.row):
                 return
             if theirs is not None and posted.project_id.startswith("b."):

@@ -16,6 +16,7 @@ from dmfs.write.parts.put import PartSender
 from dmfs.write.records import DraftId, State
 from dmfs.write.upload.pace import Budget, NewItems, PartPlaces, Slots
 from dmfs.write.upload.plan.answers import FIRST_S, MAX_S, Kind, Pause, Stop, Wait, pause_after
+from dmfs.write.upload.plan.conflicts import extension
 from dmfs.write.upload.plan.records import Step, UploadRow, moved_on
 from dmfs.write.upload.ports import (
     Hooks,
@@ -258,4 +259,11 @@ def _row_for(job: UploadJob, earlier: UploadRow | None) -> UploadRow:
     if same and (earlier.wanted == job.target or earlier.step in (Step.POSTED, Step.COPY)):
         # a person's retry is a fresh start as far as patience goes
         return replace(earlier, remakes=0, refusals=0) if earlier.remakes else earlier
+    fits = extension(earlier.storage_name) == extension(job.target.name)
+    if same and fits and earlier.storage_id and not _at_large(earlier):
+        # to another place, or under another name: what went up already serves there as well
+        return replace(
+            earlier, wanted=job.target, target=job.target, remakes=0, refusals=0, posts=0,
+            first_post_s=0.0, conflict="",
+        )  # fmt: skip
     return fresh

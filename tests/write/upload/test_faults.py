@@ -190,13 +190,16 @@ def test_a_version_whose_storage_has_another_id() -> None:
     play(scenario)
 
 
-def test_a_folder_that_lists_late() -> None:
+@pytest.mark.parametrize("storage_first", [False, True])
+def test_a_folder_that_lists_late(storage_first: bool) -> None:
     async def scenario(rig: Rig) -> None:
+        rig.world.storage_first = storage_first
         rig.world.list_lag_s = 100.0
         rig.world.faults["new_item"] = [Fault("lost", _unknown, "done")]
         outcome = await rig.upload(rig.job(new_item()))
         assert outcome is not None
         assert outcome.kind == "posted"
         assert len(rig.world.everything()) == 1
+        assert rig.world.calls["storage"] == 1
 
     play(scenario)
