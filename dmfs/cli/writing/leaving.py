@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from dmfs.cli.settings import Invocation
 from dmfs.cli.writing.table import OPEN, Row, is_bad, what_waits
 from dmfs.errors import DriveError, SetupError
 from dmfs.fuse.mount_place import true_path
+from dmfs.write.spool.owner import owner_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dmfs.control.cards import Card
 
 ASK_S = 2.0
 
@@ -18,17 +24,25 @@ def rows_of_mount(call: Invocation, mountpoint: str) -> list[Row]:
     """What waits in a mount that writes; nothing where that cannot be learned: a drive must go
     away whatever state it is in."""
     from dmfs.cli.control.target import mounts_of
-    from dmfs.control.client import ask
 
     try:
         path = true_path(mountpoint)
         for seen in mounts_of(call):
-            if seen.mountpoint == path and seen.socket is not None:
+            if seen.mountpoint == path and seen.socket is not None and _writes(seen.card):
+                from dmfs.control.client import ask  # a fifth of a second: for those that write
+
                 answer: Any = ask(seen.socket, seen.owner, "/v1/uploads", timeout_s=ASK_S)
                 return list(answer["uploads"])
     except (DriveError, KeyError, TypeError):
         pass
     return []
+
+
+def _writes(card: Card | None) -> bool:
+    if card is None:
+        return False
+    pid, _ = owner_of(Path(card.state_dir) / "spool" / card.profile / "lock")
+    return pid == card.pid
 
 
 def send_first(call: Invocation, mountpoint: str) -> None:

@@ -17,7 +17,7 @@ from dmfs.cli.writing.owner import run_writing_job, spool_directory, writer
 from dmfs.cli.writing.table import is_bad, lines, what_waits
 from dmfs.control.client import ask
 from dmfs.control.mounts import Seen
-from dmfs.errors import UsageError
+from dmfs.errors import MountGoneError, UsageError
 from dmfs.names import printable
 from dmfs.write.care.kept import Kept
 from dmfs.write.care.rows import Report
@@ -69,10 +69,14 @@ def _check(given: Any, verb: str) -> None:
 
 def report_of_profile(call: Invocation, mount: Seen | None) -> dict[str, Any]:
     """As ``GET /v1/uploads`` has it, of a mount or of the journal alone."""
-    mount = mount or writer(call)
+    named, mount = mount is not None, mount or writer(call)
     if mount is not None:
-        answer = ask(socket_of(mount), mount.owner, "/v1/uploads")
-        return answer if isinstance(answer, dict) else {"uploads": []}
+        try:
+            answer = ask(socket_of(mount), mount.owner, "/v1/uploads")
+            return answer if isinstance(answer, dict) else {"uploads": []}
+        except MountGoneError:
+            if named:
+                raise  # else it was just ending
     settings = read_settings(call)
     kept = Kept.look(spool_directory(settings), settings.spool_size)
     return (Report([]) if kept is None else kept.report).as_json(local=True)

@@ -119,7 +119,7 @@ def find(rows: Sequence[Row], given: str) -> list[Row]:
     """Those that a person means by a path of the drive, or by the id of a draft; by a name alone
     only where no path is known."""
     wanted = "/" + given.strip("/")
-    exact = [row for row in rows if row.path.rstrip("/") == wanted or row.draft_id == given]
+    exact = [row for row in rows if row.path == wanted or row.draft_id == given.strip("/")]
     if exact:
         return exact
     name = wanted.rpartition("/")[2]

@@ -18,9 +18,7 @@ TEAM = "/Emulated Fusion Team/Gearbox"
 
 
 @pytest.fixture(params=["without a mount", "by a mount"])
-def user(
-    request: pytest.FixtureRequest, writer: Home, make_drive: Callable[..., Drive]
-) -> Home:
+def user(request: pytest.FixtureRequest, writer: Home, make_drive: Callable[..., Drive]) -> Home:
     if request.param == "by a mount":
         make_drive(home=writer)
     return writer

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 
 from dmfs.emulator.process import EmulatorProcess
 from tests.support.commands import stdout_of, the_line
-from tests.support.mounts import Drive, Home, wait_until
+from tests.support.mounts import Drive, Home, dmfs_command, wait_until
 from tests.write.commands.conftest import Folder, sha256
 
 pytestmark = pytest.mark.mount
@@ -67,6 +69,9 @@ def test_what_waits_is_told_with_its_reason_and_goes_up_in_the_end(
     assert said == b"nothing waits: all that was saved is at the service\n"
     assert folder.versions("old.txt")[1:] == [sha256(b"old and new")]
     wait_until(lambda: state_of(path) == "clean")
+    events = [json.loads(line) for line in stdout_of(mounted.home, "events").splitlines()]
+    (up,) = [each for each in events if each["event"] == "upload"]
+    assert (up["name"], up["version"], up["size_bytes"]) == ("old.txt", 2, 11)
     assert calm.violations() == {}
 
 
@@ -273,3 +278,42 @@ def test_a_read_only_mount_has_nothing_to_tell(
 )  # fmt: skip
 def test_words_that_do_not_go_together(writer: Home, words: list[str]) -> None:
     the_line(writer.run("uploads", *words), 2)
+
+
+def test_a_terminal_gets_a_bar_and_is_asked(
+    mounted: Drive, folder: Folder, calm: EmulatorProcess
+) -> None:
+    refuse(calm)
+    path, home = folder.below(mounted, "asked.txt"), mounted.home
+    path.write_bytes(b"x" * 300_000)
+    wait_until(lambda: state_of(path) == "failed")
+    status, shown = at_a_terminal(home, ["uploads", "discard", str(path)], b"n\n")
+    assert status == 1
+    assert b"[y/N]" in shown
+    assert b"nothing was discarded" in shown
+    calm.clear_faults()
+    calm.settings(cdn_put_bytes_per_s=200_000)
+    stdout_of(home, "uploads", "retry")
+    status, shown = at_a_terminal(home, ["uploads", "--wait"], b"")
+    assert status == 0
+    assert b"of 293.0 KiB" in shown
+    assert b"nothing waits" in shown
+
+
+def at_a_terminal(home: Home, words: list[str], keys: bytes) -> tuple[int, bytes]:
+    """The exit status of a command, and all that its terminal shows."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*dmfs_command(), *words], env=home.environment({"COLUMNS": "120", "TERM": "xterm"}),
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    ) as child:  # fmt: skip
+        os.close(theirs)
+        os.write(ours, keys)
+        shown = b""
+        try:
+            while piece := os.read(ours, 4096):
+                shown += piece
+        except OSError:
+            pass  # the end of a terminal
+    os.close(ours)
+    return child.returncode, shown
