@@ -28,7 +28,7 @@ INSIDE = {
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in client uploads deleted earlier_versions",
+    " signed_in client uploads earlier_versions",
     "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
@@ -49,7 +49,7 @@ INSIDE = {
     " pinned_listings whereabouts keeper",
     "write": "records spool parts settle upload places adopted live made overlay calls drafts"
     " upload_orders settler writing care opening",
-    "write.care": "rows tally report kept remedies putting restoring",
+    "write.care": "rows tally report journalled remedies putting restoring",
     "write.calls": "permissions folder_calls name_calls folders",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
@@ -65,7 +65,7 @@ INSIDE = {
     "cli": "streams secret_files settings control writing parser daemonize browse serve mount"
     " login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.writing": "grammar owner table getting uploads changes leaving",
+    "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"

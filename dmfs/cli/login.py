@@ -85,12 +85,12 @@ def logout_command(call: Invocation) -> int:
 
 def _check_drafts(settings: Settings, *, keep: bool) -> None:
     """SetupError while files wait that only this sign-in may send."""
-    from dmfs.write.care.kept import Kept
+    from dmfs.write.care.journalled import Journalled
     from dmfs.write.care.rows import left as left_rows
 
     try:
-        kept = Kept.look(settings.state_dir / "spool" / settings.profile)
-        rows = [] if kept is None else left_rows(kept.report.rows)
+        found = Journalled.look(settings.state_dir / "spool" / settings.profile)
+        rows = [] if found is None else left_rows(found.report.rows)
     except DriveError as error:
         _say(f"dmfs: {error.message}")
         return

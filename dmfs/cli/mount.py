@@ -12,11 +12,12 @@ import sys
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.daemonize import start_in_background
 from dmfs.cli.settings import Invocation, check_proxies, prepare_limits, read_settings
-from dmfs.cli.writing.leaving import rows_of_mount, say_what_waits, send_first
 from dmfs.errors import SetupError
+from dmfs.fuse.mount_place import FILESYSTEM, true_path
 from dmfs.fuse.mountpoint import (
     check_machine,
     clear_dead_mount,
+    mounts,
     parse_options,
     prepare_mountpoint,
     unmount,
@@ -59,10 +60,17 @@ def umount_command(call: Invocation) -> int:
             mountpoint = os.path.abspath(mountpoint)
         except FileNotFoundError:
             raise SetupError("the working directory is gone", hint="name the whole path") from None
-    if call.options.wait:
-        send_first(call, mountpoint)
-    waiting = rows_of_mount(call, mountpoint)
+    waiting = []
+    if mounts().get(true_path(mountpoint)) == FILESYSTEM:
+        from dmfs.cli.writing.leaving import rows_of_mount, send_first
+
+        if call.options.wait:
+            send_first(call, mountpoint)
+        waiting = rows_of_mount(call, mountpoint)
     os.chdir("/")  # `cd MOUNTPOINT && dmfs umount .`: not this process may keep it busy
     unmount(mountpoint)
-    say_what_waits(waiting)
+    if waiting:
+        from dmfs.cli.writing.leaving import say_what_waits
+
+        say_what_waits(waiting)
     return DONE

@@ -14,9 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dmfs import __version__
 from dmfs.cli import USAGE
 from dmfs.cli.control.grammar import COMMANDS as CONTROL_COMMANDS
-from dmfs.cli.control.grammar import add_control
-from dmfs.cli.writing.grammar import COMMANDS as WRITING_COMMANDS
-from dmfs.cli.writing.grammar import add_writing
+from dmfs.cli.control.grammar import WRITING_COMMANDS, add_control, add_writing
 from dmfs.fuse.mount_options import option_lines
 from dmfs.help import TOPICS
 

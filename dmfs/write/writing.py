@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from dmfs.aps.deleted import DeletedItems
+from dmfs.aps.earlier_versions import DeletedItems
 from dmfs.aps.uploads import Uploads
 from dmfs.errors import (
     AccessError,

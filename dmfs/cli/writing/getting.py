@@ -21,7 +21,7 @@ from dmfs.errors import DriveError, NotFoundError, SetupError, SpoolError
 from dmfs.names import printable
 from dmfs.spans import MIB
 from dmfs.system.concurrency import bare_errors, in_thread
-from dmfs.write.care.kept import Kept
+from dmfs.write.care.journalled import Journalled
 from dmfs.write.care.rows import FILE, find
 from dmfs.write.records import Draft, DraftId
 from dmfs.write.spool.snapshot import Snapshot
@@ -35,14 +35,16 @@ def get(call: Invocation, given: str, output: str) -> int:
     checksums. Asks the service only for what was not written here."""
     call, path = in_the_drive(call, given)
     settings = start(call)
-    kept = Kept.look(spool_directory(settings))
-    rows = [] if kept is None else [row for row in find(kept.report.rows, path) if row.what == FILE]
-    if kept is None or not rows:
+    found = Journalled.look(spool_directory(settings))
+    rows = (
+        [] if found is None else [row for row in find(found.report.rows, path) if row.what == FILE]
+    )
+    if found is None or not rows:
         raise NotFoundError(
             f"nothing waits under {printable(path)!r}", hint="dmfs uploads --local lists what does"
         )
-    draft = kept.drafts[DraftId(rows[0].draft_id)]
-    snapshot = kept.snapshot(draft.id)
+    draft = found.drafts[DraftId(rows[0].draft_id)]
+    snapshot = found.snapshot(draft.id)
     with _target(output) as file:
         try:
             if snapshot.needs_base:

@@ -53,7 +53,7 @@ def run_writing_job(
     DriveErrors."""
     last: Mapping[str, Any] = {}
 
-    def told(event: Mapping[str, Any]) -> None:
+    def pass_on(event: Mapping[str, Any]) -> None:
         nonlocal last
         if event["event"] != "idle":
             last = event
@@ -65,12 +65,12 @@ def run_writing_job(
 
         try:
             for event in stream(socket_of(mount), mount.owner, f"/v1/{verb}", parameters):
-                told(event)
+                pass_on(event)
             return last
         except MountGoneError:
             if last:
                 raise  # else it was just ending
-    own_drive(call, verb, parameters, told)
+    own_drive(call, verb, parameters, pass_on)
     return last
 
 
@@ -87,14 +87,14 @@ def _wait_for_owner(call: Invocation) -> None:
 
 def own_drive(
     call: Invocation, verb: str, parameters: Mapping[str, Any],
-    told: Callable[[Mapping[str, Any]], None],
+    pass_on: Callable[[Mapping[str, Any]], None],
 ) -> int:  # fmt: skip
     """The job in a drive of this process, which has the spool for so long."""
     from dmfs.jobs.table import JOBS
     from dmfs.write.opening import Writes
 
     async def tell(event: Mapping[str, Any]) -> None:
-        told(event)
+        pass_on(event)
 
     _wait_for_owner(call)
 

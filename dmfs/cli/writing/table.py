@@ -30,8 +30,8 @@ def lines(report: Mapping[str, Any]) -> list[str]:
 def _line(row: Row) -> str:
     words = [f"{row['state']:<10}", f"{_amount(row):<12}", row["path"]]
     facts = [_pace(row), row["reason"], _next(row)]
-    told = "; ".join(filter(None, facts))
-    return "  ".join(words) + (f"  ({told})" if told else "")
+    remarks = "; ".join(filter(None, facts))
+    return "  ".join(words) + (f"  ({remarks})" if remarks else "")
 
 
 def _amount(row: Row) -> str:

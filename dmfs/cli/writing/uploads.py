@@ -9,17 +9,17 @@ from typing import Any
 
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.control.bar import print_json, showing_events
+from dmfs.cli.control.grammar import VERBS
 from dmfs.cli.control.runner import in_the_drive
 from dmfs.cli.control.target import mounts_of, socket_of, the_mount
 from dmfs.cli.settings import Invocation, read_settings, start
-from dmfs.cli.writing.grammar import VERBS
 from dmfs.cli.writing.owner import run_writing_job, spool_directory, writer
 from dmfs.cli.writing.table import is_bad, lines, what_waits
 from dmfs.control.client import ask
 from dmfs.control.mounts import Seen
 from dmfs.errors import MountGoneError, UsageError
 from dmfs.names import printable
-from dmfs.write.care.kept import Kept
+from dmfs.write.care.journalled import Journalled
 from dmfs.write.care.rows import Report
 
 Event = Mapping[str, Any]
@@ -78,8 +78,8 @@ def report_of_profile(call: Invocation, mount: Seen | None) -> dict[str, Any]:
             if named:
                 raise  # else it was just ending
     settings = read_settings(call)
-    kept = Kept.look(spool_directory(settings), settings.spool_size)
-    return (Report([]) if kept is None else kept.report).as_json(local=True)
+    found = Journalled.look(spool_directory(settings), settings.spool_size)
+    return (Report([]) if found is None else found.report).as_json(local=True)
 
 
 def _list(call: Invocation, mount: Seen | None) -> int:

@@ -34,7 +34,7 @@ GONE = Row("/Hub/f.txt", DELETE, State.WAITING, item_id="i6")
 ALL = [LOCAL, ROW, GONE, BESIDE, UP, BAD]
 
 
-def told(*rows: Row, **more: Any) -> list[str]:
+def text(*rows: Row, **more: Any) -> list[str]:
     return lines(Report(rows, **more).as_json(local=True))
 
 
@@ -45,25 +45,25 @@ def test_what_needs_a_person_comes_first() -> None:
 
 
 def test_each_row_says_what_a_person_wants_to_know() -> None:
-    assert told(ROW)[0] == "waiting     2.0 KiB       /Hub/Project/a.txt  (its turn comes)"
-    assert told(UP)[0] == "uploading   25 % of 2.0 KiB  /Hub/b.txt  (512 B/s, 3.0 s left)"
-    assert told(GONE)[0] == "waiting     delete        /Hub/f.txt"
+    assert text(ROW)[0] == "waiting     2.0 KiB       /Hub/Project/a.txt  (its turn comes)"
+    assert text(UP)[0] == "uploading   25 % of 2.0 KiB  /Hub/b.txt  (512 B/s, 3.0 s left)"
+    assert text(GONE)[0] == "waiting     delete        /Hub/f.txt"
     later = replace(ROW, next_try_s=41.0)
-    assert told(later)[0].endswith("(its turn comes; again in 41 s)")
-    assert told(ROW, BAD)[-1] == "1 waiting, 1 failed; 2.0 KiB to send"
-    assert told() == ["nothing waits: all that was saved is at the service"]
+    assert text(later)[0].endswith("(its turn comes; again in 41 s)")
+    assert text(ROW, BAD)[-1] == "1 waiting, 1 failed; 2.0 KiB to send"
+    assert text() == ["nothing waits: all that was saved is at the service"]
 
 
 def test_what_is_damaged_and_whose_the_rest_is_stands_below() -> None:
-    text = told(ROW, damaged="draft 1: gone", others=2)
-    assert text[-2:] == [
+    shown = text(ROW, damaged="draft 1: gone", others=2)
+    assert shown[-2:] == [
         "2 files of another sign-in: they go on when that one is back", "damaged: draft 1: gone"
     ]  # fmt: skip
 
 
 def test_no_character_of_a_name_or_reason_moves_the_cursor() -> None:
     evil = replace(ROW, path="/Hub/a\x1b[2J\n.txt", reason="b\r\x07")
-    assert all(char.isprintable() for line in told(evil) for char in line)
+    assert all(char.isprintable() for line in text(evil) for char in line)
 
 
 def test_local_files_are_shown_on_demand() -> None:

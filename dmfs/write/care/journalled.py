@@ -45,7 +45,7 @@ AT_REST = Rules(
 )  # fmt: skip
 
 
-class Kept:
+class Journalled:
     """See above: as of one moment."""
 
     def __init__(self, directory: Path, found: Contents, limit_bytes: int) -> None:
