@@ -13,7 +13,7 @@ from dmfs.system.backoff import backoff_s
 from dmfs.system.clock import wall_time_s
 from dmfs.system.concurrency import deadline
 from dmfs.write.parts.put import PutRequest
-from dmfs.write.records import State
+from dmfs.write.records import NewVersion, State
 from dmfs.write.upload.plan.answers import FIRST_S, GONE, Anew, Stop
 from dmfs.write.upload.plan.part_plan import Part, url_range
 from dmfs.write.upload.stage import Staged
@@ -109,7 +109,11 @@ class Parts:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._urls = _Urls(work)
-        self._places = trio.CapacityLimiter(work.tools.rules.parts_at_once)
+        at_once = work.tools.rules.parts_at_once
+        self._places = trio.CapacityLimiter(at_once)
+        """Of parts that are being sent."""
+        self._prepared = trio.CapacityLimiter(at_once + 1)
+        """Of parts that are read: the next one is ready when a place is."""
         self._failures: list[Exception] = []
 
     async def send(self) -> str:
@@ -143,15 +147,18 @@ class Parts:
         return self._work.row.upload_ends_s - SESSION_LEFT_S > wall_time_s()
 
     def _reason(self) -> str:
-        return "needs bytes of its base version" if self._work.job.snapshot.needs_base else ""
+        target = self._work.row.wanted
+        if not self._work.job.snapshot.needs_base or not isinstance(target, NewVersion):
+            return ""
+        return f"needs bytes of v{target.base.number}"
 
     async def _begin(self, nursery: trio.Nursery, part: Part) -> None:
-        work, places = self._work, self._places
+        work, prepared = self._work, self._prepared
         if part.number in work.row.etags:
             await work.stager.skip(part)
             return
         place = object()
-        await places.acquire_on_behalf_of(place)
+        await prepared.acquire_on_behalf_of(place)
         try:
             await work.stager.take(part)
             try:
@@ -160,19 +167,20 @@ class Parts:
                 work.stager.give(part)
                 raise
         except BaseException:
-            places.release_on_behalf_of(place)
+            prepared.release_on_behalf_of(place)
             raise
         nursery.start_soon(self._guarded, nursery, self._send_and_free, staged, place)
 
     async def _send_and_free(self, _: trio.Nursery, staged: Staged, place: object) -> None:
         part = staged.part
         try:
-            etag = await self._send(staged)
+            async with self._places:
+                etag = await self._send(staged)
         finally:
             self._work.sending.pop(part.number, None)
             staged.close()
             self._work.stager.give(part)
-            self._places.release_on_behalf_of(place)
+            self._prepared.release_on_behalf_of(place)
         row = self._work.row
         accepted = {**row.etags, part.number: etag}
         # not FULL: after a power loss a part is sent again
