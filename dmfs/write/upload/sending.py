@@ -37,11 +37,11 @@ def _gravity(error: Exception) -> int:
     return 0 if isinstance(error, Stop) else 1 if isinstance(error, Anew) else 2
 
 
-def _end_of(told_s: float) -> float:
+def _end_of(stated_s: float) -> float:
     """When a session that just began ends. One that would have ended already says that the clock of
     this machine is wrong, and nothing about the session."""
     now_s = wall_time_s()
-    return told_s if told_s > now_s + 2 * SESSION_LEFT_S else now_s + SESSION_S
+    return stated_s if stated_s > now_s + 2 * SESSION_LEFT_S else now_s + SESSION_S
 
 
 class _Urls:
