@@ -43,7 +43,7 @@ from dmfs.aps.json_values import Json
 from dmfs.aps.signed_in import SignedIn, path_id
 from dmfs.aps.signed_urls import bucket_and_key
 from dmfs.auth.token_sources import TokenSource
-from dmfs.errors import BadNameError, GoneError
+from dmfs.errors import BadInputError, BadNameError, GoneError
 from dmfs.http.json_body import Decode, T
 from dmfs.http.json_client import Call, JsonClient
 from dmfs.model import (
@@ -154,6 +154,18 @@ class Uploads:
             )  # fmt: skip
         except GoneError:
             return None
+
+    async def copy_object(self, source: StorageId, target: StorageId) -> int:
+        """A stored object's bytes into a new place, without coming here; their size. Both lie in
+        one bucket, which is one region's: BadInputError else. After an unknown outcome ``details``
+        of the new place tell."""
+        action = "copy an object"
+        (bucket, key), (other, new_key) = bucket_and_key(source), bucket_and_key(target)
+        if bucket != other:
+            raise BadInputError(f"cannot {action}: it would have to go to another region")
+        path = f"/oss/v2/buckets/{path_id(bucket)}/objects/{path_id(key)}/copyto/{path_id(new_key)}"
+        call = Call(action, "copy_object", "PUT", path, once=True, silence_s=COMPLETE_S)
+        return (await self._send(call, lambda answer: decode_details(answer, action))).size_bytes
 
     async def item(self, project: Project, item_id: ItemId) -> Tip:
         """An item with its newest version, who has it reserved, and whether it is there at all.
