@@ -28,7 +28,6 @@ from dmfs.write.spool.snapshot import (
     Snapshot,
     card_of,
     copied,
-    extent_list,
     pieces_of,
     read_other,
     row_of,
@@ -173,13 +172,13 @@ class Content:
 
     @asynccontextmanager
     async def _appending(self) -> AsyncIterator[None]:
-        if self._gone:
-            raise SpoolError(self._gone)
         try:
             self._order.acquire_nowait()  # a step of the loop costs more than a small write
         except trio.WouldBlock:
             await self._order.acquire()
         try:
+            if self._gone:
+                raise SpoolError(self._gone)
             yield
         finally:
             self._order.release()
@@ -366,8 +365,8 @@ class Content:
 
     @asynccontextmanager
     async def ending(self, words: str) -> AsyncIterator[None]:
-        """No confirmation during the body, and nothing after it if that did not raise."""
-        async with self._confirming:
+        """No change during the body, and nothing after it if that did not raise."""
+        async with self._confirming, self._order:
             yield
             files = self.end(words)
         with suppress(DriveError):
@@ -386,4 +385,4 @@ class Content:
         found = self._generation
         if found is None:
             return {}
-        return {**card_of(found, self._draft), "extents": extent_list(found)}
+        return card_of(found, self._draft, with_all=True)

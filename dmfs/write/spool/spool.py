@@ -22,10 +22,11 @@ from dmfs.system.disk_threads import DiskThreads
 from dmfs.write.records import Change, DraftId, Row
 from dmfs.write.spool.card import write_card
 from dmfs.write.spool.content import Content
-from dmfs.write.spool.data_file import DataFile, OpenFiles, Services, close_all
+from dmfs.write.spool.data_file import DataFile, Services, close_all
 from dmfs.write.spool.disk import (
     PATIENCE_S,
     Disk,
+    OpenFiles,
     failures,
     fit_directory,
     remove_files,

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from dmfs.errors import SpoolError
+from dmfs.write.spool.journal import Journal
 from tests.support.helpers import real
 from tests.write.spool.spooling import (
     ONE,
@@ -142,4 +143,66 @@ async def test_damaged_bytes_are_not_copied(tmp_path, wasteful):
     with pytest.raises(SpoolError, match="damaged"):
         await found(spool, ONE).snapshot().read(0, 100, read_base)
     assert content.generation
+    await spool.close()
+
+
+@real
+async def test_a_file_that_the_journal_may_name_stays(tmp_path, monkeypatch):
+    """The commit happened, its answer did not come; then the program truncates, then a kill."""
+    spool = open_spool(tmp_path / "spool")
+    content = spool.create(ONE)
+    await content.write(0, b"first", mtime_ns=1)
+    commit = Journal.commit
+
+    def lost(*args, **kwargs):
+        commit(*args, **kwargs)
+        raise OSError(5, "I/O error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Journal, "commit", lost)
+        with pytest.raises(SpoolError):
+            await content.confirm(no_rows)
+    content.start_over(0)
+    await spool.tend()
+    spool._owner.release()
+    again = open_spool(tmp_path / "spool")
+    assert (again.damaged, await whole(again, ONE)) == ("", b"first")
+    again._owner.release()
+    await content.write(0, b"x", mtime_ns=2)
+    again._journal.close()
+    spool._owner.take()
+    await content.confirm(no_rows)
+    assert set(files(tmp_path)) == {"data.2"}
+    await spool.close()
+
+
+@real
+async def test_a_read_under_way_has_its_file(tmp_path, monkeypatch):
+    spool = open_spool(tmp_path / "spool")
+    content = spool.create(ONE)
+    await content.write(0, b"first", mtime_ns=1)
+    await content.confirm(no_rows)
+    content._file.handle.close()  # as one that was not used for long
+    begun, gate, run, read = trio.Event(), trio.Event(), spool._disk.run, []
+
+    async def gated(work, action, **kwargs):
+        if "read" in action:
+            begun.set()
+            await gate.wait()
+        return await run(work, action, **kwargs)
+
+    async def reader():
+        read.append(await content.read(0, 10, read_base))
+
+    monkeypatch.setattr(spool._disk, "run", gated)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reader)
+        await begun.wait()
+        content.start_over(0)
+        await content.write(0, b"second", mtime_ns=2)
+        await content.confirm(no_rows)
+        gate.set()
+    assert read == [b"first"]
+    await spool.tend()
+    assert set(files(tmp_path)) == {"data.2"}
     await spool.close()

@@ -17,7 +17,7 @@ from dmfs.spans import GIB, KIB, MIB
 from dmfs.system.clock import wall_time_s
 from dmfs.write.records import Change
 from dmfs.write.spool import recovery
-from dmfs.write.spool.card import read_card, whole_file, write_card
+from dmfs.write.spool.card import read_card, write_card
 from tests.support.helpers import real
 from tests.write.spool.spooling import (
     ONE,
@@ -174,6 +174,40 @@ async def test_what_is_written_while_others_confirm_waits_for_the_next_time(
     await spool.close()
 
 
+@real
+async def test_a_write_under_way_when_its_draft_is_removed_leaves_no_trace(tmp_path, monkeypatch):
+    spool = open_spool(tmp_path / "spool")
+    content = spool.create(ONE)
+    await content.write(0, b"x" * MIB, mtime_ns=1)
+    begun, gate, run, refused = trio.Event(), trio.Event(), spool._disk.run, []
+
+    async def gated(work, action, **kwargs):
+        if action == "save":
+            begun.set()
+            await gate.wait()
+        return await run(work, action, **kwargs)
+
+    async def write(offset):
+        try:
+            await content.write(offset, b"y" * 5000, mtime_ns=1)
+        except SpoolError as error:
+            refused.append((offset, error.message))
+
+    monkeypatch.setattr(spool._disk, "run", gated)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write, 0)  # spills
+        await begun.wait()
+        nursery.start_soon(spool.remove, ONE)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(write, 1)  # waits behind both
+        await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+    assert refused == [(1, "the draft was removed")]
+    assert (spool.used_bytes, spool._room.pending_bytes) == (0, 0)
+    assert not (tmp_path / "spool" / ONE).exists()
+    await spool.close()
+
+
 @pytest.mark.parametrize("changes", [[], [Change("name", "none", None)]])
 @real
 async def test_a_durable_commit_of_nothing_takes_along_what_came_before(tmp_path, changes):
@@ -224,32 +258,6 @@ async def test_a_row_and_its_bytes_are_confirmed_together(tmp_path):
     spool = open_spool(tmp_path / "spool")
     assert spool.rows["draft"][ONE].record["generation"] == confirmed.generation
     assert found(spool, ONE).generation == confirmed.generation
-    await spool.close()
-
-
-@real
-async def test_a_person_finds_the_bytes_by_the_card(tmp_path):
-    spool = open_spool(tmp_path / "spool")
-    place = tmp_path / "spool" / ONE
-    content = spool.create(ONE)
-    await content.write(0, b"whole file", mtime_ns=1)
-    await content.confirm(lambda _: [draft_row(ONE, base={"item_id": "i", "number": 3})])
-    card = read_card(place)
-    assert card["name"] == "plan.dwg"
-    assert (card["item"], card["base_number"], card["size_bytes"]) == ("i", 3, 10)
-    file = whole_file(place)
-    assert file is not None
-    assert file.read_bytes()[:10] == b"whole file"
-    await content.write(2, b"XX", mtime_ns=1)
-    await content.confirm(no_rows)
-    assert whole_file(place) is None
-    assert read_card(place)["generation"] == 2
-    content.start_over(0)
-    await content.write(0, b"again", mtime_ns=1)
-    await content.confirm(no_rows)
-    file = whole_file(place)
-    assert file is not None
-    assert file.read_bytes() == b"again"
     await spool.close()
 
 

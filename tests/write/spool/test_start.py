@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -121,6 +122,17 @@ async def test_another_users_directory_and_a_link_are_refused(tmp_path, monkeypa
         await content.confirm(no_rows)
     assert not (tmp_path / "elsewhere").exists()
     await spool.close()
+
+
+def test_a_disk_without_locks_is_refused(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(SetupError, match="No locks available"):
+        open_spool(tmp_path / "spool")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 @pytest.mark.parametrize(
@@ -246,9 +258,13 @@ async def test_what_a_kill_left_behind_goes_unless_it_may_be_the_only_copy(tmp_p
     (place / ONE / "data.7").write_bytes(b"of a confirmation that did not end")
     with (place / ONE / "data").open("ab") as file:
         file.write(b"a tail")
+    (place / "my backup").mkdir()
+    (place / "my backup" / "data").write_bytes(b"of a person")
     spool = open_spool(place)
     assert "4" * 32 in spool.damaged
-    assert sorted(each.name for each in place.iterdir() if each.is_dir()) == [ONE, TWO, "4" * 32]
+    there = sorted(each.name for each in place.iterdir() if each.is_dir())
+    assert there == [ONE, TWO, "4" * 32, "my backup"]
+    assert (place / "my backup" / "data").exists()
     assert sorted(each.name for each in (place / ONE).iterdir()) == ["card.json", "data"]
     assert (place / ONE / "data").read_bytes() == ONE.encode()
     assert read_card(place / ("4" * 32)) == {"generation": 1}
