@@ -28,7 +28,6 @@ from dmfs.write.spool.snapshot import (
     Snapshot,
     card_of,
     copied,
-    extent_list,
     pieces_of,
     read_other,
     row_of,
@@ -386,4 +385,4 @@ class Content:
         found = self._generation
         if found is None:
             return {}
-        return {**card_of(found, self._draft), "extents": extent_list(found)}
+        return card_of(found, self._draft, with_all=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from dmfs.aps.client import Aps
@@ -40,6 +41,8 @@ from dmfs.write.records import (
 )
 from dmfs.write.spool.snapshot import Confirmed
 from dmfs.write.spool.spool import Spool
+from dmfs.write.upload import sending, steps, uploader
+from dmfs.write.upload.plan import look
 from dmfs.write.upload.ports import Hooks, Outcome, PostedLike, Rules, UploadJob
 from dmfs.write.upload.uploader import Uploader
 from tests.write.spool.spooling import open_spool
@@ -140,6 +143,16 @@ class _Token:
         raise SignedOutError("the token was refused")
 
 
+def hurry(patch: pytest.MonkeyPatch, emulator: EmulatorProcess) -> None:
+    """Looks, pauses and what counts as a hasty repetition, all a fraction of what they are."""
+    patch.setattr(look, "LOOKS_AT_S", (0.15, 0.5))
+    patch.setattr(look, "LEAST_WAIT_S", 0.05)
+    patch.setattr(uploader, "FIRST_S", 0.1)
+    patch.setattr(steps, "LOOK_FIRST_S", 0.1)
+    patch.setattr(sending, "backoff_s", lambda *_: 0.05)
+    emulator.settings(lost_look_s=0.15)
+
+
 def _no_rows(_: Confirmed) -> Sequence[Change]:
     return []
 
@@ -184,11 +197,11 @@ async def driving(
             async def list_again(place: Place) -> Listing:
                 return await drive.listing(place)
 
-            uploader = Uploader(
+            made = Uploader(
                 spool, uploads, sender, list_again, nursery,
                 rules=Rules(directory, **rules), hooks=hooks,
             )  # fmt: skip
-            drive = Drive(where, aps, uploads, uploader, spool, sender)
+            drive = Drive(where, aps, uploads, made, spool, sender)
             yield drive
             nursery.cancel_scope.cancel()
     finally:
