@@ -32,6 +32,7 @@ PATCH: each endpoint has its 50, as far as is known, and they are counted togeth
 
 SHARED_QUOTA: Mapping[str, str] = MappingProxyType({
     "sign": "oss", "upload_urls": "oss", "complete": "oss", "details": "oss",
+    "copy_object": "oss",
 })  # fmt: skip
 """Routes that count against the quota of another name."""
 

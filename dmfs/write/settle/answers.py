@@ -15,6 +15,7 @@ from dmfs.write.settle.nouns import (
     KeepLocal,
     MakeDraft,
     RenameItem,
+    ShowAgain,
     Step,
     UploadNewItem,
     UploadNewVersion,
@@ -79,6 +80,8 @@ class ServiceAnswers(NameTable):
             if entry is not None and self._same(entry, step.content):
                 entry.local = True
                 self._note(entry)
+        elif isinstance(step, ShowAgain):
+            self._revive(step.item.item_id, at)
         elif isinstance(step, DeleteItem):
             self._deleted(step.item, at)
         elif isinstance(step, MakeDraft | HoldDeletes):

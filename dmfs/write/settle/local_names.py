@@ -91,7 +91,7 @@ lu[0-9a-z]{4,}\.tmp | LibreOffice | temporary
 <file>\.FCBak | FreeCAD | backup
 <file>\.FCStd\d+ | FreeCAD | backup
 <file>\.<uuid> | FreeCAD | temporary
-<file>@ | Blender | temporary in_dance
+.+\.blend@ | Blender | temporary
 <file>\.blend\d{1,2} | Blender | backup
 \.<file>\.sw[a-px-z] | vim | temporary
 4913 | vim | temporary

@@ -177,6 +177,11 @@ class NameTable:
         """Names of which anything differs, or may."""
         return list(self._entries)
 
+    def is_local(self, name: str) -> bool:
+        """Whether what stands there was found to stay on this machine."""
+        entry = self._entries.get(name)
+        return entry is not None and entry.local
+
     def draft_name(self, draft: DraftId) -> str | None:
         """Where a draft stands now."""
         return self._draft_at.get(draft)
@@ -271,6 +276,19 @@ class NameTable:
             self._unmark_gone(item.item_id)
             entry.clean = item
             self._holder[item.item_id] = entry.name
+
+    def _revive(self, item_id: ItemId, at: float) -> bool:
+        gone = self._gone.get(item_id)
+        if gone is None or gone.done:
+            return False
+        entry = self._touch(self._home.get(item_id, gone.name), at)
+        if not entry.empty:
+            return False
+        self._unmark_gone(item_id)
+        entry.clean = gone.item
+        self._holder[item_id] = entry.name
+        self._tidy(entry)
+        return True
 
     def _mark_gone(self, item: Item, name: str, at: float, *, done: bool = False) -> None:
         self._gone[item.item_id] = Gone(item, name, at, done)

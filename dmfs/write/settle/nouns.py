@@ -202,6 +202,15 @@ class DeleteItem:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowAgain:
+    """An item was removed where the service cannot delete, and nothing took its name: it is seen
+    again. Nothing is to be done for it but ``FolderNames.done``."""
+
+    item: Item
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class HoldDeletes:
     """So many deletes at once wait until ``until``, and somebody should be told."""
 
@@ -217,6 +226,7 @@ Step = (
     | MakeDraft
     | RenameItem
     | DeleteItem
+    | ShowAgain
     | HoldDeletes
 )
 

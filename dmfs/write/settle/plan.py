@@ -25,6 +25,7 @@ from dmfs.write.settle.nouns import (
     Plan,
     RenameItem,
     Rules,
+    ShowAgain,
     Step,
     UploadNewItem,
     UploadNewVersion,
@@ -46,13 +47,12 @@ __all__ = [
     "Plan",
     "RenameItem",
     "Rules",
+    "ShowAgain",
     "Step",
     "UploadNewItem",
     "UploadNewVersion",
     "settle",
 ]
-
-NO_DELETES = "the service cannot delete in this project"
 
 
 def settle(folder: FolderState, now: float, rules: Rules) -> Plan:
@@ -195,6 +195,9 @@ class _Settling:
     # What is gone
 
     def _delete(self) -> None:
+        if self._folder.kind == "a":
+            self._show_again()
+            return
         at = {each.item.item_id: each.at for each in self._folder.absent}
         last_name = {each.item.item_id: each.name for each in self._folder.absent}
         due: list[tuple[float, DeleteItem]] = []
@@ -212,10 +215,15 @@ class _Settling:
                 return
         self._steps += [each for _, each in due]
 
+    def _show_again(self) -> None:
+        """Where nothing can be deleted: a program was about to save, and did not."""
+        gone = gone_items(self._folder, self._claims, self._local.why)
+        for each in self._folder.absent:
+            name = self._claims.home.get(each.item.item_id)
+            if each.item.item_id in gone and name is not None and self._rests_whole(name):
+                self._steps.append(ShowAgain(each.item, name))
+
     def _may_delete(self, name: str, gone_at: float) -> bool:
-        if self._folder.kind == "a":
-            self._reasons[name] = NO_DELETES
-            return False
         if name not in self._folder.names:
             until = gone_at + self._rules.upload_delay_s
             self._looks.append(until)

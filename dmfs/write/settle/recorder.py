@@ -139,17 +139,7 @@ class FolderNames(ServiceAnswers):
     def revive(self, item_id: ItemId, at: float) -> bool:
         """An item that waits for its deletion is seen again, under the name that it has on the
         service; False if that is taken, or it is too late."""
-        gone = self._gone.get(item_id)
-        if gone is None or gone.done:
-            return False
-        entry = self._touch(self._home.get(item_id, gone.name), at)
-        if not entry.empty:
-            return False
-        self._unmark_gone(item_id)
-        entry.clean = gone.item
-        self._holder[item_id] = entry.name
-        self._tidy(entry)
-        return True
+        return self._revive(item_id, at)
 
     def put_beside(self, draft: DraftId, item: Item, name: str, at: float) -> None:
         """The draft does not become the next version of ``item``, which is as somebody else made it

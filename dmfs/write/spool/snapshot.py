@@ -23,6 +23,8 @@ ReadBase = Callable[[int, int], Awaitable[bytes]]
 log = logging.getLogger(__name__)
 
 KIND = "content"
+CARD_EXTENTS = 200
+"""On a card that is written with each confirmation."""
 COPY_BYTES = 8 * MIB
 MOST_BYTES = 16 * MIB
 """In one read of a snapshot."""
@@ -143,16 +145,22 @@ def pieces_of(draft_id: DraftId, stored: Generation | None, now: Generation) -> 
     return Pieces(draft_id, False, extents, now.file.sums.pages(now.mark, stored.mark.end))
 
 
-def card_of(generation: Generation, draft: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The card; ``draft`` is the draft's row, as far as it is known."""
+def card_of(
+    generation: Generation, draft: Mapping[str, Any] | None, *, with_all: bool = False
+) -> dict[str, Any]:
+    """The card; ``draft`` is the draft's row, as far as it is known. ``with_all`` extents, however
+    many they are."""
+    whole = generation.extents.is_whole(generation.size_bytes)
+    lists = whole or with_all or generation.extents.count() <= CARD_EXTENTS
     return make_card(
         draft=draft,
         data=generation.file.path.name,
         size_bytes=generation.size_bytes,
         generation=generation.number,
         mtime_ns=generation.mtime_ns,
-        whole=generation.extents.is_whole(generation.size_bytes),
+        whole=whole,
         base_bytes=generation.extents.base_bytes,
+        extents=extent_list(generation) if lists else None,
     )
 
 
@@ -174,8 +182,8 @@ def extent_list(generation: Generation) -> list[tuple[int, int, int]]:
     """Offset, length and position in the data file of all that was written, in order."""
     return [
         (piece.start, piece.length, piece.position)
-        for number in sorted(generation.extents.chunks)
-        for piece in generation.extents.chunks[number].all_pieces()
+        for piece in generation.extents.pieces(0, generation.size_bytes)
+        if piece.kind == "data"
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dmfs import errors
 from dmfs.model import File, Listing, Shortcut
-from dmfs.write.records import NewVersion
+from dmfs.write.records import NewItem, NewVersion
 from dmfs.write.upload.plan import conflicts
 from dmfs.write.upload.plan.answers import GONE, SIGNED_OUT, Stop
 from dmfs.write.upload.plan.conflicts import Find, Tip
@@ -122,6 +122,8 @@ class Looks:
         """After a refusal that a deleted folder may be the reason of. Stop if so."""
         if isinstance(error, (*SIGNED_OUT, errors.LockedError)):
             return
+        if isinstance(error, GONE) and isinstance(self._work.row.target, NewItem):
+            raise Stop("the folder was deleted") from None
         if isinstance(error, (*GONE, errors.AccessError)):
             try:
                 await self.list_again()

@@ -57,6 +57,7 @@ class Slots:
         self._rules = rules
         self._waiting: dict[DraftId, tuple[Waiting, trio.Event]] = {}
         self._running: dict[DraftId, Waiting] = {}
+        self._closed = False
 
     @property
     def new_items_ahead(self) -> list[DraftId]:
@@ -79,8 +80,12 @@ class Slots:
             self._running.pop(draft_id, None)
             self._give()
 
+    def close(self) -> None:
+        """Nobody gets one any more."""
+        self._closed = True
+
     def _give(self) -> None:
-        while True:
+        while not self._closed:
             those = [each for each, _ in self._waiting.values()]
             chosen = choose(those, self._running.values(), trio.current_time(), self._rules)
             if chosen is None:

@@ -13,14 +13,14 @@ from dmfs.system.backoff import backoff_s
 from dmfs.system.clock import wall_time_s
 from dmfs.system.concurrency import deadline
 from dmfs.write.parts.put import PutRequest
-from dmfs.write.records import State
+from dmfs.write.records import NewVersion, State
 from dmfs.write.upload.plan.answers import FIRST_S, GONE, Anew, Stop
 from dmfs.write.upload.plan.part_plan import Part, url_range
 from dmfs.write.upload.stage import Staged
 from dmfs.write.upload.work import Work
 
 PUT_TRIES = 5
-WRONG_ETAGS = 3
+WRONG_ETAGS = 2
 """Then the storage's ETags are taken for something else than an MD5."""
 SESSION_LEFT_S = 300.0
 """An upload whose session ends sooner begins anew."""
@@ -37,11 +37,11 @@ def _gravity(error: Exception) -> int:
     return 0 if isinstance(error, Stop) else 1 if isinstance(error, Anew) else 2
 
 
-def _end_of(told_s: float) -> float:
+def _end_of(stated_s: float) -> float:
     """When a session that just began ends. One that would have ended already says that the clock of
     this machine is wrong, and nothing about the session."""
     now_s = wall_time_s()
-    return told_s if told_s > now_s + 2 * SESSION_LEFT_S else now_s + SESSION_S
+    return stated_s if stated_s > now_s + 2 * SESSION_LEFT_S else now_s + SESSION_S
 
 
 class _Urls:
@@ -109,7 +109,11 @@ class Parts:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._urls = _Urls(work)
-        self._places = trio.CapacityLimiter(work.tools.rules.parts_at_once)
+        at_once = work.tools.rules.parts_at_once
+        self._places = trio.CapacityLimiter(at_once)
+        """Of parts that are being sent."""
+        self._prepared = trio.CapacityLimiter(at_once + 1)
+        """Of parts that are read: the next one is ready when a place is."""
         self._failures: list[Exception] = []
 
     async def send(self) -> str:
@@ -143,15 +147,18 @@ class Parts:
         return self._work.row.upload_ends_s - SESSION_LEFT_S > wall_time_s()
 
     def _reason(self) -> str:
-        return "needs bytes of its base version" if self._work.job.snapshot.needs_base else ""
+        target = self._work.row.wanted
+        if not self._work.job.snapshot.needs_base or not isinstance(target, NewVersion):
+            return ""
+        return f"needs bytes of v{target.base.number}"
 
     async def _begin(self, nursery: trio.Nursery, part: Part) -> None:
-        work, places = self._work, self._places
+        work, prepared = self._work, self._prepared
         if part.number in work.row.etags:
             await work.stager.skip(part)
             return
         place = object()
-        await places.acquire_on_behalf_of(place)
+        await prepared.acquire_on_behalf_of(place)
         try:
             await work.stager.take(part)
             try:
@@ -160,19 +167,20 @@ class Parts:
                 work.stager.give(part)
                 raise
         except BaseException:
-            places.release_on_behalf_of(place)
+            prepared.release_on_behalf_of(place)
             raise
         nursery.start_soon(self._guarded, nursery, self._send_and_free, staged, place)
 
     async def _send_and_free(self, _: trio.Nursery, staged: Staged, place: object) -> None:
         part = staged.part
         try:
-            etag = await self._send(staged)
+            async with self._places:
+                etag = await self._send(staged)
         finally:
             self._work.sending.pop(part.number, None)
             staged.close()
             self._work.stager.give(part)
-            self._places.release_on_behalf_of(place)
+            self._prepared.release_on_behalf_of(place)
         row = self._work.row
         accepted = {**row.etags, part.number: etag}
         # not FULL: after a power loss a part is sent again
@@ -203,6 +211,8 @@ class Parts:
             if not MD5.fullmatch(etag) or etag.lower() == staged.md5:
                 return etag or staged.md5
             wrong += 1
+            if self._work.row.doubtful:
+                return etag
             if wrong >= WRONG_ETAGS:
                 await self._work.note("doubt", doubtful=True, durable=False)
                 return etag

@@ -34,6 +34,7 @@ from dmfs.write.upload.work import Link, Tools, Work
 log = logging.getLogger(__name__)
 
 OUTCOMES_REMEMBERED = 4096
+FINISH_LOOK_S = 0.1
 
 
 class Uploader:
@@ -112,6 +113,18 @@ class Uploader:
         """The network is back, or somebody signed in: whatever waits tries now."""
         for work in self._works.values():
             work.nudged.set()
+
+    async def finish(self, within_s: float) -> None:
+        """Before the process ends: begin nothing any more, and wait for answers that would else
+        have to be looked for. What is under way goes on meanwhile; the next process resumes it."""
+        self._tools.slots.close()
+        with trio.move_on_after(within_s):
+            while self._waits_for_an_answer():  # noqa: ASYNC110 - of any of several uploads
+                await trio.sleep(FINISH_LOOK_S)
+
+    def _waits_for_an_answer(self) -> bool:
+        works = self._works.values()
+        return any(each.in_slot and not each.can_be_cancelled for each in works)
 
     def is_under_way(self, draft_id: DraftId) -> bool:
         return draft_id in self._works

@@ -21,6 +21,7 @@ from dmfs.write.settle.plan import (
     Plan,
     RenameItem,
     Rules,
+    ShowAgain,
     Step,
     UploadNewItem,
     UploadNewVersion,
@@ -187,6 +188,8 @@ class Folder:
             more = state.generation > generation
             self.drafts[step.draft] = replace(state, uploaded_generation=generation)
         self.names.done(step, self.now, item, more=more)
+        if isinstance(step, ShowAgain):
+            self.seen[step.place] = self.content_of(step.place) or 0
         stands = {each for each in self.names.shown().values() if not isinstance(each, Item)}
         self.drafts = {key: each for key, each in self.drafts.items() if key in stands}
 

@@ -97,11 +97,24 @@ def test_a_delete_waits_for_the_delay() -> None:
 
 
 def test_nothing_is_deleted_where_nothing_can_be() -> None:
+    """A program that removes a file before it puts the new one there has died in between."""
     folder = a_folder(kind="a")
+    before = folder.seen[F]
     folder.unlink(F)
-    assert folder.come_to_rest() == []
-    assert F in folder.live()
-    assert "cannot delete" in folder.plan().reasons[F]
+    folder.now += 4
+    assert folder.carry_out() == []
+    folder.now += 2
+    assert kinds(folder.carry_out()) == ["ShowAgain"]
+    assert folder.content_of(F) == before
+    assert not folder.names
+
+
+def test_what_was_renamed_over_another_is_seen_again_where_nothing_can_be_deleted() -> None:
+    folder = a_folder("a.dwg", "b.dwg", kind="a")
+    folder.write("a.dwg")
+    folder.rename("a.dwg", "b.dwg")
+    assert kinds(folder.come_to_rest()) == ["UploadNewVersion", "ShowAgain"]
+    assert folder.live() == folder.seen
 
 
 def test_a_draft_that_never_went_up_goes_without_a_trace() -> None:

@@ -298,3 +298,70 @@ def test_a_renamed_item_is_as_new_as_the_listing_has_it() -> None:
     theirs(folder)
     folder.look()
     assert folder.content_of("b.dwg") == 4711
+
+
+def test_an_older_listing_is_not_looked_at() -> None:
+    folder = a_folder()
+    before, asked_at = folder.listing(), folder.now
+    folder.rename(F, "b.dwg")
+    folder.now += 10
+    folder.carry_out()
+    folder.now += 1
+    folder.look()
+    folder.names.see(before, asked_at)
+    assert set(folder.names.shown()) == {"b.dwg"}
+
+
+def test_a_conflict_of_a_file_renamed_over_another_keeps_its_own_item() -> None:
+    folder = a_folder("a.dwg", "b.dwg")
+    own, other = folder.service
+    draft = folder.write("a.dwg")
+    folder.rename("a.dwg", "b.dwg")
+    folder.service[other].versions.append(4711)
+    folder.names.put_beside(draft, folder.item(other), "b (conflict).dwg", folder.now)
+    assert folder.content_of("b.dwg") == 4711
+    assert [type(each).__name__ for each in folder.come_to_rest()] == ["UploadNewVersion"]
+    assert folder.service[own].name == "b (conflict).dwg"
+    assert folder.names.hides(own, "a.dwg")
+
+
+def test_what_a_lost_item_was_renamed_over_is_seen_again() -> None:
+    folder = a_folder("a.dwg", "b.dwg")
+    content = folder.content_of("b.dwg")
+    (first, _) = folder.service
+    folder.rename("a.dwg", "b.dwg")
+    folder.service[first].alive = False
+    folder.names.lost(first)
+    folder.look()
+    assert folder.content_of("b.dwg") == content
+    assert folder.come_to_rest() == []
+
+
+def test_a_draft_made_while_its_item_gets_its_name_is_of_the_newer_version() -> None:
+    folder = a_folder()
+    folder.rename(F, "b.dwg")
+    folder.now += 6
+    (step,) = folder.plan().steps
+    folder.begin(step)
+    folder.write("b.dwg")
+    folder.rename("b.dwg", "c.dwg")
+    folder.answer()
+    folder.now += 60
+    (step,) = folder.plan().steps
+    assert isinstance(step, UploadNewVersion)
+    assert (step.item.number, step.item.name, step.name) == (2, "b.dwg", "c.dwg")
+
+
+def test_what_is_left_of_a_plan_is_in_the_next() -> None:
+    folder = a_folder("a.dwg", "b.dwg")
+    folder.write("b.dwg")
+    folder.rename("b.dwg", "a.dwg")
+    folder.now += 6
+    assert len(folder.plan().steps) == 2
+    folder.carry_out(1)
+    folder.now += 1
+    folder.look()
+    assert set(folder.names.shown()) == {"a.dwg"}
+    folder.now += 6
+    (step,) = folder.plan().steps
+    assert isinstance(step, DeleteItem)

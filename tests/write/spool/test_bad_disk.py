@@ -367,3 +367,21 @@ async def test_data_that_is_removed_or_changed_under_us_is_noticed(tmp_path, mon
     with pytest.raises(SpoolError, match="damaged"):
         await content.read(0, 100, read_base)
     await spool.close()
+
+
+@real
+async def test_a_journal_that_is_removed_in_the_middle_of_a_commit_is_noticed(
+    tmp_path, monkeypatch
+):
+    spool = open_spool(tmp_path / "spool")
+    run = Journal._run
+
+    def remove(self, db, statement):
+        run(self, db, statement)
+        if statement == "COMMIT":
+            self.path.unlink()
+
+    monkeypatch.setattr(Journal, "_run", remove)
+    with pytest.raises(SpoolError, match="is gone"):
+        await spool.commit([Change("name", "n", {})], durable=True)
+    await spool.close()

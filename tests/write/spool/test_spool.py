@@ -17,7 +17,7 @@ from dmfs.spans import GIB, KIB, MIB
 from dmfs.system.clock import wall_time_s
 from dmfs.write.records import Change
 from dmfs.write.spool import recovery
-from dmfs.write.spool.card import read_card, whole_file, write_card
+from dmfs.write.spool.card import read_card, write_card
 from tests.support.helpers import real
 from tests.write.spool.spooling import (
     ONE,
@@ -258,32 +258,6 @@ async def test_a_row_and_its_bytes_are_confirmed_together(tmp_path):
     spool = open_spool(tmp_path / "spool")
     assert spool.rows["draft"][ONE].record["generation"] == confirmed.generation
     assert found(spool, ONE).generation == confirmed.generation
-    await spool.close()
-
-
-@real
-async def test_a_person_finds_the_bytes_by_the_card(tmp_path):
-    spool = open_spool(tmp_path / "spool")
-    place = tmp_path / "spool" / ONE
-    content = spool.create(ONE)
-    await content.write(0, b"whole file", mtime_ns=1)
-    await content.confirm(lambda _: [draft_row(ONE, base={"item_id": "i", "number": 3})])
-    card = read_card(place)
-    assert card["name"] == "plan.dwg"
-    assert (card["item"], card["base_number"], card["size_bytes"]) == ("i", 3, 10)
-    file = whole_file(place)
-    assert file is not None
-    assert file.read_bytes()[:10] == b"whole file"
-    await content.write(2, b"XX", mtime_ns=1)
-    await content.confirm(no_rows)
-    assert whole_file(place) is None
-    assert read_card(place)["generation"] == 2
-    content.start_over(0)
-    await content.write(0, b"again", mtime_ns=1)
-    await content.confirm(no_rows)
-    file = whole_file(place)
-    assert file is not None
-    assert file.read_bytes() == b"again"
     await spool.close()
 
 

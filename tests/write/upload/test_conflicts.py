@@ -340,3 +340,13 @@ def test_a_refusal_says_nothing_of_the_post_before_it() -> None:
         assert [each.data for each in item.versions] == [BASE, OURS]
 
     play(scenario)
+
+
+def test_other_bytes_of_the_same_length_are_a_conflict() -> None:
+    async def scenario(rig: Rig) -> None:
+        item = rig.world.add("Plan.dwg", BASE)
+        target = rig.version_of(item)
+        rig.world.other_writes(item, bytes(len(OURS)))
+        assert (await _go(rig, target)).kind == "conflict"
+
+    play(scenario)

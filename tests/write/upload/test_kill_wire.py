@@ -13,11 +13,10 @@ import trio
 
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.write.records import Target
-from dmfs.write.upload.plan import look
 from dmfs.write.upload.plan.records import UploadRow
 from tests.support.helpers import real
 from tests.write.upload.test_upload_wire import Folder, sha256
-from tests.write.upload.wire import DRAFT, Victims, driving, victims
+from tests.write.upload.wire import DRAFT, Victims, driving, hurry, victims
 
 pytestmark = pytest.mark.process
 TEXT, TIMES = "ours ", 1000
@@ -34,9 +33,7 @@ def killer() -> Iterator[Victims]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch, emulator: EmulatorProcess) -> None:
-    monkeypatch.setattr(look, "LOOKS_AT_S", (0.1, 0.3))
-    monkeypatch.setattr(look, "LEAST_WAIT_S", 0.05)
-    emulator.settings(lost_look_s=0.1)
+    hurry(monkeypatch, emulator)
 
 
 async def _passed(folder: Folder, directory: Path, *, version: bool) -> list[tuple[str, int]]:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from dmfs.aps.client import Aps
-from dmfs.aps.earlier_versions import EarlierVersions
 from dmfs.aps.uploads import Uploads
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import SignedOutError
@@ -40,6 +40,8 @@ from dmfs.write.records import (
 )
 from dmfs.write.spool.snapshot import Confirmed
 from dmfs.write.spool.spool import Spool
+from dmfs.write.upload import sending, steps, uploader
+from dmfs.write.upload.plan import look
 from dmfs.write.upload.ports import Hooks, Outcome, PostedLike, Rules, UploadJob
 from dmfs.write.upload.uploader import Uploader
 from tests.write.spool.spooling import open_spool
@@ -140,6 +142,16 @@ class _Token:
         raise SignedOutError("the token was refused")
 
 
+def hurry(patch: pytest.MonkeyPatch, emulator: EmulatorProcess) -> None:
+    """Looks, pauses and what counts as a hasty repetition, all a fraction of what they are."""
+    patch.setattr(look, "LOOKS_AT_S", (0.15, 0.5))
+    patch.setattr(look, "LEAST_WAIT_S", 0.05)
+    patch.setattr(uploader, "FIRST_S", 0.1)
+    patch.setattr(steps, "LOOK_FIRST_S", 0.1)
+    patch.setattr(sending, "backoff_s", lambda *_: 0.05)
+    emulator.settings(lost_look_s=0.15)
+
+
 def _no_rows(_: Confirmed) -> Sequence[Change]:
     return []
 
@@ -166,7 +178,6 @@ async def driving(
             client = JsonClient(where.api_url, engines, RateLimiter())
             tokens = _Token(where.token)
             uploads = Uploads(client, tokens)
-            earlier = EarlierVersions(client, tokens)
 
             def adopted(draft: DraftId, generation: int, posted: PostedLike, sha1: str) -> None:
                 drive.posted.append((generation, posted))
@@ -176,7 +187,7 @@ async def driving(
                 on_posted=adopted,
                 on_event=lambda kind, fields: drive.events.append((kind, fields)),
                 my_user_id=lambda: ME,
-                version_of=earlier.of,
+                version_of=uploads.version_of,
                 failpoint=failpoint,
             )
             aps = Aps(client, tokens, url_minutes=60)
@@ -184,11 +195,11 @@ async def driving(
             async def list_again(place: Place) -> Listing:
                 return await drive.listing(place)
 
-            uploader = Uploader(
+            made = Uploader(
                 spool, uploads, sender, list_again, nursery,
                 rules=Rules(directory, **rules), hooks=hooks,
             )  # fmt: skip
-            drive = Drive(where, aps, uploads, uploader, spool, sender)
+            drive = Drive(where, aps, uploads, made, spool, sender)
             yield drive
             nursery.cancel_scope.cancel()
     finally:
