@@ -69,7 +69,10 @@ def test_what_waits_is_told_with_its_reason_and_goes_up_in_the_end(
     assert said == b"nothing waits: all that was saved is at the service\n"
     assert folder.versions("old.txt")[1:] == [sha256(b"old and new")]
     wait_until(lambda: state_of(path) == "clean")
-    events = [json.loads(line) for line in stdout_of(mounted.home, "events").splitlines()]
+    events = [
+        json.loads(line)
+        for line in stdout_of(mounted.home, "events", str(mounted.point)).splitlines()
+    ]
     (up,) = [each for each in events if each["event"] == "upload"]
     assert (up["name"], up["version"], up["size_bytes"]) == ("old.txt", 2, 11)
     assert calm.violations() == {}
@@ -105,7 +108,9 @@ def test_what_failed_is_told_everywhere_and_retried(
     assert done.returncode == 1
     assert b"1 failed" in done.stdout
     assert folder.path("refused.txt").encode() in done.stdout
-    events = [json.loads(line) for line in stdout_of(home, "events").splitlines()]
+    events = [
+        json.loads(line) for line in stdout_of(home, "events", str(mounted.point)).splitlines()
+    ]
     assert [each for each in events if each["event"] == "failed"]
     assert home.run("uploads", "--wait").returncode == 1  # it waits for a person, not for us
     calm.clear_faults()
@@ -128,12 +133,12 @@ def test_a_conflict_is_told_until_a_person_has_seen_it(
     (name,) = rows
     assert "(conflict " in name
     assert state_of(folder.below(mounted, name)) == "conflict"
-    assert home.run("status").returncode == 1
+    assert home.run("status", str(mounted.point)).returncode == 1
     done = home.run("uploads")
     assert done.returncode == 1
     assert name.encode() in done.stdout
     assert report(home) == {}
-    assert home.run("status").returncode == 0
+    assert home.run("status", str(mounted.point)).returncode == 0
     assert folder.versions(name) == [sha256(b"ours")]
     assert stdout_of(home, "cat", folder.path(name)) == b"ours"
 
