@@ -119,7 +119,9 @@ def _wait(call: Invocation) -> int:
 
 def wait_for_all(call: Invocation, timeout_s: float | None) -> Event:
     """Send all that waits, with a bar; the last event."""
-    parameters = {} if timeout_s is None else {"timeout_s": timeout_s}
+    parameters: dict[str, Any] = {"seen": not call.options.json}
+    if timeout_s is not None:
+        parameters["timeout_s"] = timeout_s
     if call.options.json:
         return run_writing_job(call, "wait", parameters, print_json)
     with showing_events(_waited) as show:

@@ -8,11 +8,13 @@ import trio
 
 from dmfs.drive import Drive
 from dmfs.errors import UsageError
-from dmfs.jobs.job import Parameters, Tell
+from dmfs.jobs.job import Parameters, Tell, flag_of
 from dmfs.jobs.reports import Reports
 from dmfs.jobs.writing.place import fresh_after, writing_of
+from dmfs.write.care.remedies import Remedies
 from dmfs.write.care.report import report_of
 from dmfs.write.care.rows import FILE, OPEN, Row, counts, is_bad
+from dmfs.write.records import DraftId, State
 from dmfs.write.writing import Writing
 
 LOOK_S = 0.1
@@ -20,13 +22,15 @@ TIMEOUT_MAX_S = 365 * 86400.0
 
 
 async def wait(drive: Drive, parameters: Parameters, tell: Tell) -> None:
-    """``{"timeout_s"?}``. Nothing waits for its delay meanwhile.
+    """``{"timeout_s"?, "seen"?}``. Nothing waits for its delay meanwhile. ``seen``: a person reads
+    the end of it, so that conflicts are no news any more.
 
     Events: ``progress`` (``files_done``, ``files``, ``bytes_done``, ``bytes``, ``rate``,
     ``reason``: why the next one waits), ``done`` (``late``: the time was over; ``left``: rows that
     have not gone up or need a person; the counts of the status).
     """
     writing, reports = writing_of(drive), Reports(tell)
+    is_seen = flag_of(parameters, "seen")
     folders = {
         view.folder_id: view.directory for view in writing.overlay.views() if view.names
     }  # fmt: skip
@@ -41,6 +45,9 @@ async def wait(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     await reports.tell(
         "done", late=scope.cancelled_caught, left=[row.as_json() for row in rows], **counts(rows)
     )
+    if is_seen:
+        conflicts = [DraftId(row.draft_id) for row in rows if row.state is State.CONFLICT]
+        await Remedies(writing).saw(conflicts)
 
 
 def _timeout(parameters: Parameters) -> float:

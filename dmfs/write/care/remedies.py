@@ -113,6 +113,10 @@ class Remedies:
                 f"a {row.what} cannot be discarded", hint="rename the file once more instead"
             )
         live = self._live(row)
+        if row.state is State.CONFLICT:
+            raise DriveError(
+                f"{printable(row.path)!r} is at the service already", hint="dmfs rm deletes it"
+            )
         if live.handles:
             raise InUseError(
                 f"a program has {printable(row.path)!r} open", hint="close it there first"

@@ -134,6 +134,8 @@ def test_a_conflict_is_told_until_a_person_has_seen_it(
     assert "(conflict " in name
     assert state_of(folder.below(mounted, name)) == "conflict"
     assert home.run("status", str(mounted.point)).returncode == 1
+    line = the_line(home.run("uploads", "discard", "--yes", folder.path(name)), 1)
+    assert "is at the service already" in line
     done = home.run("uploads")
     assert done.returncode == 1
     assert name.encode() in done.stdout
@@ -141,6 +143,23 @@ def test_a_conflict_is_told_until_a_person_has_seen_it(
     assert home.run("status", str(mounted.point)).returncode == 0
     assert folder.versions(name) == [sha256(b"ours")]
     assert stdout_of(home, "cat", folder.path(name)) == b"ours"
+
+
+def test_a_conflict_is_seen_in_what_wait_says_without_a_mount(
+    mounted: Drive, folder: Folder, calm: EmulatorProcess
+) -> None:
+    folder.add("late.txt", "base")
+    hold(calm)
+    path, home = folder.below(mounted, "late.txt"), mounted.home
+    path.write_bytes(b"ours")
+    wait_until(lambda: state_of(path) == "uploading")
+    mounted.kill()
+    calm.clear_faults()
+    calm.change("new_version", path=folder.raw("late.txt"), text="theirs")
+    done = home.run("uploads", "--wait")
+    assert done.returncode == 1
+    assert b"late (conflict " in done.stdout
+    assert stdout_of(home, "uploads", "--wait").startswith(b"nothing waits")
 
 
 def test_discarded_bytes_are_not_sent_and_the_version_is_seen_again(
