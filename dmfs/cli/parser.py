@@ -243,7 +243,9 @@ def _add_mount(add: Callable[..., _Parser]) -> None:
     mount.epilog = (
         f"mount options:\n{words}\nWhat fstab alone needs (_netdev, nofail …) is ignored."
     )
-    umount = add("umount")
+    umount = add("umount", settings=False)
+    # what it asks a drive that writes needs them; the drive itself goes away without any
+    umount.set_defaults(profile=None, config=None, settings=[], log_level=None, log_file=None)
     umount.add_argument(
         "mountpoint", metavar="MOUNTPOINT", type=_not_empty, help="where the drive is mounted"
     )

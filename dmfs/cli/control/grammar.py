@@ -30,12 +30,13 @@ WRITING_COMMANDS = {
 VERBS = ("retry", "discard", "get")
 """Of ``uploads``."""
 EPILOG = """\
-dmfs uploads [MOUNTPOINT]       what waits; exit status 1 if something failed, or is a conflict
-                                that nobody has seen yet
+dmfs uploads [MOUNTPOINT]       what waits; exit status 1 if something failed,
+                                or is a conflict that nobody has seen yet
 dmfs uploads --wait             send it now, and wait until all is there
-dmfs uploads retry [PATH]       try again; with --to, --as or --beside as another file
-dmfs uploads discard PATH...    never send it; its bytes stay in the spool for 7 days
-dmfs uploads get PATH -o FILE   the saved bytes, whatever state the file is in"""
+dmfs uploads retry [PATH]       try again; with --to, --as or --beside as
+                                another file
+dmfs uploads discard PATH...    never send it; its bytes stay for 7 days
+dmfs uploads get PATH -o FILE   the saved bytes, whatever state it is in"""
 
 
 def add_control(add: Callable[[str], argparse.ArgumentParser]) -> None:
