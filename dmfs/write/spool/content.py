@@ -159,6 +159,7 @@ class Content:
         ):
             return False
         self._map.put(offset, offset + length, self._file.append(data))
+        self._file.spill_behind()
         self.size_bytes = max(self.size_bytes, offset + length)
         self.mtime_ns = mtime_ns
         self._news += 1

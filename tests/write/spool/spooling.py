@@ -68,6 +68,7 @@ def small_units(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sums, "PAGE_UNITS", 4)
     patch.setattr(data_file, "UNIT_BYTES", 32)
     patch.setattr(data_file, "TAIL_BYTES", 64)
+    patch.setattr(data_file, "TAIL_MAX_BYTES", 64)
     patch.setattr(data_file, "SMALL_BYTES", 16)
     patch.setattr(data_file, "_JOINED_BYTES", 48)
     patch.setattr(data_file, "UNSYNCED_BYTES", 300)
