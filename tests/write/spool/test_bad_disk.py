@@ -296,6 +296,7 @@ async def test_a_journal_that_hangs_lets_the_process_end(tmp_path, monkeypatch):
     with trio.fail_after(10):
         while spool._commits.hangs:
             await trio.sleep(0.01)
+    spool._journal.close()
     spool._owner.release()
 
 
