@@ -122,6 +122,11 @@ class DataFile:
         finally:
             self._behind = False
 
+    async def at_rest(self) -> None:
+        """Wait for a spill that is under way: its bytes may not come after the file's end."""
+        async with self._spilling:
+            pass
+
     async def spill(self) -> None:
         """Write what is in memory. After an error it still is in memory."""
         async with self._spilling:

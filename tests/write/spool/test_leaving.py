@@ -29,7 +29,7 @@ from tests.write.spool.spooling import (
 async def test_a_write_under_way_when_its_draft_is_removed_leaves_no_trace(tmp_path, monkeypatch):
     spool = open_spool(tmp_path / "spool")
     content = spool.create(ONE)
-    await content.write(0, b"x" * MIB, mtime_ns=1)
+    await content.write(0, b"x" * 4 * MIB, mtime_ns=1)
     begun, gate, run, refused = trio.Event(), trio.Event(), spool._disk.run, []
 
     async def gated(work, action, **kwargs):
