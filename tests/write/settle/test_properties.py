@@ -56,12 +56,8 @@ def act(folder: Folder, what: tuple, listings: list) -> None:  # noqa: C901, PLR
         case ("rename", old, new) if old in folder.seen and old != new:
             if folds(folder, new, old):
                 return
-            if folder.kind == "a" and takes_an_item_away(folder, old, new):
-                return
             folder.rename(old, new)
         case ("unlink", name) if name in folder.seen:
-            if folder.kind == "a" and takes_an_item_away(folder, None, name):
-                return
             folder.unlink(name)
         case ("wait", seconds):
             folder.now += seconds
@@ -85,18 +81,6 @@ def act(folder: Folder, what: tuple, listings: list) -> None:  # noqa: C901, PLR
                 {key: row for key, row in folder.rows.items() if row is not None}, folder.now
             )
             folder.look()
-
-
-def takes_an_item_away(folder: Folder, old: str | None, gone: str) -> bool:
-    """What the drive refuses where nothing can be deleted."""
-    state = folder.names.state(folder.kind, folder.drafts)
-    for each in (gone, old):
-        there = None if each is None else folder.names.at(each)
-        entry = None if each is None else state.names.get(each)
-        own = entry is not None and entry.draft is not None and entry.draft.own is not None
-        if (isinstance(there, Item) or own) and (old is None or gone in folder.seen):
-            return True
-    return False
 
 
 def kept_back(folder: Folder) -> set[str]:

@@ -365,3 +365,15 @@ def test_what_is_left_of_a_plan_is_in_the_next() -> None:
     folder.now += 6
     (step,) = folder.plan().steps
     assert isinstance(step, DeleteItem)
+
+
+def test_after_a_restart_too_a_listing_ends_what_it_contradicts_for_long() -> None:
+    folder = a_folder()
+    folder.write(F)
+    folder.now += 6
+    folder.carry_out()
+    folder.names = FolderNames.of_rows(rows_of(folder), 5.0)
+    folder.names.see({}, 300.0)
+    assert set(folder.names.shown()) == {F}, "it may lag"
+    folder.names.see({}, 700.0)
+    assert folder.names.shown() == {}
