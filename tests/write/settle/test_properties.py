@@ -109,6 +109,7 @@ def check_end(folder: Folder) -> None:
         own = entry.draft.own if entry.draft is not None else entry.clean
         if own is not None and not entry.alias:
             behind.add(folder.service[own.item_id].name)
+        behind |= {each for each in entry.origins if each in state.names}
     untouched = {n for n in live if n not in ordinary and TABLE.find(n) is not None}
     if folder.kind == "b":
         assert set(live) - set(ordinary) <= behind | untouched
