@@ -36,6 +36,7 @@ event = st.one_of(
     st.tuples(st.just("look")),
     st.tuples(st.just("look late")),
     st.tuples(st.just("restart")),
+    st.tuples(st.just("adopt")),
 )
 several = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -70,6 +71,8 @@ def act(folder: Folder, what: tuple, listings: list) -> None:  # noqa: C901, PLR
                 folder.begin(step)
         case ("answer",) if folder.pending:
             folder.answer()
+        case ("adopt",):
+            folder.adopt()
         case ("look",):
             listings.append((folder.listing(), folder.now))
             folder.look()
@@ -126,8 +129,8 @@ def check_log(folder: Folder) -> None:
     assert len(sent) <= len(folder.contents) + folder.rewritten
 
 
-def run(events: list, there: list, kind: str) -> Folder:
-    folder = Folder(kind=kind)  # type: ignore[arg-type]
+def run(events: list, there: list, kind: str, *, reads: bool) -> Folder:
+    folder = Folder(kind=kind, reads_drafts=reads)  # type: ignore[arg-type]
     folder.put(*there)
     listings: list = []
     for each in events:
@@ -145,17 +148,19 @@ start = st.lists(st.sampled_from(["plan.dwg", "Plan B.dwg", "c.ifc", "plan.bak"]
 
 
 @several
-@given(st.lists(event, max_size=25), start)
-def test_in_the_end_the_service_has_what_the_user_sees(events: list, there: list) -> None:
-    folder = run(events, there, "b")
+@given(st.lists(event, max_size=25), start, st.booleans())
+def test_in_the_end_the_service_has_what_the_user_sees(
+    events: list, there: list, reads: bool
+) -> None:
+    folder = run(events, there, "b", reads=reads)
     check_end(folder)
     check_log(folder)
     assert folder.plan().steps == []  # settled is settled
 
 
 @several
-@given(st.lists(event, max_size=25), start)
-def test_without_deletes_too(events: list, there: list) -> None:
-    folder = run(events, there, "a")
+@given(st.lists(event, max_size=25), start, st.booleans())
+def test_without_deletes_too(events: list, there: list, reads: bool) -> None:
+    folder = run(events, there, "a", reads=reads)
     check_end(folder)
     assert not [each for each in folder.log if isinstance(each, DeleteItem | CopyItem)]
