@@ -245,9 +245,10 @@ class _Attempts:
             await work.become("begin", work.row)
             return None
         if left.generation == work.row.generation:
-            return outcome
+            work.row = older.row
+            return await Steps(work).run()
         target = moved_on(work.row.target, outcome.file, left)
-        await work.become("begin", replace(work.row, wanted=target, target=target))
+        await work.become("begin", replace(work.row, target=target))
         return None
 
 

@@ -133,6 +133,17 @@ def test_a_newer_generation_after_a_post_that_did_not_arrive() -> None:
     play(scenario)
 
 
+def test_the_same_bytes_to_another_name_after_a_post_that_arrived() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.kill_at = ("post.call.after", 0)
+        outcome = await _two_generations(rig, rig.job(new_item()), rig.job(new_item("Other.dwg")))
+        assert outcome.kind == "posted"
+        [version] = rig.world.everything()
+        assert version.name == "Plan.dwg", "it is there: a rename is what is left to do"
+
+    play(scenario)
+
+
 async def _two_generations(rig: Rig, first, second):
     try:
         async with trio.open_nursery() as nursery:
