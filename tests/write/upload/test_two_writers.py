@@ -1,4 +1,4 @@
-"""Two machines save the same file at the same time: every byte string that either of them wrote is a
+"""Two machines save the same file at the same time: every byte string that either wrote is a
 version somewhere, and what lost the name is in sight."""
 
 from __future__ import annotations

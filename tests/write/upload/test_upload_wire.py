@@ -26,12 +26,14 @@ _NUMBERS = itertools.count()
 class Folder:
     """A folder of its own, and what the emulator saw of it."""
 
-    def __init__(self, emulator: EmulatorProcess) -> None:
+    def __init__(
+        self, emulator: EmulatorProcess, project: str = "Sample Project", hub: str = HUB
+    ) -> None:
         self.emulator = emulator
         self.unavoidable: set[str] = set()
         """Kinds of violations that a test cannot do without."""
-        self.place = Place(emulator, next(_NUMBERS))
-        hub = next(each["id"] for each in emulator.world()["hubs"] if each["name"] == HUB)
+        self.place = Place(emulator, next(_NUMBERS), project, hub)
+        hub = next(each["id"] for each in emulator.world()["hubs"] if each["name"] == hub)
         self.where = Where.of(emulator, hub, self.place.project["id"], self.place.id)
 
     def items(self) -> list[dict[str, Any]]:
@@ -74,6 +76,25 @@ async def test_a_new_item_and_its_next_version(folder: Folder, tmp_path: Path) -
         assert outcome.kind == "posted", outcome
     both = [("Plan.dwg", sha256(OURS)), ("Plan.dwg", sha256(OURS + b"2"))]
     assert folder.versions() == both
+
+
+@real
+async def test_a_teams_hub_overtakes_in_words_alone(
+    emulator: EmulatorProcess, tmp_path: Path
+) -> None:
+    folder = Folder(emulator, "Gearbox", "Emulated Fusion Team")
+    folder.theirs("Plan.dwg", "base")
+    order = {"op": "new_version", "path": f"{folder.place.path}/Plan.dwg", "text": "theirs"}
+    emulator.race("versions_post", order)
+    async with driving(folder.where, tmp_path / "spool") as drive:
+        await drive.write(OURS)
+        assert (await drive.upload(await drive.base("Plan.dwg"))).kind == "posted"
+        overtook = dict(drive.events)["overtook"]
+        assert (overtook["number"], overtook["beside"]) == (2, "")
+        await drive.write(OURS + b"2")
+        assert (await drive.upload(await drive.base("Plan.dwg"))).kind == "posted"
+    digests = [sha256(each) for each in (b"base", b"theirs", OURS, OURS + b"2")]
+    assert folder.versions() == [("Plan.dwg", each) for each in digests]
 
 
 @real
