@@ -19,6 +19,7 @@ from dmfs.model import (
     StorageId,
     VersionId,
 )
+from dmfs.ratelimit.limits import Priority
 from dmfs.write.records import Change, Draft, DraftId, Place, State, Target
 from dmfs.write.upload.plan.conflicts import Tip
 
@@ -224,6 +225,8 @@ class UploadJob:
     snapshot: SnapshotLike
     read_base: ReadBase
     """GoneError when the service does not have the base's bytes any more."""
+    priority: Priority = Priority.WRITE
+    """Of all its calls; a more urgent one where a program waits for the upload."""
 
 
 class Outcome(NamedTuple):

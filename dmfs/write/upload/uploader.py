@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from dmfs import errors
+from dmfs.ratelimit.priority import RequestPriority, at_priority
 from dmfs.system.backoff import backoff_s
 from dmfs.write.parts.put import PartSender
 from dmfs.write.records import DraftId, State
@@ -149,7 +150,8 @@ class Uploader:
         draft_id = work.row.draft_id
         outcome = Outcome("cancelled")
         try:
-            with work.scope:
+            # the task that ordered it may be somebody's look-up: its urgency is not ours
+            with work.scope, at_priority(RequestPriority(work.job.priority)):
                 outcome = await self._to_the_end(work, left)
             if work.scope.cancelled_caught:
                 await self._drop(work)

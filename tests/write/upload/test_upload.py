@@ -5,6 +5,8 @@ from __future__ import annotations
 import trio
 
 from dmfs.errors import LockedError, OfflineError, SignedOutError, SpoolError
+from dmfs.ratelimit.limits import Priority
+from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
 from dmfs.write.records import State
 from dmfs.write.upload.ports import Outcome
 from tests.write.upload.model import ME, OTHER, Fault, sha1
@@ -234,5 +236,17 @@ def test_before_the_end_answers_are_waited_for_and_nothing_begins() -> None:
             await trio.sleep(100)
             assert rig.world.calls["storage"] == 1
             nursery.cancel_scope.cancel()
+
+    play(scenario)
+
+
+def test_calls_are_as_urgent_as_an_upload_is_whoever_ordered_it() -> None:
+    async def scenario(rig: Rig) -> None:
+        seen = set()
+        rig.world.at_call[1] = [lambda: seen.add(current_priority().level)]
+        rig.world.at_call[4] = [lambda: seen.add(current_priority().level)]
+        with at_priority(RequestPriority(Priority.LOOKUP)):
+            assert await rig.upload(rig.job(new_item()))
+        assert seen == {Priority.WRITE}
 
     play(scenario)
