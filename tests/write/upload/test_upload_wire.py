@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from dmfs.emulator.process import EmulatorProcess
+from dmfs.errors import GoneError
 from tests.emulator.place import HUB, Place
 from tests.support.helpers import real
 from tests.write.upload.wire import DRAFT, Drive, Where, driving, hurry
@@ -105,6 +106,32 @@ async def test_forty_mib_in_parts(folder: Folder, tmp_path: Path) -> None:
         assert (await drive.upload(drive.new("Large.dwg"))).kind == "posted"
     assert folder.versions() == [("Large.dwg", sha256(data))]
     assert folder.emulator.counts()["cdn_put"] == 5
+
+
+@real
+async def test_a_small_change_in_a_large_file(folder: Folder, tmp_path: Path) -> None:
+    data = random.Random(4).randbytes(20 * MIB)
+    asked: list[int] = []
+
+    async def read_base(start: int, length: int) -> bytes:
+        asked.append(length)
+        return data[start : start + length]
+
+    async def gone(start: int, length: int) -> bytes:
+        raise GoneError("the service has no such version")
+
+    async with driving(folder.where, tmp_path / "spool") as drive:
+        await drive.write(data)
+        await drive.upload(drive.new("Large.dwg"))
+        await drive.change(len(data), 9 * MIB + 5, b"changed")
+        target = await drive.base("Large.dwg")
+        outcome = await drive.upload(target, read_base=gone)
+        assert (outcome.kind, outcome.reason) == ("failed", "the bytes of v1 are gone")
+        assert (await drive.upload(target, read_base=read_base)).kind == "posted"
+        assert "needs bytes of v1" in [reason for _, reason in drive.states]
+    changed = data[: 9 * MIB + 5] + b"changed" + data[9 * MIB + 12 :]
+    assert folder.versions() == [("Large.dwg", sha256(data)), ("Large.dwg", sha256(changed))]
+    assert sum(asked) == 20 * MIB - 7, "each byte of the base once"
 
 
 @real
