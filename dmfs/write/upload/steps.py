@@ -11,7 +11,15 @@ from dmfs.model import File
 from dmfs.system.backoff import backoff_s
 from dmfs.write.records import LOCAL_FOLDER, NewVersion, State
 from dmfs.write.upload.plan import conflicts
-from dmfs.write.upload.plan.answers import GONE, LOCKED_LOOK_S, UNKNOWN, Anew, Stop, Wait
+from dmfs.write.upload.plan.answers import (
+    GONE,
+    LOCKED_LOOK_S,
+    SIGNED_OUT_LOOK_S,
+    UNKNOWN,
+    Anew,
+    Stop,
+    Wait,
+)
 from dmfs.write.upload.plan.conflicts import Find
 from dmfs.write.upload.plan.part_plan import FILE_MAX_BYTES
 from dmfs.write.upload.plan.records import Step
@@ -40,6 +48,8 @@ class Steps:
         """The outcome, once the service has the version and the rest of the drive knows."""
         while True:
             step = self._work.row.step
+            if not self._work.tools.hooks.is_signed_in(self._work.job.draft.owner):
+                raise Wait("signed out", SIGNED_OUT_LOOK_S)
             try:
                 if step is Step.STORAGE:
                     await self._storage()

@@ -182,7 +182,7 @@ def test_an_upload_that_hangs_blocks_only_itself() -> None:
             uploader.submit(rig.job(new_item("slow.dwg"), b"1"))
             await trio.sleep(1)
             other = rig.job(new_item("quick.dwg"), b"2")
-            draft = type(other.draft)(type(DRAFT)("e" * 32), other.target.place, "k", "o")
+            draft = type(other.draft)(type(DRAFT)("e" * 32), other.target.place, "k", "owner")
             began = trio.current_time()
             uploader.submit(type(other)(draft, other.target, other.snapshot, other.read_base))
             assert (await uploader.wait(draft.id)).kind == "posted"
@@ -248,5 +248,21 @@ def test_calls_are_as_urgent_as_an_upload_is_whoever_ordered_it() -> None:
         with at_priority(RequestPriority(Priority.LOOKUP)):
             assert await rig.upload(rig.job(new_item()))
         assert seen == {Priority.WRITE}
+
+    play(scenario)
+
+
+def test_nobody_uploads_what_another_wrote() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.world.before["complete"] = [lambda: setattr(rig, "signed_in", "another")]
+        async with trio.open_nursery() as nursery:
+            uploader = rig.start(nursery)
+            uploader.submit(rig.job(new_item()))
+            await trio.sleep(1000)
+            assert uploader.progress()[0].reason == "signed out"
+            assert rig.world.everything() == []
+            rig.signed_in = "owner"
+            uploader.nudge()
+            assert (await uploader.wait(DRAFT)).kind == "posted"
 
     play(scenario)
