@@ -244,7 +244,10 @@ async def test_a_disk_that_hangs_fails_soon_and_goes_on_when_it_is_back(
     back, calm = threading.Event(), getattr(os, call)
 
     def hang(*args):
+        # as the kernel does with what it is to write
+        views = [memoryview(each) for each in args[1]] if call == "pwritev" else []
         back.wait(20)
+        del views
         return calm(*args)
 
     monkeypatch.setattr(os, call, hang)
@@ -259,6 +262,7 @@ async def test_a_disk_that_hangs_fails_soon_and_goes_on_when_it_is_back(
                 with pytest.raises(SpoolError, match="hangs"):
                     await (strict_read if call == "pread" else content.confirm)(no_rows)
             assert spool.room().total_bytes > 0
+            await content.write(5, b"!", mtime_ns=3)
     finally:
         back.set()
     monkeypatch.setattr(os, call, calm)
@@ -266,7 +270,7 @@ async def test_a_disk_that_hangs_fails_soon_and_goes_on_when_it_is_back(
         while spool._disk._calls.hangs:
             await trio.sleep(0.01)
     await content.confirm(no_rows)
-    assert await whole(spool, ONE) == b"other"
+    assert await whole(spool, ONE) == b"other!"
     await spool.close()
 
 
@@ -292,6 +296,7 @@ async def test_a_journal_that_hangs_lets_the_process_end(tmp_path, monkeypatch):
     with trio.fail_after(10):
         while spool._commits.hangs:
             await trio.sleep(0.01)
+    spool._journal.close()
     spool._owner.release()
 
 

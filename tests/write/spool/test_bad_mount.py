@@ -40,9 +40,14 @@ def test_on_a_real_mount_that_hangs(tmp_path: Path):
                         await spool.commit([Change("name", "n", {})])
                     assert spool.room().free_bytes >= 0
                 await spool.close()
+            disk.turn("well")
+            with trio.fail_after(20):
+                while spool._commits.hangs or spool._disk.hangs:
+                    await trio.sleep(0.01)
+            spool._journal.close()
+            spool._owner.release()
 
         trio.run(run)
-        disk.turn("well")
 
 
 @pytest.mark.mount
