@@ -13,11 +13,11 @@ from dmfs import errors
 from dmfs.ratelimit.priority import RequestPriority, at_priority
 from dmfs.system.backoff import backoff_s
 from dmfs.write.parts.put import PartSender
-from dmfs.write.records import DraftId, State
+from dmfs.write.records import Change, DraftId, State
 from dmfs.write.upload.pace import Budget, NewItems, PartPlaces, Slots
 from dmfs.write.upload.plan.answers import FIRST_S, MAX_S, Kind, Pause, Stop, Wait, pause_after
 from dmfs.write.upload.plan.conflicts import extension
-from dmfs.write.upload.plan.records import Step, UploadRow, moved_on
+from dmfs.write.upload.plan.records import KIND, Step, UploadRow, moved_on
 from dmfs.write.upload.ports import (
     Hooks,
     Journal,
@@ -101,7 +101,11 @@ class Uploader:
         work = self._works.get(draft_id)
         if work is None:
             row = self._rows.get(draft_id)
-            return row is None or not _at_large(row)
+            if row is not None and _at_large(row):
+                return False
+            if self._rows.pop(draft_id, None) is not None:
+                self._nursery.start_soon(self._drop, draft_id)
+            return True
         if not work.can_be_cancelled:
             return False
         work.scope.cancel()
@@ -154,7 +158,7 @@ class Uploader:
             with work.scope, at_priority(RequestPriority(work.job.priority)):
                 outcome = await self._to_the_end(work, left)
             if work.scope.cancelled_caught:
-                await self._drop(work)
+                await self._drop(draft_id)
         finally:
             self._works.pop(draft_id, None)
             if outcome.kind == "failed":
@@ -165,10 +169,11 @@ class Uploader:
                 self._over.pop(forgotten, None)
             self._over[draft_id].set()
 
-    async def _drop(self, work: Work) -> None:
+    async def _drop(self, draft_id: DraftId) -> None:
         with trio.CancelScope(shield=True):
             try:
-                await work.close()
+                change = Change(KIND, draft_id, None)
+                await self._tools.journal.commit([change], durable=True)
             except errors.DriveError:
                 pass  # the row is of no use to anybody: the next start drops it
 

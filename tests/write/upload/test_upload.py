@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from dmfs.errors import LockedError, OfflineError, SignedOutError, SpoolError
+from dmfs.errors import AccessError, LockedError, OfflineError, SignedOutError, SpoolError
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
 from dmfs.write.records import State
@@ -148,7 +148,13 @@ def test_cancelled_before_the_post_and_not_after() -> None:
             assert uploader.cancel(DRAFT)
             assert (await uploader.wait(DRAFT)).kind == "cancelled"
             assert rig.journal.rows == {}
-            rig.world.always.clear()
+            rig.world.always = {"new_item": Fault("403", lambda: AccessError("no"))}
+            uploader.submit(rig.job(new_item()))
+            assert (await uploader.wait(DRAFT)).kind == "failed"
+            assert rig.journal.rows
+            assert uploader.cancel(DRAFT)
+            await trio.sleep(1)
+            assert rig.journal.rows == {}
             rig.world.always["new_item"] = Fault("stall")
             uploader.submit(rig.job(new_item()))
             await trio.sleep(10)
