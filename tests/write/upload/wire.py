@@ -157,7 +157,7 @@ def hurry(patch: pytest.MonkeyPatch, emulator: EmulatorProcess) -> None:
     patch.setattr(look, "LOOKS_AT_S", (0.15, 0.5))
     patch.setattr(look, "LEAST_WAIT_S", 0.05)
     patch.setattr(uploader, "FIRST_S", 0.1)
-    patch.setattr(steps, "LOOK_FIRST_S", 0.1)
+    patch.setattr(steps, "LOOK_FIRST_S", 0.4)  # half of it is longer than a hasty repetition
     patch.setattr(sending, "backoff_s", lambda *_: 0.05)
     emulator.settings(lost_look_s=0.15)
 
