@@ -28,7 +28,8 @@ class EarlierVersions:
         if not mark or number < 1:
             return None
         path = f"/data/v1/projects/{path_id(tip.project_id)}/versions"
-        call = Call(ACTION, "version", "GET", f"{path}/{path_id(f'{before}{mark}{number}')}", {})
+        # counted among the looks at items: they are few, and both quotas are the same
+        call = Call(ACTION, "item", "GET", f"{path}/{path_id(f'{before}{mark}{number}')}", {})
         project = Project(tip.project_id, tip.hub_id, "")
 
         def decode(answer: Json) -> File | None:
