@@ -110,8 +110,16 @@ class Drafts:
         live.adopt(draft, content)
         self._add(live)
 
-    def name_the_lost(self) -> None:
-        """Drafts whose names the journal has lost are seen where they were confirmed."""
+    def mend_names(self) -> None:
+        """Names and drafts of an earlier run, brought together. Drafts whose names the journal has
+        lost are seen where they were confirmed; a name whose draft was never confirmed, or is
+        somebody else's, means again what it meant before."""
+        for view in self._overlay.views():
+            unknown = [each for each in view.names.drafts() if each not in self.by_id]
+            for draft_id in sorted(unknown, key=lambda each: each not in self.others):
+                view.discard(draft_id)
+                if draft_id in self.others:
+                    view.names.take_changes()  # its row stays, for whom it is
         for live in self.by_id.values():
             if live.place is not None:
                 view = self._overlay.of(live.place)

@@ -144,7 +144,7 @@ async def _join(
     drop += drafts.load(spool.rows.get("draft", {}))
     overlay.load(spool.rows.get("name", {}), spool.rows.get("made", {}))
     await _drop(spool, drop)
-    drafts.name_the_lost()
+    drafts.mend_names()
     listings.show_as(overlay.shown)
     orders.load(spool.rows.get("upload", {}))
     settler.start()

@@ -261,6 +261,11 @@ class Writing:
             await self.free_place(target, new, is_file=True, besides=old if same_folder else "")
         elif there is not None:
             await self._check_write(there)
+        live = self.content_of(node)
+        if live is not None:
+            await (
+                live.confirm()
+            )  # else a crash leaves neither these bytes nor those that were there
         view = self.overlay.view(directory)
         goal = self.overlay.view(target)
         shown = await self.drafts.rename(
