@@ -28,7 +28,7 @@ INSIDE = {
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in client uploads",
+    " signed_in client uploads earlier_versions",
     "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
@@ -50,8 +50,8 @@ INSIDE = {
     "write.calls": "permissions folder_calls name_calls folders",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
-    "write.settle": "local_names service_names conflict_names state steps locality claims quiet"
-    " ordering plan name_table recorder",
+    "write.settle": "local_names service_names conflict_names nouns locality claims quiet"
+    " ordering plan name_table answers recorder",
     "write.upload": "plan ports pace stage work sending looks posting steps uploader",
     "write.upload.plan": "part_plan records answers look conflicts",
     "write.parts": "slices put puts thread_sender",

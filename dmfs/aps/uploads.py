@@ -31,6 +31,7 @@ from dmfs.aps.change.answers import (
     check_tombstone,
     decode_completion,
     decode_details,
+    decode_earlier,
     decode_new_item,
     decode_new_version,
     decode_part_urls,
@@ -43,10 +44,11 @@ from dmfs.aps.json_values import Json
 from dmfs.aps.signed_in import SignedIn, path_id
 from dmfs.aps.signed_urls import bucket_and_key
 from dmfs.auth.token_sources import TokenSource
-from dmfs.errors import BadNameError, GoneError
+from dmfs.errors import BadInputError, BadNameError, GoneError
 from dmfs.http.json_body import Decode, T
 from dmfs.http.json_client import Call, JsonClient
 from dmfs.model import (
+    File,
     Folder,
     FolderId,
     HubId,
@@ -74,6 +76,7 @@ NAME_MAX_BYTES = 255
 NO_HUB = HubId("")
 DATA_TYPE = "application/vnd.api+json"
 """Of the Data service's documents; the storage takes ``application/json``, to the letter."""
+VERSION_MARK = "?version="
 
 
 class Uploads:
@@ -155,6 +158,18 @@ class Uploads:
         except GoneError:
             return None
 
+    async def copy_object(self, source: StorageId, target: StorageId) -> int:
+        """A stored object's bytes into a new place, without coming here; their size. Both lie in
+        one bucket, which is one region's: BadInputError else. After an unknown outcome ``details``
+        of the new place tell."""
+        action = "copy an object"
+        (bucket, key), (other, new_key) = bucket_and_key(source), bucket_and_key(target)
+        if bucket != other:
+            raise BadInputError(f"cannot {action}: it would have to go to another region")
+        path = f"/oss/v2/buckets/{path_id(bucket)}/objects/{path_id(key)}/copyto/{path_id(new_key)}"
+        call = Call(action, "copy_object", "PUT", path, once=True, silence_s=COMPLETE_S)
+        return (await self._send(call, lambda answer: decode_details(answer, action))).size_bytes
+
     async def item(self, project: Project, item_id: ItemId) -> Tip:
         """An item with its newest version, who has it reserved, and whether it is there at all.
         One call."""
@@ -166,6 +181,21 @@ class Uploads:
             )
         except GoneError:
             return NO_ITEM
+
+    async def version_of(self, tip: File, number: int) -> File | None:
+        """Another version of the same item; None if there is none, or it is a tombstone."""
+        action, (stem, mark, _) = "look at a version", tip.version_id.rpartition(VERSION_MARK)
+        if not mark:
+            return None
+        path = f"/data/v1/projects/{path_id(tip.project_id)}/versions/"
+        project = _project(tip.project_id, tip.hub_id)
+        try:
+            return await self._get(
+                action, "item", path + path_id(f"{stem}{mark}{number}"), {},
+                lambda answer: decode_earlier(answer, action, project, tip.item_id),
+            )  # fmt: skip
+        except GoneError:
+            return None
 
     async def new_item(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -26,7 +26,7 @@ from dmfs.write.records import (
     State,
     new_draft_id,
 )
-from dmfs.write.settle.steps import UploadNewItem, UploadNewVersion
+from dmfs.write.settle.nouns import UploadNewItem, UploadNewVersion
 from dmfs.write.spool.content import Content
 from dmfs.write.spool.spool import Spool
 
@@ -71,12 +71,15 @@ class Drafts:
         """Of other sign-ins."""
         self.on_change: Callable[[FolderId], None] = lambda _: None
         """Something happened in a folder that settling may wait for."""
-        self.on_dropped: Callable[[DraftId], None] = lambda _: None
-        """A draft has no name any more: it must not go up."""
+        self.on_dropped: Callable[[DraftId], bool] = lambda _: True
+        """A draft has no name any more: it must not go up. False if it may be on the service
+        already: its bytes and its row stay until that is known."""
+        self.at_large: Callable[[DraftId], bool] = lambda _: False
 
-    def load(self, rows: Mapping[str, Row]) -> list[Change]:
+    def load(self, rows: Mapping[str, Row], uploads: Container[str] = ()) -> list[Change]:
         """Drafts of an earlier run; the changes that drop those without use. What cannot be read
-        stays in the spool, with a line in the log."""
+        stays in the spool, with a line in the log. ``uploads``: drafts with an upload that was
+        under way: what of them is on the service is still to be found out."""
         drop: list[Change] = []
         for key, row in rows.items():
             try:
@@ -87,7 +90,11 @@ class Drafts:
             content = self._spool.content(draft.id)
             if draft.owner != self._owner:
                 self.others[draft.id] = draft
-            elif draft.orphan or content is None or _is_up(draft, content):
+            elif (
+                content is None
+                or _is_up(draft, content)
+                or (draft.orphan and draft.id not in uploads)
+            ):
                 drop.append(Change(KIND, draft.id, None))
             else:
                 self._recover(draft, content)
@@ -106,9 +113,11 @@ class Drafts:
             draft = replace(draft, state=State.WAITING)
         beneath = draft.beneath or draft.base
         file = _file_of(draft) if beneath is None else beneath.as_file(draft.place)
-        live = LiveFile(self, file, draft.place, key=draft.key)
+        live = LiveFile(self, file, None if draft.orphan else draft.place, key=draft.key)
         live.adopt(draft, content)
-        self._add(live)
+        self.by_id[draft.id] = live
+        if not draft.orphan:
+            self._add(live)
 
     def mend_names(self) -> None:
         """Names and drafts of an earlier run, brought together. Drafts whose names the journal has
@@ -121,7 +130,7 @@ class Drafts:
                 if draft_id in self.others:
                     view.names.take_changes()  # its row stays, for whom it is
         for live in self.by_id.values():
-            if live.place is not None:
+            if live.place is not None and not live.is_clean:
                 view = self._overlay.of(live.place)
                 if live.draft_id is not None and view.names.draft_name(live.draft_id) is None:
                     view.written(live)
@@ -196,7 +205,7 @@ class Drafts:
     def on_unused(self, live: LiveFile) -> None:
         if live.content is None:
             self.by_key.pop(live.key, None)
-        elif live.place is None:
+        elif live.place is None and not (live.draft_id and self.at_large(live.draft_id)):
             self._nursery.start_soon(self._forget, live)
 
     async def _forget(self, live: LiveFile) -> None:
@@ -243,8 +252,8 @@ class Drafts:
             live.place = goal.place(new)
             if live.draft is not None:
                 live.draft = replace(live.draft, place=live.place)
-                if live.draft.state is State.LOCAL:  # its new name may be an ordinary one
-                    live.draft = replace(live.draft, state=State.WAITING, reason="")
+                if live.draft.state in (State.LOCAL, State.FAILED):
+                    live.to_go_up()  # under another name
                 if live.draft.generation:
                     changes.append(Change(KIND, live.draft.id, live.draft.as_row()))
         await self._commit_without(lost if lost is not live else None, changes)
@@ -262,14 +271,18 @@ class Drafts:
             await self._spool.commit(changes)
             return
         lost.place = None
-        self.on_dropped(lost.draft.id)
-        if lost.handles:
+        if not self.on_dropped(lost.draft.id) or lost.handles:
             lost.draft = replace(lost.draft, orphan=True)
             if lost.draft.generation:
                 changes = [*changes, Change(KIND, lost.draft.id, lost.draft.as_row())]
             await self._spool.commit(changes)
         else:
             await self._remove(lost, changes)
+
+    async def upload_over(self, live: LiveFile) -> None:
+        """What has become of it is known: content without a name may go."""
+        if live.place is None and not live.handles and live.draft_id in self.by_id:
+            await self._forget(live)
 
     async def _remove(self, live: LiveFile, changes: Sequence[Change]) -> None:
         assert live.draft is not None
@@ -342,7 +355,7 @@ class Drafts:
         async with live.at_rest:
             if live.place is not None:
                 view = self._overlay.of(live.place)
-                view.goes_beside(live.place.name, name)
+                view.goes_beside(step, live.place.name, name)
                 live.place = view.place(name)
             beside = UploadNewItem(step.draft, name, name)
             await self._posted(live, beside, generation, file, size_bytes)
@@ -356,9 +369,42 @@ class Drafts:
             await self._spool.commit(self.rows(live, live.draft), durable=True)
         await self._trim()
 
+    async def renamed_there(
+        self, step: UploadNewVersion, name: str, generation: int, file: File, size_bytes: int
+    ) -> None:
+        """Ours went up as the next version of its item, which somebody has renamed: it has that
+        name here, too, unless it was renamed here as well. ``name``: as the mount shows it."""
+        live = self.by_id.get(step.draft)
+        if live is not None and live.place is not None:
+            view = self._overlay.of(live.place)
+            if live.place.name == step.place and view.names.at(name) is None:
+                view.goes_beside(step, step.place, name)
+                live.place = view.place(name)
+            else:
+                view.names.failed(step)
+        await self.posted(replace(step, place=name, name=file.name), generation, file, size_bytes)
+
+    async def moved_there(
+        self, step: UploadNewVersion, generation: int, file: File, size_bytes: int
+    ) -> None:
+        """The same, for one that somebody has moved to another folder: it is seen there."""
+        await self.posted(step, generation, file, size_bytes)
+        live = self.by_id.get(step.draft)
+        if live is None or live.place is None or live.draft is None:
+            return
+        view = self._overlay.of(live.place)
+        view.moved_away(live.place.name, step.item)
+        live.place = replace(live.place, folder=file.folder_id, name=file.name)
+        live.draft = replace(live.draft, place=live.place)
+        await self._spool.commit([*view.rows(), Change(KIND, live.draft.id, live.draft.as_row())])
+
     async def _trim(self) -> None:
         """Let go of bytes that the service has, oldest first."""
-        clean = [live for live in self.by_id.values() if live.is_clean and not live.handles]
+        clean = [
+            live
+            for live in self.by_id.values()
+            if live.draft is not None and live.draft.state is State.CLEAN and not live.handles
+        ]
         room = self._spool.room()
         crowded = room.free_bytes < room.total_bytes // 4
         for live in clean if crowded else clean[:-CLEAN_MAX]:

@@ -106,7 +106,7 @@ class LiveFile:
     @property
     def is_clean(self) -> bool:
         """Whether the service has all of the content."""
-        return self.draft is not None and self.draft.state is State.CLEAN
+        return self.draft is not None and self.draft.state in (State.CLEAN, State.CONFLICT)
 
     def shown(self) -> WrittenFile:
         """The node of a name that this content stands under."""
@@ -214,8 +214,13 @@ class LiveFile:
     def note_change(self) -> None:
         """The content is not what the service has."""
         if self.draft is not None and self.draft.state in SETTLED:
-            self.draft = replace(self.draft, state=State.WAITING, reason="")
+            self.to_go_up()
         self._surroundings.changed(self)
+
+    def to_go_up(self) -> None:
+        """Whatever became of it before."""
+        if self.draft is not None:
+            self.draft = replace(self.draft, state=State.WAITING, reason="")
 
     def adopt(self, draft: Draft, content: Content) -> None:
         """Content of an earlier run, or the next draft of the same inode."""
@@ -260,6 +265,8 @@ class LiveFile:
         """The draft as it is when these bytes are safe. Of what it is by then: names and states
         change while the disk works."""
         assert self.draft is not None
+        if self.draft.state is State.FAILED:  # other bytes, or another name: it is tried anew
+            self.to_go_up()
         return replace(
             self.draft,
             place=self.place or self.draft.place,

@@ -32,9 +32,9 @@ from dmfs.write.overlay import Overlay
 from dmfs.write.parts.put import PartSender
 from dmfs.write.parts.thread_sender import ThreadSender
 from dmfs.write.records import Change, Place
-from dmfs.write.settle.conflict_names import conflict_name
+from dmfs.write.settle.conflict_names import conflict_name, overtaken_name
 from dmfs.write.settle.local_names import LocalNames
-from dmfs.write.settle.state import Rules
+from dmfs.write.settle.nouns import Rules
 from dmfs.write.settler import Settler
 from dmfs.write.spool.spool import Spool
 from dmfs.write.upload.ports import Hooks
@@ -123,6 +123,7 @@ async def _join(
     user_id = await user_id_of(settings)
     adopted = AdoptedVersions(spool)
     overlay = Overlay(adopted)
+    overlay.listed = partial(_listed, listings)
     drafts = Drafts(spool, overlay, adopted, around, nursery, owner=around.owner)
     rules = Rules(
         upload_delay_s=settings.upload_delay,
@@ -141,12 +142,15 @@ async def _join(
         overlay, drafts, orders, spool, name_calls, listings, nursery, rules, around.on_event
     )
     drop = adopted.load(spool.rows.get("adopted", {}))
-    drop += drafts.load(spool.rows.get("draft", {}))
+    drop += drafts.load(spool.rows.get("draft", {}), spool.rows.get("upload", {}))
     overlay.load(spool.rows.get("name", {}), spool.rows.get("made", {}))
+    earlier = spool.rows.get("upload", {})
+    known = {*drafts.by_id, *drafts.others}
+    drop += [Change("upload", key, None) for key in earlier if key not in known]
     await _drop(spool, drop)
     drafts.mend_names()
     listings.show_as(overlay.shown)
-    orders.load(spool.rows.get("upload", {}))
+    orders.load(earlier)
     settler.start()
     nursery.start_soon(settler.run)
     nursery.start_soon(_tend, spool)
@@ -165,6 +169,11 @@ class _Service(NamedTuple):
     uploads: Uploads
     sender: PartSender
     user_id: str
+
+
+def _listed(listings: Listings, directory: Directory) -> Listing | None:
+    cached = listings.cache.get(directory.identity)
+    return None if cached is None else cached.listing
 
 
 def _uploader(
@@ -194,7 +203,9 @@ def _uploader(
             on_posted=orders.on_posted,
             on_event=around.on_event,
             conflict_name=beside,
+            overtaken_name=overtaken_name,
             my_user_id=lambda: service.user_id,
+            version_of=service.uploads.version_of,
             somebody_reads=around.somebody_reads,
         ),
     )  # fmt: skip

@@ -32,9 +32,8 @@ from dmfs.write.made import KIND as MADE
 from dmfs.write.made import Made
 from dmfs.write.places import folder_of, place_of
 from dmfs.write.records import Change, DraftId, Place, Row
+from dmfs.write.settle.nouns import DeleteItem, Item, Step
 from dmfs.write.settle.recorder import FolderNames
-from dmfs.write.settle.state import Item
-from dmfs.write.settle.steps import DeleteItem, Step
 
 log = logging.getLogger(__name__)
 
@@ -193,8 +192,16 @@ class FolderView:
         self.names.done(DeleteItem(item, place), trio.current_time())
         self._version += 1
 
-    def goes_beside(self, name: str, other: str) -> None:
-        """A draft has another name from now on, because the one that it had is somebody else's."""
+    def moved_away(self, name: str, item: Item) -> None:
+        """Somebody else has moved to another folder what stands under a name."""
+        if self.names.at(name) is not None:
+            self.names.unlink(name, trio.current_time())
+        self.gone(item, name)
+
+    def goes_beside(self, step: Step, name: str, other: str) -> None:
+        """A draft has another name from now on, because the one that it had is somebody else's.
+        ``step``: what was not done."""
+        self.names.failed(step)
         if self.names.at(name) is not None:
             self.names.rename(name, other, trio.current_time())
             self._version += 1
@@ -242,7 +249,7 @@ class FolderView:
 
     def removal(self) -> list[Change]:
         """Of all rows."""
-        keys = [(KIND, key) for key in self.names.keys()]
+        keys = [(KIND, key) for key in self.names.row_keys()]
         keys += [(MADE, key) for key in self.made.keys()]
         return [Change(kind, f"{self.folder_id}/{key}", None) for kind, key in keys]
 
@@ -270,6 +277,8 @@ class Overlay:
         self._adopted = adopted
         self._views: dict[FolderId, FolderView] = {}
         self.live_by_id: LiveById = lambda _: None
+        self.listed: Callable[[Directory], Listing | None] = lambda _: None
+        """What the service shows in a directory, as far as it is in memory."""
 
     def view(self, directory: Directory) -> FolderView:
         """Of a directory in which files can be made."""
@@ -280,6 +289,9 @@ class Overlay:
             found = self._views[folder_id] = FolderView(
                 directory, FolderNames(), self._live, self._adopted
             )
+            listing = self.listed(directory)
+            if listing is not None:  # which item has which name is part of what follows
+                found.see(listing)
         return found
 
     def of(self, place: Place) -> FolderView:

@@ -24,16 +24,19 @@ from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.places import is_account
 from dmfs.write.records import DraftId, State
 from dmfs.write.settle.local_names import is_local_folder
-from dmfs.write.settle.plan import settle
-from dmfs.write.settle.state import DraftState, FolderState, Rules
-from dmfs.write.settle.steps import (
+from dmfs.write.settle.nouns import (
+    DraftState,
+    FolderState,
     HoldDeletes,
     KeepLocal,
     MakeDraft,
     Plan,
+    Rules,
+    Step,
     UploadNewItem,
     UploadNewVersion,
 )
+from dmfs.write.settle.plan import settle
 from dmfs.write.spool.spool import Spool
 from dmfs.write.upload_orders import UploadOrders
 
@@ -65,7 +68,7 @@ class Settler:
         self.orders = orders
         self._due: dict[FolderId, float] = {}
         self._busy: set[FolderId] = set()
-        self._held: dict[tuple[FolderId, str], tuple[float, str]] = {}
+        self._held: dict[tuple[FolderId, Step], tuple[float, str]] = {}
         """Steps that failed: not before that time, and why."""
         self._announced: set[FolderId] = set()
         self._wake = trio.Event()
@@ -178,7 +181,7 @@ class Settler:
             elif isinstance(step, HoldDeletes):
                 self._announce(view, step)
             elif rests:
-                held_until, _ = self._held.get((view.folder_id, step.place), (0.0, ""))
+                held_until, _ = self._held.get((view.folder_id, step), (0.0, ""))
                 if held_until > now:
                     next_at = min(held_until, next_at or NEVER)
                     continue
@@ -218,7 +221,7 @@ class Settler:
     async def _change(self, view: FolderView, step: Any) -> float:
         """A rename, a copy or a deletion; when to look again."""
         began_at = trio.current_time()
-        key = view.folder_id, step.place
+        key = view.folder_id, step
         try:
             done, file = await self._names.carry_out(view, step)
         except DriveError as error:

@@ -9,13 +9,15 @@ from typing import Any
 import trio
 
 from dmfs.errors import DriveError
-from dmfs.model import File, FolderId
+from dmfs.model import Directory, File, FolderId
+from dmfs.names import legal_name
 from dmfs.namespace.listings import Listings
 from dmfs.write.drafts import Drafts, Upload
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.records import Base, DraftId, NewItem, NewVersion, State, Target
-from dmfs.write.settle.steps import UploadNewItem, UploadNewVersion
+from dmfs.write.records import Base, Draft, DraftId, NewItem, NewVersion, Place, State, Target
+from dmfs.write.settle.nouns import Item, UploadNewItem, UploadNewVersion
+from dmfs.write.upload.plan.records import UploadRow
 from dmfs.write.upload.ports import Outcome, PostedLike, UploadJob
 from dmfs.write.upload.uploader import Uploader
 
@@ -44,14 +46,32 @@ class UploadOrders:
         self.on_over: Callable[[FolderId], None] = lambda _: None
         """An upload in a folder is over."""
         drafts.on_dropped = self.dropped
+        drafts.at_large = self._under_way.__contains__
 
     def load(self, rows: Mapping[str, Any]) -> None:
-        """Of the journal, kind ``upload``."""
+        """Of the journal, kind ``upload``. What was deleted while it went up is looked for."""
         self._earlier = {key: row.record for key, row in rows.items()}
+        for key in list(self._earlier):
+            live = self._drafts.by_id.get(DraftId(key))
+            if live is not None and live.place is None and live.draft is not None:
+                self._find_out(live, live.draft)
 
-    def dropped(self, draft_id: DraftId) -> None:
-        """It has no name any more: it must not go up."""
-        self.uploader.cancel(draft_id)
+    def _find_out(self, live: LiveFile, draft: Draft) -> None:
+        try:
+            wanted = UploadRow.of_row(self._earlier[draft.id]).wanted
+        except (ValueError, TypeError, KeyError, AttributeError):
+            self._nursery.start_soon(self._drafts.upload_over, live)
+            return
+        step: Upload = UploadNewItem(draft.id, wanted.place.name, wanted.name)
+        if isinstance(wanted, NewVersion):
+            base = wanted.base
+            item = Item(base.item_id, base.version_id, base.name, base.number)
+            step = UploadNewVersion(draft.id, item, wanted.place.name, wanted.name)
+        self.begin(self._overlay.of(draft.place), step)
+
+    def dropped(self, draft_id: DraftId) -> bool:
+        """It has no name any more: it must not go up. False if it may have."""
+        return self.uploader.cancel(draft_id)
 
     def show_anew(self, view: FolderView, names: Iterable[str]) -> None:
         """These names mean something else now."""
@@ -117,6 +137,7 @@ class UploadOrders:
         if outcome.kind == "failed":
             self._drafts.fail(live, outcome.reason)
             await self._drafts.note(live)
+        await self._drafts.upload_over(live)
         self.on_over(view.folder_id)
 
     async def on_posted(
@@ -130,24 +151,52 @@ class UploadOrders:
         file, size_bytes = posted.file, posted.file.size_bytes
         if size_bytes is None:
             size_bytes = live.draft.size_bytes
-        before = step.place
-        if file.name != step.name:
-            await self._drafts.went_beside(step, file.name, generation, file, size_bytes)
-        elif isinstance(step, UploadNewVersion) and file.item_id != step.item.item_id:
-            anew = UploadNewItem(step.draft, step.place, step.name)
-            await self._drafts.posted(anew, generation, file, size_bytes)
-        else:
-            await self._drafts.posted(step, generation, file, size_bytes)
-        view = self._overlay.of(live.place or live.draft.place)
-        self.show_anew(view, {before, file.name})
+        before = live.place or live.draft.place
+        await self._adopt(step, before, generation, file, size_bytes)
+        view = self._overlay.of(before)
+        self.show_anew(view, {step.place, before.name, file.name})
         if not posted.conforming:
             self._on_event("holding area", {"name": file.name})
+
+    async def _adopt(
+        self, step: Upload, at: Place, generation: int, file: File, size_bytes: int
+    ) -> None:
+        """What the service made of it may not be what was ordered: others change things, too."""
+        drafts = self._drafts
+        same = isinstance(step, UploadNewVersion) and file.item_id == step.item.item_id
+        if isinstance(step, UploadNewVersion) and same:
+            if file.folder_id and file.folder_id != at.folder:
+                await drafts.moved_there(step, generation, file, size_bytes)
+            elif file.name != step.name:
+                name = legal_name(file.name)
+                await drafts.renamed_there(step, name, generation, file, size_bytes)
+            else:
+                await drafts.posted(step, generation, file, size_bytes)
+        elif file.name != step.name:
+            await drafts.went_beside(step, file.name, generation, file, size_bytes)
+            self._nursery.start_soon(self._list_again, self._overlay.of(at).directory)
+        else:
+            anew = UploadNewItem(step.draft, step.place, step.name)
+            await drafts.posted(anew, generation, file, size_bytes)
+
+    async def _list_again(self, directory: Directory) -> None:
+        """What somebody else has changed is to be seen, too."""
+        try:
+            await self._listings.list_again(directory)
+        except DriveError as error:
+            log.info("%s", error.message)
 
     async def on_state(self, draft_id: DraftId, state: State, reason: str) -> None:
         """See ``upload.ports.Hooks``."""
         live = self._drafts.by_id.get(draft_id)
         if live is not None and live.draft is not None and live.draft.state is not State.CONFLICT:
             self._drafts.set_state(live, state, reason)
+
+
+def file_place(live: LiveFile) -> Place:
+    """Where a file is, or was last."""
+    assert live.draft is not None
+    return live.place or live.draft.place
 
 
 class _BaseBytes:

@@ -19,7 +19,7 @@ from dmfs.errors import (
     NotPermittedError,
     PartsRefusedError,
 )
-from dmfs.model import FolderId, ItemId, VersionId
+from dmfs.model import FolderId, ItemId, StorageId, VersionId
 from dmfs.system.clock import wall_time_s
 from tests.aps.wire import Wire, wire_to
 from tests.emulator.place import BOB, Place
@@ -138,6 +138,19 @@ async def test_a_copy_in_another_folder(place: Place) -> None:
         assert list(place.writer.listing(other.id)) == ["b.txt"]
         with pytest.raises(NameTakenError):
             await wire.uploads.copy_item(wire.project_id, other.id, version, "B.txt")
+
+
+@real
+async def test_an_objects_bytes_are_copied_at_the_service(team: Place) -> None:
+    async with wire_to(team) as wire:
+        uploads, source = wire.uploads, await wire.uploaded(wire.folder, "a.txt", b"bytes")
+        await uploads.new_item(wire.project_id, wire.folder, "a.txt", source)
+        place = await uploads.storage(wire.project_id, wire.folder, "b.txt")
+        assert await uploads.copy_object(source, place) == 5
+        posted = await uploads.new_item(wire.project_id, wire.folder, "b.txt", place)
+        assert wire.emulator.bytes(posted.file.storage_id) == b"bytes"
+        with pytest.raises(BadInputError):
+            await uploads.copy_object(source, StorageId("urn:adsk.objects:os.object:other/b.txt"))
 
 
 @real

@@ -153,6 +153,14 @@ def decode_tip(answer: Json, action: str, project: Project) -> Tip:
     )
 
 
+def decode_earlier(answer: Json, action: str, project: Project, item_id: ItemId) -> File | None:
+    """A version of an item; None for a tombstone."""
+    row = _row(answer, action, "versions")
+    if text(row, "attributes", "extension", "type").endswith(":Deleted"):
+        return None
+    return decode_version(row, item_id, action, project)
+
+
 def decode_new_item(answer: Json, action: str, project: Project) -> Posted:
     """The item that was made, with its first version."""
     file = decode_item(answer, action, project)

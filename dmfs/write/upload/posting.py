@@ -112,19 +112,24 @@ class Posting:
             if isinstance(error, GONE):
                 await self._gone(target, error)
             return
-        await self._made(posted)
+        # the answer does not say where the item is
+        posted_file = replace(posted.file, folder_id=posted.file.folder_id or file.folder_id)
+        await self._made(VersionMade(posted_file, posted.conforming))
 
     async def _gone(self, target: NewVersion, error: errors.DriveError) -> None:
         find, _, _ = await self.looks.find(target)
         if find is not Find.AWAY:
-            raise error
+            await self.looks.check_folder(error)
 
     async def as_new_item(self, target: NewVersion) -> None:
         """The item was deleted: never a version on a tombstone."""
         work = self._work
+        if await self.looks.is_listed(target):
+            raise errors.BadResponseError(
+                f'the service says that "{target.name}" is gone, and lists it'
+            )
         await work.event("item-deleted")
-        name = target.name
-        row = replace(work.row, target=NewItem(target.place, name), expected=1)
+        row = replace(work.row, target=NewItem(target.place, target.name), expected=1)
         await work.become("target", _not_posted(row))
 
     async def _against(self, target: NewVersion, theirs: File) -> None:
@@ -234,7 +239,7 @@ class Posting:
     async def _refused(self, error: errors.DriveError, in_doubt: bool) -> None:
         """After a POST that failed: raise, or return to look what came of it."""
         work = self._work
-        if isinstance(error, UNKNOWN):
+        if isinstance(error, UNKNOWN) and not isinstance(error, errors.StalledError):
             return
         if isinstance(error, errors.BadInputError):
             await self._bad_input(error)

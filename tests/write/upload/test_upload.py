@@ -216,3 +216,23 @@ def test_a_session_that_ends_begins_anew() -> None:
         assert len(rig.world.everything()) == 1
 
     play(scenario)
+
+
+def test_before_the_end_answers_are_waited_for_and_nothing_begins() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.world.delay_s = 2.0
+        async with trio.open_nursery() as nursery:
+            uploader = rig.start(nursery)
+            uploader.submit(rig.job(new_item()))
+            while not rig.world.calls["new_item"]:
+                await trio.sleep(0.1)
+            began = trio.current_time()
+            await uploader.finish(20)
+            assert trio.current_time() - began <= 2.2
+            assert (await uploader.wait(DRAFT)).kind == "posted"
+            uploader.submit(rig.job(new_item("later.dwg"), THEIRS, 2))
+            await trio.sleep(100)
+            assert rig.world.calls["storage"] == 1
+            nursery.cancel_scope.cancel()
+
+    play(scenario)
