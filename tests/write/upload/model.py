@@ -47,10 +47,6 @@ class Tip(NamedTuple):
     created_by: str
     reserved_by_id: str = ""
 
-    @property
-    def reserved_by_id(self) -> str:
-        return self.reserved_by
-
 
 class Posted(NamedTuple):
     file: File

@@ -18,7 +18,6 @@ import pytest
 import trio
 
 from dmfs.aps.client import Aps
-from dmfs.aps.earlier_versions import EarlierVersions
 from dmfs.aps.uploads import Uploads
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import SignedOutError
@@ -179,7 +178,6 @@ async def driving(
             client = JsonClient(where.api_url, engines, RateLimiter())
             tokens = _Token(where.token)
             uploads = Uploads(client, tokens)
-            earlier = EarlierVersions(client, tokens)
 
             def adopted(draft: DraftId, generation: int, posted: PostedLike, sha1: str) -> None:
                 drive.posted.append((generation, posted))
@@ -189,7 +187,7 @@ async def driving(
                 on_posted=adopted,
                 on_event=lambda kind, fields: drive.events.append((kind, fields)),
                 my_user_id=lambda: ME,
-                version_of=earlier.of,
+                version_of=uploads.version_of,
                 failpoint=failpoint,
             )
             aps = Aps(client, tokens, url_minutes=60)
