@@ -17,10 +17,12 @@ from tests.support.mounts import Drive, wait_until
 from tests.support.sample import SAMPLE
 from tests.write.conftest import WRITES
 from tests.write.saves import saver
-from tests.write.saves.place import SEEN_S, Folder, sha256
+from tests.write.saves.place import Folder, sha256
 
 pytestmark = pytest.mark.mount
 KILLS = int(os.environ.get("DMFS_SAVE_KILLS", "20"))
+LOST_S = 75.0
+"""After a lost answer the uploads look for 40 s what came of it."""
 GONE = {f"over {errno.ENOTCONN}", f"over {errno.ECONNABORTED}"}
 SEED = int(os.environ.get("DMFS_SAVE_SEED", "20261129"))
 
@@ -67,6 +69,7 @@ class Account:
             self.ever[name].add(found)
 
 
+@pytest.mark.timeout(90 + 15 * KILLS)
 def test_a_close_that_returned_0_survives(
     make_drive: Callable[..., Drive], calm: EmulatorProcess
 ) -> None:
@@ -104,7 +107,7 @@ def _everything_goes_up(folder: Folder, account: Account) -> None:
         return {name: sums[-1] for name, sums in folder.sums().items()}
 
     try:
-        wait_until(lambda: tips() == there, SEEN_S)
+        wait_until(lambda: tips() == there, LOST_S)
     except AssertionError:
         assert tips() == there, folder.drive.log()[-3000:]
     for name, sums in folder.sums().items():
