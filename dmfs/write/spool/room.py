@@ -98,6 +98,18 @@ class RoomCount:
         self.used_bytes += length
         self.pending_bytes += length
 
+    def reserve_now(self, length: int) -> bool:
+        """As ``reserve``, as far as is known without a look at the disk. False: nothing is taken."""
+        if (
+            self.pending_bytes > PENDING_BYTES
+            or self.used_bytes + length > self._limit_bytes
+            or length > self._disk_bytes()
+        ):
+            return False
+        self.used_bytes += length
+        self.pending_bytes += length
+        return True
+
     def give_back(self, length: int) -> None:
         """What was reserved is not written after all."""
         self.used_bytes -= length

@@ -155,7 +155,7 @@ def _by_curl(bench: Bench, service: Service, source: Path) -> float:
     """The same parts by one curl with 16 connections; the API's calls are made before."""
     project = service.emulator.world()["hubs"][0]["projects"][0]
     writer = Writer(service.emulator, project["id"])
-    folder = project["folders"][0]["id"]
+    folder = project["top_folders"][0]
     storage = json.loads(writer.storage("curl.bin", folder).body)["data"]["id"]
     count = -(-source.stat().st_size // _PART)
     parts = bench.places.fresh("parts")
@@ -163,7 +163,9 @@ def _by_curl(bench: Bench, service: Service, source: Path) -> float:
     urls: list[str] = []
     key = ""
     while len(urls) < count:
-        query = f"?parts={min(25, count - len(urls))}&firstPart={len(urls) + 1}&minutesExpiration=60"
+        query = (
+            f"?parts={min(25, count - len(urls))}&firstPart={len(urls) + 1}&minutesExpiration=60"
+        )
         answer = json.loads(writer.urls(storage, query + (f"&uploadKey={key}" if key else "")).body)
         key, urls = answer["uploadKey"], urls + answer["urls"]
     config = parts / "config"
