@@ -86,6 +86,9 @@ class LiveFile:
         self.mtime_ns = file.mtime_ns
         self.handles = 0
         self.writers = 0
+        """Handles that may write."""
+        self.unfinished = 0
+        """Handles that have written: many programs hold a file open so, and never write to it."""
         self.fresh = False
         """Made here and not confirmed yet: an empty file is news, too."""
         self.times_changed = False
@@ -304,13 +307,16 @@ class LiveFile:
         self.writers += writes
         handle = Handle(self, writes=writes, keep_cache=not self.pages_stale)
         self.pages_stale = False
+        if writes and self.fresh:
+            handle.note_write()
         return handle
 
-    def closed(self, *, wrote: bool) -> None:
+    def closed(self, *, writes: bool, wrote: bool) -> None:
         """A handle is gone."""
         self.handles -= 1
-        self.writers -= wrote
-        if wrote and self.writers == 0:
+        self.writers -= writes
+        self.unfinished -= wrote
+        if wrote and self.unfinished == 0:
             self._surroundings.on_event(self)
         if self.handles == 0:
             self.drop_reader()
@@ -331,6 +337,7 @@ class Handle:
         self.writes = writes
         self._keep_cache = keep_cache
         self._reader: AnyReader | None = None
+        self._wrote = False
         self._closed = False
 
     async def prepare(self, found_in: FoundIn | None) -> None:
@@ -371,16 +378,27 @@ class Handle:
         """As ``LiveFile.write``; AccessError if it was opened for reading alone."""
         if not self.writes:
             raise AccessError("the file was not opened for writing")
+        self.note_write()
         await self.live.write(offset, data)
 
     def write_now(self, offset: int, data: bytes) -> bool:
         """As ``LiveFile.write_now``."""
-        return self.writes and self.live.write_now(offset, data)
+        if not (self.writes and self.live.write_now(offset, data)):
+            return False
+        self.note_write()
+        return True
+
+    def note_write(self) -> None:
+        """Its file is unfinished until it is closed."""
+        if not self._wrote:
+            self._wrote = True
+            self.live.unfinished += 1
 
     async def truncate(self, size_bytes: int) -> None:
         """As ``LiveFile.truncate``; AccessError as above."""
         if not self.writes:
             raise AccessError("the file was not opened for writing")
+        self.note_write()
         await self.live.truncate(size_bytes)
 
     @property
@@ -399,4 +417,4 @@ class Handle:
             self._closed = True
             if self._reader is not None:
                 self._reader.close()
-            self.live.closed(wrote=self.writes)
+            self.live.closed(writes=self.writes, wrote=self._wrote)

@@ -289,7 +289,7 @@ class _DraftStates(Mapping[DraftId, DraftState]):
             size_bytes=draft.size_bytes,
             generation=draft.generation,
             uploaded_generation=draft.uploaded_generation,
-            open_writers=live.writers if live.is_dirty or draft_id != self._closing else 0,
+            open_writers=live.unfinished if live.is_dirty or draft_id != self._closing else 0,
             synced_at=live.synced_at,
             on_hold=draft.reason if draft.state is State.FAILED else "",
         )

@@ -150,7 +150,7 @@ class Writing:
         handle = live.opened(writes=writes)
         try:
             if truncate:
-                await live.truncate(0)
+                await handle.truncate(0)
             else:
                 await handle.prepare(found_in)
         except BaseException:
@@ -206,7 +206,7 @@ class Writing:
 
     async def sync(self, live: LiveFile) -> None:
         """With ``-o sync``: wait until the service has what was confirmed, and raise its error."""
-        if self._sync and live.writers <= 1:
+        if self._sync and live.unfinished <= 1:
             await self.settler.sync(live)
 
     def nudge(self) -> None:
