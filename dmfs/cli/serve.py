@@ -57,7 +57,7 @@ def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoin
         prepare_mountpoint(mountpoint)  # again: another one may have been quicker
         if in_background:
             os.chdir("/")  # all paths are absolute by now; it must not keep a directory busy
-        set_up_heap()
+        set_up_heap(writes=options.writes)
         life = _Life(call, mountpoint, release)
         with bare_errors():
             trio.run(_serve, life, options, settings, _card(life, settings, log_file))
