@@ -21,7 +21,7 @@ from dmfs.fuse.operations import Operations, wants_to_write
 from dmfs.fuse.request import request
 from dmfs.model import Child, Directory, File, Leaf, Shortcut
 from dmfs.telemetry.access_log import access
-from dmfs.write.live import Handle
+from dmfs.write.handle import Handle
 from dmfs.write.writing import Writing
 
 log = logging.getLogger(__name__)

@@ -32,8 +32,7 @@ from dmfs.write.adopted import AdoptedVersions, plain
 from dmfs.write.live import LiveFile
 from dmfs.write.made import KIND as MADE
 from dmfs.write.made import Made
-from dmfs.write.places import folder_of, place_of
-from dmfs.write.records import Change, DraftId, Place, Row
+from dmfs.write.records import Change, DraftId, Place, Row, folder_of, place_of
 from dmfs.write.settle.nouns import DeleteItem, Item, Step
 from dmfs.write.settle.recorder import FolderNames
 
@@ -254,7 +253,7 @@ class FolderView:
     def removal(self) -> list[Change]:
         """Of all rows."""
         keys = [(KIND, key) for key in self.names.row_keys()]
-        keys += [(MADE, key) for key in self.made.keys()]
+        keys += [(MADE, key) for key in self.made.row_keys()]
         return [Change(kind, f"{self.folder_id}/{key}", None) for kind, key in keys]
 
     def recover(self, files: Iterable[str]) -> None:

@@ -21,8 +21,7 @@ from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.drafts import Drafts
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.places import is_account
-from dmfs.write.records import DraftId, State
+from dmfs.write.records import DraftId, State, is_account
 from dmfs.write.settle.local_names import is_local_folder
 from dmfs.write.settle.nouns import (
     DraftState,

@@ -38,10 +38,10 @@ from dmfs.write.calls.folders import Folders
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.calls.permissions import Permissions
 from dmfs.write.drafts import Drafts
-from dmfs.write.live import Handle, LiveFile
+from dmfs.write.handle import Handle
+from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.places import is_account, place_of
-from dmfs.write.records import Place, State
+from dmfs.write.records import Place, State, is_account, place_of
 from dmfs.write.settle.service_names import check_new_name
 from dmfs.write.settler import Settler
 from dmfs.write.spool.room import Room
@@ -147,7 +147,7 @@ class Writing:
                 if found_in is not None:
                     self._show_bits(found_in[0])
                 raise
-        handle = live.opened(writes=writes)
+        handle = Handle(live, writes=writes)
         try:
             if truncate:
                 await handle.truncate(0)
@@ -177,7 +177,7 @@ class Writing:
         view = self.overlay.view(directory)
         live = self.drafts.create(place)
         view.create(name, live, await self._raw(directory))
-        handle = live.opened(writes=True)
+        handle = Handle(live, writes=True)
         self.settler.touched(place.folder)
         return live.shown(), handle
 

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def connect(pipe: str) -> Any:
-    import uno  # type: ignore[import-not-found]  # noqa: PLC0415 - of the system's Python
+    import uno  # type: ignore[import-not-found]
 
     local = uno.getComponentContext()
     resolver = local.ServiceManager.createInstanceWithContext(
@@ -32,7 +32,7 @@ def connect(pipe: str) -> Any:
 
 def hidden() -> Any:
     """Without a window: that of a headless one may crash."""
-    import uno  # noqa: PLC0415
+    import uno
 
     value = uno.createUnoStruct("com.sun.star.beans.PropertyValue")
     value.Name, value.Value = "Hidden", True

@@ -36,6 +36,10 @@ class Folder:
     def id(self) -> str:
         return os.getxattr(self.path, "user.dmfs.folder_id").decode()
 
+    def names(self) -> list[str]:
+        """What a user sees here."""
+        return sorted(each.name for each in self.path.iterdir())
+
     @property
     def service_path(self) -> str:
         """For orders to the emulator."""

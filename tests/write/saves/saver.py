@@ -1,7 +1,7 @@
 """Saves files in every way until the drive is gone: ``python saver.py DIRECTORY SEED FIRST``.
 
-One line before each save and one after it: ``try NAME SHA256 WAY`` and ``done NAME``. Standard library
-only.
+One line before each save and one after it: ``try NAME SHA256 WAY`` and ``done NAME``. Standard
+library only.
 """
 
 from __future__ import annotations

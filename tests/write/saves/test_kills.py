@@ -1,4 +1,4 @@
-"""The mount is killed while programs save: what a close has confirmed is there, and goes up once."""
+"""The mount is killed while programs save: what close(2) confirmed is there, and goes up once."""
 
 from __future__ import annotations
 

@@ -46,6 +46,6 @@ def test_a_spreadsheet_is_saved_twice(folder: Folder, tmp_path: Path) -> None:
                 assert (after.st_ino, after.st_mtime_ns) == (told.st_ino, told.st_mtime_ns)
                 program.stdin.write("go on\n")
             assert program.wait(60) == 0
-        assert os.listdir(folder.path) == ["table.ods"]
+        assert folder.names() == ["table.ods"]
     folder.comes_to_all({"table.ods": versions})
     assert folder.emulator.violations() == {}
