@@ -16,16 +16,7 @@ from dmfs.system.clock import wall_time_ns, wall_time_s
 from dmfs.write.adopted import AdoptedVersions, plain
 from dmfs.write.live import FoundIn, LiveFile
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.records import (
-    Base,
-    Change,
-    Draft,
-    DraftId,
-    Place,
-    Row,
-    State,
-    new_draft_id,
-)
+from dmfs.write.records import Base, Change, Draft, DraftId, Place, Row, State, new_draft_id
 from dmfs.write.settle.nouns import UploadNewItem, UploadNewVersion
 from dmfs.write.spool.content import Content
 from dmfs.write.spool.spool import Spool
@@ -88,13 +79,10 @@ class Drafts:
                 log.exception("a draft of the journal cannot be read: %s", key)
                 continue
             content = self._spool.content(draft.id)
+            useless = draft.orphan and draft.id not in uploads
             if draft.owner != self._owner:
                 self.others[draft.id] = draft
-            elif (
-                content is None
-                or draft.is_up(content.generation)
-                or (draft.orphan and draft.id not in uploads)
-            ):
+            elif content is None or draft.is_up(content.generation) or useless:
                 drop.append(Change(KIND, draft.id, None))
             else:
                 self._recover(draft, content)
