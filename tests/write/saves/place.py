@@ -15,6 +15,8 @@ from tests.support.sample import RAW_SAMPLE, SAMPLE
 
 SEEN_S = 20.0
 """How long an upload may take on a busy machine."""
+LOST_S = 75.0
+"""After a kill: uploads whose answer was lost look for 40 s what came of it."""
 
 
 def sha256(data: bytes) -> str:

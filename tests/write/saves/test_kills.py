@@ -17,12 +17,10 @@ from tests.support.mounts import Drive, wait_until
 from tests.support.sample import SAMPLE
 from tests.write.conftest import WRITES
 from tests.write.saves import saver
-from tests.write.saves.place import Folder, sha256
+from tests.write.saves.place import LOST_S, Folder, sha256
 
 pytestmark = pytest.mark.mount
 KILLS = int(os.environ.get("DMFS_SAVE_KILLS", "20"))
-LOST_S = 75.0
-"""After a lost answer the uploads look for 40 s what came of it."""
 GONE = {f"over {errno.ENOTCONN}", f"over {errno.ECONNABORTED}"}
 SEED = int(os.environ.get("DMFS_SAVE_SEED", "20261129"))
 
