@@ -190,6 +190,10 @@ class NameTable:
         """Where a draft stands now."""
         return self._draft_at.get(draft)
 
+    def drafts(self) -> Iterable[DraftId]:
+        """All that stand anywhere here."""
+        return list(self._draft_at)
+
     # The journal
 
     def take_changes(self) -> list[tuple[str, dict[str, Any] | None]]:
