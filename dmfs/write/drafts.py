@@ -103,7 +103,12 @@ class Drafts:
         self._add(live)
 
     def name_the_lost(self) -> None:
-        """Drafts whose names the journal has lost are seen where they were confirmed."""
+        """Drafts whose names the journal has lost are seen where they were confirmed. Names of
+        drafts that were never confirmed mean again what they meant before."""
+        for view in self._overlay.views():
+            for draft_id in view.names.drafts():
+                if draft_id not in self.by_id:
+                    view.lose(draft_id)
         for live in self.by_id.values():
             if live.place is not None and not live.is_clean:
                 view = self._overlay.of(live.place)

@@ -196,6 +196,11 @@ class FolderView:
         self.names.discard(draft_id, trio.current_time())
         self._version += 1
 
+    def lose(self, draft_id: DraftId) -> None:
+        """A draft that was never confirmed is lost."""
+        self.names.lose(draft_id)
+        self._version += 1
+
     def revive(self, item_id: ItemId) -> bool:
         self._version += 1
         return self.names.revive(item_id, trio.current_time())

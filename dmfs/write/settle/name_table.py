@@ -181,6 +181,10 @@ class NameTable:
         """Where a draft stands now."""
         return self._draft_at.get(draft)
 
+    def drafts(self) -> Iterable[DraftId]:
+        """All that have a name."""
+        return list(self._draft_at)
+
     # The journal
 
     def take_changes(self) -> list[tuple[str, dict[str, Any] | None]]:

@@ -89,6 +89,8 @@ class Posting:
         if who:
             raise Wait(f"locked by {who}", LOCKED_LOOK_S)
         name = conflicts.name_to_post(target, file)
+        if not work.row.in_doubt and name == file.name and await self._same(file):
+            return  # saved without a change: nobody needs a version of it
         if not await self._fits(name):
             return
         self._not_for_ever()
