@@ -118,7 +118,7 @@ async def _join(
     )
     orders = UploadOrders(overlay, drafts, listings, nursery, around.on_event)
     orders.uploader = _uploader(settings, around, spool, orders, overlay, nursery)
-    name_calls = NameCalls(around.uploads, listings.list_again)
+    name_calls = NameCalls(around.uploads, listings.list_again, partial(_beside, around.person))
     settler = Settler(
         overlay, drafts, orders, spool, name_calls, listings, nursery, rules, around.on_event
     )
@@ -139,6 +139,10 @@ async def _join(
     )  # fmt: skip
 
 
+def _beside(person: str, name: str, taken: Collection[str]) -> str:
+    return conflict_name(name, person, local_now(), taken)
+
+
 def _listed(listings: Listings, directory: Directory) -> Listing | None:
     cached = listings.cache.get(directory.identity)
     return None if cached is None else cached.listing
@@ -155,9 +159,6 @@ def _uploader(
         assert found is not None
         return found
 
-    def beside(name: str, taken: Collection[str]) -> str:
-        return conflict_name(name, around.person, local_now(), taken)
-
     limit = 0 if settings.rates == "off" else 50
     return Uploader(
         spool, around.uploads, around.sender, list_again, nursery,
@@ -170,7 +171,7 @@ def _uploader(
             on_state=orders.on_state,
             on_posted=orders.on_posted,
             on_event=around.on_event,
-            conflict_name=beside,
+            conflict_name=partial(_beside, around.person),
             overtaken_name=overtaken_name,
             my_user_id=lambda: around.user_id,
             version_of=around.uploads.version_of,

@@ -165,6 +165,12 @@ class FolderNames(NameTable):
         self._tidy(entry)
         return True
 
+    def spare(self, item_id: ItemId) -> None:
+        """An item that waits for its deletion stays as the service has it."""
+        gone = self._gone.get(item_id)
+        if gone is not None and not gone.done:
+            self._unmark_gone(item_id)
+
     # What the service says
 
     def see(self, listed: Mapping[str, Item], at: float) -> None:
