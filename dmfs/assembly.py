@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -15,7 +16,7 @@ from dmfs.aps.client import Aps
 from dmfs.aps.contents import Contents
 from dmfs.aps.paging import pages_expected
 from dmfs.auth.factory import principal, token_source
-from dmfs.auth.token_sources import ServiceAccount, TwoLegged
+from dmfs.auth.token_sources import ServiceAccount, TokenSource, TwoLegged
 from dmfs.auth.user_session import UserSession
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.memory_tier import STEP_BYTES
@@ -52,8 +53,9 @@ from dmfs.system.concurrency import bare_errors, in_thread
 from dmfs.system.shared_memory import Arena
 from dmfs.system.suspend import watch_suspend
 from dmfs.telemetry.activity import Activity
-from dmfs.writable import writable
-from dmfs.write.opening import Writes
+
+if TYPE_CHECKING:
+    from dmfs.write.opening import Writes
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +127,7 @@ async def open_drive(
                     )
                 )  # fmt: skip
                 try:
-                    async with writable(drive, tokens, scope, bundle, writes):
+                    async with _writing(drive, tokens, scope, bundle, writes):
                         yield drive
                 finally:
                     with trio.CancelScope(shield=True):
@@ -195,6 +197,29 @@ async def _join(ground: _Ground) -> Drive:
             file_prefetcher.gauges, tree_prefetcher.gauges, client.gauges, ground.limiter.gauges,
         ],
     )  # fmt: skip
+
+
+@asynccontextmanager
+async def _writing(
+    drive: Drive, tokens: TokenSource, scope: str, bundle: str, writes: Writes | None
+) -> AsyncIterator[None]:
+    """The drive's ``writing`` during the body, if it is to have any."""
+    if writes is None:
+        yield
+        return
+    # 60 ms of each start: for drives that are written to alone
+    from dmfs.write.opening import Around, open_writing  # noqa: PLC0415
+
+    parts = drive.parts
+    around = Around(
+        parts.listings, drive.open, drive.real_size, parts.client, tokens, bundle,
+        on_event=lambda kind, fields: parts.activity.publish(kind, **fields),
+        somebody_reads=lambda: parts.blocks.gauges()["slots"] > 0,
+        person=parts.sign_in.person,
+        owner=scope,
+    )  # fmt: skip
+    async with open_writing(drive.settings, writes, around) as drive.writing:
+        yield
 
 
 async def _pins(ground: _Ground, tools: Tools) -> Pins:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dmfs.aps.client import Aps
 from dmfs.blocks.cache import BlockCache
@@ -44,7 +44,9 @@ from dmfs.prefetch.open_ahead import SmallFilePrefetcher
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.telemetry.activity import Activity
 from dmfs.telemetry.durations import Durations, Histogram
-from dmfs.write.writing import Writing
+
+if TYPE_CHECKING:  # a read-only drive starts without it
+    from dmfs.write.writing import Writing
 
 LARGE_FILE_BYTES = 1024 * 1024
 """A file of this size is worth the start of the fetching process (0.1 CPU-s, 10 MiB)."""

@@ -21,6 +21,8 @@ HubId = NewType("HubId", str)
 ProjectId = NewType("ProjectId", str)
 """``b.<project guid>`` or ``a.<base64>``."""
 FolderId = NewType("FolderId", str)
+LOCAL_FOLDER = "local:"
+"""A folder that the service does not have has such an id, with 32 hex digits behind it."""
 """``urn:adsk.wipprod:fs.folder:co.<22 chars>``."""
 ItemId = NewType("ItemId", str)
 """``urn:adsk.wipprod:dm.lineage:<22 chars>``: a file through all of its versions."""
@@ -102,6 +104,11 @@ class Folder:
     @property
     def identity(self) -> str:
         return f"folder {self.project_id} {self.id}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the service does not have it."""
+        return self.id.startswith(LOCAL_FOLDER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ ORDER = (
     " http auth aps"
     " namespace fetch blocks"
     " prefetch pins write"
-    " drive writable status assembly jobs"
+    " drive status assembly jobs"
     " fuse control help cli __main__"
 ).split()
 """A package or a file of the top floor imports only from those that stand before it."""
@@ -28,7 +28,7 @@ INSIDE = {
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in client uploads",
+    " signed_in sending client uploads",
     "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
@@ -45,13 +45,13 @@ INSIDE = {
     "jobs": "job reports tree selection estimate refresh warm evict offline pinning table",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
-    "write": "records spool parts settle upload places adopted live overlay calls drafts"
+    "write": "records spool parts settle upload places adopted live made overlay calls drafts"
     " upload_orders settler writing opening",
-    "write.calls": "permissions folder_calls name_calls",
+    "write.calls": "permissions folder_calls name_calls folders",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
-    "write.settle": "local_names service_names conflict_names state steps locality claims quiet"
-    " ordering plan name_table recorder",
+    "write.settle": "local_names service_names conflict_names nouns locality claims quiet"
+    " ordering plan name_table answers recorder",
     "write.upload": "plan ports pace stage work sending looks posting steps uploader",
     "write.upload.plan": "part_plan records answers look conflicts",
     "write.parts": "slices put puts thread_sender",
@@ -59,7 +59,7 @@ INSIDE = {
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
     " kernel_cache request operations write_operations workers mount",
     "help": "topics",
-    "cli": "streams secret_files settings control parser daemonize browse serve mount_helper mount"
+    "cli": "streams secret_files settings control parser daemonize browse serve mount"
     " login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.doctor": "findings machine service",

@@ -27,7 +27,6 @@ from dmfs.aps.change.answers import (
     PartUrls,
     Posted,
     Tip,
-    check_folder_change,
     check_tombstone,
     decode_completion,
     decode_details,
@@ -41,12 +40,11 @@ from dmfs.aps.change.answers import (
 )
 from dmfs.aps.contents import decode_folder
 from dmfs.aps.json_values import Json
-from dmfs.aps.signed_in import SignedIn, path_id
+from dmfs.aps.sending import DATA_TYPE, Sending
+from dmfs.aps.signed_in import path_id
 from dmfs.aps.signed_urls import bucket_and_key
-from dmfs.auth.token_sources import TokenSource
-from dmfs.errors import BadNameError, GoneError
-from dmfs.http.json_body import Decode, T
-from dmfs.http.json_client import Call, JsonClient
+from dmfs.errors import BadInputError, BadNameError, GoneError
+from dmfs.http.json_client import Call
 from dmfs.model import (
     File,
     Folder,
@@ -58,8 +56,6 @@ from dmfs.model import (
     StorageId,
     VersionId,
 )
-from dmfs.ratelimit.limits import Priority
-from dmfs.ratelimit.priority import RequestPriority, at_priority, explicit_priority
 from dmfs.system.clock import wall_time_s
 
 URLS_MAX = 25
@@ -68,21 +64,15 @@ URL_MINUTES = 60
 """Life of a part's URL: the longest that the service gives. Their PUT has to begin within it."""
 URL_MARGIN_S = 60.0
 PERMISSIONS_MAX = 50
-ANSWER_S = 60.0
-"""A change that is silent for so long has an unknown outcome, which costs more than waiting."""
 COMPLETE_S = 300.0
 """Thousands of parts are put together before the answer comes."""
 NAME_MAX_BYTES = 255
 NO_HUB = HubId("")
 VERSION_MARK = "?version="
-COMMAND_TYPE = "application/vnd.api+json"
 
 
-class Uploads:
+class Uploads(Sending):
     """Made like ``aps.client.Aps``, of the same JsonClient and source of tokens."""
-
-    def __init__(self, http: JsonClient, tokens: TokenSource, *, x_user_id: str = "") -> None:
-        self._service = SignedIn(http, tokens, x_user_id)
 
     async def storage(
         self, project_id: ProjectId, target: FolderId | ItemId, name: str
@@ -156,6 +146,18 @@ class Uploads:
             )  # fmt: skip
         except GoneError:
             return None
+
+    async def copy_object(self, source: StorageId, target: StorageId) -> int:
+        """A stored object's bytes into a new place, without coming here; their size. Both lie in
+        one bucket, which is one region's: BadInputError else. After an unknown outcome ``details``
+        of the new place tell."""
+        action = "copy an object"
+        (bucket, key), (other, new_key) = bucket_and_key(source), bucket_and_key(target)
+        if bucket != other:
+            raise BadInputError(f"cannot {action}: it would have to go to another region")
+        path = f"/oss/v2/buckets/{path_id(bucket)}/objects/{path_id(key)}/copyto/{path_id(new_key)}"
+        call = Call(action, "copy_object", "PUT", path, once=True, silence_s=COMPLETE_S)
+        return (await self._send(call, lambda answer: decode_details(answer, action))).size_bytes
 
     async def item(self, project: Project, item_id: ItemId) -> Tip:
         """An item with its newest version, who has it reserved, and whether it is there at all.
@@ -334,7 +336,7 @@ class Uploads:
         for start in range(0, len(ids), PERMISSIONS_MAX):
             some = ids[start : start + PERMISSIONS_MAX]
             call = Call(
-                action, "commands", "POST", path, content_type=COMMAND_TYPE,
+                action, "commands", "POST", path, content_type=DATA_TYPE,
                 json=documents.permission_check(some, actions),
             )  # fmt: skip
             found |= await self._send(call, lambda answer: decode_permissions(answer, actions))
@@ -350,31 +352,6 @@ class Uploads:
             action, "new_version", path, body,
             lambda answer: decode_new_version(answer, action, project, item_id), params=params,
         )  # fmt: skip
-
-    async def _patch(self, action: str, path: str, body: Json, hidden: bool | None = None) -> None:
-        call = Call(
-            action, "change", "PATCH", path, json=body, once=True, may_be_empty=True,
-            silence_s=ANSWER_S,
-        )  # fmt: skip
-        await self._send(call, lambda answer: check_folder_change(answer, action, hidden=hidden))
-
-    async def _post(
-        self, action: str, route: str, path: str, body: Json, decode: Decode[T], *,
-        params: Mapping[str, str] | None = None, silence_s: float = ANSWER_S,
-    ) -> T:  # fmt: skip
-        call = Call(
-            action, route, "POST", path, params or {}, json=body, once=True, silence_s=silence_s
-        )
-        return await self._send(call, decode)
-
-    async def _get(
-        self, action: str, route: str, path: str, params: Mapping[str, str], decode: Decode[T]
-    ) -> T:
-        return await self._send(Call(action, route, "GET", path, params), decode)
-
-    async def _send(self, call: Call, decode: Decode[T]) -> T:
-        with at_priority(explicit_priority() or RequestPriority(Priority.WRITE)):
-            return await self._service.request(call, decode)
 
 
 def _object_path(storage_id: StorageId, verb: str) -> str:

@@ -73,7 +73,7 @@ def mount_helper(argv: Sequence[str] | None = None) -> int:
         return DONE  # mount --fake: all but the mounting
     from pathlib import Path
 
-    from dmfs.cli.mount_helper import without_default_rw
+    from dmfs.fuse.mount_options import without_default_rw
 
     try:
         fstab = Path("/etc/fstab").read_text("utf-8", "replace")

@@ -37,7 +37,6 @@ from dmfs.system.private_files import own_state_directory
 from dmfs.telemetry.desktop import session_bus, show
 from dmfs.telemetry.logs import set_up_logging
 from dmfs.telemetry.watch import beat, watch
-from dmfs.write.opening import Writes
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoin
         prepare_mountpoint(mountpoint)  # again: another one may have been quicker
         if in_background:
             os.chdir("/")  # all paths are absolute by now; it must not keep a directory busy
-        set_up_heap()
+        set_up_heap(writes=options.writes)
         life = _Life(call, mountpoint, release)
         with bare_errors():
             trio.run(_serve, life, options, settings, _card(life, settings, log_file))
@@ -145,6 +144,8 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings, card: C
     async def work() -> None:
         writes = None
         if options.writes:
+            from dmfs.write.opening import Writes
+
             writes = Writes(life.mountpoint, sync=options.sync, moves=options.moves)
         async with open_drive(
             settings, service_folders=options.service_folders, keeper=True, writes=writes

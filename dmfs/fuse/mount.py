@@ -16,7 +16,6 @@ from dmfs.fuse.kernel_params import raise_parameters
 from dmfs.fuse.mountpoint import clear_dead_mount
 from dmfs.fuse.operations import Operations
 from dmfs.fuse.workers import replace_workers
-from dmfs.fuse.write_operations import WriteOperations
 from dmfs.model import Directory
 from dmfs.system.mountinfo import Mount, mount_at
 from dmfs.telemetry.stack_report import report_on_signal
@@ -40,6 +39,8 @@ async def serve(
     """Mount, call ``on_ready`` once the drive answers, serve until unmounted or ``stop``."""
     operations, mode = Operations(drive, root, ownership), {"ro"}
     if drive.writing is not None:
+        from dmfs.fuse.write_operations import WriteOperations  # noqa: PLC0415 - see assembly
+
         operations, mode = WriteOperations(drive, root, ownership, drive.writing), set()
     ours = _mount(operations, mountpoint, set(pyfuse3.default_options) | mode | options)
     try:

@@ -26,8 +26,8 @@ to a token among the two of the sign-in: so changes have an engine of their own.
 @dataclass(frozen=True, slots=True)
 class MethodRouter:
     """See ``client.HttpClient``. A GET may be repeated and goes to the fast engine (0.15 ms of the
-    loop instead of 0.53); anything else goes to an engine that sends once: forms and probes to
-    ``others``, what has another body to ``changes``."""
+    loop instead of 0.53); anything else goes to an engine that sends once: forms to
+    ``others``, changes to ``changes``."""
 
     gets: HttpClient
     others: HttpClient
@@ -37,7 +37,7 @@ class MethodRouter:
         """See ``client.HttpClient``."""
         if request.method == "GET":
             return await self.gets.send(request)
-        engine = self.others if request.content is None else self.changes
+        engine = self.changes if request.form is None else self.others
         return await engine.send(request)
 
 

@@ -88,6 +88,8 @@ class DirectoryQuery:
     ) -> Entries:
         """Entries by name. ``before``: those of the last listing, which describe what the service
         does not describe now. DriveError if the answer as a whole is missing."""
+        if isinstance(directory, Folder) and directory.is_local:
+            return Entries({})  # the service does not have it
         lost: Sequence[str] = ()
         try:
             children = await self._list_children(directory)

@@ -21,7 +21,7 @@ ours. Costs 1.6 % of the rate."""
 
 PUBLISHED_PER_MIN: Mapping[str, int] = MappingProxyType({
     "hubs": 50, "projects": 50,
-    "topFolders": 300, "contents": 300, "folder": 300, "item": 300,
+    "topFolders": 300, "contents": 300, "folder": 300, "item": 300, "version": 300,
     "storage": 300, "new_version": 300, "new_item": 50, "new_folder": 50, "change": 50,
     "commands": 300,
     "token": 500,
@@ -32,6 +32,7 @@ PATCH: each endpoint has its 50, as far as is known, and they are counted togeth
 
 SHARED_QUOTA: Mapping[str, str] = MappingProxyType({
     "sign": "oss", "upload_urls": "oss", "complete": "oss", "details": "oss",
+    "copy_object": "oss",
 })  # fmt: skip
 """Routes that count against the quota of another name."""
 

@@ -24,21 +24,28 @@ entries again and again: pauses of 190 ms, 40 % of the time (docs/performance.md
 MMAP_THRESHOLD_BYTES = 128 * 1024
 """glibc's default, fixed: glibc would raise it after a large free. Then the bodies of pages lie in
 the heap, and their holes cost 10 MiB."""
+WRITTEN_THRESHOLD_BYTES = 2 * 1024 * 1024
+"""The kernel writes in pieces of up to 1 MiB. A mapping of its own for each cost 257 page faults;
+nor is the end of the heap given back after each."""
 TRIM_S = 30.0
 """Interval of returns of freed memory to the system: 11 MiB after a walk, in 5 ms of a thread."""
 
-_M_MMAP_THRESHOLD = -3
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 _paused = 0
 _resume = True
 _lock = threading.Lock()
 
 
-def set_up_heap() -> None:
-    """Apply the settings; for a process that serves a drive."""
+def set_up_heap(*, writes: bool = False) -> None:
+    """Apply the settings; for a process that serves a drive. ``writes``: it takes bytes from the
+    kernel, too."""
     gc.set_threshold(*GC_THRESHOLDS)
     libc = _libc()
     if libc is not None:
         libc.mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+        if writes:
+            libc.mallopt(_M_MMAP_THRESHOLD, WRITTEN_THRESHOLD_BYTES)
+            libc.mallopt(_M_TRIM_THRESHOLD, 8 * WRITTEN_THRESHOLD_BYTES)
 
 
 async def keep_trimmed() -> None:

@@ -26,7 +26,7 @@ ROUTES = ("hubs", "projects", "topFolders", "contents", "folder", "item", "sign"
 """``write`` is all that changes something, and what uploads need besides."""
 _WRITING = frozenset({
     "storage", "new_item", "new_version", "new_folder", "change", "commands",
-    "upload_urls", "complete", "details",
+    "upload_urls", "complete", "details", "copy_object",
 })  # fmt: skip
 OUTCOMES = ("ok", "http_429", "http_4xx", "http_5xx", "connect", "timeout", "broken", "cancelled")
 QUOTAS = ("hubs", "projects", "topFolders", "contents", "folder", "item", "token", "oss")

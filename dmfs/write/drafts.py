@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -26,7 +26,7 @@ from dmfs.write.records import (
     State,
     new_draft_id,
 )
-from dmfs.write.settle.steps import UploadNewItem, UploadNewVersion
+from dmfs.write.settle.nouns import UploadNewItem, UploadNewVersion
 from dmfs.write.spool.content import Content
 from dmfs.write.spool.spool import Spool
 
@@ -71,12 +71,15 @@ class Drafts:
         """Of other sign-ins."""
         self.on_change: Callable[[FolderId], None] = lambda _: None
         """Something happened in a folder that settling may wait for."""
-        self.on_dropped: Callable[[DraftId], None] = lambda _: None
-        """A draft has no name any more: it must not go up."""
+        self.on_dropped: Callable[[DraftId], bool] = lambda _: True
+        """A draft has no name any more: it must not go up. False if it may be on the service
+        already: its bytes and its row stay until that is known."""
+        self.at_large: Callable[[DraftId], bool] = lambda _: False
 
-    def load(self, rows: Mapping[str, Row]) -> list[Change]:
+    def load(self, rows: Mapping[str, Row], uploads: Container[str] = ()) -> list[Change]:
         """Drafts of an earlier run; the changes that drop those without use. What cannot be read
-        stays in the spool, with a line in the log."""
+        stays in the spool, with a line in the log. ``uploads``: drafts with an upload that was
+        under way: what of them is on the service is still to be found out."""
         drop: list[Change] = []
         for key, row in rows.items():
             try:
@@ -87,20 +90,34 @@ class Drafts:
             content = self._spool.content(draft.id)
             if draft.owner != self._owner:
                 self.others[draft.id] = draft
-            elif draft.orphan or draft.state is State.CLEAN or content is None:
+            elif (
+                content is None
+                or _is_up(draft, content)
+                or (draft.orphan and draft.id not in uploads)
+            ):
                 drop.append(Change(KIND, draft.id, None))
             else:
                 self._recover(draft, content)
         return drop
 
     def _recover(self, draft: Draft, content: Content) -> None:
-        if draft.state is State.UPLOADING:
+        confirmed = content.confirmed
+        if confirmed is not None and confirmed.generation != draft.generation:
+            draft = replace(  # the row of a name's change overtook that of the bytes
+                draft,
+                generation=confirmed.generation,
+                size_bytes=confirmed.size_bytes,
+                mtime_ns=confirmed.mtime_ns,
+            )
+        if draft.state in (State.UPLOADING, State.CLEAN):
             draft = replace(draft, state=State.WAITING)
         beneath = draft.beneath or draft.base
         file = _file_of(draft) if beneath is None else beneath.as_file(draft.place)
-        live = LiveFile(self, file, draft.place, key=draft.key)
+        live = LiveFile(self, file, None if draft.orphan else draft.place, key=draft.key)
         live.adopt(draft, content)
-        self._add(live)
+        self.by_id[draft.id] = live
+        if not draft.orphan:
+            self._add(live)
 
     def name_the_lost(self) -> None:
         """Drafts whose names the journal has lost are seen where they were confirmed. Names of
@@ -156,6 +173,7 @@ class Drafts:
         return await self._tools.real_size(file)
 
     def begin(self, live: LiveFile, base: Base | None) -> tuple[Draft, Content]:
+        """A draft and empty content, for a version that is about to be changed."""
         draft_id = new_draft_id()
         place = live.place or _nowhere(live.file)
         draft = Draft(
@@ -184,7 +202,7 @@ class Drafts:
     def on_unused(self, live: LiveFile) -> None:
         if live.content is None:
             self.by_key.pop(live.key, None)
-        elif live.place is None:
+        elif live.place is None and not (live.draft_id and self.at_large(live.draft_id)):
             self._nursery.start_soon(self._forget, live)
 
     async def _forget(self, live: LiveFile) -> None:
@@ -231,8 +249,8 @@ class Drafts:
             live.place = goal.place(new)
             if live.draft is not None:
                 live.draft = replace(live.draft, place=live.place)
-                if live.draft.state is State.FAILED:
-                    live.to_go_up()
+                if live.draft.state in (State.LOCAL, State.FAILED):
+                    live.to_go_up()  # under another name
                 if live.draft.generation:
                     changes.append(Change(KIND, live.draft.id, live.draft.as_row()))
         await self._commit_without(lost if lost is not live else None, changes)
@@ -250,14 +268,18 @@ class Drafts:
             await self._spool.commit(changes)
             return
         lost.place = None
-        self.on_dropped(lost.draft.id)
-        if lost.handles:
+        if not self.on_dropped(lost.draft.id) or lost.handles:
             lost.draft = replace(lost.draft, orphan=True)
             if lost.draft.generation:
                 changes = [*changes, Change(KIND, lost.draft.id, lost.draft.as_row())]
             await self._spool.commit(changes)
         else:
             await self._remove(lost, changes)
+
+    async def upload_over(self, live: LiveFile) -> None:
+        """What has become of it is known: content without a name may go."""
+        if live.place is None and not live.handles and live.draft_id in self.by_id:
+            await self._forget(live)
 
     async def _remove(self, live: LiveFile, changes: Sequence[Change]) -> None:
         assert live.draft is not None
@@ -289,24 +311,35 @@ class Drafts:
         """The service has a generation, as this version. Awaited before the upload is forgotten;
         may come twice for one version. ``size_bytes``: of the generation."""
         live = self.by_id.get(step.draft)
-        if live is None or live.draft is None or live.content is None:
+        if live is not None:
+            async with live.at_rest:
+                await self._posted(live, step, generation, file, size_bytes)
+        await self._trim()
+
+    async def _posted(
+        self, live: LiveFile, step: Upload, generation: int, file: File, size_bytes: int
+    ) -> None:
+        draft, content, now = live.draft, live.content, trio.current_time()
+        if draft is None or content is None:
             return
-        draft, now = live.draft, trio.current_time()
-        all_up = draft.generation == generation and not live.is_dirty
-        changes = [self.adopted.add(file, live.key, draft.mtime_ns)]
+        at = live.place or draft.place
+        file = replace(plain(file), folder_id=at.folder, hub_id=at.hub_id)
+        all_up = draft.generation == generation and not content.dirty
+        changes = [self.adopted.add(file, live.key, live.mtime_ns)]
         live.draft = replace(
             draft,
             base=Base.of(file, size_bytes),
             state=State.CLEAN if all_up else State.WAITING,
             uploaded_generation=generation,
+            mtime_ns=live.mtime_ns,
             reason="",
         )
         live.synced_at = None
-        view = self._overlay.of(live.place or draft.place)
+        live.times_changed = False
+        view = self._overlay.of(at)
         view.done(step, now, file, more=not all_up)
         changes += [*view.rows(), Change(KIND, draft.id, live.draft.as_row())]
         await self._spool.commit(changes, durable=True)
-        await self._trim()
 
     async def went_beside(
         self, step: Upload, name: str, generation: int, file: File, size_bytes: int
@@ -314,20 +347,24 @@ class Drafts:
         """Ours went up as another item of this name, because the service's has changed: theirs
         is seen again where it was."""
         live = self.by_id.get(step.draft)
-        if live is None or live.draft is None:
+        if live is None:
             return
-        if live.place is not None:
-            view = self._overlay.of(live.place)
-            view.goes_beside(step, live.place.name, name)
-            live.place = view.place(name)
-        beside = UploadNewItem(step.draft, name, name)
-        await self.posted(beside, generation, file, size_bytes)
-        if isinstance(step, UploadNewVersion):
-            view = self._overlay.of(live.place or live.draft.place)
-            view.revive(step.item.item_id)
-        if live.draft.state is State.CLEAN:
-            self.set_state(live, State.CONFLICT, f"somebody else changed {step.place!r}")
-        await self._spool.commit(self.rows(live, live.draft), durable=True)
+        async with live.at_rest:
+            if live.place is not None:
+                view = self._overlay.of(live.place)
+                view.goes_beside(step, live.place.name, name)
+                live.place = view.place(name)
+            beside = UploadNewItem(step.draft, name, name)
+            await self._posted(live, beside, generation, file, size_bytes)
+            if live.draft is None:
+                return
+            if isinstance(step, UploadNewVersion):
+                view = self._overlay.of(live.place or live.draft.place)
+                view.revive(step.item.item_id)
+            if live.draft.state is State.CLEAN:
+                self.set_state(live, State.CONFLICT, f"somebody else changed {step.place!r}")
+            await self._spool.commit(self.rows(live, live.draft), durable=True)
+        await self._trim()
 
     async def renamed_there(
         self, step: UploadNewVersion, name: str, generation: int, file: File, size_bytes: int
@@ -377,6 +414,14 @@ def _file_of(draft: Draft) -> File:
     return File(
         "", "", "", at.folder, at.project_id, at.hub_id, at.name, 0,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def _is_up(draft: Draft, content: Content) -> bool:
+    """Whether the service has all that was confirmed of a draft."""
+    confirmed = content.confirmed
+    return draft.state is State.CLEAN and (
+        confirmed is None or confirmed.generation <= draft.uploaded_generation
+    )
 
 
 def _nowhere(file: File) -> Place:

@@ -24,6 +24,10 @@ FoundIn = tuple[Directory, str]
 """Directory and name that a file was opened by: what is read ahead follows from it."""
 
 
+SETTLED = frozenset({State.CLEAN, State.CONFLICT, State.FAILED})
+"""What a draft was until it was written to again."""
+
+
 class Surroundings(Protocol):
     """What a live file needs of the drive around it."""
 
@@ -45,6 +49,10 @@ class Surroundings(Protocol):
 
     def rows(self, live: LiveFile, draft: Draft) -> Sequence[Change]:
         """What is to be known when a generation is confirmed."""
+        ...
+
+    async def note(self, live: LiveFile) -> None:
+        """Write down what is known of a draft whose bytes have not changed. Never raises."""
         ...
 
     def on_event(self, live: LiveFile) -> None:
@@ -81,7 +89,6 @@ class LiveFile:
         self.fresh = False
         """Made here and not confirmed yet: an empty file is news, too."""
         self.times_changed = False
-        self._coming: Draft | None = None
         self._surroundings = surroundings
         self._writing = trio.Lock()
         self._reader: AnyReader | None = None
@@ -151,14 +158,29 @@ class LiveFile:
             return self._reader
 
     async def write(self, offset: int, data: Data) -> None:
+        """NoRoomError, SpoolLimitError, SpoolError: nothing is changed."""
         async with self._writing:
             content = await self._own()
             now_ns = wall_time_ns()
             await content.write(offset, bytes(data), mtime_ns=now_ns)
             self._changed(now_ns)
 
+    def write_now(self, offset: int, data: bytes) -> bool:
+        """As ``write``, where nothing has to be waited for: most of the writes of a stream. False:
+        nothing is changed."""
+        content = self.content
+        if content is None or self._writing.locked() or self.draft is None:
+            return False
+        if self.draft.state in SETTLED:
+            return False
+        now_ns = wall_time_ns()
+        if not content.write_now(offset, data, mtime_ns=now_ns):
+            return False
+        self.mtime_ns = now_ns
+        return True
+
     async def truncate(self, size_bytes: int) -> None:
-        """Nothing happens to a file of that size."""
+        """Shrink it, or grow it by a hole. Nothing happens to a file of that size."""
         async with self._writing:
             now_ns = wall_time_ns()
             if size_bytes == await self._size_before(size_bytes):
@@ -220,7 +242,7 @@ class LiveFile:
 
     def note_change(self) -> None:
         """The content is not what the service has."""
-        if self.is_clean:
+        if self.draft is not None and self.draft.state in SETTLED:
             self.to_go_up()
         self._surroundings.changed(self)
 
@@ -242,23 +264,39 @@ class LiveFile:
         async with self._writing:
             if self.content is not content or not self.is_dirty:
                 return None
+            if not (self.fresh or content.dirty):
+                await self._confirm_times()
+                return content.confirmed
+            if self.draft is not None and self.draft.state in SETTLED:
+                self.note_change()
             times_changed, self.times_changed = self.times_changed, False
             try:
                 confirmed = await content.confirm(self._rows)
             except BaseException:
                 self.times_changed |= times_changed
                 raise
-            self.fresh, self.draft = False, self._coming
+            self.fresh, self.draft = False, self._confirmed(confirmed)
             if stays_open and self.synced_at is None:
                 self.synced_at = trio.current_time()
             self._surroundings.on_event(self)
             return confirmed
 
+    async def _confirm_times(self) -> None:
+        assert self.draft is not None
+        self.times_changed = False
+        self.draft = replace(self.draft, mtime_ns=self.mtime_ns)
+        await self._surroundings.note(self)
+
     def _rows(self, confirmed: Confirmed) -> Sequence[Change]:
+        return self._surroundings.rows(self, self._confirmed(confirmed))
+
+    def _confirmed(self, confirmed: Confirmed) -> Draft:
+        """The draft as it is when these bytes are safe. Of what it is by then: names and states
+        change while the disk works."""
         assert self.draft is not None
         if self.draft.state is State.FAILED:  # other bytes, or another name: it is tried anew
             self.to_go_up()
-        self._coming = replace(
+        return replace(
             self.draft,
             place=self.place or self.draft.place,
             generation=confirmed.generation,
@@ -267,11 +305,16 @@ class LiveFile:
             changed_at_s=wall_time_s(),
             orphan=self.place is None,
         )
-        return self._surroundings.rows(self, self._coming)
+
+    @property
+    def at_rest(self) -> trio.Lock:
+        """Whoever has it sees neither half a write nor half a confirmation."""
+        return self._writing
 
     # Handles
 
     def opened(self, *, writes: bool) -> Handle:
+        """One more open(2)."""
         self.handles += 1
         self.writers += writes
         handle = Handle(self, writes=writes, keep_cache=not self.pages_stale)
@@ -279,6 +322,7 @@ class LiveFile:
         return handle
 
     def closed(self, *, wrote: bool) -> None:
+        """A handle is gone."""
         self.handles -= 1
         self.writers -= wrote
         if wrote and self.writers == 0:
@@ -288,6 +332,7 @@ class LiveFile:
             self._surroundings.on_unused(self)
 
     def drop_reader(self) -> None:
+        """Of the version beneath: nobody needs it now."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -329,6 +374,7 @@ class Handle:
         return None
 
     async def read(self, offset: int, length: int) -> tuple[Data, bool]:
+        """What was written, by whomever; see ``AnyReader``."""
         content = self.live.content
         if content is not None:
             return await content.read(offset, length, self.live.read_base), True
@@ -337,11 +383,17 @@ class Handle:
         return await self._reader.read(offset, length)
 
     async def write(self, offset: int, data: Data) -> None:
+        """As ``LiveFile.write``; AccessError if it was opened for reading alone."""
         if not self.writes:
             raise AccessError("the file was not opened for writing")
         await self.live.write(offset, data)
 
+    def write_now(self, offset: int, data: bytes) -> bool:
+        """As ``LiveFile.write_now``."""
+        return self.writes and self.live.write_now(offset, data)
+
     async def truncate(self, size_bytes: int) -> None:
+        """As ``LiveFile.truncate``; AccessError as above."""
         if not self.writes:
             raise AccessError("the file was not opened for writing")
         await self.live.truncate(size_bytes)
@@ -357,6 +409,7 @@ class Handle:
             await self.live.confirm(stays_open=stays_open)
 
     def close(self) -> None:
+        """Once; what it wrote is confirmed before, or lost."""
         if not self._closed:
             self._closed = True
             if self._reader is not None:

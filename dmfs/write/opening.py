@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
 from dmfs.aps.uploads import Uploads
+from dmfs.auth.factory import sign_in_may_write, user_id_of
+from dmfs.auth.token_sources import TokenSource
+from dmfs.auth.tokens import login_hint
 from dmfs.blocks.reader import AnyReader
 from dmfs.config import Settings
-from dmfs.errors import DriveError
+from dmfs.errors import DriveError, SetupError
+from dmfs.http.json_client import JsonClient
 from dmfs.model import Directory, File, Listing
 from dmfs.namespace.listings import Listings
 from dmfs.system.clock import local_now
@@ -26,10 +30,11 @@ from dmfs.write.drafts import Drafts
 from dmfs.write.live import FoundIn
 from dmfs.write.overlay import Overlay
 from dmfs.write.parts.put import PartSender
+from dmfs.write.parts.thread_sender import ThreadSender
 from dmfs.write.records import Change, Place
 from dmfs.write.settle.conflict_names import conflict_name, overtaken_name
 from dmfs.write.settle.local_names import LocalNames
-from dmfs.write.settle.state import Rules
+from dmfs.write.settle.nouns import Rules
 from dmfs.write.settler import Settler
 from dmfs.write.spool.spool import Spool
 from dmfs.write.upload.ports import Hooks
@@ -42,6 +47,8 @@ log = logging.getLogger(__name__)
 
 EMPTY_DELAYS = 6
 """So many upload delays a file stays empty, or like a temporary one, before that is believed."""
+CONNECTIONS = 16
+"""For parts, of all uploads."""
 FREE_PERCENT = 5
 """Of the spool's disk stay free."""
 TEND_S = 300.0
@@ -65,11 +72,11 @@ class Around:
     listings: Listings
     open_reader: Callable[[File, FoundIn | None], Awaitable[AnyReader]]
     real_size: Callable[[File], Awaitable[int]]
-    uploads: Uploads
-    sender: PartSender
+    client: JsonClient
+    tokens: TokenSource
+    ca_bundle: str
     on_event: Callable[[str, Mapping[str, Any]], None]
     somebody_reads: Callable[[], bool]
-    user_id: str
     person: str
     """Whose name a conflict copy has."""
     owner: str
@@ -81,7 +88,13 @@ async def open_writing(
     settings: Settings, writes: Writes, around: Around
 ) -> AsyncIterator[Writing]:
     """Own the spool, recover what it holds, and see to it for as long as the body runs.
-    SetupError if the spool cannot be had: another mount has it, or its disk is not fit."""
+    SetupError if the sign-in may only read, or the spool cannot be had: another mount has it, or
+    its disk is not fit."""
+    if not await sign_in_may_write(settings):
+        raise SetupError(
+            "this sign-in may only read",
+            hint=f"{login_hint(settings.profile)} --write",
+        )
     directory = settings.state_dir / "spool" / settings.profile
     spool = await trio.to_thread.run_sync(
         partial(
@@ -89,20 +102,25 @@ async def open_writing(
             label=writes.label, any_disk=settings.any_spool_disk,
         )
     )  # fmt: skip
+    sender = ThreadSender(ca_bundle=around.ca_bundle, connections=CONNECTIONS)
     try:
-        async with trio.open_nursery() as own:
-            writing = await _join(settings, writes, around, spool, own)
-            yield writing
-            own.cancel_scope.cancel()
+        sender.start()
+        async with trio.open_nursery() as nursery:
+            yield await _join(settings, writes, around, spool, sender, nursery)
+            nursery.cancel_scope.cancel()
     finally:
+        sender.close()
         with trio.move_on_after(CLOSE_S, shield=True):
             await spool.close()
 
 
 async def _join(
-    settings: Settings, writes: Writes, around: Around, spool: Spool, nursery: trio.Nursery
-) -> Writing:
-    listings = around.listings
+    settings: Settings, writes: Writes, around: Around, spool: Spool, sender: PartSender,
+    nursery: trio.Nursery,
+) -> Writing:  # fmt: skip
+    listings, client = around.listings, around.client
+    uploads = Uploads(client, around.tokens, x_user_id=settings.x_user_id)
+    user_id = await user_id_of(settings)
     adopted = AdoptedVersions(spool)
     overlay = Overlay(adopted)
     overlay.listed = partial(_listed, listings)
@@ -117,26 +135,40 @@ async def _join(
         ),
     )
     orders = UploadOrders(overlay, drafts, listings, nursery, around.on_event)
-    orders.uploader = _uploader(settings, around, spool, orders, overlay, nursery)
-    name_calls = NameCalls(around.uploads, listings.list_again, partial(_beside, around.person))
+    service = _Service(uploads, sender, user_id)
+    orders.uploader = _uploader(settings, around, service, spool, orders, overlay, nursery)
+    name_calls = NameCalls(uploads, listings.list_again, partial(_beside, around.person))
     settler = Settler(
         overlay, drafts, orders, spool, name_calls, listings, nursery, rules, around.on_event
     )
     drop = adopted.load(spool.rows.get("adopted", {}))
-    drop += drafts.load(spool.rows.get("draft", {}))
-    overlay.load(spool.rows.get("name", {}))
+    drop += drafts.load(spool.rows.get("draft", {}), spool.rows.get("upload", {}))
+    overlay.load(spool.rows.get("name", {}), spool.rows.get("made", {}))
+    earlier = spool.rows.get("upload", {})
+    known = {*drafts.by_id, *drafts.others}
+    drop += [Change("upload", key, None) for key in earlier if key not in known]
     await _drop(spool, drop)
     drafts.name_the_lost()
     listings.show_as(overlay.shown)
-    orders.load(spool.rows.get("upload", {}))
+    orders.load(earlier)
     settler.start()
     nursery.start_soon(settler.run)
     nursery.start_soon(_tend, spool)
-    return Writing(
+    writing = Writing(
         Tools(listings), spool, overlay, drafts, settler,
-        Permissions(around.uploads, nursery), FolderCalls(around.uploads, listings.list_again),
-        name_calls, user_id=around.user_id, moves=writes.moves, sync=writes.sync,
+        Permissions(uploads, nursery), FolderCalls(uploads, listings.list_again),
+        name_calls, user_id=user_id, moves=writes.moves, sync=writes.sync,
     )  # fmt: skip
+    client.breaker.subscribe(on_close=writing.nudge)
+    return writing
+
+
+class _Service(NamedTuple):
+    """The service, as uploads use it."""
+
+    uploads: Uploads
+    sender: PartSender
+    user_id: str
 
 
 def _beside(person: str, name: str, taken: Collection[str]) -> str:
@@ -149,8 +181,8 @@ def _listed(listings: Listings, directory: Directory) -> Listing | None:
 
 
 def _uploader(
-    settings: Settings, around: Around, spool: Spool, orders: UploadOrders, overlay: Overlay,
-    nursery: trio.Nursery,
+    settings: Settings, around: Around, service: _Service, spool: Spool, orders: UploadOrders,
+    overlay: Overlay, nursery: trio.Nursery,
 ) -> Uploader:  # fmt: skip
     async def list_again(place: Place) -> Listing:
         directory: Directory = overlay.of(place).directory
@@ -161,7 +193,7 @@ def _uploader(
 
     limit = 0 if settings.rates == "off" else 50
     return Uploader(
-        spool, around.uploads, around.sender, list_again, nursery,
+        spool, service.uploads, service.sender, list_again, nursery,
         rules=replace(
             UploadRules(staging=spool.directory),
             uploads_at_once=settings.uploads,
@@ -173,8 +205,8 @@ def _uploader(
             on_event=around.on_event,
             conflict_name=partial(_beside, around.person),
             overtaken_name=overtaken_name,
-            my_user_id=lambda: around.user_id,
-            version_of=around.uploads.version_of,
+            my_user_id=lambda: service.user_id,
+            version_of=service.uploads.version_of,
             somebody_reads=around.somebody_reads,
         ),
     )  # fmt: skip

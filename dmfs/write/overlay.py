@@ -28,17 +28,16 @@ from dmfs.model import (
 from dmfs.namespace.listing_codec import BadRecordError, decode_node, encode_node
 from dmfs.write.adopted import AdoptedVersions, plain
 from dmfs.write.live import LiveFile
+from dmfs.write.made import KIND as MADE
+from dmfs.write.made import Made
 from dmfs.write.places import folder_of, place_of
 from dmfs.write.records import Change, DraftId, Place, Row
+from dmfs.write.settle.nouns import DeleteItem, Item, Step
 from dmfs.write.settle.recorder import FolderNames
-from dmfs.write.settle.state import Item
-from dmfs.write.settle.steps import DeleteItem, Step
 
 log = logging.getLogger(__name__)
 
 KIND = "name"
-FOLDER_LAG_S = 600.0
-"""So long a listing may contradict what the service answered to a change of a folder."""
 
 LiveById = Callable[[DraftId], LiveFile | None]
 
@@ -61,9 +60,7 @@ class FolderView:
         self._live = live
         self._adopted = adopted
         self._files: dict[VersionId, File] = {}
-        self._made: dict[str, tuple[Folder | File, float]] = {}
-        """Name → what the service has made or moved here, until a listing shows it."""
-        self._gone_folders: dict[FolderId, float] = {}
+        self.made = Made()
         self._seen: Listing | None = None
         self._version = 0
         self._shown: tuple[Listing, int, Listing] | None = None
@@ -81,13 +78,13 @@ class FolderView:
             if isinstance(child, File):
                 if not self.names.hides(child.item_id, name):
                     entries[name] = self._adopted.shown(child)
-            elif not (isinstance(child, Folder) and child.id in self._gone_folders):
+            elif not self.made.hides(child):
                 entries[name] = child
         for name in self.names.touched():
             node = self._touched_node(name)
             if node is not None:
                 entries[name] = node
-        entries |= {name: child for name, (child, _) in self._made.items()}
+        entries |= self.made.shown
         shown = replace(listing, entries=dict(sorted(entries.items())))
         self._shown = listing, self._version, shown
         return shown
@@ -102,18 +99,8 @@ class FolderView:
         if self.names:
             self._remember(files.values())
         self.names.see({name: item_of(file) for name, file in files.items()}, listing.listed_at)
-        ids = {own_id(child) for child in listing.entries.values()}
-        at = listing.listed_at
-        self._made = {
-            name: (child, made_at)
-            for name, (child, made_at) in self._made.items()
-            if not (at > made_at and (own_id(child) in ids or at > made_at + FOLDER_LAG_S))
-        }
-        self._gone_folders = {
-            each: gone_at
-            for each, gone_at in self._gone_folders.items()
-            if not (at > gone_at and (each not in ids or at > gone_at + FOLDER_LAG_S))
-        }
+        if self.made:
+            self.made.see({own_id(each) for each in listing.entries.values()}, listing.listed_at)
         self._version += 1
 
     def _remember(self, files: Iterable[File]) -> None:
@@ -241,22 +228,23 @@ class FolderView:
 
     def shows(self, name: str, child: Folder | File) -> None:
         """What the service has just made here, or moved here."""
-        self._made[name] = child, trio.current_time()
-        if isinstance(child, Folder):
-            self._gone_folders.pop(child.id, None)
+        self.made.shows(name, child)
         self._version += 1
 
     def hides_folder(self, folder: Folder) -> None:
         """A folder that the service has just deleted, or moved away."""
-        self._gone_folders[folder.id] = trio.current_time()
-        self._made = {name: each for name, each in self._made.items() if each[0] != folder}
+        self.made.removes(folder)
         self._version += 1
 
     # The journal
 
     def rows(self) -> list[Change]:
         """What differs since the last call."""
-        changes = []
+        directory = encode_node(self.directory)
+        changes = [
+            Change(MADE, f"{self.folder_id}/{key}", record and {**record, "directory": directory})
+            for key, record in self.made.take_changes()
+        ]
         for key, row in self.names.take_changes():
             record = None
             if row is not None:
@@ -264,17 +252,19 @@ class FolderView:
                 record = {
                     "row": row,
                     "files": [encode_node(file) for file in files],
-                    "directory": encode_node(self.directory),
+                    "directory": directory,
                 }
             changes.append(Change(KIND, f"{self.folder_id}/{key}", record))
         return changes
 
     def removal(self) -> list[Change]:
         """Of all rows."""
-        keys = self.names.keys()
-        return [Change(KIND, f"{self.folder_id}/{key}", None) for key in keys]
+        keys = [(KIND, key) for key in self.names.row_keys()]
+        keys += [(MADE, key) for key in self.made.keys()]
+        return [Change(kind, f"{self.folder_id}/{key}", None) for kind, key in keys]
 
     def recover(self, files: Iterable[str]) -> None:
+        """Nodes of items that rows tell of; what cannot be read is left out."""
         for text in files:
             try:
                 node = decode_node(text)
@@ -354,27 +344,40 @@ class Overlay:
     def _live(self, draft_id: DraftId) -> LiveFile | None:
         return self.live_by_id(draft_id)
 
-    def load(self, rows: Mapping[str, Row]) -> None:
+    def load(self, rows: Mapping[str, Row], made: Mapping[str, Row]) -> None:
         """Of the journal, before the first name is shown. What cannot be read is left out, with a
         line in the log; its drafts are seen where they were confirmed."""
-        by_folder: dict[str, dict[str, Mapping[str, object]]] = {}
-        for key, row in rows.items():
-            folder_id, _, inner = key.partition("/")
-            by_folder.setdefault(folder_id, {})[inner] = row.record
-        for folder_id, records in by_folder.items():
+        for folder_id, records in _by_folder(rows).items():
             try:
                 self._load(records)
             except (KeyError, TypeError, ValueError, BadRecordError):
                 log.exception("names of the folder %s cannot be read", folder_id)
+        for folder_id, records in _by_folder(made).items():
+            try:
+                self.view(_directory_of(records)).made.load(records)
+            except (KeyError, TypeError, ValueError, BadRecordError):
+                log.exception("folders of the folder %s cannot be read", folder_id)
 
     def _load(self, records: Mapping[str, Mapping[str, object]]) -> None:
-        first = next(iter(records.values()))
-        directory = decode_node(str(first["directory"]))
-        if not isinstance(directory, Folder | Project):
-            raise TypeError(type(directory))
+        directory = _directory_of(records)
         inner = {key: each["row"] for key, each in records.items()}
         names = FolderNames.of_rows(inner, trio.current_time())  # type: ignore[arg-type]
         view = FolderView(directory, names, self._live, self._adopted)
         for each in records.values():
             view.recover(each["files"])  # type: ignore[arg-type]
         self._views[view.folder_id] = view
+
+
+def _by_folder(rows: Mapping[str, Row]) -> Mapping[str, dict[str, Mapping[str, object]]]:
+    by_folder: dict[str, dict[str, Mapping[str, object]]] = {}
+    for key, row in rows.items():
+        folder_id, _, inner = key.partition("/")
+        by_folder.setdefault(folder_id, {})[inner] = row.record
+    return by_folder
+
+
+def _directory_of(records: Mapping[str, Mapping[str, object]]) -> Folder | Project:
+    directory = decode_node(str(next(iter(records.values()))["directory"]))
+    if not isinstance(directory, Folder | Project):
+        raise TypeError(type(directory))
+    return directory

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NewType, Self
 
 from dmfs.compact import shorten
 from dmfs.model import (
+    LOCAL_FOLDER,
     File,
     FolderId,
     HubId,
@@ -26,8 +27,6 @@ from dmfs.model import (
 
 DraftId = NewType("DraftId", str)
 """32 hex digits, made here."""
-LOCAL_FOLDER = "local:"
-"""A folder that the service does not have yet has such an id, with 32 hex digits behind it."""
 
 
 class State(StrEnum):
@@ -175,6 +174,11 @@ class NewVersion:
 
 
 Target = NewItem | NewVersion
+
+
+def new_folder_id() -> FolderId:
+    """Of a folder that the service does not have."""
+    return FolderId(f"{LOCAL_FOLDER}{uuid.uuid4().hex}")
 
 
 def new_draft_id() -> DraftId:

@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from dmfs.errors import DriveError, NameTakenError
-from dmfs.model import Directory, FolderId
+from dmfs.model import Directory, Folder, FolderId
 from dmfs.namespace.listings import Listings
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.drafts import Drafts
@@ -23,17 +23,20 @@ from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.places import is_account
 from dmfs.write.records import DraftId, State
-from dmfs.write.settle.plan import settle
-from dmfs.write.settle.state import DraftState, FolderState, Rules
-from dmfs.write.settle.steps import (
+from dmfs.write.settle.local_names import is_local_folder
+from dmfs.write.settle.nouns import (
+    DraftState,
+    FolderState,
     HoldDeletes,
     KeepLocal,
     MakeDraft,
     Plan,
+    Rules,
     Step,
     UploadNewItem,
     UploadNewVersion,
 )
+from dmfs.write.settle.plan import settle
 from dmfs.write.spool.spool import Spool
 from dmfs.write.upload_orders import UploadOrders
 
@@ -323,4 +326,4 @@ class _DraftStates(Mapping[DraftId, DraftState]):
 
 def is_local_tree(directory: Directory) -> bool:
     """Whether all of a directory stays on this machine."""
-    return directory.name == ".git"
+    return isinstance(directory, Folder) and (directory.is_local or is_local_folder(directory.name))

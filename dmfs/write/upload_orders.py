@@ -9,14 +9,15 @@ from typing import Any
 import trio
 
 from dmfs.errors import DriveError
-from dmfs.model import File, FolderId
+from dmfs.model import Directory, File, FolderId
 from dmfs.names import legal_name
 from dmfs.namespace.listings import Listings
 from dmfs.write.drafts import Drafts, Upload
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.records import Base, DraftId, NewItem, NewVersion, Place, State, Target
-from dmfs.write.settle.steps import UploadNewItem, UploadNewVersion
+from dmfs.write.records import Base, Draft, DraftId, NewItem, NewVersion, Place, State, Target
+from dmfs.write.settle.nouns import Item, UploadNewItem, UploadNewVersion
+from dmfs.write.upload.plan.records import UploadRow
 from dmfs.write.upload.ports import Outcome, PostedLike, UploadJob
 from dmfs.write.upload.uploader import Uploader
 
@@ -45,14 +46,32 @@ class UploadOrders:
         self.on_over: Callable[[FolderId], None] = lambda _: None
         """An upload in a folder is over."""
         drafts.on_dropped = self.dropped
+        drafts.at_large = self._under_way.__contains__
 
     def load(self, rows: Mapping[str, Any]) -> None:
-        """Of the journal, kind ``upload``."""
+        """Of the journal, kind ``upload``. What was deleted while it went up is looked for."""
         self._earlier = {key: row.record for key, row in rows.items()}
+        for key in list(self._earlier):
+            live = self._drafts.by_id.get(DraftId(key))
+            if live is not None and live.place is None and live.draft is not None:
+                self._find_out(live, live.draft)
 
-    def dropped(self, draft_id: DraftId) -> None:
-        """It has no name any more: it must not go up."""
-        self.uploader.cancel(draft_id)
+    def _find_out(self, live: LiveFile, draft: Draft) -> None:
+        try:
+            wanted = UploadRow.of_row(self._earlier[draft.id]).wanted
+        except (ValueError, TypeError, KeyError, AttributeError):
+            self._nursery.start_soon(self._drafts.upload_over, live)
+            return
+        step: Upload = UploadNewItem(draft.id, wanted.place.name, wanted.name)
+        if isinstance(wanted, NewVersion):
+            base = wanted.base
+            item = Item(base.item_id, base.version_id, base.name, base.number)
+            step = UploadNewVersion(draft.id, item, wanted.place.name, wanted.name)
+        self.begin(self._overlay.of(draft.place), step)
+
+    def dropped(self, draft_id: DraftId) -> bool:
+        """It has no name any more: it must not go up. False if it may have."""
+        return self.uploader.cancel(draft_id)
 
     def show_anew(self, view: FolderView, names: Iterable[str]) -> None:
         """These names mean something else now."""
@@ -118,6 +137,7 @@ class UploadOrders:
         if outcome.kind == "failed":
             self._drafts.fail(live, outcome.reason)
             await self._drafts.note(live)
+        await self._drafts.upload_over(live)
         self.on_over(view.folder_id)
 
     async def on_posted(
@@ -154,9 +174,17 @@ class UploadOrders:
                 await drafts.posted(step, generation, file, size_bytes)
         elif file.name != step.name:
             await drafts.went_beside(step, file.name, generation, file, size_bytes)
+            self._nursery.start_soon(self._list_again, self._overlay.of(at).directory)
         else:
             anew = UploadNewItem(step.draft, step.place, step.name)
             await drafts.posted(anew, generation, file, size_bytes)
+
+    async def _list_again(self, directory: Directory) -> None:
+        """What somebody else has changed is to be seen, too."""
+        try:
+            await self._listings.list_again(directory)
+        except DriveError as error:
+            log.info("%s", error.message)
 
     async def on_state(self, draft_id: DraftId, state: State, reason: str) -> None:
         """See ``upload.ports.Hooks``."""
@@ -168,6 +196,12 @@ class UploadOrders:
         elif live.draft.state is State.CLEAN:
             self._drafts.set_state(live, state, reason)
             await self._drafts.note(live)
+
+
+def file_place(live: LiveFile) -> Place:
+    """Where a file is, or was last."""
+    assert live.draft is not None
+    return live.place or live.draft.place
 
 
 class _BaseBytes:

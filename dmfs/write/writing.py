@@ -15,17 +15,26 @@ from dmfs.errors import (
     DriveError,
     ExistsError,
     IsADirectory,
-    NotADirectory,
-    NotEmptyError,
     NotFoundError,
     NotPermittedError,
     OtherFolderError,
     SpoolLimitError,
 )
-from dmfs.model import Child, Directory, File, Folder, Listing, Project, Shortcut, WrittenFile
+from dmfs.model import (
+    LOCAL_FOLDER,
+    Child,
+    Directory,
+    File,
+    Folder,
+    Listing,
+    Project,
+    Shortcut,
+    WrittenFile,
+)
 from dmfs.names import check_name, printable
 from dmfs.namespace.listings import Listings
 from dmfs.write.calls.folder_calls import FolderCalls
+from dmfs.write.calls.folders import Folders
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.calls.permissions import Permissions
 from dmfs.write.drafts import Drafts
@@ -80,7 +89,7 @@ class Writing:
         self.drafts = drafts
         self.settler = settler
         self._permissions = permissions
-        self._folder_calls = folder_calls
+        self.folders = Folders(self, tools.listings, spool, overlay, folder_calls)
         self._file_calls = name_calls
         self._user_id = user_id
         self._moves = moves
@@ -132,7 +141,12 @@ class Writing:
         place = None if found_in is None else place_of(*found_in)
         live = self.drafts.live(node, place)
         if writes and live.content is None:
-            await self._check_write(live.file)
+            try:
+                await self._check_write(live.file)
+            except AccessError:
+                if found_in is not None:
+                    self._show_bits(found_in[0])
+                raise
         handle = live.opened(writes=writes)
         try:
             if truncate:
@@ -151,7 +165,7 @@ class Writing:
     ) -> tuple[WrittenFile | File, Handle]:
         """A new empty file, or the one that is there. BadNameError, AccessError, NotPermittedError
         if the service would not take it."""
-        found = await self._child(directory, name)
+        found = await self.child(directory, name)
         if found is not None:
             if exclusive:
                 raise ExistsError(f"there is a {printable(name)!r} already")
@@ -159,7 +173,7 @@ class Writing:
                 raise IsADirectory(f"{printable(name)!r} is no file that can be written")
             handle = await self.open(found, (directory, name), writes=True, truncate=truncate)
             return found, handle
-        place = await self._free_place(directory, name, is_file=True)
+        place = await self.free_place(directory, name, is_file=True)
         view = self.overlay.view(directory)
         live = self.drafts.create(place)
         view.create(name, live, await self._raw(directory))
@@ -183,6 +197,8 @@ class Writing:
         live = self.content_of(node)
         if live is not None:
             live.mtime_ns, live.times_changed = mtime_ns, True
+            if live.is_clean:
+                await self.drafts.adopted.set_mtime(self.now(node), mtime_ns)
             if live.writers == 0:
                 await live.confirm()
         elif self.why_not(node) == "":
@@ -211,7 +227,7 @@ class Writing:
     async def unlink(self, directory: Directory, name: str) -> None:
         """Delete a file; handles of it go on. Its item is deleted when the folder has come to rest
         without it."""
-        found = await self._there(directory, name)
+        found = await self.there(directory, name)
         if not isinstance(found, File | Shortcut):
             raise IsADirectory(f"{printable(name)!r} is a directory")
         view = self.overlay.view(directory)
@@ -224,15 +240,15 @@ class Writing:
     ) -> Child:
         """rename(2); what stood at ``new`` is deleted. OtherFolderError if it would have to move an
         item to another folder."""
-        node = await self._there(directory, old)
-        there = await self._child(target, new)
+        node = await self.there(directory, old)
+        there = await self.child(target, new)
         same_folder = directory.identity == target.identity
         if there is not None and not replace:
             raise ExistsError(f"there is a {printable(new)!r} already")
         if same_folder and old == new:
             return node
         if isinstance(node, Folder):
-            return await self._rename_folder(directory, node, target, new, there)
+            return await self.folders.rename(directory, node, target, new, there)
         if not isinstance(node, File):
             raise NotPermittedError("only files and folders can be renamed")
         if there is not None and not isinstance(there, File):
@@ -242,7 +258,7 @@ class Writing:
         if reason := self.why_not(node):
             raise AccessError(f"cannot rename {printable(old)!r}: {reason}")
         if there is None:
-            await self._free_place(target, new, is_file=True, besides=old if same_folder else "")
+            await self.free_place(target, new, is_file=True, besides=old if same_folder else "")
         elif there is not None:
             await self._check_write(there)
         view = self.overlay.view(directory)
@@ -253,47 +269,6 @@ class Writing:
         self.settler.touched(view.folder_id)
         self.settler.touched(goal.folder_id)
         return shown
-
-    # Folders
-
-    async def make_folder(self, directory: Directory, name: str) -> Folder:
-        """mkdir(2), at once."""
-        if await self._child(directory, name) is not None:
-            raise ExistsError(f"there is a {printable(name)!r} already")
-        await self._free_place(directory, name, is_file=False)
-        folder = await self._folder_calls.make(directory, name)
-        self.overlay.view(directory).shows(name, folder)
-        return folder
-
-    async def remove_folder(self, directory: Directory, name: str) -> None:
-        """rmdir(2), at once; only in ``b.`` projects."""
-        if not self.overlay.can_be_in(directory):
-            raise NotPermittedError("the service does not delete this")
-        node = await self._there(directory, name)
-        if not isinstance(node, Folder):
-            raise NotADirectory(f"{printable(name)!r} is not a folder")
-        if not is_account(node):
-            raise NotPermittedError("the service does not delete folders of such a hub")
-        listing = self.overlay.shown(await self._tools.listings.list_again(node))
-        if listing.entries:
-            raise NotEmptyError(f"{printable(name)!r} is not empty")
-        await self._folder_calls.hide(node)
-        self.overlay.view(directory).hides_folder(node)
-        await self.spool.commit(self.overlay.forget(node))
-
-    async def _rename_folder(
-        self, directory: Directory, node: Folder, target: Directory, new: str, there: Child | None
-    ) -> Folder:
-        if there is not None:
-            if not isinstance(there, Folder):
-                raise NotADirectory(f"{printable(new)!r} is not a directory")
-            await self.remove_folder(target, new)
-        await self._free_place(target, new, is_file=False)
-        moved = await self._folder_calls.change(node, directory, target, new)
-        if self.overlay.can_be_in(directory):
-            self.overlay.view(directory).hides_folder(node)
-        self.overlay.view(target).shows(new, moved)
-        return moved
 
     # Checks
 
@@ -308,16 +283,24 @@ class Writing:
             raise DriveError(f"cannot tell what is in {printable(directory.name)!r}")
         return found
 
-    async def _child(self, directory: Directory, name: str) -> Child | None:
+    async def child(self, directory: Directory, name: str) -> Child | None:
+        """What stands under a name. BadNameError for what cannot be one."""
         check_name(name)
         listing = await self._tools.listings.get(directory)
         return listing.entries.get(name)
 
-    async def _there(self, directory: Directory, name: str) -> Child:
-        found = await self._child(directory, name)
+    async def there(self, directory: Directory, name: str) -> Child:
+        """What stands under a name. NotFoundError."""
+        found = await self.child(directory, name)
         if found is None:
             raise NotFoundError(f"there is no {printable(name)!r}")
         return found
+
+    def _show_bits(self, directory: Directory) -> None:
+        """The permission bits of what is in a directory follow what was learned just now."""
+        known = self._tools.listings.known(directory)
+        if known is not None:
+            self._tools.listings.shown_anew(directory, known.names)
 
     async def _check_write(self, file: File) -> None:
         reason = self.why_not(file)
@@ -349,14 +332,14 @@ class Writing:
             raise OtherFolderError("the service does not move a file to another folder")
         if live is not None and not live.is_clean:
             raise OtherFolderError("what was written to the file has not gone up yet")
-        await self._free_place(target, new, is_file=True)
+        await self.free_place(target, new, is_file=True)
         await self._check_delete(self.overlay.view(directory), node)
         copied = await self._file_calls.copy(self.now(node), target, goal)
         self.overlay.view(target).shows(new, copied)
         await self.unlink(directory, old)
         return copied
 
-    async def _free_place(
+    async def free_place(
         self, directory: Directory, name: str, *, is_file: bool, besides: str = ""
     ) -> Place:
         """Where a new name may be. ``besides``: the name that it takes the place of."""
@@ -371,7 +354,7 @@ class Writing:
                 f"{printable(directory.name)!r} takes no plain files",
                 hint="sheets come there by publishing; put files into another folder",
             )
-        if is_file and self.settler.is_local(name):
+        if place.folder.startswith(LOCAL_FOLDER) or (is_file and self.settler.is_local(name)):
             return place
         listing = await self._tools.listings.get(directory)
         if is_file and len(listing.names) >= FILES_MAX:

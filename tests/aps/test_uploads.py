@@ -60,6 +60,7 @@ async def test_a_new_item() -> None:
     assert (posted.file.version_number, posted.file.folder_id) == (1, FOLDER)
     assert (posted.file.hub_id, posted.file.project_id) == ("b.h", B)
     assert service.paths[0] == "/data/v1/projects/b.1234/items"
+    assert service.requests[0].headers["Content-Type"] == "application/vnd.api+json"
     body = json.loads(service.requests[0].content or b"")
     assert body["data"]["attributes"]["displayName"] == body["included"][0]["attributes"]["name"]
     assert body["data"]["relationships"]["tip"]["data"]["id"] == body["included"][0]["id"]

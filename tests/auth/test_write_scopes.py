@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 import trio
@@ -49,14 +50,20 @@ def test_scopes_for_writing_are_added_to_those_configured() -> None:
 
 
 def test_a_login_for_writing_is_one_and_says_so(person: Person) -> None:
+    settings = Settings(
+        state_dir=person.home.state, client_id="emulator-desktop", api_url=person.emulator.api_url
+    )
+    assert not trio.run(sign_in_may_write, settings)
     person.login()
     assert person.stored()["scopes"] == f"data:read {USER_SCOPE}"
+    assert not trio.run(sign_in_may_write, settings)
     person.login("--write")
+    assert trio.run(sign_in_may_write, settings)
     assert person.stored()["scopes"] == f"{ALL} {USER_SCOPE}"
     assert granted_scopes(person.stored()["access_token"], "").issuperset(ALL.split())
 
 
 def test_an_app_has_what_is_configured() -> None:
-    app = {"sign_in": "app", "client_id": "a", "client_secret": "b"}
-    assert not trio.run(sign_in_may_write, Settings(**app))
-    assert trio.run(sign_in_may_write, Settings(**app, scopes=ALL))
+    app = Settings(sign_in="app", client_id="a", client_secret="b")
+    assert not trio.run(sign_in_may_write, app)
+    assert trio.run(sign_in_may_write, replace(app, scopes=ALL))

@@ -11,6 +11,12 @@ from pathlib import Path
 
 _COPY = "BENCH_COPY"
 
+_FILES = (
+    "tests/__init__.py", "tests/support/__init__.py", "tests/support/baddisk.py",
+    "tests/emulator/__init__.py", "tests/emulator/client.py", "tests/emulator/writer.py",
+)  # fmt: skip
+"""Beside the trees."""
+
 
 def _start_over() -> None:
     root = Path(__file__).resolve().parents[2]
@@ -18,8 +24,9 @@ def _start_over() -> None:
     ignored = shutil.ignore_patterns("__pycache__", "test_*.py")
     for name in ("dmfs", "tests/bench"):
         shutil.copytree(root / name, copy / name, ignore=ignored)
-    (copy / "tests/support").mkdir()
-    for name in ("tests/__init__.py", "tests/support/__init__.py", "tests/support/baddisk.py"):
+    for name in ("tests/support", "tests/emulator"):
+        (copy / name).mkdir()
+    for name in _FILES:
         shutil.copy(root / name, copy / name)
     os.environ.update({_COPY: str(copy), "PYTHONPATH": str(copy)})
     # -P: not the modules of the directory that we happen to stand in.

@@ -47,9 +47,10 @@ class Drive:
 @contextmanager
 def dmfs(
     places: Places, service: Service, settings: Mapping[str, str] | None = None,
-    *, ca_file: Path | None = None,
+    *, ca_file: Path | None = None, options: Sequence[str] = (),
 ) -> Iterator[Drive]:  # fmt: skip
-    """dmfs in the foreground, defaults unless ``settings`` says otherwise, cold cache."""
+    """dmfs in the foreground, defaults unless ``settings`` says otherwise, cold cache.
+    ``options``: of ``-o``."""
     own = places.fresh("dmfs")
     mountpoint = own / "drive"
     mountpoint.mkdir()
@@ -65,9 +66,10 @@ def dmfs(
     if ca_file is not None:
         env["SSL_CERT_FILE"] = str(ca_file)
     chosen = _AS_THE_SERVICE | dict(settings or {})
-    options = [f"--set={key}={value}" for key, value in chosen.items()]
+    words = [f"--set={key}={value}" for key, value in chosen.items()]
+    words += [word for each in options for word in ("-o", each)]
     arguments = [
-        *python("dmfs"), "mount", "-f", SOURCE, str(mountpoint), "--log-level=warning", *options,
+        *python("dmfs"), "mount", "-f", SOURCE, str(mountpoint), "--log-level=warning", *words,
     ]  # fmt: skip
     with _mounted(arguments, mountpoint, own, env) as drive:
         yield drive

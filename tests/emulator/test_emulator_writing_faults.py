@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import threading
 import time
@@ -13,6 +14,12 @@ from dmfs.emulator.process import EmulatorError
 from .writer import MIB, md5
 
 BROKEN = (ConnectionError, http.client.BadStatusLine, http.client.IncompleteRead)
+
+
+def until(holds):
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
 
 
 def sending(writer, place, name="a.txt", body=b"x"):
@@ -40,14 +47,14 @@ class TestLostAnswers:
 
     def test_the_effect_comes_late(self, writer, place):
         post = sending(writer, place)
-        place.emulator.fault("late_effect", route="items_post", seconds=0.15)
+        place.emulator.fault("late_effect", route="items_post", seconds=3600)
         with pytest.raises(BROKEN):
             post()
         assert writer.listing(place.id) == {}
-        deadline = time.monotonic() + 5
-        while not writer.listing(place.id):
-            assert time.monotonic() < deadline
-        assert list(writer.listing(place.id)) == ["a.txt"]
+        place.emulator.fault("late_effect", route="items_post", seconds=0.02)
+        with pytest.raises(BROKEN):
+            post()
+        until(lambda: list(writer.listing(place.id)) == ["a.txt"])
 
     @pytest.mark.parametrize(
         ("after", "shown"), [(False, []), (True, ["a.txt"])], ids=["before", "after"]
@@ -61,11 +68,16 @@ class TestLostAnswers:
 
     def test_a_stall_before_the_effect(self, writer, place):
         post = sending(writer, place)
-        place.emulator.fault("stall_before_effect", route="items_post", seconds=0.1)
-        thread = threading.Thread(target=post)
-        thread.start()
-        assert writer.listing(place.id) == {}
-        thread.join()
+        place.emulator.fault("stall_before_effect", route="items_post", seconds=0.02)
+        assert post().status == 201
+        place.emulator.fault("stall_before_effect", route="folders_post", seconds=None)
+
+        def wait_for_nothing():
+            with contextlib.suppress(OSError):
+                writer.folder(place.id, "inner")
+
+        threading.Thread(target=wait_for_nothing, daemon=True).start()
+        until(lambda: place.emulator.faults()[1]["hits"] == 1)
         assert list(writer.listing(place.id)) == ["a.txt"]
 
     def test_an_answer_in_words_of_one_s_own(self, writer, place):
@@ -152,7 +164,7 @@ class TestWhatIsShown:
 
     def test_listings_lag_behind(self, writer, place):
         item = writer.new_file(place.id, "a.txt", b"one")
-        place.emulator.settings(list_lag_s=0.2)
+        place.emulator.settings(list_lag_s=3600)
         assert writer.save(item, "b.txt", b"two").status == 201
         new = writer.new_file(place.id, "new.txt", b"x")
         writer.folder(place.id, "inner")
@@ -160,26 +172,27 @@ class TestWhatIsShown:
         assert {name: row["versionNumber"] for name, row in names.items()} == {"a.txt": 1}
         assert place.item(item)["included"][0]["attributes"]["versionNumber"] == 2
         assert place.item(new)["data"]["attributes"]["displayName"] == "new.txt"
-        deadline = time.monotonic() + 5
-        while set(writer.listing(place.id)) != {"b.txt", "new.txt", "inner"}:
-            assert time.monotonic() < deadline
+        place.emulator.settings(list_lag_s=0.02)
+        writer.save(item, "c.txt", b"three")
+        until(lambda: set(writer.listing(place.id)) == {"c.txt"})
 
     def test_a_deletion_lags_too(self, writer, place):
         item = writer.new_file(place.id, "a.txt", b"one")
-        place.emulator.settings(list_lag_s=0.1)
+        other = writer.new_file(place.id, "b.txt", b"one")
+        place.emulator.settings(list_lag_s=3600)
         assert writer.delete(item).status == 201
-        assert list(writer.listing(place.id)) == ["a.txt"]
-        deadline = time.monotonic() + 5
-        while writer.listing(place.id):
-            assert time.monotonic() < deadline
+        assert set(writer.listing(place.id)) == {"a.txt", "b.txt"}
+        place.emulator.settings(list_lag_s=0.02)
+        assert writer.delete(other).status == 201
+        until(lambda: set(writer.listing(place.id)) == {"a.txt"})
 
     def test_the_sha1_comes_later(self, writer, place):
-        place.emulator.settings(sha1_lag_s=0.1)
+        place.emulator.settings(sha1_lag_s=3600)
         storage = writer.uploaded("a.txt", place.id, b"x")
         assert "sha1" not in writer.details(storage).json
-        deadline = time.monotonic() + 5
-        while "sha1" not in writer.details(storage).json:
-            assert time.monotonic() < deadline
+        place.emulator.settings(sha1_lag_s=0.02)
+        storage = writer.uploaded("a.txt", place.id, b"x")
+        until(lambda: "sha1" in writer.details(storage).json)
 
     def test_the_object_moves_when_it_is_used(self, writer, place):
         place.emulator.settings(storage_moves=True)

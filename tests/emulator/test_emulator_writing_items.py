@@ -86,6 +86,15 @@ class TestNewItem:
         storage = inside.uploaded("a new one.pdf", plans, b"x")
         assert inside.item(plans, "a new one.pdf", storage).status == 201
 
+    def test_a_folder_says_what_it_takes(self, writer, place):
+        place.change("allow", types=["folders:autodesk.bim360:Folder"])
+        shown = writer.data("GET", f"folders/{place.id}").json["data"]["attributes"]
+        assert shown["extension"]["data"]["allowedTypes"] == ["folders:autodesk.bim360:Folder"]
+        storage = writer.uploaded("a.txt", place.id, b"x")
+        assert "does not allow" in detail(writer.item(place.id, "a.txt", storage))
+        place.change("allow", types=[])
+        assert writer.item(place.id, "a.txt", storage).status == 201
+
     def test_a_copy_of_a_version_in_another_folder(self, writer, place):
         item = writer.new_file(place.id, "a.txt", b"bytes")
         other = writer.folder(place.id, "other").json["data"]["id"]
@@ -237,17 +246,20 @@ class TestRenameDeleteRestore:
         assert writer.copy(source, {"attributes": {"name": "b.txt"}}).status == 201
 
     def test_no_copy_while_it_is_being_processed(self, writer, place):
-        place.emulator.settings(processing_s=0.3)
+        place.emulator.settings(processing_s=3600)
         item = writer.new_file(place.id, "a.txt", b"bytes")
         tip = place.item(item)["included"][0]
         assert tip["attributes"]["extension"]["data"]["processState"] == "NEEDS_PROCESSING"
         assert writer.copy(tip["id"], {"attributes": {"name": "b.txt"}}).status == 409
-        place.emulator.settings(processing_s=0)
-        while writer.copy(tip["id"], {"attributes": {"name": "b.txt"}}).status == 409:
+        place.emulator.settings(processing_s=0.02)
+        assert writer.save(item, "a.txt", b"more").status == 201
+        tip = place.item(item)["included"][0]
+        while (reply := writer.copy(tip["id"], {"attributes": {"name": "b.txt"}})).status == 409:
             pass
-        assert place.versions(item)[0] == (2, "b.txt")
-        first = place.item(item)["data"]["attributes"]
-        assert first["lastModifiedTime"] > first["createTime"]
+        assert reply.status == 201
+        assert place.versions(item)[0] == (3, "b.txt")
+        second = writer.data("GET", f"versions/{quote(tip['id'], safe='')}").json["data"]
+        assert second["attributes"]["lastModifiedTime"] > second["attributes"]["createTime"]
 
     def test_patches_are_not_for_accounts(self, writer, place):
         item = writer.new_file(place.id, "a.txt", b"bytes")

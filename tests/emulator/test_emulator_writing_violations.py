@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import time
 
 import pytest
+
+from dmfs.emulator.writing.looks import Looks
 
 from .client import fetch
 from .place import BOB
@@ -49,6 +52,17 @@ class TestUsedStorage:
         assert writer.item(place.id, "a.txt", storage).status == 400
         assert counted() == {}
 
+    def test_not_where_the_first_one_has_its_effect_late(self, writer, place, counted):
+        storage = writer.uploaded("a.txt", place.id, b"x")
+        place.emulator.fault("late_effect", route="items_post", seconds=0.05)
+        with pytest.raises(BROKEN):
+            writer.item(place.id, "a.txt", storage)
+        writer.listing(place.id)
+        assert writer.item(place.id, "a.txt", storage).status == 201
+        time.sleep(0.1)
+        writer.listing(place.id)
+        assert counted() == {}
+
 
 class TestMovedTip:
     @pytest.mark.parametrize("look", ["item", "listing"])
@@ -65,6 +79,16 @@ class TestMovedTip:
         place.change("new_version", "a.txt", text="theirs")
         writer.version(item, "a.txt", storage)
         assert counted() == {}
+
+    @pytest.mark.parametrize(("orders", "count"), [(["rename"], 0), (["new_version", "rename"], 1)])
+    def test_another_name_hides_no_bytes(self, writer, place, item, counted, orders, count):
+        storage = writer.uploaded("a.txt", item, b"ours")
+        for op in orders:
+            name = "a.txt" if op == "new_version" else "b.txt"
+            place.emulator.change(op, path=f"{place.path}/a.txt", name=name)
+        place.item(item)
+        assert writer.version(item, "a.txt", storage).status == 201
+        assert counted().get("moved_tip_overwritten", 0) == count
 
     def test_seen_before_the_upload_began(self, writer, bob, place, item, counted):
         assert bob.save(item, "a.txt", b"theirs").status == 201
@@ -171,6 +195,14 @@ class TestRepeated:
         place.emulator.settings(rate_limits="off")
         lost()
         assert counted() == {"repeated_without_look": 1}
+
+    def test_what_was_true_before_it_was_lost_is_no_look(self):
+        looks, who = Looks(), ("app", "user")
+        looks.lose(who, "items_post a", ["folder"])
+        looks.look(who, ["folder"], at_s=1.0)
+        lost = looks.found(who, "items_post a")
+        assert lost is not None
+        assert not lost.looked
 
     def test_long_after(self, place, lost, counted):
         place.emulator.settings(lost_look_s=0)

@@ -14,7 +14,7 @@ import trio
 import trustme
 
 from dmfs.errors import BadResponseError, CertificateError
-from dmfs.http.engines import CONNECTIONS, MethodRouter, open_engines
+from dmfs.http.engines import CHANGE_CONNECTIONS, CONNECTIONS, MethodRouter, open_engines
 from dmfs.http.json_body import BODY_MAX_BYTES
 from dmfs.http.json_client import ATTEMPTS, Call, JsonClient
 from dmfs.http.tls import ca_bundle
@@ -52,6 +52,24 @@ async def test_a_get_goes_to_one_engine_and_a_form_to_the_other() -> None:
     assert [request.method for request in gets.requests] == ["GET"]
     assert [request.form for request in others.requests] == [{"a": "b"}]
     assert [request.content for request in changes.requests] == [b'{"a":"\xc3\xa4"}']
+
+
+@real
+async def test_changes_that_hang_starve_no_token() -> None:
+    async def reply(stream: trio.SocketStream, head: bytes) -> None:
+        if head.startswith(b"POST /items"):
+            await trio.sleep_forever()
+        await saying(b'{"a": 1}')(stream, head)
+
+    async with client_over(reply) as (client, server), trio.open_nursery() as nursery:
+        for _ in range(CHANGE_CONNECTIONS + 3):
+            nursery.start_soon(client.request, CHANGE)
+        with trio.fail_after(5):
+            while len(server.heads) < CHANGE_CONNECTIONS:
+                await trio.sleep(0.01)
+            assert await client.request(GRANT) == {"a": 1}
+        assert server.most_open == CHANGE_CONNECTIONS + 1
+        nursery.cancel_scope.cancel()
 
 
 @real

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmfs.model import Child, Directory, Hub, HubId, Project, ProjectId, Root
-from dmfs.namespace.listing_codec import BadRecordError, decode, encode
+from dmfs.model import Child, Directory, File, Folder, Hub, HubId, Project, ProjectId, Root
+from dmfs.namespace.listing_codec import (
+    BadRecordError,
+    decode,
+    decode_node,
+    encode,
+    encode_node,
+)
 from dmfs.system.clock import Moment
 from tests.support.listings import PLACE, a_record
 
@@ -75,3 +84,17 @@ def test_a_hub_of_another_shape_is_a_bad_record() -> None:
     for more in (b', "US", "EU"]]', b", 5, 6]]"):
         with pytest.raises(BadRecordError):
             decode(raw.replace(b"]]", more))
+
+
+def test_a_locked_file_and_a_folder_without_files_come_back_and_cost_others_nothing() -> None:
+    record = a_record()
+    plain = next(each for each in record.entries.values() if isinstance(each, File))
+    folder = next(each for each in record.entries.values() if isinstance(each, Folder))
+    locked, sheets = replace(plain, reserved_by="BOB Bob"), replace(folder, no_files=True)
+    entries = {"plain": plain, "locked": locked, "folder": folder, "sheets": sheets}
+    again = decode(encode(replace(record, entries=entries)))
+    assert again.entries == entries
+    # a release that does not know of locks reads what is not locked
+    assert [*json.loads(encode_node(plain)), "BOB Bob"] == json.loads(encode_node(locked))
+    assert [*json.loads(encode_node(folder)), True] == json.loads(encode_node(sheets))
+    assert decode_node(encode_node(locked)) == locked

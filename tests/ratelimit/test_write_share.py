@@ -130,6 +130,7 @@ def test_each_route_of_writing_has_its_quota() -> None:
         "storage", "new_version", "new_item", "new_folder", "change", "commands")} == {
         "storage": 300, "new_version": 300, "new_item": 50, "new_folder": 50, "change": 50,
         "commands": 300}  # fmt: skip
-    assert {SHARED_QUOTA[route] for route in ("sign", "upload_urls", "complete", "details")} == {
-        "oss"
-    }
+    assert {
+        SHARED_QUOTA[route]
+        for route in ("sign", "upload_urls", "complete", "details", "copy_object")
+    } == {"oss"}

@@ -78,7 +78,13 @@ class _Effect:
         return answer
 
     async def happen_later(self) -> None:
-        await self.happen()
+        """Its client has gone on meanwhile: what the effect meets now is not its fault."""
+        violations = self.emulator.service.writing.violations
+        violations.paused = True
+        try:
+            await self.happen()
+        finally:
+            violations.paused = False
 
 
 async def _prepare(effect: _Effect, fault: Fault | None) -> tuple[Answer, Delivery]:

@@ -333,6 +333,8 @@ def _set_right(world: World, node: Node, order: Json) -> Node:
     folder: Folder = _want(node, Folder)
     if order["op"] == "level":
         rights.set_level(folder, order)
+    elif order["op"] == "allow":
+        rights.set_allowed(folder, order)
     else:
         rights.set_naming(folder, order)
     return folder
@@ -354,6 +356,7 @@ _OPS: dict[str, _Change] = {
     "archive": _archive,
     "activate": _archive,
     "level": _set_right,
+    "allow": _set_right,
     "naming": _set_right,
     "reserve": _set_right,
     "unreserve": _set_right,

@@ -82,6 +82,14 @@ def set_naming(folder: Folder, order: Json) -> None:
     folder.refuses_odd_names = bool(order.get("refuse"))
 
 
+def set_allowed(folder: Folder, order: Json) -> None:
+    """``types`` that may be created there; an empty list means those of any folder."""
+    types = order.get("types", [])
+    if not isinstance(types, list) or not all(isinstance(each, str) for each in types):
+        raise ValueError("types is a list of texts")
+    folder.allowed_types = tuple(types)
+
+
 def conforms(folder: Folder, name: str) -> bool:
     """Whether a file's name keeps to the folder's standard."""
     return not folder.naming or fnmatchcase(name, folder.naming)

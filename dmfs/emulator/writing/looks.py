@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 Who = tuple[str, str]
 """Client id and user id."""
 _LOOKS_MAX = 100_000
+_LOST_MAX = 1000
 
 
 @dataclass(slots=True)
@@ -26,7 +27,7 @@ class Looks:
     """Looks by id of a folder, an item or an object; lost answers by what the call was."""
 
     _looks: OrderedDict[tuple[Who, str], float] = field(default_factory=OrderedDict)
-    _lost: dict[tuple[Who, str], Lost] = field(default_factory=dict)
+    _lost: OrderedDict[tuple[Who, str], Lost] = field(default_factory=OrderedDict)
 
     def reset(self) -> None:
         self._looks.clear()
@@ -50,6 +51,8 @@ class Looks:
     def lose(self, who: Who, call: str, ids: Iterable[str]) -> None:
         """The answer to that call did not arrive."""
         self._lost[who, call] = Lost(time.time(), frozenset(ids))
+        while len(self._lost) > _LOST_MAX:
+            self._lost.popitem(last=False)
 
     def found(self, who: Who, call: str) -> Lost | None:
         """The lost answer that a call repeats; it is lost no more."""

@@ -41,7 +41,7 @@ async def writes(writing: Writing) -> dict[str, Any]:
         for each in writing.uploads.sessions.values()
         if not each.done and not each.is_over
     ]
-    items = [await timeline(writing, item) for item in writing.history.items.values()]
+    items = [await timeline(writing, item) for item in list(writing.history.items.values())]
     events = list(writing.history.events)
     return {"items": items, "events": events, "sessions": sessions, "orphans": orphans}
 
@@ -53,7 +53,7 @@ async def timeline(writing: Writing, item: Item) -> dict[str, Any]:
         "name": item.display_name if item.tip.name is None else item.tip.name,
         "folder": item.parent.id,
         "hidden": item.hidden,
-        "versions": [await _version(writing, version) for version in item.versions],
+        "versions": [await _version(writing, version) for version in list(item.versions)],
     }
 
 

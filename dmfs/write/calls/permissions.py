@@ -14,7 +14,7 @@ import trio
 
 from dmfs.aps.uploads import Uploads
 from dmfs.errors import AccessError, DriveError, SignedOutError
-from dmfs.model import File, FolderId, ProjectId, Shortcut
+from dmfs.model import LOCAL_FOLDER, File, FolderId, ProjectId, Shortcut
 from dmfs.system.concurrency import SingleFlight
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Permissions:
     async def _of(self, project_id: ProjectId, folder_id: FolderId) -> frozenset[str] | None:
         """None where it cannot be learned now."""
         found = self._known.get(folder_id)
-        if found is not None:
+        if found is not None or folder_id.startswith(LOCAL_FOLDER):
             return found
 
         async def ask() -> frozenset[str]:

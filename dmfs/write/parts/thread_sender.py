@@ -87,6 +87,10 @@ class ThreadSender:
             self._max_bytes_per_s = rate
             self._command(lambda loop: loop.limit(rate))
 
+    def gauges(self) -> dict[str, int]:
+        """Parts that were begun, and bytes of those that arrived."""
+        return {"parts.begun": self.puts, "parts.sent_bytes": self.sent_bytes}
+
     async def put(self, request: PutRequest) -> str:
         """See ``put.PartSender``."""
         request.check()

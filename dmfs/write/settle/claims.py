@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from dmfs.model import ItemId
-from dmfs.write.settle.state import FolderState, Item, NameState
+from dmfs.write.settle.nouns import FolderState, Item, NameState
 
 
 @dataclass(slots=True)

@@ -91,7 +91,7 @@ lu[0-9a-z]{4,}\.tmp | LibreOffice | temporary
 <file>\.FCBak | FreeCAD | backup
 <file>\.FCStd\d+ | FreeCAD | backup
 <file>\.<uuid> | FreeCAD | temporary
-<file>@ | Blender | temporary in_dance
+.+\.blend@ | Blender | temporary
 <file>\.blend\d{1,2} | Blender | backup
 \.<file>\.sw[a-px-z] | vim | temporary
 4913 | vim | temporary
@@ -162,8 +162,20 @@ def _globs(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(fnmatch.translate(each)) for each in patterns if each)
 
 
-@lru_cache(maxsize=4096)
+def _scoped(pattern: str) -> str:
+    """Without group names, and with its flag for itself."""
+    plain = pattern.replace("(?P<file>", "(?:")
+    return f"(?i:{plain.removeprefix('(?i)')})" if plain.startswith("(?i)") else f"(?:{plain})"
+
+
+_ANY = re.compile("|".join(_scoped(row.pattern.pattern) for row in TABLE), re.DOTALL)
+"""Most names are in no row: one look instead of fifty."""
+
+
+@lru_cache(maxsize=1 << 14)
 def _in_table(name: str) -> Match | None:
+    if not _ANY.fullmatch(name):
+        return None
     for row in TABLE:
         found = row.pattern.fullmatch(name)
         if found:

@@ -7,11 +7,12 @@ missing at that moment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 
 from dmfs.names import split_extension
 from dmfs.write.settle.local_names import Kind, Match, Role
-from dmfs.write.settle.state import FolderState, NameState, Rules
+from dmfs.write.settle.nouns import FolderState, NameState, Rules
 
 
 class Locality:
@@ -25,21 +26,23 @@ class Locality:
         self.unclear: set[str] = set()
         self.always: set[str] = set()
         self._matches = {name: rules.local_names.find(name) for name in folder.names}
-        self._temporaries = [
+        self._temporaries = _Moments(
             state
             for name, state in folder.names.items()
             if state.draft is not None and _role(self._matches[name]) is Role.TEMPORARY
-        ]
-        self._missing = _missing(folder, self._matches)
+        )
+        self._missing = _Moments(_missing(folder, self._matches))
+        self._written: dict[str, list[NameState]] = {}
+        for name, state in folder.names.items():
+            if state.draft is not None:
+                for each in {name, split_extension(name)[0]}:
+                    self._written.setdefault(each, []).append(state)
         for name, state in folder.names.items():
             self._look_at(name, state, self._matches[name])
 
     def temporary_near(self, at: float, *, but: str = "") -> bool:
         """Whether a program's new content, not in its place yet, is of the same moment."""
-        return any(
-            each.name != but and abs(each.touched_at - at) <= self._window_s
-            for each in self._temporaries
-        )
+        return self._temporaries.near(at, self._window_s, but=but)
 
     def _look_at(self, name: str, state: NameState, match: Match | None) -> None:
         if match is not None and match.row.kind is Kind.ALWAYS and self._is_beside(match):
@@ -81,18 +84,31 @@ class Locality:
     def _rewritten_near(self, state: NameState, file: str) -> bool:
         """Whether the file was written at the moment when this copy of it was made."""
         return any(
-            other.draft is not None
-            and other.name != state.name
-            and file in (other.name, split_extension(other.name)[0])
-            and abs(other.touched_at - state.touched_at) <= self._window_s
-            for other in self._folder.names.values()
+            other.name != state.name and abs(other.touched_at - state.touched_at) <= self._window_s
+            for other in self._written.get(file, ())
         )
 
     def _missing_near(self, state: NameState) -> bool:
+        return self._missing.near(state.touched_at, self._window_s, but=state.name)
+
+
+class _Moments:
+    """When names were touched, in the order of time."""
+
+    def __init__(self, states: Iterable[NameState]) -> None:
+        self._states = sorted(states, key=_touched_at)
+
+    def near(self, at: float, window_s: float, *, but: str) -> bool:
+        """Whether another name than ``but`` was touched so near to ``at``."""
+        first = bisect_left(self._states, at - window_s, key=_touched_at)
         return any(
-            other.name != state.name and abs(other.touched_at - state.touched_at) <= self._window_s
-            for other in self._missing
+            each.name != but and each.touched_at <= at + window_s
+            for each in self._states[first : first + 2]
         )
+
+
+def _touched_at(state: NameState) -> float:
+    return state.touched_at
 
 
 def _role(match: Match | None) -> Role | None:

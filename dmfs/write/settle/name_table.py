@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from dmfs.model import ItemId, VersionId
 from dmfs.write.records import DraftId
-from dmfs.write.settle.state import Item
+from dmfs.write.settle.nouns import Item
 
 LAG_S = 600.0
 """So long a listing may contradict what the service answered to a change."""
@@ -177,6 +177,11 @@ class NameTable:
         """Names of which anything differs, or may."""
         return list(self._entries)
 
+    def is_local(self, name: str) -> bool:
+        """Whether what stands there was found to stay on this machine."""
+        entry = self._entries.get(name)
+        return entry is not None and entry.local
+
     def draft_name(self, draft: DraftId) -> str | None:
         """Where a draft stands now."""
         return self._draft_at.get(draft)
@@ -201,7 +206,7 @@ class NameTable:
         self._changed.clear()
         return changes
 
-    def keys(self) -> Iterable[str]:
+    def row_keys(self) -> Iterable[str]:
         """Of all rows, as ``take_changes`` has them."""
         return [*(_NAME + name for name in self._entries), *(_GONE + each for each in self._gone)]
 
@@ -267,6 +272,27 @@ class NameTable:
             self._draft_at.pop(draft, None)
         entry.clear()
         return draft
+
+    def _fill(self, entry: Entry) -> None:
+        """The item of this name is seen again, if it waits for its deletion."""
+        item = entry.was
+        if entry.empty and item is not None and item.item_id in self._gone:
+            self._unmark_gone(item.item_id)
+            entry.clean = item
+            self._holder[item.item_id] = entry.name
+
+    def _revive(self, item_id: ItemId, at: float) -> bool:
+        gone = self._gone.get(item_id)
+        if gone is None or gone.done:
+            return False
+        entry = self._touch(self._home.get(item_id, gone.name), at)
+        if not entry.empty:
+            return False
+        self._unmark_gone(item_id)
+        entry.clean = gone.item
+        self._holder[item_id] = entry.name
+        self._tidy(entry)
+        return True
 
     def _mark_gone(self, item: Item, name: str, at: float, *, done: bool = False) -> None:
         self._gone[item.item_id] = Gone(item, name, at, done)

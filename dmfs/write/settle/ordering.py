@@ -13,11 +13,10 @@ from typing import Literal
 
 from dmfs.model import ItemId
 from dmfs.names import NAME_MAX_BYTES, split_extension
-from dmfs.write.settle.service_names import compare_key
-from dmfs.write.settle.state import Item
-from dmfs.write.settle.steps import (
+from dmfs.write.settle.nouns import (
     CopyItem,
     DeleteItem,
+    Item,
     KeepLocal,
     MakeDraft,
     RenameItem,
@@ -25,6 +24,7 @@ from dmfs.write.settle.steps import (
     UploadNewItem,
     UploadNewVersion,
 )
+from dmfs.write.settle.service_names import compare_key
 
 _RANKS: Mapping[type[Step], int] = {
     KeepLocal: 0,

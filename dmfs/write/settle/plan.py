@@ -11,28 +11,27 @@ from collections.abc import Iterator, Mapping
 from dmfs.model import ItemId
 from dmfs.write.settle.claims import claim, gone_items
 from dmfs.write.settle.locality import Locality
-from dmfs.write.settle.ordering import name_key, order
-from dmfs.write.settle.quiet import OPEN, Quiet, open_look_at
-from dmfs.write.settle.state import (
+from dmfs.write.settle.nouns import (
     AbsentItem,
-    DraftState,
-    FolderState,
-    Item,
-    NameState,
-    Rules,
-)
-from dmfs.write.settle.steps import (
     CopyItem,
     DeleteItem,
+    DraftState,
+    FolderState,
     HoldDeletes,
+    Item,
     KeepLocal,
     MakeDraft,
+    NameState,
     Plan,
     RenameItem,
+    Rules,
+    ShowAgain,
     Step,
     UploadNewItem,
     UploadNewVersion,
 )
+from dmfs.write.settle.ordering import name_key, order
+from dmfs.write.settle.quiet import OPEN, Quiet, open_look_at
 
 __all__ = [
     "AbsentItem",
@@ -48,13 +47,12 @@ __all__ = [
     "Plan",
     "RenameItem",
     "Rules",
+    "ShowAgain",
     "Step",
     "UploadNewItem",
     "UploadNewVersion",
     "settle",
 ]
-
-NO_DELETES = "the service cannot delete in this project"
 
 
 def settle(folder: FolderState, now: float, rules: Rules) -> Plan:
@@ -197,6 +195,9 @@ class _Settling:
     # What is gone
 
     def _delete(self) -> None:
+        if self._folder.kind == "a":
+            self._show_again()
+            return
         at = {each.item.item_id: each.at for each in self._folder.absent}
         last_name = {each.item.item_id: each.name for each in self._folder.absent}
         due: list[tuple[float, DeleteItem]] = []
@@ -214,10 +215,15 @@ class _Settling:
                 return
         self._steps += [each for _, each in due]
 
+    def _show_again(self) -> None:
+        """Where nothing can be deleted: a program was about to save, and did not."""
+        gone = gone_items(self._folder, self._claims, self._local.why)
+        for each in self._folder.absent:
+            name = self._claims.home.get(each.item.item_id)
+            if each.item.item_id in gone and name is not None and self._rests_whole(name):
+                self._steps.append(ShowAgain(each.item, name))
+
     def _may_delete(self, name: str, gone_at: float) -> bool:
-        if self._folder.kind == "a":
-            self._reasons[name] = NO_DELETES
-            return False
         if name not in self._folder.names:
             until = gone_at + self._rules.upload_delay_s
             self._looks.append(until)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from dmfs.write.settle.state import FolderState, NameState, Rules
+from dmfs.write.settle.nouns import FolderState, NameState, Rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ _READ_BYTES = 64 * 1024 * 1024
 ABOUT = (
     "bytes that were saved on a dmfs drive; if \"whole\" is true, the first \"size_bytes\" bytes of"
     " the file \"data\" are the saved file, otherwise put it together by \"extents\""
-    " ([offset, length, offset in the data file]; what is missing is the base version's, or zeros)"
+    " ([offset, length, offset in the data file]; what is missing is the base version's up to"
+    " \"base_bytes\", then zeros; null: they are too many, only the journal has them)"
 )  # fmt: skip
 
 
@@ -27,6 +28,7 @@ def make_card(
     mtime_ns: int,
     whole: bool,
     base_bytes: int,
+    extents: Sequence[tuple[int, int, int]] | None,
 ) -> dict[str, Any]:
     """The card; ``draft`` is the draft's row of the journal, as far as it is known. Pure."""
     draft = draft or {}
@@ -46,6 +48,7 @@ def make_card(
         "generation": generation,
         "data": data,
         "whole": whole,
+        "extents": extents,
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import trio
@@ -19,9 +19,8 @@ import trio
 from dmfs.errors import DriveError, SpoolError
 from dmfs.spans import MIB
 from dmfs.write.records import Change, DraftId
-from dmfs.write.spool.card import write_card
-from dmfs.write.spool.data_file import DataFile, Services, Stretch
-from dmfs.write.spool.extents import ExtentMap
+from dmfs.write.spool.data_file import DataFile, Services, Stretch, close_all
+from dmfs.write.spool.extents import ExtentMap, is_zero
 from dmfs.write.spool.snapshot import (
     Confirmed,
     Generation,
@@ -29,10 +28,10 @@ from dmfs.write.spool.snapshot import (
     Snapshot,
     card_of,
     copied,
-    extent_list,
     pieces_of,
     read_other,
     row_of,
+    show,
 )
 
 log = logging.getLogger(__name__)
@@ -139,13 +138,31 @@ class Content:
         if not length:
             return
         async with self._appending():
-            if offset >= self.size_bytes and _is_zero(data):
+            if offset >= self.size_bytes and is_zero(data):
                 self.size_bytes = offset + length  # posix_fallocate, and cp of a sparse file
             else:
                 await self._append(offset, bytes(data))
                 self.size_bytes = max(self.size_bytes, offset + length)
             self.mtime_ns = mtime_ns
             self._news += 1
+
+    def write_now(self, offset: int, data: bytes, *, mtime_ns: int) -> bool:
+        """As ``write``, where nothing has to be waited for. False: nothing is changed."""
+        length = len(data)
+        if (
+            not length
+            or self._gone
+            or self._order.locked()
+            or self._file.is_full(length)
+            or (offset >= self.size_bytes and not (data[0] or data[-1]))
+            or not self._services.room.reserve_now(length)
+        ):
+            return False
+        self._map.put(offset, offset + length, self._file.append(data))
+        self.size_bytes = max(self.size_bytes, offset + length)
+        self.mtime_ns = mtime_ns
+        self._news += 1
+        return True
 
     async def _append(self, offset: int, data: bytes) -> None:
         room = self._services.room
@@ -156,7 +173,11 @@ class Content:
         except BaseException:
             room.give_back(len(data))
             raise
-        self._map.put(offset, offset + len(data), self._file.append(data))
+        file = self._file
+        self._map.put(offset, offset + len(data), file.append(data))
+        if room.is_crowded:
+            with suppress(DriveError):  # it is in memory: who writes or saves next is told
+                await file.spill()
 
     async def truncate(self, size_bytes: int, *, mtime_ns: int) -> None:
         """Shrink it, or grow it by a hole."""
@@ -169,13 +190,13 @@ class Content:
 
     @asynccontextmanager
     async def _appending(self) -> AsyncIterator[None]:
-        if self._gone:
-            raise SpoolError(self._gone)
         try:
             self._order.acquire_nowait()  # a step of the loop costs more than a small write
         except trio.WouldBlock:
             await self._order.acquire()
         try:
+            if self._gone:
+                raise SpoolError(self._gone)
             yield
         finally:
             self._order.release()
@@ -242,7 +263,7 @@ class Content:
         await self._commit(generation, changes)
         self._confirmed_news = news
         await self._retire()
-        await self._show(generation)
+        await show(generation, self._draft, self._services.disk)
         if self._is_wasteful(4):
             await self._compact(wait=True)
 
@@ -269,19 +290,6 @@ class Content:
     def know(self, draft: Mapping[str, Any] | None) -> None:
         """The draft's row."""
         self._draft = draft
-
-    async def _show(self, generation: Generation) -> None:
-        """Write the card. A comfort: its failure is no failure of the confirmation."""
-        card, directory = card_of(generation, self._draft), generation.file.path.parent
-
-        def write() -> None:
-            directory.mkdir(mode=0o700, exist_ok=True)
-            write_card(directory, card)
-
-        try:
-            await self._services.disk.run(write, "write the card")
-        except DriveError as error:
-            log.warning("%s has no card: %s", directory, error.message)
 
     def snapshot(self) -> Snapshot:
         """The last confirmed generation; ``release`` it. SpoolError if there is none."""
@@ -365,7 +373,7 @@ class Content:
             self._uncertain.discard(file)
             if self._news == news and self._file is old.file:
                 self._file, self._map = file, fresh.extents.freeze()
-            await self._show(fresh)
+            await show(fresh, self._draft, self._services.disk)
         except DriveError as error:
             log.warning("%s is not made smaller: %s", old.file.path, error.message)
         finally:
@@ -375,26 +383,24 @@ class Content:
 
     @asynccontextmanager
     async def ending(self, words: str) -> AsyncIterator[None]:
-        """No confirmation during the body, and none after it if that did not raise."""
-        async with self._confirming:
+        """No change during the body, and nothing after it if that did not raise."""
+        async with self._confirming, self._order:
             yield
-            self.end(words)
+            files = self.end(words)
+        with suppress(DriveError):
+            await self._services.disk.run(lambda: close_all(files), "remove a draft")
 
-    def end(self, words: str) -> None:
-        """It takes nothing more, and ``words`` say why."""
+    def end(self, words: str) -> set[DataFile]:
+        """It takes nothing more, and ``words`` say why; returns files that are to be closed."""
         self._gone = words
         for file in self._files:
             self._forget(file)
-            file.handle.close()
-        self._files = set()
+        files, self._files = self._files, set()
+        return files
 
     def discarded_card(self) -> dict[str, Any]:
         """The card of what is discarded: with all extents, for the journal forgets them."""
         found = self._generation
         if found is None:
             return {}
-        return {**card_of(found, self._draft), "extents": extent_list(found)}
-
-
-def _is_zero(data: bytes | memoryview) -> bool:
-    return not (data[0] or data[-1]) and bytes(data) == bytes(len(data))
+        return card_of(found, self._draft, with_all=True)

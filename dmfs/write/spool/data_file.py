@@ -11,12 +11,8 @@ it is not what was written any more, the file is broken from there on and says s
 from __future__ import annotations
 
 import os
-import stat
-import threading
 from bisect import bisect_right
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,110 +22,20 @@ import trio
 from dmfs.errors import SpoolError
 from dmfs.spans import MIB
 from dmfs.write.records import DraftId
-from dmfs.write.spool.disk import Disk, failures, sync_directory
+from dmfs.write.spool.disk import Disk, Handle, OpenFiles, failures, sync_directory
 from dmfs.write.spool.room import RoomCount
 from dmfs.write.spool.sums import UNIT_BYTES, Mark, More, Sums
 
 TAIL_BYTES = MIB
 """In memory for one draft before they go to its file; one write may come on top."""
-ALL_TAILS_BYTES = 64 * MIB
-"""In memory for all drafts; beyond that each write goes to its file at once."""
 UNSYNCED_BYTES = 256 * MIB
 """More than that is not left to the fdatasync of a close(2)."""
-OPEN_FILES = 64
 SMALL_BYTES = 4096
+PEEK_BYTES = 256 * 1024
+"""Read on the loop if the kernel has it in memory: 20 µs."""
 _JOINED_BYTES = 64 * 1024
 _VECTOR = 512
 """Parts in one call: IOV_MAX is 1024."""
-
-
-class OpenFiles:
-    """Closes those that were used longest ago. Called in threads; files and snapshots are many."""
-
-    def __init__(self, limit: int = OPEN_FILES) -> None:
-        self._limit = limit
-        self._lock = threading.Lock()
-        self._open: OrderedDict[Handle, None] = OrderedDict()
-
-    def used(self, handle: Handle) -> None:
-        """It was opened, or is used again."""
-        with self._lock:
-            self._open[handle] = None
-            self._open.move_to_end(handle)
-            idle = list(self._open)[: -self._limit] if len(self._open) > self._limit else []
-        for each in idle:
-            each.close(only_if_clean=True)
-
-    def gone(self, handle: Handle) -> None:
-        with self._lock:
-            self._open.pop(handle, None)
-
-
-class Handle:
-    """A descriptor that is opened when it is needed, and never closed under a call that uses it:
-    its number would be another file's by the time that a hung call goes on."""
-
-    def __init__(self, path: Path, files: OpenFiles) -> None:
-        self.path = path
-        self._files = files
-        self._lock = threading.Lock()
-        self._fd = -1
-        self._calls = 0
-        self._closing = False
-        self.unsynced = False
-        """A failure of writing may not be reported to a descriptor that is opened later."""
-
-    @contextmanager
-    def used(self, *, create: bool = False) -> Iterator[int]:
-        """The descriptor, in a thread. OSError."""
-        with self._lock:
-            if self._fd < 0:
-                self._fd = _open(self.path, create=create)
-            self._calls += 1
-            self._closing = False
-            fd = self._fd
-        self._files.used(self)
-        try:
-            yield fd
-        finally:
-            with self._lock:
-                self._calls -= 1
-                if self._closing:
-                    self._close()
-
-    def close(self, *, only_if_clean: bool = False) -> None:
-        """Now, or when the last call under way ends. Does not wait."""
-        if not self._lock.acquire(blocking=False):
-            return  # it is just being opened or closed
-        try:
-            if not (only_if_clean and (self.unsynced or self._calls)):
-                self._closing = True
-                self._close()
-        finally:
-            self._lock.release()
-
-    def _close(self) -> None:
-        if self._fd >= 0 and not self._calls:
-            os.close(self._fd)
-            self._fd = -1
-            self._files.gone(self)
-
-
-def _open(path: Path, *, create: bool) -> int:
-    """Open a data file of ours; with ``create`` also make it and its directory. OSError."""
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-    if create:
-        try:
-            path.parent.mkdir(mode=0o700)
-        except FileExistsError:
-            pass
-        flags |= os.O_CREAT
-    fd = os.open(path, flags, 0o600)
-    status = os.fstat(fd)
-    if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode):
-        os.close(fd)
-        raise OSError(1, f"{path} is not a file of ours")
-    return fd
 
 
 class Stretch(NamedTuple):
@@ -190,9 +96,7 @@ class DataFile:
 
     def is_full(self, length: int) -> bool:
         """Whether what is in memory has to go to the file before ``length`` bytes come."""
-        if not self.tail_bytes:
-            return False
-        return self.tail_bytes + length > TAIL_BYTES or self._room.pending_bytes > ALL_TAILS_BYTES
+        return bool(self.tail_bytes) and self.tail_bytes + length > TAIL_BYTES
 
     async def spill(self) -> None:
         """Write what is in memory; one caller at a time. After an error it still is in memory."""
@@ -211,7 +115,7 @@ class DataFile:
             return more
 
         more = await self._disk.run(write, "save")
-        self._made = True
+        self._made = self.handle.unsynced = True  # a sync that ended meanwhile knew nothing of it
         self.sums.add(more)
         self._room.spilled(stop - start)
         del self._parts[: len(parts)], self._starts[: len(parts)]
@@ -282,12 +186,25 @@ class DataFile:
             found.append(bytes(self._parts[index][max(first - start, 0) : stop - start]))
         return first - position, found
 
+    async def descriptor(self) -> int:
+        """A descriptor of the file for reading alone; the caller closes it."""
+
+        def open_again() -> int:
+            with self.handle.used() as fd:
+                return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+        return await self._disk.run(open_again, "read what was saved", undo=os.close)
+
     async def read(self, stretches: list[Stretch], mark: Mark, *, strictly: bool) -> list[bytes]:
         """Bytes that are in the file. SpoolError for damaged ones: those of whole units are
         compared with their checksums, with ``strictly`` all (``mark`` is then where the file ended
         when they were confirmed)."""
         if not stretches:
             return []
+        if len(stretches) == 1 and not strictly and stretches[0].length <= PEEK_BYTES:
+            data = self.handle.peek(stretches[0].length, stretches[0].position)
+            if data is not None:  # a thread would cost more than all of it
+                return [self._checked(data, stretches[0].position, mark)]
 
         def read() -> list[bytes]:
             with self.handle.used() as fd:
@@ -301,11 +218,15 @@ class DataFile:
         data = os.pread(fd, stretch.length, stretch.position)
         if len(data) < stretch.length:
             raise self._damaged()
-        ahead = -stretch.position % UNIT_BYTES
-        whole = (stretch.length - ahead) // UNIT_BYTES * UNIT_BYTES
+        return self._checked(data, stretch.position, mark)
+
+    def _checked(self, data: bytes, position: int, mark: Mark) -> bytes:
+        """``data``, if its whole units are right."""
+        ahead = -position % UNIT_BYTES
+        whole = (len(data) - ahead) // UNIT_BYTES * UNIT_BYTES
         if whole > 0:
             view = memoryview(data)[ahead : ahead + whole]
-            if not self.sums.are_right(stretch.position + ahead, view, mark):
+            if not self.sums.are_right(position + ahead, view, mark):
                 raise self._damaged()
         return data
 
@@ -337,6 +258,12 @@ class DataFile:
         self.handle.close()
         with failures(self.path.parent, "remove what is not needed any more"):
             self.path.unlink(missing_ok=True)
+
+
+def close_all(files: Iterable[DataFile]) -> None:
+    """In a thread: on some file systems close(2) waits for the disk."""
+    for file in files:
+        file.handle.close()
 
 
 @dataclass(frozen=True)

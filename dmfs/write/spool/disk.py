@@ -1,4 +1,4 @@
-"""The spool's disk: calls to it in threads, its failures in words, and whether it is fit at all."""
+"""The spool's disk: calls to it in threads, open files, errors in words, and whether it is fit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 import errno
 import os
 import stat
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ PATIENCE_S = 30.0
 SYNC_PATIENCE_S = 120.0
 """For fdatasync of at most ``data_file.UNSYNCED_BYTES``: a disk of 2 MB/s is no hang."""
 THREADS = 8
+OPEN_FILES = 64
 IN_MEMORY = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 FAR = frozenset({
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "virtiofs",
@@ -42,12 +45,21 @@ class Disk:
         self._calls = DiskThreads(THREADS, patience_s)
         self._syncs = DiskThreads(THREADS, sync_patience_s or max(SYNC_PATIENCE_S, patience_s))
 
-    async def run(self, work: Callable[[], T], action: str, *, syncs: bool = False) -> T:
+    @property
+    def hangs(self) -> bool:
+        """Whether a call that was given up may still do something."""
+        return self._calls.hangs or self._syncs.hangs
+
+    async def run(
+        self, work: Callable[[], T], action: str, *, syncs: bool = False,
+        undo: Callable[[T], object] | None = None,
+    ) -> T:  # fmt: skip
         """What ``work`` returns; a SpoolError, NoRoomError or SpoolLimitError that says that it was
-        not possible to ``action``. Cancellation does not leave a call that has begun."""
+        not possible to ``action``. Cancellation does not leave a call that has begun. ``undo`` gets
+        what comes after it was given up."""
         threads = self._syncs if syncs else self._calls
         with failures(self.directory, action):
-            return await threads.run(work)
+            return await threads.run(work, undo)
 
 
 @contextmanager
@@ -136,3 +148,108 @@ def remove_files(directory: Path) -> None:
         for each in list(directory.iterdir()):
             each.unlink()
         directory.rmdir()
+
+
+class OpenFiles:
+    """Closes those that were used longest ago. Called in threads; files and snapshots are many."""
+
+    def __init__(self, limit: int = OPEN_FILES) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._open: OrderedDict[Handle, None] = OrderedDict()
+
+    def used(self, handle: Handle) -> None:
+        """It was opened, or is used again."""
+        with self._lock:
+            self._open[handle] = None
+            self._open.move_to_end(handle)
+            idle = list(self._open)[: -self._limit] if len(self._open) > self._limit else []
+        for each in idle:
+            each.close(only_if_clean=True)
+
+    def gone(self, handle: Handle) -> None:
+        with self._lock:
+            self._open.pop(handle, None)
+
+
+class Handle:
+    """A descriptor that is opened when it is needed, and never closed under a call that uses it:
+    its number would be another file's by the time that a hung call goes on."""
+
+    def __init__(self, path: Path, files: OpenFiles) -> None:
+        self.path = path
+        self._files = files
+        self._lock = threading.Lock()
+        self._fd = -1
+        self._calls = 0
+        self._closing = False
+        self.unsynced = False
+        """A failure of writing may not be reported to a descriptor that is opened later."""
+
+    @contextmanager
+    def used(self, *, create: bool = False) -> Iterator[int]:
+        """The descriptor, in a thread. OSError."""
+        with self._lock:
+            if self._fd < 0:
+                self._fd = _open(self.path, create=create)
+            self._calls += 1
+            self._closing = False
+            fd = self._fd
+        self._files.used(self)
+        try:
+            yield fd
+        finally:
+            with self._lock:
+                self._calls -= 1
+                if self._closing:
+                    self._close()
+
+    def peek(self, length: int, position: int) -> bytes | None:
+        """Bytes that need no wait: the file is open, and they are in the kernel's memory. None
+        where they are not, or not all."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            if self._fd < 0:
+                return None
+            buffer = bytearray(length)
+            done = os.preadv(self._fd, [buffer], position, os.RWF_NOWAIT)
+        except OSError:  # EAGAIN; EOPNOTSUPP: this file system has no such call
+            return None
+        finally:
+            self._lock.release()
+        return bytes(buffer) if done == length else None
+
+    def close(self, *, only_if_clean: bool = False) -> None:
+        """Now, or when the last call under way ends. Does not wait."""
+        if not self._lock.acquire(blocking=False):
+            return  # it is just being opened or closed
+        try:
+            if not (only_if_clean and (self.unsynced or self._calls)):
+                self._closing = True
+                self._close()
+        finally:
+            self._lock.release()
+
+    def _close(self) -> None:
+        if self._fd >= 0 and not self._calls:
+            os.close(self._fd)
+            self._fd = -1
+            self._files.gone(self)
+
+
+def _open(path: Path, *, create: bool) -> int:
+    """Open a data file of ours; with ``create`` also make it and its directory. OSError."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    if create:
+        try:
+            path.parent.mkdir(mode=0o700)
+        except FileExistsError:
+            pass
+        flags |= os.O_CREAT
+    fd = os.open(path, flags, 0o600)
+    status = os.fstat(fd)
+    if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise OSError(1, f"{path} is not a file of ours")
+    return fd

@@ -183,6 +183,10 @@ class ExtentMap:
         """How many bytes of the data file it uses."""
         return sum(sum(each.stops) - sum(each.starts) for each in self.chunks.values())
 
+    def count(self) -> int:
+        """How many extents there are; one in two chunks counts twice."""
+        return sum(len(each.starts) for each in self.chunks.values())
+
     def base_runs(self, size_bytes: int) -> bool:
         """Whether a byte of the first ``size_bytes`` is the base version's."""
         stop = min(self.base_bytes, size_bytes)
@@ -233,3 +237,8 @@ def _append(found: list[Piece], piece: Piece) -> None:
             found[-1] = last._replace(length=last.length + piece.length)
             return
     found.append(piece)
+
+
+def is_zero(data: bytes | memoryview) -> bool:
+    """Whether all bytes are 0; most data shows at one of its ends that they are not."""
+    return not (data[0] or data[-1]) and bytes(data) == bytes(len(data))

@@ -25,14 +25,12 @@ class Owner:
     def take(self) -> None:
         """SetupError that names the process that owns it."""
         try:
-            descriptor = self._open()
+            descriptor, words = self._try()
         except OSError as error:
             raise SetupError(
                 f"the spool's lock {self._path} cannot be made: {error.strerror or error}"
             ) from error
-        if not self._locked(descriptor):
-            words = self._words(descriptor)
-            os.close(descriptor)
+        if words:
             raise SetupError(
                 f"this profile is written to already: {words}",
                 hint="one mount of a profile may write; unmount that one, or mount this one ro",
@@ -51,10 +49,8 @@ class Owner:
         else:
             if os.path.samestat(found, os.fstat(self._descriptor)):
                 return
-        descriptor = self._open()
-        if not self._locked(descriptor):
-            words = self._words(descriptor)
-            os.close(descriptor)
+        descriptor, words = self._try()
+        if words:
             raise SpoolError(
                 f"the spool's lock {self._path} was deleted, and another process has it: {words}",
                 hint="unmount this one",
@@ -71,9 +67,19 @@ class Owner:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _open(self) -> int:
+    def _try(self) -> tuple[int, str]:
+        """A descriptor that has the lock, or -1 and who has it. OSError."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        return os.open(self._path, flags, 0o600)
+        descriptor = os.open(self._path, flags, 0o600)
+        try:
+            if self._locked(descriptor):
+                return descriptor, ""
+            words = self._words(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return -1, words
 
     def _locked(self, descriptor: int) -> bool:
         """Whether the lock is ours, and that of the file which others find. OSError."""

@@ -7,8 +7,8 @@ that no row names go. Nothing goes that could be the only copy of what was confi
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,9 +25,8 @@ from dmfs.write.spool.journal import DISCARD, EXTENTS, REMOVE, STAYS, SUMS, Cont
 from dmfs.write.spool.snapshot import KIND, Generation
 from dmfs.write.spool.sums import Sums
 
-log = logging.getLogger(__name__)
-
 DISCARDED = "discarded"
+_NAME = re.compile(r"[0-9a-f]{32}")
 DISCARDED_S = 7 * 86400.0
 """So long what a person discarded can be had back by hand."""
 
@@ -133,11 +132,11 @@ def _tidy(found: Contents, known: set[DraftId], directory: Path) -> tuple[list[s
 
 
 def draft_directories(directory: Path) -> Iterator[Path]:
-    """Those of drafts, by their names. OSError."""
+    """Those of drafts, by their names: what else a person put there is theirs. OSError."""
     with os.scandir(directory) as entries:
         names = [
             each.name for each in entries
-            if each.is_dir(follow_symlinks=False) and each.name != DISCARDED
+            if _NAME.fullmatch(each.name) and each.is_dir(follow_symlinks=False)
         ]  # fmt: skip
     yield from (directory / name for name in sorted(names))
 

@@ -10,12 +10,16 @@ from typing import NamedTuple
 
 import trio
 
-from dmfs.errors import NoRoomError, SpoolLimitError
+from dmfs.errors import NoRoomError, SpoolError, SpoolLimitError
 from dmfs.spans import MIB
 from dmfs.write.spool.disk import Disk
 
 FRESH_S = 2.0
 """So old a figure of the disk's room is good enough to be shown."""
+
+
+PENDING_BYTES = 64 * MIB
+"""In memory for all drafts; beyond that each write goes to its file at once."""
 
 
 class Room(NamedTuple):
@@ -65,8 +69,18 @@ class RoomCount:
         free = max(free, 0)
         return Room(self.used_bytes + free, free)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more waits in memory than should."""
+        return self.pending_bytes > PENDING_BYTES
+
     async def reserve(self, length: int) -> None:
-        """Take so much of the room. SpoolLimitError, NoRoomError: nothing is taken."""
+        """Take so much of the room. SpoolLimitError, NoRoomError, SpoolError: nothing is taken."""
+        if self.pending_bytes > 2 * PENDING_BYTES:
+            raise SpoolError(
+                f"the disk of {self._disk.directory} does not take what is saved",
+                hint="look at dmesg; what is saved already is safe",
+            )
         if self.used_bytes + length > self._limit_bytes:
             raise SpoolLimitError(
                 f"the spool is full: saved files that wait take"
@@ -83,6 +97,18 @@ class RoomCount:
                 )
         self.used_bytes += length
         self.pending_bytes += length
+
+    def reserve_now(self, length: int) -> bool:
+        """As ``reserve``, as far as is known without a look at the disk. False: nothing is taken."""
+        if (
+            self.pending_bytes > PENDING_BYTES
+            or self.used_bytes + length > self._limit_bytes
+            or length > self._disk_bytes()
+        ):
+            return False
+        self.used_bytes += length
+        self.pending_bytes += length
+        return True
 
     def give_back(self, length: int) -> None:
         """What was reserved is not written after all."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from dmfs.errors import BadResponseError
+from dmfs.errors import BadResponseError, DriveError
 from dmfs.spans import MIB
 from dmfs.write.records import Change, DraftId
-from dmfs.write.spool.card import make_card
+from dmfs.write.spool.card import make_card, write_card
 from dmfs.write.spool.data_file import DataFile, Stretch
+from dmfs.write.spool.disk import Disk
 from dmfs.write.spool.extents import ExtentMap, Piece
 from dmfs.write.spool.journal import Pieces
 from dmfs.write.spool.room import RoomCount
@@ -18,7 +20,11 @@ from dmfs.write.spool.sums import Mark
 
 ReadBase = Callable[[int, int], Awaitable[bytes]]
 """Offset and length → so many bytes of the base version."""
+log = logging.getLogger(__name__)
+
 KIND = "content"
+CARD_EXTENTS = 200
+"""On a card that is written with each confirmation."""
 COPY_BYTES = 8 * MIB
 MOST_BYTES = 16 * MIB
 """In one read of a snapshot."""
@@ -78,6 +84,11 @@ class Snapshot:
         """What ``[start, stop)`` consists of, in order and without a gap."""
         return self._of.extents.pieces(start, min(stop, self._of.size_bytes))
 
+    async def descriptor(self) -> int:
+        """Of the data file, where pieces of the kind ``data`` lie at their ``position``; the
+        caller closes it. Bytes that are taken from it are compared with nothing."""
+        return await self._of.file.descriptor()
+
     async def read(self, start: int, stop: int, read_base: ReadBase) -> bytes:
         """The bytes of ``[start, stop)``, at most 16 MiB. SpoolError where what is on the disk is
         not what was written: all of it is compared with its checksums."""
@@ -134,25 +145,45 @@ def pieces_of(draft_id: DraftId, stored: Generation | None, now: Generation) -> 
     return Pieces(draft_id, False, extents, now.file.sums.pages(now.mark, stored.mark.end))
 
 
-def card_of(generation: Generation, draft: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The card; ``draft`` is the draft's row, as far as it is known."""
+def card_of(
+    generation: Generation, draft: Mapping[str, Any] | None, *, with_all: bool = False
+) -> dict[str, Any]:
+    """The card; ``draft`` is the draft's row, as far as it is known. ``with_all`` extents, however
+    many they are."""
+    whole = generation.extents.is_whole(generation.size_bytes)
+    lists = whole or with_all or generation.extents.count() <= CARD_EXTENTS
     return make_card(
         draft=draft,
         data=generation.file.path.name,
         size_bytes=generation.size_bytes,
         generation=generation.number,
         mtime_ns=generation.mtime_ns,
-        whole=generation.extents.is_whole(generation.size_bytes),
+        whole=whole,
         base_bytes=generation.extents.base_bytes,
+        extents=extent_list(generation) if lists else None,
     )
+
+
+async def show(generation: Generation, draft: Mapping[str, Any] | None, disk: Disk) -> None:
+    """Write the card. A comfort: that it fails is no failure of the confirmation."""
+    card, directory = card_of(generation, draft), generation.file.path.parent
+
+    def write() -> None:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        write_card(directory, card)
+
+    try:
+        await disk.run(write, "write the card")
+    except DriveError as error:
+        log.warning("%s has no card: %s", directory, error.message)
 
 
 def extent_list(generation: Generation) -> list[tuple[int, int, int]]:
     """Offset, length and position in the data file of all that was written, in order."""
     return [
         (piece.start, piece.length, piece.position)
-        for number in sorted(generation.extents.chunks)
-        for piece in generation.extents.chunks[number].all_pieces()
+        for piece in generation.extents.pieces(0, generation.size_bytes)
+        if piece.kind == "data"
     ]
 
 

@@ -22,8 +22,16 @@ from dmfs.system.disk_threads import DiskThreads
 from dmfs.write.records import Change, DraftId, Row
 from dmfs.write.spool.card import write_card
 from dmfs.write.spool.content import Content
-from dmfs.write.spool.data_file import OpenFiles, Services
-from dmfs.write.spool.disk import PATIENCE_S, Disk, failures, fit_directory, remove_files
+from dmfs.write.spool.data_file import DataFile, Services, close_all
+from dmfs.write.spool.disk import (
+    PATIENCE_S,
+    Disk,
+    OpenFiles,
+    failures,
+    fit_directory,
+    remove_files,
+    sync_directory,
+)
 from dmfs.write.spool.journal import DISCARD, REMOVE, Contents, DamagedError, Journal, Pieces
 from dmfs.write.spool.owner import Owner
 from dmfs.write.spool.recovery import (
@@ -106,6 +114,7 @@ class Spool:
         recovered = recover(found, self._services)
         self._contents, self.rows = recovered.contents, found.rows
         if recovered.left:
+            sync_directory(self.directory)
             self._journal.commit([], (), dict.fromkeys(recovered.left), durable=False)
         prune_discarded(self.directory)
         self.damaged = "; ".join(words + _damage_in_words(recovered, self.directory))
@@ -129,6 +138,8 @@ class Spool:
         """One transaction, in the order of the calls. ``durable``: it survives a power loss when
         this returns, with all before it; else the end of the process. SpoolError, NoRoomError.
         Runs to its end whatever is cancelled."""
+        if any(each.kind == KIND for each in changes):
+            raise ValueError("rows of contents are the spool's own")
         await self._commit(changes, durable=durable)
         for change in changes:
             if change.kind == "draft" and (content := self._contents.get(DraftId(change.key))):
@@ -153,7 +164,7 @@ class Spool:
         self, draft_id: DraftId, changes: Sequence[Change], how: str, work: Callable[[], None]
     ) -> None:
         content = self._contents.get(draft_id)
-        if content is None or not content.generation:
+        if content is not None and not content.generation:  # nothing that anybody could miss
             how, work = REMOVE, partial(remove_files, self.directory / draft_id)
         with trio.CancelScope(shield=True):
             if content is None:
@@ -164,6 +175,8 @@ class Spool:
                 del self._contents[draft_id]
             try:
                 await self._disk.run(work, "remove a draft")
+                # before the row goes that would have it done at the next start
+                await self._disk.run(lambda: sync_directory(self.directory), "remove a draft")
                 await self._commit([], leaving={draft_id: None}, durable=False)
             except DriveError as error:
                 log.warning("%s goes at the next start: %s", draft_id, error.message)
@@ -194,13 +207,21 @@ class Spool:
     async def close(self) -> None:
         """Let another process own the spool. What was not confirmed is gone."""
         with trio.CancelScope(shield=True):
+            files: list[DataFile] = []
             for content in self._contents.values():
-                content.end("the spool is closed: the drive is ending")
+                files += content.end("the spool is closed: the drive is ending")
             try:
                 await self._commits.run(self._journal.close)
-            except OSError as error:
-                log.warning("the journal is not closed: %s", error)
-            self._owner.release()
+                await self._disk.run(lambda: close_all(files), "close the spool")
+            except (OSError, DriveError) as error:
+                log.warning("the spool is not closed: %s", error)
+            if self._commits.hangs or self._disk.hangs:
+                # what hangs may still write: nobody else may before this process is gone
+                return
+            try:
+                await self._disk.run(self._owner.release, "close the spool")
+            except DriveError as error:
+                log.warning("the spool's lock goes with this process: %s", error)
 
     # The journal, in its one thread
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dmfs import errors
-from dmfs.model import File, Listing
-from dmfs.write.records import NewVersion
+from dmfs.model import File, Listing, Shortcut
+from dmfs.write.records import NewItem, NewVersion
 from dmfs.write.upload.plan import conflicts
 from dmfs.write.upload.plan.answers import GONE, SIGNED_OUT, Stop
 from dmfs.write.upload.plan.conflicts import Find, Tip
@@ -46,15 +46,30 @@ class Looks:
 
     async def _under(self, target: NewVersion, tip: File) -> File | None:
         """Ours below the tip: it was posted, and somebody went over it."""
-        row, version_of = self._work.row, self._work.tools.hooks.version_of
-        if not row.posts or version_of is None:
+        row = self._work.row
+        if not row.posts:
             return None
         first = max(row.expected, target.base.number + 1)
         for number in range(first, min(tip.version_number or 0, first + 20)):
-            file = await version_of(tip, number)
+            file = await self.version(tip, number)
             if file is not None and conflicts.is_ours(file, row):
                 return file
         return None
+
+    async def version(self, tip: File, number: int) -> File | None:
+        """Another version of the tip's item; None too where nobody can say."""
+        work, version_of = self._work, self._work.tools.hooks.version_of
+        if version_of is None:
+            return None
+        return await work.call(
+            "version", f'look at v{number} of "{tip.name}"', lambda: version_of(tip, number)
+        )
+
+    async def is_listed(self, target: NewVersion) -> bool:
+        """Whether the folder has the item of a base."""
+        children = (await self.list_again()).entries.values()
+        items = {each.item_id for each in children if isinstance(each, File | Shortcut)}
+        return target.base.item_id in items
 
     async def ours_in(self, listing: Listing) -> File | None:
         """Our upload among the files of a folder."""
@@ -107,8 +122,13 @@ class Looks:
         """After a refusal that a deleted folder may be the reason of. Stop if so."""
         if isinstance(error, (*SIGNED_OUT, errors.LockedError)):
             return
+        if isinstance(error, GONE) and isinstance(self._work.row.target, NewItem):
+            raise Stop("the folder was deleted") from None
         if isinstance(error, (*GONE, errors.AccessError)):
-            await self.list_again()
+            try:
+                await self.list_again()
+            except errors.DriveError:
+                pass  # the first error says more
         if isinstance(error, GONE):  # a deleted folder may still be listed
             raise Stop(FOLDER_GONE)
 

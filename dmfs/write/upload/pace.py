@@ -15,6 +15,8 @@ from dmfs.write.upload.ports import Rules
 
 MINUTE_S = 60.0
 READERS_LOOK_S = 1.0
+SMALL_BYTES = 1024**2
+"""A part of so many bytes is neither counted nor limited: there are no more of them than slots."""
 
 
 class Waiting(NamedTuple):
@@ -55,6 +57,7 @@ class Slots:
         self._rules = rules
         self._waiting: dict[DraftId, tuple[Waiting, trio.Event]] = {}
         self._running: dict[DraftId, Waiting] = {}
+        self._closed = False
 
     @property
     def new_items_ahead(self) -> list[DraftId]:
@@ -77,8 +80,12 @@ class Slots:
             self._running.pop(draft_id, None)
             self._give()
 
+    def close(self) -> None:
+        """Nobody gets one any more."""
+        self._closed = True
+
     def _give(self) -> None:
-        while True:
+        while not self._closed:
             those = [each for each, _ in self._waiting.values()]
             chosen = choose(those, self._running.values(), trio.current_time(), self._rules)
             if chosen is None:
@@ -137,7 +144,7 @@ class Budget:
 
     async def take(self, size: int) -> None:
         """Wait for ``size`` bytes; they are given back with ``give``."""
-        if not self._queue and self._fits(size):
+        if not size or (not self._queue and self._fits(size)):
             self.used += size
             return
         event = trio.Event()
@@ -177,8 +184,12 @@ class PartPlaces:
         self.under_way = 0
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """One, once there is one."""
+    async def place(self, length: int) -> AsyncIterator[None]:
+        """One, once there is one. A small file needs none: it does not wait behind large ones,
+        should they hang."""
+        if length <= SMALL_BYTES:
+            yield
+            return
         async with _entered(self._limiter):
             while (  # noqa: ASYNC110 - readers do not call when they stop
                 self._somebody_reads() and self.under_way >= self._rules.parts_while_reading

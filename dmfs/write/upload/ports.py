@@ -120,12 +120,6 @@ class Service(Protocol):
     ) -> PostedLike: ...
 
 
-class Sender(Protocol):
-    """Sends one part; the ETag, '' if none came."""
-
-    async def put(self, request: Any) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Limits of all uploads together and of each."""

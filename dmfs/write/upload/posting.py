@@ -8,8 +8,8 @@ from dataclasses import replace
 import trio
 
 from dmfs import errors
-from dmfs.model import File, Listing
-from dmfs.write.records import LOCAL_FOLDER, NewItem, NewVersion, State
+from dmfs.model import LOCAL_FOLDER, File, Listing
+from dmfs.write.records import NewItem, NewVersion, State
 from dmfs.write.upload.looks import SEEN, Looks
 from dmfs.write.upload.plan import conflicts
 from dmfs.write.upload.plan.answers import (
@@ -131,9 +131,12 @@ class Posting:
     async def as_new_item(self, target: NewVersion) -> None:
         """The item was deleted: never a version on a tombstone."""
         work = self._work
+        if await self.looks.is_listed(target):
+            raise errors.BadResponseError(
+                f'the service says that "{target.name}" is gone, and lists it'
+            )
         await work.event("item-deleted")
-        name = target.name
-        row = replace(work.row, target=NewItem(target.place, name), expected=1)
+        row = replace(work.row, target=NewItem(target.place, target.name), expected=1)
         await work.become("target", _not_posted(row))
 
     async def _against(self, target: NewVersion, theirs: File) -> None:
@@ -266,7 +269,7 @@ class Posting:
     async def _refused(self, error: errors.DriveError, in_doubt: bool) -> None:
         """After a POST that failed: raise, or return to look what came of it."""
         work = self._work
-        if isinstance(error, UNKNOWN):
+        if isinstance(error, UNKNOWN) and not isinstance(error, errors.StalledError):
             return
         if isinstance(error, errors.BadInputError):
             await self._bad_input(error)
@@ -341,6 +344,8 @@ class Posting:
                     f"and {row.size_bytes} were sent"
                 )
             file = replace(file, size_bytes=row.size_bytes)
+        # an answer does not say where it is; the entry of a folder needs to know
+        file = replace(file, folder_id=file.folder_id or row.target.place.folder)
         if not posted.conforming:
             await work.event("holding-area", number=file.version_number)
         over = conflicts.overtaken(row, file.version_number)

@@ -13,17 +13,19 @@ from dmfs.system.backoff import backoff_s
 from dmfs.system.clock import wall_time_s
 from dmfs.system.concurrency import deadline
 from dmfs.write.parts.put import PutRequest
-from dmfs.write.records import State
+from dmfs.write.records import NewVersion, State
 from dmfs.write.upload.plan.answers import FIRST_S, GONE, Anew, Stop
 from dmfs.write.upload.plan.part_plan import Part, url_range
 from dmfs.write.upload.stage import Staged
 from dmfs.write.upload.work import Work
 
 PUT_TRIES = 5
-WRONG_ETAGS = 3
+WRONG_ETAGS = 2
 """Then the storage's ETags are taken for something else than an MD5."""
 SESSION_LEFT_S = 300.0
 """An upload whose session ends sooner begins anew."""
+SESSION_S = 20 * 3600.0
+"""Less than the service gives."""
 URL_LEFT_S = 15.0
 """A URL that expires sooner is renewed: it is judged when its request arrives."""
 RENEWALS = 5
@@ -33,6 +35,13 @@ MD5 = re.compile(r"[0-9a-fA-F]{32}")
 def _gravity(error: Exception) -> int:
     """Of several failures the one that decides comes first."""
     return 0 if isinstance(error, Stop) else 1 if isinstance(error, Anew) else 2
+
+
+def _end_of(stated_s: float) -> float:
+    """When a session that just began ends. One that would have ended already says that the clock of
+    this machine is wrong, and nothing about the session."""
+    now_s = wall_time_s()
+    return stated_s if stated_s > now_s + 2 * SESSION_LEFT_S else now_s + SESSION_S
 
 
 class _Urls:
@@ -48,15 +57,14 @@ class _Urls:
         async with self._lock:
             url, expires_at = self._known.get(number, ("", 0.0))
             if not url or expires_at < trio.current_time() + URL_LEFT_S:
-                await self._fetch(number)
-                url, _ = self._known[number]
+                return await self._fetch(number)
             return url
 
     def forget(self) -> None:
         """They are refused, or lead to a host that cannot be reached."""
         self._known.clear()
 
-    async def _fetch(self, number: int) -> None:
+    async def _fetch(self, number: int) -> str:
         work, row = self._work, self._work.row
         if row.upload_key and row.upload_ends_s - SESSION_LEFT_S < wall_time_s():
             raise Anew("the upload took longer than the service allows", counts=False)
@@ -89,9 +97,10 @@ class _Urls:
             await work.note(
                 "urls",
                 upload_key=answer.upload_key,
-                upload_ends_s=answer.upload_ends_s,
+                upload_ends_s=_end_of(answer.upload_ends_s),
                 etags={},
             )
+        return answer.urls[0]
 
 
 class Parts:
@@ -100,7 +109,11 @@ class Parts:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._urls = _Urls(work)
-        self._at_once = work.tools.rules.parts_at_once
+        at_once = work.tools.rules.parts_at_once
+        self._places = trio.CapacityLimiter(at_once)
+        """Of parts that are being sent."""
+        self._prepared = trio.CapacityLimiter(at_once + 1)
+        """Of parts that are read: the next one is ready when a place is."""
         self._failures: list[Exception] = []
 
     async def send(self) -> str:
@@ -126,23 +139,26 @@ class Parts:
             nursery.cancel_scope.cancel()
 
     async def _begin_all(self, nursery: trio.Nursery) -> None:
-        plan, places = self._work.row.plan, trio.CapacityLimiter(self._at_once)
+        plan = self._work.row.plan
         for number in range(1, plan.count + 1):
-            await self._begin(nursery, places, plan.part(number))
+            await self._begin(nursery, plan.part(number))
 
     def _session_goes_on(self) -> bool:
         return self._work.row.upload_ends_s - SESSION_LEFT_S > wall_time_s()
 
     def _reason(self) -> str:
-        return "needs bytes of its base version" if self._work.job.snapshot.needs_base else ""
+        target = self._work.row.wanted
+        if not self._work.job.snapshot.needs_base or not isinstance(target, NewVersion):
+            return ""
+        return f"needs bytes of v{target.base.number}"
 
-    async def _begin(self, nursery: trio.Nursery, places: trio.CapacityLimiter, part: Part) -> None:
-        work = self._work
+    async def _begin(self, nursery: trio.Nursery, part: Part) -> None:
+        work, prepared = self._work, self._prepared
         if part.number in work.row.etags:
             await work.stager.skip(part)
             return
         place = object()
-        await places.acquire_on_behalf_of(place)
+        await prepared.acquire_on_behalf_of(place)
         try:
             await work.stager.take(part)
             try:
@@ -151,21 +167,20 @@ class Parts:
                 work.stager.give(part)
                 raise
         except BaseException:
-            places.release_on_behalf_of(place)
+            prepared.release_on_behalf_of(place)
             raise
-        nursery.start_soon(self._guarded, nursery, self._send_and_free, staged, places, place)
+        nursery.start_soon(self._guarded, nursery, self._send_and_free, staged, place)
 
-    async def _send_and_free(
-        self, _: trio.Nursery, staged: Staged, places: trio.CapacityLimiter, place: object
-    ) -> None:
+    async def _send_and_free(self, _: trio.Nursery, staged: Staged, place: object) -> None:
         part = staged.part
         try:
-            etag = await self._send(staged)
+            async with self._places:
+                etag = await self._send(staged)
         finally:
             self._work.sending.pop(part.number, None)
             staged.close()
             self._work.stager.give(part)
-            places.release_on_behalf_of(place)
+            self._prepared.release_on_behalf_of(place)
         row = self._work.row
         accepted = {**row.etags, part.number: etag}
         # not FULL: after a power loss a part is sent again
@@ -186,6 +201,8 @@ class Parts:
             except (errors.DriveError, OSError) as error:
                 if isinstance(error, errors.UnreachableError):
                     self._not_reached(error)
+                if isinstance(error, errors.BusyError):
+                    self._places.total_tokens = max(1, self._places.total_tokens // 2)
                 tries += 1
                 if tries >= PUT_TRIES or isinstance(error, errors.OfflineError):
                     raise
@@ -194,6 +211,8 @@ class Parts:
             if not MD5.fullmatch(etag) or etag.lower() == staged.md5:
                 return etag or staged.md5
             wrong += 1
+            if self._work.row.doubtful:
+                return etag
             if wrong >= WRONG_ETAGS:
                 await self._work.note("doubt", doubtful=True, durable=False)
                 return etag
@@ -207,7 +226,7 @@ class Parts:
         work, part = self._work, staged.part
         rules = work.tools.rules
         seconds = rules.part_s + part.length / rules.line_bytes_s
-        async with work.tools.places.place():
+        async with work.tools.places.place(part.length):
             url = await self._urls.of(part.number)
             work.sending[part.number] = 0
             work.tools.hooks.failpoint("put.call.before")

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dmfs.errors import GoneError, NotFoundError, SpoolError
-from dmfs.system.concurrency import computed, deadline, in_thread
-from dmfs.write.parts.slices import FileSlice
+from dmfs.system.concurrency import computed, deadline
+from dmfs.write.parts.slices import FileSlice, Slice
 from dmfs.write.records import NewVersion, Target
-from dmfs.write.upload.pace import Budget
+from dmfs.write.upload.pace import SMALL_BYTES, Budget
 from dmfs.write.upload.plan.answers import Stop
 from dmfs.write.upload.plan.part_plan import Part, PartPlan
 from dmfs.write.upload.ports import ReadBase, Rules, SnapshotLike
@@ -35,7 +35,7 @@ class Staged:
         self._data, self._descriptor = data, descriptor
 
     @property
-    def pieces(self) -> list[FileSlice | bytes]:
+    def pieces(self) -> list[Slice]:
         if self._descriptor is not None:
             return [FileSlice(self._descriptor, 0, self.part.length)]
         return [self._data] if self._data else []
@@ -75,6 +75,8 @@ class Stager:
 
     def needs_memory(self, part: Part) -> int:
         """Bytes to borrow for a part before it is staged, until it is closed."""
+        if self.plan.size_bytes <= SMALL_BYTES:
+            return 0
         return part.length if part.length <= IN_MEMORY_BYTES else CHUNK_BYTES
 
     async def take(self, part: Part) -> None:
@@ -97,7 +99,7 @@ class Stager:
         """A part that the storage has: only its bytes count."""
         if part.number != self.hashed + 1:
             return
-        async with self._memory.borrow(min(CHUNK_BYTES, part.length)):
+        async with self._memory.borrow(min(CHUNK_BYTES, self.needs_memory(part))):
             whole = self._whole.copy()
             for start in range(part.start, part.stop, CHUNK_BYTES):
                 data = await self._read(start, min(start + CHUNK_BYTES, part.stop))
@@ -122,7 +124,8 @@ class Stager:
             data = await self._read(part.start, part.stop) if part.length else b""
             await _hash(data, digest)
         else:
-            descriptor = await in_thread(lambda: _unnamed(self._rules.staging))
+            # not abandoned either: nobody would close it
+            descriptor = await computed(lambda: _unnamed(self._rules.staging))
             try:
                 await self._copy(part, descriptor, digest)
             except BaseException:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import trio
 
 from dmfs import errors
-from dmfs.model import File
+from dmfs.model import LOCAL_FOLDER, File
 from dmfs.system.backoff import backoff_s
-from dmfs.write.records import LOCAL_FOLDER, NewVersion, State
+from dmfs.write.records import NewVersion, State
 from dmfs.write.upload.plan import conflicts
 from dmfs.write.upload.plan.answers import GONE, LOCKED_LOOK_S, UNKNOWN, Anew, Stop, Wait
 from dmfs.write.upload.plan.conflicts import Find
@@ -25,6 +25,7 @@ REFUSALS_MAX = 3
 COMPLETIONS = 3
 COPIES = 3
 SHA1_LOOKS = 5
+LOOK_FIRST_S, LOOK_MAX_S = 2.0, 10.0
 
 
 class Steps:
@@ -147,7 +148,7 @@ class Steps:
                     if isinstance(error, GONE):
                         raise Anew(error.message) from None
                     raise
-                await trio.sleep(backoff_s(attempt, 2.0, 10.0))
+                await trio.sleep(backoff_s(attempt, LOOK_FIRST_S, LOOK_MAX_S))
                 continue
             if size != row.size_bytes:
                 raise Anew(f"the service counts {size} bytes of {row.size_bytes}")
@@ -199,7 +200,7 @@ class Steps:
                 return
             if not row.doubtful:
                 return
-            await trio.sleep(backoff_s(attempt, 2.0, 10.0))
+            await trio.sleep(backoff_s(attempt, LOOK_FIRST_S, LOOK_MAX_S))
         raise Anew("it cannot be checked whether the service has the right bytes")
 
     async def _adopt(self) -> None:
@@ -229,8 +230,7 @@ class Steps:
         work, number = self._work, self._work.row.overtaken
         theirs, name = None, ""
         try:
-            version_of = work.tools.hooks.version_of
-            theirs = None if version_of is None else await version_of(posted, number)
+            theirs = await self._posting.looks.version(posted, number)
             if theirs is not None and conflicts.is_ours(theirs, work.row):
                 return
             if theirs is not None and posted.project_id.startswith("b."):
@@ -269,5 +269,5 @@ class Steps:
             except (*UNKNOWN, errors.InUseError, errors.NameTakenError):
                 if attempt == COPIES:
                     raise
-                await trio.sleep(10.0)
+                await trio.sleep(LOOK_MAX_S)
         return ""

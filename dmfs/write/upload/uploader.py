@@ -12,9 +12,11 @@ import trio
 
 from dmfs import errors
 from dmfs.system.backoff import backoff_s
+from dmfs.write.parts.put import PartSender
 from dmfs.write.records import DraftId, State
 from dmfs.write.upload.pace import Budget, NewItems, PartPlaces, Slots
 from dmfs.write.upload.plan.answers import FIRST_S, MAX_S, Kind, Pause, Stop, Wait, pause_after
+from dmfs.write.upload.plan.conflicts import extension
 from dmfs.write.upload.plan.records import Step, UploadRow, moved_on
 from dmfs.write.upload.ports import (
     Hooks,
@@ -23,7 +25,6 @@ from dmfs.write.upload.ports import (
     Outcome,
     Progress,
     Rules,
-    Sender,
     Service,
     UploadJob,
 )
@@ -33,6 +34,7 @@ from dmfs.write.upload.work import Link, Tools, Work
 log = logging.getLogger(__name__)
 
 OUTCOMES_REMEMBERED = 4096
+FINISH_LOOK_S = 0.1
 
 
 class Uploader:
@@ -42,7 +44,7 @@ class Uploader:
         self,
         journal: Journal,
         service: Service,
-        sender: Sender,
+        sender: PartSender,
         list_again: ListAgain,
         nursery: trio.Nursery,
         *,
@@ -111,6 +113,18 @@ class Uploader:
         """The network is back, or somebody signed in: whatever waits tries now."""
         for work in self._works.values():
             work.nudged.set()
+
+    async def finish(self, within_s: float) -> None:
+        """Before the process ends: begin nothing any more, and wait for answers that would else
+        have to be looked for. What is under way goes on meanwhile; the next process resumes it."""
+        self._tools.slots.close()
+        with trio.move_on_after(within_s):
+            while self._waits_for_an_answer():  # noqa: ASYNC110 - of any of several uploads
+                await trio.sleep(FINISH_LOOK_S)
+
+    def _waits_for_an_answer(self) -> bool:
+        works = self._works.values()
+        return any(each.in_slot and not each.can_be_cancelled for each in works)
 
     def is_under_way(self, draft_id: DraftId) -> bool:
         return draft_id in self._works
@@ -258,4 +272,11 @@ def _row_for(job: UploadJob, earlier: UploadRow | None) -> UploadRow:
     if same and (earlier.wanted == job.target or earlier.step in (Step.POSTED, Step.COPY)):
         # a person's retry is a fresh start as far as patience goes
         return replace(earlier, remakes=0, refusals=0) if earlier.remakes else earlier
+    fits = extension(earlier.storage_name) == extension(job.target.name)
+    if same and fits and earlier.storage_id and not _at_large(earlier):
+        # to another place, or under another name: what went up already serves there as well
+        return replace(
+            earlier, wanted=job.target, target=job.target, remakes=0, refusals=0, posts=0,
+            first_post_s=0.0, conflict="",
+        )  # fmt: skip
     return fresh

@@ -11,6 +11,7 @@ import trio
 from dmfs.model import Project
 from dmfs.system.clock import wall_time_s
 from dmfs.system.concurrency import deadline
+from dmfs.write.parts.put import PartSender
 from dmfs.write.records import NewItem, State
 from dmfs.write.upload.pace import Budget, NewItems, PartPlaces, Rate, Slots
 from dmfs.write.upload.plan.records import Step, UploadRow
@@ -19,7 +20,6 @@ from dmfs.write.upload.ports import (
     Journal,
     ListAgain,
     Rules,
-    Sender,
     Service,
     UploadJob,
     tell,
@@ -50,7 +50,7 @@ class Tools(NamedTuple):
 
     journal: Journal
     service: Service
-    sender: Sender
+    sender: PartSender
     list_again: ListAgain
     rules: Rules
     hooks: Hooks

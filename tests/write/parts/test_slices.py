@@ -39,7 +39,7 @@ PIECES = st.lists(
     st.one_of(
         st.binary(max_size=40),
         st.binary(max_size=40).map(bytearray),
-        st.binary(max_size=40).map(lambda some: memoryview(some)),
+        st.binary(max_size=40).map(lambda some: memoryview(some)[:]),
         st.integers(0, 40).map(Zeros),
         st.tuples(st.integers(0, 900), st.integers(0, 100)),
     ),

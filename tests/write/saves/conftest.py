@@ -16,9 +16,7 @@ from tests.write.saves.place import Folder
 
 
 @pytest.fixture(scope="module")
-def shared(
-    emulator: EmulatorProcess, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Drive]:
+def shared(emulator: EmulatorProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drive]:
     directory = tmp_path_factory.mktemp("saves")
     with drives(directory, emulator, options=["rw"], config=WRITES) as make:
         yield make()

@@ -41,20 +41,21 @@ class Folder:
         """For orders to the emulator."""
         return f"{RAW_SAMPLE}/{self.path.relative_to(self.drive.path(SAMPLE))}"
 
-    def items(self) -> dict[str, list[dict[str, Any]]]:
-        """Name → versions, of what the service shows in this folder."""
-        found = {}
-        for item in self.emulator.writes()["items"]:
-            if item["folder"] == self.id and not item["hidden"]:
-                found[item["name"]] = item["versions"]
-        return found
+    def ids(self) -> dict[str, str]:
+        """Name → the item's id, of what the service shows in this folder."""
+        return {item["name"]: item["id"] for item in self._items(self.emulator.writes())}
 
-    def sums(self) -> dict[str, list[str]]:
-        """Name → the sha256 of each version."""
+    def sums(self, writes: dict[str, Any] | None = None) -> dict[str, list[str]]:
+        """Name → the sha256 of each version. ``writes``: an answer that is at hand."""
         return {
-            name: [version["sha256"] for version in versions]
-            for name, versions in self.items().items()
+            item["name"]: [version["sha256"] for version in item["versions"]]
+            for item in self._items(writes or self.emulator.writes())
         }
+
+    def _items(self, writes: dict[str, Any]) -> list[dict[str, Any]]:
+        return [
+            item for item in writes["items"] if item["folder"] == self.id and not item["hidden"]
+        ]
 
     def comes_to(self, **wanted: list[bytes]) -> None:
         """Wait until the service has these files of these versions, and nothing else."""

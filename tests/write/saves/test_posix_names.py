@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.mounts import wait_until
-from tests.support.sample import SAMPLE
 from tests.write.saves.place import Folder
 from tests.write.saves.test_posix_bytes import opened, read_elsewhere, refused
 
@@ -221,9 +220,7 @@ def test_a_folder_that_may_only_be_viewed(folder: Folder) -> None:
     sub = folder / "viewed"
     folder.emulator.change("add_folder", path=folder.service_path, name="viewed")
     folder.emulator.change("add_item", path=f"{folder.service_path}/viewed", name="f", text="data")
-    folder.emulator.change(
-        "level", path=f"{folder.service_path}/viewed", user="*", level="view"
-    )
+    folder.emulator.change("level", path=f"{folder.service_path}/viewed", user="*", level="view")
     wait_until(sub.exists)
     with refused(errno.EACCES):
         os.open(sub / "f", os.O_RDWR)

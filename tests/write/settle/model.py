@@ -21,6 +21,7 @@ from dmfs.write.settle.plan import (
     Plan,
     RenameItem,
     Rules,
+    ShowAgain,
     Step,
     UploadNewItem,
     UploadNewVersion,
@@ -172,8 +173,7 @@ class Folder:
             assert self.kind == "b"
             lineage = self.service[step.item.item_id]
             assert lineage.alive
-            assert not self._is_shown(step.item.item_id), "it is seen, and it is deleted"
-            assert self.seen.get(step.place) is None, "its name is not gone"
+            self.check_delete(step)
             lineage.alive = False
         self.pending.append((step, item, generation))
 
@@ -188,6 +188,8 @@ class Folder:
             more = state.generation > generation
             self.drafts[step.draft] = replace(state, uploaded_generation=generation)
         self.names.done(step, self.now, item, more=more)
+        if isinstance(step, ShowAgain):
+            self.seen[step.place] = self.content_of(step.place) or 0
         stands = {each for each in self.names.shown().values() if not isinstance(each, Item)}
         self.drafts = {key: each for key, each in self.drafts.items() if key in stands}
 
@@ -210,12 +212,11 @@ class Folder:
                 return [each for each in self.log[before:] if not isinstance(each, KeepLocal)]
         raise AssertionError(f"it never comes to rest: {self.log[before:]}")
 
-    def _is_shown(self, item_id: ItemId) -> bool:
-        shown = self.names.state(self.kind, self.drafts).names.values()
-        return any(
-            each.clean is not None and each.clean.item_id == item_id and not each.alias
-            for each in shown
-        )
+    def check_delete(self, step: DeleteItem) -> None:
+        assert self.seen.get(step.place) is None, "its name is not gone"
+        for each in self.names.state(self.kind, self.drafts).names.values():
+            is_it = each.clean is not None and each.clean.item_id == step.item.item_id
+            assert each.alias or not is_it, "it is seen, and it is deleted"
 
     def _free(self, name: str, own: ItemId | None = None) -> None:
         key = name_key(self.kind)

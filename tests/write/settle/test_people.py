@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dmfs.write.settle.plan import (
@@ -95,11 +97,24 @@ def test_a_delete_waits_for_the_delay() -> None:
 
 
 def test_nothing_is_deleted_where_nothing_can_be() -> None:
+    """A program that removes a file before it puts the new one there has died in between."""
     folder = a_folder(kind="a")
+    before = folder.seen[F]
     folder.unlink(F)
-    assert folder.come_to_rest() == []
-    assert F in folder.live()
-    assert "cannot delete" in folder.plan().reasons[F]
+    folder.now += 4
+    assert folder.carry_out() == []
+    folder.now += 2
+    assert kinds(folder.carry_out()) == ["ShowAgain"]
+    assert folder.content_of(F) == before
+    assert not folder.names
+
+
+def test_what_was_renamed_over_another_is_seen_again_where_nothing_can_be_deleted() -> None:
+    folder = a_folder("a.dwg", "b.dwg", kind="a")
+    folder.write("a.dwg")
+    folder.rename("a.dwg", "b.dwg")
+    assert kinds(folder.come_to_rest()) == ["UploadNewVersion", "ShowAgain"]
+    assert folder.live() == folder.seen
 
 
 def test_a_draft_that_never_went_up_goes_without_a_trace() -> None:
@@ -148,3 +163,70 @@ def test_deletes_come_after_everything_else() -> None:
         "RenameItem",
         "DeleteItem",
     ]
+
+
+def test_an_old_backup_that_gets_a_name_of_its_own_is_a_new_item() -> None:
+    """Its bytes were a draft of the item once; the item has gone on."""
+    folder = a_folder()
+    (item_id,) = folder.service
+    folder.write(F)
+    folder.rename(F, F + "~")
+    folder.write(F)
+    folder.come_to_rest()
+    folder.rename(F + "~", "before.dwg")
+    assert kinds(folder.come_to_rest()) == ["UploadNewItem"]
+    assert folder.service[item_id].name == F
+    assert folder.live() == folder.seen
+
+
+def test_renamed_there_and_back_while_the_first_is_on_its_way() -> None:
+    folder = a_folder()
+    folder.rename(F, "b.dwg")
+    folder.now += 6
+    (step,) = folder.plan().steps
+    folder.begin(step)
+    folder.rename("b.dwg", F)
+    folder.answer()
+    assert folder.names.shown().keys() == {F}
+    assert kinds(folder.come_to_rest()) == ["RenameItem"]
+    assert folder.live() == folder.seen
+
+
+def test_nothing_is_deleted_whose_bytes_have_not_arrived_elsewhere() -> None:
+    folder = a_folder("a.dwg", "b.dwg")
+    draft = folder.write("b.dwg")
+    folder.rename("b.dwg", "a.dwg")
+    folder.drafts[draft] = replace(folder.drafts[draft], on_hold="refused: no permission")
+    assert folder.come_to_rest() == []
+    folder.drafts[draft] = replace(folder.drafts[draft], on_hold="")
+    assert kinds(folder.come_to_rest()) == ["UploadNewVersion", "DeleteItem"]
+
+
+def test_saved_again_in_other_letters() -> None:
+    """The service takes both names for the same."""
+    folder = a_folder()
+    folder.rename(F, F + "~")
+    folder.write("PLAN.dwg")
+    (step,) = folder.come_to_rest()
+    assert isinstance(step, UploadNewVersion)
+    assert step.name == "PLAN.dwg"
+
+
+def test_a_name_that_it_had_in_passing_does_not_count() -> None:
+    folder = a_folder()
+    folder.write(F)
+    folder.rename(F, "b.dwg")
+    folder.rename("b.dwg", F)
+    folder.write("b.dwg")
+    folder.rename(F, "plan.bak")
+    steps = folder.come_to_rest()
+    assert sorted(kinds(steps)) == ["UploadNewItem", "UploadNewVersion"]
+    assert folder.live() == folder.seen
+
+
+def test_a_name_with_six_letters_more_is_ordinary_unless_its_file_is_there() -> None:
+    folder = a_folder("notes.txt")
+    folder.write("notes.txt.aBcDeF")
+    folder.write("other.txt.aBcDeF")
+    assert kinds(folder.come_to_rest()) == ["UploadNewItem"]
+    assert folder.live().keys() == {"notes.txt", "other.txt.aBcDeF"}

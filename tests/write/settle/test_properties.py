@@ -146,6 +146,7 @@ def run(events: list, there: list, kind: str) -> Folder:
     folder.put(*there)
     listings: list = []
     for each in events:
+        folder.now += 0.001  # no two listings of one moment
         act(folder, each, listings)
         assert {n: folder.content_of(n) for n in folder.names.shown()} == folder.seen
     while folder.pending:

@@ -214,3 +214,154 @@ def test_an_answer_needs_its_item() -> None:
     assert isinstance(step, UploadNewVersion)
     with pytest.raises(ValueError, match="answer"):
         folder.names.done(step, folder.now)
+
+
+def theirs(folder: Folder) -> Item:
+    """Somebody else's version of the only item."""
+    ((item_id, lineage),) = folder.service.items()
+    lineage.versions.append(4711)
+    return folder.item(item_id)
+
+
+def test_a_conflict_shows_theirs_and_ours_beside() -> None:
+    folder = a_folder()
+    draft = folder.write(F)
+    ours = folder.seen[F]
+    folder.names.put_beside(draft, theirs(folder), "plan (conflict).dwg", folder.now)
+    assert folder.names.draft_name(draft) == "plan (conflict).dwg"
+    assert folder.content_of(F) == 4711
+    folder.look()
+    folder.come_to_rest()
+    assert folder.live() == {F: 4711, "plan (conflict).dwg": ours}
+
+
+def test_so_it_does_for_a_file_that_was_renamed_over_theirs() -> None:
+    folder = a_folder()
+    draft = folder.write("lu123456.tmp")
+    folder.rename("lu123456.tmp", F)
+    folder.names.put_beside(draft, theirs(folder), "plan (conflict).dwg", folder.now)
+    assert folder.content_of(F) == 4711
+    assert [type(each).__name__ for each in folder.come_to_rest()] == ["UploadNewItem"]
+
+
+def test_a_draft_that_has_another_name_by_now_keeps_that_name() -> None:
+    folder = a_folder()
+    draft = folder.write(F)
+    folder.rename(F, "b.dwg")
+    folder.names.put_beside(draft, theirs(folder), "plan (conflict).dwg", folder.now)
+    assert folder.names.draft_name(draft) == "b.dwg"
+    assert folder.content_of(F) == 4711
+    assert [type(each).__name__ for each in folder.come_to_rest()] == ["UploadNewItem"]
+    assert folder.live().keys() == {F, "b.dwg"}
+
+
+def test_an_item_that_somebody_deleted_is_made_anew() -> None:
+    folder = a_folder()
+    (item_id,) = folder.service
+    folder.write(F)
+    folder.service[item_id].alive = False
+    folder.names.lost(item_id)
+    folder.look()
+    assert [type(each).__name__ for each in folder.come_to_rest()] == ["UploadNewItem"]
+    assert folder.live() == folder.seen
+
+
+def test_a_lost_item_is_seen_no_more_under_its_new_name() -> None:
+    folder = a_folder()
+    (item_id,) = folder.service
+    folder.rename(F, "b.dwg")
+    folder.names.lost(item_id)
+    folder.names.see({}, folder.now)
+    assert not folder.names
+    assert folder.names.shown() == {}
+
+
+def test_bytes_are_read_from_the_draft_until_it_is_adopted() -> None:
+    folder = a_folder()
+    draft = folder.write(F)
+    folder.now += 6
+    (step,) = folder.plan().steps
+    folder.begin(step)
+    ((_, item, _),) = folder.pending
+    folder.names.done(step, folder.now, item, more=True)
+    assert folder.names.at(F) == draft
+    folder.names.adopted(draft)
+    assert folder.names.at(F) == item
+    folder.now += 1
+    folder.look()
+    assert not folder.names
+
+
+def test_a_renamed_item_is_as_new_as_the_listing_has_it() -> None:
+    folder = a_folder()
+    folder.rename(F, "b.dwg")
+    theirs(folder)
+    folder.look()
+    assert folder.content_of("b.dwg") == 4711
+
+
+def test_an_older_listing_is_not_looked_at() -> None:
+    folder = a_folder()
+    before, asked_at = folder.listing(), folder.now
+    folder.rename(F, "b.dwg")
+    folder.now += 10
+    folder.carry_out()
+    folder.now += 1
+    folder.look()
+    folder.names.see(before, asked_at)
+    assert set(folder.names.shown()) == {"b.dwg"}
+
+
+def test_a_conflict_of_a_file_renamed_over_another_keeps_its_own_item() -> None:
+    folder = a_folder("a.dwg", "b.dwg")
+    own, other = folder.service
+    draft = folder.write("a.dwg")
+    folder.rename("a.dwg", "b.dwg")
+    folder.service[other].versions.append(4711)
+    folder.names.put_beside(draft, folder.item(other), "b (conflict).dwg", folder.now)
+    assert folder.content_of("b.dwg") == 4711
+    assert [type(each).__name__ for each in folder.come_to_rest()] == ["UploadNewVersion"]
+    assert folder.service[own].name == "b (conflict).dwg"
+    assert folder.names.hides(own, "a.dwg")
+
+
+def test_what_a_lost_item_was_renamed_over_is_seen_again() -> None:
+    folder = a_folder("a.dwg", "b.dwg")
+    content = folder.content_of("b.dwg")
+    (first, _) = folder.service
+    folder.rename("a.dwg", "b.dwg")
+    folder.service[first].alive = False
+    folder.names.lost(first)
+    folder.look()
+    assert folder.content_of("b.dwg") == content
+    assert folder.come_to_rest() == []
+
+
+def test_a_draft_made_while_its_item_gets_its_name_is_of_the_newer_version() -> None:
+    folder = a_folder()
+    folder.rename(F, "b.dwg")
+    folder.now += 6
+    (step,) = folder.plan().steps
+    folder.begin(step)
+    folder.write("b.dwg")
+    folder.rename("b.dwg", "c.dwg")
+    folder.answer()
+    folder.now += 60
+    (step,) = folder.plan().steps
+    assert isinstance(step, UploadNewVersion)
+    assert (step.item.number, step.item.name, step.name) == (2, "b.dwg", "c.dwg")
+
+
+def test_what_is_left_of_a_plan_is_in_the_next() -> None:
+    folder = a_folder("a.dwg", "b.dwg")
+    folder.write("b.dwg")
+    folder.rename("b.dwg", "a.dwg")
+    folder.now += 6
+    assert len(folder.plan().steps) == 2
+    folder.carry_out(1)
+    folder.now += 1
+    folder.look()
+    assert set(folder.names.shown()) == {"a.dwg"}
+    folder.now += 6
+    (step,) = folder.plan().steps
+    assert isinstance(step, DeleteItem)

@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from dmfs.model import ItemId, VersionId
 from dmfs.write.settle.plan import (
+    Item,
+    NameState,
     Rules,
     UploadNewVersion,
     settle,
 )
+from dmfs.write.settle.quiet import Quiet
 from tests.write.settle.model import F, Folder, a_folder, kinds
 
 
@@ -131,3 +135,30 @@ def test_the_services_own_spelling_is_posted() -> None:
     (step,) = folder.come_to_rest()
     assert isinstance(step, UploadNewVersion)
     assert (step.place, step.name) == ("a／b.dwg", "a/b.dwg")
+
+
+def test_a_save_comes_to_rest_as_a_whole() -> None:
+    """In a busy folder, where each goes up by itself."""
+    state = Folder().names.state("b", {})
+    item = Item(ItemId("i"), VersionId("i?version=1"), F)
+
+    def name(name: str, touched_at: float, *partners: str) -> NameState:
+        return NameState(name, clean=item, touched_at=touched_at, partners=frozenset(partners))
+
+    names = [name("a", 90.0, "b"), name("b", 99.0, "a"), name("c", 90.0), name("d", 99.0)]
+    state = replace(state, names={each.name: each for each in names})
+    quiet = Quiet(state, (), 100.0, Rules())
+    assert {each for each, rest in quiet.of.items() if rest.ready} == {"c"}
+    assert Quiet(state, (), 104.0, Rules()).of["a"].ready
+
+
+def test_a_rename_connects_two_names() -> None:
+    folder = a_folder()
+    folder.rename(F, "b.dwg")
+    folder.rename("b.dwg", "c.dwg")
+    names = folder.names.state("b", {}).names
+    assert (
+        Quiet(folder.names.state("b", {}), (), 0.0, Rules()).group[F]
+        == Quiet(folder.names.state("b", {}), (), 0.0, Rules()).group["c.dwg"]
+    )
+    assert set(names) == {F, "c.dwg"}

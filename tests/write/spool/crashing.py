@@ -30,6 +30,7 @@ import trio
 
 from dmfs.write.records import Change, DraftId
 from dmfs.write.spool.journal import Journal
+from dmfs.write.spool.snapshot import Confirmed
 from dmfs.write.spool.spool import Spool
 from tests.write.spool.spooling import BASE, draft_row, open_spool, read_base, small_units
 
@@ -44,7 +45,8 @@ WATCHED = ("pwritev", "pwrite", "fdatasync", "fsync", "ftruncate", "unlink", "re
 def steps_of(seed: int, drafts: list[str]) -> list[Step]:
     """What one life does, beginning with these drafts."""
     chance = random.Random(seed)
-    there, found = list(drafts), []
+    there = list(drafts)
+    found: list[Step] = []
     for number in range(STEPS):
         if not there or (chance.random() < 0.15 and len(there) < 4):
             there.append(f"{seed:016x}{number:016x}")
@@ -111,6 +113,10 @@ async def state_of(spool: Spool) -> State:
     return found, 0 if row is None else int(row.record["number"])
 
 
+def _rows(draft: str, row: list[Change], _: Confirmed) -> list[Change]:
+    return [draft_row(DraftId(draft)), *row]
+
+
 async def live(directory: Path, seed: int, report: int) -> None:
     """One life."""
     spool = open_spool(directory)
@@ -135,7 +141,7 @@ async def live(directory: Path, seed: int, report: int) -> None:
             elif verb == "tend":
                 await spool.tend()
             elif content.dirty:
-                await content.confirm(lambda _, d=draft, r=row: [draft_row(DraftId(d)), *r])
+                await content.confirm(functools.partial(_rows, draft, row))
             else:
                 await spool.commit(row, durable=True)
         os.write(report, b"%d\n" % number)
@@ -190,7 +196,7 @@ def _watch(event: int, durable: Path | None) -> None:
 
     copies = durable
     Journal._run = counted  # type: ignore[method-assign]
-    Journal.commit = noted  # type: ignore[method-assign]
+    Journal.commit = noted  # type: ignore[method-assign, assignment]
 
 
 def _note_sync(descriptor: int, durable: Path) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dmfs.write.records import Change, DraftId
-from dmfs.write.spool import content, data_file, extents, sums
+from dmfs.write.spool import content as content_file
+from dmfs.write.spool import data_file, extents, sums
+from dmfs.write.spool.content import Content
 from dmfs.write.spool.snapshot import Confirmed
 from dmfs.write.spool.spool import Spool
 
@@ -34,14 +37,28 @@ def draft_row(draft_id: DraftId, **words: Any) -> Change:
     return Change("draft", draft_id, {"place": {"name": "plan.dwg", "folder": "f"}, **words})
 
 
+def rows_of(draft_id: DraftId) -> Callable[[Confirmed], list[Change]]:
+    return lambda _: [draft_row(draft_id)]
+
+
 def no_rows(_: Confirmed) -> list[Change]:
     return []
 
 
+def id_of(each: int) -> DraftId:
+    return DraftId(f"{each:032}")
+
+
+def found(spool: Spool, draft_id: DraftId) -> Content:
+    content = spool.content(draft_id)
+    assert content is not None
+    return content
+
+
 async def whole(spool: Spool, draft_id: DraftId) -> bytes | None:
     """All bytes of a draft, None if there is no such one."""
-    found = spool.content(draft_id)
-    return None if found is None else await found.read(0, found.size_bytes + 10, read_base)
+    content = spool.content(draft_id)
+    return None if content is None else await content.read(0, content.size_bytes + 10, read_base)
 
 
 def small_units(patch: pytest.MonkeyPatch) -> None:
@@ -54,4 +71,4 @@ def small_units(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(data_file, "SMALL_BYTES", 16)
     patch.setattr(data_file, "_JOINED_BYTES", 48)
     patch.setattr(data_file, "UNSYNCED_BYTES", 300)
-    patch.setattr(content, "GARBAGE_BYTES", 128)
+    patch.setattr(content_file, "GARBAGE_BYTES", 128)

@@ -102,6 +102,7 @@ class Pair:
         found = self.content.snapshot()
         bytes_found = await found.read(0, found.size_bytes, read_base)
         assert bytes_found in (before, bytes(self.now))
+        assert self.content.dirty or bytes_found == self.now
         self.confirmed, self.generation = bytes_found, found.generation
         self.content.release(found)
 
@@ -114,6 +115,7 @@ class Pair:
         found = self.content.snapshot()
         bytes_found = await found.read(0, found.size_bytes, read_base)
         assert bytes_found in (before, bytes(self.now))
+        assert self.content.dirty or bytes_found == self.now
         self.confirmed, self.generation = bytes_found, found.generation
         self.content.release(found)
 

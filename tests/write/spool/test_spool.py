@@ -1,30 +1,33 @@
-"""What a spool is to its users: drafts, rows, room, and what goes."""
+"""What a spool is to its users: drafts, rows, and what goes."""
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import stat
+from functools import partial
 
 import pytest
 import trio
 import trio.testing
 
-from dmfs.errors import NoRoomError, SpoolError, SpoolLimitError
+from dmfs.errors import SpoolError
 from dmfs.spans import GIB, KIB, MIB
+from dmfs.system.clock import wall_time_s
 from dmfs.write.records import Change
-from dmfs.write.spool import content as content_file
-from dmfs.write.spool import recovery, room
-from dmfs.write.spool.card import read_card, whole_file
+from dmfs.write.spool import recovery
+from dmfs.write.spool.card import read_card, write_card
 from tests.support.helpers import real
 from tests.write.spool.spooling import (
-    BASE,
     ONE,
     TWO,
     draft_row,
+    found,
     no_rows,
     open_spool,
     read_base,
+    rows_of,
     whole,
 )
 
@@ -128,7 +131,7 @@ async def test_rows_come_back_and_keep_the_order_of_their_commits(tmp_path):
     async with trio.open_nursery() as nursery:
         for number in range(30):
             change = Change("name", "same", {"number": number}, bytes([number]))
-            nursery.start_soon(lambda c=change, n=number: spool.commit([c], durable=n % 2 == 0))
+            nursery.start_soon(partial(spool.commit, [change], durable=number % 2 == 0))
             await trio.testing.wait_all_tasks_blocked(0)
     await spool.commit([Change("upload", "u", {"ü": "\udc80"})], durable=True)
     await spool.commit([Change("upload", "v", {"x": None}), Change("upload", "u", None)])
@@ -136,6 +139,102 @@ async def test_rows_come_back_and_keep_the_order_of_their_commits(tmp_path):
     spool = open_spool(tmp_path / "spool")
     assert spool.rows["name"]["same"] == ({"number": 29}, b"\x1d")
     assert spool.rows["upload"] == {"v": ({"x": None}, b"")}
+    await spool.close()
+
+
+@pytest.mark.parametrize("during", ["fdatasync", "commit"])
+@real
+async def test_what_is_written_while_others_confirm_waits_for_the_next_time(
+    tmp_path, monkeypatch, during
+):
+    spool = open_spool(tmp_path / "spool")
+    content = spool.create(ONE)
+    await content.write(0, b"first", mtime_ns=1)
+    begun, gate = trio.Event(), trio.Event()
+    commit, sync = spool._commits.run, spool._disk._syncs.run
+
+    async def gated(*args, **kwargs):
+        begun.set()
+        await gate.wait()
+        return await (commit if during == "commit" else sync)(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spool._commits if during == "commit" else spool._disk._syncs, "run", gated)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(content.confirm, no_rows)
+            await begun.wait()
+            await content.write(3, b"other", mtime_ns=2)
+            gate.set()
+    assert content.confirmed == (1, 5, 1)
+    assert content.dirty
+    assert await content.confirm(no_rows) == (2, 8, 2)
+    await spool.close()
+    spool = open_spool(tmp_path / "spool")
+    assert await whole(spool, ONE) == b"firother"
+    await spool.close()
+
+
+@real
+async def test_a_write_under_way_when_its_draft_is_removed_leaves_no_trace(tmp_path, monkeypatch):
+    spool = open_spool(tmp_path / "spool")
+    content = spool.create(ONE)
+    await content.write(0, b"x" * MIB, mtime_ns=1)
+    begun, gate, run, refused = trio.Event(), trio.Event(), spool._disk.run, []
+
+    async def gated(work, action, **kwargs):
+        if action == "save":
+            begun.set()
+            await gate.wait()
+        return await run(work, action, **kwargs)
+
+    async def write(offset):
+        try:
+            await content.write(offset, b"y" * 5000, mtime_ns=1)
+        except SpoolError as error:
+            refused.append((offset, error.message))
+
+    monkeypatch.setattr(spool._disk, "run", gated)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write, 0)  # spills
+        await begun.wait()
+        nursery.start_soon(spool.remove, ONE)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(write, 1)  # waits behind both
+        await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+    assert refused == [(1, "the draft was removed")]
+    assert (spool.used_bytes, spool._room.pending_bytes) == (0, 0)
+    assert not (tmp_path / "spool" / ONE).exists()
+    await spool.close()
+
+
+@pytest.mark.parametrize("changes", [[], [Change("name", "none", None)]])
+@real
+async def test_a_durable_commit_of_nothing_takes_along_what_came_before(tmp_path, changes):
+    """fsync(2) of a directory. SQLite syncs its log only where it writes into it."""
+    spool = open_spool(tmp_path / "spool")
+    await spool.commit([Change("name", "n", {"a": 1})])
+    log = tmp_path / "spool" / "journal.db-wal"
+    before = log.stat().st_size
+    await spool.commit(changes)
+    assert log.stat().st_size == before
+    await spool.commit(changes, durable=True)
+    assert log.stat().st_size > before
+    await spool.close()
+
+
+@real
+async def test_a_draft_that_the_journal_does_not_know_is_discarded_too(tmp_path):
+    place = tmp_path / "spool"
+    (place / ONE).mkdir(parents=True)
+    (place / ONE / "data").write_bytes(b"abc")
+    write_card(place / ONE, {"generation": 1})
+    spool = open_spool(place)
+    assert ONE in spool.damaged
+    await spool.discard(ONE)
+    assert (place / "discarded" / ONE / "data").read_bytes() == b"abc"
+    with pytest.raises(ValueError, match="own"):
+        await spool.commit([Change("content", ONE, {})])
     await spool.close()
 
 
@@ -153,38 +252,12 @@ async def test_a_row_and_its_bytes_are_confirmed_together(tmp_path):
     assert (content.generation, content.dirty) == (0, True)
     with pytest.raises(SpoolError, match="nothing"):
         content.snapshot()
-    found = await content.confirm(lambda new: [draft_row(ONE, generation=new.generation)])
-    assert found.generation > 0
+    confirmed = await content.confirm(lambda new: [draft_row(ONE, generation=new.generation)])
+    assert confirmed.generation > 0
     await spool.close()
     spool = open_spool(tmp_path / "spool")
-    assert spool.rows["draft"][ONE].record["generation"] == found.generation
-    assert spool.content(ONE).generation == found.generation
-    await spool.close()
-
-
-@real
-async def test_a_person_finds_the_bytes_by_the_card(tmp_path):
-    spool = open_spool(tmp_path / "spool")
-    place = tmp_path / "spool" / ONE
-    content = spool.create(ONE)
-    await content.write(0, b"whole file", mtime_ns=1)
-    await content.confirm(lambda _: [draft_row(ONE, base={"item_id": "i", "number": 3})])
-    card = read_card(place)
-    assert card["name"] == "plan.dwg"
-    assert (card["item"], card["base_number"], card["size_bytes"]) == ("i", 3, 10)
-    file = whole_file(place)
-    assert file is not None
-    assert file.read_bytes()[:10] == b"whole file"
-    await content.write(2, b"XX", mtime_ns=1)
-    await content.confirm(no_rows)
-    assert whole_file(place) is None
-    assert read_card(place)["generation"] == 2
-    content.start_over(0)
-    await content.write(0, b"again", mtime_ns=1)
-    await content.confirm(no_rows)
-    file = whole_file(place)
-    assert file is not None
-    assert file.read_bytes() == b"again"
+    assert spool.rows["draft"][ONE].record["generation"] == confirmed.generation
+    assert found(spool, ONE).generation == confirmed.generation
     await spool.close()
 
 
@@ -196,8 +269,8 @@ async def test_what_is_removed_is_gone_and_what_is_discarded_waits_a_week(tmp_pa
         content = spool.create(draft_id)
         await content.write(0, draft_id.encode(), mtime_ns=1)
         await content.write(3, b"--", mtime_ns=1)
-        await content.confirm(lambda _, d=draft_id: [draft_row(d)])
-    old = spool.content(ONE)
+        await content.confirm(rows_of(draft_id))
+    old = found(spool, ONE)
     await spool.remove(ONE, [Change("draft", ONE, None)])
     await spool.discard(TWO, [Change("draft", TWO, None)])
     assert spool.content(ONE) is spool.content(TWO) is None
@@ -217,71 +290,16 @@ async def test_what_is_removed_is_gone_and_what_is_discarded_waits_a_week(tmp_pa
     await spool.close()
     spool = open_spool(place)
     assert (spool.damaged, dict(spool.rows)) == ("", {})
+    db = spool._journal._db
+    assert db is not None
+    for table in ("rows", "pieces", "leaving"):
+        assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
     await spool.tend()
     assert kept.exists()
-    week = recovery.wall_time_s() + recovery.DISCARDED_S + 1
-    monkeypatch.setattr(recovery, "wall_time_s", lambda: week)
+    week = wall_time_s() + recovery.DISCARDED_S + 1
+    monkeypatch.setattr("dmfs.write.spool.recovery.wall_time_s", lambda: week)
     await spool.tend()
     assert not kept.exists()
-    await spool.close()
-
-
-@real
-async def test_room_is_told_before_anything_changes(tmp_path):
-    spool = open_spool(tmp_path / "spool", limit_bytes=1000)
-    content = spool.create(ONE)
-    await content.write(0, b"x" * 900, mtime_ns=1)
-    with pytest.raises(SpoolLimitError, match="the spool is full"):
-        await content.write(900, b"y" * 101, mtime_ns=2)
-    assert (content.size_bytes, content.mtime_ns) == (900, 1)
-    assert spool.room() == (1000, 100)
-    await content.write(900, b"y" * 100, mtime_ns=2)
-    assert spool.room() == (1000, 0)
-    await content.write(1000, bytes(500), mtime_ns=3)  # a hole needs none
-    await content.confirm(no_rows)
-    await spool.remove(ONE)
-    assert spool.room() == (1000, 1000)
-    await spool.close()
-
-
-@real
-async def test_a_share_of_the_disk_stays_free(tmp_path, monkeypatch):
-    class Found:
-        f_blocks, f_frsize, f_bavail = 1000, 4096, 60
-
-    monkeypatch.setattr(room.os, "statvfs", lambda _: Found)
-    spool = open_spool(tmp_path / "spool", free_percent=5.0)
-    assert spool.room().free_bytes == 10 * 4096
-    content = spool.create(ONE)
-    await content.write(0, b"x" * 40000, mtime_ns=1)
-    assert spool.room().free_bytes == 960
-    with pytest.raises(NoRoomError, match="5 %"):
-        await content.write(40000, b"x" * 1000, mtime_ns=1)
-    Found.f_bavail = 600  # somebody made room
-    await content.write(40000, b"x" * 1000, mtime_ns=1)
-    await spool.close()
-
-
-@real
-async def test_what_is_overwritten_again_and_again_does_not_fill_the_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(content_file, "GARBAGE_BYTES", 10_000)
-    spool = open_spool(tmp_path / "spool")
-    content = spool.create(ONE)
-    content.start_over(len(BASE))
-    await content.write(100, b"a" * 100, mtime_ns=1)
-    await content.confirm(no_rows)
-    snapshot, most = content.snapshot(), 0
-    for number in range(200):
-        await content.write(500, bytes([number + 1]) * 500, mtime_ns=1)
-        await content.confirm(no_rows)
-        await spool.tend()
-        most = max(most, spool.used_bytes)
-    assert most <= 2 * (2 * 2000 + 10_000 + 500)  # of the snapshot, and of the newest
-    expected = BASE[:100] + b"a" * 100 + BASE[200:]
-    assert await snapshot.read(0, 2000, read_base) == expected
-    content.release(snapshot)
-    await spool.tend()
-    assert await whole(spool, ONE) == expected[:500] + b"\xc8" * 500 + expected[1000:]
     await spool.close()
 
 
@@ -310,15 +328,33 @@ async def test_other_users_see_nothing(tmp_path):
 
 
 @real
-async def test_many_drafts_have_few_files_open(tmp_path):
+async def test_a_draft_of_real_size(tmp_path):
+    """No unit is made small: tails, threads and chunks as they are."""
+    chance, model = random.Random(5), bytearray()
     spool = open_spool(tmp_path / "spool")
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    for number in range(150):
-        content = spool.create(f"{number:032x}")
-        await content.write(0, b"abc", mtime_ns=1)
-        await content.confirm(no_rows)
-    assert len(os.listdir("/proc/self/fd")) - before <= 70  # noqa: PTH208
-    for number in range(150):
-        assert await whole(spool, f"{number:032x}") == b"abc"
+    content = spool.create(ONE)
+    for step in range(400):
+        length = chance.choice([100, 4096, 131072, 131072, MIB, 3 * MIB if step % 50 == 0 else 10])
+        offset = len(model) if chance.random() < 0.5 else chance.randrange(len(model) + 1)
+        data = chance.randbytes(length)
+        model[offset : offset + length] = data
+        await content.write(offset, data, mtime_ns=step)
+        start = chance.randrange(len(model))
+        stop = start + chance.choice([10, 131072])
+        assert await content.read(start, stop - start, read_base) == model[start:stop]
+        if step % 40 == 39:
+            await content.confirm(no_rows)
+            await spool.tend()
+    assert len(model) > 20 * MIB
+    snapshot = content.snapshot()
+    for start in range(0, len(model), 16 * MIB):
+        stop = min(start + 16 * MIB, len(model))
+        assert await snapshot.read(start, stop, read_base) == model[start:stop]
+    descriptor = await snapshot.descriptor()
+    piece = snapshot.pieces(0, 10_000)[0]
+    assert os.pread(descriptor, piece.length, piece.position) == model[: piece.length]
+    os.close(descriptor)
     await spool.close()
-    assert len(os.listdir("/proc/self/fd")) - before <= 2  # noqa: PTH208
+    spool = open_spool(tmp_path / "spool")
+    assert await whole(spool, ONE) == bytes(model)
+    await spool.close()

@@ -31,6 +31,8 @@ class Scenario:
     before: dict[str, int] = field(default_factory=lambda: {"plan.txt": 20_000})
     prepare: str = ""
     version: str = ""
+    inject: str = ""
+    """What strace makes of calls: a drive without symbolic links."""
 
 
 VIM = "vim -u NONE -N --not-a-term -T dumb -c 'set backupskip= swapfile'"
@@ -52,6 +54,12 @@ SCENARIOS = {
         f'{EMACS} \'(progn (goto-char 1) (insert "x") (do-auto-save) (save-buffer)'
         ' (insert "y") (save-buffer))\' >/dev/null 2>&1',
         version="emacs --version | head -1",
+    ),
+    "emacs_without_symlinks": Scenario(
+        "emacs",
+        f"{EMACS} '(progn (goto-char 1) (insert \"x\") (save-buffer))' >/dev/null 2>&1",
+        version="emacs --version | head -1",
+        inject="symlink,symlinkat:error=EPERM",
     ),
     "gio_save": Scenario(
         "gio", "head -c 30000 /dev/zero | gio save plan.txt", version="gio --version"
@@ -195,7 +203,9 @@ def record(name: str, scenario: Scenario) -> None:
         folders = [str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_dir()]
         log = Path(top, "strace")
         command = ["strace", "-f", "-y", "-s", "255", "-o", str(log), "-e"]
-        command += ["trace=%file,%desc,process,mmap,munmap", "--", "sh", "-c", scenario.script]
+        command += ["trace=%file,%desc,process,mmap,munmap"]
+        command += ["-e", f"inject={scenario.inject}"] if scenario.inject else []
+        command += ["--", "sh", "-c", scenario.script]
         environment = {**os.environ, "HOME": top, "TMPDIR": f"{top}/tmp"}
         subprocess.run(command, cwd=directory, check=True, env=environment)
         with log.open(encoding="utf-8", errors="replace") as lines:

@@ -324,13 +324,13 @@ class Reader:
         elif name in ("mkdir", "mkdirat", "chmod", "fchmodat", "chown", "lchown", "fchownat"):
             at, rest = (args[0], args[1:]) if name.endswith("at") else ("", args)
             op = {"mkdirat": "mkdir", "fchmodat": "chmod", "lchown": "chown", "fchownat": "chown"}
-            more = {"mode": rest[1]} if op.get(name, name) != "chown" else {}
+            more: dict[str, Any] = {} if op.get(name, name) == "chown" else {"mode": rest[1]}
             self.simple(op.get(name, name), rest[0], at, error, **more)
         elif name in ("utimensat", "utime", "utimes", "truncate"):
             at, rest = (args[0], args[1:]) if name == "utimensat" else ("", args)
             more = {"size": int(rest[1])} if name == "truncate" else {}
-            op = name if name == "truncate" else "utimens"
-            self.simple(op, rest[0], at, error, **more)
+            kind = name if name == "truncate" else "utimens"
+            self.simple(kind, rest[0], at, error, **more)
         elif name in ("setxattr", "lsetxattr"):
             self.simple("setxattr", args[0], "", error, name=string(args[1]))
 

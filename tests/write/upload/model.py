@@ -45,11 +45,7 @@ class Tip(NamedTuple):
     reserved_by: str
     exists: bool
     created_by: str
-    name: str = ""
-
-    @property
-    def reserved_by_id(self) -> str:
-        return self.reserved_by
+    reserved_by_id: str = ""
 
 
 class Posted(NamedTuple):
@@ -117,6 +113,7 @@ class World:
         self.before: dict[str, list[Callable[[], object]]] = defaultdict(list)
         self.at_call: dict[int, list[Callable[[], object]]] = defaultdict(list)
         """Before the nth call of all."""
+        self.calls_max = 3000
         self.calls: Counter[str] = Counter()
         self.parts_put: Counter[tuple[str, int]] = Counter()
         self.session_s = 86400.0
@@ -126,6 +123,7 @@ class World:
         self.delay_s = 0.0
         self.project = PROJECT
         self.strange_etags = False
+        self.storage_first = False
         self.wrongs: list[str] = []
         self._unknown_post_at: float | None = None
 
@@ -170,7 +168,7 @@ class World:
 
     async def _do(self, call: str, effect: Callable[[], Any], *, post: bool = False) -> Any:
         self.calls[call] += 1
-        assert sum(self.calls.values()) < 3000, f"without end: {self.calls}"
+        assert sum(self.calls.values()) < self.calls_max, f"without end: {self.calls}"
         await trio.sleep(self.delay_s)
         for change in self.before.pop(call, []):
             change()
@@ -222,7 +220,7 @@ class World:
             storage = self.storages[storage_id]
             key = upload_key
             if not key:
-                key = f"key{len(storage.sessions)}@{wall_s() + self.session_s}"
+                key = f"{storage_id}:{len(storage.sessions)}@{wall_s() + self.session_s}"
                 storage.sessions[key] = {}
                 if count == 1:
                     storage.singles.add(key)
@@ -292,7 +290,8 @@ class World:
                 return Tip(None, "", False, "")
             if item.hidden:
                 return Tip(None, "", True, "")
-            return Tip(self.file(item, item.tip), item.reserved_by, True, item.tip.by)
+            file, who = self.file(item, item.tip), item.reserved_by
+            return Tip(file, who and f"{who} Example", True, item.tip.by, who)
 
         return await self._do("tip", effect)
 
@@ -320,6 +319,8 @@ class World:
         def effect() -> Posted:
             if self.folder_gone:
                 raise errors.GoneError("no such folder")
+            if self.storage_first and self.storages[storage_id].used:
+                raise errors.BadInputError("the storage is used already")
             if any(folded(each.tip.name) == folded(name) for each in self.live()):
                 raise errors.NameTakenError("the name is taken")
             final, data = self._take(storage_id, name)

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from dmfs.errors import GoneError, SpoolError
 from dmfs.write.records import Change, Draft, DraftId, NewItem, NewVersion, Place, State, Target
-from dmfs.write.upload import sending, work
+from dmfs.write.upload import pace, sending, stage, work
 from dmfs.write.upload.plan import records
 from dmfs.write.upload.ports import Hooks, Outcome, Rules, UploadJob
 from dmfs.write.upload.uploader import Uploader
@@ -174,8 +174,9 @@ def new_item(name: str = "Plan.dwg") -> NewItem:
     return NewItem(PLACE.named(name), name)
 
 
-def play(scenario: Callable[[Rig], Awaitable[None]], **rules: Any) -> None:
-    """Run a scenario, with the time of a mock clock."""
+def play(scenario: Callable[[Rig], Awaitable[None]], small: int = 0, **rules: Any) -> None:
+    """Run a scenario, with the time of a mock clock. ``small``: a part of so many bytes is not
+    counted."""
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
@@ -185,5 +186,7 @@ def play(scenario: Callable[[Rig], Awaitable[None]], **rules: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work, "wall_time_s", wall_s)
         patch.setattr(sending, "wall_time_s", wall_s)
+        patch.setattr(pace, "SMALL_BYTES", small)
+        patch.setattr(stage, "SMALL_BYTES", small)
         patch.setattr(records, "part_size", lambda size: PART)
         trio.run(main, clock=MockClock(autojump_threshold=0))

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import trio
 
-from dmfs.errors import AccessError, BadInputError, UnknownOutcomeError
+from dmfs.errors import AccessError, BadInputError, BusyError, UnknownOutcomeError
 from dmfs.model import ProjectId
 from dmfs.write.records import NewVersion, State
 from dmfs.write.upload.ports import Outcome
-from tests.write.upload.model import ME, OTHER, Fault
-from tests.write.upload.rig import BASE, OURS, PLACE, THEIRS, Rig, new_item, play
+from tests.write.upload.model import ME, OTHER, Fault, Tip
+from tests.write.upload.rig import BASE, DRAFT, OURS, PLACE, THEIRS, Rig, new_item, play
 
 
 def _lost(effect: str = "none", late_s: float = 30.0) -> Fault:
@@ -296,5 +296,57 @@ def test_the_next_generation_after_a_conflict_belongs_to_the_copy() -> None:
         copy = rig.world.items[outcome.file.item_id]
         assert [each.data for each in copy.versions] == [OURS, b"newer"]
         assert copy.tip.name == "Plan (conflict 1).dwg"
+
+    play(scenario)
+
+
+def test_an_item_that_is_said_to_be_gone_and_is_listed_is_asked_for_again() -> None:
+    async def scenario(rig: Rig) -> None:
+        item = rig.world.add("Plan.dwg", BASE)
+        target = rig.version_of(item)
+        rig.world.faults["tip"] = [
+            Fault("gone", None, "none", change=lambda _: Tip(None, "", False, ""))
+        ] * 3
+        outcome = await _go(rig, target)
+        assert outcome.kind == "posted"
+        assert [each.data for each in item.versions] == [BASE, OURS]
+        assert len(rig.world.items) == 1
+
+    play(scenario)
+
+
+def test_a_lost_answer_is_looked_for_at_once() -> None:
+    async def scenario(rig: Rig) -> None:
+        item = rig.world.add("Plan.dwg", BASE)
+        rig.world.faults["new_version"] = [_lost("done")]
+        await _go(rig, rig.version_of(item))
+        assert trio.current_time() < 1
+
+    play(scenario)
+
+
+def test_a_refusal_says_nothing_of_the_post_before_it() -> None:
+    async def scenario(rig: Rig) -> None:
+        item = rig.world.add("Plan.dwg", BASE)
+        rig.world.faults["new_version"] = [_lost("late", 3000.0)]
+        rig.world.always["new_version"] = Fault("429", lambda: BusyError("429"))
+        async with trio.open_nursery() as nursery:
+            uploader = rig.start(nursery)
+            uploader.submit(rig.job(rig.version_of(item)))
+            await trio.sleep(100)
+            assert rig.world.calls["new_version"] >= 2
+            assert not uploader.cancel(DRAFT), "the first may still arrive"
+            assert (await uploader.wait(DRAFT)).kind == "posted"
+        assert [each.data for each in item.versions] == [BASE, OURS]
+
+    play(scenario)
+
+
+def test_other_bytes_of_the_same_length_are_a_conflict() -> None:
+    async def scenario(rig: Rig) -> None:
+        item = rig.world.add("Plan.dwg", BASE)
+        target = rig.version_of(item)
+        rig.world.other_writes(item, bytes(len(OURS)))
+        assert (await _go(rig, target)).kind == "conflict"
 
     play(scenario)

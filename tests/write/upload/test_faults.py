@@ -144,7 +144,7 @@ def test_etags_that_are_no_md5_leave_the_sha1_to_decide() -> None:
         outcome = await rig.upload(rig.job(new_item()))
         assert outcome is not None
         assert outcome.kind == "posted"
-        assert set(rig.world.parts_put.values()) == {3}
+        assert set(rig.world.parts_put.values()) == {2}
 
     play(scenario)
 
@@ -190,13 +190,29 @@ def test_a_version_whose_storage_has_another_id() -> None:
     play(scenario)
 
 
-def test_a_folder_that_lists_late() -> None:
+@pytest.mark.parametrize("storage_first", [False, True])
+def test_a_folder_that_lists_late(storage_first: bool) -> None:
     async def scenario(rig: Rig) -> None:
+        rig.world.storage_first = storage_first
         rig.world.list_lag_s = 100.0
         rig.world.faults["new_item"] = [Fault("lost", _unknown, "done")]
         outcome = await rig.upload(rig.job(new_item()))
         assert outcome is not None
         assert outcome.kind == "posted"
         assert len(rig.world.everything()) == 1
+        assert rig.world.calls["storage"] == 1
+
+    play(scenario)
+
+
+def test_a_version_of_another_size_is_for_a_person() -> None:
+    async def scenario(rig: Rig) -> None:
+        whole = Fault("none", None, "done")
+        rig.world.faults["details"] = [whole, Fault("size", None, "done", change=_other_size)]
+        rig.world.faults["new_item"] = [Fault("size", None, "done", change=_other_size)]
+        outcome = await rig.upload(rig.job(new_item()))
+        assert outcome is not None
+        assert outcome.reason == "v1 has 1 bytes at the service, and 290 were sent"
+        assert rig.posted == []
 
     play(scenario)

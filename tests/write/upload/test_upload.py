@@ -87,7 +87,10 @@ def test_a_lock_is_waited_for_and_named() -> None:
             uploader.submit(rig.job(rig.version_of(item)))
             await trio.sleep(1000)
             [progress] = uploader.progress()
-            assert (progress.state, progress.reason) == (State.WAITING, f"locked by {OTHER}")
+            assert (progress.state, progress.reason) == (
+                State.WAITING,
+                f"locked by {OTHER} Example",
+            )
             assert 0 < progress.next_try_s <= 300
             assert rig.world.calls["tip"] == 4
             assert rig.world.calls["storage"] == 0
@@ -211,5 +214,25 @@ def test_a_session_that_ends_begins_anew() -> None:
         assert outcome.kind == "posted"
         assert rig.world.calls["storage"] == 2
         assert len(rig.world.everything()) == 1
+
+    play(scenario)
+
+
+def test_before_the_end_answers_are_waited_for_and_nothing_begins() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.world.delay_s = 2.0
+        async with trio.open_nursery() as nursery:
+            uploader = rig.start(nursery)
+            uploader.submit(rig.job(new_item()))
+            while not rig.world.calls["new_item"]:
+                await trio.sleep(0.1)
+            began = trio.current_time()
+            await uploader.finish(20)
+            assert trio.current_time() - began <= 2.2
+            assert (await uploader.wait(DRAFT)).kind == "posted"
+            uploader.submit(rig.job(new_item("later.dwg"), THEIRS, 2))
+            await trio.sleep(100)
+            assert rig.world.calls["storage"] == 1
+            nursery.cancel_scope.cancel()
 
     play(scenario)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from itertools import pairwise
 
 from dmfs.emulator.api import jsonapi, lookup
 from dmfs.emulator.api.service import Service
@@ -77,20 +78,23 @@ def _upload(
 
 
 def _count_moved_tip(service: Service, actor: Actor, item: Item, placeholder: Placeholder) -> None:
-    """The tip was made by another while this upload was under way, and this client saw it."""
-    made_s, maker = service.writing.history.made.get(item.tip.id, (0.0, actor.who))
-    if maker == actor.who or made_s < placeholder.created_s:
-        return
-    shown_s = max(made_s, item.tip.listed_from_s)
-    seen_s = max(
-        service.writing.looks.last_s(actor.who, [item.id]),
-        service.writing.looks.last_s(actor.who, [item.parent.id]) if shown_s == made_s else 0.0,
-    )
-    if seen_s > made_s:
-        service.writing.violations.add(
-            "moved_tip_overwritten", *actor.who, item=item.id, name=item.tip.name,
-            tip=item.tip.number,
-        )  # fmt: skip
+    """Another made a version while this upload was under way, and this client saw it."""
+    for before, version in reversed(list(pairwise(item.versions))):
+        made_s, maker = service.writing.history.made.get(version.id, (0.0, actor.who))
+        if maker == actor.who or made_s < placeholder.created_s:
+            return
+        if version.storage is before.storage:
+            continue  # only its name is another
+        looks = service.writing.looks
+        seen_s = looks.last_s(actor.who, [item.id])
+        if version.listed_from_s <= made_s:
+            seen_s = max(seen_s, looks.last_s(actor.who, [item.parent.id]))
+        if seen_s > made_s:
+            service.writing.violations.add(
+                "moved_tip_overwritten", *actor.who, item=item.id, name=version.name,
+                tip=version.number,
+            )  # fmt: skip
+            return
 
 
 async def _count_same_bytes(service: Service, actor: Actor, item: Item) -> None:

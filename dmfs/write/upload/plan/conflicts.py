@@ -85,7 +85,7 @@ def find(base: Base, tip: Tip, row: UploadRow) -> Find:
 
 def reserved_by_another(tip: Tip, me: str) -> str:
     """Who else reserves the item; '' if nobody does."""
-    return "" if me and tip.reserved_by_id == me else tip.reserved_by
+    return "" if me and me in (tip.reserved_by_id, tip.reserved_by) else tip.reserved_by
 
 
 def name_to_post(target: NewVersion, tip: File) -> str:

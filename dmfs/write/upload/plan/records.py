@@ -113,7 +113,21 @@ class UploadRow:
         known["posted"] = None if row.get("posted") is None else File(**row["posted"])
         if known["part_bytes"] <= 0 or known["size_bytes"] < 0:
             raise ValueError(known["part_bytes"])
-        return cls(**known)
+        found = cls(**known)
+        found.check()
+        return found
+
+    def check(self) -> None:
+        """ValueError where the row lacks what its step goes on from."""
+        at = list(Step).index(self.step)
+        lacks = (
+            (at >= 1 and not self.storage_id)
+            or (2 <= at <= 3 and not self.sha1)
+            or (at == 2 and set(self.etags) != set(range(1, self.plan.count + 1)))
+            or (at >= 4 and self.posted is None)
+        )
+        if lacks:
+            raise ValueError(self.step)
 
 
 def _target_row(target: Target) -> dict[str, Any]:
