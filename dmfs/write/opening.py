@@ -77,7 +77,7 @@ class Around:
     ca_bundle: str
     on_event: Callable[[str, Mapping[str, Any]], None]
     somebody_reads: Callable[[], bool]
-    person: str
+    person: Callable[[], str]
     """Whose name a conflict copy has."""
     owner: str
     """Of drafts: the sign-in."""
@@ -171,8 +171,8 @@ class _Service(NamedTuple):
     user_id: str
 
 
-def _beside(person: str, name: str, taken: Collection[str]) -> str:
-    return conflict_name(name, person, local_now(), taken)
+def _beside(person: Callable[[], str], name: str, taken: Collection[str]) -> str:
+    return conflict_name(name, person(), local_now(), taken)
 
 
 def _listed(listings: Listings, directory: Directory) -> Listing | None:

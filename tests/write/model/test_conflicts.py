@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import asynccontextmanager
 
-from tests.write.model.machine import BOB, fast, until
+from tests.write.model.machine import fast, until
 from tests.write.model.place import sha256
 
 OLD, OURS, THEIRS = b"old " * 50, b"ours " * 60, b"theirs " * 70
@@ -304,27 +304,6 @@ async def test_a_name_that_differs_in_case_is_told_and_can_be_mended(machine, pl
         await machine.comes_to_rest()
         assert place.has_all({"PLAN.dwg": THEIRS, G: OURS})
         await shows_all(machine, place, {"PLAN.dwg": THEIRS, G: OURS})
-
-
-@fast
-async def test_two_machines_edit_one_item(machine, make_machine, place):
-    place.add(F, OLD)
-    bob = make_machine("bob", BOB)
-    async with machine.on(), bob.on():
-        async with an_edit(bob, place, THEIRS), an_edit(machine, place):
-            pass
-        await machine.comes_to_rest()
-        await bob.comes_to_rest()
-        assert place.count(OURS) == 1
-        assert place.count(THEIRS) == 1
-        tips = set(place.tips().values())
-        assert tips == {sha256(OURS), sha256(THEIRS)}
-        for each in (machine, bob):
-            await each.look_again(place.path)
-            assert {await each.read(f"{place.path}/{name}") for name in place.live()} == {
-                OURS, THEIRS,
-            }  # fmt: skip
-    assert machine.emulator.violations() == {}
 
 
 @fast
