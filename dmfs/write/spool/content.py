@@ -105,9 +105,7 @@ class Content:
     def confirmed(self) -> Confirmed | None:
         """The last one, None before the first."""
         found = self._generation
-        if found is None:
-            return None
-        return Confirmed(found.number, found.size_bytes, found.mtime_ns)
+        return found and Confirmed(found.number, found.size_bytes, found.mtime_ns)
 
     @property
     def damaged(self) -> str:
@@ -129,14 +127,13 @@ class Content:
 
     async def write(self, offset: int, data: bytes | memoryview, *, mtime_ns: int) -> None:
         """NoRoomError, SpoolLimitError, SpoolError: nothing is changed."""
-        length = len(data)
+        room, length = self._services.room, len(data)
         if not length:
             return
         async with self._appending():
             if offset >= self.size_bytes and is_zero(data):
                 self._changed(offset + length, mtime_ns)  # posix_fallocate, and cp of holes
                 return
-            room = self._services.room
             await room.reserve(length)
             try:
                 while self._file.is_full(length):
@@ -144,11 +141,10 @@ class Content:
             except BaseException:
                 room.give_back(length)
                 raise
-            file = self._file
             self._put(offset, bytes(data), mtime_ns)
             if room.is_crowded:
                 with suppress(DriveError):  # it is in memory: who writes or saves next is told
-                    await file.spill()
+                    await self._file.spill()
 
     def write_now(self, offset: int, data: bytes, *, mtime_ns: int) -> bool:
         """As ``write``, where nothing has to be waited for. False: nothing is changed."""
@@ -322,9 +318,8 @@ class Content:
 
     def _is_wasteful(self, times: int = 1) -> bool:
         found = self._generation
-        return found is not None and (
-            found.mark.end > 2 * times * found.size_bytes + times * GARBAGE_BYTES
-        )
+        most = GARBAGE_BYTES if found is None else 2 * found.size_bytes + GARBAGE_BYTES
+        return found is not None and found.mark.end > times * most
 
     async def tend(self) -> None:
         """Remove what is not needed any more, and write the file anew if most of it is not. Gives
@@ -402,6 +397,4 @@ class Content:
     def discarded_card(self) -> dict[str, Any]:
         """The card of what is discarded: with all extents, for the journal forgets them."""
         found = self._generation
-        if found is None:
-            return {}
-        return card_of(found, self._draft, with_all=True)
+        return {} if found is None else card_of(found, self._draft, with_all=True)
