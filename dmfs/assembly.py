@@ -216,7 +216,7 @@ async def _writing(
         on_event=lambda kind, fields: parts.activity.publish(kind, **fields),
         add_gauges=drive.add_gauges, path_of=drive.known_path,
         somebody_reads=lambda: parts.blocks.gauges()["slots"] > 0,
-        person=parts.sign_in.person,
+        person=lambda: parts.sign_in.person,
         owner=scope,
     )  # fmt: skip
     async with open_writing(drive.settings, writes, around) as drive.writing:

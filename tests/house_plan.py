@@ -47,7 +47,7 @@ INSIDE = {
     "jobs.writing": "place sending remedies changes",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
-    "write": "records spool parts settle upload places adopted live made overlay calls drafts"
+    "write": "records spool parts settle upload adopted live handle made overlay calls drafts"
     " upload_orders settler writing care opening",
     "write.care": "rows tally report journalled remedies putting restoring",
     "write.calls": "deleted_items permissions folder_calls name_calls folders",

@@ -11,10 +11,11 @@ from typing import Any
 
 import trio
 
-from dmfs.model import Child, File, Folder, own_id
+from dmfs.model import Child, File, Folder, Project, own_id
 from dmfs.namespace.listing_codec import BadRecordError, decode_node, encode_node
 from dmfs.system.clock import wall_time_s
 from dmfs.write.adopted import plain
+from dmfs.write.records import Row
 
 KIND = "made"
 LAG_S = 600.0
@@ -89,7 +90,7 @@ class Made:
         self._changed.clear()
         return changes
 
-    def keys(self) -> Iterable[str]:
+    def row_keys(self) -> Iterable[str]:
         """Of all rows."""
         return [*self.shown, *(_GONE + each for each in self._gone)]
 
@@ -105,3 +106,20 @@ class Made:
             if not isinstance(node, Folder | File):
                 raise BadRecordError(f"nobody makes a {type(node).__name__}")
             self.shown[key], self._made_at[key] = node, at
+
+
+def by_folder(rows: Mapping[str, Row]) -> Mapping[str, dict[str, Mapping[str, object]]]:
+    """Rows of the journal whose keys begin with a folder's id, without it."""
+    found: dict[str, dict[str, Mapping[str, object]]] = {}
+    for key, row in rows.items():
+        folder_id, _, inner = key.partition("/")
+        found.setdefault(folder_id, {})[inner] = row.record
+    return found
+
+
+def directory_of(records: Mapping[str, Mapping[str, object]]) -> Folder | Project:
+    """What such rows say that they are of. KeyError, TypeError, BadRecordError."""
+    directory = decode_node(str(next(iter(records.values()))["directory"]))
+    if not isinstance(directory, Folder | Project):
+        raise TypeError(type(directory))
+    return directory

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import trio
 
@@ -21,17 +22,16 @@ from dmfs.model import (
     FolderId,
     ItemId,
     Listing,
-    Project,
     VersionId,
     own_id,
 )
 from dmfs.namespace.listing_codec import BadRecordError, decode_node, encode_node
+from dmfs.system.clock import wall_time_s
 from dmfs.write.adopted import AdoptedVersions, plain
 from dmfs.write.live import LiveFile
 from dmfs.write.made import KIND as MADE
-from dmfs.write.made import Made
-from dmfs.write.places import folder_of, place_of
-from dmfs.write.records import Change, DraftId, Place, Row
+from dmfs.write.made import Made, by_folder, directory_of
+from dmfs.write.records import Change, DraftId, Place, Row, folder_of, place_of
 from dmfs.write.settle.nouns import DeleteItem, Item, Step
 from dmfs.write.settle.recorder import FolderNames
 
@@ -185,17 +185,23 @@ class FolderView:
         self.names.discard(draft_id, trio.current_time())
         self._version += 1
 
-    def revive(self, item_id: ItemId) -> bool:
+    def lose(self, draft_id: DraftId) -> None:
+        """A draft that was never confirmed is lost."""
+        self.names.lose(draft_id)
         self._version += 1
-        return self.names.revive(item_id, trio.current_time())
+
+    def revive(self, item_id: ItemId) -> None:
+        """An item is not to be deleted. It is seen again once its name is free."""
+        self._version += 1
+        if not self.names.revive(item_id, trio.current_time()):
+            self.names.spare(item_id)
 
     def gone(self, item: Item, place: str) -> None:
         """Somebody else has deleted an item."""
-        self.names.done(DeleteItem(item, place), trio.current_time())
-        self._version += 1
-
-    def renew(self) -> None:
-        """What is shown is not what was shown."""
+        now, content = trio.current_time(), self.names.at(place)
+        if isinstance(content, Item) and content.item_id == item.item_id:
+            self.names.unlink(place, now)
+        self.names.done(DeleteItem(item, place), now)
         self._version += 1
 
     def moved_away(self, name: str, item: Item) -> None:
@@ -247,6 +253,8 @@ class FolderView:
                 files = [self._files[each] for each in _versions(row) if each in self._files]
                 record = {
                     "row": row,
+                    "now": trio.current_time(),
+                    "at_s": wall_time_s(),
                     "files": [encode_node(file) for file in files],
                     "directory": directory,
                     "path": self.path,
@@ -257,7 +265,7 @@ class FolderView:
     def removal(self) -> list[Change]:
         """Of all rows."""
         keys = [(KIND, key) for key in self.names.row_keys()]
-        keys += [(MADE, key) for key in self.made.keys()]
+        keys += [(MADE, key) for key in self.made.row_keys()]
         return [Change(kind, f"{self.folder_id}/{key}", None) for kind, key in keys]
 
     def recover(self, files: Iterable[str], path: str) -> None:
@@ -354,37 +362,34 @@ class Overlay:
     def load(self, rows: Mapping[str, Row], made: Mapping[str, Row]) -> None:
         """Of the journal, before the first name is shown. What cannot be read is left out, with a
         line in the log; its drafts are seen where they were confirmed."""
-        for folder_id, records in _by_folder(rows).items():
+        for folder_id, records in by_folder(rows).items():
             try:
                 self._load(records)
             except (KeyError, TypeError, ValueError, BadRecordError):
                 log.exception("names of the folder %s cannot be read", folder_id)
-        for folder_id, records in _by_folder(made).items():
+        for folder_id, records in by_folder(made).items():
             try:
-                self.view(_directory_of(records)).made.load(records)
+                self.view(directory_of(records)).made.load(records)
             except (KeyError, TypeError, ValueError, BadRecordError):
                 log.exception("folders of the folder %s cannot be read", folder_id)
 
     def _load(self, records: Mapping[str, Mapping[str, object]]) -> None:
-        directory = _directory_of(records)
-        inner = {key: each["row"] for key, each in records.items()}
-        names = FolderNames.of_rows(inner, trio.current_time())  # type: ignore[arg-type]
+        directory = directory_of(records)
+        inner = {key: _in_our_time(each) for key, each in records.items()}
+        names = FolderNames.of_rows(inner, trio.current_time())
         view = FolderView(directory, names, self._live, self._adopted)
         for each in records.values():
             view.recover(each["files"], str(each.get("path", "")))  # type: ignore[arg-type]
         self._views[view.folder_id] = view
 
 
-def _by_folder(rows: Mapping[str, Row]) -> Mapping[str, dict[str, Mapping[str, object]]]:
-    by_folder: dict[str, dict[str, Mapping[str, object]]] = {}
-    for key, row in rows.items():
-        folder_id, _, inner = key.partition("/")
-        by_folder.setdefault(folder_id, {})[inner] = row.record
-    return by_folder
-
-
-def _directory_of(records: Mapping[str, Mapping[str, object]]) -> Folder | Project:
-    directory = decode_node(str(next(iter(records.values()))["directory"]))
-    if not isinstance(directory, Folder | Project):
-        raise TypeError(type(directory))
-    return directory
+def _in_our_time(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A name's row. trio's clock starts anew, and anywhere, with each process: rows of several
+    processes are brought together by the wall clock."""
+    row = dict(record["row"])
+    ago_s = max(0.0, wall_time_s() - float(record["at_s"]))
+    shift_s = trio.current_time() - ago_s - float(record["now"])
+    for key in ("began_at", "touched_at", "settled_at", "at"):
+        if row.get(key):
+            row[key] += shift_s
+    return row

@@ -8,6 +8,7 @@ a folder is the service's own, made at once: its refusal is the caller's.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dmfs.aps.uploads import Uploads
@@ -40,10 +41,10 @@ from dmfs.write.calls.folders import Folders
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.calls.permissions import Permissions
 from dmfs.write.drafts import Drafts
-from dmfs.write.live import Handle, LiveFile
+from dmfs.write.handle import Handle
+from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.places import is_account, place_of
-from dmfs.write.records import Place, State
+from dmfs.write.records import Place, State, is_account, place_of
 from dmfs.write.settle.service_names import check_new_name
 from dmfs.write.settler import Settler
 from dmfs.write.spool.room import Room
@@ -67,7 +68,7 @@ class Tools:
     listings: Listings
     uploads: Uploads
     deleted: DeletedItems
-    person: str
+    person: Callable[[], str]
 
 
 class Writing:
@@ -152,10 +153,10 @@ class Writing:
                 if found_in is not None:
                     self._show_bits(found_in[0])
                 raise
-        handle = live.opened(writes=writes)
+        handle = Handle(live, writes=writes)
         try:
             if truncate:
-                await live.truncate(0)
+                await handle.truncate(0)
             else:
                 await handle.prepare(found_in)
         except BaseException:
@@ -182,7 +183,7 @@ class Writing:
         view = self.overlay.view(directory)
         live = self.drafts.create(place)
         view.create(name, live, await self.raw(directory))
-        handle = live.opened(writes=True)
+        handle = Handle(live, writes=True)
         self.settler.touched(place.folder)
         return live.shown(), handle
 
@@ -211,7 +212,7 @@ class Writing:
 
     async def sync(self, live: LiveFile) -> None:
         """With ``-o sync``: wait until the service has what was confirmed, and raise its error."""
-        if self._sync and live.writers <= 1:
+        if self._sync and live.unfinished <= 1:
             await self.settler.sync(live)
 
     def nudge(self) -> None:
@@ -266,6 +267,11 @@ class Writing:
             await self.free_place(target, new, is_file=True, besides=old if same_folder else "")
         elif there is not None:
             await self.check_write(there)
+        live = self.content_of(node)
+        if live is not None:
+            await (
+                live.confirm()
+            )  # else a crash leaves neither these bytes nor those that were there
         view = self.overlay.view(directory)
         goal = self.overlay.view(target)
         shown = await self.drafts.rename(

@@ -17,7 +17,8 @@ from dmfs.model import Directory, File
 from dmfs.names import id_hash, printable
 from dmfs.spans import MIB
 from dmfs.system.concurrency import in_thread
-from dmfs.write.live import Handle, LiveFile
+from dmfs.write.handle import Handle
+from dmfs.write.live import LiveFile
 from dmfs.write.records import State, new_draft_id
 from dmfs.write.writing import Writing
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-import trio
-
 from dmfs.errors import DriveError, InUseError, NotFoundError
-from dmfs.model import Directory
+from dmfs.model import Directory, Listing
 from dmfs.names import printable
 from dmfs.system.clock import local_now
 from dmfs.write.care.report import path_of_step, report_of
@@ -69,22 +67,22 @@ class Remedies:
         listing = await writing.raw(goal.directory)
         if beside:
             taken = set(goal.shown(listing).entries)
-            name = conflict_name(name, writing.tools.person, local_now(), taken)
+            name = conflict_name(name, writing.tools.person(), local_now(), taken)
         if goal is not source or name != live.place.name:
             await writing.free_place(goal.directory, name, is_file=True)
         self._must_not_be_posted(live)
-        await self._move(live, source, goal, name)
+        await self._move(live, goal, name, listing)
         writing.settler.try_again()
         return path_of_step(writing, goal, name)
 
-    async def _move(self, live: LiveFile, source: FolderView, goal: FolderView, name: str) -> None:
+    async def _move(self, live: LiveFile, goal: FolderView, name: str, listing: Listing) -> None:
         """The draft is a new file of that name; what it would have replaced is seen again."""
         writing, draft, place = self._writing, live.draft, live.place
         assert draft is not None
         assert place is not None
+        source = writing.overlay.of(place)
         source.discard(draft.id)
-        goal.names.create(name, draft.id, trio.current_time())
-        goal.renew()
+        goal.create(name, live, listing)
         # another inode than that of the version beneath, which is seen again
         key = f"draft {draft.id}"
         writing.drafts.by_key.pop(live.key, None)
@@ -139,11 +137,7 @@ class Remedies:
         for pending in writing.settler.pending_names():
             view, step = pending.view, pending.step
             if isinstance(step, DeleteItem) and step.item.item_id == row.item_id:
-                if not view.revive(step.item.item_id):
-                    raise DriveError(
-                        f"{printable(row.path)!r} cannot be had back: its name is taken",
-                        hint="rename what has the name now",
-                    )
+                view.revive(step.item.item_id)
                 await writing.spool.commit(view.rows())
                 writing.settler.orders.show_anew(view, [step.place, step.item.name])
 

@@ -12,7 +12,7 @@ from dmfs.errors import (
 )
 from dmfs.model import Directory, File, ItemId, Project
 from dmfs.names import printable
-from dmfs.write.places import is_account, place_of
+from dmfs.write.records import is_account, place_of
 from dmfs.write.settle.nouns import DeleteItem
 from dmfs.write.writing import Writing
 
@@ -51,8 +51,9 @@ async def _take_back(writing: Writing, directory: Directory, name: str) -> bool:
     view = writing.overlay.view(directory)
     for pending in writing.settler.pending_names():
         step = pending.step
-        ours = pending.view is view and isinstance(step, DeleteItem) and step.place == name
-        if ours and view.revive(step.item.item_id):
+        ours = pending.view is view and step.place == name
+        if ours and isinstance(step, DeleteItem):
+            view.revive(step.item.item_id)
             await writing.spool.commit(view.rows())
             writing.settler.orders.show_anew(view, [name])
             return True
