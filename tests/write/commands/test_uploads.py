@@ -240,6 +240,37 @@ def test_a_retry_as_another_file_leaves_the_first_one_alone(
     assert calm.violations() == {}
 
 
+def test_a_file_whose_folder_was_deleted_goes_to_another_one(
+    mounted: Drive, folder: Folder, calm: EmulatorProcess
+) -> None:
+    calm.change("add_folder", path=folder.raw("")[:-1], name="doomed")
+    path, home = folder.below(mounted, "doomed/mine.txt"), mounted.home
+    calm.race("storage", {"op": "hide", "path": folder.raw("doomed")})
+    path.write_bytes(b"not lost")
+    wait_until(lambda: report(home).get("mine.txt", {}).get("state") == "failed")
+    stdout_of(home, "uploads", "retry", folder.path("doomed/mine.txt"), "--to", folder.path())
+    stdout_of(home, "uploads", "--wait")
+    assert folder.versions("mine.txt") == [sha256(b"not lost")]
+    assert folder.below(mounted, "mine.txt").read_bytes() == b"not lost"
+
+
+def test_a_damaged_journal_is_said_and_a_sign_out_goes_on(
+    mounted: Drive, folder: Folder, calm: EmulatorProcess
+) -> None:
+    hold(calm)
+    folder.below(mounted, "a.txt").write_bytes(b"a")
+    mounted.kill()
+    home = mounted.home
+    spool = home.state / "spool" / "default"
+    for each in spool.glob("journal.db*"):
+        each.unlink()
+    (spool / "journal.db").write_bytes(b"no database at all" * 500)
+    assert "cannot be read" in the_line(home.run("uploads"), 1)
+    done = home.run("logout")
+    assert done.returncode == 0
+    assert b"cannot be read" in done.stderr
+
+
 def test_get_gives_the_saved_bytes_with_and_without_the_mount(
     mounted: Drive, folder: Folder, calm: EmulatorProcess, tmp_path: Path
 ) -> None:
