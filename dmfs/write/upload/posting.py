@@ -91,6 +91,9 @@ class Posting:
         name = conflicts.name_to_post(target, file)
         if not await self._fits(name):
             return
+        # saved without a change: a version is for ever, and mails people
+        if name == file.name and not work.row.in_doubt and await self._same(file):
+            return
         self._not_for_ever()
         before = work.row
         await work.about_to_post((file.version_number or target.base.number) + 1)
