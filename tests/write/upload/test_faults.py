@@ -130,6 +130,8 @@ def check(rig: Rig, outcome: Outcome | None) -> None:
     assert world.wrongs == []
     if outcome is not None and outcome.kind == "posted":
         assert len(ours) == 1
+        assert outcome.file is not None
+        assert outcome.file.size_bytes == len(OURS)
         assert len(rig.posted) == 1
         assert rig.journal.rows == {}
     else:
