@@ -215,7 +215,7 @@ async def _writing(
         parts.listings, drive.open, drive.real_size, parts.client, tokens, bundle,
         on_event=lambda kind, fields: parts.activity.publish(kind, **fields),
         somebody_reads=lambda: parts.blocks.gauges()["slots"] > 0,
-        person=parts.sign_in.person,
+        person=lambda: parts.sign_in.person,
         owner=scope,
     )  # fmt: skip
     async with open_writing(drive.settings, writes, around) as drive.writing:

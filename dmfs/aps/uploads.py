@@ -282,12 +282,13 @@ class Uploads(Sending):
         version = documents.version_name(version_id, name)
         await self._patch(action, f"{top}/versions/{path_id(version_id)}", version)
 
-    async def delete_item(self, project_id: ProjectId, item_id: ItemId) -> None:
-        """In a ``b.`` project: a tombstone becomes the item's newest version; ``copy_version`` of
-        the one before restores it. After an unknown outcome ``item`` tells: its file is None."""
+    async def delete_item(self, project_id: ProjectId, item_id: ItemId) -> int:
+        """In a ``b.`` project: a tombstone becomes the item's newest version, of the number that is
+        returned (0: nobody knows); ``copy_version`` of the one before restores it. After an unknown
+        outcome ``item`` tells: its file is None."""
         action = "delete a file"
         path = f"/data/v1/projects/{path_id(project_id)}/versions"
-        await self._post(
+        return await self._post(
             action, "new_version", path, documents.tombstone(item_id),
             lambda answer: check_tombstone(answer, action),
         )  # fmt: skip

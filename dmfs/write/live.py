@@ -162,10 +162,10 @@ class LiveFile:
     async def write(self, offset: int, data: Data) -> None:
         """NoRoomError, SpoolLimitError, SpoolError: nothing is changed."""
         async with self._writing:
-            content = await self._changing()
+            content = await self._own()
             now_ns = wall_time_ns()
             await content.write(offset, bytes(data), mtime_ns=now_ns)
-            self.mtime_ns = now_ns
+            self._changed(now_ns)
 
     def write_now(self, offset: int, data: bytes) -> bool:
         """As ``write``, where nothing has to be waited for: most of the writes of a stream. False:
@@ -182,15 +182,17 @@ class LiveFile:
         return True
 
     async def truncate(self, size_bytes: int) -> None:
-        """Shrink it, or grow it by a hole."""
+        """Shrink it, or grow it by a hole. Nothing happens to a file of that size."""
         async with self._writing:
-            if size_bytes == 0 and self.size_bytes:
-                self._begin_anew()
+            now_ns = wall_time_ns()
+            if size_bytes == await self._size_before(size_bytes):
                 return
-            content = await self._changing()
-            if content.size_bytes != size_bytes:
-                self.mtime_ns = wall_time_ns()
-                await content.truncate(size_bytes, mtime_ns=self.mtime_ns)
+            if size_bytes == 0:
+                self._begin_anew()
+            else:
+                content = await self._own()
+                await content.truncate(size_bytes, mtime_ns=now_ns)
+            self._changed(now_ns)
 
     def _begin_anew(self) -> None:
         """Empty, and nothing of the version beneath is needed any more. What was confirmed stays
@@ -199,23 +201,36 @@ class LiveFile:
             self._begin(0)
         else:
             self.content.start_over(0)
-            self.note_change()
-        self.mtime_ns = wall_time_ns()
 
-    async def _changing(self) -> Content:
+    def _changed(self, now_ns: int) -> None:
+        """What was written may differ from what the service has."""
+        self.mtime_ns = now_ns
+        if self.is_clean:
+            self.note_change()
+
+    async def _size_before(self, size_bytes: int) -> int | None:
+        """What is emptied needs no word of the service."""
+        if self.content is not None:
+            return self.content.size_bytes
+        if size_bytes == 0:
+            return self.file.size_bytes
+        return await self._surroundings.size_of(self.file)
+
+    async def _own(self) -> Content:
+        """Content of ours, which is the version's to begin with."""
         if self.content is None:
             size_bytes = await self._surroundings.size_of(self.file)
             if self.content is None:
                 self._begin(size_bytes)
-        elif self.is_clean:
-            self.note_change()
         assert self.content is not None
         return self.content
 
     async def take_all(self) -> None:
         """Content of its own, of all bytes of the version, and confirmed."""
         async with self._writing:
-            await self._changing()
+            await self._own()
+            if self.is_clean:
+                self.note_change()
         await self.confirm()
 
     def _begin(self, base_bytes: int) -> None:

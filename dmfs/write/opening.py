@@ -77,7 +77,7 @@ class Around:
     ca_bundle: str
     on_event: Callable[[str, Mapping[str, Any]], None]
     somebody_reads: Callable[[], bool]
-    person: str
+    person: Callable[[], str]
     """Whose name a conflict copy has."""
     owner: str
     """Of drafts: the sign-in."""
@@ -137,7 +137,7 @@ async def _join(
     orders = UploadOrders(overlay, drafts, listings, nursery, around.on_event)
     service = _Service(uploads, sender, user_id)
     orders.uploader = _uploader(settings, around, service, spool, orders, overlay, nursery)
-    name_calls = NameCalls(uploads, listings.list_again)
+    name_calls = NameCalls(uploads, listings.list_again, partial(_beside, around.person))
     settler = Settler(
         overlay, drafts, orders, spool, name_calls, listings, nursery, rules, around.on_event
     )
@@ -171,6 +171,10 @@ class _Service(NamedTuple):
     user_id: str
 
 
+def _beside(person: Callable[[], str], name: str, taken: Collection[str]) -> str:
+    return conflict_name(name, person(), local_now(), taken)
+
+
 def _listed(listings: Listings, directory: Directory) -> Listing | None:
     cached = listings.cache.get(directory.identity)
     return None if cached is None else cached.listing
@@ -187,9 +191,6 @@ def _uploader(
         assert found is not None
         return found
 
-    def beside(name: str, taken: Collection[str]) -> str:
-        return conflict_name(name, around.person, local_now(), taken)
-
     limit = 0 if settings.rates == "off" else 50
     return Uploader(
         spool, service.uploads, service.sender, list_again, nursery,
@@ -202,7 +203,7 @@ def _uploader(
             on_state=orders.on_state,
             on_posted=orders.on_posted,
             on_event=around.on_event,
-            conflict_name=beside,
+            conflict_name=partial(_beside, around.person),
             overtaken_name=overtaken_name,
             my_user_id=lambda: service.user_id,
             version_of=service.uploads.version_of,

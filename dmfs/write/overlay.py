@@ -184,13 +184,23 @@ class FolderView:
         self.names.discard(draft_id, trio.current_time())
         self._version += 1
 
-    def revive(self, item_id: ItemId) -> bool:
+    def lose(self, draft_id: DraftId) -> None:
+        """A draft that was never confirmed is lost."""
+        self.names.lose(draft_id)
         self._version += 1
-        return self.names.revive(item_id, trio.current_time())
+
+    def revive(self, item_id: ItemId) -> None:
+        """An item is not to be deleted. It is seen again once its name is free."""
+        self._version += 1
+        if not self.names.revive(item_id, trio.current_time()):
+            self.names.spare(item_id)
 
     def gone(self, item: Item, place: str) -> None:
         """Somebody else has deleted an item."""
-        self.names.done(DeleteItem(item, place), trio.current_time())
+        now, content = trio.current_time(), self.names.at(place)
+        if isinstance(content, Item) and content.item_id == item.item_id:
+            self.names.unlink(place, now)
+        self.names.done(DeleteItem(item, place), now)
         self._version += 1
 
     def moved_away(self, name: str, item: Item) -> None:

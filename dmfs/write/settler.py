@@ -14,7 +14,7 @@ from typing import Any
 
 import trio
 
-from dmfs.errors import DriveError
+from dmfs.errors import DriveError, NameTakenError
 from dmfs.model import Directory, Folder, FolderId
 from dmfs.namespace.listings import Listings
 from dmfs.write.calls.name_calls import NameCalls
@@ -220,21 +220,44 @@ class Settler:
     async def _change(self, view: FolderView, step: Any) -> float:
         """A rename, a copy or a deletion; when to look again."""
         began_at = trio.current_time()
-        key = view.folder_id, step
+        self._held.pop((view.folder_id, step), None)
         try:
             done, file = await self._names.carry_out(view, step)
+        except NameTakenError as error:
+            return await self._name_taken(view, step, error)
         except DriveError as error:
-            final = self._names.is_final(error)
-            until = NEVER if final else trio.current_time() + RETRY_S
-            self._held[key] = until, error.message
-            log.warning("%s", error.message)
-            self._on_event("failed", {"name": step.place, "reason": error.message})
-            return until
-        self._held.pop(key, None)
+            return self._hold(view, step, error, final=self._names.is_final(error))
         if done:
             view.done(step, began_at, file)
+        else:  # it is planned no more; were it all the same, it would be without end
+            self._held[view.folder_id, step] = began_at + RETRY_S, "it has changed meanwhile"
         await self._spool.commit(view.rows())
         self.orders.show_anew(view, [step.place, getattr(step, "name", "")])
+        return trio.current_time()
+
+    def _hold(self, view: FolderView, step: Any, error: DriveError, *, final: bool) -> float:
+        until = NEVER if final else trio.current_time() + RETRY_S
+        self._held[view.folder_id, step] = until, error.message
+        log.warning("%s", error.message)
+        self._on_event("failed", {"name": step.place, "reason": error.message})
+        return until
+
+    async def _name_taken(self, view: FolderView, step: Any, error: NameTakenError) -> float:
+        """Somebody else was quicker with the name that a file is to have: theirs keeps it, and ours
+        goes beside."""
+        await self._listings.list_again(view.directory)
+        listing = await self._listings.recall(view.directory)
+        other = "" if listing is None else self._names.name_beside(step, listing)
+        if not other:
+            return self._hold(view, step, error, final=True)
+        view.goes_beside(step, step.place, other)
+        live = view.live_at(other)
+        if live is not None:
+            live.place = view.place(other)
+        await self._spool.commit(view.rows())
+        reason = f"somebody else has a {step.name!r}"
+        self._on_event("conflict", {"name": step.place, "beside": other, "reason": reason})
+        self.orders.show_anew(view, [step.place, other])
         return trio.current_time()
 
     # For those who wait

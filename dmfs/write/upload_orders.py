@@ -205,8 +205,13 @@ class UploadOrders:
     async def on_state(self, draft_id: DraftId, state: State, reason: str) -> None:
         """See ``upload.ports.Hooks``."""
         live = self._drafts.by_id.get(draft_id)
-        if live is not None and live.draft is not None and live.draft.state is not State.CONFLICT:
+        if live is None or live.draft is None or state is State.CLEAN:
+            return  # whether it is clean follows from what is confirmed, not from an upload
+        if state is not State.CONFLICT:
             self._drafts.set_state(live, state, reason)
+        elif live.draft.state is State.CLEAN:
+            self._drafts.set_state(live, state, reason)
+            await self._drafts.note(live)
 
 
 def file_place(live: LiveFile) -> Place:

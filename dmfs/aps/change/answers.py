@@ -179,11 +179,12 @@ def decode_new_version(answer: Json, action: str, project: Project, item_id: Ite
     return _posted(decode_version(row, item_id, action, project), row)
 
 
-def check_tombstone(answer: Json, action: str) -> None:
-    """That an item was deleted."""
+def check_tombstone(answer: Json, action: str) -> int:
+    """That an item was deleted; the tombstone's number, 0 if the answer does not tell."""
     row = _row(answer, action, "versions")
     if not text(row, "attributes", "extension", "type").endswith(":Deleted"):
         raise BadResponseError(f"cannot {action}: the answer is no tombstone")
+    return number(dig(row, "attributes"), "versionNumber") or 0
 
 
 def check_folder_change(answer: Json, action: str, *, hidden: bool | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 
 import trio
@@ -21,7 +21,7 @@ from dmfs.errors import (
     SignedOutError,
     UnknownOutcomeError,
 )
-from dmfs.model import Directory, File, Listing, Project
+from dmfs.model import Directory, File, Listing, Project, own_id
 from dmfs.write.overlay import FolderView
 from dmfs.write.records import Place, is_account
 from dmfs.write.settle.nouns import CopyItem, DeleteItem, RenameItem
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 LOOKS_S = (10.0, 30.0)
 """Pauses before each look after a lost answer: the request may still be on its way."""
 
+UNSEEN_MAX = 10
+
 ListAgain = Callable[[Directory], Awaitable[Listing]]
 NameStep = RenameItem | CopyItem | DeleteItem
 
@@ -38,9 +40,22 @@ NameStep = RenameItem | CopyItem | DeleteItem
 class NameCalls:
     """See above."""
 
-    def __init__(self, uploads: Uploads, list_again: ListAgain) -> None:
+    def __init__(
+        self, uploads: Uploads, list_again: ListAgain, beside: Callable[[str, Collection[str]], str]
+    ) -> None:
+        """``beside``: name, names that are taken → the name of a conflict copy."""
         self._uploads = uploads
         self._list_again = list_again
+        self._beside = beside
+
+    def name_beside(self, step: NameStep, listing: Listing) -> str:
+        """Another name for a file whose own another item has; '' where none has exactly that."""
+        if isinstance(step, DeleteItem):
+            return ""
+        others = [each for each in listing.entries.values() if own_id(each) != step.item.item_id]
+        if step.name not in {each.name for each in others}:
+            return ""
+        return self._beside(step.name, {*listing.entries, *(each.name for each in others)})
 
     def is_final(self, error: DriveError) -> bool:
         """Whether only a person can help."""
@@ -112,15 +127,35 @@ class NameCalls:
             log.warning("%r is not deleted: somebody has changed it meanwhile", step.item.name)
             view.revive(step.item.item_id)
             return False, None
+        number = 0
         try:
-            await self._uploads.delete_item(project.id, step.item.item_id)
+            number = await self._uploads.delete_item(project.id, step.item.item_id)
         except UnknownOutcomeError:
             for pause_s in LOOKS_S:
                 await trio.sleep(pause_s)
                 if (await self._uploads.item(project, step.item.item_id)).file is None:
-                    return True, None
-            raise
+                    break
+            else:
+                raise
+        if number != (tip.file.version_number or 0) + 1:
+            theirs = await self._unseen(tip.file)
+            if theirs is not None:
+                log.warning("%r is restored: somebody was saving it just then", theirs.name)
+                await self._uploads.copy_version(project.id, theirs.item_id, theirs.version_id)
+                view.revive(step.item.item_id)
+                return False, None
         return True, None
+
+    async def _unseen(self, tip: File) -> File | None:
+        """The newest of the versions that came between a look and a deletion."""
+        theirs, number = None, tip.version_number or 0
+        for _ in range(UNSEEN_MAX):
+            number += 1
+            found = await self._uploads.version_of(tip, number)
+            if found is None:
+                break
+            theirs = found
+        return theirs
 
     async def _look(self, view: FolderView, project: Project, step: NameStep) -> File | None:
         """What a step has made whose answer was lost; None if nothing is there."""

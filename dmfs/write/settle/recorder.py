@@ -136,10 +136,27 @@ class FolderNames(ServiceAnswers):
             self.revive(item.item_id, at)
         self._tidy(entry)
 
+    def lose(self, draft: DraftId) -> None:
+        """The draft was never confirmed, and is lost with its program: its item stands there with
+        the bytes that it had."""
+        entry = self._entries.get(self._draft_at.get(draft, ""))
+        if entry is None or entry.own is None:
+            self.discard(draft, 0.0 if entry is None else entry.touched_at)
+            return
+        del self._draft_at[draft]
+        entry.draft, entry.own, entry.clean = None, None, entry.own
+        self._tidy(entry)
+
     def revive(self, item_id: ItemId, at: float) -> bool:
         """An item that waits for its deletion is seen again, under the name that it has on the
         service; False if that is taken, or it is too late."""
         return self._revive(item_id, at)
+
+    def spare(self, item_id: ItemId) -> None:
+        """An item that waits for its deletion stays as the service has it."""
+        gone = self._gone.get(item_id)
+        if gone is not None and not gone.done:
+            self._unmark_gone(item_id)
 
     def put_beside(self, draft: DraftId, item: Item, name: str, at: float) -> None:
         """The draft does not become the next version of ``item``, which is as somebody else made it

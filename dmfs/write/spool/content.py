@@ -159,6 +159,7 @@ class Content:
         ):
             return False
         self._map.put(offset, offset + length, self._file.append(data))
+        self._file.spill_behind()
         self.size_bytes = max(self.size_bytes, offset + length)
         self.mtime_ns = mtime_ns
         self._news += 1
@@ -312,6 +313,7 @@ class Content:
         if self._generation is not None:
             used.add(self._generation.file)
         for file in self._files - used:
+            await file.at_rest()
             self._files.discard(file)
             self._forget(file)
             try:
@@ -386,9 +388,16 @@ class Content:
         """No change during the body, and nothing after it if that did not raise."""
         async with self._confirming, self._order:
             yield
+            self._gone = words  # nothing begins any more
+            await self.at_rest()
             files = self.end(words)
         with suppress(DriveError):
             await self._services.disk.run(lambda: close_all(files), "remove a draft")
+
+    async def at_rest(self) -> None:
+        """Wait for what is on its way to the files."""
+        for file in list(self._files):
+            await file.at_rest()
 
     def end(self, words: str) -> set[DataFile]:
         """It takes nothing more, and ``words`` say why; returns files that are to be closed."""

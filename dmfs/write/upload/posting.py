@@ -8,7 +8,7 @@ from dataclasses import replace
 import trio
 
 from dmfs import errors
-from dmfs.model import LOCAL_FOLDER, File
+from dmfs.model import LOCAL_FOLDER, File, Listing
 from dmfs.write.records import NewItem, NewVersion, State
 from dmfs.write.upload.looks import SEEN, Looks
 from dmfs.write.upload.plan import conflicts
@@ -91,6 +91,8 @@ class Posting:
         if who:
             raise Wait(f"locked by {who}", LOCKED_LOOK_S)
         name = conflicts.name_to_post(target, file)
+        if not work.row.in_doubt and name == file.name and await self._same(file):
+            return  # saved without a change: nobody needs a version of it
         if not await self._fits(name):
             return
         self._not_for_ever()
@@ -109,6 +111,11 @@ class Posting:
                     hub_id=target.place.hub_id,
                 ),
             )
+        except errors.NameTakenError:
+            if not before.in_doubt:
+                await work.note("refused", post_sent_at_s=0.0, durable=False)
+            await self._new_name_taken(replace(target, name=name))
+            return
         except errors.DriveError as error:
             await self._refused(error, before.in_doubt)
             if isinstance(error, GONE):
@@ -213,6 +220,29 @@ class Posting:
                 await self._beside(target, "somebody else made a file of that name", theirs)
                 return
         raise Stop("name taken by something that the folder does not list")
+
+    async def _new_name_taken(self, target: NewVersion) -> None:
+        """Ours was renamed with its new bytes, and another item has that name: it gets the name of
+        a conflict copy, and stays the item that it is."""
+        listing = await self.looks.list_again()
+        others = [
+            child
+            for child in listing.entries.values()
+            if not (isinstance(child, File) and child.item_id == target.base.item_id)
+        ]
+        taken = conflicts.who_has(target.name, others)
+        if taken is None or not taken.exactly:
+            by = f'"{taken.child.name}"' if taken else "something that the folder does not list"
+            raise Stop(f"name taken by {by}")
+        await self._renamed(target, listing, f"somebody else has a {target.name!r}")
+
+    async def _renamed(self, target: NewVersion, listing: Listing, reason: str) -> None:
+        work = self._work
+        names = {each.name for each in listing.entries.values()} | set(listing.entries)
+        name = work.tools.hooks.conflict_name(target.name, frozenset(names))
+        row = replace(work.row, target=replace(target, name=name), conflict=reason)
+        await work.become("target", _not_posted(row))
+        await work.event("conflict", reason=reason, beside=name, number=None, who="")
 
     async def _fits(self, name: str) -> bool:
         """Whether the storage was made for such a name; else the row wants another one."""

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -20,6 +21,7 @@ from dmfs.config import Settings
 from dmfs.drive import Drive
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.model import Child, Directory, File, Folder
+from dmfs.system.disk_threads import DiskThreads
 from dmfs.write.handle import Handle
 from dmfs.write.live import LiveFile
 from dmfs.write.opening import Writes
@@ -29,7 +31,7 @@ from tests.support.sample import ACCOUNT
 ADA, BOB = "ADAEMU000001", "BOBEMU000002"
 NAMES = {ADA: "Ada Emulated", BOB: "Bob Emulated"}
 SCOPES = "data:read data:create data:write"
-RATE = 30.0
+RATE = 20.0
 """Seconds of the drive in one of the wall."""
 
 
@@ -48,7 +50,16 @@ def run_fast(body: Callable[[], Any], within_s: float = 30.0) -> None:
         with trio.fail_after(within_s * RATE):
             await body()
 
-    trio.run(main, clock=MockClock(rate=RATE))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DiskThreads, "__init__", _patient)
+        trio.run(main, clock=MockClock(rate=RATE))
+
+
+def _patient(
+    self: DiskThreads, places: int, patience_s: float = 5.0, init: Any = DiskThreads.__init__
+) -> None:
+    """The disk is as slow as it is."""
+    init(self, places, patience_s * RATE)
 
 
 class Machine:
@@ -59,15 +70,14 @@ class Machine:
     ) -> None:
         self.emulator, self.user = emulator, user
         self.events: list[tuple[str, dict[str, Any]]] = []
-        self.settings = Settings(
-            **{
-                "api_url": emulator.api_url, "client_id": "emulator-desktop",
-                "cache_dir": directory / "cache", "state_dir": directory / "state",
-                "cache_size": 0, "poll": 0.0, "rates": "off", "scopes": SCOPES, "ttl": 3600.0,
-                "hub_ttl": 3600.0, "upload_delay": 0.2, "version_interval": 0.0,
-                "any_spool_disk": True, "metadata_timeout": 60.0, "data_timeout": 120.0,
-            } | more
-        )  # fmt: skip
+        values: dict[str, Any] = {
+            "api_url": emulator.api_url, "client_id": "emulator-desktop",
+            "cache_dir": directory / "cache", "state_dir": directory / "state",
+            "cache_size": 0, "poll": 0.0, "rates": "off", "scopes": SCOPES, "ttl": 3600.0,
+            "hub_ttl": 3600.0, "upload_delay": 0.2, "version_interval": 0.0,
+            "any_spool_disk": True, "metadata_timeout": 120.0, "data_timeout": 240.0,
+        }  # fmt: skip
+        self.settings = Settings(**(values | more))
         self._drive: Drive | None = None
         self._sign_in()
 
@@ -92,7 +102,7 @@ class Machine:
                 self.events.append((kind, fields))
                 publish(kind, **fields)
 
-            drive.activity.publish = heard  # type: ignore[method-assign]
+            drive.activity.publish = heard  # type: ignore[method-assign, assignment]
             try:
                 yield self
             finally:

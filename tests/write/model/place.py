@@ -72,6 +72,12 @@ class Place:
         wanted = sha256(data)
         return sum(each["sha256"] == wanted for item in self.items() for each in item["versions"])
 
+    def storages(self, data: bytes) -> int:
+        """How often these bytes went up."""
+        wanted = sha256(data)
+        versions = [each for item in self.items() for each in item["versions"]]
+        return len({each["storage"] for each in versions if each["sha256"] == wanted})
+
     # What others do
 
     def item(self, name: str) -> str:

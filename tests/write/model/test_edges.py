@@ -1,0 +1,103 @@
+"""What random walks have found, each under its name."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from dmfs.errors import NoRoomError
+from tests.write.model.machine import fast
+from tests.write.model.place import sha256
+from tests.write.model.test_conflicts import shows_all
+
+OLD, OURS = b"old " * 50, b"ours " * 60
+F, G = "Plan.dwg", "Elevation.dwg"
+
+
+@fast
+async def test_a_truncate_to_the_same_size_is_no_change(machine, place):
+    place.add(F, OLD)
+    place.add(G, b"")
+    async with machine.on():
+        for name, size in ((F, len(OLD)), (G, 0)):
+            handle = await machine.open(f"{place.path}/{name}", os.O_RDWR)
+            await handle.truncate(size)
+            await handle.confirm()
+            handle.close()
+            assert await machine.live(f"{place.path}/{name}") is None
+        assert machine.rests
+    assert [len(each) for each in place.live().values()] == [1, 1]
+
+
+@fast
+async def test_a_clean_file_that_is_truncated_to_its_size_stays_clean(machine, place):
+    async with machine.on():
+        await machine.save(f"{place.path}/{F}", OURS)
+        await machine.comes_to_rest()
+        handle = await machine.open(f"{place.path}/{F}", os.O_RDWR)
+        await handle.truncate(len(OURS))
+        await handle.confirm()
+        handle.close()
+        assert await machine.state(f"{place.path}/{F}") == ("clean", "")
+
+
+@fast
+async def test_a_save_of_the_same_bytes_is_no_version(machine, place):
+    place.add(F, OLD)
+    async with machine.on():
+        await machine.save(f"{place.path}/{F}", OLD)
+        await machine.comes_to_rest()
+        assert await machine.state(f"{place.path}/{F}") == ("clean", "")
+        await shows_all(machine, place, {F: OLD})
+        await machine.save(f"{place.path}/{F}", OURS)
+        await machine.comes_to_rest()
+    assert [each.sha256 for each in place.live()[F]] == [sha256(OLD), sha256(OURS)]
+    assert machine.emulator.violations() == {}
+
+
+@fast
+async def test_a_name_of_a_draft_that_was_never_confirmed_means_what_it_meant(machine, place):
+    place.add(F, OLD)
+    async with machine.on():
+        handle = await machine.open(f"{place.path}/new", os.O_RDWR | os.O_CREAT)
+        await handle.write(0, OURS)
+        await machine.rename(f"{place.path}/new", f"{place.path}/{F}")
+    async with machine.on():
+        await machine.comes_to_rest()
+        await shows_all(machine, place, {F: OLD})
+    assert place.has_all({F: OLD})
+
+
+@fast
+async def test_a_rename_outlives_bytes_that_were_never_confirmed(machine, place):
+    item = place.add(F, OLD)
+    async with machine.on():
+        handle = await machine.open(f"{place.path}/{F}", os.O_RDWR | os.O_TRUNC)
+        await handle.write(0, OURS)
+        await machine.rename(f"{place.path}/{F}", f"{place.path}/{G}")
+    async with machine.on():
+        await machine.comes_to_rest()
+        await shows_all(machine, place, {G: OLD})
+    assert place.item(G) == item
+
+
+@fast
+async def test_a_first_write_that_is_refused_is_no_version(machine, place, monkeypatch):
+    place.add(F, OLD)
+    async with machine.on():
+        handle = await machine.open(f"{place.path}/{F}", os.O_RDWR)
+
+        async def refuse(*_: object, **__: object) -> None:
+            raise NoRoomError("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("dmfs.write.spool.content.Content.write", refuse)
+            with pytest.raises(NoRoomError):
+                await handle.write(0, OURS)
+        await handle.confirm()
+        handle.close()
+        await machine.comes_to_rest()
+        assert await machine.state(f"{place.path}/{F}") == ("clean", "")
+        await shows_all(machine, place, {F: OLD})
+    assert len(place.live()[F]) == 1
