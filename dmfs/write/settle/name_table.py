@@ -327,7 +327,7 @@ class NameTable:
             return False
         if entry.was.item_id != clean.item_id:
             return False
-        if not entry.settled_at and listed_at > entry.touched_at:
+        if not entry.settled_at and listed_at is not None and listed_at > entry.touched_at:
             return True  # nothing was done to it: whatever is listed is news
         listed = self._listed.get(entry.name)
         if (

@@ -85,7 +85,7 @@ async def test_no_news_no_call(tmp_path, monkeypatch):
     for _ in range(12):
         assert await content.confirm(lambda _: pytest.fail("a row without news")) == first
     monkeypatch.undo()
-    content.set_mtime(9)
+    await content.truncate(content.size_bytes, mtime_ns=9)
     assert content.dirty
     assert await content.confirm(no_rows) == (2, 3, 9)
     await spool.close()

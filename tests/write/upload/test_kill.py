@@ -57,7 +57,7 @@ def _points(scene: str) -> list[tuple[str, int]]:
     return found
 
 
-POINTS = [(scene, *point) for scene in SCENES for point in _points(scene)]
+POINTS = [(scene, *point) for scene in SCENES for point in sorted(_points(scene))]
 
 
 @pytest.mark.parametrize(("scene", "name", "before"), POINTS)
