@@ -24,8 +24,7 @@ from dmfs.write.spool.spool import Spool
 log = logging.getLogger(__name__)
 
 KIND = "draft"
-CLEAN_MAX = 256
-"""Files whose bytes the service has, and that can still be read from the spool."""
+CLEAN_MAX = 256  # files whose bytes the service has, and that are still read from the spool
 
 
 class ReadTools(Protocol):
