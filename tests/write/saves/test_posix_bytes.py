@@ -9,6 +9,7 @@ import mmap
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from tests.write.saves.place import Folder
 
 pytestmark = pytest.mark.mount
 FIVE_TB = 5 * 10**12
+REST_S = 0.2
+"""As the mount's upload_delay."""
 
 
 @contextlib.contextmanager
@@ -226,6 +229,20 @@ def test_an_open_without_a_write_costs_nothing(folder: Folder) -> None:
     after = folder.emulator.counts()
     assert after["versions_post"] == before["versions_post"]
     assert after["storage"] == before["storage"] + 1
+
+
+def test_a_handle_that_does_not_write_holds_nothing_back(folder: Folder) -> None:
+    """Office programs have their document open for writing all the time."""
+    path = folder.write("f", b"first")
+    with opened(path, os.O_RDWR) as idle:
+        path.write_bytes(b"second")
+        folder.comes_to(f=[b"second"])
+        os.pwrite(idle, b"S", 0)
+        os.fsync(idle)
+        assert read_elsewhere(path) == b"Second"
+        time.sleep(REST_S)
+        folder.comes_to(f=[b"second"])  # this one is not finished
+    folder.comes_to(f=[b"second", b"Second"])
 
 
 def test_the_same_bytes_again_are_no_version(folder: Folder) -> None:
