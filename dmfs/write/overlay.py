@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import trio
 
@@ -22,7 +21,6 @@ from dmfs.model import (
     FolderId,
     ItemId,
     Listing,
-    Project,
     VersionId,
     own_id,
 )
@@ -31,7 +29,7 @@ from dmfs.system.clock import wall_time_s
 from dmfs.write.adopted import AdoptedVersions, plain
 from dmfs.write.live import LiveFile
 from dmfs.write.made import KIND as MADE
-from dmfs.write.made import Made
+from dmfs.write.made import Made, by_folder, directory_of, in_our_time
 from dmfs.write.records import Change, DraftId, Place, Row, folder_of, place_of
 from dmfs.write.settle.nouns import DeleteItem, Item, Step
 from dmfs.write.settle.recorder import FolderNames
@@ -260,6 +258,14 @@ class FolderView:
             changes.append(Change(KIND, f"{self.folder_id}/{key}", record))
         return changes
 
+    def become(self, folder: Folder) -> None:
+        """The directory is this one now: all rows are to be written anew."""
+        self.directory, self.folder_id = folder, folder.id
+        self._seen = self._shown = None
+        self.names.change_all()
+        self.made.change_all()
+        self._version += 1
+
     def removal(self) -> list[Change]:
         """Of all rows."""
         keys = [(KIND, key) for key in self.names.row_keys()]
@@ -339,6 +345,16 @@ class Overlay:
             view = self.view(listing.directory)
         return view.shown(listing)
 
+    def became(self, folder: Folder, other: Folder) -> list[Change]:
+        """A folder has another id from now on; the rows of that."""
+        view = self._views.pop(folder.id, None)
+        if view is None:
+            return []
+        changes = view.removal()
+        view.become(other)
+        self._views[other.id] = view
+        return [*changes, *view.rows()]
+
     def forget(self, folder: Folder) -> list[Change]:
         """A folder has gone; the rows that go with it."""
         view = self._views.pop(folder.id, None)
@@ -350,49 +366,22 @@ class Overlay:
     def load(self, rows: Mapping[str, Row], made: Mapping[str, Row]) -> None:
         """Of the journal, before the first name is shown. What cannot be read is left out, with a
         line in the log; its drafts are seen where they were confirmed."""
-        for folder_id, records in _by_folder(rows).items():
+        for folder_id, records in by_folder(rows).items():
             try:
                 self._load(records)
             except (KeyError, TypeError, ValueError, BadRecordError):
                 log.exception("names of the folder %s cannot be read", folder_id)
-        for folder_id, records in _by_folder(made).items():
+        for folder_id, records in by_folder(made).items():
             try:
-                self.view(_directory_of(records)).made.load(records)
+                self.view(directory_of(records)).made.load(records)
             except (KeyError, TypeError, ValueError, BadRecordError):
                 log.exception("folders of the folder %s cannot be read", folder_id)
 
     def _load(self, records: Mapping[str, Mapping[str, object]]) -> None:
-        directory = _directory_of(records)
-        inner = {key: _in_our_time(each) for key, each in records.items()}
+        directory = directory_of(records)
+        inner = {key: in_our_time(each) for key, each in records.items()}
         names = FolderNames.of_rows(inner, trio.current_time())
         view = FolderView(directory, names, self._live, self._adopted)
         for each in records.values():
             view.recover(each["files"])  # type: ignore[arg-type]
         self._views[view.folder_id] = view
-
-
-def _by_folder(rows: Mapping[str, Row]) -> Mapping[str, dict[str, Mapping[str, object]]]:
-    by_folder: dict[str, dict[str, Mapping[str, object]]] = {}
-    for key, row in rows.items():
-        folder_id, _, inner = key.partition("/")
-        by_folder.setdefault(folder_id, {})[inner] = row.record
-    return by_folder
-
-
-def _in_our_time(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A name's row. trio's clock starts anew, and anywhere, with each process: rows of several
-    processes are brought together by the wall clock."""
-    row = dict(record["row"])
-    ago_s = max(0.0, wall_time_s() - float(record["at_s"]))
-    shift_s = trio.current_time() - ago_s - float(record["now"])
-    for key in ("began_at", "touched_at", "settled_at", "at"):
-        if row.get(key):
-            row[key] += shift_s
-    return row
-
-
-def _directory_of(records: Mapping[str, Mapping[str, object]]) -> Folder | Project:
-    directory = decode_node(str(next(iter(records.values()))["directory"]))
-    if not isinstance(directory, Folder | Project):
-        raise TypeError(type(directory))
-    return directory
