@@ -65,9 +65,15 @@ class Machine:
     """``async with machine.on():`` for as long as it runs; then it may be switched on again."""
 
     def __init__(
-        self, emulator: EmulatorProcess, directory: Path, user: str = ADA, **more: Any
+        self,
+        emulator: EmulatorProcess,
+        directory: Path,
+        user: str = ADA,
+        *,
+        signs_in: bool = True,
+        **more: Any,
     ) -> None:
-        self.emulator, self.user = emulator, user
+        self.emulator, self.home, self.user = emulator, directory, user
         self.events: list[tuple[str, dict[str, Any]]] = []
         values: dict[str, Any] = {
             "api_url": emulator.api_url, "client_id": "emulator-desktop",
@@ -78,7 +84,8 @@ class Machine:
         }  # fmt: skip
         self.settings = Settings(**(values | more))
         self._drive: Drive | None = None
-        self._sign_in()
+        if signs_in:
+            self._sign_in()
 
     def _sign_in(self) -> None:
         given = self.emulator.sign_in(scope=SCOPES, user=self.user)

@@ -11,7 +11,6 @@ import pytest
 import trio
 
 from dmfs.errors import DriveError
-from dmfs.model import File
 from dmfs.write.records import State
 from tests.write.model.machine import Machine, run_fast, until
 from tests.write.model.place import Place, sha256
