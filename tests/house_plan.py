@@ -45,7 +45,7 @@ INSIDE = {
     "jobs": "job reports tree selection estimate refresh warm evict offline pinning table",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
-    "write": "records spool parts settle upload places adopted live made overlay calls drafts"
+    "write": "records spool parts settle upload adopted live handle made overlay calls drafts"
     " upload_orders settler writing opening",
     "write.calls": "permissions folder_calls name_calls folders",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"

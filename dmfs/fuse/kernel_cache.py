@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import pyfuse3
 
@@ -46,3 +48,39 @@ def push_changes(inodes: InodeTable, directory: Directory, names: Sequence[str])
             log.debug("changed: %s/%s", inodes.path(parent).rstrip("/"), printable(name))
     for name in names[:NAMES_PUSHED]:
         pyfuse3.invalidate_entry_async(parent, name.encode(), ignore_enoent=True)
+
+
+class LatePushes:
+    """Pushes that wait while a name of their directory is being changed.
+
+    The kernel takes such a push under the lock that a pending unlink or rename holds. Were this
+    process killed just then, the thread with the push could not end, and so the connection not
+    break: all programs on the mount hung, past any SIGKILL (seen, once in 60 kills).
+    """
+
+    def __init__(self, inodes: InodeTable) -> None:
+        self._inodes = inodes
+        self._changing: Counter[int] = Counter()
+        self._late: dict[int, list[tuple[Directory, Sequence[str]]]] = {}
+
+    def push(self, directory: Directory, names: Sequence[str]) -> None:
+        """As ``push_changes``, now or a moment later."""
+        parent = self._inodes.referenced(directory)
+        if parent is not None and self._changing[parent]:
+            self._late.setdefault(parent, []).append((directory, names))
+        else:
+            push_changes(self._inodes, directory, names)
+
+    @contextlib.contextmanager
+    def held(self, *parents: int) -> Iterator[None]:
+        """During a request that changes names in these directories."""
+        self._changing.update(parents)
+        try:
+            yield
+        finally:
+            self._changing.subtract(parents)
+            for parent in parents:
+                if self._changing[parent] <= 0:
+                    del self._changing[parent]
+                    for directory, names in self._late.pop(parent, ()):
+                        push_changes(self._inodes, directory, names)

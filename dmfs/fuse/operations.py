@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import itertools
 import logging
 import os
@@ -71,7 +70,7 @@ class Operations(pyfuse3.Operations):
         self._files: dict[int, tuple[AnyReader, Transfer]] = {}
         self._directories: dict[int, tuple[int, Listing, Process]] = {}
         self._reads_at_hand = 0
-        drive.subscribe(functools.partial(push_changes, self._inodes))
+        drive.subscribe(self._on_changes)
         drive.add_gauges(self._gauges)
 
     # Names
@@ -220,6 +219,9 @@ class Operations(pyfuse3.Operations):
         return empty_statfs()
 
     # What follows serves no request by itself
+
+    def _on_changes(self, directory: Directory, names: Sequence[str]) -> None:
+        push_changes(self._inodes, directory, names)
 
     def _entry(self, number: int, node: Node, timeout_s: float) -> pyfuse3.EntryAttributes:
         return entry_attributes(number, self._drive.stat(node), self._ownership, timeout_s)

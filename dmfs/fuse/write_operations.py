@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import stat
+from collections.abc import Sequence
 from typing import Any
 
 import pyfuse3
@@ -15,11 +16,12 @@ from dmfs.drive import Drive
 from dmfs.errors import AccessError, IsADirectory, NotPermittedError, UnsupportedError
 from dmfs.fuse.attributes import Ownership, room_statfs
 from dmfs.fuse.inode_table import Inode
+from dmfs.fuse.kernel_cache import LatePushes
 from dmfs.fuse.operations import Operations, wants_to_write
 from dmfs.fuse.request import request
 from dmfs.model import Child, Directory, File, Leaf, Shortcut
 from dmfs.telemetry.access_log import access
-from dmfs.write.live import Handle
+from dmfs.write.handle import Handle
 from dmfs.write.writing import Writing
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,10 @@ class WriteOperations(Operations):
     ) -> None:
         super().__init__(drive, root, ownership)
         self._writing = writing
+        self._pushes = LatePushes(self._inodes)
+
+    def _on_changes(self, directory: Directory, names: Sequence[str]) -> None:
+        self._pushes.push(directory, names)
 
     # Files
 
@@ -61,9 +67,11 @@ class WriteOperations(Operations):
         text = _text(name)
         path = access.get().path = f"{self._inodes.path(parent_inode).rstrip('/')}/{text}"
         directory = self._inodes.directory(parent_inode)
-        node, handle = await self._writing.create(
-            directory, text, exclusive=bool(flags & os.O_EXCL), truncate=bool(flags & os.O_TRUNC)
-        )
+        with self._pushes.held(parent_inode):
+            node, handle = await self._writing.create(
+                directory, text,
+                exclusive=bool(flags & os.O_EXCL), truncate=bool(flags & os.O_TRUNC),
+            )  # fmt: skip
         return self._opened(handle, path), self._handed_out(parent_inode, text, node)
 
     async def write(self, fh: int, off: int, buf: bytes) -> int:
@@ -190,16 +198,19 @@ class WriteOperations(Operations):
         self, parent_inode: int, name: bytes, mode: int, ctx: Any
     ) -> pyfuse3.EntryAttributes:
         directory, text = self._named(parent_inode, name)
-        folder = await self._writing.folders.make(directory, text)
+        with self._pushes.held(parent_inode):
+            folder = await self._writing.folders.make(directory, text)
         return self._handed_out(parent_inode, text, folder)
 
     @request()
     async def rmdir(self, parent_inode: int, name: bytes, ctx: Any) -> None:
-        await self._writing.folders.remove(*self._named(parent_inode, name))
+        with self._pushes.held(parent_inode):
+            await self._writing.folders.remove(*self._named(parent_inode, name))
 
     @request()
     async def unlink(self, parent_inode: int, name: bytes, ctx: Any) -> None:
-        await self._writing.unlink(*self._named(parent_inode, name))
+        with self._pushes.held(parent_inode):
+            await self._writing.unlink(*self._named(parent_inode, name))
 
     @request()
     async def rename(
@@ -215,9 +226,10 @@ class WriteOperations(Operations):
             raise pyfuse3.FUSEError(errno.EINVAL)
         directory, old = self._named(parent_inode_old, name_old)
         target, new = self._inodes.directory(parent_inode_new), _text(name_new)
-        moved = await self._writing.rename(
-            directory, old, target, new, replace=not flags & RENAME_NOREPLACE
-        )
+        with self._pushes.held(parent_inode_old, parent_inode_new):
+            moved = await self._writing.rename(
+                directory, old, target, new, replace=not flags & RENAME_NOREPLACE
+            )
         self._inodes.renamed(moved, parent_inode_new, new)
 
     @request()
@@ -234,8 +246,10 @@ class WriteOperations(Operations):
             raise NotPermittedError("the service has no devices, pipes or sockets")
         directory, text = self._named(parent_inode, name)
         node, handle = await self._writing.create(directory, text, exclusive=True, truncate=False)
-        await handle.confirm()
-        handle.close()
+        try:
+            await handle.confirm()
+        finally:
+            handle.close()
         return self._handed_out(parent_inode, text, node)
 
     def _named(self, parent_inode: int, name: bytes) -> tuple[Directory, str]:

@@ -21,7 +21,7 @@ ours. Costs 1.6 % of the rate."""
 
 PUBLISHED_PER_MIN: Mapping[str, int] = MappingProxyType({
     "hubs": 50, "projects": 50,
-    "topFolders": 300, "contents": 300, "folder": 300, "item": 300, "version": 300,
+    "topFolders": 300, "contents": 300, "folder": 300, "item": 300,
     "storage": 300, "new_version": 300, "new_item": 50, "new_folder": 50, "change": 50,
     "commands": 300,
     "token": 500,

@@ -16,16 +16,7 @@ from dmfs.system.clock import wall_time_ns, wall_time_s
 from dmfs.write.adopted import AdoptedVersions, plain
 from dmfs.write.live import FoundIn, LiveFile
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.records import (
-    Base,
-    Change,
-    Draft,
-    DraftId,
-    Place,
-    Row,
-    State,
-    new_draft_id,
-)
+from dmfs.write.records import Base, Change, Draft, DraftId, Place, Row, State, new_draft_id
 from dmfs.write.settle.nouns import UploadNewItem, UploadNewVersion
 from dmfs.write.spool.content import Content
 from dmfs.write.spool.spool import Spool
@@ -88,43 +79,37 @@ class Drafts:
                 log.exception("a draft of the journal cannot be read: %s", key)
                 continue
             content = self._spool.content(draft.id)
+            useless = draft.orphan and draft.id not in uploads
             if draft.owner != self._owner:
                 self.others[draft.id] = draft
-            elif (
-                content is None
-                or _is_up(draft, content)
-                or (draft.orphan and draft.id not in uploads)
-            ):
+            elif content is None or draft.is_up(content.generation) or useless:
                 drop.append(Change(KIND, draft.id, None))
             else:
                 self._recover(draft, content)
         return drop
 
     def _recover(self, draft: Draft, content: Content) -> None:
-        confirmed = content.confirmed
-        if confirmed is not None and confirmed.generation != draft.generation:
-            draft = replace(  # the row of a name's change overtook that of the bytes
-                draft,
-                generation=confirmed.generation,
-                size_bytes=confirmed.size_bytes,
-                mtime_ns=confirmed.mtime_ns,
-            )
-        if draft.state in (State.UPLOADING, State.CLEAN):
-            draft = replace(draft, state=State.WAITING)
+        if content.confirmed is not None:
+            draft = draft.recovered(*content.confirmed)
         beneath = draft.beneath or draft.base
-        file = _file_of(draft) if beneath is None else beneath.as_file(draft.place)
+        file = draft.as_file() if beneath is None else beneath.as_file(draft.place)
         live = LiveFile(self, file, None if draft.orphan else draft.place, key=draft.key)
         live.adopt(draft, content)
         self.by_id[draft.id] = live
         if not draft.orphan:
             self._add(live)
 
-    def name_the_lost(self) -> None:
-        """Drafts whose names the journal has lost are seen where they were confirmed. Names of
-        drafts that were never confirmed mean again what they meant before."""
+    def mend_names(self) -> None:
+        """Names and drafts of an earlier run, brought together. Drafts whose names the journal has
+        lost are seen where they were confirmed; a name whose draft was never confirmed, or is
+        somebody else's, means again what it meant before."""
         for view in self._overlay.views():
-            for draft_id in view.names.drafts():
-                if draft_id not in self.by_id:
+            unknown = [each for each in view.names.drafts() if each not in self.by_id]
+            for draft_id in sorted(unknown, key=lambda each: each not in self.others):
+                if draft_id in self.others:
+                    view.discard(draft_id)
+                    view.names.take_changes()  # its row stays, for whom it is
+                else:
                     view.lose(draft_id)
         for live in self.by_id.values():
             if live.place is not None and not live.is_clean:
@@ -157,7 +142,7 @@ class Drafts:
         draft = Draft(
             draft_id, place, f"draft {draft_id}", self._owner, made_at_s=wall_time_s()
         )  # fmt: skip
-        live = LiveFile(self, _file_of(draft), place, key=draft.key)
+        live = LiveFile(self, draft.as_file(), place, key=draft.key)
         live.adopt(draft, self._spool.create(draft_id))
         live.fresh = True
         live.mtime_ns = wall_time_ns()
@@ -175,7 +160,7 @@ class Drafts:
     def begin(self, live: LiveFile, base: Base | None) -> tuple[Draft, Content]:
         """A draft and empty content, for a version that is about to be changed."""
         draft_id = new_draft_id()
-        place = live.place or _nowhere(live.file)
+        place = live.place or Place.of(live.file)
         draft = Draft(
             draft_id, place, live.key, self._owner, base, beneath=base, made_at_s=wall_time_s()
         )
@@ -406,24 +391,3 @@ class Drafts:
         crowded = room.free_bytes < room.total_bytes // 4
         for live in clean if crowded else clean[:-CLEAN_MAX]:
             await self._remove(live, ())
-
-
-def _file_of(draft: Draft) -> File:
-    """A file that no version lies beneath."""
-    at = draft.place
-    return File(
-        "", "", "", at.folder, at.project_id, at.hub_id, at.name, 0,  # type: ignore[arg-type]
-    )  # fmt: skip
-
-
-def _is_up(draft: Draft, content: Content) -> bool:
-    """Whether the service has all that was confirmed of a draft."""
-    confirmed = content.confirmed
-    return draft.state is State.CLEAN and (
-        confirmed is None or confirmed.generation <= draft.uploaded_generation
-    )
-
-
-def _nowhere(file: File) -> Place:
-    """Of a file that lost its name while it was open: nothing of it ever goes up."""
-    return Place(file.hub_id, file.project_id, file.folder_id, file.name)

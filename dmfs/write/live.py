@@ -13,7 +13,6 @@ import trio
 
 from dmfs.blocks.cache import Data
 from dmfs.blocks.reader import AnyReader
-from dmfs.errors import AccessError
 from dmfs.model import Directory, File, WrittenFile
 from dmfs.system.clock import wall_time_ns, wall_time_s
 from dmfs.write.records import Base, Change, Draft, DraftId, Place, State
@@ -86,6 +85,9 @@ class LiveFile:
         self.mtime_ns = file.mtime_ns
         self.handles = 0
         self.writers = 0
+        """Handles that may write."""
+        self.unfinished = 0
+        """Handles that have written: many programs hold a file open so, and never write to it."""
         self.fresh = False
         """Made here and not confirmed yet: an empty file is news, too."""
         self.times_changed = False
@@ -313,19 +315,19 @@ class LiveFile:
 
     # Handles
 
-    def opened(self, *, writes: bool) -> Handle:
-        """One more open(2)."""
+    def opened(self, *, writes: bool) -> bool:
+        """One more open(2); whether the kernel may keep its pages."""
         self.handles += 1
         self.writers += writes
-        handle = Handle(self, writes=writes, keep_cache=not self.pages_stale)
-        self.pages_stale = False
-        return handle
+        keep, self.pages_stale = not self.pages_stale, False
+        return keep
 
-    def closed(self, *, wrote: bool) -> None:
+    def closed(self, *, writes: bool, wrote: bool) -> None:
         """A handle is gone."""
         self.handles -= 1
-        self.writers -= wrote
-        if wrote and self.writers == 0:
+        self.writers -= writes
+        self.unfinished -= wrote
+        if wrote and self.unfinished == 0:
             self._surroundings.on_event(self)
         if self.handles == 0:
             self.drop_reader()
@@ -336,82 +338,3 @@ class LiveFile:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-
-
-class Handle:
-    """One open(2) of a live file. What it reads is what was written, by whomever."""
-
-    def __init__(self, live: LiveFile, *, writes: bool, keep_cache: bool = True) -> None:
-        self.live = live
-        self.writes = writes
-        self._keep_cache = keep_cache
-        self._reader: AnyReader | None = None
-        self._closed = False
-
-    async def prepare(self, found_in: FoundIn | None) -> None:
-        """Open the version, where nothing was written to it."""
-        if self.live.content is None and self._reader is None:
-            self._reader = await self.live.reader(found_in)
-
-    @property
-    def size_bytes(self) -> int:
-        if self.live.content is None and self._reader is not None:
-            return self._reader.size_bytes
-        return self.live.size_bytes
-
-    @property
-    def keep_cache(self) -> bool:
-        return self._keep_cache and (self._reader is None or self._reader.keep_cache)
-
-    @property
-    def direct_io(self) -> bool:
-        return self._reader is not None and self._reader.direct_io
-
-    def read_now(self, offset: int, length: int) -> Data | None:
-        """What is at hand of a version that nobody has written to."""
-        if self.live.content is None and self._reader is not None:
-            return self._reader.read_now(offset, length)
-        return None
-
-    async def read(self, offset: int, length: int) -> tuple[Data, bool]:
-        """What was written, by whomever; see ``AnyReader``."""
-        content = self.live.content
-        if content is not None:
-            return await content.read(offset, length, self.live.read_base), True
-        await self.prepare(None)
-        assert self._reader is not None
-        return await self._reader.read(offset, length)
-
-    async def write(self, offset: int, data: Data) -> None:
-        """As ``LiveFile.write``; AccessError if it was opened for reading alone."""
-        if not self.writes:
-            raise AccessError("the file was not opened for writing")
-        await self.live.write(offset, data)
-
-    def write_now(self, offset: int, data: bytes) -> bool:
-        """As ``LiveFile.write_now``."""
-        return self.writes and self.live.write_now(offset, data)
-
-    async def truncate(self, size_bytes: int) -> None:
-        """As ``LiveFile.truncate``; AccessError as above."""
-        if not self.writes:
-            raise AccessError("the file was not opened for writing")
-        await self.live.truncate(size_bytes)
-
-    @property
-    def has_news(self) -> bool:
-        """Whether this handle may have written something that is not safe yet."""
-        return self.writes and self.live.is_dirty
-
-    async def confirm(self, *, stays_open: bool = False) -> None:
-        """As close(2) and fsync(2). A handle that only reads has nothing to confirm."""
-        if self.writes:
-            await self.live.confirm(stays_open=stays_open)
-
-    def close(self) -> None:
-        """Once; what it wrote is confirmed before, or lost."""
-        if not self._closed:
-            self._closed = True
-            if self._reader is not None:
-                self._reader.close()
-            self.live.closed(wrote=self.writes)

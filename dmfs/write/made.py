@@ -89,7 +89,7 @@ class Made:
         self._changed.clear()
         return changes
 
-    def keys(self) -> Iterable[str]:
+    def row_keys(self) -> Iterable[str]:
         """Of all rows."""
         return [*self.shown, *(_GONE + each for each in self._gone)]
 

@@ -148,7 +148,7 @@ async def _join(
     known = {*drafts.by_id, *drafts.others}
     drop += [Change("upload", key, None) for key in earlier if key not in known]
     await _drop(spool, drop)
-    drafts.name_the_lost()
+    drafts.mend_names()
     listings.show_as(overlay.shown)
     orders.load(earlier)
     settler.start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import trio
 
@@ -26,12 +27,12 @@ from dmfs.model import (
     own_id,
 )
 from dmfs.namespace.listing_codec import BadRecordError, decode_node, encode_node
+from dmfs.system.clock import wall_time_s
 from dmfs.write.adopted import AdoptedVersions, plain
 from dmfs.write.live import LiveFile
 from dmfs.write.made import KIND as MADE
 from dmfs.write.made import Made
-from dmfs.write.places import folder_of, place_of
-from dmfs.write.records import Change, DraftId, Place, Row
+from dmfs.write.records import Change, DraftId, Place, Row, folder_of, place_of
 from dmfs.write.settle.nouns import DeleteItem, Item, Step
 from dmfs.write.settle.recorder import FolderNames
 
@@ -251,6 +252,8 @@ class FolderView:
                 files = [self._files[each] for each in _versions(row) if each in self._files]
                 record = {
                     "row": row,
+                    "now": trio.current_time(),
+                    "at_s": wall_time_s(),
                     "files": [encode_node(file) for file in files],
                     "directory": directory,
                 }
@@ -260,7 +263,7 @@ class FolderView:
     def removal(self) -> list[Change]:
         """Of all rows."""
         keys = [(KIND, key) for key in self.names.row_keys()]
-        keys += [(MADE, key) for key in self.made.keys()]
+        keys += [(MADE, key) for key in self.made.row_keys()]
         return [Change(kind, f"{self.folder_id}/{key}", None) for kind, key in keys]
 
     def recover(self, files: Iterable[str]) -> None:
@@ -360,8 +363,8 @@ class Overlay:
 
     def _load(self, records: Mapping[str, Mapping[str, object]]) -> None:
         directory = _directory_of(records)
-        inner = {key: each["row"] for key, each in records.items()}
-        names = FolderNames.of_rows(inner, trio.current_time())  # type: ignore[arg-type]
+        inner = {key: _in_our_time(each) for key, each in records.items()}
+        names = FolderNames.of_rows(inner, trio.current_time())
         view = FolderView(directory, names, self._live, self._adopted)
         for each in records.values():
             view.recover(each["files"])  # type: ignore[arg-type]
@@ -374,6 +377,18 @@ def _by_folder(rows: Mapping[str, Row]) -> Mapping[str, dict[str, Mapping[str, o
         folder_id, _, inner = key.partition("/")
         by_folder.setdefault(folder_id, {})[inner] = row.record
     return by_folder
+
+
+def _in_our_time(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A name's row. trio's clock starts anew, and anywhere, with each process: rows of several
+    processes are brought together by the wall clock."""
+    row = dict(record["row"])
+    ago_s = max(0.0, wall_time_s() - float(record["at_s"]))
+    shift_s = trio.current_time() - ago_s - float(record["now"])
+    for key in ("began_at", "touched_at", "settled_at", "at"):
+        if row.get(key):
+            row[key] += shift_s
+    return row
 
 
 def _directory_of(records: Mapping[str, Mapping[str, object]]) -> Folder | Project:

@@ -15,11 +15,16 @@ from typing import Any, NamedTuple, NewType, Self
 from dmfs.compact import shorten
 from dmfs.model import (
     LOCAL_FOLDER,
+    Child,
+    Directory,
     File,
+    Folder,
     FolderId,
     HubId,
     ItemId,
+    Project,
     ProjectId,
+    Shortcut,
     StorageId,
     VersionId,
     version_ids,
@@ -53,6 +58,11 @@ class Place:
     folder: FolderId
     name: str
     """As the mount shows it: legal, unique in its folder."""
+
+    @classmethod
+    def of(cls, file: File) -> Self:
+        """Of a file that lost its name while it was open: nothing of it ever goes up."""
+        return cls(file.hub_id, file.project_id, file.folder_id, file.name)
 
     def named(self, name: str) -> Place:
         return replace(self, name=name)
@@ -121,6 +131,25 @@ class Draft:
     orphan: bool = False
     """Without a name: it was deleted while a program had it open."""
 
+    def as_file(self) -> File:
+        """A node that no version lies beneath."""
+        at = self.place
+        return File(ItemId(""), "", StorageId(""), at.folder, at.project_id, at.hub_id, at.name, 0)
+
+    def recovered(self, generation: int, size_bytes: int, mtime_ns: int) -> Draft:
+        """As a new process goes on with it, whose bytes are of that generation: the row of a name's
+        change may have overtaken that of the bytes."""
+        draft = self
+        if generation != self.generation:
+            draft = replace(self, generation=generation, size_bytes=size_bytes, mtime_ns=mtime_ns)
+        if draft.state in (State.UPLOADING, State.CLEAN):
+            draft = replace(draft, state=State.WAITING)
+        return draft
+
+    def is_up(self, generation: int) -> bool:
+        """Whether the service has this generation."""
+        return self.state is State.CLEAN and generation <= self.uploaded_generation
+
     def as_row(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -183,3 +212,31 @@ def new_folder_id() -> FolderId:
 
 def new_draft_id() -> DraftId:
     return DraftId(uuid.uuid4().hex)
+
+
+def folder_of(directory: Directory) -> FolderId | None:
+    """The folder in which things of a directory are made; None where nothing can be: above the
+    projects, and at the top of a ``b.`` project."""
+    if isinstance(directory, Folder):
+        return directory.id
+    if isinstance(directory, Project) and not is_account(directory):
+        return directory.root_folder_id
+    return None
+
+
+def place_of(directory: Directory, name: str) -> Place | None:
+    """None where nothing can be made."""
+    folder = folder_of(directory)
+    if folder is None:
+        return None
+    project_id = directory.project_id if isinstance(directory, Folder) else directory.id  # type: ignore[union-attr]
+    return Place(directory.hub_id, project_id, folder, name)  # type: ignore[union-attr, arg-type]
+
+
+def is_account(node: Child | Directory | Place) -> bool:
+    """Whether it is of BIM 360 or ACC (``b.``): renames by new versions, and deletions exist."""
+    if isinstance(node, Project):
+        return node.id.startswith("b.")
+    if isinstance(node, Folder | File | Shortcut | Place):
+        return node.project_id.startswith("b.")
+    return False

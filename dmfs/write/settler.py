@@ -21,8 +21,7 @@ from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.drafts import Drafts
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.places import is_account
-from dmfs.write.records import DraftId, State
+from dmfs.write.records import DraftId, State, is_account
 from dmfs.write.settle.local_names import is_local_folder
 from dmfs.write.settle.nouns import (
     DraftState,
@@ -313,7 +312,7 @@ class _DraftStates(Mapping[DraftId, DraftState]):
             size_bytes=draft.size_bytes,
             generation=draft.generation,
             uploaded_generation=draft.uploaded_generation,
-            open_writers=live.writers if live.is_dirty or draft_id != self._closing else 0,
+            open_writers=live.unfinished if live.is_dirty or draft_id != self._closing else 0,
             synced_at=live.synced_at,
             on_hold=draft.reason if draft.state is State.FAILED else "",
         )

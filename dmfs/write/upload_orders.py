@@ -84,6 +84,9 @@ class UploadOrders:
             return None
         if step.draft in self._under_way:
             return self._under_way[step.draft][1]
+        before = self._before(view, step)
+        if before is not None:
+            return before
         target = self._target(view, step, live)
         if target is None:
             log.error("nothing is known of the version that %r stands on", step.place)
@@ -93,6 +96,19 @@ class UploadOrders:
         view.names.begun(step, trio.current_time())
         self._nursery.start_soon(self._upload, view, step, live, target, over)
         return over
+
+    def _before(self, view: FolderView, step: Upload) -> trio.Event | None:
+        """The end of an upload to the same item or name: only then is it known what this one stands
+        on. Else a save that came while the last one was posted would look like somebody else's."""
+        item_id = step.item.item_id if isinstance(step, UploadNewVersion) else ""
+        for draft_id, (other, over) in self._under_way.items():
+            live = self._drafts.by_id.get(draft_id)
+            if live is None or live.draft is None or live.draft.place.folder != view.folder_id:
+                continue
+            same = isinstance(other, UploadNewVersion) and other.item.item_id == item_id
+            if same or other.place == step.place:
+                return over
+        return None
 
     def _target(self, view: FolderView, step: Upload, live: LiveFile) -> Target | None:
         place = view.place(step.place)

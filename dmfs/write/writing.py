@@ -38,10 +38,10 @@ from dmfs.write.calls.folders import Folders
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.calls.permissions import Permissions
 from dmfs.write.drafts import Drafts
-from dmfs.write.live import Handle, LiveFile
+from dmfs.write.handle import Handle
+from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.places import is_account, place_of
-from dmfs.write.records import Place, State
+from dmfs.write.records import Place, State, is_account, place_of
 from dmfs.write.settle.service_names import check_new_name
 from dmfs.write.settler import Settler
 from dmfs.write.spool.room import Room
@@ -147,10 +147,10 @@ class Writing:
                 if found_in is not None:
                     self._show_bits(found_in[0])
                 raise
-        handle = live.opened(writes=writes)
+        handle = Handle(live, writes=writes)
         try:
             if truncate:
-                await live.truncate(0)
+                await handle.truncate(0)
             else:
                 await handle.prepare(found_in)
         except BaseException:
@@ -177,7 +177,7 @@ class Writing:
         view = self.overlay.view(directory)
         live = self.drafts.create(place)
         view.create(name, live, await self._raw(directory))
-        handle = live.opened(writes=True)
+        handle = Handle(live, writes=True)
         self.settler.touched(place.folder)
         return live.shown(), handle
 
@@ -206,7 +206,7 @@ class Writing:
 
     async def sync(self, live: LiveFile) -> None:
         """With ``-o sync``: wait until the service has what was confirmed, and raise its error."""
-        if self._sync and live.writers <= 1:
+        if self._sync and live.unfinished <= 1:
             await self.settler.sync(live)
 
     def nudge(self) -> None:
@@ -261,6 +261,11 @@ class Writing:
             await self.free_place(target, new, is_file=True, besides=old if same_folder else "")
         elif there is not None:
             await self._check_write(there)
+        live = self.content_of(node)
+        if live is not None:
+            await (
+                live.confirm()
+            )  # else a crash leaves neither these bytes nor those that were there
         view = self.overlay.view(directory)
         goal = self.overlay.view(target)
         shown = await self.drafts.rename(

@@ -80,6 +80,15 @@ PARTS = [
         "fuzz", ["-m", f"{HERE}.fuzz".replace("/", ".")],
         {"DMFS_FUZZ_INPUTS": "1000000"}, {"DMFS_FUZZ_INPUTS": "50000"},
     ),
+    Part(
+        "saves killed", [*PYTEST, "tests/write/saves/test_kills.py"],
+        {"DMFS_SAVE_KILLS": "300"}, {"DMFS_SAVE_KILLS": "30"},
+    ),
+    Part(
+        "fsx", [*PYTEST, "tests/write/saves/test_fsx.py"],
+        {"DMFS_FSX_S": "600"}, {"DMFS_FSX_S": "60"},
+    ),
+    Part("office", [*PYTEST, "tests/write/saves/test_office.py"], {"DMFS_OFFICE": "1"}, long=True),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
 ]  # fmt: skip
 

@@ -18,7 +18,7 @@ from dmfs.errors import (
 )
 from dmfs.model import Directory, Folder, Listing
 from dmfs.names import printable
-from dmfs.write.places import is_account, place_of
+from dmfs.write.records import is_account, place_of
 
 LOOKS_S = (0.5, 2.0, 5.0)
 """Pauses before each look after a lost answer: the request may still be on its way."""

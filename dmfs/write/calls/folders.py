@@ -20,8 +20,7 @@ from dmfs.namespace.listings import Listings
 from dmfs.system.clock import wall_time_ns
 from dmfs.write.calls.folder_calls import FolderCalls
 from dmfs.write.overlay import FolderView, Overlay
-from dmfs.write.places import is_account
-from dmfs.write.records import Change, Place, new_folder_id
+from dmfs.write.records import Change, Place, is_account, new_folder_id
 from dmfs.write.settle.local_names import is_local_folder
 from dmfs.write.spool.spool import Spool
 

@@ -23,8 +23,7 @@ from dmfs.errors import (
 )
 from dmfs.model import Directory, File, Listing, Project, own_id
 from dmfs.write.overlay import FolderView
-from dmfs.write.places import is_account
-from dmfs.write.records import Place
+from dmfs.write.records import Place, is_account
 from dmfs.write.settle.nouns import CopyItem, DeleteItem, RenameItem
 
 log = logging.getLogger(__name__)

@@ -97,9 +97,11 @@ class ServiceAnswers(NameTable):
             self._move_home(item, step.place or step.name, at)
 
     def adopted(self, draft: DraftId) -> None:
-        """The draft's bytes are the tip's, and are read from there from now on."""
-        entry = self._entries.get(self._draft_at.pop(draft, ""))
-        if entry is not None:
+        """The draft's bytes are the tip's, and are read from there from now on. Nothing, if the
+        item has gone on with other bytes."""
+        entry = self._entries.get(self._draft_at.get(draft, ""))
+        if entry is not None and entry.own is not None:
+            del self._draft_at[draft]
             entry.draft, entry.clean, entry.own = None, entry.own, None
             self._tidy(entry)
 

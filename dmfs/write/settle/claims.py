@@ -87,11 +87,18 @@ def gone_items(folder: FolderState, claims: Claims, local: Collection[str]) -> d
     stay |= {each.item_id for each in claims.before.values()}
     for name, state in folder.names.items():
         if name in local:
-            stay |= _stand_for(state)
+            stay |= _stand_for(state) | _moved_aside(state, folder)
         elif state.draft is not None and state.draft.own is not None:
             own = state.draft.own
             gone.setdefault(own.item_id, own)  # its bytes go to another item
     return {item_id: item for item_id, item in gone.items() if item_id not in stay}
+
+
+def _moved_aside(state: NameState, folder: FolderState) -> set[ItemId]:
+    """Items whose name it had: a program has moved it aside, and died before it wrote the new
+    one."""
+    names = [folder.names[each] for each in state.origins if each in folder.names]
+    return {each.was.item_id for each in names if each.was is not None and each.empty}
 
 
 def _stand_for(state: NameState) -> set[ItemId]:

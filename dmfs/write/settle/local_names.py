@@ -28,6 +28,8 @@ class Role(StrEnum):
     LOCK = "lock"
     TEMPORARY = "temporary"
     """The new content, before it gets its name."""
+    SCRATCH = "scratch"
+    """Of a program at work: a swap file, an autosave, half a download."""
     BACKUP = "backup"
     """The old content, under another name or as a copy."""
     DROPPING = "dropping"
@@ -78,7 +80,7 @@ lu[0-9a-z]{4,}\.tmp | LibreOffice | temporary
 (?i)~WR[A-Z]\d+\.tmp | Word | temporary
 (?i)(?!\d{8}$)[0-9A-F]{8}(\.tmp)? | Office | temporary in_dance
 (?i).+\.dwl2? | AutoCAD | lock
-(?i).+\.(sv|ac)\$ | AutoCAD | temporary
+(?i).+\.(sv|ac)\$ | AutoCAD | scratch
 (?i)sav.*\.tmp | AutoCAD | temporary
 (?i)<file>\.bak | AutoCAD, Rhino and others | backup in_dance
 (?i)<file>\.\d{4}\.(rvt|rfa|rte) | Revit | backup in_dance
@@ -93,12 +95,12 @@ lu[0-9a-z]{4,}\.tmp | LibreOffice | temporary
 <file>\.<uuid> | FreeCAD | temporary
 .+\.blend@ | Blender | temporary
 <file>\.blend\d{1,2} | Blender | backup
-\.<file>\.sw[a-px-z] | vim | temporary
-4913 | vim | temporary
-\d{4,5} | vim | temporary in_dance
+\.<file>\.sw[a-px-z] | vim | scratch
+4913 | vim | scratch
+\d{4,5} | vim | scratch in_dance
 <file>~ | vim, emacs, gedit, KDE | backup
 \.#<file> | emacs | lock
-#<file># | emacs | temporary
+#<file># | emacs | scratch
 \.goutputstream-<random> | GLib: gedit, GIMP | temporary
 \.goutputstream-[A-Za-z0-9]{6} | GLib: gedit, GIMP | temporary
 sed[A-Za-z0-9]{6} | sed -i | temporary in_dance
@@ -106,14 +108,14 @@ zi[A-Za-z0-9]{6} | zip | temporary in_dance
 \.<file>\.<random> | rsync | temporary
 <file>\.<random> | Qt: Kate, QCAD | temporary beside
 <file>___jb_(tmp|old|bak)___ | JetBrains | temporary
-<file>\.part | Firefox and others | temporary
-<file>\.partial | rsync, wget and others | temporary
-<file>\.crdownload | Chromium | temporary
-<file>\.download | Safari | temporary
-<file>-(journal|wal|shm) | SQLite | temporary beside
+<file>\.part | Firefox and others | scratch
+<file>\.partial | rsync, wget and others | scratch
+<file>\.crdownload | Chromium | scratch
+<file>\.download | Safari | scratch
+<file>-(journal|wal|shm) | SQLite | scratch beside
 (?i)<file>\.(lock|lck) | git and others | lock beside
 (?i).+\.(tmp|temp) | many | temporary in_dance
-tmp_obj_[A-Za-z0-9]{6} | git | temporary
+tmp_obj_[A-Za-z0-9]{6} | git | scratch
 tmp[a-z0-9_]{8} | Python's tempfile | temporary in_dance
 tmp\.[A-Za-z0-9]{6,10} | mktemp(1) | temporary in_dance
 <random> | mkstemp(3) | temporary in_dance

@@ -14,6 +14,8 @@ from dmfs.names import split_extension
 from dmfs.write.settle.local_names import Kind, Match, Role
 from dmfs.write.settle.nouns import FolderState, NameState, Rules
 
+_NEW_BYTES = (Role.TEMPORARY, Role.SCRATCH)
+
 
 class Locality:
     """``why``: name → why it stays here; ``unclear``: names that may turn out to, and are waited
@@ -55,7 +57,7 @@ class Locality:
             pass
         elif name in self.always or state.local or self._in_dance(state, match):
             self.why[name] = f"a {match.row.role} file of {match.row.program}"
-        elif match.row.kind is Kind.IN_DANCE and match.row.role is Role.TEMPORARY:
+        elif match.row.kind is Kind.IN_DANCE and match.row.role in _NEW_BYTES:
             self.unclear.add(name)
 
     def _is_beside(self, match: Match) -> bool:

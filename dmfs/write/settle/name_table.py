@@ -37,7 +37,7 @@ class Entry:
     local: bool = False
     begun: bool = False
     """A step is under way that makes a file of this name on the service."""
-    settled_at: float = 0.0
+    settled_at: float | None = None
     """When the service's answer made it what it is."""
 
     @property
@@ -78,7 +78,7 @@ class Entry:
             name=name,
             began_at=row["began_at"] + shift_s,
             touched_at=row["touched_at"] + shift_s,
-            settled_at=row["settled_at"] + shift_s,
+            settled_at=_shifted(row["settled_at"], shift_s),
             draft=None if row["draft"] is None else DraftId(row["draft"]),
             own=item_of(row["own"]),
             clean=item_of(row["clean"]),
@@ -112,6 +112,10 @@ class Gone:
         if item is None:
             raise ValueError("an absent item without an item")
         return cls(item, row["name"], row["at"] + shift_s, bool(row["done"]))
+
+
+def _shifted(at: float | None, shift_s: float) -> float | None:
+    return None if at is None else at + shift_s
 
 
 def item_row(item: Item | None) -> list[Any] | None:
@@ -187,7 +191,7 @@ class NameTable:
         return self._draft_at.get(draft)
 
     def drafts(self) -> Iterable[DraftId]:
-        """All that have a name."""
+        """All that stand anywhere here."""
         return list(self._draft_at)
 
     # The journal
@@ -302,7 +306,7 @@ class NameTable:
         if self._gone.pop(item_id, None) is not None:
             self._changed.add(_GONE + item_id)
 
-    def _tidy(self, entry: Entry, listed_at: float = 0.0) -> None:
+    def _tidy(self, entry: Entry, listed_at: float | None = None) -> None:
         """Forgets an entry that says nothing any more."""
         self._note(entry)
         if self._entries.get(entry.name) is not entry or not self._agrees(entry, listed_at):
@@ -313,7 +317,7 @@ class NameTable:
                 if item is not None and index.get(item.item_id) == entry.name:
                     del index[item.item_id]
 
-    def _agrees(self, entry: Entry, listed_at: float) -> bool:
+    def _agrees(self, entry: Entry, listed_at: float | None) -> bool:
         if entry.begun:
             return False
         if entry.empty:
@@ -323,7 +327,7 @@ class NameTable:
             return False
         if entry.was.item_id != clean.item_id:
             return False
-        if not entry.settled_at and listed_at > entry.touched_at:
+        if not entry.settled_at and listed_at is not None and listed_at > entry.touched_at:
             return True  # nothing was done to it: whatever is listed is news
         listed = self._listed.get(entry.name)
         if (
@@ -332,4 +336,6 @@ class NameTable:
             and (listed.version_id == clean.version_id or listed.number > clean.number > 0)
         ):
             return True
-        return 0 < entry.settled_at + LAG_S < listed_at
+        if listed_at is None:
+            return False
+        return entry.settled_at is None or entry.settled_at + LAG_S < listed_at

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dmfs.model import ItemId, VersionId
-from dmfs.write.records import DraftId
+from dmfs.model import File, ItemId, VersionId
+from dmfs.write.records import Base, DraftId
 from dmfs.write.settle.local_names import LocalNames
 
 
@@ -26,6 +26,16 @@ class Item:
     """The service's own spelling."""
     number: int = 0
     """Of the version, as far as known."""
+
+    @classmethod
+    def of(cls, file: File) -> Item:
+        """A file of a listing."""
+        return cls(file.item_id, file.version_id, file.name, file.version_number or 0)
+
+    @classmethod
+    def of_base(cls, base: Base) -> Item:
+        """What a draft was opened from."""
+        return cls(base.item_id, base.version_id, base.name, base.number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,9 @@ class _Settling:
             until, why = max((until, why), (at, "it may be a temporary file"))
         if item is not None and item.item_id in self._folder.posted_at:
             at = self._folder.posted_at[item.item_id] + rules.version_interval_s
-            until, why = max((until, why), (at, "one version a minute, while it is being saved"))
+            until, why = max(
+                (until, why), (at, f"one version in {rules.version_interval_s:.0f} s at most")
+            )
         if until > self._now:
             self._wait(name, why, until)
         return until <= self._now

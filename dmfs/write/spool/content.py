@@ -105,9 +105,7 @@ class Content:
     def confirmed(self) -> Confirmed | None:
         """The last one, None before the first."""
         found = self._generation
-        if found is None:
-            return None
-        return Confirmed(found.number, found.size_bytes, found.mtime_ns)
+        return found and Confirmed(found.number, found.size_bytes, found.mtime_ns)
 
     @property
     def damaged(self) -> str:
@@ -127,66 +125,57 @@ class Content:
             self._file = self._services.new_file(self.draft_id, self._last_number)
             self._files.add(self._file)
 
-    def set_mtime(self, mtime_ns: int) -> None:
-        """utimes(2)."""
-        self.mtime_ns = mtime_ns
-        self._news += 1
-
     async def write(self, offset: int, data: bytes | memoryview, *, mtime_ns: int) -> None:
         """NoRoomError, SpoolLimitError, SpoolError: nothing is changed."""
-        length = len(data)
+        room, length = self._services.room, len(data)
         if not length:
             return
         async with self._appending():
             if offset >= self.size_bytes and is_zero(data):
-                self.size_bytes = offset + length  # posix_fallocate, and cp of a sparse file
-            else:
-                await self._append(offset, bytes(data))
-                self.size_bytes = max(self.size_bytes, offset + length)
-            self.mtime_ns = mtime_ns
-            self._news += 1
+                self._changed(offset + length, mtime_ns)  # posix_fallocate, and cp of holes
+                return
+            await room.reserve(length)
+            try:
+                while self._file.is_full(length):
+                    await self._file.spill()
+            except BaseException:
+                room.give_back(length)
+                raise
+            self._put(offset, bytes(data), mtime_ns)
+            if room.is_crowded:
+                with suppress(DriveError):  # it is in memory: who writes or saves next is told
+                    await self._file.spill()
 
     def write_now(self, offset: int, data: bytes, *, mtime_ns: int) -> bool:
         """As ``write``, where nothing has to be waited for. False: nothing is changed."""
-        length = len(data)
         if (
-            not length
+            not data
             or self._gone
             or self._order.locked()
-            or self._file.is_full(length)
+            or self._file.is_full(len(data))
             or (offset >= self.size_bytes and not (data[0] or data[-1]))
-            or not self._services.room.reserve_now(length)
+            or not self._services.room.reserve_now(len(data))
         ):
             return False
-        self._map.put(offset, offset + length, self._file.append(data))
-        self.size_bytes = max(self.size_bytes, offset + length)
-        self.mtime_ns = mtime_ns
-        self._news += 1
+        self._put(offset, data, mtime_ns)
+        self._file.spill_behind()
         return True
 
-    async def _append(self, offset: int, data: bytes) -> None:
-        room = self._services.room
-        await room.reserve(len(data))
-        try:
-            while self._file.is_full(len(data)):
-                await self._file.spill()
-        except BaseException:
-            room.give_back(len(data))
-            raise
-        file = self._file
-        self._map.put(offset, offset + len(data), file.append(data))
-        if room.is_crowded:
-            with suppress(DriveError):  # it is in memory: who writes or saves next is told
-                await file.spill()
+    def _put(self, offset: int, data: bytes, mtime_ns: int) -> None:
+        stop = offset + len(data)
+        self._map.put(offset, stop, self._file.append(data))
+        self._changed(max(self.size_bytes, stop), mtime_ns)
+
+    def _changed(self, size_bytes: int, mtime_ns: int) -> None:
+        self.size_bytes, self.mtime_ns = size_bytes, mtime_ns
+        self._news += 1
 
     async def truncate(self, size_bytes: int, *, mtime_ns: int) -> None:
         """Shrink it, or grow it by a hole."""
         async with self._appending():
             if size_bytes < self.size_bytes:
                 self._map.cut(size_bytes)
-            self.size_bytes = size_bytes
-            self.mtime_ns = mtime_ns
-            self._news += 1
+            self._changed(size_bytes, mtime_ns)
 
     @asynccontextmanager
     async def _appending(self) -> AsyncIterator[None]:
@@ -312,6 +301,7 @@ class Content:
         if self._generation is not None:
             used.add(self._generation.file)
         for file in self._files - used:
+            await file.at_rest()
             self._files.discard(file)
             self._forget(file)
             try:
@@ -328,9 +318,8 @@ class Content:
 
     def _is_wasteful(self, times: int = 1) -> bool:
         found = self._generation
-        return found is not None and (
-            found.mark.end > 2 * times * found.size_bytes + times * GARBAGE_BYTES
-        )
+        most = GARBAGE_BYTES if found is None else 2 * found.size_bytes + GARBAGE_BYTES
+        return found is not None and found.mark.end > times * most
 
     async def tend(self) -> None:
         """Remove what is not needed any more, and write the file anew if most of it is not. Gives
@@ -386,9 +375,16 @@ class Content:
         """No change during the body, and nothing after it if that did not raise."""
         async with self._confirming, self._order:
             yield
+            self._gone = words  # nothing begins any more
+            await self.at_rest()
             files = self.end(words)
         with suppress(DriveError):
             await self._services.disk.run(lambda: close_all(files), "remove a draft")
+
+    async def at_rest(self) -> None:
+        """Wait for what is on its way to the files."""
+        for file in list(self._files):
+            await file.at_rest()
 
     def end(self, words: str) -> set[DataFile]:
         """It takes nothing more, and ``words`` say why; returns files that are to be closed."""
@@ -401,6 +397,4 @@ class Content:
     def discarded_card(self) -> dict[str, Any]:
         """The card of what is discarded: with all extents, for the journal forgets them."""
         found = self._generation
-        if found is None:
-            return {}
-        return card_of(found, self._draft, with_all=True)
+        return {} if found is None else card_of(found, self._draft, with_all=True)

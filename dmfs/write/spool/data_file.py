@@ -10,6 +10,7 @@ it is not what was written any more, the file is broken from there on and says s
 
 from __future__ import annotations
 
+import logging
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
@@ -19,15 +20,19 @@ from typing import Any, NamedTuple
 
 import trio
 
-from dmfs.errors import SpoolError
+from dmfs.errors import DriveError, SpoolError
 from dmfs.spans import MIB
 from dmfs.write.records import DraftId
 from dmfs.write.spool.disk import Disk, Handle, OpenFiles, failures, sync_directory
 from dmfs.write.spool.room import RoomCount
 from dmfs.write.spool.sums import UNIT_BYTES, Mark, More, Sums
 
+log = logging.getLogger(__name__)
+
 TAIL_BYTES = MIB
-"""In memory for one draft before they go to its file; one write may come on top."""
+"""In memory for one draft when they begin to go to its file …"""
+TAIL_MAX_BYTES = 4 * MIB
+"""… and when the next write waits for that: a stream's writes and the disk's work overlap."""
 UNSYNCED_BYTES = 256 * MIB
 """More than that is not left to the fdatasync of a close(2)."""
 SMALL_BYTES = 4096
@@ -59,6 +64,8 @@ class DataFile:
         """Whether its name in the directories is durable."""
         self._made = sums.end > 0
         self._syncing = trio.Lock()
+        self._spilling = trio.Lock()
+        self._behind = False
         self._suspect = False
         """An fdatasync failed, and what was not durable before may be lost."""
         self.broken = ""
@@ -96,10 +103,36 @@ class DataFile:
 
     def is_full(self, length: int) -> bool:
         """Whether what is in memory has to go to the file before ``length`` bytes come."""
-        return bool(self.tail_bytes) and self.tail_bytes + length > TAIL_BYTES
+        return bool(self.tail_bytes) and self.tail_bytes + length > TAIL_MAX_BYTES
+
+    def spill_behind(self) -> None:
+        """Begin to write what is in memory, if that is much. Never waits; an error is for whoever
+        waits next."""
+        if self.tail_bytes >= TAIL_BYTES and not self._spilling.locked() and not self._behind:
+            self._behind = True
+            trio.lowlevel.spawn_system_task(self._spill_behind)
+
+    async def _spill_behind(self) -> None:
+        try:
+            await self.spill()
+        except DriveError as error:
+            log.info("%s", error.message)
+        except Exception:  # a system task that fails ends the whole run
+            log.exception("bug in a spill")
+        finally:
+            self._behind = False
+
+    async def at_rest(self) -> None:
+        """Wait for a spill that is under way: its bytes may not come after the file's end."""
+        async with self._spilling:
+            pass
 
     async def spill(self) -> None:
-        """Write what is in memory; one caller at a time. After an error it still is in memory."""
+        """Write what is in memory. After an error it still is in memory."""
+        async with self._spilling:
+            await self._spill()
+
+    async def _spill(self) -> None:
         if not self.tail_bytes:
             return
         # copies of those that may still grow: a call that hangs has them for ever

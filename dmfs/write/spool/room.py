@@ -99,7 +99,7 @@ class RoomCount:
         self.pending_bytes += length
 
     def reserve_now(self, length: int) -> bool:
-        """As ``reserve``, as far as is known without a look at the disk. False: nothing is taken."""
+        """As ``reserve``, without a look at the disk. False: nothing is taken."""
         if (
             self.pending_bytes > PENDING_BYTES
             or self.used_bytes + length > self._limit_bytes

@@ -209,6 +209,7 @@ class Spool:
         with trio.CancelScope(shield=True):
             files: list[DataFile] = []
             for content in self._contents.values():
+                await content.at_rest()
                 files += content.end("the spool is closed: the drive is ending")
             try:
                 await self._commits.run(self._journal.close)

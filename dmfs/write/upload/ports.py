@@ -19,6 +19,7 @@ from dmfs.model import (
     StorageId,
     VersionId,
 )
+from dmfs.ratelimit.limits import Priority
 from dmfs.write.records import Change, Draft, DraftId, Place, State, Target
 from dmfs.write.upload.plan.conflicts import Tip
 
@@ -163,6 +164,10 @@ def _no(*_: Any) -> bool:
     return False
 
 
+def _yes(*_: Any) -> bool:
+    return True
+
+
 def _beside(name: str, taken: Collection[str]) -> str:
     stem, dot, ending = name.rpartition(".")
     stem, end = (stem, dot + ending) if stem else (name, "")
@@ -201,6 +206,8 @@ class Hooks:
     overtaken_name: Callable[[str, int, str, Collection[str]], str] = _of_theirs
     """``(name, number, who, taken)`` → the name of a version that ours went over."""
     my_user_id: Callable[[], str] = _no_one
+    is_signed_in: Callable[[str], bool] = _yes
+    """Whether the draft's owner (``Draft.owner``) is who is signed in: nobody uploads another's."""
     version_of: Callable[[File, int], Awaitable[File | None]] | None = None
     """``(tip, number)`` → another version of the same item."""
     somebody_reads: Callable[[], bool] = _no
@@ -224,6 +231,8 @@ class UploadJob:
     snapshot: SnapshotLike
     read_base: ReadBase
     """GoneError when the service does not have the base's bytes any more."""
+    priority: Priority = Priority.WRITE
+    """Of all its calls; a more urgent one where a program waits for the upload."""
 
 
 class Outcome(NamedTuple):

@@ -15,7 +15,7 @@ from dmfs.system.concurrency import deadline
 from dmfs.write.parts.put import PutRequest
 from dmfs.write.records import NewVersion, State
 from dmfs.write.upload.plan.answers import FIRST_S, GONE, Anew, Stop
-from dmfs.write.upload.plan.part_plan import Part, url_range
+from dmfs.write.upload.plan.part_plan import URLS_MAX, Part, url_range
 from dmfs.write.upload.stage import Staged
 from dmfs.write.upload.work import Work
 
@@ -68,8 +68,7 @@ class _Urls:
         work, row = self._work, self._work.row
         if row.upload_key and row.upload_ends_s - SESSION_LEFT_S < wall_time_s():
             raise Anew("the upload took longer than the service allows", counts=False)
-        ahead = 2 * work.tools.rules.parts_at_once
-        numbers = url_range(row.plan, number, row.etags, ahead)
+        numbers = url_range(row.plan, number, row.etags, URLS_MAX)
         # the key of a session of a single URL cannot be used again
         key = row.upload_key if row.plan.count > 1 else ""
         accelerate = work.tools.link.accelerate

@@ -11,7 +11,15 @@ from dmfs.model import LOCAL_FOLDER, File
 from dmfs.system.backoff import backoff_s
 from dmfs.write.records import NewVersion, State
 from dmfs.write.upload.plan import conflicts
-from dmfs.write.upload.plan.answers import GONE, LOCKED_LOOK_S, UNKNOWN, Anew, Stop, Wait
+from dmfs.write.upload.plan.answers import (
+    GONE,
+    LOCKED_LOOK_S,
+    SIGNED_OUT_LOOK_S,
+    UNKNOWN,
+    Anew,
+    Stop,
+    Wait,
+)
 from dmfs.write.upload.plan.conflicts import Find
 from dmfs.write.upload.plan.part_plan import FILE_MAX_BYTES
 from dmfs.write.upload.plan.records import Step
@@ -40,6 +48,8 @@ class Steps:
         """The outcome, once the service has the version and the rest of the drive knows."""
         while True:
             step = self._work.row.step
+            if not self._work.tools.hooks.is_signed_in(self._work.job.draft.owner):
+                raise Wait("signed out", SIGNED_OUT_LOOK_S)
             try:
                 if step is Step.STORAGE:
                     await self._storage()
@@ -58,15 +68,17 @@ class Steps:
 
     async def settle(self) -> Outcome | None:
         """An upload that is given up: what it became all the same, which the rest of the drive
-        knows then; None if it did not become a version, and goes no further."""
+        knows then; None if it did not become a version, and goes no further. Its row stays: another
+        takes its place."""
         work = self._work
         if work.row.step is Step.POST and work.row.in_doubt:
             file = await self._posting.settle()
             if file is not None:
-                await work.note("posted", step=Step.POSTED, posted=file)
+                over = conflicts.overtaken(work.row, file.version_number)
+                await work.note("posted", step=Step.POSTED, posted=file, overtaken=over)
         if work.row.step is Step.POSTED:
             await self._adopt()
-        return await self._finish() if work.row.step is Step.COPY else None
+        return await self._outcome() if work.row.step is Step.COPY else None
 
     async def _anew(self, again: Anew) -> None:
         row = self._work.row
@@ -213,15 +225,20 @@ class Steps:
         await work.note("adopted", step=Step.COPY)
 
     async def _finish(self) -> Outcome:
-        """Bring what ours went over back into sight; then nothing is left to do."""
-        work, row = self._work, self._work.row
+        """Nothing is left to do."""
+        outcome = await self._outcome()
+        beside = outcome.kind == "conflict"
+        await self._work.be(State.CONFLICT if beside else State.CLEAN, outcome.reason)
+        await self._work.close()
+        return outcome
+
+    async def _outcome(self) -> Outcome:
+        """Once what ours went over is back in sight."""
+        row = self._work.row
         assert row.posted is not None
         if row.overtaken:
             await self._show_theirs(row.posted)
         kind = SAME if row.conflict == SAME else "conflict" if row.conflict else "posted"
-        state = State.CONFLICT if kind == "conflict" else State.CLEAN
-        await work.be(state, row.conflict if kind == "conflict" else "")
-        await work.close()
         return Outcome(kind, row.posted, row.conflict if kind == "conflict" else "")
 
     async def _show_theirs(self, posted: File) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 import trio
 
 from dmfs import errors
+from dmfs.ratelimit.priority import RequestPriority, at_priority
 from dmfs.system.backoff import backoff_s
 from dmfs.write.parts.put import PartSender
-from dmfs.write.records import DraftId, State
+from dmfs.write.records import Change, DraftId, State
 from dmfs.write.upload.pace import Budget, NewItems, PartPlaces, Slots
 from dmfs.write.upload.plan.answers import FIRST_S, MAX_S, Kind, Pause, Stop, Wait, pause_after
 from dmfs.write.upload.plan.conflicts import extension
-from dmfs.write.upload.plan.records import Step, UploadRow, moved_on
+from dmfs.write.upload.plan.records import KIND, Step, UploadRow, moved_on
 from dmfs.write.upload.ports import (
     Hooks,
     Journal,
@@ -103,7 +104,11 @@ class Uploader:
         work = self._works.get(draft_id)
         if work is None:
             row = self._rows.get(draft_id)
-            return row is None or not _at_large(row)
+            if row is not None and _at_large(row):
+                return False
+            if self._rows.pop(draft_id, None) is not None:
+                self._nursery.start_soon(self._drop, draft_id)
+            return True
         if not work.can_be_cancelled:
             return False
         work.scope.cancel()
@@ -152,10 +157,11 @@ class Uploader:
         draft_id = work.row.draft_id
         outcome = Outcome("cancelled")
         try:
-            with work.scope:
+            # the task that ordered it may be somebody's look-up: its urgency is not ours
+            with work.scope, at_priority(RequestPriority(work.job.priority)):
                 outcome = await self._to_the_end(work, left)
             if work.scope.cancelled_caught:
-                await self._drop(work)
+                await self._drop(draft_id)
         except Exception:  # one upload's fault must not end the drive
             log.exception("an upload failed by a bug")
             outcome = Outcome("failed", None, "a bug in dmfs: its log has more")
@@ -169,10 +175,11 @@ class Uploader:
                 self._over.pop(forgotten, None)
             self._over[draft_id].set()
 
-    async def _drop(self, work: Work) -> None:
+    async def _drop(self, draft_id: DraftId) -> None:
         with trio.CancelScope(shield=True):
             try:
-                await work.close()
+                change = Change(KIND, draft_id, None)
+                await self._tools.journal.commit([change], durable=True)
             except errors.DriveError:
                 pass  # the row is of no use to anybody: the next start drops it
 
@@ -251,9 +258,10 @@ class _Attempts:
             await work.become("begin", work.row)
             return None
         if left.generation == work.row.generation:
-            return outcome
+            work.row = older.row
+            return await Steps(work).run()
         target = moved_on(work.row.target, outcome.file, left)
-        await work.become("begin", replace(work.row, wanted=target, target=target))
+        await work.become("begin", replace(work.row, target=target))
         return None
 
 

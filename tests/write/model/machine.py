@@ -22,7 +22,8 @@ from dmfs.drive import Drive
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.model import Child, Directory, File, Folder
 from dmfs.system.disk_threads import DiskThreads
-from dmfs.write.live import Handle, LiveFile
+from dmfs.write.handle import Handle
+from dmfs.write.live import LiveFile
 from dmfs.write.opening import Writes
 from tests.auth.person import write as write_sign_in
 from tests.support.sample import ACCOUNT

@@ -12,7 +12,7 @@ import trio
 
 from dmfs.errors import DriveError
 from dmfs.model import File
-from dmfs.write.live import Handle
+from dmfs.write.handle import Handle
 from dmfs.write.records import State
 from tests.write.model.machine import BOB, Machine, read_all, until
 from tests.write.model.notes import Book, Note

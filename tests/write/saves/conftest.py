@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,17 @@ def shared(emulator: EmulatorProcess, tmp_path_factory: pytest.TempPathFactory) 
     with drives(directory, emulator, options=["rw"], config=WRITES) as make:
         yield make()
         assert emulator.violations() == {}
+
+
+@pytest.fixture
+def again(shared: Drive) -> Callable[[], None]:
+    """The mount is ended and started anew."""
+
+    def start() -> None:
+        assert shared.stop() == 0
+        shared.start()
+
+    return start
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from tests.support.sample import RAW_SAMPLE, SAMPLE
 
 SEEN_S = 20.0
 """How long an upload may take on a busy machine."""
+LOST_S = 75.0
+"""After a kill: uploads whose answer was lost look for 40 s what came of it."""
 
 
 def sha256(data: bytes) -> str:
@@ -35,6 +37,10 @@ class Folder:
     @cached_property
     def id(self) -> str:
         return os.getxattr(self.path, "user.dmfs.folder_id").decode()
+
+    def names(self) -> list[str]:
+        """What a user sees here."""
+        return sorted(each.name for each in self.path.iterdir())
 
     @property
     def service_path(self) -> str:

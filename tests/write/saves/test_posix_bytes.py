@@ -228,6 +228,21 @@ def test_an_open_without_a_write_costs_nothing(folder: Folder) -> None:
     assert after["storage"] == before["storage"] + 1
 
 
+def test_the_same_bytes_again_are_no_version(folder: Folder) -> None:
+    data = b"as it was" * 1000
+    path = folder.write("f", data)
+    folder.comes_to(f=[data])
+    path.write_bytes(data)
+    told = path.stat()
+    folder.write("g", b"next")
+    wait_until(lambda: folder.emulator.writes()["orphans"])
+    folder.comes_to(f=[data], g=[b"next"])
+    assert path.read_bytes() == data
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (told.st_ino, told.st_mtime_ns)
+    path.write_bytes(data + b"!")
+    folder.comes_to(f=[data, data + b"!"], g=[b"next"])
+
+
 def test_the_room_of_the_spool(folder: Folder) -> None:
     found = os.statvfs(folder.path)
     assert found.f_bavail * found.f_frsize > 1 << 30

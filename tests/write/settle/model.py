@@ -58,6 +58,8 @@ class Folder:
     contents: dict[DraftId, int] = field(default_factory=dict)
     log: list[Step] = field(default_factory=list)
     fresh: itertools.count = field(default_factory=lambda: itertools.count(1))
+    reads_drafts: bool = False
+    """What went up is read from its draft still, until ``adopt``."""
     made: int = 0
     """Drafts that were made of what was there."""
     rewritten: int = 0
@@ -134,6 +136,13 @@ class Folder:
         if draft is not None:
             del self.drafts[draft]
 
+    def adopt(self) -> None:
+        """All that went up is read from the service from now on."""
+        for each in list(self.drafts.values()):
+            if not each.has_news:
+                self.names.adopted(each.id)
+        self._sweep()
+
     # settling
 
     def plan(self) -> Plan:
@@ -185,11 +194,14 @@ class Folder:
         more = False
         if isinstance(step, UploadNewItem | UploadNewVersion) and step.draft in self.drafts:
             state = self.drafts[step.draft]
-            more = state.generation > generation
+            more = self.reads_drafts or state.generation > generation
             self.drafts[step.draft] = replace(state, uploaded_generation=generation)
         self.names.done(step, self.now, item, more=more)
         if isinstance(step, ShowAgain):
             self.seen[step.place] = self.content_of(step.place) or 0
+        self._sweep()
+
+    def _sweep(self) -> None:
         stands = {each for each in self.names.shown().values() if not isinstance(each, Item)}
         self.drafts = {key: each for key, each in self.drafts.items() if key in stands}
 

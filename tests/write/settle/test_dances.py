@@ -189,3 +189,17 @@ def test_a_backup_put_in_place_of_the_new_version(kind: str) -> None:
     folder.rename(F + "~", F)
     assert kinds(folder.come_to_rest()) == ["MakeDraft", "UploadNewVersion"]
     assert folder.live() == {F: old}
+
+
+def test_cut_in_the_second_save_of_a_row() -> None:
+    """The backup of the first is gone, that of the second is all that is left."""
+    folder = a_folder()
+    (item_id,) = folder.service
+    folder.rename(F, F + "~")
+    folder.write(F)
+    folder.unlink(F + "~")
+    folder.rename(F, F + "~")
+    assert folder.come_to_rest() == []
+    assert folder.service[item_id].alive
+    folder.unlink(F + "~")
+    assert kinds(folder.come_to_rest()) == ["DeleteItem"]

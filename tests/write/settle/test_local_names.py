@@ -71,7 +71,7 @@ def test_always_local(name: str, program: str) -> None:
         ("1A2B3C4D", Role.TEMPORARY),
         ("sedAbC12d", Role.TEMPORARY),
         ("ziAbC12d", Role.TEMPORARY),
-        ("5036", Role.TEMPORARY),
+        ("5036", Role.SCRATCH),
         ("qX3b9Z", Role.TEMPORARY),
         ("tmpab12_xyz", Role.TEMPORARY),
     ],

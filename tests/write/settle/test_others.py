@@ -135,4 +135,10 @@ def test_in_the_end_both_see_the_same(events: list, there: list) -> None:
         for entry in (state.names[each],)
         if (own := entry.draft.own if entry.draft else entry.clean) and not entry.alias
     }
+    held |= {
+        folder.service[was.item_id].name
+        for each in local
+        for origin in state.names[each].origins
+        if origin in state.names and (was := state.names[origin].was)
+    }
     assert set(live) - set(shown) <= held | local  # an item of a name that is local since

@@ -230,3 +230,14 @@ def test_a_name_with_six_letters_more_is_ordinary_unless_its_file_is_there() -> 
     folder.write("other.txt.aBcDeF")
     assert kinds(folder.come_to_rest()) == ["UploadNewItem"]
     assert folder.live().keys() == {"notes.txt", "other.txt.aBcDeF"}
+
+
+def test_a_swap_file_of_the_same_moment_makes_no_backup_of_it() -> None:
+    folder = a_folder()
+    folder.write(".notes.txt.swp")
+    folder.rename(F, "plan.bak")
+    assert kinds(folder.come_to_rest()) == ["RenameItem"]
+    folder.write(".notes.txt.swp")
+    folder.unlink("plan.bak")
+    folder.now += 6
+    assert kinds(folder.carry_out()) == ["DeleteItem"]

@@ -36,6 +36,7 @@ event = st.one_of(
     st.tuples(st.just("look")),
     st.tuples(st.just("look late")),
     st.tuples(st.just("restart")),
+    st.tuples(st.just("adopt")),
 )
 several = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -56,12 +57,8 @@ def act(folder: Folder, what: tuple, listings: list) -> None:  # noqa: C901, PLR
         case ("rename", old, new) if old in folder.seen and old != new:
             if folds(folder, new, old):
                 return
-            if folder.kind == "a" and takes_an_item_away(folder, old, new):
-                return
             folder.rename(old, new)
         case ("unlink", name) if name in folder.seen:
-            if folder.kind == "a" and takes_an_item_away(folder, None, name):
-                return
             folder.unlink(name)
         case ("wait", seconds):
             folder.now += seconds
@@ -74,6 +71,8 @@ def act(folder: Folder, what: tuple, listings: list) -> None:  # noqa: C901, PLR
                 folder.begin(step)
         case ("answer",) if folder.pending:
             folder.answer()
+        case ("adopt",):
+            folder.adopt()
         case ("look",):
             listings.append((folder.listing(), folder.now))
             folder.look()
@@ -85,18 +84,6 @@ def act(folder: Folder, what: tuple, listings: list) -> None:  # noqa: C901, PLR
                 {key: row for key, row in folder.rows.items() if row is not None}, folder.now
             )
             folder.look()
-
-
-def takes_an_item_away(folder: Folder, old: str | None, gone: str) -> bool:
-    """What the drive refuses where nothing can be deleted."""
-    state = folder.names.state(folder.kind, folder.drafts)
-    for each in (gone, old):
-        there = None if each is None else folder.names.at(each)
-        entry = None if each is None else state.names.get(each)
-        own = entry is not None and entry.draft is not None and entry.draft.own is not None
-        if (isinstance(there, Item) or own) and (old is None or gone in folder.seen):
-            return True
-    return False
 
 
 def kept_back(folder: Folder) -> set[str]:
@@ -125,6 +112,7 @@ def check_end(folder: Folder) -> None:
         own = entry.draft.own if entry.draft is not None else entry.clean
         if own is not None and not entry.alias:
             behind.add(folder.service[own.item_id].name)
+        behind |= {each for each in entry.origins if each in state.names}
     untouched = {n for n in live if n not in ordinary and TABLE.find(n) is not None}
     if folder.kind == "b":
         assert set(live) - set(ordinary) <= behind | untouched
@@ -141,8 +129,8 @@ def check_log(folder: Folder) -> None:
     assert len(sent) <= len(folder.contents) + folder.rewritten
 
 
-def run(events: list, there: list, kind: str) -> Folder:
-    folder = Folder(kind=kind)  # type: ignore[arg-type]
+def run(events: list, there: list, kind: str, *, reads: bool) -> Folder:
+    folder = Folder(kind=kind, reads_drafts=reads)  # type: ignore[arg-type]
     folder.put(*there)
     listings: list = []
     for each in events:
@@ -160,17 +148,19 @@ start = st.lists(st.sampled_from(["plan.dwg", "Plan B.dwg", "c.ifc", "plan.bak"]
 
 
 @several
-@given(st.lists(event, max_size=25), start)
-def test_in_the_end_the_service_has_what_the_user_sees(events: list, there: list) -> None:
-    folder = run(events, there, "b")
+@given(st.lists(event, max_size=25), start, st.booleans())
+def test_in_the_end_the_service_has_what_the_user_sees(
+    events: list, there: list, reads: bool
+) -> None:
+    folder = run(events, there, "b", reads=reads)
     check_end(folder)
     check_log(folder)
     assert folder.plan().steps == []  # settled is settled
 
 
 @several
-@given(st.lists(event, max_size=25), start)
-def test_without_deletes_too(events: list, there: list) -> None:
-    folder = run(events, there, "a")
+@given(st.lists(event, max_size=25), start, st.booleans())
+def test_without_deletes_too(events: list, there: list, reads: bool) -> None:
+    folder = run(events, there, "a", reads=reads)
     check_end(folder)
     assert not [each for each in folder.log if isinstance(each, DeleteItem | CopyItem)]

@@ -7,9 +7,10 @@ import json
 import pytest
 
 from dmfs.errors import NotFoundError
+from dmfs.model import ItemId
 from dmfs.write.settle.plan import DeleteItem, Item, UploadNewVersion
 from dmfs.write.settle.recorder import FolderNames
-from tests.write.settle.model import F, Folder, a_folder
+from tests.write.settle.model import F, Folder, Lineage, a_folder
 
 
 def test_untouched_names_are_the_listings() -> None:
@@ -71,12 +72,16 @@ def test_somebody_elses_newer_version_ends_it_too() -> None:
     assert folder.content_of(F) == 4711
 
 
-def test_somebody_elses_file_under_a_name_that_was_freed_is_seen() -> None:
+def test_somebody_elses_file_under_a_name_that_was_freed_is_seen_in_the_end() -> None:
     folder = a_folder()
     folder.rename(F, "b.dwg")
-    folder.service["other"] = type(folder.service.popitem()[1])(F, [4711])  # type: ignore[index]
-    folder.names.see({F: Item("other", "other?version=1", F, 1)}, folder.now)  # type: ignore[arg-type]
-    assert folder.names.hides("other", "else.dwg") is False  # type: ignore[arg-type]
+    folder.now += 6
+    folder.carry_out()
+    folder.service[ItemId("theirs")] = Lineage(F, [4711])
+    folder.now += 1
+    folder.look()
+    assert folder.names.shown().keys() == {F, "b.dwg"}
+    assert folder.content_of(F) == 4711
 
 
 def test_nothing_comes_of_nothing() -> None:
@@ -365,3 +370,25 @@ def test_what_is_left_of_a_plan_is_in_the_next() -> None:
     folder.now += 6
     (step,) = folder.plan().steps
     assert isinstance(step, DeleteItem)
+
+
+def test_after_a_restart_too_a_listing_ends_what_it_contradicts_for_long() -> None:
+    folder = a_folder()
+    folder.write(F)
+    folder.now += 6
+    folder.carry_out()
+    folder.names = FolderNames.of_rows(rows_of(folder), 5.0)
+    folder.names.see({}, 300.0)
+    assert set(folder.names.shown()) == {F}, "it may lag"
+    folder.names.see({}, 700.0)
+    assert folder.names.shown() == {}
+
+
+def test_a_draft_that_was_overtaken_keeps_its_bytes() -> None:
+    folder = a_folder()
+    draft = folder.write(F)
+    folder.rename(F, F + "~")
+    folder.write(F)
+    folder.come_to_rest()
+    folder.names.adopted(draft)
+    assert folder.names.at(F + "~") == draft

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dmfs.model import ItemId, VersionId
+from dmfs.write.records import Base
 from dmfs.write.settle.plan import (
     Item,
     NameState,
@@ -15,6 +16,7 @@ from dmfs.write.settle.plan import (
     settle,
 )
 from dmfs.write.settle.quiet import Quiet
+from tests.support.helpers import a_file
 from tests.write.settle.model import F, Folder, a_folder, kinds
 
 
@@ -162,3 +164,9 @@ def test_a_rename_connects_two_names() -> None:
         == Quiet(folder.names.state("b", {}), (), 0.0, Rules()).group["c.dwg"]
     )
     assert set(names) == {F, "c.dwg"}
+
+
+def test_an_item_is_made_of_a_file_and_of_what_a_draft_was_opened_from() -> None:
+    file = replace(a_file(F, 10), version_number=7)
+    assert Item.of(file) == Item(file.item_id, file.version_id, F, 7)
+    assert Item.of_base(Base.of(file, 10)) == Item.of(file)

@@ -33,6 +33,12 @@ async def read_base(offset: int, length: int) -> bytes:
     return BASE[offset : offset + length]
 
 
+def impatient(spool: Spool, patience_s: float = 0.05) -> None:
+    """From now on a call of so long is a hang; a busy machine needs longer for one that is not."""
+    for threads in (spool._disk._calls, spool._disk._syncs, spool._commits):
+        threads._patience_s = patience_s
+
+
 def draft_row(draft_id: DraftId, **words: Any) -> Change:
     return Change("draft", draft_id, {"place": {"name": "plan.dwg", "folder": "f"}, **words})
 
@@ -68,6 +74,7 @@ def small_units(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sums, "PAGE_UNITS", 4)
     patch.setattr(data_file, "UNIT_BYTES", 32)
     patch.setattr(data_file, "TAIL_BYTES", 64)
+    patch.setattr(data_file, "TAIL_MAX_BYTES", 64)
     patch.setattr(data_file, "SMALL_BYTES", 16)
     patch.setattr(data_file, "_JOINED_BYTES", 48)
     patch.setattr(data_file, "UNSYNCED_BYTES", 300)

@@ -21,6 +21,7 @@ from tests.write.spool.spooling import (
     TWO,
     found,
     id_of,
+    impatient,
     no_rows,
     open_spool,
     read_base,
@@ -236,18 +237,21 @@ async def test_a_commit_that_fails_may_have_happened_and_is_made_good(
 async def test_a_disk_that_hangs_fails_soon_and_goes_on_when_it_is_back(
     tmp_path, monkeypatch, call
 ):
-    spool = open_spool(tmp_path / "spool", patience_s=0.05)
-    monkeypatch.setattr(spool._disk, "_syncs", spool._disk._calls)
+    spool = open_spool(tmp_path / "spool")
     content = spool.create(ONE)
     await content.write(0, b"first", mtime_ns=1)
     await content.confirm(no_rows)
     back, calm = threading.Event(), getattr(os, call)
 
     def hang(*args):
+        # as the kernel does with what it is to write
+        views = [memoryview(each) for each in args[1]] if call == "pwritev" else []
         back.wait(20)
+        del views
         return calm(*args)
 
     monkeypatch.setattr(os, call, hang)
+    impatient(spool)
     await content.write(0, b"other", mtime_ns=2)
 
     async def strict_read(_):
@@ -259,20 +263,23 @@ async def test_a_disk_that_hangs_fails_soon_and_goes_on_when_it_is_back(
                 with pytest.raises(SpoolError, match="hangs"):
                     await (strict_read if call == "pread" else content.confirm)(no_rows)
             assert spool.room().total_bytes > 0
+            await content.write(5, b"!", mtime_ns=3)
     finally:
         back.set()
     monkeypatch.setattr(os, call, calm)
+    impatient(spool, 30)
     with trio.fail_after(10):
-        while spool._disk._calls.hangs:
+        while spool._disk.hangs:
             await trio.sleep(0.01)
     await content.confirm(no_rows)
-    assert await whole(spool, ONE) == b"other"
+    assert await whole(spool, ONE) == b"other!"
     await spool.close()
 
 
 @real
 async def test_a_journal_that_hangs_lets_the_process_end(tmp_path, monkeypatch):
-    spool = open_spool(tmp_path / "spool", patience_s=0.05)
+    spool = open_spool(tmp_path / "spool")
+    impatient(spool)
     content = spool.create(ONE)
     await content.write(0, b"first", mtime_ns=1)
     back, run = threading.Event(), Journal._run
@@ -292,6 +299,7 @@ async def test_a_journal_that_hangs_lets_the_process_end(tmp_path, monkeypatch):
     with trio.fail_after(10):
         while spool._commits.hangs:
             await trio.sleep(0.01)
+    spool._journal.close()
     spool._owner.release()
 
 

@@ -13,6 +13,7 @@ from tests.support.baddisk import BadDisk
 from tests.write.spool.spooling import (
     ONE,
     draft_row,
+    impatient,
     no_rows,
     open_spool,
     whole,
@@ -25,12 +26,12 @@ def test_on_a_real_mount_that_hangs(tmp_path: Path):
     with BadDisk(tmp_path) as disk:
 
         async def run() -> None:
-            spool = open_spool(disk.directory / "spool", patience_s=0.1)
-            spool._disk._syncs = spool._disk._calls
+            spool = open_spool(disk.directory / "spool")
             content = spool.create(ONE)
             await content.write(0, b"first", mtime_ns=1)
             await content.confirm(no_rows)
             disk.turn("hang")
+            impatient(spool)
             with trio.fail_after(20):
                 await content.write(0, b"other", mtime_ns=2)
                 for _ in range(2):
@@ -40,9 +41,15 @@ def test_on_a_real_mount_that_hangs(tmp_path: Path):
                         await spool.commit([Change("name", "n", {})])
                     assert spool.room().free_bytes >= 0
                 await spool.close()
+            disk.turn("well")
+            impatient(spool, 30)
+            with trio.fail_after(20):
+                while spool._commits.hangs or spool._disk.hangs:
+                    await trio.sleep(0.01)
+            spool._journal.close()
+            spool._owner.release()
 
         trio.run(run)
-        disk.turn("well")
 
 
 @pytest.mark.mount
@@ -51,7 +58,7 @@ def test_on_a_real_mount_that_turns_bad(tmp_path: Path, mood: str, monkeypatch):
     with BadDisk(tmp_path) as disk:
 
         async def run() -> None:
-            spool = open_spool(disk.directory / "spool", patience_s=5)
+            spool = open_spool(disk.directory / "spool")
             content = spool.create(ONE)
             await content.write(0, b"first", mtime_ns=1)
             await content.confirm(lambda _: [draft_row(ONE)])

@@ -11,6 +11,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmfs.write.spool.spool import Spool
 from tests.write.spool.spooling import (
     BASE,
     ONE,
@@ -58,6 +59,7 @@ class Pair:
         self.generation = 0
         self.snapshots: list[tuple[Any, bytes]] = []
         self.clock = 0
+        self.dead: list[Spool] = []
 
     async def do(self, step: tuple[Any, ...]) -> None:
         await getattr(self, step[0])(*step[1:])
@@ -148,6 +150,7 @@ class Pair:
     async def die(self) -> None:
         """As kill -9: the kernel gives the lock back, and nobody writes anything."""
         self.spool._owner.release()
+        self.dead.append(self.spool)
         await self._again()
 
     async def _again(self) -> None:
@@ -200,6 +203,8 @@ def test_a_draft_reads_as_it_was_written_and_comes_back_as_it_was_confirmed(done
             await pair.check()
         finally:
             await pair.spool.close()
+            for each in pair.dead:
+                each._journal.close()
 
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as place:
         small_units(patch)

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import stat
+import threading
 from functools import partial
 
 import pytest
@@ -14,10 +15,9 @@ import trio.testing
 
 from dmfs.errors import SpoolError
 from dmfs.spans import GIB, KIB, MIB
-from dmfs.system.clock import wall_time_s
 from dmfs.write.records import Change
-from dmfs.write.spool import recovery
-from dmfs.write.spool.card import read_card, write_card
+from dmfs.write.spool.card import read_card
+from dmfs.write.spool.journal import Journal
 from tests.support.helpers import real
 from tests.write.spool.spooling import (
     ONE,
@@ -27,7 +27,6 @@ from tests.write.spool.spooling import (
     no_rows,
     open_spool,
     read_base,
-    rows_of,
     whole,
 )
 
@@ -86,7 +85,7 @@ async def test_no_news_no_call(tmp_path, monkeypatch):
     for _ in range(12):
         assert await content.confirm(lambda _: pytest.fail("a row without news")) == first
     monkeypatch.undo()
-    content.set_mtime(9)
+    await content.truncate(content.size_bytes, mtime_ns=9)
     assert content.dirty
     assert await content.confirm(no_rows) == (2, 3, 9)
     await spool.close()
@@ -174,40 +173,6 @@ async def test_what_is_written_while_others_confirm_waits_for_the_next_time(
     await spool.close()
 
 
-@real
-async def test_a_write_under_way_when_its_draft_is_removed_leaves_no_trace(tmp_path, monkeypatch):
-    spool = open_spool(tmp_path / "spool")
-    content = spool.create(ONE)
-    await content.write(0, b"x" * MIB, mtime_ns=1)
-    begun, gate, run, refused = trio.Event(), trio.Event(), spool._disk.run, []
-
-    async def gated(work, action, **kwargs):
-        if action == "save":
-            begun.set()
-            await gate.wait()
-        return await run(work, action, **kwargs)
-
-    async def write(offset):
-        try:
-            await content.write(offset, b"y" * 5000, mtime_ns=1)
-        except SpoolError as error:
-            refused.append((offset, error.message))
-
-    monkeypatch.setattr(spool._disk, "run", gated)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(write, 0)  # spills
-        await begun.wait()
-        nursery.start_soon(spool.remove, ONE)
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(write, 1)  # waits behind both
-        await trio.testing.wait_all_tasks_blocked()
-        gate.set()
-    assert refused == [(1, "the draft was removed")]
-    assert (spool.used_bytes, spool._room.pending_bytes) == (0, 0)
-    assert not (tmp_path / "spool" / ONE).exists()
-    await spool.close()
-
-
 @pytest.mark.parametrize("changes", [[], [Change("name", "none", None)]])
 @real
 async def test_a_durable_commit_of_nothing_takes_along_what_came_before(tmp_path, changes):
@@ -220,21 +185,6 @@ async def test_a_durable_commit_of_nothing_takes_along_what_came_before(tmp_path
     assert log.stat().st_size == before
     await spool.commit(changes, durable=True)
     assert log.stat().st_size > before
-    await spool.close()
-
-
-@real
-async def test_a_draft_that_the_journal_does_not_know_is_discarded_too(tmp_path):
-    place = tmp_path / "spool"
-    (place / ONE).mkdir(parents=True)
-    (place / ONE / "data").write_bytes(b"abc")
-    write_card(place / ONE, {"generation": 1})
-    spool = open_spool(place)
-    assert ONE in spool.damaged
-    await spool.discard(ONE)
-    assert (place / "discarded" / ONE / "data").read_bytes() == b"abc"
-    with pytest.raises(ValueError, match="own"):
-        await spool.commit([Change("content", ONE, {})])
     await spool.close()
 
 
@@ -258,48 +208,6 @@ async def test_a_row_and_its_bytes_are_confirmed_together(tmp_path):
     spool = open_spool(tmp_path / "spool")
     assert spool.rows["draft"][ONE].record["generation"] == confirmed.generation
     assert found(spool, ONE).generation == confirmed.generation
-    await spool.close()
-
-
-@real
-async def test_what_is_removed_is_gone_and_what_is_discarded_waits_a_week(tmp_path, monkeypatch):
-    place = tmp_path / "spool"
-    spool = open_spool(place)
-    for draft_id in (ONE, TWO):
-        content = spool.create(draft_id)
-        await content.write(0, draft_id.encode(), mtime_ns=1)
-        await content.write(3, b"--", mtime_ns=1)
-        await content.confirm(rows_of(draft_id))
-    old = found(spool, ONE)
-    await spool.remove(ONE, [Change("draft", ONE, None)])
-    await spool.discard(TWO, [Change("draft", TWO, None)])
-    assert spool.content(ONE) is spool.content(TWO) is None
-    assert spool.used_bytes == 0
-    assert not (place / ONE).exists()
-    assert not (place / TWO).exists()
-    kept = place / "discarded" / TWO
-    card, data = read_card(kept), (kept / "data").read_bytes()
-    pieced = bytearray(card["size_bytes"])
-    for start, length, position in card["extents"]:
-        pieced[start : start + length] = data[position : position + length]
-    assert pieced == b"222--" + b"2" * 27
-    with pytest.raises(SpoolError, match="removed"):
-        await old.write(0, b"x", mtime_ns=1)
-    with pytest.raises(SpoolError, match="removed"):
-        old.snapshot()
-    await spool.close()
-    spool = open_spool(place)
-    assert (spool.damaged, dict(spool.rows)) == ("", {})
-    db = spool._journal._db
-    assert db is not None
-    for table in ("rows", "pieces", "leaving"):
-        assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
-    await spool.tend()
-    assert kept.exists()
-    week = wall_time_s() + recovery.DISCARDED_S + 1
-    monkeypatch.setattr("dmfs.write.spool.recovery.wall_time_s", lambda: week)
-    await spool.tend()
-    assert not kept.exists()
     await spool.close()
 
 
@@ -357,4 +265,29 @@ async def test_a_draft_of_real_size(tmp_path):
     await spool.close()
     spool = open_spool(tmp_path / "spool")
     assert await whole(spool, ONE) == bytes(model)
+    await spool.close()
+
+
+@real
+async def test_a_commit_in_the_queue_is_made_whoever_is_cancelled(tmp_path, monkeypatch):
+    spool = open_spool(tmp_path / "spool")
+    gate, begun, run = threading.Event(), trio.Event(), Journal._run
+    token = trio.lowlevel.current_trio_token()
+
+    def slow(self, db, statement):
+        token.run_sync_soon(begun.set)
+        assert gate.wait(20)
+        run(self, db, statement)
+
+    monkeypatch.setattr(Journal, "_run", slow)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(spool.commit, [Change("name", "first", {})])
+        await begun.wait()
+        nursery.start_soon(spool.commit, [Change("name", "second", {})])
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        gate.set()
+    await spool.close()
+    spool = open_spool(tmp_path / "spool")
+    assert set(spool.rows["name"]) == {"first", "second"}
     await spool.close()

@@ -125,7 +125,8 @@ class World:
         self.strange_etags = False
         self.storage_first = False
         self.wrongs: list[str] = []
-        self._unknown_post_at: float | None = None
+        self._lost_at: dict[str, float] = {}
+        """Of storages: when the answer to their last POST was lost."""
 
     # the service's side
 
@@ -166,7 +167,7 @@ class World:
 
     # its calls
 
-    async def _do(self, call: str, effect: Callable[[], Any], *, post: bool = False) -> Any:
+    async def _do(self, call: str, effect: Callable[[], Any], *, post: str = "") -> Any:
         self.calls[call] += 1
         assert sum(self.calls.values()) < self.calls_max, f"without end: {self.calls}"
         await trio.sleep(self.delay_s)
@@ -174,10 +175,8 @@ class World:
             change()
         for change in self.at_call.pop(sum(self.calls.values()), []):
             change()
-        if post and self._unknown_post_at is not None:
-            if trio.current_time() < self._unknown_post_at + 10:
-                self.wrongs.append("a second POST within 10 s of a lost answer")
-            self._unknown_post_at = None
+        if post and trio.current_time() < self._lost_at.pop(post, -100.0) + 10:
+            self.wrongs.append("a second POST within 10 s of a lost answer")
         fault = self.always.get(call)
         if self.faults[call]:
             fault = self.faults[call].pop(0)
@@ -191,7 +190,7 @@ class World:
         if fault.error is not None:
             error = fault.error()
             if post and isinstance(error, errors.UnknownOutcomeError):
-                self._unknown_post_at = trio.current_time()
+                self._lost_at[post] = trio.current_time()
             raise error
         return fault.change(answer) if fault.change else answer
 
@@ -329,7 +328,7 @@ class World:
             self.items[item.id] = item
             return Posted(self.file(item, item.tip))
 
-        return await self._do("new_item", effect, post=True)
+        return await self._do("new_item", effect, post=storage_id)
 
     async def new_version(
         self, project_id: Any, item_id: ItemId, name: str, storage_id: StorageId, *, hub_id: Any
@@ -345,7 +344,7 @@ class World:
             item.versions.append(version)
             return Posted(self.file(item, version))
 
-        return await self._do("new_version", effect, post=True)
+        return await self._do("new_version", effect, post=storage_id)
 
     async def copy_item(
         self, project_id: Any, folder_id: Any, version_id: str, name: str

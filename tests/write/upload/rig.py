@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from dmfs.errors import GoneError, SpoolError
+from dmfs.errors import GoneError, NoRoomError, SpoolError
 from dmfs.write.records import Change, Draft, DraftId, NewItem, NewVersion, Place, State, Target
 from dmfs.write.upload import pace, sending, stage, work
 from dmfs.write.upload.plan import records
@@ -37,12 +37,15 @@ class Journal:
     def __init__(self) -> None:
         self.rows: dict[str, Mapping[str, Any]] = {}
         self.commits = 0
-        self.error: Exception | None = None
+        self.asked = self.refused_from = self.refusals = 0
+        """From so many commits on, so many are refused."""
 
     async def commit(self, changes: Sequence[Change], *, durable: bool = False) -> None:
         await trio.lowlevel.checkpoint()
-        if self.error is not None:
-            raise self.error
+        if self.refusals and self.refused_from <= self.asked:
+            self.refusals -= 1
+            raise NoRoomError("the disk is full")
+        self.asked += 1
         for change in changes:
             assert change.kind == "upload"
             self.commits += 1
@@ -95,6 +98,7 @@ class Rig:
         self.kill_at: tuple[str, int] | None = None
         self.kill_after: set[int] = set()
         """Numbers of failpoints, of all that are passed."""
+        self.signed_in = "owner"
         self.on_posted_error: list[Exception] = []
         self.rules = replace(Rules(Path("/nowhere")), **rules)
         self.uploader: Uploader
@@ -105,6 +109,7 @@ class Rig:
             on_posted=self._on_posted,
             on_event=lambda kind, fields: self.events.append((kind, fields)),
             my_user_id=lambda: ME,
+            is_signed_in=lambda owner: owner == self.signed_in,
             version_of=self.world.version_of,
             failpoint=self._failpoint,
         )
@@ -174,9 +179,18 @@ def new_item(name: str = "Plan.dwg") -> NewItem:
     return NewItem(PLACE.named(name), name)
 
 
-def play(scenario: Callable[[Rig], Awaitable[None]], small: int = 0, **rules: Any) -> None:
+def play(
+    scenario: Callable[[Rig], Awaitable[None]],
+    *,
+    small: int = 0,
+    clock_off_s: float = 0.0,
+    **rules: Any,
+) -> None:
     """Run a scenario, with the time of a mock clock. ``small``: a part of so many bytes is not
-    counted."""
+    counted. ``clock_off_s``: how wrong this machine's clock is."""
+
+    def clock_s() -> float:
+        return wall_s() + clock_off_s
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
@@ -184,8 +198,8 @@ def play(scenario: Callable[[Rig], Awaitable[None]], small: int = 0, **rules: An
             nursery.cancel_scope.cancel()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "wall_time_s", wall_s)
-        patch.setattr(sending, "wall_time_s", wall_s)
+        patch.setattr(work, "wall_time_s", clock_s)
+        patch.setattr(sending, "wall_time_s", clock_s)
         patch.setattr(pace, "SMALL_BYTES", small)
         patch.setattr(stage, "SMALL_BYTES", small)
         patch.setattr(records, "part_size", lambda size: PART)

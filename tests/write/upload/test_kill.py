@@ -57,7 +57,7 @@ def _points(scene: str) -> list[tuple[str, int]]:
     return found
 
 
-POINTS = [(scene, *point) for scene in SCENES for point in _points(scene)]
+POINTS = [(scene, *point) for scene in SCENES for point in sorted(_points(scene))]
 
 
 @pytest.mark.parametrize(("scene", "name", "before"), POINTS)
@@ -133,6 +133,17 @@ def test_a_newer_generation_after_a_post_that_did_not_arrive() -> None:
     play(scenario)
 
 
+def test_the_same_bytes_to_another_name_after_a_post_that_arrived() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.kill_at = ("post.call.after", 0)
+        outcome = await _two_generations(rig, rig.job(new_item()), rig.job(new_item("Other.dwg")))
+        assert outcome.kind == "posted"
+        [version] = rig.world.everything()
+        assert version.name == "Plan.dwg", "it is there: a rename is what is left to do"
+
+    play(scenario)
+
+
 async def _two_generations(rig: Rig, first, second):
     try:
         async with trio.open_nursery() as nursery:
@@ -164,3 +175,37 @@ def test_what_was_accepted_is_hashed_and_not_read_twice_in_one_process() -> None
         assert job.snapshot.read_bytes == len(OURS)
 
     play(scenario)
+
+
+@pytest.mark.parametrize("scene", ["item", "lost", "conflict"])
+@pytest.mark.parametrize("commit", range(12))
+def test_a_journal_that_is_full_for_a_while(scene: str, commit: int) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.journal.refused_from, rig.journal.refusals = commit, 4
+        outcome = await rig.upload(rig.job(_arrange(rig, scene)))
+        assert outcome is not None
+        assert outcome.kind == ("conflict" if scene == "conflict" else "posted")
+        assert len(rig.world.with_bytes(OURS)) == 1
+        assert rig.world.wrongs == []
+        assert rig.journal.rows == {}
+        if rig.journal.refusals < 4:
+            assert "the disk is full" in rig.reasons
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("hours", [-25, -1, 1, 25])
+@pytest.mark.parametrize("scene", ["item", "version", "lost", "overtaken"])
+def test_a_clock_that_is_wrong(scene: str, hours: int) -> None:
+    async def scenario(rig: Rig) -> None:
+        target = _arrange(rig, scene)
+        rig.world.faults["put"] = [Fault("lost", lambda: errors.UnreachableError("reset"))]
+        rig.kill_at = ("sent.commit.after", 0)
+        outcome = await rig.upload(rig.job(target))
+        assert outcome is not None
+        assert outcome.kind == "posted"
+        assert len(rig.world.with_bytes(OURS)) == 1
+        assert rig.world.calls["storage"] == 1
+        assert trio.current_time() < 100
+
+    play(scenario, clock_off_s=hours * 3600.0)

@@ -83,7 +83,8 @@ def test_a_lost_answer_is_looked_for_until_it_cannot_come_any_more(seen: Seen) -
         assert waited >= LOOKS_AT_S[-1]
         expected = {Seen.AS_BEFORE: Verdict.POST, Seen.OTHER: Verdict.BESIDE}
         assert decision.verdict is expected.get(seen, Verdict.ANEW)
-    assert after_lost_answer(Seen.AS_BEFORE, -5000).verdict is Verdict.WAIT
+    back = after_lost_answer(Seen.AS_BEFORE, -5000)
+    assert (back.verdict, back.wait_s) == (Verdict.WAIT, LOOKS_AT_S[0])
 
 
 @given(st.floats(-1e6, 1e6))

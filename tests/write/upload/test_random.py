@@ -9,10 +9,12 @@ import trio
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dmfs.write.records import Base, NewVersion
 from tests.write.upload.model import Item
-from tests.write.upload.rig import BASE, OURS, Rig, new_item, play
+from tests.write.upload.rig import BASE, DRAFT, OURS, PLACE, Killed, Rig, new_item, play
 from tests.write.upload.test_faults import CALLS, FAULTS, OF_PUT, the_fault
 
+NEWER = b"newer" * 50
 NOT_FOR_A_PERSON = sorted({"401", "429", "500", "lost before", "lost after", "late", "stall",
                            "garbage", "409-busy", "403-lock", "offline"})  # fmt: skip
 """What passes; the rest is for a person, who is told."""
@@ -95,3 +97,49 @@ def _act(rig: Rig, item: Item, act: str, theirs: list[bytes]) -> None:
 async def _unlock(item: Item) -> None:
     await trio.sleep(1000)
     item.reserved_by = ""
+
+
+@given(
+    version=st.booleans(),
+    faults=st.lists(st.tuples(st.sampled_from(["new_version", "new_item", "complete", "tip"]),
+                              st.sampled_from(NOT_FOR_A_PERSON)), max_size=3),
+    kill=st.integers(1, 45),
+    more=st.sets(st.integers(46, 100), max_size=3),
+)  # fmt: skip
+@settings(deadline=None, max_examples=100)
+def test_a_newer_generation_takes_over_at_any_moment(
+    version: bool, faults: list[tuple[str, str]], kill: int, more: set[int]
+) -> None:
+    """The first may have become a version or not: the second stands on it, never beside it."""
+
+    async def scenario(rig: Rig) -> None:
+        world = rig.world
+        for call, kind in faults:
+            world.faults[call].append(the_fault(call, kind))
+        target = rig.version_of(world.add("Plan.dwg", BASE)) if version else new_item()
+        rig.kill_after = {kill, *more}
+        try:
+            async with trio.open_nursery() as nursery:
+                uploader = rig.start(nursery)
+                uploader.submit(rig.job(target))
+                with trio.move_on_after(12 * 3600):
+                    await uploader.wait(DRAFT)
+                nursery.cancel_scope.cancel()
+        except* Killed:
+            pass
+        if rig.posted:  # its owner knows where it is now
+            file = rig.posted[-1][2].file
+            target = NewVersion(PLACE, Base.of(file, len(OURS)), "Plan.dwg")
+            rig.posted.clear()
+        outcome = await rig.upload(rig.job(target, NEWER, 2), 12 * 3600.0)
+        await trio.sleep(600)
+        assert outcome is not None
+        assert outcome.kind == "posted"
+        assert world.wrongs == []
+        [item] = world.items.values()
+        data = [each.data for each in item.versions]
+        assert data.count(NEWER) == 1
+        assert data.count(OURS) <= 1
+        assert data[-1] == NEWER
+
+    play(scenario)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import trio
 
-from dmfs.errors import LockedError, OfflineError, SignedOutError, SpoolError
+from dmfs.errors import AccessError, LockedError, OfflineError, SignedOutError, SpoolError
+from dmfs.ratelimit.limits import Priority
+from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
 from dmfs.write.records import State
 from dmfs.write.upload.ports import Outcome
 from tests.write.upload.model import ME, OTHER, Fault, sha1
@@ -146,7 +148,13 @@ def test_cancelled_before_the_post_and_not_after() -> None:
             assert uploader.cancel(DRAFT)
             assert (await uploader.wait(DRAFT)).kind == "cancelled"
             assert rig.journal.rows == {}
-            rig.world.always.clear()
+            rig.world.always = {"new_item": Fault("403", lambda: AccessError("no"))}
+            uploader.submit(rig.job(new_item()))
+            assert (await uploader.wait(DRAFT)).kind == "failed"
+            assert rig.journal.rows
+            assert uploader.cancel(DRAFT)
+            await trio.sleep(1)
+            assert rig.journal.rows == {}
             rig.world.always["new_item"] = Fault("stall")
             uploader.submit(rig.job(new_item()))
             await trio.sleep(10)
@@ -180,7 +188,7 @@ def test_an_upload_that_hangs_blocks_only_itself() -> None:
             uploader.submit(rig.job(new_item("slow.dwg"), b"1"))
             await trio.sleep(1)
             other = rig.job(new_item("quick.dwg"), b"2")
-            draft = type(other.draft)(type(DRAFT)("e" * 32), other.target.place, "k", "o")
+            draft = type(other.draft)(type(DRAFT)("e" * 32), other.target.place, "k", "owner")
             began = trio.current_time()
             uploader.submit(type(other)(draft, other.target, other.snapshot, other.read_base))
             assert (await uploader.wait(draft.id)).kind == "posted"
@@ -234,5 +242,33 @@ def test_before_the_end_answers_are_waited_for_and_nothing_begins() -> None:
             await trio.sleep(100)
             assert rig.world.calls["storage"] == 1
             nursery.cancel_scope.cancel()
+
+    play(scenario)
+
+
+def test_calls_are_as_urgent_as_an_upload_is_whoever_ordered_it() -> None:
+    async def scenario(rig: Rig) -> None:
+        seen = set()
+        rig.world.at_call[1] = [lambda: seen.add(current_priority().level)]
+        rig.world.at_call[4] = [lambda: seen.add(current_priority().level)]
+        with at_priority(RequestPriority(Priority.LOOKUP)):
+            assert await rig.upload(rig.job(new_item()))
+        assert seen == {Priority.WRITE}
+
+    play(scenario)
+
+
+def test_nobody_uploads_what_another_wrote() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.world.before["complete"] = [lambda: setattr(rig, "signed_in", "another")]
+        async with trio.open_nursery() as nursery:
+            uploader = rig.start(nursery)
+            uploader.submit(rig.job(new_item()))
+            await trio.sleep(1000)
+            assert uploader.progress()[0].reason == "signed out"
+            assert rig.world.everything() == []
+            rig.signed_in = "owner"
+            uploader.nudge()
+            assert (await uploader.wait(DRAFT)).kind == "posted"
 
     play(scenario)

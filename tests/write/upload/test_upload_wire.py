@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from dmfs.emulator.process import EmulatorProcess
+from dmfs.errors import GoneError
 from tests.emulator.place import HUB, Place
 from tests.support.helpers import real
 from tests.write.upload.wire import DRAFT, Drive, Where, driving, hurry
@@ -26,12 +27,14 @@ _NUMBERS = itertools.count()
 class Folder:
     """A folder of its own, and what the emulator saw of it."""
 
-    def __init__(self, emulator: EmulatorProcess) -> None:
+    def __init__(
+        self, emulator: EmulatorProcess, project: str = "Sample Project", hub: str = HUB
+    ) -> None:
         self.emulator = emulator
         self.unavoidable: set[str] = set()
         """Kinds of violations that a test cannot do without."""
-        self.place = Place(emulator, next(_NUMBERS))
-        hub = next(each["id"] for each in emulator.world()["hubs"] if each["name"] == HUB)
+        self.place = Place(emulator, next(_NUMBERS), project, hub)
+        hub = next(each["id"] for each in emulator.world()["hubs"] if each["name"] == hub)
         self.where = Where.of(emulator, hub, self.place.project["id"], self.place.id)
 
     def items(self) -> list[dict[str, Any]]:
@@ -77,6 +80,25 @@ async def test_a_new_item_and_its_next_version(folder: Folder, tmp_path: Path) -
 
 
 @real
+async def test_a_teams_hub_overtakes_in_words_alone(
+    emulator: EmulatorProcess, tmp_path: Path
+) -> None:
+    folder = Folder(emulator, "Gearbox", "Emulated Fusion Team")
+    folder.theirs("Plan.dwg", "base")
+    order = {"op": "new_version", "path": f"{folder.place.path}/Plan.dwg", "text": "theirs"}
+    emulator.race("versions_post", order)
+    async with driving(folder.where, tmp_path / "spool") as drive:
+        await drive.write(OURS)
+        assert (await drive.upload(await drive.base("Plan.dwg"))).kind == "posted"
+        overtook = dict(drive.events)["overtook"]
+        assert (overtook["number"], overtook["beside"]) == (2, "")
+        await drive.write(OURS + b"2")
+        assert (await drive.upload(await drive.base("Plan.dwg"))).kind == "posted"
+    digests = [sha256(each) for each in (b"base", b"theirs", OURS, OURS + b"2")]
+    assert folder.versions() == [("Plan.dwg", each) for each in digests]
+
+
+@real
 async def test_forty_mib_in_parts(folder: Folder, tmp_path: Path) -> None:
     data = random.Random(1).randbytes(40 * MIB)
     async with driving(folder.where, tmp_path / "spool") as drive:
@@ -84,6 +106,32 @@ async def test_forty_mib_in_parts(folder: Folder, tmp_path: Path) -> None:
         assert (await drive.upload(drive.new("Large.dwg"))).kind == "posted"
     assert folder.versions() == [("Large.dwg", sha256(data))]
     assert folder.emulator.counts()["cdn_put"] == 5
+
+
+@real
+async def test_a_small_change_in_a_large_file(folder: Folder, tmp_path: Path) -> None:
+    data = random.Random(4).randbytes(20 * MIB)
+    asked: list[int] = []
+
+    async def read_base(start: int, length: int) -> bytes:
+        asked.append(length)
+        return data[start : start + length]
+
+    async def gone(start: int, length: int) -> bytes:
+        raise GoneError("the service has no such version")
+
+    async with driving(folder.where, tmp_path / "spool") as drive:
+        await drive.write(data)
+        await drive.upload(drive.new("Large.dwg"))
+        await drive.change(len(data), 9 * MIB + 5, b"changed")
+        target = await drive.base("Large.dwg")
+        outcome = await drive.upload(target, read_base=gone)
+        assert (outcome.kind, outcome.reason) == ("failed", "the bytes of v1 are gone")
+        assert (await drive.upload(target, read_base=read_base)).kind == "posted"
+        assert "needs bytes of v1" in [reason for _, reason in drive.states]
+    changed = data[: 9 * MIB + 5] + b"changed" + data[9 * MIB + 12 :]
+    assert folder.versions() == [("Large.dwg", sha256(data)), ("Large.dwg", sha256(changed))]
+    assert sum(asked) == 20 * MIB - 7, "each byte of the base once"
 
 
 @real

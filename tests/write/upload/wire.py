@@ -42,7 +42,7 @@ from dmfs.write.spool.snapshot import Confirmed
 from dmfs.write.spool.spool import Spool
 from dmfs.write.upload import sending, steps, uploader
 from dmfs.write.upload.plan import look
-from dmfs.write.upload.ports import Hooks, Outcome, PostedLike, Rules, UploadJob
+from dmfs.write.upload.ports import Hooks, Outcome, PostedLike, ReadBase, Rules, UploadJob
 from dmfs.write.upload.uploader import Uploader
 from tests.write.spool.spooling import open_spool
 
@@ -110,21 +110,30 @@ class Drive:
             await content.write(start, data[start : start + (1 << 20)], mtime_ns=1)
         return (await content.confirm(_no_rows)).generation
 
-    def order(self, target: Target) -> None:
+    async def change(self, base_bytes: int, offset: int, data: bytes) -> None:
+        """Confirm a generation that is the base version but for ``data``."""
+        content = self.spool.content(DRAFT) or self.spool.create(DRAFT)
+        content.start_over(base_bytes)
+        await content.write(offset, data, mtime_ns=2)
+        await content.confirm(_no_rows)
+
+    def order(self, target: Target, read_base: ReadBase | None = None) -> None:
         """Begin, or go on with what the journal knows."""
         content = self.spool.content(DRAFT)
         assert content is not None
         snapshot = content.snapshot()
         draft = Draft(DRAFT, target.place, "key", "owner", generation=snapshot.generation)
-        job = UploadJob(draft, target, snapshot, _no_base)
+        job = UploadJob(draft, target, snapshot, read_base or _no_base)
         row = self.spool.rows.get("upload", {}).get(DRAFT)
         if row is None:
             assert self.uploader.submit(job)
         else:
             assert self.uploader.resume(row.record, job)
 
-    async def upload(self, target: Target, within_s: float = 60.0) -> Outcome:
-        self.order(target)
+    async def upload(
+        self, target: Target, within_s: float = 60.0, read_base: ReadBase | None = None
+    ) -> Outcome:
+        self.order(target, read_base)
         with trio.fail_after(within_s):
             return await self.uploader.wait(DRAFT)
 
@@ -147,7 +156,7 @@ def hurry(patch: pytest.MonkeyPatch, emulator: EmulatorProcess) -> None:
     patch.setattr(look, "LOOKS_AT_S", (0.15, 0.5))
     patch.setattr(look, "LEAST_WAIT_S", 0.05)
     patch.setattr(uploader, "FIRST_S", 0.1)
-    patch.setattr(steps, "LOOK_FIRST_S", 0.1)
+    patch.setattr(steps, "LOOK_FIRST_S", 0.4)  # half of it is longer than a hasty repetition
     patch.setattr(sending, "backoff_s", lambda *_: 0.05)
     emulator.settings(lost_look_s=0.15)
 

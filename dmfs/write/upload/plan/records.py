@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
@@ -95,9 +96,10 @@ class UploadRow:
 
     def change(self) -> Change:
         """For the journal."""
-        row = asdict(self)
+        row = {name: getattr(self, name) for name in _NAMES}
         row["wanted"], row["target"] = _target_row(self.wanted), _target_row(self.target)
         row["etags"] = {str(number): etag for number, etag in self.etags.items()}
+        row["posted"] = None if self.posted is None else asdict(self.posted)
         return Change(KIND, self.draft_id, row)
 
     def removal(self) -> Change:
@@ -130,7 +132,11 @@ class UploadRow:
             raise ValueError(self.step)
 
 
-def _target_row(target: Target) -> dict[str, Any]:
+_NAMES = tuple(each.name for each in fields(UploadRow))
+
+
+@functools.lru_cache(maxsize=256)  # a row is written for each part, and its targets stay the same
+def _target_row(target: Target) -> Mapping[str, Any]:
     return {"kind": "version" if isinstance(target, NewVersion) else "item", **asdict(target)}
 
 
