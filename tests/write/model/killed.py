@@ -45,7 +45,9 @@ class Points:
 
     def watch(self) -> None:
         """The uploader's, and each commit of the journal."""
-        opening.Hooks = functools.partial(Hooks, failpoint=self.passed)  # type: ignore[misc, assignment]
+        joins: Any = opening
+        joins.Hooks = functools.partial(Hooks, failpoint=self.passed)
+        spools: Any = Spool
         commit = Spool.commit
 
         async def counted(
@@ -58,7 +60,7 @@ class Points:
             if kinds:
                 self.passed(f"{kinds} after")
 
-        Spool.commit = counted  # type: ignore[method-assign]
+        spools.commit = counted
 
 
 async def scene(machine: Machine, path: str, name: str) -> None:

@@ -116,7 +116,7 @@ async def try_cell(machine: Machine, place: Place, cell: Cell, number: int) -> s
                 return "it failed, and arrived"
             machine.emulator.clear_faults()
             live.to_go_up()
-            machine.writing.settler.touched(live.place.folder)
+            machine.writing.settler.touched(live.draft.place.folder)
             await until(lambda: machine.rests, 30.0, machine.what_is_left)
         await machine.look_again(place.path)
         if await machine.read(path) != data:
