@@ -239,6 +239,7 @@ class Settler:
             return
         live = self._drafts.live(self._drafts.adopted.shown(file), view.place(step.place))
         await live.take_all()
+        self.touched(view.folder_id)
 
     def _announce(self, view: FolderView, step: HoldDeletes) -> None:
         if view.folder_id not in self._announced:
