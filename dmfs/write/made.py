@@ -94,6 +94,10 @@ class Made:
         """Of all rows."""
         return [*self.shown, *(_GONE + each for each in self._gone)]
 
+    def change_all(self) -> None:
+        """Every row is to be written."""
+        self._changed.update(self.row_keys())
+
     def load(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """KeyError, TypeError, BadRecordError for rows of another shape."""
         now, wall_s = trio.current_time(), wall_time_s()
@@ -108,17 +112,29 @@ class Made:
             self.shown[key], self._made_at[key] = node, at
 
 
-def by_folder(rows: Mapping[str, Row]) -> Mapping[str, dict[str, Mapping[str, object]]]:
-    """Rows of the journal whose keys begin with a folder's id, without it."""
-    found: dict[str, dict[str, Mapping[str, object]]] = {}
+def by_folder(rows: Mapping[str, Row]) -> Mapping[str, dict[str, Mapping[str, Any]]]:
+    """Rows whose keys begin with a folder's id, by that, and then by the rest of the key."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
     for key, row in rows.items():
         folder_id, _, inner = key.partition("/")
         found.setdefault(folder_id, {})[inner] = row.record
     return found
 
 
-def directory_of(records: Mapping[str, Mapping[str, object]]) -> Folder | Project:
-    """What such rows say that they are of. KeyError, TypeError, BadRecordError."""
+def in_our_time(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A name's row. trio's clock starts anew, and anywhere, with each process: rows of several
+    processes are brought together by the wall clock."""
+    row = dict(record["row"])
+    ago_s = max(0.0, wall_time_s() - float(record["at_s"]))
+    shift_s = trio.current_time() - ago_s - float(record["now"])
+    for key in ("began_at", "touched_at", "settled_at", "at"):
+        if row.get(key):
+            row[key] += shift_s
+    return row
+
+
+def directory_of(records: Mapping[str, Mapping[str, Any]]) -> Folder | Project:
+    """The directory that rows are of. TypeError, BadRecordError."""
     directory = decode_node(str(next(iter(records.values()))["directory"]))
     if not isinstance(directory, Folder | Project):
         raise TypeError(type(directory))

@@ -170,6 +170,7 @@ async def _join(
         name_calls, user_id=user_id, moves=writes.moves, sync=writes.sync,
     )  # fmt: skip
     client.breaker.subscribe(on_close=writing.nudge)
+    nursery.start_soon(writing.folders.make_later)
     return writing
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import trio
 
@@ -30,7 +29,7 @@ from dmfs.system.clock import wall_time_s
 from dmfs.write.adopted import AdoptedVersions, plain
 from dmfs.write.live import LiveFile
 from dmfs.write.made import KIND as MADE
-from dmfs.write.made import Made, by_folder, directory_of
+from dmfs.write.made import Made, by_folder, directory_of, in_our_time
 from dmfs.write.records import Change, DraftId, Place, Row, folder_of, place_of
 from dmfs.write.settle.nouns import DeleteItem, Item, Step
 from dmfs.write.settle.recorder import FolderNames
@@ -262,6 +261,14 @@ class FolderView:
             changes.append(Change(KIND, f"{self.folder_id}/{key}", record))
         return changes
 
+    def become(self, folder: Folder) -> None:
+        """The directory is this one now: all rows are to be written anew."""
+        self.directory, self.folder_id = folder, folder.id
+        self._seen = self._shown = None
+        self.names.change_all()
+        self.made.change_all()
+        self._version += 1
+
     def removal(self) -> list[Change]:
         """Of all rows."""
         keys = [(KIND, key) for key in self.names.row_keys()]
@@ -351,6 +358,16 @@ class Overlay:
             view = self.view(listing.directory)
         return view.shown(listing)
 
+    def became(self, folder: Folder, other: Folder) -> list[Change]:
+        """A folder has another id from now on; the rows of that."""
+        view = self._views.pop(folder.id, None)
+        if view is None:
+            return []
+        changes = view.removal()
+        view.become(other)
+        self._views[other.id] = view
+        return [*changes, *view.rows()]
+
     def forget(self, folder: Folder) -> list[Change]:
         """A folder has gone; the rows that go with it."""
         view = self._views.pop(folder.id, None)
@@ -375,21 +392,9 @@ class Overlay:
 
     def _load(self, records: Mapping[str, Mapping[str, object]]) -> None:
         directory = directory_of(records)
-        inner = {key: _in_our_time(each) for key, each in records.items()}
+        inner = {key: in_our_time(each) for key, each in records.items()}
         names = FolderNames.of_rows(inner, trio.current_time())
         view = FolderView(directory, names, self._live, self._adopted)
         for each in records.values():
             view.recover(each["files"], str(each.get("path", "")))  # type: ignore[arg-type]
         self._views[view.folder_id] = view
-
-
-def _in_our_time(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A name's row. trio's clock starts anew, and anywhere, with each process: rows of several
-    processes are brought together by the wall clock."""
-    row = dict(record["row"])
-    ago_s = max(0.0, wall_time_s() - float(record["at_s"]))
-    shift_s = trio.current_time() - ago_s - float(record["now"])
-    for key in ("began_at", "touched_at", "settled_at", "at"):
-        if row.get(key):
-            row[key] += shift_s
-    return row

@@ -189,6 +189,7 @@ class Settler:
             _DraftStates(self._drafts, closing),
             siblings=siblings,
             local=is_local_tree(view.directory),
+            made_folder=not (isinstance(view.directory, Folder) and view.directory.comes_later),
         )
 
     async def _carry_out(self, view: FolderView, plan: Plan) -> float | None:
@@ -238,6 +239,7 @@ class Settler:
             return
         live = self._drafts.live(self._drafts.adopted.shown(file), view.place(step.place))
         await live.take_all()
+        self.touched(view.folder_id)
 
     def _announce(self, view: FolderView, step: HoldDeletes) -> None:
         if view.folder_id not in self._announced:
@@ -372,4 +374,6 @@ class _DraftStates(Mapping[DraftId, DraftState]):
 
 def is_local_tree(directory: Directory) -> bool:
     """Whether all of a directory stays on this machine."""
-    return isinstance(directory, Folder) and (directory.is_local or is_local_folder(directory.name))
+    return isinstance(directory, Folder) and (
+        directory.stays_here or is_local_folder(directory.name)
+    )

@@ -95,7 +95,7 @@ class Writing:
         self.drafts = drafts
         self.settler = settler
         self._permissions = permissions
-        self.folders = Folders(self, tools.listings, spool, overlay, folder_calls)
+        self.folders = Folders(self, tools.listings, spool, overlay, drafts, folder_calls)
         self._file_calls = name_calls
         self._user_id = user_id
         self._moves = moves
@@ -218,6 +218,7 @@ class Writing:
     def nudge(self) -> None:
         """The service can be reached again."""
         self.settler.orders.uploader.nudge()
+        self.folders.nudge()
 
     def on_lost_close(self, live: LiveFile) -> None:
         """Bytes that came after the last close are not safe, and no program hears of it."""
