@@ -28,7 +28,8 @@ INSIDE = {
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in sending client uploads",
+    " signed_in sending client uploads history",
+    "aps.history": "deleted",
     "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
@@ -50,7 +51,7 @@ INSIDE = {
     "write": "records spool parts settle upload adopted live handle made overlay calls drafts"
     " upload_orders settler writing care opening",
     "write.care": "rows tally report journalled remedies putting restoring",
-    "write.calls": "deleted_items permissions folder_calls name_calls folders",
+    "write.calls": "permissions folder_calls name_calls folders",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
     "write.settle": "local_names service_names conflict_names nouns locality claims quiet"
