@@ -368,16 +368,20 @@ def test_a_terminal_gets_a_bar_and_is_asked(
     assert b"[y/N]" in shown
     assert b"nothing was discarded" in shown
     calm.clear_faults()
-    calm.settings(cdn_put_bytes_per_s=200_000)
+    hold(calm)
     stdout_of(home, "uploads", "retry")
-    status, shown = at_a_terminal(home, ["uploads", "--wait"], b"")
+    bar = b"of 293.0 KiB"
+    status, shown = at_a_terminal(home, ["uploads", "--wait"], b"", bar, calm.clear_faults)
     assert status == 0
-    assert b"of 293.0 KiB" in shown
+    assert bar in shown
     assert b"nothing waits" in shown
 
 
-def at_a_terminal(home: Home, words: list[str], keys: bytes) -> tuple[int, bytes]:
-    """The exit status of a command, and all that its terminal shows."""
+def at_a_terminal(
+    home: Home, words: list[str], keys: bytes, seen: bytes = b"", then: Callable[[], object] = list
+) -> tuple[int, bytes]:
+    """The exit status of a command, and all that its terminal shows; ``then`` follows once
+    ``seen`` is there."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [*dmfs_command(), *words], env=home.environment({"COLUMNS": "120", "TERM": "xterm"}),
@@ -388,6 +392,8 @@ def at_a_terminal(home: Home, words: list[str], keys: bytes) -> tuple[int, bytes
         shown = b""
         try:
             while piece := os.read(ours, 4096):
+                if seen in shown + piece and seen not in shown:
+                    then()
                 shown += piece
         except OSError:
             pass  # the end of a terminal
