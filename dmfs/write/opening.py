@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import trio
 
+from dmfs.aps.change.deleted_items import DeletedItems
 from dmfs.aps.uploads import Uploads
 from dmfs.auth.factory import sign_in_may_write, user_id_of
 from dmfs.auth.token_sources import TokenSource
@@ -23,7 +24,6 @@ from dmfs.model import Directory, File, Listing
 from dmfs.namespace.listings import Listings
 from dmfs.system.clock import local_now
 from dmfs.write.adopted import AdoptedVersions
-from dmfs.write.calls.deleted_items import DeletedItems
 from dmfs.write.calls.folder_calls import FolderCalls
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.calls.permissions import Permissions

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dmfs.aps.change.deleted_items import DeletedItems
 from dmfs.aps.uploads import Uploads
 from dmfs.errors import (
     AccessError,
@@ -35,7 +36,6 @@ from dmfs.model import (
 )
 from dmfs.names import check_name, printable
 from dmfs.namespace.listings import Listings
-from dmfs.write.calls.deleted_items import DeletedItems
 from dmfs.write.calls.folder_calls import FolderCalls
 from dmfs.write.calls.folders import Folders
 from dmfs.write.calls.name_calls import NameCalls
