@@ -27,10 +27,9 @@ INSIDE = {
     " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
-    "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in sending client uploads history",
-    "aps.history": "deleted",
-    "aps.change": "documents answers",
+    "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf signed_in"
+    " change sending client uploads",
+    "aps.change": "documents answers deleted_items",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
     "fetch": "curl link_stats connection_slots generation etags"
@@ -43,8 +42,7 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing"
-    " table",
+    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing table",
     "jobs.writing": "place sending remedies changes",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
@@ -107,8 +105,14 @@ ONLY_IN = {
     "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers", "write.parts.puts"},
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},
-    "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top", "cli.control.bar",
-             "cli.writing.uploads"},
+    "rich": {
+        "cli.browse",
+        "cli.demo",
+        "cli.control.status",
+        "cli.control.top",
+        "cli.control.bar",
+        "cli.writing.uploads",
+    },
     "prometheus_client": {"telemetry.metrics"},
     "jeepney": {"telemetry.desktop"},
 }
@@ -116,7 +120,8 @@ ONLY_IN = {
 
 WITHOUT_TRIO = (
     "errors compact model names spans urls setting_types config blocks.store. fetch.curl."
-    " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls aps.change."
+    " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
+    " aps.change.documents aps.change.answers"
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
     " write.parts.slices write.parts.put write.parts.puts"

@@ -1,1 +1,0 @@
-"""What items were before: versions below their newest one."""
