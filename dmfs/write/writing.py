@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dmfs.aps.change.deleted_items import DeletedItems
+from dmfs.aps.history.deleted import DeletedItems
 from dmfs.aps.uploads import Uploads
 from dmfs.errors import (
     AccessError,
