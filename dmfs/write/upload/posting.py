@@ -81,9 +81,7 @@ class Posting:
             await self._against(target, tip.file)
         else:
             assert tip.file is not None
-            renames = conflicts.name_to_post(target, tip.file) != tip.file.name
-            if renames or not await self._same(tip.file):  # a version is for ever, and tells people
-                await self._next_version(target, tip, tip.file)
+            await self._next_version(target, tip, tip.file)
 
     async def _next_version(self, target: NewVersion, tip: Tip, file: File) -> None:
         work, service = self._work, self._work.tools.service
