@@ -42,12 +42,15 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job reports tree selection estimate refresh warm evict offline pinning table",
+    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing"
+    " table",
+    "jobs.writing": "place sending remedies changes",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
     "write": "records spool parts settle upload adopted live handle made overlay calls drafts"
-    " upload_orders settler writing opening",
-    "write.calls": "permissions folder_calls name_calls folders",
+    " upload_orders settler writing care opening",
+    "write.care": "rows tally report journalled remedies putting restoring",
+    "write.calls": "deleted_items permissions folder_calls name_calls folders",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
     "write.settle": "local_names service_names conflict_names nouns locality claims quiet"
@@ -59,9 +62,10 @@ INSIDE = {
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
     " kernel_cache request operations write_operations workers mount",
     "help": "topics",
-    "cli": "streams secret_files settings control parser daemonize browse serve mount"
+    "cli": "streams secret_files settings control writing parser daemonize browse serve mount"
     " login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
+    "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
@@ -102,7 +106,8 @@ ONLY_IN = {
     "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers", "write.parts.puts"},
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},
-    "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top", "cli.control.bar"},
+    "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top", "cli.control.bar",
+             "cli.writing.uploads"},
     "prometheus_client": {"telemetry.metrics"},
     "jeepney": {"telemetry.desktop"},
 }
@@ -130,6 +135,7 @@ PROCESS_CLOCK = {"time.monotonic", "time.monotonic_ns", "time.perf_counter", "ti
 PROCESS_CLOCK_IN = {
     "cli.demo": "waits for a child process, outside of trio",
     "control.cards": "waits for a lock in a thread, without a loop",
+    "cli.writing.owner": "waits for another process, without a loop",
     "cli.control.top": "looks once a second, without a loop",
     "fuse.mount_place": "waits for another process, without a loop",
     "http.curl_multi": "the curl thread has libcurl's timers to keep, and no trio",

@@ -62,6 +62,8 @@ class FolderView:
         self.made = Made()
         self._seen: Listing | None = None
         self._version = 0
+        self.path = ""
+        """In the whole drive, as last known."""
         self._shown: tuple[Listing, int, Listing] | None = None
 
     # What is seen
@@ -254,6 +256,7 @@ class FolderView:
                     "at_s": wall_time_s(),
                     "files": [encode_node(file) for file in files],
                     "directory": directory,
+                    "path": self.path,
                 }
             changes.append(Change(KIND, f"{self.folder_id}/{key}", record))
         return changes
@@ -272,8 +275,9 @@ class FolderView:
         keys += [(MADE, key) for key in self.made.row_keys()]
         return [Change(kind, f"{self.folder_id}/{key}", None) for kind, key in keys]
 
-    def recover(self, files: Iterable[str]) -> None:
+    def recover(self, files: Iterable[str], path: str) -> None:
         """Nodes of items that rows tell of; what cannot be read is left out."""
+        self.path = path
         for text in files:
             try:
                 node = decode_node(text)
@@ -296,6 +300,8 @@ class Overlay:
         self._adopted = adopted
         self._views: dict[FolderId, FolderView] = {}
         self.live_by_id: LiveById = lambda _: None
+        self.path_of: Callable[[Directory], str] = lambda _: ""
+        """Where a directory is in the whole drive; '' if that is not known."""
         self.listed: Callable[[Directory], Listing | None] = lambda _: None
         """What the service shows in a directory, as far as it is in memory."""
 
@@ -311,7 +317,14 @@ class Overlay:
             listing = self.listed(directory)
             if listing is not None:  # which item has which name is part of what follows
                 found.see(listing)
+        if not found.path:
+            self.find_path(found)
         return found
+
+    def find_path(self, view: FolderView) -> str:
+        """Where a folder is now, else where it was when last known; '' if it never was."""
+        view.path = self.path_of(view.directory) or view.path
+        return view.path
 
     def of(self, place: Place) -> FolderView:
         """The view of a place's folder."""
@@ -383,5 +396,5 @@ class Overlay:
         names = FolderNames.of_rows(inner, trio.current_time())
         view = FolderView(directory, names, self._live, self._adopted)
         for each in records.values():
-            view.recover(each["files"])  # type: ignore[arg-type]
+            view.recover(each["files"], str(each.get("path", "")))  # type: ignore[arg-type]
         self._views[view.folder_id] = view

@@ -188,6 +188,13 @@ class UploadOrders:
         await self._adopt(step, before, generation, file, size_bytes)
         view = self._overlay.of(before)
         self.show_anew(view, {step.place, before.name, file.name})
+        self._on_event(
+            "upload",
+            {
+                "draft": draft_id, "name": file.name, "item_id": file.item_id,
+                "version": file.version_number, "size_bytes": size_bytes,
+            },
+        )  # fmt: skip
         if not posted.conforming:
             self._on_event("holding area", {"name": file.name})
 

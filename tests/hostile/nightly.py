@@ -81,6 +81,23 @@ PARTS = [
         {"DMFS_FUZZ_INPUTS": "1000000"}, {"DMFS_FUZZ_INPUTS": "50000"},
     ),
     Part(
+        "writing model", [*PYTEST, "tests/write/model/test_model.py"],
+        {"DMFS_WRITE_MODEL_SEEDS": "300", "DMFS_WRITE_MODEL_STEPS": "60"},
+        {"DMFS_WRITE_MODEL_SEEDS": "15"},
+    ),
+    Part(
+        "writing matrix", [*PYTEST, "tests/write/model/test_fault_matrix.py"],
+        {"DMFS_WRITE_MATRIX": "full"}, long=True,
+    ),
+    Part(
+        "uploads killed", [*PYTEST, "tests/write/model/test_kills.py"],
+        {"DMFS_WRITE_KILLS": "full"}, long=True,
+    ),
+    Part(
+        "two machines", [*PYTEST, "tests/write/model/test_two_machines.py"],
+        {"DMFS_WRITE_RACES": "1000"}, {"DMFS_WRITE_RACES": "60"},
+    ),
+    Part(
         "saves killed", [*PYTEST, "tests/write/kills/test_kills.py"],
         {"DMFS_SAVE_KILLS": "300"}, {"DMFS_SAVE_KILLS": "30"},
     ),

@@ -45,14 +45,14 @@ def fast(test: Callable[..., Any]) -> Callable[..., None]:
     return run
 
 
-def run_fast(body: Callable[[], Any], within_s: float = 30.0) -> None:
+def run_fast(body: Callable[[], Any], within_s: float = 30.0, rate: float = RATE) -> None:
     async def main() -> None:
-        with trio.fail_after(within_s * RATE):
+        with trio.fail_after(within_s * rate):
             await body()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DiskThreads, "__init__", _patient)
-        trio.run(main, clock=MockClock(rate=RATE))
+        trio.run(main, clock=MockClock(rate=rate))
 
 
 def _patient(
@@ -66,9 +66,15 @@ class Machine:
     """``async with machine.on():`` for as long as it runs; then it may be switched on again."""
 
     def __init__(
-        self, emulator: EmulatorProcess, directory: Path, user: str = ADA, **more: Any
+        self,
+        emulator: EmulatorProcess,
+        directory: Path,
+        user: str = ADA,
+        *,
+        signs_in: bool = True,
+        **more: Any,
     ) -> None:
-        self.emulator, self.user = emulator, user
+        self.emulator, self.home, self.user = emulator, directory, user
         self.events: list[tuple[str, dict[str, Any]]] = []
         values: dict[str, Any] = {
             "api_url": emulator.api_url, "client_id": "emulator-desktop",
@@ -79,7 +85,8 @@ class Machine:
         }  # fmt: skip
         self.settings = Settings(**(values | more))
         self._drive: Drive | None = None
-        self._sign_in()
+        if signs_in:
+            self._sign_in()
 
     def _sign_in(self) -> None:
         given = self.emulator.sign_in(scope=SCOPES, user=self.user)
@@ -179,10 +186,10 @@ class Machine:
         await self.writing.unlink(*await self._at(path))
 
     async def mkdir(self, path: str) -> Folder:
-        return await self.writing.make_folder(*await self._at(path))
+        return await self.writing.folders.make(*await self._at(path))
 
     async def rmdir(self, path: str) -> None:
-        await self.writing.remove_folder(*await self._at(path))
+        await self.writing.folders.remove(*await self._at(path))
 
     async def look_again(self, path: str) -> None:
         """As the poller, or a person who presses F5."""
@@ -217,6 +224,9 @@ class Machine:
             [(str(each.place), each.draft) for each in settler.waiting()],
             [list(settler.plan(view, hurry=True).steps) for view in settler._overlay.views()],
             settler.orders.uploader.progress(),
+            (settler._due, settler._busy, settler._held, settler.orders._under_way),
+            [settler.plan(view) for view in settler._overlay.views()],
+            [(each.writers, each.handles) for each in settler.waiting()],
             self.events[-5:],
         )
 
@@ -234,14 +244,14 @@ async def until(
     done: Callable[[], Any], within_s: float = 12.0, why: Callable[[], object] = lambda: ""
 ) -> None:
     """Wait, for so many seconds of the wall's clock."""
-    with trio.move_on_after(within_s * RATE):
-        while True:
-            found = done()
-            if hasattr(found, "__await__"):
-                found = await found
-            if found:
-                return
-            await trio.sleep(0.02 * RATE)
+    ends_at = time.monotonic() + within_s
+    while time.monotonic() < ends_at:
+        found = done()
+        if hasattr(found, "__await__"):
+            found = await found
+        if found:
+            return
+        await trio.sleep(0.02 * RATE)
     raise AssertionError(f"it did not happen: {why()}")
 
 
