@@ -18,7 +18,7 @@ from tests.write.model.walk import Walk, short
 
 pytestmark = pytest.mark.mount
 
-SEEDS = int(os.environ.get("DMFS_MOUNTED_WALKS", "2"))
+SEEDS = int(os.environ.get("DMFS_MOUNTED_WALKS", "1"))
 TTL_S = 0.5
 CONFIG = {
     "scopes": "data:read data:create data:write", "upload_delay": "200ms", "version_interval": 0,
