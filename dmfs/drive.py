@@ -37,7 +37,7 @@ from dmfs.model import (
 from dmfs.names import check_name, printable
 from dmfs.namespace.listings import Listings
 from dmfs.namespace.poller import Poller
-from dmfs.namespace.xattrs import CACHED, PINNED, RESERVED_BY, attributes_of, marks
+from dmfs.namespace.xattrs import CACHED, PINNED, RESERVED_BY, STATE, attributes_of, marks
 from dmfs.pins.pins import Pins
 from dmfs.prefetch.list_ahead import TreePrefetcher
 from dmfs.prefetch.open_ahead import SmallFilePrefetcher
@@ -165,6 +165,11 @@ class Drive:
         chain = self._listings.cache.chain(directory)
         return "/" + "/".join(filter(None, map(self._shown_name, chain)))
 
+    def known_path(self, directory: Directory) -> str:
+        """Where a directory is in the drive; '' where a part of the way is not known."""
+        chain = self._listings.cache.chain(directory)
+        return self.path_of(directory) if isinstance(chain[0], Root) else ""
+
     def _shown_name(self, directory: Directory) -> str:
         """Its name in its parent, which may not be the service's."""
         above = self._listings.cache.parent(directory.identity)
@@ -223,6 +228,8 @@ class Drive:
     async def unlisted_xattr(self, node: Node, name: str) -> str | None:
         """The value of an attribute that is answered and never listed: tools that copy attributes
         would copy it. None if it is another name, or does not apply."""
+        if name == STATE and isinstance(node, File) and self.writing is not None:
+            return self.writing.state(node).value
         if name == CACHED and isinstance(node, File) and self.parts.pins is not None:
             return str(await self.parts.pins.percent_at_rest(node))
         if name == RESERVED_BY and isinstance(node, File):

@@ -23,6 +23,8 @@ ProjectId = NewType("ProjectId", str)
 FolderId = NewType("FolderId", str)
 LOCAL_FOLDER = "local:"
 """A folder that the service does not have has such an id, with 32 hex digits behind it."""
+LATER_FOLDER = "local:later:"
+"""The same, of one that it gets as soon as it can be reached."""
 """``urn:adsk.wipprod:fs.folder:co.<22 chars>``."""
 ItemId = NewType("ItemId", str)
 """``urn:adsk.wipprod:dm.lineage:<22 chars>``: a file through all of its versions."""
@@ -109,6 +111,16 @@ class Folder:
     def is_local(self) -> bool:
         """Whether the service does not have it."""
         return self.id.startswith(LOCAL_FOLDER)
+
+    @property
+    def comes_later(self) -> bool:
+        """Whether the service gets it as soon as it can be reached."""
+        return self.id.startswith(LATER_FOLDER)
+
+    @property
+    def stays_here(self) -> bool:
+        """Whether the service never gets it."""
+        return self.is_local and not self.comes_later
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ PROCESSES_MAX = 20
 FAILED_PINS = ("failed", "gone", "no room")
 PIN_ERRORS_MAX = 5
 TRANSFERS_MAX = 20
+BAD_MAX = 5
 DISK_S = 0.02
 """A look at the index takes 0.1 ms."""
 _looks = trio.CapacityLimiter(4)
@@ -59,6 +60,7 @@ async def status_of(drive: Drive) -> dict[str, Any]:
             "oldest": _request(under_way[0]) if under_way else None,
         },
         "pins": _pins(drive),
+        "writing": _writing(drive),
         "processes": _processes(drive, under_way, now),
         "transfers": _transfers(drive, now),
         "failures": [
@@ -126,6 +128,29 @@ def _pins(drive: Drive) -> dict[str, Any]:
         ),
         "no_room": sum(each.state == "no room" for each in found),
         "errors": [each.error for each in found if each.error][:PIN_ERRORS_MAX],
+    }
+
+
+def _writing(drive: Drive) -> dict[str, Any] | None:
+    """What was saved and has not gone up; None for a drive that is read alone."""
+    if drive.writing is None:
+        return None
+    # loaded by a drive that writes
+    from dmfs.write.care.report import report_of  # noqa: PLC0415
+    from dmfs.write.care.rows import DELETE, counts, is_bad, left  # noqa: PLC0415
+
+    report = report_of(drive.writing)
+    deletions = sum(row.what == DELETE for row in report.rows)
+    bad = [row for row in report.rows if is_bad([row])]
+    return {
+        **counts(report.rows),
+        "deletions": deletions,
+        "left_bytes": sum(row.size_bytes - row.done_bytes for row in left(report.rows)),
+        "used_bytes": report.used_bytes,
+        "limit_bytes": report.limit_bytes,
+        "others": report.others,
+        "damaged": report.damaged,
+        "bad": [{"path": row.path, "reason": row.reason} for row in bad[:BAD_MAX]],
     }
 
 

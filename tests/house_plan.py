@@ -27,9 +27,9 @@ INSIDE = {
     " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
-    "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in sending client uploads",
-    "aps.change": "documents answers",
+    "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf signed_in"
+    " change sending client uploads",
+    "aps.change": "documents answers deleted_items",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
     "fetch": "curl link_stats connection_slots generation etags"
@@ -42,11 +42,13 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job reports tree selection estimate refresh warm evict offline pinning table",
+    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing table",
+    "jobs.writing": "place sending remedies changes",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
     "write": "records spool parts settle upload adopted live handle made overlay calls drafts"
-    " upload_orders settler writing opening",
+    " upload_orders settler writing care opening",
+    "write.care": "rows tally report journalled remedies putting restoring",
     "write.calls": "permissions folder_calls name_calls folders",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
@@ -59,9 +61,10 @@ INSIDE = {
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
     " kernel_cache request operations write_operations workers mount",
     "help": "topics",
-    "cli": "streams secret_files settings control parser daemonize browse serve mount"
+    "cli": "streams secret_files settings control writing parser daemonize browse serve mount"
     " login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
+    "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
@@ -102,7 +105,14 @@ ONLY_IN = {
     "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers", "write.parts.puts"},
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},
-    "rich": {"cli.browse", "cli.demo", "cli.control.status", "cli.control.top", "cli.control.bar"},
+    "rich": {
+        "cli.browse",
+        "cli.demo",
+        "cli.control.status",
+        "cli.control.top",
+        "cli.control.bar",
+        "cli.writing.uploads",
+    },
     "prometheus_client": {"telemetry.metrics"},
     "jeepney": {"telemetry.desktop"},
 }
@@ -110,7 +120,8 @@ ONLY_IN = {
 
 WITHOUT_TRIO = (
     "errors compact model names spans urls setting_types config blocks.store. fetch.curl."
-    " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls aps.change."
+    " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
+    " aps.change.documents aps.change.answers"
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
     " write.parts.slices write.parts.put write.parts.puts"
@@ -130,6 +141,7 @@ PROCESS_CLOCK = {"time.monotonic", "time.monotonic_ns", "time.perf_counter", "ti
 PROCESS_CLOCK_IN = {
     "cli.demo": "waits for a child process, outside of trio",
     "control.cards": "waits for a lock in a thread, without a loop",
+    "cli.writing.owner": "waits for another process, without a loop",
     "cli.control.top": "looks once a second, without a loop",
     "fuse.mount_place": "waits for another process, without a loop",
     "http.curl_multi": "the curl thread has libcurl's timers to keep, and no trio",

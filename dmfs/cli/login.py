@@ -21,9 +21,10 @@ from dmfs.auth.authorization_code import (
 from dmfs.auth.factory import token_store
 from dmfs.auth.loopback_server import listen
 from dmfs.auth.token_endpoint import APPS_URL, App, request_grant, revoke, user_info
-from dmfs.auth.tokens import SignIn, claims, with_writing
+from dmfs.auth.tokens import WRITE_SCOPES, SignIn, claims, may_write, with_writing
 from dmfs.auth.user_session import LOCK_S, store_sign_in
 from dmfs.cli import DONE
+from dmfs.cli.control.words import plural
 from dmfs.cli.settings import Invocation, start
 from dmfs.config import Settings
 from dmfs.errors import AccessError, DeadlineError, DriveError, GrantRefusedError, SetupError
@@ -76,9 +77,32 @@ def login_command(call: Invocation) -> int:
 def logout_command(call: Invocation) -> int:
     """``dmfs logout``."""
     settings = start(call)
+    _check_drafts(settings, keep=call.options.keep)
     with bare_errors():
         trio.run(logout, settings)
     return DONE
+
+
+def _check_drafts(settings: Settings, *, keep: bool) -> None:
+    """SetupError while files wait that only this sign-in may send."""
+    from dmfs.write.care.journalled import Journalled
+    from dmfs.write.care.rows import left as left_rows
+
+    try:
+        found = Journalled.look(settings.state_dir / "spool" / settings.profile)
+        rows = [] if found is None else left_rows(found.report.rows)
+    except DriveError as error:
+        _say(f"dmfs: {error.message}")
+        return
+    if not rows:
+        return
+    words = f"{plural(len(rows), 'file has', 'files have')} not gone up yet"
+    if not keep:
+        raise SetupError(
+            f"{words}, and go up with this sign-in alone",
+            hint="dmfs uploads --wait sends them, dmfs logout --keep leaves them for its return",
+        )
+    _say(f"{words}: they wait until the same user signs in again.")
 
 
 @asynccontextmanager
@@ -231,6 +255,9 @@ async def _finish(
     store = token_store(settings)
     where = await store_sign_in(store, sign_in, settings.token_store)
     user = sign_in.user_name or sign_in.user_id or "an unnamed user"
+    wished = set(WRITE_SCOPES) <= set(scopes.split())
+    if wished and not may_write(sign_in.access_token, scopes):
+        _say("This sign-in may only read all the same: it was not allowed to write.")
     place = "the desktop keyring" if where == "keyring" else str(store.file.path)
     _say(f"Signed in as {user} with profile {settings.profile!r}; kept in {place}.")
 

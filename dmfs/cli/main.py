@@ -162,6 +162,36 @@ def _cat(call: Invocation) -> int:
     return cat_command(call)
 
 
+def _uploads(call: Invocation) -> int:
+    from dmfs.cli.writing.uploads import uploads_command
+
+    return uploads_command(call)
+
+
+def _put(call: Invocation) -> int:
+    from dmfs.cli.writing.changes import put_command
+
+    return put_command(call)
+
+
+def _rm(call: Invocation) -> int:
+    from dmfs.cli.writing.changes import rm_command
+
+    return rm_command(call)
+
+
+def _mkdir(call: Invocation) -> int:
+    from dmfs.cli.writing.changes import mkdir_command
+
+    return mkdir_command(call)
+
+
+def _restore(call: Invocation) -> int:
+    from dmfs.cli.writing.changes import restore_command
+
+    return restore_command(call)
+
+
 def _status(call: Invocation) -> int:
     from dmfs.cli.control.status import status_command
 
@@ -265,6 +295,11 @@ COMMANDS: dict[str, Callable[[Invocation], int]] = {
     "ls": _ls,
     "stat": _stat,
     "cat": _cat,
+    "uploads": _uploads,
+    "put": _put,
+    "rm": _rm,
+    "mkdir": _mkdir,
+    "restore": _restore,
     "status": _status,
     "top": _top,
     "events": _events,

@@ -13,9 +13,11 @@ from dmfs.cli import DONE, FAILED
 from dmfs.cli.daemonize import start_in_background
 from dmfs.cli.settings import Invocation, check_proxies, prepare_limits, read_settings
 from dmfs.errors import SetupError
+from dmfs.fuse.mount_place import FILESYSTEM, true_path
 from dmfs.fuse.mountpoint import (
     check_machine,
     clear_dead_mount,
+    mounts,
     parse_options,
     prepare_mountpoint,
     unmount,
@@ -50,13 +52,25 @@ def mount_command(call: Invocation) -> int:
 
 
 def umount_command(call: Invocation) -> int:
-    """Unmount; SetupError if the drive is busy, with the processes that use it."""
+    """Unmount; SetupError if the drive is busy, with the processes that use it. Says what of a
+    drive that writes has not gone up."""
     mountpoint = call.options.mountpoint
     if not mountpoint.startswith("/"):
         try:
             mountpoint = os.path.abspath(mountpoint)
         except FileNotFoundError:
             raise SetupError("the working directory is gone", hint="name the whole path") from None
+    waiting = []
+    if mounts().get(true_path(mountpoint)) == FILESYSTEM:
+        from dmfs.cli.writing.leaving import rows_of_mount, send_first
+
+        if call.options.wait:
+            send_first(call, mountpoint)
+        waiting = rows_of_mount(call, mountpoint)
     os.chdir("/")  # `cd MOUNTPOINT && dmfs umount .`: not this process may keep it busy
     unmount(mountpoint)
+    if waiting:
+        from dmfs.cli.writing.leaving import say_what_waits
+
+        say_what_waits(waiting)
     return DONE

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dmfs import __version__
 from dmfs.cli import USAGE
 from dmfs.cli.control.grammar import COMMANDS as CONTROL_COMMANDS
-from dmfs.cli.control.grammar import add_control
+from dmfs.cli.control.grammar import WRITING_COMMANDS, add_control, add_writing
 from dmfs.fuse.mount_options import option_lines
 from dmfs.help import TOPICS
 
@@ -35,6 +35,7 @@ COMMANDS = {
         "stat": "print all attributes of an entry",
         "cat": "write a file's bytes to stdout",
     },
+    "Saving": WRITING_COMMANDS,
     "What it does": CONTROL_COMMANDS,
     "Your account": {
         "login": "sign in with your Autodesk account, in a browser",
@@ -137,6 +138,9 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     if ordered[:1] == ["emulator"]:  # it has a parser of its own
         return argparse.Namespace(command="emulator"), ordered
     options, unknown = top.parse_known_args(ordered)
+    if options.command == "uploads" and not any(word.startswith("-") for word in unknown):
+        options.words += unknown  # argparse takes those before the first option alone
+        unknown = []
     if unknown:
         command = commands.get(options.command or "", top)
         command.error(_too_much(unknown, command, commands))
@@ -191,6 +195,7 @@ def parsers() -> tuple[_Parser, Mapping[str, _Parser]]:
 
     _add_mount(add)
     _add_browse(add)
+    add_writing(add)
     add_control(add)
     _add_account(add)
     demo = add("demo", settings=False)
@@ -238,9 +243,14 @@ def _add_mount(add: Callable[..., _Parser]) -> None:
     mount.epilog = (
         f"mount options:\n{words}\nWhat fstab alone needs (_netdev, nofail …) is ignored."
     )
-    add("umount", settings=False).add_argument(
+    umount = add("umount", settings=False)
+    # what it asks a drive that writes needs them; the drive itself goes away without any
+    umount.set_defaults(profile=None, config=None, settings=[], log_level=None, log_file=None)
+    umount.add_argument(
         "mountpoint", metavar="MOUNTPOINT", type=_not_empty, help="where the drive is mounted"
     )
+    umount.add_argument("--wait", action="store_true",
+                        help="first send what was saved and has not gone up")  # fmt: skip
 
 
 def _add_browse(add: Callable[..., _Parser]) -> None:
@@ -276,7 +286,10 @@ def _add_account(add: Callable[..., _Parser]) -> None:
         help="ask for the right to change files, too (mount -o rw needs it)",
     )
     login.add_argument("--prompt-login", action="store_true", help="to switch accounts")
-    add("logout")
+    add("logout").add_argument(
+        "--keep", action="store_true",
+        help="also while files wait to go up: they wait for the next sign-in of the same user",
+    )  # fmt: skip
     for name in ("whoami", "doctor"):
         add(name).add_argument("--json", action="store_true", help="for programs")
 

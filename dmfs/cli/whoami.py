@@ -10,7 +10,7 @@ import trio
 
 from dmfs.aps.client import Aps
 from dmfs.auth.factory import sign_in_mode, token_source, token_store
-from dmfs.auth.tokens import claims
+from dmfs.auth.tokens import WRITE_SCOPES, claims, granted_scopes
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.login import open_json_client
 from dmfs.cli.settings import Invocation, start
@@ -47,6 +47,7 @@ async def describe_sign_in(settings: Settings) -> dict[str, Any]:
         "user": None,
         "app": settings.client_id,
         "scopes": settings.scopes.split(),
+        "may_write": False,
         "access_token": None,
         "refresh_token": None,
         "kept_in": None,
@@ -82,6 +83,7 @@ async def describe_sign_in(settings: Settings) -> dict[str, Any]:
             nursery.cancel_scope.cancel()
     if report["sign_in"] == "user":
         await _add_stored(report, settings)
+    report["may_write"] = report["signed_in"] and set(WRITE_SCOPES) <= set(report["scopes"])
     return report
 
 
@@ -107,7 +109,7 @@ async def _add_stored(report: dict[str, Any], settings: Settings) -> None:
         return
     sign_in = stored.sign_in
     report["app"] = sign_in.client_id
-    report["scopes"] = sign_in.scopes.split()
+    report["scopes"] = sorted(granted_scopes(sign_in.access_token, sign_in.scopes))
     report["user"] = {
         "id": sign_in.user_id,
         "name": sign_in.user_name,
@@ -144,6 +146,7 @@ def _print(report: dict[str, Any]) -> None:
         ("sign-in", report["sign_in"] + ("" if report["signed_in"] else ": signed out")),
         ("app", report["app"] or "none"),
         ("scopes", " ".join(report["scopes"])),
+        ("may", "read and write" if report["may_write"] else "read (dmfs login --write)"),
         ("access token", _until(report["access_token"])),
         ("refresh token", _until(report["refresh_token"])),
         ("kept in", report["kept_in"] or "-"),

@@ -36,6 +36,7 @@ class Routes:
         self._gets: Mapping[str, Callable[[Exchange], Awaitable[None]]] = {
             "/v1/status": self._status,
             "/v1/events": self._events,
+            "/v1/uploads": self._uploads,
             "/v1/gauges": self._gauges,
             "/v1/trouble": self._trouble,
             "/metrics": self._metrics,
@@ -64,6 +65,16 @@ class Routes:
 
     async def _gauges(self, exchange: Exchange) -> None:
         await exchange.respond_json(200, self._drive.gauges())
+
+    async def _uploads(self, exchange: Exchange) -> None:
+        writing = self._drive.writing
+        if writing is None:
+            await exchange.refuse(409, "this drive is mounted to be read alone")
+            return
+        from dmfs.write.care.report import report_of  # noqa: PLC0415 - with what writes
+
+        report = report_of(writing, self._card.mountpoint)
+        await exchange.respond_json(200, report.as_json(local=True))
 
     async def _trouble(self, exchange: Exchange) -> None:
         text = "\n".join(report(self._drive.gauges())) + "\n"

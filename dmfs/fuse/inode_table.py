@@ -95,6 +95,16 @@ class InodeTable:
         if row is not None and row.number != ROOT_INODE:
             row.node, row.parent, row.name = node, parent, name
 
+    def became(self, node: Child, other: Child) -> None:
+        """What is referenced as one node is another one from now on, under the same number."""
+        number = self.number_of(node)
+        self._moved.pop(node.identity, None)
+        row = self._rows.get(number)
+        if row is not None:
+            row.node = other
+            if number != inode_number(other.identity):
+                self._moved[other.identity] = number
+
     def forget(self, number: int, lookups: int) -> None:
         """The kernel gives up so many references. Never raises."""
         row = self._rows.get(number)

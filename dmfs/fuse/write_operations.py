@@ -42,6 +42,7 @@ class WriteOperations(Operations):
         super().__init__(drive, root, ownership)
         self._writing = writing
         self._pushes = LatePushes(self._inodes)
+        writing.folders.on_made = self._inodes.became
 
     def _on_changes(self, directory: Directory, names: Sequence[str]) -> None:
         self._pushes.push(directory, names)

@@ -11,6 +11,7 @@ from dmfs.system.clock import Moment, iso_seconds
 
 PREFIX = "user.dmfs."
 CACHED, PINNED, RESERVED_BY = PREFIX + "cached", PREFIX + "pinned", PREFIX + "reserved_by"
+STATE = PREFIX + "state"
 """Answered, never listed."""
 
 

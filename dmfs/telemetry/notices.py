@@ -1,6 +1,6 @@
 """Which states of a mount a person is told of, by a notification of the desktop. Pure.
 
-Four, and each once until it ends: a drive that talks is a drive that is switched off.
+Few, and each once until it ends: a drive that talks is a drive that is switched off.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 OFFLINE_S = 600.0
 """A train's tunnel, a router's start: shorter ones are nobody's concern."""
 SIGNED_OUT, PINNED, NO_ROOM, OFFLINE = "signed_out", "pinned", "no_room", "offline"
+CONFLICT, FAILED, DELETIONS = "conflict", "failed", "deletions"
+DELETIONS_MIN = 50
+"""So many at once may be a mistake, and can be taken back for a minute."""
 
 
 class Notice(NamedTuple):
@@ -41,6 +44,7 @@ def notices(
 ) -> tuple[Memory, list[Notice]]:
     """What to remember, and what to show now. ``now`` is trio's clock."""
     state, pins = status.get("state", "online"), status.get("pins") or {}
+    writing = status.get("writing") or {}
     total, done = pins.get("total") or 0, pins.get("done") or 0
     complete = 0 < total <= done
     offline_at = memory.offline_at
@@ -51,6 +55,9 @@ def notices(
     going_on = {
         SIGNED_OUT: state == "signed_out" or (state != "online" and SIGNED_OUT in memory.shown),
         NO_ROOM: bool(pins.get("no_room")),
+        CONFLICT: bool(writing.get("conflicts")),
+        FAILED: bool(writing.get("failed")),
+        DELETIONS: (writing.get("deletions") or 0) >= DELETIONS_MIN,
         OFFLINE: offline_at is not None and _long_offline(memory, status, now - offline_at),
     }
     shown = frozenset(kind for kind, here in going_on.items() if here)
@@ -74,6 +81,8 @@ def _long_offline(memory: Memory, status: Mapping[str, Any], offline_s: float) -
 
 def _in_words(kinds: list[str], status: Mapping[str, Any], mountpoint: str) -> Iterator[Notice]:
     total = (status.get("pins") or {}).get("total") or 0
+    writing = status.get("writing") or {}
+    first = next((str(row["path"]) for row in writing.get("bad") or ()), "A file")
     texts = {
         SIGNED_OUT: (
             "Signed out of Autodesk",
@@ -86,6 +95,18 @@ def _in_words(kinds: list[str], status: Mapping[str, Any], mountpoint: str) -> I
         OFFLINE: (
             "The drive is offline",
             f"Autodesk cannot be reached for ten minutes, and files at {mountpoint} are open.",
+        ),
+        CONFLICT: (
+            "Somebody else changed your file",
+            f"Both are there: yours went up beside it as {first.rpartition('/')[2]}.",
+        ),
+        FAILED: (
+            "A saved file does not go up",
+            f"{first} is safe on this machine and needs you. Run: dmfs uploads",
+        ),
+        DELETIONS: (
+            f"{writing.get('deletions') or 0} files are about to be deleted",
+            f"A mistake at {mountpoint}? Put them back, or run: dmfs uploads discard PATH",
         ),
         PINNED: (
             "Pinned files are here",

@@ -39,12 +39,24 @@ def _parts(status: Mapping[str, Any], now: datetime) -> Iterator[str]:
         yield f"{waiting} {'request waits' if waiting == 1 else 'requests wait'}, {_age(oldest_s)}"
     for quota in status.get("quotas") or ():
         yield from _quota(quota)
+    yield from _writing(status.get("writing") or {})
     pins = status.get("pins") or {}
     done, total, failed = (pins.get(key) or 0 for key in ("done", "total", "failed"))
     if done < total:
         yield f"{done} of {total} pinned files are here"
     if failed:
         yield f"{failed} cannot be fetched"
+
+
+def _writing(writing: Mapping[str, Any]) -> Iterator[str]:
+    going = (writing.get("waiting") or 0) + (writing.get("uploading") or 0)
+    failed, conflicts = writing.get("failed") or 0, writing.get("conflicts") or 0
+    if going:
+        yield f"{going} {'file waits' if going == 1 else 'files wait'} to go up"
+    if failed:
+        yield f"{failed} could not go up: run dmfs uploads"
+    if conflicts:
+        yield f"{conflicts} in conflict: run dmfs uploads"
 
 
 def _quota(quota: Mapping[str, Any]) -> Iterator[str]:

@@ -24,8 +24,7 @@ from dmfs.write.spool.spool import Spool
 log = logging.getLogger(__name__)
 
 KIND = "draft"
-CLEAN_MAX = 256
-"""Files whose bytes the service has, and that can still be read from the spool."""
+CLEAN_MAX = 256  # files whose bytes the service has, and that are still read from the spool
 
 
 class ReadTools(Protocol):
@@ -69,8 +68,7 @@ class Drafts:
 
     def load(self, rows: Mapping[str, Row], uploads: Container[str] = ()) -> list[Change]:
         """Drafts of an earlier run; the changes that drop those without use. What cannot be read
-        stays in the spool, with a line in the log. ``uploads``: drafts with an upload that was
-        under way: what of them is on the service is still to be found out."""
+        stays in the spool. ``uploads``: drafts with an upload that may have reached the service."""
         drop: list[Change] = []
         for key, row in rows.items():
             try:
@@ -100,9 +98,8 @@ class Drafts:
             self._add(live)
 
     def mend_names(self) -> None:
-        """Names and drafts of an earlier run, brought together. Drafts whose names the journal has
-        lost are seen where they were confirmed; a name whose draft was never confirmed, or is
-        somebody else's, means again what it meant before."""
+        """Names and drafts of an earlier run, brought together: a draft whose name is lost is seen
+        where it was confirmed; a name without confirmed bytes of ours is what it was before."""
         for view in self._overlay.views():
             unknown = [each for each in view.names.drafts() if each not in self.by_id]
             for draft_id in sorted(unknown, key=lambda each: each not in self.others):
@@ -240,6 +237,16 @@ class Drafts:
                     changes.append(Change(KIND, live.draft.id, live.draft.as_row()))
         await self._commit_without(lost if lost is not live else None, changes)
         return goal.node_at(new, target_listing)
+
+    def moved_folder(self, folder_id: FolderId, other_id: FolderId) -> list[Change]:
+        """The folder of some drafts has another id; the rows of that."""
+        changes = []
+        for live in self.by_id.values():
+            if live.draft is not None and live.place is not None and live.place.folder == folder_id:
+                live.place = replace(live.place, folder=other_id)
+                live.draft = replace(live.draft, place=live.place)
+                changes.append(Change(KIND, live.draft.id, live.draft.as_row()))
+        return [each for each in changes if each.record and each.record["generation"]]
 
     def _under(self, view: FolderView, name: str, listing: Listing) -> LiveFile | None:
         """The live file that loses a name."""

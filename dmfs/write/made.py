@@ -11,10 +11,11 @@ from typing import Any
 
 import trio
 
-from dmfs.model import Child, File, Folder, own_id
+from dmfs.model import Child, File, Folder, Project, own_id
 from dmfs.namespace.listing_codec import BadRecordError, decode_node, encode_node
 from dmfs.system.clock import wall_time_s
 from dmfs.write.adopted import plain
+from dmfs.write.records import Row
 
 KIND = "made"
 LAG_S = 600.0
@@ -93,6 +94,10 @@ class Made:
         """Of all rows."""
         return [*self.shown, *(_GONE + each for each in self._gone)]
 
+    def change_all(self) -> None:
+        """Every row is to be written."""
+        self._changed.update(self.row_keys())
+
     def load(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """KeyError, TypeError, BadRecordError for rows of another shape."""
         now, wall_s = trio.current_time(), wall_time_s()
@@ -105,3 +110,32 @@ class Made:
             if not isinstance(node, Folder | File):
                 raise BadRecordError(f"nobody makes a {type(node).__name__}")
             self.shown[key], self._made_at[key] = node, at
+
+
+def by_folder(rows: Mapping[str, Row]) -> Mapping[str, dict[str, Mapping[str, Any]]]:
+    """Rows whose keys begin with a folder's id, by that, and then by the rest of the key."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for key, row in rows.items():
+        folder_id, _, inner = key.partition("/")
+        found.setdefault(folder_id, {})[inner] = row.record
+    return found
+
+
+def in_our_time(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A name's row. trio's clock starts anew, and anywhere, with each process: rows of several
+    processes are brought together by the wall clock."""
+    row = dict(record["row"])
+    ago_s = max(0.0, wall_time_s() - float(record["at_s"]))
+    shift_s = trio.current_time() - ago_s - float(record["now"])
+    for key in ("began_at", "touched_at", "settled_at", "at"):
+        if row.get(key):
+            row[key] += shift_s
+    return row
+
+
+def directory_of(records: Mapping[str, Mapping[str, Any]]) -> Folder | Project:
+    """The directory that rows are of. TypeError, BadRecordError."""
+    directory = decode_node(str(next(iter(records.values()))["directory"]))
+    if not isinstance(directory, Folder | Project):
+        raise TypeError(type(directory))
+    return directory

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import trio
 
+from dmfs.aps.change.deleted_items import DeletedItems
 from dmfs.aps.uploads import Uploads
 from dmfs.auth.factory import sign_in_may_write, user_id_of
 from dmfs.auth.token_sources import TokenSource
@@ -26,6 +27,7 @@ from dmfs.write.adopted import AdoptedVersions
 from dmfs.write.calls.folder_calls import FolderCalls
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.calls.permissions import Permissions
+from dmfs.write.care.tally import Tally
 from dmfs.write.drafts import Drafts
 from dmfs.write.live import FoundIn
 from dmfs.write.overlay import Overlay
@@ -77,6 +79,9 @@ class Around:
     ca_bundle: str
     on_event: Callable[[str, Mapping[str, Any]], None]
     somebody_reads: Callable[[], bool]
+    add_gauges: Callable[[Callable[[], Mapping[str, int]]], None]
+    path_of: Callable[[Directory], str]
+    """In the whole drive; '' where that is not known."""
     person: Callable[[], str]
     """Whose name a conflict copy has."""
     owner: str
@@ -95,6 +100,9 @@ async def open_writing(
             "this sign-in may only read",
             hint=f"{login_hint(settings.profile)} --write",
         )
+    tally = Tally(around.on_event)
+    around.add_gauges(tally.gauges)
+    around = replace(around, on_event=tally)
     directory = settings.state_dir / "spool" / settings.profile
     spool = await trio.to_thread.run_sync(
         partial(
@@ -120,9 +128,11 @@ async def _join(
 ) -> Writing:  # fmt: skip
     listings, client = around.listings, around.client
     uploads = Uploads(client, around.tokens, x_user_id=settings.x_user_id)
+    deleted = DeletedItems(client, around.tokens, x_user_id=settings.x_user_id)
     user_id = await user_id_of(settings)
     adopted = AdoptedVersions(spool)
     overlay = Overlay(adopted)
+    overlay.path_of = around.path_of
     overlay.listed = partial(_listed, listings)
     drafts = Drafts(spool, overlay, adopted, around, nursery, owner=around.owner)
     rules = Rules(
@@ -155,11 +165,12 @@ async def _join(
     nursery.start_soon(settler.run)
     nursery.start_soon(_tend, spool)
     writing = Writing(
-        Tools(listings), spool, overlay, drafts, settler,
+        Tools(listings, uploads, deleted, around.person), spool, overlay, drafts, settler,
         Permissions(uploads, nursery), FolderCalls(uploads, listings.list_again),
         name_calls, user_id=user_id, moves=writes.moves, sync=writes.sync,
     )  # fmt: skip
     client.breaker.subscribe(on_close=writing.nudge)
+    nursery.start_soon(writing.folders.make_later)
     return writing
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import trio
 
@@ -22,7 +21,6 @@ from dmfs.model import (
     FolderId,
     ItemId,
     Listing,
-    Project,
     VersionId,
     own_id,
 )
@@ -31,7 +29,7 @@ from dmfs.system.clock import wall_time_s
 from dmfs.write.adopted import AdoptedVersions, plain
 from dmfs.write.live import LiveFile
 from dmfs.write.made import KIND as MADE
-from dmfs.write.made import Made
+from dmfs.write.made import Made, by_folder, directory_of, in_our_time
 from dmfs.write.records import Change, DraftId, Place, Row, folder_of, place_of
 from dmfs.write.settle.nouns import DeleteItem, Item, Step
 from dmfs.write.settle.recorder import FolderNames
@@ -64,6 +62,8 @@ class FolderView:
         self.made = Made()
         self._seen: Listing | None = None
         self._version = 0
+        self.path = ""
+        """In the whole drive, as last known."""
         self._shown: tuple[Listing, int, Listing] | None = None
 
     # What is seen
@@ -256,9 +256,18 @@ class FolderView:
                     "at_s": wall_time_s(),
                     "files": [encode_node(file) for file in files],
                     "directory": directory,
+                    "path": self.path,
                 }
             changes.append(Change(KIND, f"{self.folder_id}/{key}", record))
         return changes
+
+    def become(self, folder: Folder) -> None:
+        """The directory is this one now: all rows are to be written anew."""
+        self.directory, self.folder_id = folder, folder.id
+        self._seen = self._shown = None
+        self.names.change_all()
+        self.made.change_all()
+        self._version += 1
 
     def removal(self) -> list[Change]:
         """Of all rows."""
@@ -266,8 +275,9 @@ class FolderView:
         keys += [(MADE, key) for key in self.made.row_keys()]
         return [Change(kind, f"{self.folder_id}/{key}", None) for kind, key in keys]
 
-    def recover(self, files: Iterable[str]) -> None:
+    def recover(self, files: Iterable[str], path: str) -> None:
         """Nodes of items that rows tell of; what cannot be read is left out."""
+        self.path = path
         for text in files:
             try:
                 node = decode_node(text)
@@ -290,6 +300,8 @@ class Overlay:
         self._adopted = adopted
         self._views: dict[FolderId, FolderView] = {}
         self.live_by_id: LiveById = lambda _: None
+        self.path_of: Callable[[Directory], str] = lambda _: ""
+        """Where a directory is in the whole drive; '' if that is not known."""
         self.listed: Callable[[Directory], Listing | None] = lambda _: None
         """What the service shows in a directory, as far as it is in memory."""
 
@@ -305,7 +317,14 @@ class Overlay:
             listing = self.listed(directory)
             if listing is not None:  # which item has which name is part of what follows
                 found.see(listing)
+        if not found.path:
+            self.find_path(found)
         return found
+
+    def find_path(self, view: FolderView) -> str:
+        """Where a folder is now, else where it was when last known; '' if it never was."""
+        view.path = self.path_of(view.directory) or view.path
+        return view.path
 
     def of(self, place: Place) -> FolderView:
         """The view of a place's folder."""
@@ -339,6 +358,16 @@ class Overlay:
             view = self.view(listing.directory)
         return view.shown(listing)
 
+    def became(self, folder: Folder, other: Folder) -> list[Change]:
+        """A folder has another id from now on; the rows of that."""
+        view = self._views.pop(folder.id, None)
+        if view is None:
+            return []
+        changes = view.removal()
+        view.become(other)
+        self._views[other.id] = view
+        return [*changes, *view.rows()]
+
     def forget(self, folder: Folder) -> list[Change]:
         """A folder has gone; the rows that go with it."""
         view = self._views.pop(folder.id, None)
@@ -350,49 +379,22 @@ class Overlay:
     def load(self, rows: Mapping[str, Row], made: Mapping[str, Row]) -> None:
         """Of the journal, before the first name is shown. What cannot be read is left out, with a
         line in the log; its drafts are seen where they were confirmed."""
-        for folder_id, records in _by_folder(rows).items():
+        for folder_id, records in by_folder(rows).items():
             try:
                 self._load(records)
             except (KeyError, TypeError, ValueError, BadRecordError):
                 log.exception("names of the folder %s cannot be read", folder_id)
-        for folder_id, records in _by_folder(made).items():
+        for folder_id, records in by_folder(made).items():
             try:
-                self.view(_directory_of(records)).made.load(records)
+                self.view(directory_of(records)).made.load(records)
             except (KeyError, TypeError, ValueError, BadRecordError):
                 log.exception("folders of the folder %s cannot be read", folder_id)
 
     def _load(self, records: Mapping[str, Mapping[str, object]]) -> None:
-        directory = _directory_of(records)
-        inner = {key: _in_our_time(each) for key, each in records.items()}
+        directory = directory_of(records)
+        inner = {key: in_our_time(each) for key, each in records.items()}
         names = FolderNames.of_rows(inner, trio.current_time())
         view = FolderView(directory, names, self._live, self._adopted)
         for each in records.values():
-            view.recover(each["files"])  # type: ignore[arg-type]
+            view.recover(each["files"], str(each.get("path", "")))  # type: ignore[arg-type]
         self._views[view.folder_id] = view
-
-
-def _by_folder(rows: Mapping[str, Row]) -> Mapping[str, dict[str, Mapping[str, object]]]:
-    by_folder: dict[str, dict[str, Mapping[str, object]]] = {}
-    for key, row in rows.items():
-        folder_id, _, inner = key.partition("/")
-        by_folder.setdefault(folder_id, {})[inner] = row.record
-    return by_folder
-
-
-def _in_our_time(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A name's row. trio's clock starts anew, and anywhere, with each process: rows of several
-    processes are brought together by the wall clock."""
-    row = dict(record["row"])
-    ago_s = max(0.0, wall_time_s() - float(record["at_s"]))
-    shift_s = trio.current_time() - ago_s - float(record["now"])
-    for key in ("began_at", "touched_at", "settled_at", "at"):
-        if row.get(key):
-            row[key] += shift_s
-    return row
-
-
-def _directory_of(records: Mapping[str, Mapping[str, object]]) -> Folder | Project:
-    directory = decode_node(str(next(iter(records.values()))["directory"]))
-    if not isinstance(directory, Folder | Project):
-        raise TypeError(type(directory))
-    return directory

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NewType, Self
 
 from dmfs.compact import shorten
 from dmfs.model import (
+    LATER_FOLDER,
     LOCAL_FOLDER,
     Child,
     Directory,
@@ -205,9 +206,9 @@ class NewVersion:
 Target = NewItem | NewVersion
 
 
-def new_folder_id() -> FolderId:
-    """Of a folder that the service does not have."""
-    return FolderId(f"{LOCAL_FOLDER}{uuid.uuid4().hex}")
+def new_folder_id(*, later: bool = False) -> FolderId:
+    """Of a folder that the service does not have, or has ``later``."""
+    return FolderId(f"{LATER_FOLDER if later else LOCAL_FOLDER}{uuid.uuid4().hex}")
 
 
 def new_draft_id() -> DraftId:

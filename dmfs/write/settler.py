@@ -8,14 +8,14 @@ service shows the file that was there before.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
 from dmfs.errors import DriveError, NameTakenError
-from dmfs.model import Directory, Folder, FolderId
+from dmfs.model import Directory, Folder, FolderId, ItemId
 from dmfs.namespace.listings import Listings
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.drafts import Drafts
@@ -24,12 +24,15 @@ from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.records import DraftId, State, is_account
 from dmfs.write.settle.local_names import is_local_folder
 from dmfs.write.settle.nouns import (
+    CopyItem,
+    DeleteItem,
     DraftState,
     FolderState,
     HoldDeletes,
     KeepLocal,
     MakeDraft,
     Plan,
+    RenameItem,
     Rules,
     Step,
     UploadNewItem,
@@ -45,7 +48,21 @@ LOOKS_A_DELAY = 5
 """A folder in which much happens is looked at so often in one delay."""
 NEVER = float("inf")
 RETRY_S = 30.0
+BUSY_LOOK_S = 0.05
 OnEvent = Callable[[str, Mapping[str, Any]], None]
+NameStep = RenameItem | CopyItem | DeleteItem | MakeDraft
+NAME_STEPS = (RenameItem, CopyItem, DeleteItem, MakeDraft)
+
+
+class PendingName(NamedTuple):
+    """A change of a name that the service has not seen."""
+
+    view: FolderView
+    step: NameStep
+    next_try_at: float
+    """trio's clock; infinity: only a person can help."""
+    reason: str
+    """Why it failed last, '' if it was not tried."""
 
 
 class Settler:
@@ -71,8 +88,8 @@ class Settler:
         """Steps that failed: not before that time, and why."""
         self._announced: set[FolderId] = set()
         self._wake = trio.Event()
-        self.hurried = False
-        """Whether somebody waits for everything to go up."""
+        self._hurrying = 0
+        """How many wait for everything to go up."""
         drafts.on_change = self.touched
         orders.on_over = self.touched
 
@@ -101,14 +118,25 @@ class Settler:
             for state in self._state(view, "").names.values()
         )
 
+    @property
+    def hurried(self) -> bool:
+        return self._hurrying > 0
+
     def hurry(self, on: bool) -> None:
-        """Wait for nothing but the service, as long as somebody wants all to be there."""
-        self.hurried = on
+        """Wait for nothing but the service, as long as somebody wants all to be there; each call
+        with True is followed by one with False."""
+        self._hurrying += 1 if on else -1
         for view in self._overlay.views():
             self.touched(view.folder_id)
         if on:
-            self._held.clear()
-            self.orders.uploader.nudge()
+            self.try_again()
+
+    def try_again(self) -> None:
+        """What waits for a better moment need not wait any longer."""
+        self._held.clear()
+        self.orders.uploader.nudge()
+        for view in self._overlay.views():
+            self.touched(view.folder_id)
 
     async def run(self) -> None:
         """For ever."""
@@ -161,6 +189,7 @@ class Settler:
             _DraftStates(self._drafts, closing),
             siblings=siblings,
             local=is_local_tree(view.directory),
+            made_folder=not (isinstance(view.directory, Folder) and view.directory.comes_later),
         )
 
     async def _carry_out(self, view: FolderView, plan: Plan) -> float | None:
@@ -288,12 +317,31 @@ class Settler:
             if live.draft is not None and live.draft.state not in stays and live.place is not None
         ]
 
-    def pending_names(self) -> int:
+    def pending_names(self) -> list[PendingName]:
         """Renames and deletions that the service has not seen."""
-        return sum(
-            1 for view in self._overlay.views() for step in self.plan(view, hurry=True).steps
-            if not isinstance(step, KeepLocal | UploadNewItem | UploadNewVersion)
-        )  # fmt: skip
+        return [
+            PendingName(view, step, *self._held.get((view.folder_id, step), (0.0, "")))
+            for view in self._overlay.views()
+            for step in self.plan(view, hurry=True).steps
+            if isinstance(step, NAME_STEPS)
+        ]
+
+    async def delete_now(self, view: FolderView, item_ids: Collection[ItemId]) -> None:
+        """Delete at once what was unlinked, because a person has named it. DriveError if the
+        service refuses one; it is tried again."""
+        while view.folder_id in self._busy:  # noqa: ASYNC110 - for a moment, and rarely
+            await trio.sleep(BUSY_LOOK_S)
+        self._busy.add(view.folder_id)
+        try:
+            for step in self.plan(view, hurry=True).steps:
+                if isinstance(step, DeleteItem) and step.item.item_id in item_ids:
+                    await self._change(view, step)
+                    _, reason = self._held.get((view.folder_id, step), (0.0, ""))
+                    if reason:
+                        raise DriveError(reason)
+        finally:
+            self._busy.discard(view.folder_id)
+            self.touched(view.folder_id)
 
 
 class _DraftStates(Mapping[DraftId, DraftState]):
@@ -326,4 +374,6 @@ class _DraftStates(Mapping[DraftId, DraftState]):
 
 def is_local_tree(directory: Directory) -> bool:
     """Whether all of a directory stays on this machine."""
-    return isinstance(directory, Folder) and (directory.is_local or is_local_folder(directory.name))
+    return isinstance(directory, Folder) and (
+        directory.stays_here or is_local_folder(directory.name)
+    )

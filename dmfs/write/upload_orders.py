@@ -17,7 +17,7 @@ from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.records import Base, Draft, DraftId, NewItem, NewVersion, Place, State, Target
 from dmfs.write.settle.nouns import Item, UploadNewItem, UploadNewVersion
-from dmfs.write.upload.plan.records import UploadRow
+from dmfs.write.upload.plan.records import Step, UploadRow
 from dmfs.write.upload.ports import Outcome, PostedLike, UploadJob
 from dmfs.write.upload.uploader import Uploader
 
@@ -71,7 +71,24 @@ class UploadOrders:
 
     def dropped(self, draft_id: DraftId) -> bool:
         """It has no name any more: it must not go up. False if it may have."""
+        if draft_id in self._earlier and draft_id not in self._under_way:
+            live = self._drafts.by_id.get(draft_id)
+            if live is not None and self._may_have_gone_up(draft_id):
+                self._nursery.start_soon(self._look_for, live)
+                return False
         return self.uploader.cancel(draft_id)
+
+    def _may_have_gone_up(self, draft_id: DraftId) -> bool:
+        """By an earlier run."""
+        try:
+            row = UploadRow.of_row(self._earlier[draft_id])
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return False
+        return row.in_doubt or row.step in (Step.POSTED, Step.COPY)
+
+    async def _look_for(self, live: LiveFile) -> None:
+        if live.draft is not None and live.draft.id in self._earlier:
+            self._find_out(live, live.draft)
 
     def show_anew(self, view: FolderView, names: Iterable[str]) -> None:
         """These names mean something else now."""
@@ -171,6 +188,13 @@ class UploadOrders:
         await self._adopt(step, before, generation, file, size_bytes)
         view = self._overlay.of(before)
         self.show_anew(view, {step.place, before.name, file.name})
+        self._on_event(
+            "upload",
+            {
+                "draft": draft_id, "name": file.name, "item_id": file.item_id,
+                "version": file.version_number, "size_bytes": size_bytes,
+            },
+        )  # fmt: skip
         if not posted.conforming:
             self._on_event("holding area", {"name": file.name})
 

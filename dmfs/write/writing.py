@@ -8,8 +8,11 @@ a folder is the service's own, made at once: its refusal is the caller's.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from dmfs.aps.change.deleted_items import DeletedItems
+from dmfs.aps.uploads import Uploads
 from dmfs.errors import (
     AccessError,
     DriveError,
@@ -63,6 +66,9 @@ class Tools:
     """What writing uses of the drive around it."""
 
     listings: Listings
+    uploads: Uploads
+    deleted: DeletedItems
+    person: Callable[[], str]
 
 
 class Writing:
@@ -83,13 +89,13 @@ class Writing:
         moves: bool,
         sync: bool,
     ) -> None:
-        self._tools = tools
+        self._tools = self.tools = tools
         self.spool = spool
         self.overlay = overlay
         self.drafts = drafts
         self.settler = settler
         self._permissions = permissions
-        self.folders = Folders(self, tools.listings, spool, overlay, folder_calls)
+        self.folders = Folders(self, tools.listings, spool, overlay, drafts, folder_calls)
         self._file_calls = name_calls
         self._user_id = user_id
         self._moves = moves
@@ -142,7 +148,7 @@ class Writing:
         live = self.drafts.live(node, place)
         if writes and live.content is None:
             try:
-                await self._check_write(live.file)
+                await self.check_write(live.file)
             except AccessError:
                 if found_in is not None:
                     self._show_bits(found_in[0])
@@ -176,7 +182,7 @@ class Writing:
         place = await self.free_place(directory, name, is_file=True)
         view = self.overlay.view(directory)
         live = self.drafts.create(place)
-        view.create(name, live, await self._raw(directory))
+        view.create(name, live, await self.raw(directory))
         handle = Handle(live, writes=True)
         self.settler.touched(place.folder)
         return live.shown(), handle
@@ -212,6 +218,7 @@ class Writing:
     def nudge(self) -> None:
         """The service can be reached again."""
         self.settler.orders.uploader.nudge()
+        self.folders.nudge()
 
     def on_lost_close(self, live: LiveFile) -> None:
         """Bytes that came after the last close are not safe, and no program hears of it."""
@@ -232,7 +239,7 @@ class Writing:
             raise IsADirectory(f"{printable(name)!r} is a directory")
         view = self.overlay.view(directory)
         await self._check_delete(view, found)
-        await self.drafts.unlink(view, name, await self._raw(directory))
+        await self.drafts.unlink(view, name, await self.raw(directory))
         self.settler.touched(view.folder_id)
 
     async def rename(
@@ -260,7 +267,7 @@ class Writing:
         if there is None:
             await self.free_place(target, new, is_file=True, besides=old if same_folder else "")
         elif there is not None:
-            await self._check_write(there)
+            await self.check_write(there)
         live = self.content_of(node)
         if live is not None:
             await (
@@ -269,7 +276,7 @@ class Writing:
         view = self.overlay.view(directory)
         goal = self.overlay.view(target)
         shown = await self.drafts.rename(
-            view, old, goal, new, await self._raw(directory), await self._raw(target)
+            view, old, goal, new, await self.raw(directory), await self.raw(target)
         )
         self.settler.touched(view.folder_id)
         self.settler.touched(goal.folder_id)
@@ -277,7 +284,7 @@ class Writing:
 
     # Checks
 
-    async def _raw(self, directory: Directory) -> Listing:
+    async def raw(self, directory: Directory) -> Listing:
         """What the service shows in a directory, as last listed."""
         found = await self._tools.listings.recall(directory)
         if found is not None:
@@ -307,7 +314,7 @@ class Writing:
         if known is not None:
             self._tools.listings.shown_anew(directory, known.names)
 
-    async def _check_write(self, file: File) -> None:
+    async def check_write(self, file: File) -> None:
         reason = self.why_not(file)
         if reason:
             raise AccessError(f"cannot write {file.name!r}: {reason}")

@@ -43,10 +43,11 @@ class Writer:
 
     def data(self, method: str, path: str, data: Any = None, included: Any = None) -> Reply:
         """A call of the Data service; ``data`` becomes a whole document."""
-        body = None if data is None else {"jsonapi": VERSION, "data": data}
+        body: dict[str, Any] = {"jsonapi": VERSION, "data": data}
         if included is not None:
             body["included"] = included
-        return self.call(method, f"/data/v1/projects/{quote(self.project)}/{path}", body)
+        document = None if data is None else body
+        return self.call(method, f"/data/v1/projects/{quote(self.project)}/{path}", document)
 
     def storage(self, name: str, target: str) -> Reply:
         type_ = "folders" if ":fs.folder:" in target else "items"

@@ -102,11 +102,11 @@ PARTS = [
         {"DMFS_WRITE_RACES": "1000"}, {"DMFS_WRITE_RACES": "60"},
     ),
     Part(
-        "saves killed", [*PYTEST, "tests/write/saves/test_kills.py"],
+        "saves killed", [*PYTEST, "tests/write/kills/test_kills.py"],
         {"DMFS_SAVE_KILLS": "300"}, {"DMFS_SAVE_KILLS": "30"},
     ),
     Part(
-        "fsx", [*PYTEST, "tests/write/saves/test_fsx.py"],
+        "fsx", [*PYTEST, "tests/write/kills/test_fsx.py"],
         {"DMFS_FSX_S": "600"}, {"DMFS_FSX_S": "60"},
     ),
     Part("office", [*PYTEST, "tests/write/saves/test_office.py"], {"DMFS_OFFICE": "1"}, long=True),

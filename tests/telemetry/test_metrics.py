@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from dmfs.errors import SetupError
 from dmfs.ratelimit.limits import PUBLISHED_PER_MIN
 from dmfs.telemetry.durations import BOUNDS_S, Durations, Histogram
-from dmfs.telemetry.metric_families import FAMILIES, QUOTAS, TIMED
+from dmfs.telemetry.metric_families import DRAFTS, FAMILIES, QUOTAS, TIMED
 from dmfs.telemetry.metrics import render
 from tests.support.promtool import complaints, counters, series
 
 SERIES_MAX = 300
+SERIES_OF_WRITING = 20
 DOCS = Path(__file__).parents[2] / "docs/metrics.md"
 STATUS: dict[str, Any] = {
     "state": "online",
@@ -150,8 +151,28 @@ def test_quotas_that_are_not_known_here_are_one_and_the_worst_of_them() -> None:
     assert found["dmfs_api_quota_limit", (("quota", "other"),)] == 50
 
 
+def test_a_mount_that_writes_tells_what_waits_and_one_that_reads_tells_nothing() -> None:
+    writing = {"waiting": 3, "failed": 1, "used_bytes": 70, "limit_bytes": 100}
+    gauges = {"writing.upload": 5, "writing.uploaded_bytes": 1000, "writing.found": 9}
+    found = series(render({**STATUS, "writing": writing}, gauges, {}, "1"))
+    ours = {
+        (name, *(word for _, word in labels)): value
+        for (name, labels), value in found.items()
+        if name.startswith(("dmfs_drafts", "dmfs_uploa", "dmfs_spool"))
+    }
+    assert ours == {
+        ("dmfs_drafts", "waiting"): 3, ("dmfs_drafts", "failed"): 1,
+        ("dmfs_uploads_total", "upload"): 5, ("dmfs_uploads_total", "conflict"): 0,
+        ("dmfs_uploads_total", "failed"): 0, ("dmfs_uploaded_bytes_total",): 1000,
+        ("dmfs_spool_bytes",): 70, ("dmfs_spool_limit_bytes",): 100,
+    }  # fmt: skip
+    alone = render({**STATUS, "writing": None}, gauges, {}, "1")
+    assert not [key for key in series(alone) if "spool" in key[0] or "drafts" in key[0]]
+
+
 def test_each_published_quota_has_a_label_of_its_own() -> None:
-    writing = {"storage", "new_item", "new_version", "new_folder", "change", "commands"}
+    writing = {"storage", "new_item", "new_version", "new_folder", "change", "commands",
+               "version"}  # fmt: skip
     assert set(QUOTAS) | writing == set(PUBLISHED_PER_MIN)
     assert not set(QUOTAS) & writing
 
@@ -222,6 +243,9 @@ def test_every_label_at_once_is_less_than_300_series() -> None:
         counted.count(operation, 1.0)
     text = render(status, gauges, counted.histograms(), "1")
     assert len(series(text)) < SERIES_MAX
+    status["writing"] = dict.fromkeys((*DRAFTS, "used_bytes", "limit_bytes", "more"), 1)
+    text = render(status, gauges, counted.histograms(), "1")
+    assert len(series(text)) < SERIES_MAX + SERIES_OF_WRITING
     assert complaints(text) == ""
 
 

@@ -1,4 +1,4 @@
-"""What a person is told of on the desktop: four events, each once until it ends."""
+"""What a person is told of on the desktop: few events, each once until it ends."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmfs.telemetry.notices import (
+    CONFLICT,
+    DELETIONS,
+    FAILED,
     NO_ROOM,
     OFFLINE,
     OFFLINE_S,
@@ -124,3 +127,24 @@ def test_a_state_is_never_told_twice_while_it_lasts(rows: list[Any]) -> None:
         if kind == OFFLINE:
             before = steps[int((when - OFFLINE_S) / 60) : int(when / 60) + 1]
             assert {each["state"] for each in before} == {"offline"}
+
+
+def writes(**counts: Any) -> Any:
+    return {"state": "online", "writing": {"failed": 0, "conflicts": 0, "deletions": 0} | counts}
+
+
+def test_what_was_saved_and_needs_a_person_is_told_once_until_it_is_well() -> None:
+    failed, both = writes(failed=1), writes(failed=2, conflicts=1)
+    told = shown(enumerate([writes(), failed, failed, both, writes(), failed]))
+    assert told == [(1, FAILED), (3, CONFLICT), (5, FAILED)]
+    assert shown(enumerate([writes(deletions=49), writes(deletions=500)])) == [(1, DELETIONS)]
+
+
+def test_the_words_of_what_was_saved_name_the_file_and_the_number() -> None:
+    bad = [{"path": "/Hub/Project/plan.dwg", "reason": "no"}]
+    _, (notice,) = notices(Memory(), writes(failed=1, bad=bad), 0.0, PLACE)
+    assert "/Hub/Project/plan.dwg" in notice.body
+    assert "dmfs uploads" in notice.body
+    _, (notice,) = notices(Memory(), writes(deletions=500), 0.0, PLACE)
+    assert notice.summary == "500 files are about to be deleted"
+    assert PLACE in notice.body

@@ -55,6 +55,16 @@ NOW = datetime(2026, 11, 29, 12, 30, tzinfo=timezone(timedelta(hours=2)))
             {"pins": {"done": 9, "total": 10, "failed": 1}},
             "online; 9 of 10 pinned files are here; 1 cannot be fetched",
         ),
+        ({"writing": {"waiting": 0, "uploading": 0, "failed": 0, "conflicts": 0}}, "online"),
+        ({"writing": None}, "online"),
+        ({"writing": {"waiting": 1, "uploading": 2}}, "online; 3 files wait to go up"),
+        (
+            {"writing": {"waiting": 1, "failed": 2, "conflicts": 1}},
+            (
+                "online; 1 file waits to go up; 2 could not go up: run dmfs uploads;"
+                " 1 in conflict: run dmfs uploads"
+            ),
+        ),
     ],
 )  # fmt: skip
 def test_a_state_is_told_in_words(status: dict[str, Any], words: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from dmfs.cli.control.words import size
+from dmfs.cli.control.words import duration, size
 from dmfs.names import printable
 
 Event = Mapping[str, Any]
@@ -42,13 +42,21 @@ def showing_events(summary: Callable[[Event], str]) -> Iterator[Show]:
                 case "progress" if "files_done" in event:
                     done = f"{size(event['bytes_done'])} of {size(event['bytes'])}"
                     text = f"{done}, {event['files_done']:,} of {event['files']:,} files"
-                    advance(text, event["bytes_done"], event["bytes"])
+                    advance(text + _pace(event), event["bytes_done"], event["bytes"])
                 case "estimate" | "pin" | "done":
                     line = summary(event)
                     if line:
                         write(line)
 
         yield show
+
+
+def _pace(event: Event) -> str:
+    rate, reason = event.get("rate"), event.get("reason")
+    text = f", {size(rate)}/s" if rate else ""
+    if rate and event["bytes"] > event["bytes_done"]:
+        text += f", {duration((event['bytes'] - event['bytes_done']) / rate)} left"
+    return text + (f" ({printable(reason)})" if reason else "")
 
 
 @contextmanager

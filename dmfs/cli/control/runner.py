@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dmfs.config import Settings
     from dmfs.drive import Drive
+    from dmfs.write.opening import Writes
 
 KEEPERS = ("pin", "unpin")
 """Jobs that a keeper carries out."""
@@ -110,10 +111,11 @@ def run_job(
 
 
 def with_drive(
-    call: Invocation, work: Callable[[Drive], Awaitable[None]], *, keeper: bool = False
-) -> int:
+    call: Invocation, work: Callable[[Drive], Awaitable[None]], *, keeper: bool = False,
+    writes: Writes | None = None,
+) -> int:  # fmt: skip
     """Run ``work`` with a drive of this process, without a mount; ``keeper``: one that sees to what
-    is pinned, too."""
+    is pinned, too; ``writes``: one that can be changed."""
     import trio
 
     from dmfs.assembly import open_drive
@@ -128,7 +130,7 @@ def with_drive(
         sys.stderr.write(f"dmfs: {warning}\n")
 
     async def run() -> None:
-        async with open_drive(settings, keeper=keeper) as drive:
+        async with open_drive(settings, keeper=keeper, writes=writes) as drive:
             await work(drive)
 
     trio.run(run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -59,7 +59,13 @@ def status_command(call: Invocation) -> int:
         if not found:
             sys.stderr.write("dmfs: no drive is mounted — dmfs mount / DIRECTORY\n")
     ours = [each for each in found if each["state"] != "private"]
-    return DONE if ours and all(each["state"] in WELL for each in ours) else FAILED
+    return DONE if ours and all(map(_is_well, ours)) else FAILED
+
+
+def _is_well(status: Mapping[str, Any]) -> bool:
+    writing = status.get("writing") or {}
+    needs_a_person = writing.get("failed") or writing.get("conflicts")
+    return status["state"] in WELL and not needs_a_person
 
 
 def status_of_mount(seen: Seen) -> dict[str, Any]:
@@ -101,6 +107,8 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     ]
     if status["pins"]["pins"]:
         rows.append(("pins", _pins(status["pins"])))
+    if status.get("writing"):
+        rows += _writing(status["writing"])
     rows += [("failed" if n == 0 else "", _failure(f)) for n, f in enumerate(status["failures"])]
     return [head, *(printable(f"  {name:<9} {text}") for name, text in rows)]
 
@@ -153,6 +161,26 @@ def _pins(pins: Mapping[str, Any]) -> str:
     states = ", ".join(f"{count} {state}" for state, count in pins["states"].items())
     text = f"{pins['done']:,} of {plural(pins['total'], 'file')} here, {done} of {total} ({states})"
     return "; ".join([text, *map(printable, pins["errors"][:1])])
+
+
+def _writing(writing: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    states = [
+        f"{writing[state]:,} {word}"
+        for state, word in (
+            ("uploading", "uploading"), ("waiting", "waiting"), ("names", "renames or deletions"),
+            ("failed", "failed"), ("conflicts", "conflicts unseen"),
+        )
+        if writing[state]
+    ]  # fmt: skip
+    text = ", ".join(states) or "nothing waits"
+    text += f"; spool {size(writing['used_bytes'])} of {size(writing['limit_bytes'])}"
+    if writing["others"]:
+        text += f"; {plural(writing['others'], 'file')} of another sign-in"
+    yield "writing", text
+    for row in writing["bad"]:
+        yield "", f"{row['path']}: {row['reason']} (dmfs uploads)"
+    if writing["damaged"]:
+        yield "", f"damaged: {writing['damaged']}"
 
 
 def _failure(failure: Mapping[str, Any]) -> str:

@@ -210,6 +210,10 @@ class NameTable:
         self._changed.clear()
         return changes
 
+    def change_all(self) -> None:
+        """Every row is to be written."""
+        self._changed.update(self.row_keys())
+
     def row_keys(self) -> Iterable[str]:
         """Of all rows, as ``take_changes`` has them."""
         return [*(_NAME + name for name in self._entries), *(_GONE + each for each in self._gone)]

@@ -105,7 +105,7 @@ class Content:
     def confirmed(self) -> Confirmed | None:
         """The last one, None before the first."""
         found = self._generation
-        return found and Confirmed(found.number, found.size_bytes, found.mtime_ns)
+        return None if found is None else Confirmed(found.number, found.size_bytes, found.mtime_ns)
 
     @property
     def damaged(self) -> str:

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from dmfs.errors import NoRoomError, SetupError, SpoolError
 from dmfs.write.records import Change, DraftId, Row
@@ -91,15 +92,7 @@ class Journal:
             (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise DamagedError(verdict)
-            rows: dict[str, dict[str, Row]] = {}
-            for kind, key, record, blob in db.execute("SELECT kind, key, record, blob FROM rows"):
-                rows.setdefault(kind, {})[key] = Row(json.loads(record), blob)
-            pieces: dict[tuple[DraftId, int], dict[int, bytes]] = {}
-            for draft, what, number, blob in db.execute(
-                "SELECT draft, what, number, blob FROM pieces"
-            ):
-                pieces.setdefault((draft, what), {})[number] = blob
-            leaving = dict(db.execute("SELECT draft, how FROM leaving").fetchall())
+            found = _all_of(db)
         except (sqlite3.DatabaseError, ValueError, TypeError, DamagedError) as error:
             self.close()
             name = getattr(error, "sqlite_errorname", "")
@@ -109,7 +102,7 @@ class Journal:
         except BaseException:
             self.close()
             raise
-        return Contents(rows, pieces, leaving)
+        return found
 
     def commit(
         self,
@@ -253,6 +246,36 @@ class Journal:
         if name.startswith("SQLITE_READONLY") or number == 30:
             return SpoolError(f"cannot write {self.path}: its disk has become read-only")
         return SpoolError(f"cannot write {self.path}: {error}")
+
+
+def look_into(directory: Path) -> Contents | None:
+    """A journal that may be another process's, as of one moment; None where there is none. Changes
+    nothing. SpoolError."""
+    path = directory / "journal.db"
+    if not path.exists():
+        return None
+    try:
+        url = f"file:{quote(str(path))}?mode=ro"
+        with contextlib.closing(
+            sqlite3.connect(url, uri=True, timeout=PATIENCE_S, isolation_level=None)
+        ) as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version != SCHEMA_VERSION:
+                return Contents({}, {}, {})  # not begun yet, or of a newer dmfs
+            db.execute("BEGIN")
+            return _all_of(db)
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        raise SpoolError(f"{path} cannot be read: {error}") from error
+
+
+def _all_of(db: sqlite3.Connection) -> Contents:
+    rows: dict[str, dict[str, Row]] = {}
+    for kind, key, record, blob in db.execute("SELECT kind, key, record, blob FROM rows"):
+        rows.setdefault(kind, {})[key] = Row(json.loads(record), blob)
+    pieces: dict[tuple[DraftId, int], dict[int, bytes]] = {}
+    for draft, what, number, blob in db.execute("SELECT draft, what, number, blob FROM pieces"):
+        pieces.setdefault((draft, what), {})[number] = blob
+    return Contents(rows, pieces, dict(db.execute("SELECT draft, how FROM leaving").fetchall()))
 
 
 def _identity(path: Path) -> tuple[int, int]:

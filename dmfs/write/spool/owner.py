@@ -15,6 +15,17 @@ log = logging.getLogger(__name__)
 _WORDS_BYTES = 4096
 
 
+def owner_of(path: Path) -> tuple[int, str]:
+    """Process id and label of who owns a spool by its lock, or did; (0, '') if nobody. Blocks."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_WORDS_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return 0, ""
+    number, _, label = text.partition(" ")
+    return (int(number), label) if number.isdigit() else (0, "")
+
+
 class Owner:
     """Of one spool. All methods block."""
 

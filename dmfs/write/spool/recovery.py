@@ -66,6 +66,16 @@ def recover(found: Contents, services: Services) -> Recovered:
 def _content(
     draft_id: DraftId, record: Mapping[str, Any], found: Contents, services: Services
 ) -> tuple[Content, str]:
+    generation = generation_of(draft_id, record, found, services)
+    words = _cut(generation.file.path, generation.mark.end)
+    _remove_others(generation.file.path)
+    return Content.recovered(draft_id, services, generation, words), words
+
+
+def generation_of(
+    draft_id: DraftId, record: Mapping[str, Any], found: Contents, services: Services
+) -> Generation:
+    """What was confirmed last, by the journal alone. ValueError, KeyError, TypeError."""
     number, end = int(record["file"]), int(record["data_bytes"])
     extents = {
         each: Chunk.decode(each, blob)
@@ -73,14 +83,11 @@ def _content(
     }
     sums = Sums(f"{draft_id} {number}")
     sums.load(found.pieces.get((draft_id, SUMS), {}), end)
-    generation = Generation(
+    return Generation(
         int(record["generation"]), int(record["size_bytes"]), int(record["mtime_ns"]),
         ExtentMap(int(record["base_bytes"]), extents),
         services.new_file(draft_id, number, sums), sums.mark,
     )  # fmt: skip
-    words = _cut(generation.file.path, end)
-    _remove_others(generation.file.path)
-    return Content.recovered(draft_id, services, generation, words), words
 
 
 def _cut(path: Path, end: int) -> str:

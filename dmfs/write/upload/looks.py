@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dmfs import errors
 from dmfs.model import File, Listing, Shortcut
-from dmfs.write.records import NewItem, NewVersion
+from dmfs.write.records import Base, NewItem, NewVersion
 from dmfs.write.upload.plan import conflicts
 from dmfs.write.upload.plan.answers import GONE, SIGNED_OUT, Stop
 from dmfs.write.upload.plan.conflicts import Find, Tip
 from dmfs.write.upload.plan.look import Seen
+from dmfs.write.upload.ports import DetailsLike
 from dmfs.write.upload.work import Work
 
 FOLDER_GONE = "the folder was deleted"
@@ -42,7 +43,27 @@ class Looks:
         if likely and await self.has_our_bytes(tip.file):
             return Find.OURS, tip, tip.file
         under = await self._under(target, tip.file)
-        return (Find.OURS, tip, under) if under is not None else (find, tip, None)
+        if under is not None:
+            return Find.OURS, tip, under
+        if await self._has_bytes_of(target.base, tip.file):
+            return Find.BASE, tip, tip.file
+        return find, tip, None
+
+    async def _has_bytes_of(self, base: Base, file: File) -> bool:
+        """Whether a newer version is the base once more, under another name perhaps, in a storage
+        of its own."""
+        if not base.storage_id or file.size_bytes != base.size_bytes:
+            return False
+        theirs, before = await self._details(file), await self._details(base)
+        return bool(theirs and before and theirs.sha1 and theirs.sha1 == before.sha1)
+
+    async def _details(self, file: File | Base) -> DetailsLike | None:
+        work = self._work
+        return await work.call(
+            "details",
+            f'compare with "{file.name}"',
+            lambda: work.tools.service.details(file.storage_id),
+        )
 
     async def _under(self, target: NewVersion, tip: File) -> File | None:
         """Ours below the tip: it was posted, and somebody went over it."""
@@ -82,6 +103,10 @@ class Looks:
             return None
         me = work.tools.hooks.my_user_id()
         for file in files:
+            if (file.version_number or 0) > 1 and conflicts.same_name(file.name, row.target.name):
+                first = await self.version(file, 1)  # somebody went on from ours already
+                if first is not None and conflicts.is_ours(first, row):
+                    return first
             if not conflicts.may_be_ours(file, me, row, me):
                 continue
             tip = await work.call(
@@ -134,14 +159,10 @@ class Looks:
 
     async def has_our_bytes(self, file: File) -> bool:
         """By size and sha1."""
-        work, row = self._work, self._work.row
+        row = self._work.row
         if not conflicts.may_be_equal(file, row) or not row.sha1:
             return False
-        details = await work.call(
-            "details",
-            f'compare with "{file.name}"',
-            lambda: work.tools.service.details(file.storage_id),
-        )
+        details = await self._details(file)
         if details is None:
             return False
         return details.size_bytes == row.size_bytes and details.sha1.lower() == row.sha1

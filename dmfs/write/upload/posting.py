@@ -95,6 +95,9 @@ class Posting:
             return  # saved without a change: nobody needs a version of it
         if not await self._fits(name):
             return
+        # saved without a change: a version is for ever, and mails people
+        if name == file.name and not work.row.in_doubt and await self._same(file):
+            return
         self._not_for_ever()
         before = work.row
         await work.about_to_post((file.version_number or target.base.number) + 1)

@@ -150,6 +150,7 @@ def test_git_works_and_its_own_files_stay_here(
     assert run(clone, "git", "fsck", "--strict").returncode == 0
     assert run(clone, "git", "log", "--format=%s").stdout == b"two\none\n"
     assert run(clone, "git", "status", "--short").stdout == b""
+    assert "its folder is not made" not in folder.drive.log()  # nothing of it waits to go up
     run(clone, "rm", "-r", ".git")
     assert clone.names() == ["f.txt", "g.txt"]
     folders = {event["folder"] for event in folder.emulator.writes()["events"]}

@@ -350,3 +350,51 @@ def test_other_bytes_of_the_same_length_are_a_conflict() -> None:
         assert (await _go(rig, target)).kind == "conflict"
 
     play(scenario)
+
+
+def test_a_rename_that_copies_the_bytes_is_none_either() -> None:
+    async def scenario(rig: Rig) -> None:
+        item = rig.world.add("Plan.dwg", BASE)
+        target = rig.version_of(item)
+        rig.world.other_writes(item, BASE)
+        item.versions[1] = replace(item.tip, name="Entwurf.dwg")
+        outcome = await _go(rig, target)
+        assert outcome.kind == "posted"
+        assert [each.data for each in item.versions] == [BASE, BASE, OURS]
+        assert item.tip.name == "Entwurf.dwg"
+
+    play(scenario)
+
+
+def test_a_save_without_a_change_is_no_version() -> None:
+    async def scenario(rig: Rig) -> None:
+        item = rig.world.add("Plan.dwg", OURS)
+        outcome = await _go(rig, rig.version_of(item))
+        assert outcome.kind == "same"
+        assert outcome.file is not None
+        assert outcome.file.version_number == 1
+        assert len(item.versions) == 1
+        assert len(rig.posted) == 1
+        renamed = NewVersion(PLACE, rig.world.base(item), "Neu.dwg")
+        rig.posted.clear()
+        assert (await _go(rig, renamed)).kind == "posted"
+        assert [each.name for each in item.versions] == ["Plan.dwg", "Neu.dwg"]
+
+    play(scenario)
+
+
+def test_a_new_file_that_somebody_saved_on_before_its_answer_was_looked_for() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.world.faults["new_item"] = [_lost("done")]
+
+        def save() -> None:
+            [item] = rig.world.live()
+            rig.world.other_writes(item, THEIRS)
+
+        rig.world.before["list"] = [save]
+        outcome = await _go(rig, new_item())
+        assert outcome.kind == "posted"
+        [item] = rig.world.items.values()
+        assert [each.data for each in item.versions] == [OURS, THEIRS]
+
+    play(scenario)

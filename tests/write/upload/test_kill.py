@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from dmfs import errors
+from dmfs.write.records import State
 from tests.write.upload.model import Fault
 from tests.write.upload.rig import (
     BASE,
@@ -140,6 +141,8 @@ def test_the_same_bytes_to_another_name_after_a_post_that_arrived() -> None:
         assert outcome.kind == "posted"
         [version] = rig.world.everything()
         assert version.name == "Plan.dwg", "it is there: a rename is what is left to do"
+        assert rig.journal.rows == {}
+        assert rig.states[-1][0] is State.CLEAN
 
     play(scenario)
 

@@ -129,6 +129,24 @@ async def test_a_budget_is_kept_and_first_come_first_served() -> None:
 
 
 @virtual
+async def test_what_is_given_to_one_that_has_just_gone_comes_back() -> None:
+    budget, scope = Budget(10), trio.CancelScope()
+
+    async def one() -> None:
+        with scope:
+            await budget.take(5)
+
+    await budget.take(10)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one)
+        await trio.sleep(1)
+        scope.cancel()
+        budget.give(10)
+    assert budget.used == 0
+    await budget.take(10)
+
+
+@virtual
 async def test_parts_leave_readers_their_share() -> None:
     reading = True
     places = PartPlaces(replace(RULES, parts_of_all=8, parts_while_reading=2), lambda: reading)

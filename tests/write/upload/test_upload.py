@@ -134,6 +134,8 @@ def test_a_nudge_wakes_what_waits_for_the_network_or_a_sign_in() -> None:
             uploader.nudge()
             assert (await uploader.wait(DRAFT)).kind == "posted"
             assert trio.current_time() - began < 5
+            last = rig.states.index((State.WAITING, "signed out"))
+            assert (State.UPLOADING, "") in rig.states[last:], "what is over is not told any more"
 
     play(scenario)
 

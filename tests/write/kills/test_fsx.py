@@ -15,7 +15,7 @@ from dmfs.emulator.process import EmulatorProcess
 from tests.support.mounts import Drive, wait_until
 from tests.support.sample import SAMPLE
 from tests.write.conftest import WRITES
-from tests.write.saves.fsx import DifferenceError, Exerciser
+from tests.write.kills.fsx import DifferenceError, Exerciser
 from tests.write.saves.place import LOST_S, Folder, sha256
 
 pytestmark = pytest.mark.mount

@@ -16,7 +16,7 @@ from dmfs.emulator.process import EmulatorProcess
 from tests.support.mounts import Drive, wait_until
 from tests.support.sample import SAMPLE
 from tests.write.conftest import WRITES
-from tests.write.saves import saver
+from tests.write.kills import saver
 from tests.write.saves.place import LOST_S, Folder, sha256
 
 pytestmark = pytest.mark.mount
@@ -52,6 +52,7 @@ class Account:
     def check(self, directory: Path) -> None:
         """What is in the mount is what was confirmed last, or what the kill came upon. From then on
         it is that."""
+        assert not [each.name for each in directory.iterdir() if "conflict" in each.name]
         for name in saver.NAMES:
             path = directory / name
             found = sha256(path.read_bytes()) if path.exists() else ""
@@ -72,7 +73,7 @@ def test_a_close_that_returned_0_survives(
     make_drive: Callable[..., Drive], calm: EmulatorProcess
 ) -> None:
     chance, account, saves = random.Random(SEED), Account(), 0
-    drive = make_drive(config={**WRITES, "upload_delay": "50ms"}, log_level="info")
+    drive = make_drive(config={**WRITES, "upload_delay": "50ms"}, log_level="debug")
     path = Path(drive.path(SAMPLE)) / "kills"
     path.mkdir()
     folder = Folder(drive, calm, path)

@@ -1,6 +1,6 @@
 """A file system exerciser: random operations on one file, held against an array in memory.
 
-As a program of its own, on any directory: ``python -m tests.write.saves.fsx DIRECTORY --ops 1000``.
+As a program of its own, on any directory: ``python -m tests.write.kills.fsx DIRECTORY --ops 1000``.
 """
 
 from __future__ import annotations

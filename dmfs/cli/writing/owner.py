@@ -1,0 +1,105 @@
+"""Who writes for a profile: a mount that is asked by its socket, or nobody, and then a drive of
+this process does."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dmfs.cli import DONE
+from dmfs.cli.control.runner import Show, with_drive
+from dmfs.cli.control.target import socket_of
+from dmfs.cli.settings import Invocation, read_settings
+from dmfs.config import Settings
+from dmfs.control.cards import is_alive, read_cards, run_directories
+from dmfs.control.mounts import Seen
+from dmfs.errors import MountGoneError
+from dmfs.write.spool.owner import owner_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dmfs.drive import Drive
+
+OWNER_S = 10.0
+LOOK_S = 0.1
+
+
+def spool_directory(settings: Settings) -> Path:
+    """Of the profile."""
+    return settings.state_dir / "spool" / settings.profile
+
+
+def writer(call: Invocation) -> Seen | None:
+    """The mount that has the spool of this profile, mounted where we see it or not."""
+    settings = read_settings(call)
+    pid, _ = owner_of(spool_directory(settings) / "lock")
+    if not pid:
+        return None
+    for path, card in read_cards(
+        run_directories(call.environ, settings.state_dir, os.getuid())
+    ).items():
+        if card.pid == pid and is_alive(path):
+            return Seen(card.mountpoint, True, os.getuid(), card, path.with_suffix(".sock"))
+    return None
+
+
+def run_writing_job(
+    call: Invocation, verb: str, parameters: Mapping[str, Any], show: Show
+) -> Mapping[str, Any]:
+    """Run a job where the profile is written, to the end or to Ctrl-C; its last event.
+    DriveErrors."""
+    last: Mapping[str, Any] = {}
+
+    def pass_on(event: Mapping[str, Any]) -> None:
+        nonlocal last
+        if event["event"] != "idle":
+            last = event
+            show(event)
+
+    mount = writer(call)
+    if mount is not None:
+        from dmfs.control.client import stream
+
+        try:
+            for event in stream(socket_of(mount), mount.owner, f"/v1/{verb}", parameters):
+                pass_on(event)
+            return last
+        except MountGoneError:
+            if last:
+                raise  # else it was just ending
+    own_drive(call, verb, parameters, pass_on)
+    return last
+
+
+def _wait_for_owner(call: Invocation) -> None:
+    """A mount that is just ending, or another command like this one, has the spool for a moment.
+    Who has it for longer is named in the refusal that follows."""
+    lock = spool_directory(read_settings(call)) / "lock"
+    for _ in range(int(OWNER_S / LOOK_S)):
+        pid, _ = owner_of(lock)
+        if not pid or not Path(f"/proc/{pid}").exists():
+            return
+        time.sleep(LOOK_S)
+
+
+def own_drive(
+    call: Invocation, verb: str, parameters: Mapping[str, Any],
+    pass_on: Callable[[Mapping[str, Any]], None],
+) -> int:  # fmt: skip
+    """The job in a drive of this process, which has the spool for so long."""
+    from dmfs.jobs.table import JOBS
+    from dmfs.write.opening import Writes
+
+    async def tell(event: Mapping[str, Any]) -> None:
+        pass_on(event)
+
+    _wait_for_owner(call)
+
+    async def work(drive: Drive) -> None:
+        await JOBS[verb](drive, parameters, tell)
+
+    with_drive(call, work, writes=Writes(f"dmfs {verb}"))
+    return DONE

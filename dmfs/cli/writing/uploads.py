@@ -1,0 +1,201 @@
+"""``dmfs uploads``: what waits to go up, and what a person does about it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dmfs.cli import DONE, FAILED
+from dmfs.cli.control.bar import print_json, showing_events
+from dmfs.cli.control.grammar import VERBS
+from dmfs.cli.control.runner import in_the_drive
+from dmfs.cli.control.target import mounts_of, socket_of, the_mount
+from dmfs.cli.settings import Invocation, read_settings, start
+from dmfs.cli.writing.owner import run_writing_job, spool_directory, writer
+from dmfs.cli.writing.table import is_bad, lines, what_waits
+from dmfs.control.client import ask
+from dmfs.control.mounts import Seen
+from dmfs.errors import MountGoneError, UsageError
+from dmfs.names import printable
+from dmfs.write.care.journalled import Journalled
+from dmfs.write.care.rows import Report
+
+Event = Mapping[str, Any]
+OF_RETRY = ("to", "name", "beside")
+
+
+def uploads_command(call: Invocation) -> int:
+    """The whole command."""
+    given = call.options
+    verb = given.words[0] if given.words[:1] and given.words[0] in VERBS else ""
+    _check(given, verb)
+    paths = given.words[1:] if verb else []
+    if verb == "retry":
+        return _retry(call, paths)
+    if verb == "discard":
+        return _discard(call, paths)
+    if verb == "get":
+        from dmfs.cli.writing.getting import get
+
+        return get(call, paths[0], given.output)
+    if given.words:
+        mount = the_mount(given.words[0], mounts_of(call))
+        if mount.card is not None:
+            given.profile = mount.card.profile
+        return _list(call, mount)
+    return _list(call, None)
+
+
+def _check(given: Any, verb: str) -> None:
+    """UsageError for words and options that do not go together."""
+    most = {"retry": 2, "get": 2, "": 1}.get(verb, len(given.words))
+    if len(given.words) > most:
+        raise UsageError(f"{given.words[most]!r} is too much", hint="dmfs uploads --help")
+    if verb in ("discard", "get") and len(given.words) < 2:
+        raise UsageError(f"which file? dmfs uploads {verb} PATH")
+    if verb == "get" and not given.output:
+        raise UsageError("where to? dmfs uploads get PATH -o FILE")
+    if verb != "get" and given.output:
+        raise UsageError("-o goes with dmfs uploads get PATH")
+    if verb != "retry" and any(getattr(given, each) for each in OF_RETRY):
+        raise UsageError("--to, --as and --beside go with dmfs uploads retry PATH")
+    if verb and given.wait:
+        raise UsageError(f"--wait goes with dmfs uploads alone, not with {verb}")
+    if given.timeout is not None and not given.wait:
+        raise UsageError("--timeout goes with --wait")
+
+
+def report_of_profile(call: Invocation, mount: Seen | None) -> dict[str, Any]:
+    """As ``GET /v1/uploads`` has it, of a mount or of the journal alone."""
+    named, mount = mount is not None, mount or writer(call)
+    if mount is not None:
+        try:
+            answer = ask(socket_of(mount), mount.owner, "/v1/uploads")
+            return answer if isinstance(answer, dict) else {"uploads": []}
+        except MountGoneError:
+            if named:
+                raise  # else it was just ending
+    settings = read_settings(call)
+    found = Journalled.look(spool_directory(settings), settings.spool_size)
+    return (Report([]) if found is None else found.report).as_json(local=True)
+
+
+def _list(call: Invocation, mount: Seen | None) -> int:
+    given = call.options
+    start(call)
+    if given.wait:
+        return _wait(call)
+    report = report_of_profile(call, mount)
+    if not given.local:
+        report["uploads"] = [row for row in report["uploads"] if row["state"] != "local"]
+    if given.json:
+        sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    else:
+        write_lines(lines(report))
+        _seen(call, report["uploads"])
+    return FAILED if is_bad(report["uploads"]) else DONE
+
+
+def _seen(call: Invocation, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Conflicts that were shown to a person are told of no more, where somebody can note that."""
+    drafts = [row["draft_id"] for row in rows if row["state"] == "conflict"]
+    if drafts and writer(call) is not None:
+        run_writing_job(call, "seen", {"drafts": drafts}, lambda _: None)
+
+
+def _wait(call: Invocation) -> int:
+    """Without a mount a drive of this process sends what waits; where nothing does, none is
+    opened."""
+    rows = report_of_profile(call, None)["uploads"]
+    if not any(row["state"] != "local" for row in rows):
+        if not call.options.json:
+            write_lines(lines({"uploads": []}))
+        return DONE
+    last = wait_for_all(call, call.options.timeout)
+    return FAILED if last.get("late") or is_bad(last.get("left", ())) else DONE
+
+
+def wait_for_all(call: Invocation, timeout_s: float | None) -> Event:
+    """Send all that waits, with a bar; the last event."""
+    parameters: dict[str, Any] = {"seen": not call.options.json}
+    if timeout_s is not None:
+        parameters["timeout_s"] = timeout_s
+    if call.options.json:
+        return run_writing_job(call, "wait", parameters, print_json)
+    with showing_events(_waited) as show:
+        return run_writing_job(call, "wait", parameters, show)
+
+
+def _waited(event: Event) -> str:
+    if event["event"] != "done":
+        return ""
+    report = {"uploads": event["left"]}
+    text = "\n".join(lines(report))
+    if event["late"]:
+        text += f"\nthe time is over: {what_waits(event['left']) or 'nothing waits any more'}"
+    return text
+
+
+def _retry(call: Invocation, paths: Sequence[str]) -> int:
+    given = call.options
+    parameters: dict[str, Any] = {"beside": given.beside, "name": given.name or ""}
+    for key, word in (("path", paths[0] if paths else None), ("to", given.to)):
+        if word:
+            call, parameters[key] = in_the_drive(call, word)
+    start(call)
+    return _run(call, "retry", parameters, lambda event: _each("sent again", event, "retried"))
+
+
+def _discard(call: Invocation, paths: Sequence[str]) -> int:
+    found = []
+    for each in paths:
+        call, path = in_the_drive(call, each)
+        found.append(path)
+    if not call.options.yes and not _agreed(found):
+        sys.stderr.write("dmfs: nothing was discarded\n")
+        return FAILED
+    start(call)
+    parameters = {"paths": found}
+    return _run(call, "discard", parameters, lambda event: _each("discarded", event, "discarded"))
+
+
+def _agreed(paths: Sequence[str]) -> bool:
+    """At a terminal a person is asked. UsageError elsewhere."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("discarding asks at a terminal", hint="--yes asks nothing")
+    for path in paths:
+        sys.stderr.write(f"{printable(path)}\n")
+    sys.stderr.write("Never send what was saved there? Its bytes stay for 7 days. [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _run(call: Invocation, verb: str, parameters: Mapping[str, Any], line: Any) -> int:
+    if call.options.json:
+        run_writing_job(call, verb, parameters, print_json)
+    else:
+        with showing_events(line) as show:
+            run_writing_job(call, verb, parameters, show)
+    return DONE
+
+
+def _each(what: str, event: Event, key: str) -> str:
+    paths = event.get(key, ())
+    return "\n".join(f"{what}: {printable(path)}" for path in paths) or "nothing had failed"
+
+
+def write_lines(text: Sequence[str]) -> None:
+    """In colour on a terminal."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.text import Text
+
+        shown = Text("\n".join(text) + "\n", end="")
+        shown.highlight_regex(r"(?m)^(failed|conflict)\b|^damaged: ", "bold red")
+        shown.highlight_regex(r"(?m)^uploading\b", "bold green")
+        shown.highlight_regex(r"(?m)^waiting\b", "bold yellow")
+        Console(soft_wrap=True).print(shown, end="")
+    else:
+        sys.stdout.write("\n".join(text) + "\n")
