@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-from dmfs.aps.change.deleted_items import DeletedItems
+from dmfs.aps.history.deleted import DeletedItems
 from dmfs.aps.uploads import Uploads
 from dmfs.auth.factory import sign_in_may_write, user_id_of
 from dmfs.auth.token_sources import TokenSource

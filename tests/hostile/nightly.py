@@ -81,9 +81,13 @@ PARTS = [
         {"DMFS_FUZZ_INPUTS": "1000000"}, {"DMFS_FUZZ_INPUTS": "50000"},
     ),
     Part(
-        "writing model", [*PYTEST, "tests/write/model/test_model.py"],
-        {"DMFS_WRITE_MODEL_SEEDS": "300", "DMFS_WRITE_MODEL_STEPS": "60"},
-        {"DMFS_WRITE_MODEL_SEEDS": "15"},
+        "writing model",
+        [*PYTEST, *(f"tests/write/model/{file}.py" for file in ("test_model", "test_mounted_walk"))],
+        {
+            "DMFS_WRITE_MODEL_SEEDS": "300", "DMFS_WRITE_MODEL_STEPS": "60",
+            "DMFS_MOUNTED_WALKS": "40",
+        },
+        {"DMFS_WRITE_MODEL_SEEDS": "15", "DMFS_MOUNTED_WALKS": "4"},
     ),
     Part(
         "writing matrix", [*PYTEST, "tests/write/model/test_fault_matrix.py"],

@@ -16,7 +16,7 @@ from tests.write.model.machine import Machine, run_fast, until
 from tests.write.model.place import Place, sha256
 
 FULL = os.environ.get("DMFS_WRITE_MATRIX", "") == "full"
-SHARE = 20
+SHARE = 35
 """Of the cells so many share one that the suite looks at; the night looks at all."""
 RATE = 40.0
 FAULTS: dict[str, dict[str, Any]] = {

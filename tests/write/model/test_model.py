@@ -10,7 +10,7 @@ import pytest
 from tests.write.model.machine import run_fast
 from tests.write.model.walk import Walk
 
-SEEDS = int(os.environ.get("DMFS_WRITE_MODEL_SEEDS", "3"))
+SEEDS = int(os.environ.get("DMFS_WRITE_MODEL_SEEDS", "2"))
 STEPS = int(os.environ.get("DMFS_WRITE_MODEL_STEPS", "30"))
 FIRST = int(os.environ.get("DMFS_WRITE_MODEL_FIRST", "0"))
 WALKS = {

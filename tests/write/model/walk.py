@@ -62,6 +62,9 @@ class Walk:
         self.seen: set[str] = set()
         """Ids of all versions that the drive has shown: who saves over their bytes knows."""
 
+    changes: tuple[str, ...] = THEIRS
+    """What others do."""
+
     def path(self, name: str) -> str:
         return f"{self.place.path}/{name}"
 
@@ -106,7 +109,7 @@ class Walk:
         if kind == "ours":
             await self.ours(self.dice.choice(OURS))
         elif kind == "theirs":
-            self.theirs(self.dice.choice(THEIRS))
+            self.theirs(self.dice.choice(self.changes))
         elif kind == "fault":
             fault = self.dice.choice(FAULTS)
             self.log.append(f"fault {fault}")
