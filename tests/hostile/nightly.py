@@ -82,7 +82,7 @@ PARTS = [
     ),
     Part(
         "writing model",
-        [*PYTEST, *(f"tests/write/model/{file}.py" for file in ("test_model", "test_mounted_walk"))],
+        [*PYTEST, "tests/write/model/test_model.py", "tests/write/model/test_mounted_walk.py"],
         {
             "DMFS_WRITE_MODEL_SEEDS": "300", "DMFS_WRITE_MODEL_STEPS": "60",
             "DMFS_MOUNTED_WALKS": "40",
