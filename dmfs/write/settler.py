@@ -209,12 +209,13 @@ class Settler:
             elif isinstance(step, HoldDeletes):
                 self._announce(view, step)
             elif rests:
-                held_until, _ = self._held.get((view.folder_id, step), (0.0, ""))
-                if held_until > now:
-                    next_at = min(held_until, next_at or NEVER)
-                    continue
-                until = await self._change(view, step)
+                until, _ = self._held.get((view.folder_id, step), (0.0, ""))
+                if until <= now:
+                    until = await self._change(view, step)
                 next_at = min(until, next_at or NEVER)
+                # what comes after it may need the name that it leaves; what only a person can help
+                # with, nothing waits for
+                rests = (view.folder_id, step) not in self._held or until == NEVER
         return next_at if next_at != NEVER else None
 
     def _tell(self, view: FolderView, reasons: Mapping[str, str]) -> None:
@@ -277,9 +278,11 @@ class Settler:
         goes beside."""
         await self._listings.list_again(view.directory)
         listing = await self._listings.recall(view.directory)
-        other = "" if listing is None else self._names.name_beside(step, listing)
+        other, own = (
+            ("", False) if listing is None else self._names.name_beside(view, step, listing)
+        )
         if not other:
-            return self._hold(view, step, error, final=True)
+            return self._hold(view, step, error, final=not own)
         view.goes_beside(step, step.place, other)
         live = view.live_at(other)
         if live is not None:
