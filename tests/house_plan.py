@@ -27,9 +27,10 @@ INSIDE = {
     " engines json_body json_client probes",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
-    "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf signed_in"
-    " change sending client uploads",
-    "aps.change": "documents answers deleted_items",
+    "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
+    " signed_in sending client uploads history",
+    "aps.history": "deleted",
+    "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
     "fetch": "curl link_stats connection_slots generation etags"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-from dmfs.aps.change.deleted_items import DeletedItems
+from dmfs.aps.history.deleted import DeletedItems
 from dmfs.aps.uploads import Uploads
 from dmfs.auth.factory import sign_in_may_write, user_id_of
 from dmfs.auth.token_sources import TokenSource
@@ -23,6 +23,7 @@ from dmfs.http.json_client import JsonClient
 from dmfs.model import Directory, File, Listing
 from dmfs.namespace.listings import Listings
 from dmfs.system.clock import local_now
+from dmfs.system.concurrency import in_thread
 from dmfs.write.adopted import AdoptedVersions
 from dmfs.write.calls.folder_calls import FolderCalls
 from dmfs.write.calls.name_calls import NameCalls
@@ -49,11 +50,14 @@ log = logging.getLogger(__name__)
 
 EMPTY_DELAYS = 6
 """So many upload delays a file stays empty, or like a temporary one, before that is believed."""
-CONNECTIONS = 16
-"""For parts, of all uploads."""
+PARTS_AT_ONCE = 12
+"""Of one upload: of 8 MiB each, what they take in memory at most."""
+PARTS_OF_ALL = 16
 FREE_PERCENT = 5
 """Of the spool's disk stay free."""
-TEND_S = 300.0
+TEND_S = 60.0
+FINISH_S = 10.0
+"""At the end so long for answers that would else have to be looked for."""
 CLOSE_S = 10.0
 
 
@@ -110,14 +114,22 @@ async def open_writing(
             label=writes.label, any_disk=settings.any_spool_disk,
         )
     )  # fmt: skip
-    sender = ThreadSender(ca_bundle=around.ca_bundle, connections=CONNECTIONS)
+    # small files have no place among the parts, and need a connection all the same
+    connections = PARTS_OF_ALL + settings.uploads
+    sender = ThreadSender(ca_bundle=around.ca_bundle, connections=connections)
     try:
         sender.start()
         async with trio.open_nursery() as nursery:
-            yield await _join(settings, writes, around, spool, sender, nursery)
-            nursery.cancel_scope.cancel()
+            writing = await _join(settings, writes, around, spool, sender, nursery)
+            try:
+                yield writing
+            finally:
+                with trio.CancelScope(shield=True):
+                    await writing.settler.orders.uploader.finish(FINISH_S)
+                nursery.cancel_scope.cancel()
     finally:
-        sender.close()
+        with trio.move_on_after(CLOSE_S, shield=True):
+            await in_thread(sender.close)
         with trio.move_on_after(CLOSE_S, shield=True):
             await spool.close()
 
@@ -208,6 +220,8 @@ def _uploader(
         rules=replace(
             UploadRules(staging=spool.directory),
             uploads_at_once=settings.uploads,
+            parts_at_once=PARTS_AT_ONCE,
+            parts_of_all=PARTS_OF_ALL,
             new_items_a_minute=limit,
         ),
         hooks=Hooks(

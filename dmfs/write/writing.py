@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dmfs.aps.change.deleted_items import DeletedItems
+from dmfs.aps.history.deleted import DeletedItems
 from dmfs.aps.uploads import Uploads
 from dmfs.errors import (
     AccessError,
@@ -269,10 +269,8 @@ class Writing:
         elif there is not None:
             await self.check_write(there)
         live = self.content_of(node)
-        if live is not None:
-            await (
-                live.confirm()
-            )  # else a crash leaves neither these bytes nor those that were there
+        if live is not None:  # else a crash leaves neither these bytes nor those that were there
+            await live.confirm()
         view = self.overlay.view(directory)
         goal = self.overlay.view(target)
         shown = await self.drafts.rename(

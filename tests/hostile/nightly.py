@@ -17,7 +17,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = "tests/hostile"
-WALKS = "tests/write/model"
 IMPOSSIBLE = 77
 """The exit status of a script that cannot run on this machine; its last line says why."""
 PYTEST = ["-m", "pytest", "-q", "-s", "--timeout=36000"]
@@ -83,7 +82,7 @@ PARTS = [
     ),
     Part(
         "writing model",
-        [*PYTEST, f"{WALKS}/test_model.py", f"{WALKS}/test_mounted_walk.py"],
+        [*PYTEST, "tests/write/model/test_model.py", "tests/write/model/test_mounted_walk.py"],
         {
             "DMFS_WRITE_MODEL_SEEDS": "300", "DMFS_WRITE_MODEL_STEPS": "60",
             "DMFS_MOUNTED_WALKS": "40",

@@ -75,8 +75,58 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "if extent.landed and not extent.pins:",
         "if extent.landed and extent.pins < 0:",
     ),
+    "journal order: rows before the bytes that they name": (
+        "write/spool/content.py",
+        "        await generation.file.sync()\n",
+        "",
+    ),
+    "lost answer: what was posted is taken for nothing": (
+        "write/upload/plan/look.py",
+        "    if seen is Seen.OURS:\n        return Decision(Verdict.DONE)\n    since_post_s",
+        "    since_post_s",
+    ),
+    "join of renames: whoever ends up under the name is a new item": (
+        "write/settle/claims.py",
+        "if before is not None and before.item_id not in claims.owner:",
+        "if False:",
+    ),
+    "conflict check: any tip will do": (
+        "write/upload/plan/conflicts.py",
+        "return Find.BASE if stands_on(base, tip.file) else Find.THEIRS",
+        "return Find.BASE",
+    ),
+    "part order: ETags as the parts were sent": (
+        "write/upload/steps.py",
+        "etags = [row.etags[number] for number in range(1, row.plan.count + 1)]",
+        "etags = list(row.etags.values())",
+    ),
+    "holes: what was cut off comes back": (
+        "write/spool/content.py",
+        "                self._map.cut(size_bytes)\n",
+        "                pass\n",
+    ),
+    "two owners: the lock is asked for, and not needed": (
+        "write/spool/owner.py",
+        "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+    ),
+    "local names: a lock file is a file": (
+        "write/settle/locality.py",
+        "if match is not None and match.row.kind is Kind.ALWAYS and self._is_beside(match):",
+        "if False:",
+    ),
+    "adoption: a version is another inode": (
+        "write/adopted.py",
+        "return WrittenFile(**values, key=adopted.key)",
+        "return file",
+    ),
+    "deletes: somebody's newer version goes with them": (
+        "write/calls/name_calls.py",
+        "if step.item.version_id and tip.file.version_id != step.item.version_id:",
+        "if False:",
+    ),
 }
-UNITS = "aps auth blocks fetch fuse http namespace prefetch ratelimit system telemetry words"
+UNITS = "aps auth blocks fetch fuse http namespace prefetch ratelimit system telemetry words write"
 DEFAULT = [
     "tests/hostile",
     *(f"tests/{each}" for each in UNITS.split()),

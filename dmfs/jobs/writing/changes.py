@@ -24,11 +24,9 @@ from dmfs.names import printable
 from dmfs.system.concurrency import bare_errors, in_thread
 from dmfs.write.care.putting import gone_up
 from dmfs.write.care.putting import put as put_file
-from dmfs.write.care.report import report_of
 from dmfs.write.care.restoring import restore as restore_file
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView
-from dmfs.write.records import State
 from dmfs.write.writing import Writing
 
 LOOK_S = 0.1
@@ -89,12 +87,12 @@ async def _with_progress(writing: Writing, live: LiveFile, reports: Reports) -> 
     async def tell() -> None:
         while True:
             await trio.sleep(LOOK_S)
-            for row in report_of(writing).rows:
-                if row.draft_id == live.draft_id and row.state is not State.LOCAL:
-                    done = (row.size_bytes + row.done_bytes) // 2
+            for each in writing.settler.orders.uploader.progress():
+                if each.draft_id == live.draft_id:
+                    done = (each.size_bytes + each.done_bytes) // 2
                     await reports.progress(
-                        bytes_done=done, bytes=row.size_bytes, files_done=0, files=1,
-                        reason=row.reason,
+                        bytes_done=done, bytes=each.size_bytes, files_done=0, files=1,
+                        reason=each.reason,
                     )  # fmt: skip
 
     with bare_errors():

@@ -157,12 +157,14 @@ class Folders:
         """For ever: make what could not be made, as soon as the service can be reached."""
         while True:
             self._nudged = trio.Event()
-            try:
-                while found := self.later():
-                    for each in found:
-                        await self._make_now(*each)
-            except DriveError as error:
-                log.info("%s", error.message)
+            tried: set[FolderId] = set()
+            while found := [each for each in self.later() if each[2].id not in tried]:
+                for view, name, folder in found:
+                    tried.add(folder.id)
+                    try:
+                        await self._make_now(view, name, folder)
+                    except DriveError as error:
+                        log.info("%s", error.message)
             with trio.move_on_after(RETRY_S):
                 await self._nudged.wait()
 

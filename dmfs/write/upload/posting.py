@@ -81,9 +81,7 @@ class Posting:
             await self._against(target, tip.file)
         else:
             assert tip.file is not None
-            renames = conflicts.name_to_post(target, tip.file) != tip.file.name
-            if renames or not await self._same(tip.file):  # a version is for ever, and tells people
-                await self._next_version(target, tip, tip.file)
+            await self._next_version(target, tip, tip.file)
 
     async def _next_version(self, target: NewVersion, tip: Tip, file: File) -> None:
         work, service = self._work, self._work.tools.service
@@ -92,11 +90,8 @@ class Posting:
             raise Wait(f"locked by {who}", LOCKED_LOOK_S)
         name = conflicts.name_to_post(target, file)
         if not work.row.in_doubt and name == file.name and await self._same(file):
-            return  # saved without a change: nobody needs a version of it
+            return  # saved without a change: a version is for ever, and mails people
         if not await self._fits(name):
-            return
-        # saved without a change: a version is for ever, and mails people
-        if name == file.name and not work.row.in_doubt and await self._same(file):
             return
         self._not_for_ever()
         before = work.row

@@ -10,7 +10,7 @@ import pytest
 
 from dmfs.emulator.process import EmulatorProcess
 from tests.support.commands import stdout_of, the_line
-from tests.support.mounts import Drive, Home
+from tests.support.mounts import Drive, Home, wait_until
 from tests.write.commands.conftest import Folder, sha256
 
 pytestmark = pytest.mark.mount
@@ -114,6 +114,19 @@ def test_a_path_below_the_mountpoint_names_the_same_file(
     assert (point / "below.txt").read_bytes() == b"below"
     stdout_of(mounted.home, "rm", str(point / "below.txt"))
     assert list(point.iterdir()) == []
+
+
+def test_what_a_program_deleted_in_the_mount_comes_back_there(
+    mounted: Drive, folder: Folder
+) -> None:
+    item = folder.add("back.txt", "back")
+    path = folder.below(mounted, "back.txt")
+    path.unlink()
+    wait_until(lambda: len(folder.emulator.timeline(id=item)) == 2)
+    stdout_of(mounted.home, "restore", str(path))
+    assert path.read_bytes() == b"back"
+    stdout_of(mounted.home, "uploads", "--wait")
+    assert path.read_bytes() == b"back"
 
 
 def test_a_sign_in_that_may_only_read_is_told_how_to_write(

@@ -195,6 +195,23 @@ def test_a_new_file_that_is_discarded_is_gone(
     assert "new.txt" not in [item["name"] for item in calm.writes()["items"]]
 
 
+def test_a_deletion_that_waits_is_listed_and_can_be_taken_back(
+    mounted: Drive, folder: Folder, calm: EmulatorProcess
+) -> None:
+    folder.add("oops.txt", "still wanted")
+    calm.fault("status", route="item", status=503, times=None)
+    path, home = folder.below(mounted, "oops.txt"), mounted.home
+    path.unlink()
+    row = wait_until(lambda: report(home).get("oops.txt"))
+    assert (row["what"], row["state"], row["path"]) == ("delete", "waiting", folder.path(path.name))
+    stdout_of(home, "uploads", "discard", "--yes", folder.path("oops.txt"))
+    wait_until(path.exists)
+    calm.clear_faults()
+    stdout_of(home, "uploads", "--wait")
+    assert path.read_bytes() == b"still wanted"
+    assert len(folder.versions("oops.txt")) == 1
+
+
 @pytest.mark.parametrize("how", ["--to", "--as", "--beside"])
 def test_a_retry_as_another_file_leaves_the_first_one_alone(
     mounted: Drive, folder: Folder, calm: EmulatorProcess, how: str
@@ -206,10 +223,14 @@ def test_a_retry_as_another_file_leaves_the_first_one_alone(
     path.write_bytes(b"ours")
     wait_until(lambda: state_of(path) == "failed")
     calm.clear_faults()
+    hold(calm)
     stdout_of(home, "refresh", folder.path())
     words = {"--to": ["--to", folder.path("other")], "--as": ["--as", "b.txt"], "--beside": [how]}
     said = stdout_of(home, "uploads", "retry", folder.path("a.txt"), *words[how]).decode()
     where = said.strip().removeprefix(f"sent again: {folder.path()}/")
+    row = report(home)[where.rpartition("/")[2]]
+    assert (row["item_id"], row["base_version"]) == ("", 0)
+    calm.clear_faults()
     stdout_of(home, "uploads", "--wait")
     assert {"--to": "other/a.txt", "--as": "b.txt"}.get(how, where) == where
     assert folder.versions(where) == [sha256(b"ours")]
@@ -217,6 +238,37 @@ def test_a_retry_as_another_file_leaves_the_first_one_alone(
     wait_until(lambda: path.read_bytes() == b"theirs")
     assert folder.below(mounted, where).read_bytes() == b"ours"
     assert calm.violations() == {}
+
+
+def test_a_file_whose_folder_was_deleted_goes_to_another_one(
+    mounted: Drive, folder: Folder, calm: EmulatorProcess
+) -> None:
+    calm.change("add_folder", path=folder.raw("")[:-1], name="doomed")
+    path, home = folder.below(mounted, "doomed/mine.txt"), mounted.home
+    calm.race("storage", {"op": "hide", "path": folder.raw("doomed")})
+    path.write_bytes(b"not lost")
+    wait_until(lambda: report(home).get("mine.txt", {}).get("state") == "failed")
+    stdout_of(home, "uploads", "retry", folder.path("doomed/mine.txt"), "--to", folder.path())
+    stdout_of(home, "uploads", "--wait")
+    assert folder.versions("mine.txt") == [sha256(b"not lost")]
+    assert folder.below(mounted, "mine.txt").read_bytes() == b"not lost"
+
+
+def test_a_damaged_journal_is_said_and_a_sign_out_goes_on(
+    mounted: Drive, folder: Folder, calm: EmulatorProcess
+) -> None:
+    hold(calm)
+    folder.below(mounted, "a.txt").write_bytes(b"a")
+    mounted.kill()
+    home = mounted.home
+    spool = home.state / "spool" / "default"
+    for each in spool.glob("journal.db*"):
+        each.unlink()
+    (spool / "journal.db").write_bytes(b"no database at all" * 500)
+    assert "cannot be read" in the_line(home.run("uploads"), 1)
+    done = home.run("logout")
+    assert done.returncode == 0
+    assert b"cannot be read" in done.stderr
 
 
 def test_get_gives_the_saved_bytes_with_and_without_the_mount(
