@@ -216,7 +216,23 @@ class Settler:
                 # what comes after it may need the name that it leaves; what only a person can help
                 # with, nothing waits for
                 rests = (view.folder_id, step) not in self._held or until == NEVER
+        await self._let_rest(view, plan)
         return next_at if next_at != NEVER else None
+
+    async def _let_rest(self, view: FolderView, plan: Plan) -> None:
+        """What was to go up under a name that it has no more is clean again."""
+        busy = {*plan.reasons, *(getattr(step, "place", "") for step in plan.steps)}
+        for name in set(view.names.touched()) - busy:
+            live = view.live_at(name)
+            if live is None or live.draft is None or live.is_dirty or live.unfinished:
+                continue
+            draft = live.draft
+            up = 0 < draft.generation == draft.uploaded_generation
+            if up and draft.state is State.WAITING and not self.orders.is_under_way(draft.id):
+                view.lose(draft.id)
+                self._drafts.set_state(live, State.CLEAN, "")
+                await self._drafts.note(live)
+                await self._spool.commit(view.rows())
 
     def _tell(self, view: FolderView, reasons: Mapping[str, str]) -> None:
         for name, reason in reasons.items():
