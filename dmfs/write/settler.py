@@ -212,14 +212,34 @@ class Settler:
             elif isinstance(step, HoldDeletes):
                 self._announce(view, step)
             elif rests:
-                held_until, _ = self._held.get((view.folder_id, step), (0.0, ""))
-                if held_until > now:
-                    next_at = min(held_until, next_at or NEVER)
-                    continue
-                until = await self._change(view, step)
+                until, _ = self._held.get((view.folder_id, step), (0.0, ""))
+                if until <= now:
+                    until = await self._change(view, step)
                 next_at = min(until, next_at or NEVER)
+<<<<<<< HEAD
                 rests = (view.folder_id, step) not in self._held  # else it is planned anew
+=======
+                # what comes after it may need the name that it leaves; what only a person can help
+                # with, nothing waits for
+                rests = (view.folder_id, step) not in self._held or until == NEVER
+        await self._let_rest(view, plan)
+>>>>>>> model
         return next_at if next_at != NEVER else None
+
+    async def _let_rest(self, view: FolderView, plan: Plan) -> None:
+        """What was to go up under a name that it has no more is clean again."""
+        busy = {*plan.reasons, *(getattr(step, "place", "") for step in plan.steps)}
+        for name in set(view.names.touched()) - busy:
+            live = view.live_at(name)
+            if live is None or live.draft is None or live.is_dirty or live.unfinished:
+                continue
+            draft = live.draft
+            up = 0 < draft.generation == draft.uploaded_generation
+            if up and draft.state is State.WAITING and not self.orders.is_under_way(draft.id):
+                view.lose(draft.id)
+                self._drafts.set_state(live, State.CLEAN, "")
+                await self._drafts.note(live)
+                await self._spool.commit(view.rows())
 
     def _tell(self, view: FolderView, reasons: Mapping[str, str]) -> None:
         for name, reason in reasons.items():
@@ -281,9 +301,11 @@ class Settler:
         goes beside."""
         await self._listings.list_again(view.directory)
         listing = await self._listings.recall(view.directory)
-        other = "" if listing is None else self._names.name_beside(step, listing)
+        other, own = (
+            ("", False) if listing is None else self._names.name_beside(view, step, listing)
+        )
         if not other:
-            return self._hold(view, step, error, final=True)
+            return self._hold(view, step, error, final=not own)
         view.goes_beside(step, step.place, other)
         live = view.live_at(other)
         if live is not None:

@@ -94,6 +94,9 @@ class UploadOrders:
         """These names mean something else now."""
         self._listings.shown_anew(view.directory, [name for name in names if name])
 
+    def is_under_way(self, draft_id: DraftId) -> bool:
+        return draft_id in self._under_way
+
     def begin(self, view: FolderView, step: Upload) -> trio.Event | None:
         """Begin an upload, if it is not under way."""
         live = self._drafts.by_id.get(step.draft)

@@ -21,7 +21,7 @@ from dmfs.errors import (
     SignedOutError,
     UnknownOutcomeError,
 )
-from dmfs.model import Directory, File, Listing, Project, own_id
+from dmfs.model import Directory, File, ItemId, Listing, Project, own_id
 from dmfs.write.overlay import FolderView
 from dmfs.write.records import Place, is_account
 from dmfs.write.settle.nouns import CopyItem, DeleteItem, RenameItem
@@ -48,14 +48,18 @@ class NameCalls:
         self._list_again = list_again
         self._beside = beside
 
-    def name_beside(self, step: NameStep, listing: Listing) -> str:
-        """Another name for a file whose own another item has; '' where none has exactly that."""
+    def name_beside(self, view: FolderView, step: NameStep, listing: Listing) -> tuple[str, bool]:
+        """Another name for a file whose own another item has; '' where none has exactly that, or
+        one of ours, which is about to leave it: then True."""
         if isinstance(step, DeleteItem):
-            return ""
+            return "", False
         others = [each for each in listing.entries.values() if own_id(each) != step.item.item_id]
-        if step.name not in {each.name for each in others}:
-            return ""
-        return self._beside(step.name, {*listing.entries, *(each.name for each in others)})
+        taken = [own_id(each) for each in others if each.name == step.name]
+        own = any(view.names.knows(ItemId(each)) for each in taken)
+        if own or not taken:
+            return "", own
+        names = {*listing.entries, *(each.name for each in others)}
+        return self._beside(step.name, names), False
 
     def is_final(self, error: DriveError) -> bool:
         """Whether only a person can help."""

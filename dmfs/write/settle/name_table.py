@@ -190,6 +190,10 @@ class NameTable:
         """Where a draft stands now."""
         return self._draft_at.get(draft)
 
+    def knows(self, item_id: ItemId) -> bool:
+        """Whether anything was done to an item, or is about to be."""
+        return item_id in self._holder or item_id in self._home or item_id in self._gone
+
     def drafts(self) -> Iterable[DraftId]:
         """All that stand anywhere here."""
         return list(self._draft_at)

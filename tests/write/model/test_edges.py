@@ -105,3 +105,20 @@ async def test_a_first_write_that_is_refused_is_no_version(machine, place, monke
         assert await machine.state(f"{place.path}/{F}") == ("clean", "")
         await shows_all(machine, place, {F: OLD})
     assert len(place.live()[F]) == 1
+
+
+@fast
+async def test_a_name_that_was_taken_and_given_back_leaves_nothing_to_do(machine, place):
+    """The bytes were to become another item's next version, and then were not."""
+    place.add(F, OLD)
+    place.add(G, b"other")
+    async with machine.on():
+        await machine.save(f"{place.path}/{F}", OURS)
+        await machine.comes_to_rest()
+        live = await machine.live(f"{place.path}/{F}")
+        await live.take_all()  # as settling does it for a file that was renamed over another
+        machine.writing.settler.touched(live.place.folder)
+        await machine.comes_to_rest()
+        assert await machine.state(f"{place.path}/{F}") == ("clean", "")
+        await shows_all(machine, place, {F: OURS, G: b"other"})
+    assert place.has_all({F: OURS, G: b"other"})

@@ -116,3 +116,18 @@ async def test_theirs_that_was_renamed_meanwhile_is_seen_under_its_name(machine,
         copy = copy_in(place, G)
         assert place.has_all({G: THEIRS, copy: OURS})
         await shows_all(machine, place, {G: THEIRS, copy: OURS})
+
+
+@fast
+async def test_a_name_that_an_own_file_has_not_left_yet_is_waited_for(machine, place):
+    place.add(F, OLD)
+    place.add(G, THEIRS)
+    async with machine.on():
+        await machine.names(place.path)
+        machine.emulator.fault("status", status=503, route="versions_post", times=1)
+        await machine.rename(f"{place.path}/{G}", f"{place.path}/away.dwg")
+        await machine.rename(f"{place.path}/{F}", f"{place.path}/{G}")
+        await machine.comes_to_rest(20)
+        assert place.has_all({G: OLD, "away.dwg": THEIRS})
+        await shows_all(machine, place, {G: OLD, "away.dwg": THEIRS})
+        assert not machine.heard("conflict")

@@ -18,6 +18,7 @@ from tests.write.model.machine import BOB, Machine, read_all, until
 from tests.write.model.notes import Book, Note
 from tests.write.model.place import Place, sha256
 
+LAG_S = 1.0
 NAMES = ("a.dwg", "b.dwg", "c.dwg", "d.txt", "e.txt")
 FAULTS: list[dict[str, Any]] = [
     {"kind": kind, "route": route}
@@ -285,6 +286,7 @@ class Walk:
             emulator.change("unreserve", id=item["id"])
         self.retry()
         await until(self.has_settled, 25.0, lambda: (machine.what_is_left(), self.log))
+        await trio.sleep(2 * LAG_S)
         await machine.look_again(self.place.path)
         shown = await self.shown()
         tips = self.place.tips()
