@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 FLAGS = {
     "ro": "read-only, as is every mount without rw",
-    "rw": "what is written goes up as new versions; needs dmfs login --write",
-    "sync": "with rw: close(2) waits until the service has what was written",
-    "shared_identity": "with rw and allow_other: others may write in your name",
+    "rw": "what is written goes up as versions; needs login --write",
+    "sync": "with rw: close(2) waits until the service has it",
+    "shared_identity": "with rw and allow_other: others write in your name",
     "allow_other": "all users of this machine may use the drive",
     "allow_root": "root may use it, too",
     "noatime": "as with mount(8)",
@@ -22,7 +22,7 @@ FLAGS = {
 }
 """Options without a value, and what each does."""
 VALUED = {
-    "moves": ("copy", "with rw: a file that moves to another folder is copied by the service"),
+    "moves": ("HOW", "with rw: copy lets the service move files, by copies"),
     "uid": ("NUMBER", "owner of all entries (default: you)"),
     "gid": ("NUMBER", "group of all entries (default: yours)"),
     "umask": ("OCTAL", "permissions to take away, such as 022"),

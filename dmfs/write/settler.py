@@ -159,8 +159,7 @@ class Settler:
 
     async def _look(self, view: FolderView) -> None:
         try:
-            plan = self.plan(view)
-            next_at = await self._carry_out(view, plan)
+            next_at = await self._carry_out(view, self.plan(view))
         except DriveError as error:
             log.warning("%s", error.message)
             next_at = trio.current_time() + RETRY_S
@@ -216,14 +215,10 @@ class Settler:
                 if until <= now:
                     until = await self._change(view, step)
                 next_at = min(until, next_at or NEVER)
-<<<<<<< HEAD
-                rests = (view.folder_id, step) not in self._held  # else it is planned anew
-=======
                 # what comes after it may need the name that it leaves; what only a person can help
                 # with, nothing waits for
                 rests = (view.folder_id, step) not in self._held or until == NEVER
         await self._let_rest(view, plan)
->>>>>>> model
         return next_at if next_at != NEVER else None
 
     async def _let_rest(self, view: FolderView, plan: Plan) -> None:

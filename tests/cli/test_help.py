@@ -16,7 +16,7 @@ from dmfs.telemetry.logs import LEVELS
 from tests.support.commands import stdout_of
 from tests.support.mounts import Home
 
-HIDDEN = {"rate_window"}
+HIDDEN = {"rate_window", "any_spool_disk"}
 
 
 def test_the_settings_for_people_are_a_configuration_file_of_the_defaults(
