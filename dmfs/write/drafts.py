@@ -203,7 +203,7 @@ class Drafts:
             live is not None
             and live.draft is not None
             and live.draft.base is None
-            and live.draft.state is not State.UPLOADING
+            and not self.at_large(live.draft.id)
         )
 
     async def unlink(self, view: FolderView, name: str, listing: Listing) -> None:

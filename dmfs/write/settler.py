@@ -143,9 +143,12 @@ class Settler:
         while True:
             now = trio.current_time()
             for folder_id in [each for each, at in self._due.items() if at <= now]:
+                if folder_id in self._busy:  # what happened since its plan was made is not in it
+                    self._due[folder_id] = now + BUSY_LOOK_S
+                    continue
                 del self._due[folder_id]
                 view = self._overlay.find(folder_id)
-                if view is not None and folder_id not in self._busy:
+                if view is not None:
                     self._busy.add(folder_id)
                     self._nursery.start_soon(self._look, view)
             self._wake = trio.Event()
@@ -213,8 +216,7 @@ class Settler:
                 if until <= now:
                     until = await self._change(view, step)
                 next_at = min(until, next_at or NEVER)
-                # what comes after it may need the name that it leaves; what only a person can help
-                # with, nothing waits for
+                # what follows may need the name that it leaves; for a person nothing waits
                 rests = (view.folder_id, step) not in self._held or until == NEVER
         await self._let_rest(view, plan)
         return next_at if next_at != NEVER else None
