@@ -215,8 +215,7 @@ class Settler:
                 if until <= now:
                     until = await self._change(view, step)
                 next_at = min(until, next_at or NEVER)
-                # what comes after it may need the name that it leaves; what only a person can help
-                # with, nothing waits for
+                # what follows may need the name that it leaves; for a person nothing waits
                 rests = (view.folder_id, step) not in self._held or until == NEVER
         await self._let_rest(view, plan)
         return next_at if next_at != NEVER else None
