@@ -207,7 +207,7 @@ def test_defaults_are_seen(drive):
 
 
 def test_words_of_fstab_are_ignored(make_drive):
-    words = "_netdev,noauto,user,nofail,defaults,rw,x-systemd.automount,x-gvfs-show,comment=mine"
+    words = "_netdev,noauto,user,nofail,defaults,async,x-systemd.automount,x-gvfs-show,comment=mine"
     drive = make_drive(options=[words])
     assert "ro" in (mounted_at(drive.point) or ("",) * 4)[3].split(",")
     assert drive.call("listdir", drive.path())

@@ -89,4 +89,6 @@ def test_a_failure_in_there_fails_the_night(
 
 
 def test_it_is_not_part_of_a_short_run() -> None:
-    assert [part.name for part in nightly.PARTS if part.long] == ["debian13"]
+    long = [part.name for part in nightly.PARTS if part.long]
+    assert "debian13" in long
+    assert {"writing matrix", "uploads killed"} <= set(long)

@@ -12,6 +12,6 @@ from tests.bench.rows import (  # noqa: F401, I001 - the order is the table's
     small,
     archive,
     memory,
-    saving,
     start,
+    saving,
 )
