@@ -135,8 +135,7 @@ class Settler:
         """What waits for a better moment need not wait any longer."""
         self._held.clear()
         self.orders.uploader.nudge()
-        for view in self._overlay.views():
-            self.touched(view.folder_id)
+        self.start()
 
     async def run(self) -> None:
         """For ever."""
@@ -270,7 +269,9 @@ class Settler:
         began_at = trio.current_time()
         self._held.pop((view.folder_id, step), None)
         try:
-            done, file = await self._names.carry_out(view, step)
+            done, file = await self._names.carry_out(
+                view, step, lambda: step in self.plan(view, hurry=True).steps
+            )
         except NameTakenError as error:
             return await self._name_taken(view, step, error)
         except DriveError as error:

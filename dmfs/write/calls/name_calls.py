@@ -68,12 +68,17 @@ class NameCalls:
         kinds = (AccessError, BadInputError, NameTakenError, NotPermittedError)
         return isinstance(error, kinds)
 
-    async def carry_out(self, view: FolderView, step: NameStep) -> tuple[bool, File | None]:
+    async def carry_out(
+        self, view: FolderView, step: NameStep, still_due: Callable[[], bool]
+    ) -> tuple[bool, File | None]:
         """Whether the step is done, and the item as it is then. False: what it was for has gone,
-        and the folder is seen as the service has it."""
+        and the folder is seen as the service has it. ``still_due``: whether it would be planned
+        now: the look takes its time, and a person may have taken a deletion back meanwhile."""
         place = view.place(step.place)
         project = Project(place.project_id, place.hub_id, "")
         tip = await self._tip(project, step)
+        if not still_due():
+            return False, None
         if isinstance(step, DeleteItem):
             return await self._delete(view, project, step, tip)
         if not tip.exists or tip.file is None:
