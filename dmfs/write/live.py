@@ -63,6 +63,37 @@ class Surroundings(Protocol):
         ...
 
 
+class BaseBytes:
+    """Bytes of the version beneath a draft. Its reader is opened at first use, also after a
+    ``close``."""
+
+    def __init__(self, surroundings: Surroundings, file: File) -> None:
+        self._surroundings = surroundings
+        self._file = file
+        self._reader: AnyReader | None = None
+        self._opening = trio.Lock()
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Fewer only at the version's end."""
+        async with self._opening:
+            if self._reader is None:
+                self._reader = await self._surroundings.reader(self._file)
+            reader = self._reader
+        found = bytearray()
+        while len(found) < length:
+            data, _ = await reader.read(offset + len(found), length - len(found))
+            if not data:
+                break
+            found += data
+        return bytes(found)
+
+    def close(self) -> None:
+        """Nobody needs it now."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+
 class LiveFile:
     """Content under one inode. Changes happen between two awaits; writes of one file go one after
     the other, so that a generation never holds half of one."""
@@ -93,8 +124,7 @@ class LiveFile:
         self.times_changed = False
         self._surroundings = surroundings
         self._writing = trio.Lock()
-        self._reader: AnyReader | None = None
-        self._opening = trio.Lock()
+        self._base = BaseBytes(surroundings, file)
 
     @property
     def draft_id(self) -> DraftId | None:
@@ -139,25 +169,11 @@ class LiveFile:
 
     async def read_base(self, offset: int, length: int) -> bytes:
         """Bytes of the version that was written to."""
-        reader = await self._base_reader()
-        found = bytearray()
-        while len(found) < length:
-            data, _ = await reader.read(offset + len(found), length - len(found))
-            if not data:
-                break
-            found += data
-        return bytes(found)
+        return await self._base.read(offset, length)
 
     async def reader(self, found_in: FoundIn | None) -> AnyReader:
         """Of the version, for one handle: each has a read-ahead of its own."""
         return await self._surroundings.reader(self.file, found_in)
-
-    async def _base_reader(self) -> AnyReader:
-        """Of the version beneath; opened at first use."""
-        async with self._opening:
-            if self._reader is None:
-                self._reader = await self._surroundings.reader(self.file)
-            return self._reader
 
     async def write(self, offset: int, data: Data) -> None:
         """NoRoomError, SpoolLimitError, SpoolError: nothing is changed."""
@@ -330,11 +346,5 @@ class LiveFile:
         if wrote and self.unfinished == 0:
             self._surroundings.on_event(self)
         if self.handles == 0:
-            self.drop_reader()
+            self._base.close()
             self._surroundings.on_unused(self)
-
-    def drop_reader(self) -> None:
-        """Of the version beneath: nobody needs it now."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None

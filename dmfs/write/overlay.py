@@ -169,13 +169,13 @@ class FolderView:
 
     def unlink(self, name: str, listing: Listing) -> None:
         self.see(listing)
-        self._remember_all(listing)
+        self._remember_at(listing, name)
         self.names.unlink(name, trio.current_time())
         self._version += 1
 
     def rename(self, old: str, new: str, listing: Listing) -> None:
         self.see(listing)
-        self._remember_all(listing)
+        self._remember_at(listing, old, new)
         self.names.rename(old, new, trio.current_time())
         self._version += 1
 
@@ -224,8 +224,8 @@ class FolderView:
         self.names.done(step, at, None if file is None else item_of(file), more=more)
         self._version += 1
 
-    def _remember_all(self, listing: Listing) -> None:
-        self._remember(child for child in listing.entries.values() if isinstance(child, File))
+    def _remember_at(self, listing: Listing, *names: str) -> None:
+        self._remember(c for c in map(listing.entries.get, names) if isinstance(c, File))
 
     def shows(self, name: str, child: Folder | File) -> None:
         """What the service has just made here, or moved here."""

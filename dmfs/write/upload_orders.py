@@ -13,11 +13,11 @@ from dmfs.model import Directory, File, FolderId
 from dmfs.names import legal_name
 from dmfs.namespace.listings import Listings
 from dmfs.write.drafts import Drafts, Upload
-from dmfs.write.live import LiveFile
+from dmfs.write.live import BaseBytes, LiveFile
 from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.records import Base, Draft, DraftId, NewItem, NewVersion, Place, State, Target
 from dmfs.write.settle.nouns import Item, UploadNewItem, UploadNewVersion
-from dmfs.write.upload.plan.records import Step, UploadRow
+from dmfs.write.upload.plan.records import UploadRow
 from dmfs.write.upload.ports import Outcome, PostedLike, UploadJob
 from dmfs.write.upload.uploader import Uploader
 
@@ -81,10 +81,9 @@ class UploadOrders:
     def _may_have_gone_up(self, draft_id: DraftId) -> bool:
         """By an earlier run."""
         try:
-            row = UploadRow.of_row(self._earlier[draft_id])
+            return UploadRow.of_row(self._earlier[draft_id]).at_large
         except (ValueError, TypeError, KeyError, AttributeError):
             return False
-        return row.in_doubt or row.step in (Step.POSTED, Step.COPY)
 
     async def _look_for(self, live: LiveFile) -> None:
         if live.draft is not None and live.draft.id in self._earlier:
@@ -149,7 +148,7 @@ class UploadOrders:
         assert live.draft is not None
         assert live.content is not None
         draft, content = live.draft, live.content
-        base = _BaseBytes(self._drafts, live.file)
+        base = BaseBytes(self._drafts, live.file)
         try:
             snapshot = content.snapshot()
             try:
@@ -245,27 +244,3 @@ def file_place(live: LiveFile) -> Place:
     """Where a file is, or was last."""
     assert live.draft is not None
     return live.place or live.draft.place
-
-
-class _BaseBytes:
-    """Bytes of the version beneath a draft, for its upload: a reader of its own."""
-
-    def __init__(self, drafts: Drafts, file: File) -> None:
-        self._drafts = drafts
-        self._file = file
-        self._reader: Any = None
-
-    async def read(self, offset: int, length: int) -> bytes:
-        if self._reader is None:
-            self._reader = await self._drafts.reader(self._file)
-        found = bytearray()
-        while len(found) < length:
-            data, _ = await self._reader.read(offset + len(found), length - len(found))
-            if not data:
-                break
-            found += data
-        return bytes(found)
-
-    def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()

@@ -89,7 +89,7 @@ class Writing:
         moves: bool,
         sync: bool,
     ) -> None:
-        self._tools = self.tools = tools
+        self.tools = tools
         self.spool = spool
         self.overlay = overlay
         self.drafts = drafts
@@ -266,7 +266,7 @@ class Writing:
             raise AccessError(f"cannot rename {printable(old)!r}: {reason}")
         if there is None:
             await self.free_place(target, new, is_file=True, besides=old if same_folder else "")
-        elif there is not None:
+        else:
             await self.check_write(there)
         live = self.content_of(node)
         if live is not None:  # else a crash leaves neither these bytes nor those that were there
@@ -284,11 +284,11 @@ class Writing:
 
     async def raw(self, directory: Directory) -> Listing:
         """What the service shows in a directory, as last listed."""
-        found = await self._tools.listings.recall(directory)
+        found = await self.tools.listings.recall(directory)
         if found is not None:
             return found
-        await self._tools.listings.get(directory)
-        found = await self._tools.listings.recall(directory)
+        await self.tools.listings.get(directory)
+        found = await self.tools.listings.recall(directory)
         if found is None:
             raise DriveError(f"cannot tell what is in {printable(directory.name)!r}")
         return found
@@ -296,7 +296,7 @@ class Writing:
     async def child(self, directory: Directory, name: str) -> Child | None:
         """What stands under a name. BadNameError for what cannot be one."""
         check_name(name)
-        listing = await self._tools.listings.get(directory)
+        listing = await self.tools.listings.get(directory)
         return listing.entries.get(name)
 
     async def there(self, directory: Directory, name: str) -> Child:
@@ -308,9 +308,9 @@ class Writing:
 
     def _show_bits(self, directory: Directory) -> None:
         """The permission bits of what is in a directory follow what was learned just now."""
-        known = self._tools.listings.known(directory)
+        known = self.tools.listings.known(directory)
         if known is not None:
-            self._tools.listings.shown_anew(directory, known.names)
+            self.tools.listings.shown_anew(directory, known.names)
 
     async def check_write(self, file: File) -> None:
         reason = self.why_not(file)
@@ -366,7 +366,7 @@ class Writing:
             )
         if place.folder.startswith(LOCAL_FOLDER) or (is_file and self.settler.is_local(name)):
             return place
-        listing = await self._tools.listings.get(directory)
+        listing = await self.tools.listings.get(directory)
         if is_file and len(listing.names) >= FILES_MAX:
             raise SpoolLimitError(f"a folder of the service takes {FILES_MAX} files")
         siblings = (each for each in listing.names if each != besides)

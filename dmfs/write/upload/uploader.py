@@ -75,9 +75,7 @@ class Uploader:
         row = _row_for(job, earlier)
         work = self._works[draft_id] = Work(job, row, self._tools)
         self._over[draft_id] = trio.Event()
-        left = (
-            earlier if earlier is not None and row is not earlier and _at_large(earlier) else None
-        )
+        left = earlier if earlier is not None and row is not earlier and earlier.at_large else None
         self._nursery.start_soon(self._take_up, work, left)
         return True
 
@@ -104,7 +102,7 @@ class Uploader:
         work = self._works.get(draft_id)
         if work is None:
             row = self._rows.get(draft_id)
-            if row is not None and _at_large(row):
+            if row is not None and row.at_large:
                 return False
             if self._rows.pop(draft_id, None) is not None:
                 self._nursery.start_soon(self._drop, draft_id)
@@ -265,11 +263,6 @@ class _Attempts:
         return None
 
 
-def _at_large(row: UploadRow) -> bool:
-    """Whether something of it may be at the service."""
-    return row.in_doubt or row.step in (Step.POSTED, Step.COPY)
-
-
 def _row_for(job: UploadJob, earlier: UploadRow | None) -> UploadRow:
     """What a job goes on from: the row of the same generation to the same place, or a new one."""
     snapshot = job.snapshot
@@ -281,7 +274,7 @@ def _row_for(job: UploadJob, earlier: UploadRow | None) -> UploadRow:
         # a person's retry is a fresh start as far as patience goes
         return replace(earlier, remakes=0, refusals=0) if earlier.remakes else earlier
     fits = extension(earlier.storage_name) == extension(job.target.name)
-    if same and fits and earlier.storage_id and not _at_large(earlier):
+    if same and fits and earlier.storage_id and not earlier.at_large:
         # to another place, or under another name: what went up already serves there as well
         return replace(
             earlier, wanted=job.target, target=job.target, remakes=0, refusals=0, posts=0,

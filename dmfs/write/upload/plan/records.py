@@ -86,6 +86,11 @@ class UploadRow:
         """Whether a POST was sent and nobody knows what came of it."""
         return self.step is Step.POST and self.post_sent_at_s > 0
 
+    @property
+    def at_large(self) -> bool:
+        """Whether something of it may be at the service."""
+        return self.in_doubt or self.step in (Step.POSTED, Step.COPY)
+
     def anew(self) -> UploadRow:
         """With a storage still to be made."""
         return replace(
