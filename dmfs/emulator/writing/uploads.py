@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 from dmfs.emulator.world.model import Project, Storage
+from dmfs.emulator.writing.part_digest import PartDigest
 from dmfs.emulator.writing.part_file import PartFile, Stored
 
 PART_MIN_BYTES = 5 * 1024 * 1024
@@ -53,6 +54,7 @@ class Session:
     began_s: float = field(default_factory=time.time)
     done: bool = False
     parts: dict[int, Part] = field(default_factory=dict)
+    digest: PartDigest = field(default_factory=PartDigest)
 
     @property
     def is_over(self) -> bool:

@@ -280,14 +280,18 @@ def test_nobody_uploads_what_another_wrote() -> None:
     play(scenario)
 
 
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_what_was_saved_is_sent_from_the_spools_file_and_the_file_is_closed() -> None:
     async def scenario(rig: Rig) -> None:
         job = rig.job(new_item(), OURS * 30)
-        before = len(list(Path("/proc/self/fd").iterdir()))
+        before = _open_files()
         outcome = await rig.upload(job)
         assert outcome is not None
         assert outcome.kind == "posted"
-        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        assert _open_files() == before
         assert job.snapshot.descriptors == 1  # type: ignore[attr-defined]
         assert rig.world.calls["urls"] == 4, "87 parts, 25 a call: asked ahead, and never twice"
 

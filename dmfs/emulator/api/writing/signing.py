@@ -108,6 +108,7 @@ async def complete(service: Service, request: Request, args: list[str], token: T
     session = service.writing.uploads.sessions.get(key) if isinstance(key, str) else None
     if session is None or session.placeholder is not placeholder:
         return errors.oss(400, "The uploadKey is not valid")
+    await session.digest.advance(session.parts)
     if session.done or placeholder.storage is not None:
         return errors.oss(400, "The upload has already been completed")
     if session.is_over:
@@ -115,10 +116,10 @@ async def complete(service: Service, request: Request, args: list[str], token: T
     trouble = _trouble(session, size, tags)
     if trouble is not None:
         return json_answer(trouble, service.settings.failed_completion_status)
-    parts = [session.parts[number] for number in sorted(session.parts)]
-    content = joined(service.writing.uploads.file, [part.content for part in parts])
     session.done = True
-    finish(service, placeholder, content)
+    parts = [session.parts[number].content for number in sorted(session.parts)]
+    content = joined(service.writing.uploads.file, parts)
+    finish(service, placeholder, content).sha1 = session.digest.of(parts)
     return json_answer(_details(service, placeholder))
 
 
