@@ -23,8 +23,9 @@ INSIDE = {
     " sentence notices desktop watch",
     "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
     " stall_gate",
-    "http": "tls headers client errormap circuit_breaker curl_multi curl_client httpx_client"
+    "http": "tls headers client errormap circuit_breaker curl httpx_client"
     " engines json_body json_client probes",
+    "http.curl": "multi client thread",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
@@ -104,7 +105,7 @@ ONLY_IN = {
         *("fuse.workers", "fuse.mount"),
     },
     "httpx": {"http.httpx_client", "control.client"},
-    "pycurl": {"http.curl_multi", "http.curl_client", "fetch.curl.transfers", "write.parts.puts"},
+    "pycurl": {"http.curl.multi", "http.curl.client", "fetch.curl.transfers", "write.parts.puts"},
     "diskcache": {"namespace.listing_store"},
     "keyring": {"auth.desktop_keyring"},
     "rich": {
@@ -146,7 +147,7 @@ PROCESS_CLOCK_IN = {
     "cli.writing.owner": "waits for another process, without a loop",
     "cli.control.top": "looks once a second, without a loop",
     "fuse.mount_place": "waits for another process, without a loop",
-    "http.curl_multi": "the curl thread has libcurl's timers to keep, and no trio",
+    "http.curl.multi": "the curl thread has libcurl's timers to keep, and no trio",
 }
 ENVIRONMENT = {"os.environ", "os.getenv", "os.environb", "sys.argv"}
 ENVIRONMENT_IN = {"cli.main"}

@@ -1,6 +1,6 @@
 """The HTTP port: one request, one response, and what can go wrong between them.
 
-``curl_client`` and ``httpx_client`` implement it; all else knows only this file.
+``curl.client`` and ``httpx_client`` implement it; all else knows only this file.
 """
 
 from __future__ import annotations

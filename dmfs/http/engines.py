@@ -11,7 +11,7 @@ from functools import partial
 import trio
 
 from dmfs.http.client import HttpClient, Request, Response
-from dmfs.http.curl_client import CurlClient
+from dmfs.http.curl.client import CurlClient
 from dmfs.http.tls import client_context
 from dmfs.system.concurrency import computed
 

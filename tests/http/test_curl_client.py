@@ -23,7 +23,7 @@ from dmfs.http.client import (
     SilenceError,
     TransportError,
 )
-from dmfs.http.curl_client import CurlClient
+from dmfs.http.curl.client import CurlClient
 from dmfs.http.headers import HEADERS_MAX_BYTES
 from dmfs.http.tls import ca_bundle
 from tests.http.byte_server import ByteServer, Reply, byte_server, saying

@@ -16,7 +16,7 @@ import trio
 from dmfs.errors import ShortageError, UnreachableError
 from dmfs.fetch.thread_fetcher import ThreadFetcher
 from dmfs.http.client import LocalShortageError, Request
-from dmfs.http.curl_client import CurlClient
+from dmfs.http.curl.client import CurlClient
 from dmfs.http.httpx_client import HttpxClient
 from dmfs.http.json_client import Call, JsonClient
 from dmfs.http.probes import reaches

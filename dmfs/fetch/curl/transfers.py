@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pycurl
 
 from dmfs.fetch.curl.transfer import Transfer
-from dmfs.http.curl_multi import CurlMulti, curl_shortage
+from dmfs.http.curl.multi import CurlMulti, curl_shortage
 from dmfs.http.errormap import shortage
 
 CONNECT_TIMEOUT_S = 10
@@ -35,13 +35,20 @@ class Transfers:
         self._ca_bundle = ca_bundle
         self._handles: dict[Transfer, Any] = {}
         self._idle: list[Any] = []
+        self._closed = False
         self._multi = CurlMulti(connections)
         self._multi.wake_by(wake)
         self.wait = self._multi.wait
         """Sleep, let libcurl work; whether ``wake`` can be read."""
 
     def add(self, transfer: Transfer) -> None:
-        """Begin. What libcurl does not take (a URL it cannot read) fails alone."""
+        """Begin, unless it was cancelled meanwhile. What libcurl does not take (a URL it cannot
+        read) fails alone."""
+        if transfer.cancelled:
+            return
+        if self._closed:
+            transfer.finish(1, "the drive is shutting down")
+            return
         try:
             self._add(transfer)
         except Exception as error:  # noqa: BLE001 - pycurl raises what it likes
@@ -96,11 +103,13 @@ class Transfers:
             curl.close()
 
     def close(self) -> None:
-        """End what is under way."""
+        """End what is under way, and what is added later."""
+        self._closed = True
         for transfer, curl in list(self._handles.items()):
             self._multi.remove(curl)
             curl.close()
             transfer.finish(1, "the drive is shutting down")
+        self._handles.clear()
         self._multi.close()
 
     def _finish(self, curl: Any, transfer: Transfer, code: int, message: str) -> None:

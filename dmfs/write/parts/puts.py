@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pycurl
 
-from dmfs.http.curl_multi import CurlMulti, curl_shortage
+from dmfs.http.curl.multi import CurlMulti, curl_shortage
 from dmfs.http.errormap import shortage
 from dmfs.write.parts.put import Put
 

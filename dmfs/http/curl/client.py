@@ -28,7 +28,7 @@ from dmfs.http.client import (
     SilenceError,
     TransportError,
 )
-from dmfs.http.curl_multi import CurlMulti, curl_shortage
+from dmfs.http.curl.multi import CurlMulti, curl_shortage
 from dmfs.http.headers import HEADERS_MAX_BYTES, HeaderLine, HeaderParser
 from dmfs.system.resources import shortage_of
 

@@ -1,0 +1,1 @@
+"""libcurl: its multi interface, an engine for GET, and a thread that drives transfers."""
