@@ -17,7 +17,7 @@ class Origins:
 
 @dataclass(frozen=True, slots=True)
 class S3Place:
-    """A bucket, and the key pair that may read it. ``endpoint`` is scheme, host and port."""
+    """A bucket, and the key pair that may read and write. ``endpoint`` is scheme, host and port."""
 
     endpoint: str
     access_key: str
@@ -48,7 +48,8 @@ class Settings:
     cdn_base: str | None = None
     """Signed URLs are ``<cdn_base>/<object key>?…``: another server has the bytes."""
     presign: dict[str, str] | None = None
-    """Signed URLs are those of a real S3 server; the fields of ``S3Place``."""
+    """Signed URLs are those of a real S3 server, which has the bytes of uploads, too; the fields of
+    ``S3Place``."""
     cdn_put_bytes_per_s: float = 0.0
     upload_ttl_s: float = 26 * 3600.0
     failed_completion_status: int = 400
@@ -79,6 +80,10 @@ class Settings:
             if key not in known:
                 raise ValueError(f"unknown setting {key!r}")
             setattr(self, key, _checked(key, value))
+
+    @property
+    def s3_place(self) -> S3Place | None:
+        return None if self.presign is None else S3Place(**self.presign)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
