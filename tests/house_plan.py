@@ -77,7 +77,8 @@ INSIDE = {
     " token_endpoint consent_page oauth",
     "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data commands"
     " cdn oss schema writing",
-    "emulator.api.writing": "payload access making storage s3_uploads signing parts items versions folders",
+    "emulator.api.writing": "payload access making storage s3_uploads signing parts items"
+    " versions folders",
     "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control control"
     " watch handler bodies listeners",
 }

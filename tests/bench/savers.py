@@ -24,7 +24,6 @@ AT_ONCE = {"upload_delay": "100ms"}
 NEVER = {"upload_delay": "1h"}
 TIMEOUT_S = 600.0
 _LOOK_S = 0.02
-_CLEAN = b"clean"
 
 
 @contextmanager
@@ -51,12 +50,17 @@ def source(bench: Bench, size: int) -> Path:
     return path
 
 
+def state_of(path: Path) -> str:
+    """Of what was saved there last: ``waiting``, ``uploading``, ``clean`` …"""
+    return os.getxattr(path, "user.dmfs.state").decode()
+
+
 def until_clean(paths: Iterable[Path], timeout_s: float = TIMEOUT_S) -> None:
     """Until each of them is the service's: its version was made, checked and adopted. The drive is
     asked and not the emulator, whose list of versions takes a digest of all their bytes."""
     give_up = time.monotonic() + timeout_s
     for path in paths:
-        while os.getxattr(path, "user.dmfs.state") != _CLEAN:
+        while state_of(path) != "clean":
             if time.monotonic() > give_up:
                 raise CommandFailed(f"{path.name} did not arrive in {timeout_s:.0f} s")
             time.sleep(_LOOK_S)
