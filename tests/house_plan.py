@@ -72,7 +72,7 @@ INSIDE = {
     " changes bench sample catalog",
     "emulator.writing": "part_file uploads looks local_names violations history state views",
     "emulator.world.sample": "documents files folders names versions hubs",
-    "emulator.http": "messages errors rate_limits delivery",
+    "emulator.http": "messages errors rate_limits line delivery",
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
     " token_endpoint consent_page oauth",
     "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data commands"

@@ -34,6 +34,8 @@ class Settings:
     route_latency_ms: dict[str, float] = field(default_factory=dict)
     cdn_latency_ms: float = 0.0
     cdn_bytes_per_s: float = 0.0
+    line_bytes_per_s: float = 0.0
+    """Of all bodies from and to the CDN's origin together."""
     rate_limits: str | float = "off"
     rate_window_s: float = 60.0
     token_ttl_s: float = 3599.0

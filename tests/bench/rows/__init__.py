@@ -15,4 +15,5 @@ from tests.bench.rows import (  # noqa: F401, I001 - the order is the table's
     start,
     saving,
     uploading,
+    beside,
 )
