@@ -70,7 +70,8 @@ INSIDE = {
     "emulator": "world settings http sign_in writing api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
     " changes bench sample catalog",
-    "emulator.writing": "part_file uploads looks local_names violations history state views",
+    "emulator.writing": "part_file part_digest uploads looks local_names violations history state"
+    " views",
     "emulator.world.sample": "documents files folders names versions hubs",
     "emulator.http": "messages errors rate_limits line delivery",
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"

@@ -50,8 +50,6 @@ log = logging.getLogger(__name__)
 
 EMPTY_DELAYS = 6
 """So many upload delays a file stays empty, or like a temporary one, before that is believed."""
-PARTS_AT_ONCE = 12
-"""Of one upload: of 8 MiB each, what they take in memory at most."""
 PARTS_OF_ALL = 16
 FREE_PERCENT = 5
 """Of the spool's disk stay free."""
@@ -220,7 +218,6 @@ def _uploader(
         rules=replace(
             UploadRules(staging=spool.directory),
             uploads_at_once=settings.uploads,
-            parts_at_once=PARTS_AT_ONCE,
             parts_of_all=PARTS_OF_ALL,
             new_items_a_minute=limit,
         ),

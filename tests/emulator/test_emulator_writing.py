@@ -184,6 +184,8 @@ class TestCompletion:
         writer.put(session["urls"][0], b"second")
         assert writer.complete(storage, session["uploadKey"]).status == 200
         assert emulator.bytes(storage) == b"second"
+        sha1 = hashlib.sha1(b"second", usedforsecurity=False).hexdigest()
+        assert writer.details(storage).json["sha1"] == sha1
 
     @pytest.mark.parametrize("status", [400, 200])
     def test_what_is_wrong_is_told_part_by_part(self, emulator, writer, storage, status):

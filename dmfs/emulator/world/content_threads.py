@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 
 import trio
@@ -15,6 +16,16 @@ _run = partial(trio.to_thread.run_sync, abandon_on_cancel=True)
 async def digest(content: Content, algorithm: str) -> str:
     """The hex digest of all bytes."""
     return await _run(hex_digest, content, algorithm)
+
+
+async def feed(content: Content, into: hashlib._Hash) -> None:
+    """All bytes to a hash."""
+
+    def work() -> None:
+        for piece in content.pieces(0, content.size):
+            into.update(piece)
+
+    await _run(work)
 
 
 async def prepare(content: Content) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from dmfs.emulator.world.content import Content
 from dmfs.emulator.world.model import Project, Storage
+from dmfs.emulator.writing.part_digest import PartDigest
 from dmfs.emulator.writing.part_file import PartFile, Stored
 
 PART_MIN_BYTES = 5 * 1024 * 1024
@@ -54,6 +55,7 @@ class Session:
     began_s: float = field(default_factory=time.time)
     done: bool = False
     parts: dict[int, Part] = field(default_factory=dict)
+    digest: PartDigest = field(default_factory=PartDigest)
     s3_id: str = ""
     """Of the upload at the S3 server, where ``presign`` names one."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -176,40 +176,51 @@ class Budget:
 
 
 class PartPlaces:
-    """Of parts of all uploads; fewer while somebody reads, for readers go first."""
+    """Of parts of all uploads; fewer while somebody reads, for readers go first. The next one is
+    for the upload that has fewest: one large file alone has all places, and gives them up part by
+    part when others come."""
 
     def __init__(self, rules: Rules, somebody_reads: Callable[[], bool]) -> None:
         self._rules, self._somebody_reads = rules, somebody_reads
-        self._limiter = trio.CapacityLimiter(rules.parts_of_all)
-        self.under_way = 0
+        self._waiting: dict[trio.Event, DraftId] = {}
+        """In the order of their coming."""
+        self._taken: Counter[DraftId] = Counter()
+
+    @property
+    def under_way(self) -> int:
+        return self._taken.total()
 
     @asynccontextmanager
-    async def place(self, length: int) -> AsyncIterator[None]:
+    async def place(self, draft_id: DraftId, length: int) -> AsyncIterator[None]:
         """One, once there is one. A small file needs none: it does not wait behind large ones,
         should they hang."""
         if length <= SMALL_BYTES:
             yield
             return
-        async with _entered(self._limiter):
-            while (  # noqa: ASYNC110 - readers do not call when they stop
-                self._somebody_reads() and self.under_way >= self._rules.parts_while_reading
-            ):
-                await trio.sleep(READERS_LOOK_S)
-            self.under_way += 1
-            try:
-                yield
-            finally:
-                self.under_way -= 1
+        event = trio.Event()
+        self._waiting[event] = draft_id
+        try:
+            self._serve()
+            while not event.is_set():
+                with trio.move_on_after(READERS_LOOK_S):
+                    await event.wait()
+                self._serve()  # readers do not call when they stop
+            yield
+        finally:
+            if self._waiting.pop(event, None) is None:
+                self._taken[draft_id] -= 1
+                self._taken += Counter()  # drops zeros
+            self._serve()
 
+    def _serve(self) -> None:
+        while self._waiting and self.under_way < self._places():
+            event = min(self._waiting, key=lambda each: self._taken[self._waiting[each]])
+            self._taken[self._waiting.pop(event)] += 1
+            event.set()
 
-@asynccontextmanager
-async def _entered(limiter: trio.CapacityLimiter) -> AsyncIterator[None]:
-    borrower = object()
-    await limiter.acquire_on_behalf_of(borrower)
-    try:
-        yield
-    finally:
-        limiter.release_on_behalf_of(borrower)
+    def _places(self) -> int:
+        rules = self._rules
+        return rules.parts_while_reading if self._somebody_reads() else rules.parts_of_all
 
 
 class Rate:

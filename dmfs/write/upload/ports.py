@@ -29,6 +29,17 @@ ListAgain = Callable[[Place], Awaitable[Listing]]
 """The folder of a place, listed by a request that is sent after the call."""
 
 
+class PieceLike(Protocol):
+    """A stretch of a generation: ``data``, which is in the spool's file, ``hole`` or ``base``."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def position(self) -> int: ...
+
+
 class SnapshotLike(Protocol):
     """A confirmed generation."""
 
@@ -38,6 +49,8 @@ class SnapshotLike(Protocol):
     def size_bytes(self) -> int: ...
     @property
     def needs_base(self) -> bool: ...
+    def pieces(self, start: int, stop: int) -> Sequence[PieceLike]: ...
+    async def descriptor(self) -> int: ...
     async def read(self, start: int, stop: int, read_base: ReadBase) -> bytes: ...
 
 
@@ -132,9 +145,8 @@ class Rules:
     new_items_at_once: int = 10
     large_at_once: int = 10
     large_bytes: int = 64 * 1024**2
-    parts_at_once: int = 4
-    """Of one upload."""
     parts_of_all: int = 16
+    """One upload alone has all of them; several share them evenly."""
     parts_while_reading: int = 4
     """Of all, while somebody reads."""
     memory_bytes: int = 100 * 1024**2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import trio
@@ -29,6 +30,8 @@ SESSION_S = 20 * 3600.0
 URL_LEFT_S = 15.0
 """A URL that expires sooner is renewed: it is judged when its request arrives."""
 RENEWALS = 5
+URLS_AHEAD = 16
+"""Parts before that which needs them: a call of 0.5 s goes by meanwhile."""
 MD5 = re.compile(r"[0-9a-fA-F]{32}")
 
 
@@ -54,11 +57,24 @@ class _Urls:
 
     async def of(self, number: int) -> str:
         """The URL of a part. Anew where the session does not go on."""
-        async with self._lock:
-            url, expires_at = self._known.get(number, ("", 0.0))
-            if not url or expires_at < trio.current_time() + URL_LEFT_S:
-                return await self._fetch(number)
+        url = self._ready(number)
+        if url:
             return url
+        async with self._lock:
+            return self._ready(number) or await self._fetch(number)
+
+    def _ready(self, number: int) -> str:
+        url, expires_at = self._known.get(number, ("", 0.0))
+        return url if expires_at >= trio.current_time() + URL_LEFT_S else ""
+
+    def are_short_of(self, number: int) -> bool:
+        """Whether the next call would be for this part, and nobody makes it yet."""
+        return bool(self._known) and number > max(self._known) and not self._lock.locked()
+
+    async def fetch_ahead(self, number: int) -> None:
+        """So that no part waits for its URL. An error is for the part that needs it."""
+        with suppress(errors.DriveError, Anew):
+            await self.of(number)
 
     def forget(self) -> None:
         """They are refused, or lead to a host that cannot be reached."""
@@ -88,8 +104,6 @@ class _Urls:
             raise Anew(error.message) from None
         if len(answer.urls) < 1:
             raise errors.BadResponseError("cannot upload: the service names no place for a part")
-        for index, url in enumerate(answer.urls[: len(numbers)]):
-            self._known[numbers[index]] = url, answer.expires_at
         if answer.upload_key != row.upload_key:
             if key:
                 raise Anew("the service began another session")
@@ -99,6 +113,8 @@ class _Urls:
                 upload_ends_s=_end_of(answer.upload_ends_s),
                 etags={},
             )
+        for index, url in enumerate(answer.urls[: len(numbers)]):
+            self._known[numbers[index]] = url, answer.expires_at
         return answer.urls[0]
 
 
@@ -108,7 +124,7 @@ class Parts:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._urls = _Urls(work)
-        at_once = work.tools.rules.parts_at_once
+        at_once = work.tools.rules.parts_of_all
         self._places = trio.CapacityLimiter(at_once)
         """Of parts that are being sent."""
         self._prepared = trio.CapacityLimiter(at_once + 1)
@@ -121,8 +137,11 @@ class Parts:
         if work.row.upload_key and not self._session_goes_on():
             raise Anew("the upload took longer than the service allows", counts=False)
         await work.be(State.UPLOADING, self._reason())
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._guarded, nursery, self._begin_all)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._guarded, nursery, self._begin_all)
+        finally:
+            work.stager.close()
         if self._failures:
             raise min(self._failures, key=_gravity)
         return work.stager.sha1
@@ -141,6 +160,9 @@ class Parts:
         plan = self._work.row.plan
         for number in range(1, plan.count + 1):
             await self._begin(nursery, plan.part(number))
+            ahead = min(number + URLS_AHEAD, plan.count)
+            if ahead not in self._work.row.etags and self._urls.are_short_of(ahead):
+                nursery.start_soon(self._urls.fetch_ahead, ahead)
 
     def _session_goes_on(self) -> bool:
         return self._work.row.upload_ends_s - SESSION_LEFT_S > wall_time_s()
@@ -159,12 +181,7 @@ class Parts:
         place = object()
         await prepared.acquire_on_behalf_of(place)
         try:
-            await work.stager.take(part)
-            try:
-                staged = await work.stager.stage(part)
-            except BaseException:
-                work.stager.give(part)
-                raise
+            staged = await work.stager.stage(part)
         except BaseException:
             prepared.release_on_behalf_of(place)
             raise
@@ -178,7 +195,6 @@ class Parts:
         finally:
             self._work.sending.pop(part.number, None)
             staged.close()
-            self._work.stager.give(part)
             self._prepared.release_on_behalf_of(place)
         row = self._work.row
         accepted = {**row.etags, part.number: etag}
@@ -225,7 +241,7 @@ class Parts:
         work, part = self._work, staged.part
         rules = work.tools.rules
         seconds = rules.part_s + part.length / rules.line_bytes_s
-        async with work.tools.places.place(part.length):
+        async with work.tools.places.place(work.row.draft_id, part.length):
             url = await self._urls.of(part.number)
             work.sending[part.number] = 0
             work.tools.hooks.failpoint("put.call.before")

@@ -12,6 +12,7 @@ import trio
 
 from dmfs import errors
 from dmfs.model import File, Folder, FolderId, HubId, ItemId, Listing, Project, ProjectId, StorageId
+from dmfs.write.parts.slices import Source
 from dmfs.write.records import Base, Place
 from dmfs.write.upload.plan.conflicts import extension, folded
 
@@ -235,7 +236,7 @@ class World:
 
     async def put(self, request: Any) -> str:
         storage_id, key, number = request.url.split("|")
-        data = b"".join(bytes(each) for each in request.pieces)
+        data = Source(request.pieces).read(request.length)
         assert len(data) == request.length
 
         def effect(data: bytes = data) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from trio.testing import MockClock
 
 from dmfs.errors import GoneError, NoRoomError, SpoolError
 from dmfs.write.records import Change, Draft, DraftId, NewItem, NewVersion, Place, State, Target
+from dmfs.write.spool.extents import Piece
 from dmfs.write.upload import pace, sending, stage, work
 from dmfs.write.upload.plan import records
 from dmfs.write.upload.ports import Hooks, Outcome, Rules, UploadJob
@@ -62,14 +64,25 @@ def _as_json(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 class Snapshot:
-    """A generation in memory."""
+    """A generation in a file; ``of_base``: its bytes have to be read, they lie nowhere here."""
 
     needs_base = False
 
-    def __init__(self, data: bytes, generation: int = 1) -> None:
+    def __init__(self, data: bytes, generation: int = 1, *, of_base: bool = False) -> None:
         self.data, self.generation, self.size_bytes = data, generation, len(data)
         self.damaged = self.base_gone = False
-        self.read_bytes = 0
+        self.of_base = of_base
+        self.read_bytes = self.descriptors = 0
+
+    def pieces(self, start: int, stop: int) -> list[Piece]:
+        return [Piece("base" if self.of_base else "data", start, stop - start, start)]
+
+    async def descriptor(self) -> int:
+        await trio.lowlevel.checkpoint()
+        self.descriptors += 1
+        descriptor = os.memfd_create("snapshot")
+        os.pwrite(descriptor, self.data, 0)
+        return descriptor
 
     async def read(self, start: int, stop: int, read_base: Any) -> bytes:
         await trio.lowlevel.checkpoint()

@@ -155,7 +155,7 @@ async def test_an_upload_that_goes_on_sends_no_part_twice(folder: Folder, tmp_pa
     data = random.Random(3).randbytes(64 * MIB)
     folder.emulator.settings(cdn_put_bytes_per_s=20 * MIB)
     for run in range(2):
-        async with driving(folder.where, tmp_path / "spool", parts_at_once=1) as drive:
+        async with driving(folder.where, tmp_path / "spool", parts_of_all=1) as drive:
             if drive.spool.content(DRAFT) is None:
                 await drive.write(data)
             drive.order(drive.new("Large.dwg"))

@@ -49,6 +49,8 @@ async def put(service: Service, request: Request, args: list[str]) -> Answer:
         tag = hashlib.sha256(f"{tag} {number}".encode()).hexdigest()[:32]
     part = session.parts[number] = Part(content, tag)
 
+    service.later(0, lambda: session.digest.advance(session.parts))
+
     def accepted() -> None:
         part.accepted = True
 

@@ -112,11 +112,13 @@ async def complete(service: Service, request: Request, args: list[str], token: T
     session = service.writing.uploads.sessions.get(key) if isinstance(key, str) else None
     if session is None or session.placeholder is not placeholder:
         return errors.oss(400, "The uploadKey is not valid")
+    place = service.settings.s3_place
+    if place is None:
+        await session.digest.advance(session.parts)
     if session.done or placeholder.storage is not None:
         return errors.oss(400, "The upload has already been completed")
     if session.is_over:
         return errors.oss(400, "The upload session has expired")
-    place = service.settings.s3_place
     if place is not None:
         await s3_uploads.look(place, session)
     trouble = _trouble(session, size, tags)
@@ -124,10 +126,13 @@ async def complete(service: Service, request: Request, args: list[str], token: T
         return json_answer(trouble, service.settings.failed_completion_status)
     if place is not None:
         content = await s3_uploads.join(place, session)
+        session.done = True
+        finish(service, placeholder, content)
     else:
-        content = joined(service.writing.uploads.file, session.stored)
-    session.done = True
-    finish(service, placeholder, content)
+        session.done = True
+        parts = session.stored
+        content = joined(service.writing.uploads.file, parts)
+        finish(service, placeholder, content).sha1 = session.digest.of(parts)
     return json_answer(_details(service, placeholder))
 
 
