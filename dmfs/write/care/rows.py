@@ -13,6 +13,9 @@ from dmfs.write.records import Draft, State
 FILE, RENAME, COPY, DELETE = "file", "rename", "copy", "delete"
 BAD = (State.FAILED, State.CONFLICT)
 OPEN = (State.WAITING, State.UPLOADING)
+SMALL_BYTES = 1024**2
+"""A new file of so many bytes is up as soon as the service takes one more. By their bytes and the
+rate of the few that just go, a thousand of 20 KB were told to take 30 minutes instead of 18."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +117,11 @@ def time_left_s(rows: Iterable[Row], new_files_s: Callable[[int], float]) -> flo
 
     ``new_files_s``: seconds until the last of so many new files may be sent."""
     going = [row for row in rows if row.state in OPEN and row.what == FILE]
-    rate = sum(row.rate for row in going if row.state is State.UPLOADING)
-    bytes_left = sum(row.size_bytes - row.done_bytes for row in going)
-    new_files = sum(not row.base_version for row in going)
-    return max(bytes_left / rate if rate else 0.0, new_files_s(new_files) if new_files else 0.0)
+    new_files = [row for row in going if not row.base_version]
+    heavy = [row for row in going if row.base_version or row.size_bytes > SMALL_BYTES]
+    rate = sum(row.rate for row in heavy if row.state is State.UPLOADING)
+    bytes_left = sum(row.size_bytes - row.done_bytes for row in heavy)
+    return max(bytes_left / rate if rate else 0.0, new_files_s(len(new_files)))
 
 
 def left(rows: Iterable[Row]) -> list[Row]:

@@ -70,12 +70,12 @@ def test_the_time_left_is_that_of_bytes_or_of_new_files() -> None:
 
     old = replace(UP, size_bytes=10_000, done_bytes=0, rate=100.0, base_version=3)
     assert time_left_s([old, BAD, LOCAL, GONE], new_files_s) == 100
-    assert asked == [], "none of them is new, or goes up"
     assert time_left_s([old, replace(old, rate=300.0)], new_files_s) == 50, "both have their rate"
-    assert time_left_s([ROW, UP, GONE], new_files_s) == (2048 + 2048 - 512) / 512
-    assert time_left_s([ROW, replace(UP, rate=0.0)], new_files_s) == 0.5, "nobody knows of bytes"
-    assert asked == [2, 2]
-    assert time_left_s([], new_files_s) == 0
+    large = replace(UP, size_bytes=3 << 20, done_bytes=1 << 20, rate=float(1 << 20))
+    assert time_left_s([replace(large, state=State.WAITING), large, GONE], new_files_s) == 4
+    assert asked == [0, 0, 2]
+    assert time_left_s([ROW, UP], new_files_s) == 0.5, "small ones wait for their turn alone"
+    assert time_left_s([replace(old, rate=0.0)], new_files_s) == 0.5, "nobody knows of bytes"
 
 
 def test_what_is_damaged_and_whose_the_rest_is_stands_below() -> None:
