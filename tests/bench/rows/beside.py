@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
@@ -143,9 +144,7 @@ _NEW_FILES, _NEW_FOLDERS = 1000, 10
 _PEOPLE, _ALONE = 160, 40
 """Folders that nobody has looked into yet, one a look; and how many looks are alone."""
 _PAUSE_S = 1.5
-_QUICK_S, _LOOKS_S = (20, 58), (58, 118)
-"""When it is counted what has arrived: 50 go at the begin of each minute, so just before the next
-ones do."""
+_LOOKS_S = 100.0
 _A_MINUTE = 50
 
 
@@ -160,16 +159,18 @@ def ls_beside_copy(bench: Bench, result: Result) -> None:
         folders = iter([each for each in (drive.path / "tree").iterdir() if each.is_dir()])
         alone.values = [_look(next(folders)) for _ in range(_ALONE)]
         run(["cp", "-r", "--", str(given), drive.file("copy")], TIMEOUT_S)
-        _until(lambda: _posted(service) > 0, "nothing arrives")
-        began = time.monotonic()
-        for until_s in _QUICK_S if bench.quick else _LOOKS_S:
-            while time.monotonic() < began + until_s:
-                beside.values.append(_look(next(folders)))
-                time.sleep(_PAUSE_S)
-            arrived.values.append(60 * _posted(service) / (time.monotonic() - began))
-            said.values.append(_told_s(drive))
-            bench.say(f"{arrived.values[-1]:.0f} a minute, {said.values[-1]:.0f} s left")
-        least_s = 60 * ((_NEW_FILES - _posted(service)) / _A_MINUTE - 1)
+        _until(lambda: bool(_posted(service)), "nothing arrives")
+        first_s = _posted(service)[0]
+        end_s = first_s + _whole_minutes_s(
+            time.time() - first_s + (20 if bench.quick else _LOOKS_S)
+        )
+        while time.time() < end_s:
+            beside.values.append(_look(next(folders)))
+            time.sleep(_PAUSE_S)
+        said.values.append(_told_s(drive))
+        count = len(_posted(service))
+        arrived.values.append(60 * count / (end_s - first_s))
+        least_s = 60 * ((_NEW_FILES - count) / _A_MINUTE - 1)
         refused = service.emulator.calls()["status_429"]
     result.series += [alone, beside, arrived, said]
     result.note(
@@ -197,9 +198,16 @@ def _look(folder: Path) -> float:
     return 1000 * timed(["ls", "-l", "--", str(folder)], 60)
 
 
-def _posted(service: Service) -> int:
-    counts: dict[str, int] = service.emulator.counts()
-    return counts.get("items_post", 0)
+def _whole_minutes_s(least_s: float) -> float:
+    """So many minutes, and a bit less: 50 files go at the begin of each, and it is counted what has
+    arrived just before the next ones do."""
+    return 60 * math.ceil((least_s + 2) / 60) - 2.0
+
+
+def _posted(service: Service) -> list[float]:
+    """When each new file was posted, in seconds of the wall clock."""
+    log = service.emulator.calls()["log"]
+    return [entry["t"] for entry in log if entry["route"] == "items_post"]
 
 
 def _told_s(drive: Drive) -> float:
