@@ -61,7 +61,8 @@ INSIDE = {
     "write.parts": "slices put puts thread_sender",
     "control": "cards peer exchange metrics_port routes server client mounts",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
-    " kernel_cache request operations write_operations workers mount",
+    " push kernel_cache request operations write_operations workers mount",
+    "fuse.push": "helper pusher",
     "help": "topics",
     "cli": "streams secret_files settings control writing parser daemonize browse serve mount"
     " login whoami doctor demo main",
@@ -135,6 +136,7 @@ WITHOUT_TRIO = (
     " telemetry.notices write.upload.plan."
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
+    " fuse.push."
     " write.settle."
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pyfuse3
 
@@ -34,12 +34,20 @@ async def report_size(inode: int) -> None:
         log.debug("size of inode %d not reported: %s", inode, error)
 
 
-def push_changes(inodes: InodeTable, directory: Directory, names: Sequence[str]) -> None:
-    """Make the kernel forget names that mean something else now.
+Push = Callable[[int, bytes], None]
+"""Makes the kernel forget a name in the directory of a number."""
 
-    By the asynchronous call, in pyfuse3's own thread: on the loop it could wait for a lookup that
-    waits for this process.
-    """
+
+def push_here(parent: int, name: bytes) -> None:
+    """By the asynchronous call, in pyfuse3's own thread: on the loop it could wait for a lookup
+    that waits for this process. Where there is a ``Pusher``, that is better."""
+    pyfuse3.invalidate_entry_async(parent, name, ignore_enoent=True)
+
+
+def push_changes(
+    inodes: InodeTable, directory: Directory, names: Sequence[str], push: Push = push_here
+) -> None:
+    """Make the kernel forget names that mean something else now."""
     parent = inodes.referenced(directory)
     if parent is None:
         return
@@ -47,19 +55,19 @@ def push_changes(inodes: InodeTable, directory: Directory, names: Sequence[str])
         for name in names:
             log.debug("changed: %s/%s", inodes.path(parent).rstrip("/"), printable(name))
     for name in names[:NAMES_PUSHED]:
-        pyfuse3.invalidate_entry_async(parent, name.encode(), ignore_enoent=True)
+        push(parent, name.encode())
 
 
 class LatePushes:
     """Pushes that wait while a name of their directory is being changed.
 
-    The kernel takes such a push under the lock that a pending unlink or rename holds. Were this
-    process killed just then, the thread with the push could not end, and so the connection not
-    break: all programs on the mount hung, past any SIGKILL (seen, once in 60 kills).
+    The kernel takes such a push under the lock that a pending unlink or rename holds: those that
+    come after it would wait with it. Without a ``Pusher`` a kill just then hangs the mount for good
+    (see ``push.helper``).
     """
 
-    def __init__(self, inodes: InodeTable) -> None:
-        self._inodes = inodes
+    def __init__(self, inodes: InodeTable, push: Push = push_here) -> None:
+        self._inodes, self._push = inodes, push
         self._changing: Counter[int] = Counter()
         self._late: dict[int, list[tuple[Directory, Sequence[str]]]] = {}
 
@@ -69,7 +77,7 @@ class LatePushes:
         if parent is not None and self._changing[parent]:
             self._late.setdefault(parent, []).append((directory, names))
         else:
-            push_changes(self._inodes, directory, names)
+            push_changes(self._inodes, directory, names, self._push)
 
     @contextlib.contextmanager
     def held(self, *parents: int) -> Iterator[None]:
@@ -83,4 +91,4 @@ class LatePushes:
                 if self._changing[parent] <= 0:
                     del self._changing[parent]
                     for directory, names in self._late.pop(parent, ()):
-                        push_changes(self._inodes, directory, names)
+                        push_changes(self._inodes, directory, names, self._push)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from collections.abc import Callable
 
@@ -15,10 +16,13 @@ from dmfs.fuse.attributes import Ownership
 from dmfs.fuse.kernel_params import raise_parameters
 from dmfs.fuse.mountpoint import clear_dead_mount
 from dmfs.fuse.operations import Operations
+from dmfs.fuse.push.pusher import Pusher
 from dmfs.fuse.workers import replace_workers
 from dmfs.model import Directory
 from dmfs.system.mountinfo import Mount, mount_at
 from dmfs.telemetry.stack_report import report_on_signal
+
+log = logging.getLogger(__name__)
 
 MAX_TASKS = 512
 """Requests served at once: more than readers can stall, so that ``ls`` always finds a place."""
@@ -42,7 +46,8 @@ async def serve(
         from dmfs.fuse.write_operations import WriteOperations  # noqa: PLC0415 - see assembly
 
         operations, mode = WriteOperations(drive, root, ownership, drive.writing), set()
-    ours = _mount(operations, mountpoint, set(pyfuse3.default_options) | mode | options)
+    ours, session = _mount(operations, mountpoint, set(pyfuse3.default_options) | mode | options)
+    pusher = _pusher(operations, session)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_announce, mountpoint, on_ready)
@@ -54,6 +59,19 @@ async def serve(
         # by number: libfuse would take away whatever has been mounted over the drive meanwhile
         ours_still = ours is not None and mount_at(mountpoint) == ours
         pyfuse3.close(unmount=ours_still and not _detach(mountpoint))
+        if pusher is not None:
+            pusher.close()
+
+
+def _pusher(operations: Operations, session: int) -> Pusher | None:
+    """Where it can be: without one a kill may hang the programs on the mount."""
+    try:
+        pusher = Pusher(session)
+    except OSError as error:
+        log.warning("no process of its own tells the kernel of changes: %s", error)
+        return None
+    operations.push_by = pusher.push
+    return pusher
 
 
 def _detach(mountpoint: str) -> bool:
@@ -65,8 +83,9 @@ def _detach(mountpoint: str) -> bool:
     return bool(ctypes.CDLL(None).umount2(os.fsencode(mountpoint), flags) == 0)
 
 
-def _mount(operations: Operations, mountpoint: str, options: set[str]) -> Mount | None:
-    """Mount, and return the row of the kernel's table. SetupError if it cannot be done."""
+def _mount(operations: Operations, mountpoint: str, options: set[str]) -> tuple[Mount | None, int]:
+    """Mount, and return the row of the kernel's table and the session's descriptor. SetupError if
+    it cannot be done."""
     if mount_at(mountpoint) is not None:
         raise SetupError(f"something has just been mounted at {mountpoint}")
     try:
@@ -75,8 +94,8 @@ def _mount(operations: Operations, mountpoint: str, options: set[str]) -> Mount 
         clear_dead_mount(mountpoint)  # of a fusermount3 that a signal ended halfway
         raise SetupError(f"the kernel does not mount at {mountpoint}: {error}") from None
     try:
-        replace_workers()
-        return mount_at(mountpoint)
+        session = replace_workers()
+        return mount_at(mountpoint), session
     except BaseException:  # a shortage of descriptors
         pyfuse3.close()
         raise

@@ -22,7 +22,7 @@ from dmfs.drive import Drive
 from dmfs.errors import BadResponseError, DriveError, IsADirectory, ReadOnlyError
 from dmfs.fuse.attributes import Ownership, absent_entry, empty_statfs, entry_attributes
 from dmfs.fuse.inode_table import InodeTable
-from dmfs.fuse.kernel_cache import push_changes, report_size
+from dmfs.fuse.kernel_cache import Push, push_changes, push_here, report_size
 from dmfs.fuse.request import request
 from dmfs.model import Directory, File, Leaf, Listing, Node, Shortcut
 from dmfs.namespace.xattrs import xattr_value
@@ -56,6 +56,7 @@ class Operations(pyfuse3.Operations):
         super().__init__()
         self._drive = drive
         self._inodes = InodeTable(root)
+        self.push_by: Push = push_here
         self._ownership = ownership
         self.metadata_timeout_s = drive.settings.metadata_timeout
         self.data_timeout_s = drive.settings.data_timeout
@@ -221,7 +222,10 @@ class Operations(pyfuse3.Operations):
     # What follows serves no request by itself
 
     def _on_changes(self, directory: Directory, names: Sequence[str]) -> None:
-        push_changes(self._inodes, directory, names)
+        push_changes(self._inodes, directory, names, self._push)
+
+    def _push(self, parent: int, name: bytes) -> None:
+        self.push_by(parent, name)
 
     def _entry(self, number: int, node: Node, timeout_s: float) -> pyfuse3.EntryAttributes:
         return entry_attributes(number, self._drive.stat(node), self._ownership, timeout_s)

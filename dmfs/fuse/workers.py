@@ -28,9 +28,10 @@ _module: Any = pyfuse3
 _session_loop, _wait_fuse_readable = _module._session_loop, _module._wait_fuse_readable  # noqa: SLF001
 
 
-def replace_workers() -> None:
-    """For the session that ``pyfuse3.init`` has just begun. OSError where descriptors are short."""
-    requests = select.poll()
+def replace_workers() -> int:
+    """For the session that ``pyfuse3.init`` has just begun; its descriptor. OSError where
+    descriptors are short."""
+    requests, session = select.poll(), -1
     for entry in Path("/proc/self/fd").iterdir():
         number = int(entry.name)
         with suppress(OSError):  # the listing's own
@@ -40,8 +41,10 @@ def replace_workers() -> None:
                 # next request; now the read fails with EAGAIN.
                 os.set_blocking(number, False)
                 requests.register(number, select.POLLIN)
+                session = number
     _module._session_loop = _PatientWorkers().run  # noqa: SLF001
     _module._wait_fuse_readable = _QuickLook(requests).wait  # noqa: SLF001
+    return session
 
 
 class _QuickLook:

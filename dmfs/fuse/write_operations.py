@@ -41,7 +41,7 @@ class WriteOperations(Operations):
     ) -> None:
         super().__init__(drive, root, ownership)
         self._writing = writing
-        self._pushes = LatePushes(self._inodes)
+        self._pushes = LatePushes(self._inodes, self._push)
         writing.folders.on_made = self._inodes.became
 
     def _on_changes(self, directory: Directory, names: Sequence[str]) -> None:

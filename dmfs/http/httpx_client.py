@@ -81,6 +81,7 @@ class HttpxClient:
             timeout=timeout,
             extensions={"trace": progress.trace},
         )
+        built.stream = _Body(built.content)
         response = await self._client.send(built, stream=True)
         try:
             if len(response.headers.get_list("content-encoding", split_commas=True)) > 1:
@@ -100,6 +101,28 @@ class HttpxClient:
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_S):
                 await response.aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    """A body, in one piece. httpx's own is a generator, and nobody closes that when sending fails:
+    trio complained of each."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _OnePiece(self._data)
+
+
+class _OnePiece(AsyncIterator[bytes]):
+    def __init__(self, data: bytes) -> None:
+        self._left: bytes | None = data
+
+    async def __anext__(self) -> bytes:
+        data, self._left = self._left, None
+        if data is None:
+            raise StopAsyncIteration
+        return data
 
 
 class _Progress:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -195,6 +196,19 @@ class TestRepeated:
         place.emulator.settings(rate_limits="off")
         lost()
         assert counted() == {"repeated_without_look": 1}
+
+    def test_a_look_while_the_answer_hangs(self, writer, place, counted):
+        """Its client may be faster than the one who spoils the answer."""
+        storage = writer.uploaded("a.txt", place.id, b"x")
+        place.emulator.fault("stall_before_headers", route="items_post", seconds=0.2)
+        with ThreadPoolExecutor(1) as others:
+            lost = others.submit(writer.item, place.id, "a.txt", storage)
+            while not writer.listing(place.id) and not lost.done():
+                pass
+            writer.listing(place.id)
+            lost.result()
+        writer.item(place.id, "a.txt", storage)
+        assert counted() == {}
 
     def test_what_was_true_before_it_was_lost_is_no_look(self):
         looks, who = Looks(), ("app", "user")

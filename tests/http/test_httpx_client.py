@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 import trio
+import trio.testing
 
 from dmfs.http.client import (
     BrokenConnectionError,
@@ -103,6 +104,23 @@ async def test_a_body_goes_as_it_is_with_the_type_it_was_given() -> None:
         assert server.heads[0].startswith(b"PATCH /items/a HTTP/1.1\r\n")
         assert b"\r\nContent-Type: application/json\r\n" in server.heads[0]
         assert b"\r\nContent-Length: 7\r\n" in server.heads[0]
+
+
+@real
+async def test_a_body_whose_sending_ends_early_leaves_nothing_behind() -> None:
+    """Warnings of generators that were not closed are errors here."""
+    begun = trio.Event()
+
+    async def does_not_read(_stream: trio.SocketStream, _head: bytes) -> None:
+        begun.set()
+        await trio.sleep_forever()
+
+    async with posting(does_not_read) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(client.send, Request("POST", server.url, content=bytes(1 << 25)))
+        await begun.wait()
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        nursery.cancel_scope.cancel()
+    gc.collect()
 
 
 @real

@@ -40,6 +40,8 @@ async def handle(
     effect = _Effect(emulator, request, route, args, emulator.races.pick(call))
     answer, delivery = await _prepare(effect, fault)
     entry["client"] = request.client_id
+    if fault is not None:  # before its client knows: it may look before this task goes on
+        watch.after(emulator, request, name, args, fault)
     answer.date_offset_s = emulator.settings.date_offset_s
     try:
         await deliver(stream, connection, answer, delivery)
@@ -50,8 +52,6 @@ async def handle(
     finally:
         status = 0 if delivery.reset_before_headers else answer.status
         emulator.calls.end(entry, status, delivery.sent_bytes)
-        if fault is not None:
-            watch.after(emulator, request, name, args, fault)
         _log.info("%s %s %s %s", name, request.method, request.path, status)
     return answer
 

@@ -108,7 +108,7 @@ def before(emulator: Emulator, request: Request, route: str, args: list[str]) ->
 
 
 def after(emulator: Emulator, request: Request, route: str, args: list[str], fault: Fault) -> None:
-    """A spoilt answer of a writing call leaves its client not knowing what became of it."""
+    """A spoilt answer of a writing call will leave its client not knowing what became of it."""
     is_5xx = fault.kind == "status" and int(fault.params.get("status", 500)) >= 500
     if route not in _REPEATABLE or not (is_5xx or fault.kind in _LOST_KINDS):
         return

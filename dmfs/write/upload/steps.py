@@ -14,6 +14,7 @@ from dmfs.write.upload.plan import conflicts
 from dmfs.write.upload.plan.answers import (
     GONE,
     LOCKED_LOOK_S,
+    SIGNED_OUT,
     SIGNED_OUT_LOOK_S,
     UNKNOWN,
     Anew,
@@ -43,6 +44,8 @@ class Steps:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._posting = Posting(work)
+        self._may_be_complete = True
+        """Of a row of the journal nobody knows whether its completion was asked for already."""
 
     async def run(self) -> Outcome:
         """The outcome, once the service has the version and the rest of the drive knows."""
@@ -132,13 +135,25 @@ class Steps:
 
     async def _send(self) -> None:
         sha1 = await Parts(self._work).send()
+        self._may_be_complete = False
         await self._work.note("sent", step=Step.COMPLETE, sha1=sha1)
 
     async def _complete(self) -> None:
         """The parts become an object, which is compared with what was sent."""
+        if not (self._may_be_complete and await self._is_whole()):
+            self._may_be_complete = True
+            if not await self._ask_to_complete():
+                return
+        await self._check_sha1()
+        await self._work.note("complete", step=Step.POST)
+
+    async def _ask_to_complete(self) -> bool:
+        """Until the object is there; False where the row goes back to its parts."""
         work, row = self._work, self._work.row
         etags = [row.etags[number] for number in range(1, row.plan.count + 1)]
-        for attempt in range(1, COMPLETIONS + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 size = await work.call(
                     "complete",
@@ -149,11 +164,10 @@ class Steps:
                     work.tools.rules.complete_s,
                 )
             except errors.PartsRefusedError as refused:
-                await self._parts_refused(refused)
-                return
+                return await self._parts_refused(refused)
             except (*UNKNOWN, *GONE, errors.BadInputError) as error:
                 if await self._is_whole():
-                    break
+                    return True
                 if isinstance(error, errors.BadInputError):
                     raise Anew(error.message) from None
                 if attempt == COMPLETIONS:
@@ -164,32 +178,36 @@ class Steps:
                 continue
             if size != row.size_bytes:
                 raise Anew(f"the service counts {size} bytes of {row.size_bytes}")
-            break
-        await self._check_sha1()
-        await work.note("complete", step=Step.POST)
+            return True
 
     async def _is_whole(self) -> bool:
-        """After a lost answer: whether the object is there, with our size."""
+        """After a lost answer: whether the object is there, with our size, as far as the hub
+        tells."""
         work, row = self._work, self._work.row
-        details = await work.call(
-            "details",
-            "look what came of the upload",
-            lambda: work.tools.service.details(row.storage_id),
-        )
+        try:
+            details = await work.call(
+                "details",
+                "look what came of the upload",
+                lambda: work.tools.service.details(row.storage_id),
+            )
+        except (errors.BadInputError, errors.AccessError) as error:
+            if isinstance(error, SIGNED_OUT):
+                raise
+            return False
         return details is not None and details.size_bytes == row.size_bytes
 
-    async def _parts_refused(self, refused: errors.PartsRefusedError) -> None:
-        """Send those again; after some rounds everything, to another storage."""
+    async def _parts_refused(self, refused: errors.PartsRefusedError) -> bool:
+        """Whether the object is there all the same; else send those again, and after some rounds
+        everything, to another storage."""
         row = self._work.row
         wrong = [number for number in refused.parts if number in row.etags]
         if not wrong and await self._is_whole():
-            await self._check_sha1()
-            await self._work.note("complete", step=Step.POST)
-            return
+            return True
         if not wrong or row.refusals >= REFUSALS_MAX:
             raise Anew(refused.message)
         etags = {number: etag for number, etag in row.etags.items() if number not in wrong}
         await self._work.note("again", step=Step.PARTS, etags=etags, refusals=row.refusals + 1)
+        return False
 
     async def _check_sha1(self) -> None:
         """The service's sha1 of the object must be ours. It may come later than the object; it is

@@ -93,6 +93,7 @@ def test_a_close_that_returned_0_survives(
         drive.close()
         drive.start()
         account.check(path)
+        print(f"kill {number + 1} of {KILLS}: {saves} saves so far", flush=True)
     assert saves > KILLS
     _everything_goes_up(folder, account)
     assert calm.violations() == {}

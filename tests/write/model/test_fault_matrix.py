@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from typing import Any, NamedTuple
 
 import pytest
@@ -134,10 +135,12 @@ async def try_cell(machine: Machine, place: Place, cell: Cell, number: int) -> s
 async def try_route(machine: Machine, place: Place, route: str) -> None:
     problems = []
     for number, cell in enumerate(cells(route)):
+        started = time.monotonic()
         try:
             problem = await try_cell(machine, place, cell, number)
         except AssertionError as error:
             problem = str(error)[:600]
+        print(f"{time.monotonic() - started:5.1f} s  {cell}: {problem or 'right'}", flush=True)
         machine.emulator.clear_faults()
         if problem:
             problems.append(f"{cell}: {problem}")

@@ -117,6 +117,9 @@ def test_one_version_and_no_other_name(scene: str, make_machine, calm, tmp_path:
         if problem or wrong:
             problems.append(f"{at}: {problem} {wrong}")
             calm.reset()
+        print(
+            f"{scene} {at}, one of {len(points)} points: {problem or wrong or 'right'}", flush=True
+        )
     assert not problems, "\n".join(problems)
 
 

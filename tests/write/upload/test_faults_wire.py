@@ -185,3 +185,24 @@ async def test_the_holding_area_is_told(folder: Folder, tmp_path: Path) -> None:
         await drive.write(OURS)
         assert (await drive.upload(drive.new("Plan.dwg"))).kind == "posted"
         assert "holding-area" in [kind for kind, _ in drive.events]
+
+
+@pytest.mark.parametrize("happened", [False, True], ids=["before", "after"])
+def test_a_look_for_a_lost_completion_that_fails_too(
+    folder: Folder, tmp_path: Path, happened: bool
+) -> None:
+    """Nothing was seen: the next try begins with a look."""
+    emulator = folder.emulator
+    emulator.settings(lost_look_s=60)
+    emulator.fault("status", route="complete", status=500, after_effect=happened)
+    emulator.fault("status", route="details", status=409)
+
+    @real
+    async def scenario() -> None:
+        async with driving(folder.where, tmp_path / "spool") as drive:
+            await drive.write(OURS)
+            assert (await drive.upload(drive.new("Lost.dwg"))).kind == "posted"
+
+    scenario()
+    assert folder.versions() == [("Lost.dwg", sha256(OURS))]
+    assert emulator.violations() == {}

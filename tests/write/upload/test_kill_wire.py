@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,22 @@ async def _go_on(folder: Folder, directory: Path, name: str, *, version: bool) -
             target = UploadRow.of_row(row.record).wanted  # as the owner ordered it, and does now
         outcome = await drive.upload(target)
         assert outcome.kind == "posted", outcome
+
+
+@pytest.mark.parametrize("point", ["details.call.before", "details.call.after"])
+@pytest.mark.parametrize("happened", [False, True], ids=["lost before", "lost after"])
+def test_a_kill_between_a_lost_completion_and_the_look(
+    emulator: EmulatorProcess, tmp_path: Path, killer: Victims, point: str, happened: bool
+) -> None:
+    """The next process does not know that it was asked for, and looks all the same."""
+    emulator.settings(lost_look_s=60)
+    folder = Folder(emulator)
+    emulator.fault("status", route="complete", status=500, after_effect=happened)
+    killed = killer.run(
+        where=asdict(folder.where), directory=str(tmp_path / "spool"), point=point, before=0,
+        text=TEXT, times=TIMES, name="lost.dwg", version=False,
+    )  # fmt: skip
+    assert killed
+    real(partial(_go_on, folder, tmp_path / "spool", "lost.dwg", version=False))()
+    assert folder.versions() == [("lost.dwg", sha256(OURS))]
+    assert emulator.violations() == {}

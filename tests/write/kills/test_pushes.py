@@ -1,0 +1,108 @@
+"""Killed while the kernel keeps a push waiting: nobody hangs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dmfs.fuse.push import helper
+from tests.support.mounts import Drive, wait_until
+from tests.support.sample import SAMPLE
+
+pytestmark = pytest.mark.mount
+GONE = (errno.ENOTCONN, errno.ECONNABORTED)
+PROGRAM = """
+import os, sys
+try: getattr(os, sys.argv[1])(*sys.argv[2:])
+except OSError as error: sys.exit(error.errno)
+"""
+
+
+@contextmanager
+def program(drive: Drive, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A call of another process, which ends with its errno."""
+    with subprocess.Popen([sys.executable, "-IS", "-c", PROGRAM, *words]) as started:
+        try:
+            yield started
+        finally:
+            if started.poll() is None:  # else it hangs for good, and this test with it
+                subprocess.run(["umount", "-f", str(drive.point)], timeout=20, check=False)
+
+
+def waits_in(process: int, function: str) -> bool:
+    """Whether a thread of it is in the kernel there."""
+    stacks = Path(f"/proc/{process}/task").glob("*/wchan")
+    return any(function in each.read_text() for each in stacks)
+
+
+def helper_of(drive: Drive) -> int:
+    assert drive.process is not None
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            words = (stat.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == drive.process.pid and helper.__file__.encode() in words:
+            return int(stat.parent.name)
+    raise AssertionError("there is none")
+
+
+def push(process: int, directory: int, name: str) -> None:
+    """As the drive orders it."""
+    with Path(f"/proc/{process}/fd/0").open("wb") as orders:
+        orders.write(helper.ORDER.pack(directory, len(name.encode())) + name.encode())
+
+
+def is_gone(process: int) -> bool:
+    return not Path(f"/proc/{process}").exists()
+
+
+def test_a_request_that_nobody_has_read(make_drive: Callable[..., Drive]) -> None:
+    drive = make_drive()
+    assert drive.process is not None
+    folder = Path(drive.path(SAMPLE)) / "pushes"
+    folder.mkdir()
+    (folder / "a").write_bytes(b"a")
+    inode, pid = folder.stat().st_ino, helper_of(drive)
+    os.kill(drive.process.pid, signal.SIGSTOP)
+    with program(drive, "rename", str(folder / "a"), str(folder / "b")) as renames:
+        wait_until(lambda: waits_in(renames.pid, "request_wait_answer"))
+        push(pid, inode, "c")
+        wait_until(lambda: waits_in(pid, "reverse_inval_entry"))
+        drive.kill()
+        assert renames.wait(10) in GONE
+    wait_until(lambda: is_gone(pid))
+    with pytest.raises(OSError, match="not connected"):
+        os.statvfs(folder)
+
+
+def test_a_request_that_was_read(make_drive: Callable[..., Drive]) -> None:
+    """A lookup, whose folder is not listed yet."""
+    drive = make_drive()
+    assert drive.process is not None
+    parent = Path(drive.path(SAMPLE))
+    inode, pid = parent.stat().st_ino, helper_of(drive)
+    drive.emulator.fault("stall_before_headers", route="contents", times=9)
+    with program(drive, "stat", str(parent / "Plans" / "no such")) as looks:
+        wait_until(lambda: waits_in(looks.pid, "request_wait_answer"))
+        for name in ("a", "b"):
+            push(pid, inode, name)
+        drive.kill()
+        assert looks.wait(10) in GONE
+    wait_until(lambda: is_gone(pid))
+
+
+def test_it_ends_with_the_drive(make_drive: Callable[..., Drive]) -> None:
+    drive = make_drive()
+    pid = helper_of(drive)
+    assert drive.stop() == 0
+    wait_until(lambda: is_gone(pid))
