@@ -235,6 +235,7 @@ class _Attempts:
         slots = work.tools.slots
         async with slots.turn(work.row.draft_id, work.row.size_bytes, work.is_new_item):
             work.in_slot = True
+            work.begin_try()
             try:
                 if self._left is not None:
                     outcome = await self._settle(self._left)

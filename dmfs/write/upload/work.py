@@ -161,9 +161,13 @@ class Work:
         known = {"draft": row.draft_id, "name": row.target.name, **fields}
         await tell(self.tools.hooks.on_event, kind, known)
 
-    async def pause(self, seconds: float) -> bool:
-        """Wait, or until the next nudge; True if it was one."""
+    def begin_try(self) -> None:
+        """Nudges up to now are answered by this try; one that comes while it runs is for the pause
+        after it: what it says may have become true too late for the call under way."""
         self.nudged = trio.Event()
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait, or until there is a nudge since the last try began; True if it was one."""
         self.next_try_at = trio.current_time() + seconds
         with trio.move_on_after(seconds):
             await self.nudged.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 
 from dmfs.errors import AccessError, LockedError, OfflineError, SignedOutError, SpoolError
@@ -113,6 +114,40 @@ def test_a_lock_that_comes_after_the_bytes() -> None:
         assert "locked by Eve" in rig.reasons
         assert rig.world.calls["complete"] == 1
         assert trio.current_time() >= 900
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("call", ["storage", "complete", "new_item"])
+def test_a_nudge_in_the_middle_of_a_call_ends_the_pause_after_it(call: str) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.world.faults[call] = [Fault("off", lambda: OfflineError("no network"))] * 8
+        rig.world.delay_s = 30.0
+        async with trio.open_nursery() as nursery:
+            uploader = rig.start(nursery)
+            uploader.submit(rig.job(new_item()))
+            while rig.world.calls[call] < 8:  # the pauses have become minutes
+                await trio.sleep(1)
+            uploader.nudge()
+            await trio.sleep(31)
+            assert uploader.progress()[0].next_try_s == 0
+            assert (await uploader.wait(DRAFT)).kind == "posted"
+
+    play(scenario)
+
+
+def test_a_nudge_is_answered_by_one_try() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.world.always["storage"] = Fault("off", lambda: OfflineError("no network"))
+        async with trio.open_nursery() as nursery:
+            uploader = rig.start(nursery)
+            uploader.submit(rig.job(new_item()))
+            await trio.sleep(3600)
+            before = rig.world.calls["storage"]
+            uploader.nudge()
+            await trio.sleep(1)
+            assert rig.world.calls["storage"] == before + 1
+            nursery.cancel_scope.cancel()
 
     play(scenario)
 
