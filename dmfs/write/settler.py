@@ -8,7 +8,7 @@ service shows the file that was there before.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -34,13 +34,14 @@ from dmfs.write.settle.nouns import (
     Plan,
     RenameItem,
     Rules,
+    ShowAgain,
     Step,
     UploadNewItem,
     UploadNewVersion,
 )
 from dmfs.write.settle.plan import settle
 from dmfs.write.spool.spool import Spool
-from dmfs.write.upload_orders import UploadOrders
+from dmfs.write.upload_orders import OnEvent, UploadOrders
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +50,7 @@ LOOKS_A_DELAY = 5
 NEVER = float("inf")
 RETRY_S = 30.0
 BUSY_LOOK_S = 0.05
-OnEvent = Callable[[str, Mapping[str, Any]], None]
 NameStep = RenameItem | CopyItem | DeleteItem | MakeDraft
-NAME_STEPS = (RenameItem, CopyItem, DeleteItem, MakeDraft)
 
 
 class PendingName(NamedTuple):
@@ -146,8 +145,7 @@ class Settler:
                     self._due[folder_id] = now + BUSY_LOOK_S
                     continue
                 del self._due[folder_id]
-                view = self._overlay.find(folder_id)
-                if view is not None:
+                if view := self._overlay.find(folder_id):
                     self._busy.add(folder_id)
                     self._nursery.start_soon(self._look, view)
             self._wake = trio.Event()
@@ -196,11 +194,10 @@ class Settler:
     async def _carry_out(self, view: FolderView, plan: Plan) -> float | None:
         now = trio.current_time()
         self._tell(view, plan.reasons)
-        next_at = plan.next_look_at
-        rests = True
+        next_at, rests = plan.next_look_at, True
         for step in plan.steps:
-            if isinstance(step, KeepLocal):
-                await self._keep_local(view, step)
+            if isinstance(step, KeepLocal | ShowAgain):
+                await self._without_service(view, step)
             elif isinstance(step, UploadNewItem | UploadNewVersion):
                 rests = False
                 self.orders.begin(view, step)
@@ -209,7 +206,7 @@ class Settler:
                 await self._make_draft(view, step)
             elif isinstance(step, HoldDeletes):
                 self._announce(view, step)
-            elif rests:
+            elif rests := rests and not self.orders.must_wait(view, step):
                 until, _ = self._held.get((view.folder_id, step), (0.0, ""))
                 if until <= now:
                     until = await self._change(view, step)
@@ -240,10 +237,11 @@ class Settler:
             if live is not None and live.draft is not None and live.draft.state is State.WAITING:
                 self._drafts.set_state(live, State.WAITING, reason)
 
-    async def _keep_local(self, view: FolderView, step: KeepLocal) -> None:
+    async def _without_service(self, view: FolderView, step: KeepLocal | ShowAgain) -> None:
         view.done(step, trio.current_time(), None)
+        self.orders.show_anew(view, [step.place])
         live = view.live_at(step.place)
-        if live is not None:
+        if live is not None and isinstance(step, KeepLocal):
             self._drafts.set_state(live, State.LOCAL, step.why)
             await self._drafts.note(live)
         await self._spool.commit(view.rows())
@@ -344,12 +342,14 @@ class Settler:
             PendingName(view, step, *self._held.get((view.folder_id, step), (0.0, "")))
             for view in self._overlay.views()
             for step in self.plan(view, hurry=True).steps
-            if isinstance(step, NAME_STEPS)
+            if isinstance(step, NameStep)
         ]
 
     async def delete_now(self, view: FolderView, item_ids: Collection[ItemId]) -> None:
         """Delete at once what was unlinked, because a person has named it. DriveError if the
         service refuses one; it is tried again."""
+        while over := self.orders.in_the_way(view, item_ids):
+            await over.wait()
         while view.folder_id in self._busy:  # noqa: ASYNC110 - for a moment, and rarely
             await trio.sleep(BUSY_LOOK_S)
         self._busy.add(view.folder_id)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import trio
 
 from dmfs.errors import DriveError
-from dmfs.model import Directory, File, FolderId
+from dmfs.model import Directory, File, FolderId, ItemId
 from dmfs.names import legal_name
 from dmfs.namespace.listings import Listings
 from dmfs.write.drafts import Drafts, Upload
 from dmfs.write.live import BaseBytes, LiveFile
 from dmfs.write.overlay import FolderView, Overlay
 from dmfs.write.records import Base, Draft, DraftId, NewItem, NewVersion, Place, State, Target
-from dmfs.write.settle.nouns import Item, UploadNewItem, UploadNewVersion
+from dmfs.write.settle.nouns import (
+    CopyItem,
+    DeleteItem,
+    Item,
+    RenameItem,
+    UploadNewItem,
+    UploadNewVersion,
+)
 from dmfs.write.upload.plan.records import UploadRow
 from dmfs.write.upload.ports import Outcome, PostedLike, UploadJob
 from dmfs.write.upload.uploader import Uploader
@@ -116,6 +123,25 @@ class UploadOrders:
         self._nursery.start_soon(self._upload, view, step, live, target, over)
         return over
 
+    def in_the_way(
+        self, view: FolderView, items: Collection[ItemId], name: str = ""
+    ) -> trio.Event | None:
+        """The end of an upload to one of these items, or to that name, whose file was deleted while
+        nobody knew what had come of it: only then may the items be deleted, or the name given."""
+        for draft_id, (other, over) in self._under_way.items():
+            live = self._drafts.by_id.get(draft_id)
+            if live is None or live.place is not None or live.draft is None:
+                continue
+            same = isinstance(other, UploadNewVersion) and other.item.item_id in items
+            if live.draft.place.folder == view.folder_id and (same or other.place == name):
+                return over
+        return None
+
+    def must_wait(self, view: FolderView, step: RenameItem | CopyItem | DeleteItem) -> bool:
+        """The same, for a step of settling."""
+        name = "" if isinstance(step, DeleteItem) else step.name
+        return self.in_the_way(view, [step.item.item_id], name) is not None
+
     def _before(self, view: FolderView, step: Upload) -> trio.Event | None:
         """The end of an upload to the same item or name: only then is it known what this one stands
         on. Else a save that came while the last one was posted would look like somebody else's."""
@@ -158,6 +184,8 @@ class UploadOrders:
                     self.uploader.resume(earlier, job)
                 else:
                     self.uploader.submit(job)
+                if live.place is None:
+                    self.uploader.cancel(draft.id)
                 outcome = await self.uploader.wait(draft.id)
             finally:
                 content.release(snapshot)

@@ -94,7 +94,8 @@ PARTS = [
         {"DMFS_WRITE_MATRIX": "full"}, long=True,
     ),
     Part(
-        "uploads killed", [*PYTEST, "tests/write/model/test_kills.py"],
+        "uploads killed",
+        [*PYTEST, "tests/write/model/test_kills.py", "tests/write/model/test_deleted_in_doubt.py"],
         {"DMFS_WRITE_KILLS": "full"}, long=True,
     ),
     Part(

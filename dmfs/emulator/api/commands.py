@@ -11,7 +11,7 @@ from dmfs.emulator.api.service import Service
 from dmfs.emulator.http import errors
 from dmfs.emulator.http.errors import Refusal
 from dmfs.emulator.http.messages import Answer, Request
-from dmfs.emulator.sign_in.tokens import Token
+from dmfs.emulator.sign_in.tokens import Token, user_of
 from dmfs.emulator.world import rights
 from dmfs.emulator.world.model import Json, Project, is_revoked, project_of
 
@@ -34,7 +34,7 @@ async def commands(service: Service, request: Request, args: list[str], token: T
     if kind == "commands:autodesk.core:ListItems":
         found, included = _list_items(service, owner, wanted, extension_data)
     elif kind == "commands:autodesk.core:CheckPermission":
-        user_id = token.user_id or request.headers.get("x-user-id", "")
+        user_id = user_of(request, token)
         found = _check(service, owner, token, wanted, extension_data, user_id)
         included = None
         permissions = [{"type": each["type"], "id": each["id"]} | each["meta"] for each in found]

@@ -48,6 +48,7 @@ class Posting:
         what the service raises."""
         work = self._work
         while work.row.step is Step.POST:
+            await work.end_if_unwanted()
             await work.be(State.UPLOADING)
             if isinstance(work.row.target, NewVersion):
                 await self._version(work.row.target)

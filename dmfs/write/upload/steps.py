@@ -50,6 +50,7 @@ class Steps:
     async def run(self) -> Outcome:
         """The outcome, once the service has the version and the rest of the drive knows."""
         while True:
+            await self._work.end_if_unwanted()
             step = self._work.row.step
             if not self._work.tools.hooks.is_signed_in(self._work.job.draft.owner):
                 raise Wait("signed out", SIGNED_OUT_LOOK_S)

@@ -75,8 +75,9 @@ class Uploader:
         row = _row_for(job, earlier)
         work = self._works[draft_id] = Work(job, row, self._tools)
         self._over[draft_id] = trio.Event()
-        left = earlier if earlier is not None and row is not earlier and earlier.at_large else None
-        self._nursery.start_soon(self._take_up, work, left)
+        if earlier is not None and row is not earlier and earlier.at_large:
+            work.left = earlier
+        self._nursery.start_soon(self._take_up, work)
         return True
 
     def resume(self, row: Mapping[str, Any], job: UploadJob) -> bool:
@@ -97,8 +98,8 @@ class Uploader:
         return self._outcomes.get(draft_id, Outcome("failed", None, "no such upload"))
 
     def cancel(self, draft_id: DraftId) -> bool:
-        """End an upload before it is posted; False if it is, or may be, at the service already.
-        Its row goes with it."""
+        """End an upload before it is posted; its row goes with it. False if it is, or may be, at
+        the service already: it ends as soon as it is known that it is not."""
         work = self._works.get(draft_id)
         if work is None:
             row = self._rows.get(draft_id)
@@ -108,6 +109,7 @@ class Uploader:
                 self._nursery.start_soon(self._drop, draft_id)
             return True
         if not work.can_be_cancelled:
+            work.unwanted = True
             return False
         work.scope.cancel()
         return True
@@ -158,13 +160,13 @@ class Uploader:
             return 0.0
         return self._tools.new_items.delay_s(count - 1)
 
-    async def _take_up(self, work: Work, left: UploadRow | None) -> None:
+    async def _take_up(self, work: Work) -> None:
         draft_id = work.row.draft_id
         outcome = Outcome("cancelled")
         try:
             # the task that ordered it may be somebody's look-up: its urgency is not ours
             with work.scope, at_priority(RequestPriority(work.job.priority)):
-                outcome = await self._to_the_end(work, left)
+                outcome = await self._to_the_end(work)
             if work.scope.cancelled_caught:
                 await self._drop(draft_id)
         except Exception:  # one upload's fault must not end the drive
@@ -188,9 +190,9 @@ class Uploader:
             except errors.DriveError:
                 pass  # the row is of no use to anybody: the next start drops it
 
-    async def _to_the_end(self, work: Work, left: UploadRow | None) -> Outcome:
+    async def _to_the_end(self, work: Work) -> Outcome:
         """Try until it is done or only a person can help."""
-        attempts = _Attempts(work, left)
+        attempts = _Attempts(work)
         failures = 0
         while True:
             before = (work.row.step, len(work.row.etags))
@@ -214,8 +216,8 @@ class Uploader:
 class _Attempts:
     """At one upload: each goes on where the last one stopped."""
 
-    def __init__(self, work: Work, left: UploadRow | None) -> None:
-        self._work, self._left = work, left
+    def __init__(self, work: Work) -> None:
+        self._work = work
         self._steps = Steps(work)
         self._busy_since: float | None = None
 
@@ -242,12 +244,13 @@ class _Attempts:
         slots = work.tools.slots
         async with slots.turn(work.row.draft_id, work.row.size_bytes, work.is_new_item):
             work.in_slot = True
+            work.begin_try()
             try:
-                if self._left is not None:
-                    outcome = await self._settle(self._left)
+                if work.left is not None:
+                    outcome = await self._settle(work.left)
                     if outcome is not None:
                         return outcome
-                    self._left = None
+                    work.left = None
                     self._steps = Steps(work)
                 return await self._steps.run()
             finally:

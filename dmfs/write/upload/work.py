@@ -77,6 +77,12 @@ class Work:
         self.rate = Rate()
         self.nudged = trio.Event()
         self.in_slot = False
+        self.unwanted = False
+        """Its file was deleted while something of it might have been at the service: once it is
+        known that there is nothing, it ends. A lost POST is sent again all the same: only what has
+        used the storage keeps a late one from making a version after the deletion."""
+        self.left: UploadRow | None = None
+        """Of an older order, which may have become a version: that is found out first."""
         self._journalling = trio.Lock()
         self.stager = self._new_stager()
         self._post_at = trio.current_time() - max(0.0, wall_time_s() - row.post_sent_at_s)
@@ -100,7 +106,13 @@ class Work:
     @property
     def can_be_cancelled(self) -> bool:
         """Whether nothing of it can be at the service yet."""
-        return not self.row.in_doubt and self.row.step not in (Step.POSTED, Step.COPY)
+        return self.left is None and not self.row.at_large
+
+    async def end_if_unwanted(self) -> None:
+        """Cancelled here if its file was deleted, and nothing of it is at the service."""
+        if self.unwanted and self.can_be_cancelled:
+            self.scope.cancel()
+            await trio.lowlevel.checkpoint()
 
     @property
     def done_bytes(self) -> int:
@@ -161,9 +173,13 @@ class Work:
         known = {"draft": row.draft_id, "name": row.target.name, **fields}
         await tell(self.tools.hooks.on_event, kind, known)
 
-    async def pause(self, seconds: float) -> bool:
-        """Wait, or until the next nudge; True if it was one."""
+    def begin_try(self) -> None:
+        """Nudges up to now are answered by this try; one that comes while it runs is for the pause
+        after it: what it says may have become true too late for the call under way."""
         self.nudged = trio.Event()
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait, or until there is a nudge since the last try began; True if it was one."""
         self.next_try_at = trio.current_time() + seconds
         with trio.move_on_after(seconds):
             await self.nudged.wait()

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import functools
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,17 @@ class Machine:
         settler = self.writing.settler
         waits = [each for each in settler.waiting() if str(each.draft.state) != "failed"]
         return not waits and not settler.pending_names() and not settler.orders.uploader.progress()
+
+    def journal(self) -> set[tuple[str, str]]:
+        """Kind and key of all rows."""
+        path = self.settings.state_dir / "spool" / self.settings.profile / "journal.db"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            return set(db.execute("SELECT kind, key FROM rows"))
+
+    def drafts_journalled(self) -> set[tuple[str, str]]:
+        """Rows that tell of bytes which were written here."""
+        kinds = ("upload", "draft", "content")
+        return {row for row in self.journal() if row[0] in kinds}
 
     async def comes_to_rest(self, within_s: float = 12.0) -> None:
         await until(lambda: self.rests, within_s, self.what_is_left)

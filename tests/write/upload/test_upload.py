@@ -6,9 +6,18 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
-from dmfs.errors import AccessError, LockedError, OfflineError, SignedOutError, SpoolError
+from dmfs.errors import (
+    AccessError,
+    BusyError,
+    LockedError,
+    OfflineError,
+    SignedOutError,
+    SpoolError,
+    UnknownOutcomeError,
+)
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
 from dmfs.write.records import State
@@ -117,6 +126,81 @@ def test_a_lock_that_comes_after_the_bytes() -> None:
         assert "locked by Eve" in rig.reasons
         assert rig.world.calls["complete"] == 1
         assert trio.current_time() >= 900
+
+    play(scenario)
+
+
+def test_an_upload_that_is_refused_after_its_file_was_deleted_ends() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.world.delay_s = 5.0
+        rig.world.faults["new_item"] = [Fault("429", lambda: BusyError("429"))]
+        async with trio.open_nursery() as nursery:
+            uploader = rig.start(nursery)
+            uploader.submit(rig.job(new_item()))
+            while not rig.world.calls["new_item"]:
+                await trio.sleep(1)
+            assert not uploader.cancel(DRAFT), "the call is under way"
+            assert (await uploader.wait(DRAFT)).kind == "cancelled"
+        assert rig.world.everything() == []
+        assert rig.world.calls["new_item"] == 1
+        assert rig.journal.rows == {}
+
+    play(scenario)
+
+
+def test_a_file_that_is_deleted_while_an_older_upload_is_looked_for() -> None:
+    """What the older one made has to be told, or it would stay on the service."""
+
+    async def scenario(rig: Rig) -> None:
+        lost = Fault("lost", lambda: UnknownOutcomeError("no answer"), "late", late_s=20.0)
+        rig.world.faults["new_item"] = [lost]
+        async with trio.open_nursery() as nursery:
+            rig.start(nursery).submit(rig.job(new_item()))
+            await trio.sleep(5)
+            nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as nursery:
+            uploader = rig.start(nursery)
+            uploader.resume(rig.journal.rows[DRAFT], rig.job(new_item(), BASE, generation=2))
+            await trio.sleep(1)
+            assert not uploader.cancel(DRAFT)
+            assert (await uploader.wait(DRAFT)).kind == "cancelled"
+        assert [generation for _, generation, _, _ in rig.posted] == [1]
+        assert [each.data for each in rig.world.everything()] == [OURS]
+        assert rig.journal.rows == {}
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("call", ["storage", "complete", "new_item"])
+def test_a_nudge_in_the_middle_of_a_call_ends_the_pause_after_it(call: str) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.world.faults[call] = [Fault("off", lambda: OfflineError("no network"))] * 8
+        rig.world.delay_s = 30.0
+        async with trio.open_nursery() as nursery:
+            uploader = rig.start(nursery)
+            uploader.submit(rig.job(new_item()))
+            while rig.world.calls[call] < 8:  # the pauses have become minutes
+                await trio.sleep(1)
+            uploader.nudge()
+            await trio.sleep(31)
+            assert uploader.progress()[0].next_try_s == 0
+            assert (await uploader.wait(DRAFT)).kind == "posted"
+
+    play(scenario)
+
+
+def test_a_nudge_is_answered_by_one_try() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.world.always["storage"] = Fault("off", lambda: OfflineError("no network"))
+        async with trio.open_nursery() as nursery:
+            uploader = rig.start(nursery)
+            uploader.submit(rig.job(new_item()))
+            await trio.sleep(3600)
+            before = rig.world.calls["storage"]
+            uploader.nudge()
+            await trio.sleep(1)
+            assert rig.world.calls["storage"] == before + 1
+            nursery.cancel_scope.cancel()
 
     play(scenario)
 

@@ -11,7 +11,7 @@ from dmfs.emulator.http import errors
 from dmfs.emulator.http.errors import Refusal
 from dmfs.emulator.http.messages import Request
 from dmfs.emulator.sign_in.sessions import USERS
-from dmfs.emulator.sign_in.tokens import Token
+from dmfs.emulator.sign_in.tokens import Token, user_of
 from dmfs.emulator.world.model import Json
 
 _NAME_CHARS_MAX = 255
@@ -36,8 +36,8 @@ class Actor:
 
 
 def actor(request: Request, token: Token) -> Actor:
-    """The token's user, or the one that a two-legged call names in ``x-user-id``."""
-    user_id = token.user_id or request.headers.get("x-user-id", "")
+    """Who a call is made for (``user_of``)."""
+    user_id = user_of(request, token)
     user = USERS.get(user_id)
     request.user_id = user_id
     return Actor(user_id, user.name if user else "", token.app.client_id)

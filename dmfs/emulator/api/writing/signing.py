@@ -24,14 +24,16 @@ _URLS_MAX = 25
 
 
 def _placeholder(service: Service, request: Request, token: Token, urn: str) -> Placeholder:
-    """A location that its own app may fill; OSS's 404 or 403."""
+    """A location that its own app may fill, or that user of it whose token it is; OSS's 404 or
+    403."""
     actor = payload.actor(request, token)
     placeholder = service.writing.uploads.placeholders.get(urn)
     if placeholder is None:
         if urn in service.world.storages:
             raise Refusal(errors.oss(403, "The object cannot be written"))
         raise Refusal(errors.oss(404, "Object not found"))
-    if (placeholder.client_id, placeholder.user_id) != (actor.client_id, actor.user_id):
+    foreign = placeholder.client_id != actor.client_id
+    if foreign or actor.user_id not in ("", placeholder.user_id):
         raise Refusal(errors.oss(403, "User does not have permission to upload the object"))
     return placeholder
 
