@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import asynccontextmanager
 
+import trio
+from trio.testing import MockClock
+
+from dmfs.write.upload.plan.answers import LOCKED_LOOK_S
 from tests.write.model.machine import fast, until
 from tests.write.model.place import sha256
 
@@ -21,6 +25,13 @@ async def an_edit(machine, place, data=OURS, name=F):
     yield
     await handle.confirm()
     handle.close()
+
+
+def minutes_pass(seconds):
+    """At once, where nothing is under way."""
+    clock = trio.lowlevel.current_clock()
+    assert isinstance(clock, MockClock)
+    clock.jump(seconds)
 
 
 async def shows(machine, place, **files):
@@ -230,6 +241,7 @@ async def test_a_locked_item_is_waited_for(machine, place):
         assert "locked by Bob Emulated" in reason
         assert await machine.read(f"{place.path}/{F}") == OURS
         place.change("unreserve", F)
+        minutes_pass(LOCKED_LOOK_S)
         await machine.comes_to_rest(20)
         assert place.has_all({F: OURS})
 
@@ -256,6 +268,7 @@ async def test_a_lock_that_comes_before_the_post_is_waited_for(machine, place):
         await until(lambda: machine.writing.settler.orders.uploader.progress()[0].next_try_s > 1)
         assert (await machine.state(f"{place.path}/{F}"))[0] == "waiting"
         place.change("unreserve", F)
+        minutes_pass(LOCKED_LOOK_S)
         await machine.comes_to_rest(20)
         assert place.has_all({F: OURS})
         assert place.count(OURS) == 1
