@@ -11,18 +11,21 @@ from typing import Protocol
 
 LONG = (
     "hostile/test_cache_disk.py", "auth/test_kill.py", "mount/test_semantics_reading.py",
-    "write/model/test_fault_matrix.py", "hostile/test_cache_disk_filled.py",
-    "mount/test_semantics_failure.py", "write/kills/test_kills.py", "hostile/test_matrix.py",
-    "hostile/test_cache_disk_use.py", "write/saves/test_saves.py", "hostile/test_load.py",
-    "mount/test_tree.py", "write/upload/test_kill_wire.py", "hostile/test_stalls_api.py",
-    "write/kills/test_fsx.py", "hostile/test_kills.py", "hostile/test_proxies.py",
-    "write/upload/test_upload_wire.py", "mount/test_handler_bugs.py", "hostile/test_memory.py",
-    "hostile/test_stalls.py", "write/saves/test_programs.py", "hostile/test_regressions.py",
-    "mount/test_secrets.py", "auth/test_login.py", "write/upload/test_faults_wire.py",
-    "auth/test_service_accounts.py", "mount/test_series.py", "hostile/test_mended_waits.py",
-    "write/kills/test_moments.py", "auth/test_bad_input.py", "auth/test_secrets.py",
+    "drive/test_limited.py", "cli/test_bad_input.py", "write/model/test_fault_matrix.py",
+    "mount/test_tree.py", "hostile/test_cache_disk_filled.py", "hostile/test_matrix.py",
+    "mount/test_semantics_failure.py", "write/kills/test_kills.py", "cli/test_locales.py",
+    "hostile/test_cache_disk_use.py", "cli/test_browse.py", "write/upload/test_upload_wire.py",
+    "hostile/test_load.py", "write/saves/test_saves.py", "auth/test_login.py",
+    "mount/test_handler_bugs.py", "hostile/test_kills.py", "hostile/test_stalls_api.py",
+    "cli/test_bad_service.py", "write/saves/test_programs.py", "write/upload/test_kill_wire.py",
+    "auth/test_service_accounts.py", "hostile/test_memory.py", "mount/test_calls.py",
+    "auth/test_bad_input.py", "hostile/test_proxies.py", "hostile/test_stalls.py",
+    "write/kills/test_moments.py", "write/model/test_kills.py", "write/kills/test_fsx.py",
+    "write/upload/test_faults_wire.py", "cli/test_streams.py", "hostile/test_mended_waits.py",
+    "write/model/test_mounted_walk.py", "mount/test_series.py", "hostile/test_regressions.py",
+    "hostile/test_mount_model.py", "mount/test_mounting.py", "auth/test_keyring.py",
 )  # fmt: skip
-"""Below ``tests``: all that take more than some 10 s by themselves, the longest first."""
+"""Below ``tests``: those that take more than some 10 s by themselves, the longest first."""
 _RANK = {f"tests/{path}": rank for rank, path in enumerate(LONG)}
 
 
