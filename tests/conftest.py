@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.model import File
-from tests.support import mounts, own_mounts, pure
+from tests.support import mounts, own_mounts, pure, schedule
 from tests.support.fixtures import calmed, running_emulator
 from tests.support.helpers import a_new_file
 
@@ -43,11 +43,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """``--pure`` leaves the others out; ``mount`` tests skip where the machine cannot mount."""
+    """``--pure`` leaves the others out; ``mount`` tests skip where the machine cannot mount; long
+    files come first."""
     if config.getoption("--pure"):
         items[:], others = pure.split(items)
         config.hook.pytest_deselected(items=others)
         return
+    items.sort(key=schedule.rank)
     reason = mounts.why_no_mounts()
     for item in items:
         if reason and item.get_closest_marker("mount"):

@@ -53,7 +53,7 @@ PARTS = [
         "pins", [*PYTEST, "tests/pins/test_killed.py"],
         {"DMFS_PIN_KILLS": "20"}, {"DMFS_PIN_KILLS": "5"},
     ),
-    Part("disk", [*PYTEST, f"{HERE}/test_cache_disk.py"]),
+    Part("disk", [*PYTEST, *(f"{HERE}/test_cache_disk{of}.py" for of in ("", "_filled", "_use"))]),
     Part(
         "load", [*PYTEST, f"{HERE}/test_load.py"],
         {"DMFS_LOAD_S": "600"}, {"DMFS_LOAD_S": "60"},
@@ -110,7 +110,6 @@ PARTS = [
         "fsx", [*PYTEST, "tests/write/kills/test_fsx.py"],
         {"DMFS_FSX_S": "600"}, {"DMFS_FSX_S": "60"},
     ),
-    Part("office", [*PYTEST, "tests/write/saves/test_office.py"], {"DMFS_OFFICE": "1"}, long=True),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
 ]  # fmt: skip
 

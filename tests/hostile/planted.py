@@ -139,7 +139,7 @@ DEFAULT = [
     "--deselect",
     "tests/hostile/test_memory.py",
     "--deselect",
-    "tests/hostile/test_cache_disk.py",
+    "tests/hostile/test_cache_disk",
     "--maxfail=4",
 ]
 PLACES = ["--deselect", "tests/hostile/test_mended.py::test_there_is_a_place_to_plant_each_bug"]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import asynccontextmanager
 
+import trio
+from trio.testing import MockClock
+
 from tests.write.model.machine import fast, until
 from tests.write.model.place import sha256
 
@@ -21,6 +24,13 @@ async def an_edit(machine, place, data=OURS, name=F):
     yield
     await handle.confirm()
     handle.close()
+
+
+def minutes_pass(minutes):
+    """At once; for where nothing is under way. A lock is looked at again every five of them."""
+    clock = trio.lowlevel.current_clock()
+    assert isinstance(clock, MockClock)
+    clock.jump(60.0 * minutes)
 
 
 async def shows(machine, place, **files):
@@ -230,6 +240,7 @@ async def test_a_locked_item_is_waited_for(machine, place):
         assert "locked by Bob Emulated" in reason
         assert await machine.read(f"{place.path}/{F}") == OURS
         place.change("unreserve", F)
+        minutes_pass(5)
         await machine.comes_to_rest(20)
         assert place.has_all({F: OURS})
 
@@ -256,6 +267,7 @@ async def test_a_lock_that_comes_before_the_post_is_waited_for(machine, place):
         await until(lambda: machine.writing.settler.orders.uploader.progress()[0].next_try_s > 1)
         assert (await machine.state(f"{place.path}/{F}"))[0] == "waiting"
         place.change("unreserve", F)
+        minutes_pass(5)
         await machine.comes_to_rest(20)
         assert place.has_all({F: OURS})
         assert place.count(OURS) == 1

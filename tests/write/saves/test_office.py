@@ -1,4 +1,4 @@
-"""LibreOffice itself saves on a real mount. Part of the night: it takes half a minute."""
+"""LibreOffice itself saves on a real mount, where it is installed (14 s with a busy machine)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from tests.support.mounts import wait_until
 from tests.write.saves import office
 from tests.write.saves.place import SEEN_S, Folder, sha256
 
-pytestmark = [
-    pytest.mark.mount,
-    pytest.mark.tool("soffice"),
-    pytest.mark.skipif("DMFS_OFFICE" not in os.environ, reason="only at night: DMFS_OFFICE=1"),
-]
+pytestmark = [pytest.mark.mount, pytest.mark.tool("soffice")]
 PYTHON = "/usr/bin/python3"
 """The system's, which has ``uno``."""
 
 
 def test_a_spreadsheet_is_saved_twice(folder: Folder, tmp_path: Path) -> None:
+    if subprocess.run([PYTHON, "-c", "import uno"], capture_output=True, check=False).returncode:
+        pytest.skip("python3-uno is not installed")
     path = folder / "table.ods"
     first, versions = ["made"], []
     for words in (first, ["once", "again"]):
