@@ -9,10 +9,10 @@ import trio
 
 from dmfs.write.care.rows import COPY, DELETE, FILE, RENAME, Report, Row, in_order, path_in, row_of
 from dmfs.write.live import LiveFile
-from dmfs.write.overlay import FolderView
+from dmfs.write.name_steps import NEVER, PendingName
+from dmfs.write.overlay.view import FolderView
 from dmfs.write.records import DraftId, State
 from dmfs.write.settle.nouns import CopyItem, DeleteItem, RenameItem
-from dmfs.write.settler import NEVER, PendingName
 from dmfs.write.upload.ports import Progress
 from dmfs.write.writing import Writing
 
