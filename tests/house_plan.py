@@ -48,14 +48,16 @@ INSIDE = {
     "jobs.writing": "place sending remedies changes",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
-    "write": "records spool parts settle upload adopted live handle made overlay calls drafts"
-    " upload_orders settler writing care opening",
+    "write": "records spool parts settle upload live handle overlay calls drafts"
+    " landing upload_orders name_steps settler writing care opening",
+    "write.overlay": "merging adopted made rows view overlay",
     "write.care": "rows tally report journalled remedies putting restoring",
     "write.calls": "permissions folder_calls name_calls folders",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",
     "write.settle": "local_names service_names conflict_names nouns locality claims quiet"
-    " ordering plan name_table answers recorder",
+    " ordering plan recording",
+    "write.settle.recording": "listed name_table answers recorder",
     "write.upload": "plan ports pace stage work sending looks posting steps uploader",
     "write.upload.plan": "part_plan records answers look conflicts",
     "write.parts": "slices put puts thread_sender",
@@ -137,7 +139,7 @@ WITHOUT_TRIO = (
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
     " fuse.push."
-    " write.settle."
+    " write.settle. write.overlay.merging"
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

@@ -13,11 +13,11 @@ from dmfs.blocks.reader import AnyReader
 from dmfs.errors import DriveError
 from dmfs.model import File, FolderId, Listing
 from dmfs.system.clock import wall_time_ns, wall_time_s
-from dmfs.write.adopted import AdoptedVersions, plain
 from dmfs.write.live import FoundIn, LiveFile
-from dmfs.write.overlay import FolderView, Overlay
+from dmfs.write.overlay.adopted import AdoptedVersions, plain
+from dmfs.write.overlay.overlay import Overlay
+from dmfs.write.overlay.view import FolderView
 from dmfs.write.records import Base, Change, Draft, DraftId, Place, Row, State, new_draft_id
-from dmfs.write.settle.nouns import UploadNewItem, UploadNewVersion
 from dmfs.write.spool.content import Content
 from dmfs.write.spool.spool import Spool
 
@@ -35,9 +35,6 @@ class ReadTools(Protocol):
 
     @property
     def real_size(self) -> Callable[[File], Awaitable[int]]: ...
-
-
-Upload = UploadNewItem | UploadNewVersion
 
 
 class Drafts:
@@ -299,95 +296,7 @@ class Drafts:
             except DriveError as error:
                 log.warning("%s", error.message)
 
-    async def posted(self, step: Upload, generation: int, file: File, size_bytes: int) -> None:
-        """The service has a generation, as this version. Awaited before the upload is forgotten;
-        may come twice for one version. ``size_bytes``: of the generation."""
-        live = self.by_id.get(step.draft)
-        if live is not None:
-            async with live.at_rest:
-                await self._posted(live, step, generation, file, size_bytes)
-        await self._trim()
-
-    async def _posted(
-        self, live: LiveFile, step: Upload, generation: int, file: File, size_bytes: int
-    ) -> None:
-        draft, content, now = live.draft, live.content, trio.current_time()
-        if draft is None or content is None:
-            return
-        at = live.place or draft.place
-        file = replace(plain(file), folder_id=at.folder, hub_id=at.hub_id)
-        all_up = draft.generation == generation and not content.dirty
-        changes = [self.adopted.add(file, live.key, live.mtime_ns)]
-        live.draft = replace(
-            draft,
-            base=Base.of(file, size_bytes),
-            state=State.CLEAN if all_up else State.WAITING,
-            uploaded_generation=generation,
-            mtime_ns=live.mtime_ns,
-            reason="",
-        )
-        live.synced_at = None
-        live.times_changed = False
-        view = self._overlay.of(at)
-        view.done(step, now, file, more=not all_up)
-        changes += [*view.rows(), Change(KIND, draft.id, live.draft.as_row())]
-        await self._spool.commit(changes, durable=True)
-
-    async def went_beside(
-        self, step: Upload, name: str, generation: int, file: File, size_bytes: int
-    ) -> None:
-        """Ours went up as another item of this name, because the service's has changed: theirs
-        is seen again where it was."""
-        live = self.by_id.get(step.draft)
-        if live is None:
-            return
-        async with live.at_rest:
-            if live.place is not None:
-                view = self._overlay.of(live.place)
-                view.goes_beside(step, live.place.name, name)
-                live.place = view.place(name)
-            beside = UploadNewItem(step.draft, name, name)
-            await self._posted(live, beside, generation, file, size_bytes)
-            if live.draft is None:
-                return
-            if isinstance(step, UploadNewVersion):
-                view = self._overlay.of(live.place or live.draft.place)
-                view.revive(step.item.item_id)
-            if live.draft.state is State.CLEAN:
-                self.set_state(live, State.CONFLICT, f"somebody else changed {step.place!r}")
-            await self._spool.commit(self.rows(live, live.draft), durable=True)
-        await self._trim()
-
-    async def renamed_there(
-        self, step: UploadNewVersion, name: str, generation: int, file: File, size_bytes: int
-    ) -> None:
-        """Ours went up as the next version of its item, which somebody has renamed: it has that
-        name here, too, unless it was renamed here as well. ``name``: as the mount shows it."""
-        live = self.by_id.get(step.draft)
-        if live is not None and live.place is not None:
-            view = self._overlay.of(live.place)
-            if live.place.name == step.place and view.names.at(name) is None:
-                view.goes_beside(step, step.place, name)
-                live.place = view.place(name)
-            else:
-                view.names.failed(step)
-        await self.posted(replace(step, place=name, name=file.name), generation, file, size_bytes)
-
-    async def moved_there(
-        self, step: UploadNewVersion, generation: int, file: File, size_bytes: int
-    ) -> None:
-        """The same, for one that somebody has moved to another folder: it is seen there."""
-        await self.posted(step, generation, file, size_bytes)
-        live = self.by_id.get(step.draft)
-        if live is None or live.place is None or live.draft is None:
-            return
-        view = self._overlay.of(live.place)
-        view.moved_away(live.place.name, step.item)
-        live.place = replace(live.place, folder=file.folder_id, name=file.name)
-        live.draft = replace(live.draft, place=live.place)
-        await self._spool.commit([*view.rows(), Change(KIND, live.draft.id, live.draft.as_row())])
-
-    async def _trim(self) -> None:
+    async def trim(self) -> None:
         """Let go of bytes that the service has, oldest first."""
         clean = [
             live

@@ -24,14 +24,15 @@ from dmfs.model import Directory, File, Listing
 from dmfs.namespace.listings import Listings
 from dmfs.system.clock import local_now
 from dmfs.system.concurrency import in_thread
-from dmfs.write.adopted import AdoptedVersions
 from dmfs.write.calls.folder_calls import FolderCalls
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.calls.permissions import Permissions
 from dmfs.write.care.tally import Tally
 from dmfs.write.drafts import Drafts
+from dmfs.write.landing import Landing
 from dmfs.write.live import FoundIn
-from dmfs.write.overlay import Overlay
+from dmfs.write.overlay.adopted import AdoptedVersions
+from dmfs.write.overlay.overlay import Overlay
 from dmfs.write.parts.put import PartSender
 from dmfs.write.parts.thread_sender import ThreadSender
 from dmfs.write.records import Change, Place
@@ -144,6 +145,7 @@ async def _join(
     overlay = Overlay(adopted)
     overlay.path_of = around.path_of
     overlay.listed = partial(_listed, listings)
+    around.add_gauges(overlay.gauges)
     drafts = Drafts(spool, overlay, adopted, around, nursery, owner=around.owner)
     rules = Rules(
         upload_delay_s=settings.upload_delay,
@@ -154,7 +156,8 @@ async def _join(
             tuple(filter(None, map(str.strip, settings.local_names.split(","))))
         ),
     )
-    orders = UploadOrders(overlay, drafts, listings, nursery, around.on_event)
+    landing = Landing(spool, overlay, drafts)
+    orders = UploadOrders(overlay, drafts, landing, listings, nursery, around.on_event)
     service = _Service(uploads, sender, user_id)
     orders.uploader = _uploader(settings, around, service, spool, orders, overlay, nursery)
     name_calls = NameCalls(uploads, listings.list_again, partial(_beside, around.person))

@@ -8,23 +8,24 @@ service shows the file that was there before.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import trio
 
-from dmfs.errors import DriveError, NameTakenError
+from dmfs.errors import DriveError
 from dmfs.model import Directory, Folder, FolderId, ItemId
 from dmfs.namespace.listings import Listings
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.drafts import Drafts
 from dmfs.write.live import LiveFile
-from dmfs.write.overlay import FolderView, Overlay
+from dmfs.write.name_steps import NAME_STEPS, NEVER, RETRY_S, NameSteps, PendingName
+from dmfs.write.overlay.overlay import Overlay
+from dmfs.write.overlay.view import FolderView
 from dmfs.write.records import DraftId, State, is_account
 from dmfs.write.settle.local_names import is_local_folder
 from dmfs.write.settle.nouns import (
-    CopyItem,
     DeleteItem,
     DraftState,
     FolderState,
@@ -32,7 +33,6 @@ from dmfs.write.settle.nouns import (
     KeepLocal,
     MakeDraft,
     Plan,
-    RenameItem,
     Rules,
     ShowAgain,
     Step,
@@ -40,6 +40,7 @@ from dmfs.write.settle.nouns import (
     UploadNewVersion,
 )
 from dmfs.write.settle.plan import settle
+from dmfs.write.settle.recording.name_table import LAG_S
 from dmfs.write.spool.spool import Spool
 from dmfs.write.upload_orders import OnEvent, UploadOrders
 
@@ -47,21 +48,9 @@ log = logging.getLogger(__name__)
 
 LOOKS_A_DELAY = 5
 """A folder in which much happens is looked at so often in one delay."""
-NEVER = float("inf")
-RETRY_S = 30.0
 BUSY_LOOK_S = 0.05
-NameStep = RenameItem | CopyItem | DeleteItem | MakeDraft
-
-
-class PendingName(NamedTuple):
-    """A change of a name that the service has not seen."""
-
-    view: FolderView
-    step: NameStep
-    next_try_at: float
-    """trio's clock; infinity: only a person can help."""
-    reason: str
-    """Why it failed last, '' if it was not tried."""
+AGREEING_MAX = 1000
+"""Folders in which all is done and no listing has said so: 3 KB each, and their listings."""
 
 
 class Settler:
@@ -75,7 +64,6 @@ class Settler:
         self._overlay = overlay
         self._drafts = drafts
         self._spool = spool
-        self._names = names
         self._listings = listings
         self._nursery = nursery
         self.rules = rules
@@ -83,14 +71,15 @@ class Settler:
         self.orders = orders
         self._due: dict[FolderId, float] = {}
         self._busy: set[FolderId] = set()
-        self._held: dict[tuple[FolderId, Step], tuple[float, str]] = {}
-        """Steps that failed: not before that time, and why."""
+        self._steps = NameSteps(spool, names, listings, orders, on_event, self._still_due)
         self._announced: set[FolderId] = set()
+        """Folders of which it was said that their deletions wait."""
         self._wake = trio.Event()
         self._hurrying = 0
         """How many wait for everything to go up."""
         drafts.on_change = self.touched
         orders.on_over = self.touched
+        overlay.on_agreement = self.touched
 
     def start(self) -> None:
         """Look at what an earlier run has left."""
@@ -111,11 +100,8 @@ class Settler:
 
     def is_dancing(self, view: FolderView) -> bool:
         """Whether a program is saving in a folder: something of ours was touched just now."""
-        now = trio.current_time()
-        return any(
-            state.draft is not None and now - state.touched_at <= self.rules.upload_delay_s
-            for state in self._state(view, "").names.values()
-        )
+        since_s = trio.current_time() - view.names.draft_touched_at()
+        return since_s <= self.rules.upload_delay_s
 
     @property
     def hurried(self) -> bool:
@@ -132,7 +118,7 @@ class Settler:
 
     def try_again(self) -> None:
         """What waits for a better moment need not wait any longer."""
-        self._held.clear()
+        self._steps.retry()
         self.orders.uploader.nudge()
         self.start()
 
@@ -155,8 +141,11 @@ class Settler:
     # One folder
 
     async def _look(self, view: FolderView) -> None:
+        folder_id = view.folder_id  # it changes when a folder that was made here is made there
         try:
             next_at = await self._carry_out(view, self.plan(view))
+            if next_at is None:
+                next_at = await self._list_if_crowded(view)
         except DriveError as error:
             log.warning("%s", error.message)
             next_at = trio.current_time() + RETRY_S
@@ -164,7 +153,7 @@ class Settler:
             log.exception("settling a folder failed")
             next_at = trio.current_time() + RETRY_S
         finally:
-            self._busy.discard(view.folder_id)
+            self._busy.discard(folder_id)
         if next_at is not None and self._due.get(view.folder_id, NEVER) > next_at:
             self._due[view.folder_id] = next_at
             self._wake.set()
@@ -181,12 +170,13 @@ class Settler:
         return settle(self._state(view, closing), trio.current_time(), rules)
 
     def _state(self, view: FolderView, closing: str) -> FolderState:
-        listing = self._listings.known(view.directory)
-        siblings: Iterable[str] = () if listing is None else listing.names
+        listing = self._overlay.listed(view.directory)
+        if listing is not None:
+            view.see(listing)
         return view.names.state(
             "b" if is_account(view.place("")) else "a",
             _DraftStates(self._drafts, closing),
-            siblings=siblings,
+            siblings=view.others(),
             local=is_local_tree(view.directory),
             made_folder=not (isinstance(view.directory, Folder) and view.directory.comes_later),
         )
@@ -207,14 +197,38 @@ class Settler:
             elif isinstance(step, HoldDeletes):
                 self._announce(view, step)
             elif rests := rests and not self.orders.must_wait(view, step):
-                until, _ = self._held.get((view.folder_id, step), (0.0, ""))
+                until = self._steps.held(view, step).until
                 if until <= now:
-                    until = await self._change(view, step)
+                    until = await self._steps.carry_out(view, step)
                 next_at = min(until, next_at or NEVER)
                 # what follows may need the name that it leaves; for a person nothing waits
-                rests = (view.folder_id, step) not in self._held or until == NEVER
+                rests = not self._steps.held(view, step) or until == NEVER
         await self._let_rest(view, plan)
+        if not view.differs:
+            await self._agreed(view)
         return next_at if next_at != NEVER else None
+
+    async def _list_if_crowded(self, view: FolderView) -> float | None:
+        """A folder in which only a listing is waited for costs no call: whoever looks into it will
+        list it. Of very many of them perhaps nobody ever does."""
+        if not view.waits_for_listing or len(self._overlay.views()) <= AGREEING_MAX:
+            return None
+        view.see(await self._listings.list_again(view.directory))
+        if view.differs:  # it lags behind
+            return trio.current_time() + LAG_S
+        await self._agreed(view)
+        return None
+
+    async def _agreed(self, view: FolderView) -> None:
+        """A listing agrees with all that was done in a folder: nothing is remembered of it."""
+        self._announced.discard(view.folder_id)
+        self._steps.forget(view)
+        rows = view.rows()
+        if rows:
+            await self._spool.commit(rows)
+
+    def _still_due(self, view: FolderView, step: Step) -> bool:
+        return step in self.plan(view, hurry=True).steps
 
     async def _let_rest(self, view: FolderView, plan: Plan) -> None:
         """What was to go up under a name that it has no more is clean again."""
@@ -262,53 +276,6 @@ class Settler:
             log.warning("%d deletions in one folder wait a minute", step.count)
             self._on_event("deletions", {"count": step.count, "folder_id": view.folder_id})
 
-    async def _change(self, view: FolderView, step: Any) -> float:
-        """A rename, a copy or a deletion; when to look again."""
-        began_at = trio.current_time()
-        self._held.pop((view.folder_id, step), None)
-        try:
-            done, file = await self._names.carry_out(
-                view, step, lambda: step in self.plan(view, hurry=True).steps
-            )
-        except NameTakenError as error:
-            return await self._name_taken(view, step, error)
-        except DriveError as error:
-            return self._hold(view, step, error, final=self._names.is_final(error))
-        if done:
-            view.done(step, began_at, file)
-        else:  # it is planned no more; were it all the same, it would be without end
-            self._held[view.folder_id, step] = began_at + RETRY_S, "it has changed meanwhile"
-        await self._spool.commit(view.rows())
-        self.orders.show_anew(view, [step.place, getattr(step, "name", "")])
-        return trio.current_time()
-
-    def _hold(self, view: FolderView, step: Any, error: DriveError, *, final: bool) -> float:
-        until = NEVER if final else trio.current_time() + RETRY_S
-        self._held[view.folder_id, step] = until, error.message
-        log.warning("%s", error.message)
-        self._on_event("failed", {"name": step.place, "reason": error.message})
-        return until
-
-    async def _name_taken(self, view: FolderView, step: Any, error: NameTakenError) -> float:
-        """Somebody else was quicker with the name that a file is to have: theirs keeps it, and ours
-        goes beside."""
-        await self._listings.list_again(view.directory)
-        listing = await self._listings.recall(view.directory)
-        other, own = (
-            ("", False) if listing is None else self._names.name_beside(view, step, listing)
-        )
-        if not other:
-            return self._hold(view, step, error, final=not own)
-        view.goes_beside(step, step.place, other)
-        live = view.live_at(other)
-        if live is not None:
-            live.place = view.place(other)
-        await self._spool.commit(view.rows())
-        reason = f"somebody else has a {step.name!r}"
-        self._on_event("conflict", {"name": step.place, "beside": other, "reason": reason})
-        self.orders.show_anew(view, [step.place, other])
-        return trio.current_time()
-
     # For those who wait
 
     async def sync(self, live: LiveFile) -> None:
@@ -337,32 +304,35 @@ class Settler:
         ]
 
     def pending_names(self) -> list[PendingName]:
-        """Renames and deletions that the service has not seen."""
+        """Renames and deletions that the service has not seen. Folders in which there can be none
+        are not planned."""
         return [
-            PendingName(view, step, *self._held.get((view.folder_id, step), (0.0, "")))
+            PendingName(view, step, *self._steps.held(view, step))
             for view in self._overlay.views()
+            if view.names.waits
             for step in self.plan(view, hurry=True).steps
-            if isinstance(step, NameStep)
+            if isinstance(step, NAME_STEPS)
         ]
 
     async def delete_now(self, view: FolderView, item_ids: Collection[ItemId]) -> None:
         """Delete at once what was unlinked, because a person has named it. DriveError if the
         service refuses one; it is tried again."""
+        folder_id = view.folder_id
         while over := self.orders.in_the_way(view, item_ids):
             await over.wait()
-        while view.folder_id in self._busy:  # noqa: ASYNC110 - for a moment, and rarely
+        while folder_id in self._busy:  # noqa: ASYNC110 - for a moment, and rarely
             await trio.sleep(BUSY_LOOK_S)
-        self._busy.add(view.folder_id)
+        self._busy.add(folder_id)
         try:
             for step in self.plan(view, hurry=True).steps:
                 if isinstance(step, DeleteItem) and step.item.item_id in item_ids:
-                    await self._change(view, step)
-                    _, reason = self._held.get((view.folder_id, step), (0.0, ""))
-                    if reason:
-                        raise DriveError(reason)
+                    await self._steps.carry_out(view, step)
+                    held = self._steps.held(view, step)
+                    if held:
+                        raise DriveError(held.reason)
         finally:
-            self._busy.discard(view.folder_id)
-            self.touched(view.folder_id)
+            self._busy.discard(folder_id)
+            self.touched(folder_id)
 
 
 class _DraftStates(Mapping[DraftId, DraftState]):

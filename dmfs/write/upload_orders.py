@@ -12,9 +12,11 @@ from dmfs.errors import DriveError
 from dmfs.model import Directory, File, FolderId, ItemId
 from dmfs.names import legal_name
 from dmfs.namespace.listings import Listings
-from dmfs.write.drafts import Drafts, Upload
+from dmfs.write.drafts import Drafts
+from dmfs.write.landing import Landing, Upload
 from dmfs.write.live import BaseBytes, LiveFile
-from dmfs.write.overlay import FolderView, Overlay
+from dmfs.write.overlay.overlay import Overlay
+from dmfs.write.overlay.view import FolderView
 from dmfs.write.records import Base, Draft, DraftId, NewItem, NewVersion, Place, State, Target
 from dmfs.write.settle.nouns import (
     CopyItem,
@@ -39,11 +41,12 @@ class UploadOrders:
     uploader: Uploader
 
     def __init__(
-        self, overlay: Overlay, drafts: Drafts, listings: Listings, nursery: trio.Nursery,
-        on_event: OnEvent,
+        self, overlay: Overlay, drafts: Drafts, landing: Landing, listings: Listings,
+        nursery: trio.Nursery, on_event: OnEvent,
     ) -> None:  # fmt: skip
         self._overlay = overlay
         self._drafts = drafts
+        self._landing = landing
         self._listings = listings
         self._nursery = nursery
         self._on_event = on_event
@@ -63,12 +66,23 @@ class UploadOrders:
             if live is not None and live.place is None and live.draft is not None:
                 self._find_out(live, live.draft)
 
-    def _find_out(self, live: LiveFile, draft: Draft) -> None:
+    def _earlier_row(self, draft_id: DraftId) -> UploadRow | None:
+        """The upload of an earlier run; None if there is none, or it cannot be read."""
+        record = self._earlier.get(draft_id)
+        if record is None:
+            return None
         try:
-            wanted = UploadRow.of_row(self._earlier[draft.id]).wanted
+            return UploadRow.of_row(record)
         except (ValueError, TypeError, KeyError, AttributeError):
+            log.exception("the upload of %s cannot be read", draft_id)
+            return None
+
+    def _find_out(self, live: LiveFile, draft: Draft) -> None:
+        row = self._earlier_row(draft.id)
+        if row is None:
             self._nursery.start_soon(self._drafts.upload_over, live)
             return
+        wanted = row.wanted
         step: Upload = UploadNewItem(draft.id, wanted.place.name, wanted.name)
         if isinstance(wanted, NewVersion):
             base = wanted.base
@@ -79,18 +93,11 @@ class UploadOrders:
     def dropped(self, draft_id: DraftId) -> bool:
         """It has no name any more: it must not go up. False if it may have."""
         if draft_id in self._earlier and draft_id not in self._under_way:
-            live = self._drafts.by_id.get(draft_id)
-            if live is not None and self._may_have_gone_up(draft_id):
+            live, row = self._drafts.by_id.get(draft_id), self._earlier_row(draft_id)
+            if live is not None and row is not None and row.at_large:
                 self._nursery.start_soon(self._look_for, live)
                 return False
         return self.uploader.cancel(draft_id)
-
-    def _may_have_gone_up(self, draft_id: DraftId) -> bool:
-        """By an earlier run."""
-        try:
-            return UploadRow.of_row(self._earlier[draft_id]).at_large
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return False
 
     async def _look_for(self, live: LiveFile) -> None:
         if live.draft is not None and live.draft.id in self._earlier:
@@ -119,7 +126,7 @@ class UploadOrders:
             return None
         over = trio.Event()
         self._under_way[step.draft] = step, over
-        view.names.begun(step, trio.current_time())
+        view.begun(step)
         self._nursery.start_soon(self._upload, view, step, live, target, over)
         return over
 
@@ -196,12 +203,14 @@ class UploadOrders:
             self._under_way.pop(draft.id, None)
             over.set()
         if outcome.kind in ("failed", "cancelled"):
-            view.names.failed(step)
+            view.failed(step)
         if outcome.kind == "failed":
             self._drafts.fail(live, outcome.reason)
             await self._drafts.note(live)
         await self._drafts.upload_over(live)
         self.on_over(view.folder_id)
+        if live.place is not None and live.place.folder != view.folder_id:
+            self.on_over(live.place.folder)  # somebody has moved it, and newer bytes go up there
 
     async def on_posted(
         self, draft_id: DraftId, generation: int, posted: PostedLike, _sha1: str
@@ -232,22 +241,22 @@ class UploadOrders:
         self, step: Upload, at: Place, generation: int, file: File, size_bytes: int
     ) -> None:
         """What the service made of it may not be what was ordered: others change things, too."""
-        drafts = self._drafts
+        landing = self._landing
         same = isinstance(step, UploadNewVersion) and file.item_id == step.item.item_id
         if isinstance(step, UploadNewVersion) and same:
+            name = legal_name(file.name)
             if file.folder_id and file.folder_id != at.folder:
-                await drafts.moved_there(step, generation, file, size_bytes)
+                await landing.moved_there(step, name, generation, file, size_bytes)
             elif file.name != step.name:
-                name = legal_name(file.name)
-                await drafts.renamed_there(step, name, generation, file, size_bytes)
+                await landing.renamed_there(step, name, generation, file, size_bytes)
             else:
-                await drafts.posted(step, generation, file, size_bytes)
+                await landing.posted(step, generation, file, size_bytes)
         elif file.name != step.name:
-            await drafts.went_beside(step, file.name, generation, file, size_bytes)
+            await landing.went_beside(step, file.name, generation, file, size_bytes)
             self._nursery.start_soon(self._list_again, self._overlay.of(at).directory)
         else:
             anew = UploadNewItem(step.draft, step.place, step.name)
-            await drafts.posted(anew, generation, file, size_bytes)
+            await landing.posted(anew, generation, file, size_bytes)
 
     async def _list_again(self, directory: Directory) -> None:
         """What somebody else has changed is to be seen, too."""
@@ -266,9 +275,3 @@ class UploadOrders:
         elif live.draft.state is State.CLEAN:
             self._drafts.set_state(live, state, reason)
             await self._drafts.note(live)
-
-
-def file_place(live: LiveFile) -> Place:
-    """Where a file is, or was last."""
-    assert live.draft is not None
-    return live.place or live.draft.place

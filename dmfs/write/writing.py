@@ -43,7 +43,8 @@ from dmfs.write.calls.permissions import Permissions
 from dmfs.write.drafts import Drafts
 from dmfs.write.handle import Handle
 from dmfs.write.live import LiveFile
-from dmfs.write.overlay import FolderView, Overlay
+from dmfs.write.overlay.overlay import Overlay
+from dmfs.write.overlay.view import FolderView
 from dmfs.write.records import Place, State, is_account, place_of
 from dmfs.write.settle.service_names import check_new_name
 from dmfs.write.settler import Settler

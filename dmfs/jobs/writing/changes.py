@@ -26,7 +26,7 @@ from dmfs.write.care.putting import gone_up
 from dmfs.write.care.putting import put as put_file
 from dmfs.write.care.restoring import restore as restore_file
 from dmfs.write.live import LiveFile
-from dmfs.write.overlay import FolderView
+from dmfs.write.overlay.view import FolderView
 from dmfs.write.writing import Writing
 
 LOOK_S = 0.1

@@ -26,7 +26,8 @@ from dmfs.names import printable
 from dmfs.namespace.listings import Listings
 from dmfs.system.clock import wall_time_ns
 from dmfs.write.calls.folder_calls import FolderCalls
-from dmfs.write.overlay import FolderView, Overlay
+from dmfs.write.overlay.overlay import Overlay
+from dmfs.write.overlay.view import FolderView
 from dmfs.write.records import Change, Place, is_account, new_folder_id
 from dmfs.write.settle.local_names import is_local_folder
 from dmfs.write.spool.spool import Spool
@@ -177,7 +178,7 @@ class Folders:
             made = await self._calls.make(view.directory, name)
         except NameTakenError:
             there = (await self._listings.list_again(view.directory)).entries.get(name)
-            if not isinstance(there, Folder) or self._overlay.find(there.id) is not None:
+            if not isinstance(there, Folder) or self._overlay.is_in_use(there.id):
                 raise
             made = there  # somebody else made one of that name
         if view.made.shown.get(name) is not folder:

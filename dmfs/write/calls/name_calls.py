@@ -22,7 +22,7 @@ from dmfs.errors import (
     UnknownOutcomeError,
 )
 from dmfs.model import Directory, File, ItemId, Listing, Project, own_id
-from dmfs.write.overlay import FolderView
+from dmfs.write.overlay.view import FolderView
 from dmfs.write.records import Place, is_account
 from dmfs.write.settle.nouns import CopyItem, DeleteItem, RenameItem
 

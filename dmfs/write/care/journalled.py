@@ -27,7 +27,7 @@ from dmfs.write.care.rows import (
 from dmfs.write.records import Draft, DraftId, State
 from dmfs.write.settle.nouns import CopyItem, DeleteItem, DraftState, RenameItem, Rules
 from dmfs.write.settle.plan import settle
-from dmfs.write.settle.recorder import FolderNames
+from dmfs.write.settle.recording.recorder import FolderNames
 from dmfs.write.spool.data_file import Services
 from dmfs.write.spool.disk import PATIENCE_S, Disk, OpenFiles
 from dmfs.write.spool.journal import Contents, look_into

@@ -16,7 +16,7 @@ from dmfs.write.care.report import path_of_step, report_of
 from dmfs.write.care.rows import DELETE, FILE, Row, find
 from dmfs.write.drafts import KIND
 from dmfs.write.live import LiveFile
-from dmfs.write.overlay import FolderView
+from dmfs.write.overlay.view import FolderView
 from dmfs.write.records import Change, DraftId, State
 from dmfs.write.settle.conflict_names import conflict_name
 from dmfs.write.settle.nouns import DeleteItem

@@ -20,10 +20,10 @@ from dmfs.write.care.rows import (
     time_left_s,
 )
 from dmfs.write.live import LiveFile
-from dmfs.write.overlay import FolderView
+from dmfs.write.name_steps import NEVER, PendingName
+from dmfs.write.overlay.view import FolderView
 from dmfs.write.records import DraftId, State
 from dmfs.write.settle.nouns import CopyItem, DeleteItem, RenameItem
-from dmfs.write.settler import NEVER, PendingName
 from dmfs.write.upload.ports import Progress
 from dmfs.write.writing import Writing
 

@@ -6,7 +6,7 @@ All times are seconds of one clock, whichever the caller has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -110,8 +110,8 @@ class FolderState:
     """Of the project: in ``a.`` nothing is deleted and nothing copied."""
     names: Mapping[str, NameState]
     absent: Sequence[AbsentItem] = ()
-    siblings: frozenset[str] = frozenset()
-    """All names in the folder, touched or not."""
+    siblings: Set[str] = frozenset()
+    """All names in the folder, touched or not; as they are when it is looked into."""
     made_folder: bool = True
     """The service has the folder."""
     local: bool = False

@@ -54,10 +54,10 @@ def order(
     steps: Iterable[Step],
     items: Iterable[Item],
     key: Callable[[str], str],
-    taken: Iterable[str] = (),
+    taken: Callable[[], Iterable[str]] = tuple,
 ) -> Ordered:
-    """``items``: those of the folder that are known to be touched; ``taken``: further names
-    that one of passage must not be."""
+    """``items``: those of the folder that are known to be touched; ``taken``: gives further names
+    that one of passage must not be: all of the folder, and seldom needed."""
     return _Ordering(steps, items, key, taken).ordered()
 
 
@@ -69,7 +69,7 @@ class _Ordering:
         steps: Iterable[Step],
         items: Iterable[Item],
         key: Callable[[str], str],
-        taken: Iterable[str],
+        taken: Callable[[], Iterable[str]],
     ) -> None:
         self._key = key
         self._left = sorted(steps, key=lambda step: _RANKS.get(type(step), 9))
@@ -77,7 +77,10 @@ class _Ordering:
         self._holders: dict[str, set[ItemId]] = {}
         for item in items:
             self._put(item.item_id, item.name)
-        self._names = {key(each) for each in taken} | set(self._holders)
+        self._taken = taken
+        self._before = frozenset(self._holders)
+        """Names that items have before the first step."""
+        self._passages: set[str] = set()
 
     def ordered(self) -> Ordered:
         """All steps that can be done, one by one."""
@@ -142,13 +145,14 @@ class _Ordering:
 
     def _passage_name(self, name: str) -> str:
         stem, extension = split_extension(name)
+        names = {self._key(each) for each in self._taken()} | self._before | self._passages
         count = 1
         while True:
             tail = f" (renaming{'' if count == 1 else f' {count}'}){extension}"
             room = NAME_MAX_BYTES - len(tail.encode())
             candidate = stem.encode()[:room].decode("utf-8", "ignore") + tail
-            if self._key(candidate) not in self._names:
-                self._names.add(self._key(candidate))
+            if self._key(candidate) not in names:
+                self._passages.add(self._key(candidate))
                 return candidate
             count += 1
 

@@ -6,7 +6,7 @@ that was carried out in part, or not at all, is made anew from what is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from dmfs.model import ItemId
 from dmfs.write.settle.claims import claim, gone_items
@@ -244,10 +244,9 @@ class _Settling:
     def _ordered(self) -> list[Step]:
         held = [step for step in self._steps if isinstance(step, HoldDeletes)]
         left = [step for step in self._steps if not isinstance(step, HoldDeletes)]
-        names = {*self._folder.siblings, *self._folder.names}
         items = _items(self._folder)
         while True:
-            ordered = order(left, items, self._key, names)
+            ordered = order(left, items, self._key, self._all_names)
             stuck = {self._group(step) for step, _ in ordered.waiting}
             early = {
                 id(step)
@@ -260,6 +259,9 @@ class _Settling:
         for step, name in ordered.waiting:
             self._reasons[getattr(step, "place", name)] = f"waits until {name!r} is free"
         return [*ordered.steps, *held]
+
+    def _all_names(self) -> Iterable[str]:
+        return (*self._folder.siblings, *self._folder.names)
 
     def _group(self, step: Step) -> str:
         place = getattr(step, "place", "")

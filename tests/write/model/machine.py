@@ -236,7 +236,7 @@ class Machine:
             [(str(each.place), each.draft) for each in settler.waiting()],
             [list(settler.plan(view, hurry=True).steps) for view in settler._overlay.views()],
             settler.orders.uploader.progress(),
-            (settler._due, settler._busy, settler._held, settler.orders._under_way),
+            (settler._due, settler._busy, settler._steps._held, settler.orders._under_way),
             [settler.plan(view) for view in settler._overlay.views()],
             [(each.writers, each.handles) for each in settler.waiting()],
             self.events[-5:],

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from dmfs.write.settle import name_table
+from dmfs.write.settle.recording import name_table
 from tests.write.model.machine import run_fast
 from tests.write.model.walk import LAG_S, Walk
 

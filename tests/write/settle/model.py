@@ -27,7 +27,7 @@ from dmfs.write.settle.plan import (
     UploadNewVersion,
     settle,
 )
-from dmfs.write.settle.recorder import FolderNames
+from dmfs.write.settle.recording.recorder import FolderNames
 
 RULES = Rules(version_interval_s=0.0)
 HOUR = 3600.0

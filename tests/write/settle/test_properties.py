@@ -14,7 +14,7 @@ from dmfs.write.settle.plan import (
     UploadNewItem,
     UploadNewVersion,
 )
-from dmfs.write.settle.recorder import FolderNames
+from dmfs.write.settle.recording.recorder import FolderNames
 from tests.write.settle.model import Folder
 
 ORDINARY = ["plan.dwg", "Plan B.dwg", "c.ifc", "PLAN.dwg"]

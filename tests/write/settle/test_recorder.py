@@ -9,7 +9,7 @@ import pytest
 from dmfs.errors import NotFoundError
 from dmfs.model import ItemId
 from dmfs.write.settle.plan import DeleteItem, Item, UploadNewVersion
-from dmfs.write.settle.recorder import FolderNames
+from dmfs.write.settle.recording.recorder import FolderNames
 from tests.write.settle.model import F, Folder, Lineage, a_folder
 
 

@@ -170,3 +170,28 @@ def test_an_item_is_made_of_a_file_and_of_what_a_draft_was_opened_from() -> None
     file = replace(a_file(F, 10), version_number=7)
     assert Item.of(file) == Item(file.item_id, file.version_id, F, 7)
     assert Item.of_base(Base.of(file, 10)) == Item.of(file)
+
+
+def test_an_interval_of_hours_holds_although_the_folder_is_listed() -> None:
+    folder = a_folder()
+    rules = Rules(version_interval_s=7200.0)
+    folder.write(F)
+    folder.now += 10
+    folder.carry_out()
+    for _ in range(2):
+        folder.now += 1000
+        folder.look()
+    folder.write(F)
+    folder.now += 100
+    plan = settle(folder.names.state("b", folder.drafts), folder.now, rules)
+    assert plan.steps == []
+    assert plan.reasons == {F: "one version in 7200 s at most"}
+    assert plan.next_look_at == pytest.approx(folder.now + 7200 - 2100)
+
+
+def test_a_listing_of_unknown_age_is_better_than_none() -> None:
+    """After a restart of the machine without a network."""
+    folder = Folder()
+    folder.names.see({F: Item(ItemId("i"), VersionId("v"), F, 1)}, float("-inf"))
+    folder.names.unlink(F, 1.0)
+    assert folder.names.at(F) is None

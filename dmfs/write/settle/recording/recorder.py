@@ -9,15 +9,13 @@ Times are seconds of any one clock. Rows go to the journal: ``take_changes`` aft
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Literal
 
 from dmfs.errors import NotFoundError
 from dmfs.model import ItemId
 from dmfs.write.records import DraftId
-from dmfs.write.settle.answers import ServiceAnswers
-from dmfs.write.settle.name_table import Entry
 from dmfs.write.settle.nouns import (
     AbsentItem,
     DraftState,
@@ -25,6 +23,8 @@ from dmfs.write.settle.nouns import (
     Item,
     NameState,
 )
+from dmfs.write.settle.recording.answers import ServiceAnswers
+from dmfs.write.settle.recording.name_table import Entry
 
 MOST_ORIGINS = 16
 """Of a file that is renamed for ever."""
@@ -39,7 +39,7 @@ class FolderNames(ServiceAnswers):
         kind: Literal["a", "b"],
         drafts: Mapping[DraftId, DraftState],
         *,
-        siblings: Iterable[str] = (),
+        siblings: Set[str] = frozenset(),
         made_folder: bool = True,
         local: bool = False,
     ) -> FolderState:
@@ -53,7 +53,7 @@ class FolderNames(ServiceAnswers):
                 for each in self._gone.values()
                 if not each.done
             ],
-            siblings=frozenset(self.shown()).union(siblings),
+            siblings=_Siblings(self, siblings),
             made_folder=made_folder,
             local=local,
             posted_at=dict(self._posted_at),
@@ -185,6 +185,23 @@ class FolderNames(ServiceAnswers):
                 self._holder[item.item_id] = home
             self._tidy(place)
         self._note(entry)
+
+
+class _Siblings(Set[str]):
+    """All names of a folder. It is looked into for a few of them: a folder of 100 000 must not be
+    gone through at each look."""
+
+    def __init__(self, names: FolderNames, others: Set[str]) -> None:
+        self._names, self._others = names, others
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._others or (isinstance(name, str) and self._names.at(name) is not None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({*self._names.shown(), *self._others})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _path(names: tuple[str, ...], new: str) -> tuple[str, ...]:

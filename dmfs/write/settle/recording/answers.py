@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from dmfs.model import ItemId
 from dmfs.write.records import DraftId
-from dmfs.write.settle.name_table import LAG_S, Entry, NameTable
 from dmfs.write.settle.nouns import (
     CopyItem,
     DeleteItem,
@@ -20,6 +19,11 @@ from dmfs.write.settle.nouns import (
     UploadNewItem,
     UploadNewVersion,
 )
+from dmfs.write.settle.recording.listed import names_of
+from dmfs.write.settle.recording.name_table import LAG_S, Entry, NameTable
+
+POSTED_S = 86_400.0
+"""So long it is known when a version went up: the longest ``version_interval``."""
 
 
 class ServiceAnswers(NameTable):
@@ -34,12 +38,13 @@ class ServiceAnswers(NameTable):
         self._see_newer(listed)
         for entry in list(self._entries.values()):
             self._tidy(entry, at)
-        ids = {each.item_id for each in listed.values()} if self._gone else set()
-        for item_id, gone in list(self._gone.items()):
-            if gone.done and at > gone.at and (item_id not in ids or at > gone.at + LAG_S):
+        done = {item_id: gone for item_id, gone in self._gone.items() if gone.done and at > gone.at}
+        there = names_of(listed, {item_id: gone.name for item_id, gone in done.items()})
+        for item_id, gone in done.items():
+            if item_id not in there or at > gone.at + LAG_S:
                 self._unmark_gone(item_id)
         for item_id, posted_at in list(self._posted_at.items()):
-            if at > posted_at + LAG_S:
+            if at > posted_at + POSTED_S:
                 del self._posted_at[item_id]
 
     def _see_newer(self, listed: Mapping[str, Item]) -> None:
@@ -49,9 +54,10 @@ class ServiceAnswers(NameTable):
             for entry in self._entries.values()
             if entry.clean is not None and not entry.alias
         }
-        for item in listed.values() if waiting else ():
-            entry = waiting.get(item.item_id)
-            if entry is not None and entry.clean is not None and item.number > entry.clean.number:
+        likely = {each: self._home.get(each, entry.name) for each, entry in waiting.items()}
+        for item_id, name in names_of(listed, likely).items():
+            entry, item = waiting[ItemId(item_id)], listed.get(name)
+            if item is not None and entry.clean is not None and item.number > entry.clean.number:
                 entry.clean = item
                 self._note(entry)
 
@@ -182,7 +188,7 @@ class ServiceAnswers(NameTable):
 
     def _move_home(self, item: Item, name: str, at: float) -> None:
         """The service has ``item`` under this name now."""
-        self._take_over(item.item_id, at)
+        self._take_over(item, at)
         before = self._entries.get(self._home.pop(item.item_id, ""))
         if before is not None:
             before.was = None
@@ -206,13 +212,12 @@ class ServiceAnswers(NameTable):
             if each is not None:
                 self._tidy(each)
 
-    def _take_over(self, item_id: ItemId, at: float) -> None:
+    def _take_over(self, item: Item, at: float) -> None:
         """Of an item that only the listing tells of, in which its change cannot be seen yet."""
-        if item_id not in self._holder and item_id not in self._gone and item_id not in self._home:
-            for name, item in self._listed.items():
-                if item.item_id == item_id and not self.hides(item_id, name):
+        if not self.knows(item.item_id):
+            for name in names_of(self._listed, {item.item_id: item.name}).values():
+                if not self.hides(item.item_id, name):
                     self._touch(name, at, event=False)
-                    return
 
     def _deleted(self, item: Item, at: float) -> None:
         home = self._entries.get(self._home.pop(item.item_id, ""))

@@ -6,7 +6,7 @@ Each item stands under one name at most, and has one home at most: its name on t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Self
@@ -48,6 +48,14 @@ class Entry:
     def item(self) -> Item | None:
         """The item that it stands for."""
         return self.own if self.draft is not None else None if self.alias else self.clean
+
+    @property
+    def at_home(self) -> bool:
+        """Whether the item that it stands for has this name on the service, too, or has none and
+        stands for none: then nothing is to be renamed, copied or deleted for it."""
+        if self.alias:
+            return False
+        return (self.item and self.item.item_id) == (self.was and self.was.item_id)
 
     def clear(self) -> None:
         """Nothing stands here any more."""
@@ -132,12 +140,13 @@ def item_of(row: Any) -> Item | None:
 class NameTable:
     """Entries by name, with the indexes that go with them. Events are ``FolderNames``' business."""
 
-    def __init__(self) -> None:
+    def __init__(self, posted_at: Mapping[ItemId, float] = MappingProxyType({})) -> None:
+        """``posted_at``: when versions of items last went up from here."""
         self._entries: dict[str, Entry] = {}
         self._gone: dict[ItemId, Gone] = {}
-        self._posted_at: dict[ItemId, float] = {}
+        self._posted_at = dict(posted_at)
         self._listed: Mapping[str, Item] = MappingProxyType({})
-        self._listed_at = 0.0
+        self._listed_at = float("-inf")
         self._home: dict[ItemId, str] = {}
         self._holder: dict[ItemId, str] = {}
         self._draft_at: dict[DraftId, str] = {}
@@ -148,6 +157,24 @@ class NameTable:
     def __bool__(self) -> bool:
         """Whether anything differs from the listing."""
         return bool(self._entries or self._gone)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the service may have to rename, copy or delete anything; goes through what was
+        touched, and no further."""
+        return any(not each.done for each in self._gone.values()) or any(
+            not each.at_home for each in self._entries.values()
+        )
+
+    @property
+    def posted_at(self) -> Mapping[ItemId, float]:
+        """When versions of items last went up from here."""
+        return self._posted_at
+
+    @property
+    def listed_at(self) -> float:
+        """When the listing that counts was requested."""
+        return self._listed_at
 
     def at(self, name: str) -> DraftId | Item | None:
         """What a user sees under ``name``."""
@@ -166,8 +193,25 @@ class NameTable:
             or self._home.get(item_id, name) != name
         )
 
+    def displaced(self) -> Mapping[ItemId, str]:
+        """Items that a listing may show where a user does not see them, each with the name under
+        which it is most likely listed."""
+        gone = {item_id: each.name for item_id, each in self._gone.items()}
+        return {**gone, **self._holder, **self._home}
+
+    def items(self) -> Iterator[Item]:
+        """All that is known of other than from the listing."""
+        for entry in self._entries.values():
+            yield from (each for each in (entry.own, entry.clean, entry.was) if each is not None)
+        yield from (each.item for each in self._gone.values())
+
+    def draft_touched_at(self) -> float:
+        """When a draft that stands here was touched last; 0: there is none."""
+        times = (each.touched_at for each in self._entries.values() if each.draft is not None)
+        return max(times, default=0.0)
+
     def shown(self) -> dict[str, DraftId | Item]:
-        """All that a user sees, as far as items and drafts go."""
+        """All that a user sees, as far as items and drafts go. Goes through the listing."""
         seen: dict[str, DraftId | Item] = {
             name: item for name, item in self._listed.items() if not self.hides(item.item_id, name)
         }
@@ -199,6 +243,11 @@ class NameTable:
         return list(self._draft_at)
 
     # The journal
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether rows differ since the last ``take_changes``."""
+        return bool(self._changed)
 
     def take_changes(self) -> list[tuple[str, dict[str, Any] | None]]:
         """Rows that differ since the last call, by keys that are unique in this folder; None: the

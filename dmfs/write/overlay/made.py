@@ -6,16 +6,15 @@ Rows of the journal are of the kind ``made``: the disk's listing is older than t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import trio
 
-from dmfs.model import Child, File, Folder, Project, own_id
+from dmfs.model import Child, File, Folder, own_id
 from dmfs.namespace.listing_codec import BadRecordError, decode_node, encode_node
 from dmfs.system.clock import wall_time_s
-from dmfs.write.adopted import plain
-from dmfs.write.records import Row
+from dmfs.write.overlay.adopted import plain
 
 KIND = "made"
 LAG_S = 600.0
@@ -56,7 +55,17 @@ class Made:
             self._gone[child.id] = trio.current_time()
             self._changed.add(_GONE + child.id)
 
-    def see(self, ids: Collection[str], at: float) -> None:
+    @property
+    def gone(self) -> Iterable[str]:
+        """Ids of what has been deleted, or moved away."""
+        return self._gone.keys()
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether rows differ since the last ``take_changes``."""
+        return bool(self._changed)
+
+    def see(self, ids: Container[str], at: float) -> None:
         """Forget what a listing of that time agrees with, or has contradicted for too long."""
         for name, child in list(self.shown.items()):
             made_at = self._made_at[name]
@@ -110,32 +119,3 @@ class Made:
             if not isinstance(node, Folder | File):
                 raise BadRecordError(f"nobody makes a {type(node).__name__}")
             self.shown[key], self._made_at[key] = node, at
-
-
-def by_folder(rows: Mapping[str, Row]) -> Mapping[str, dict[str, Mapping[str, Any]]]:
-    """Rows whose keys begin with a folder's id, by that, and then by the rest of the key."""
-    found: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for key, row in rows.items():
-        folder_id, _, inner = key.partition("/")
-        found.setdefault(folder_id, {})[inner] = row.record
-    return found
-
-
-def in_our_time(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A name's row. trio's clock starts anew, and anywhere, with each process: rows of several
-    processes are brought together by the wall clock."""
-    row = dict(record["row"])
-    ago_s = max(0.0, wall_time_s() - float(record["at_s"]))
-    shift_s = trio.current_time() - ago_s - float(record["now"])
-    for key in ("began_at", "touched_at", "settled_at", "at"):
-        if row.get(key):
-            row[key] += shift_s
-    return row
-
-
-def directory_of(records: Mapping[str, Mapping[str, Any]]) -> Folder | Project:
-    """The directory that rows are of. TypeError, BadRecordError."""
-    directory = decode_node(str(next(iter(records.values()))["directory"]))
-    if not isinstance(directory, Folder | Project):
-        raise TypeError(type(directory))
-    return directory

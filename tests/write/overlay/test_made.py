@@ -12,8 +12,9 @@ import trio
 from trio.testing import MockClock
 
 from dmfs.model import Folder, FolderId, HubId, ProjectId
-from dmfs.write import made
-from dmfs.write.made import LAG_S, Made, in_our_time
+from dmfs.write.overlay import rows
+from dmfs.write.overlay.made import LAG_S, Made
+from dmfs.write.overlay.rows import in_our_time
 
 
 def in_trio(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
@@ -94,7 +95,7 @@ async def test_rows_bring_it_back() -> None:
 @in_trio
 async def test_rows_of_several_runs_are_of_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each process has a clock that began anywhere."""
-    monkeypatch.setattr(made, "wall_time_s", lambda: 1_000.0)
+    monkeypatch.setattr(rows, "wall_time_s", lambda: 1_000.0)
     now = trio.current_time()
     earlier = {"row": {"touched_at": 5e6, "settled_at": 5e6 - 3}, "now": 5e6 + 2, "at_s": 900.0}
     later = {"row": {"touched_at": 7.0, "settled_at": 0.0, "at": 6.0}, "now": 7.0, "at_s": 990.0}
