@@ -187,8 +187,7 @@ class Drafts:
         elif live.place is None and not (live.draft_id and self.at_large(live.draft_id)):
             self._nursery.start_soon(self._forget, live)
 
-    async def _forget(self, live: LiveFile) -> None:
-        """Content without a name and without a handle."""
+    async def _forget(self, live: LiveFile) -> None:  # without a name and without a handle
         try:
             await self._remove(live, ())
         except DriveError as error:
@@ -317,7 +316,8 @@ class Drafts:
         at = live.place or draft.place
         file = replace(plain(file), folder_id=at.folder, hub_id=at.hub_id)
         all_up = draft.generation == generation and not content.dirty
-        changes = [self.adopted.add(file, live.key, live.mtime_ns)]
+        changes = self.adopted.left(draft.base, at, live.key, file)
+        changes.append(self.adopted.add(file, live.key, live.mtime_ns))
         live.draft = replace(
             draft,
             base=Base.of(file, size_bytes),

@@ -19,6 +19,7 @@ from dmfs.write.records import Base, Draft, DraftId, NewItem, NewVersion, Place,
 from dmfs.write.settle.nouns import (
     CopyItem,
     DeleteItem,
+    DraftState,
     Item,
     RenameItem,
     UploadNewItem,
@@ -272,3 +273,31 @@ def file_place(live: LiveFile) -> Place:
     """Where a file is, or was last."""
     assert live.draft is not None
     return live.place or live.draft.place
+
+
+class DraftStates(Mapping[DraftId, DraftState]):
+    """What settling is to know of drafts, made when it asks."""
+
+    def __init__(self, drafts: Drafts, closing: str) -> None:
+        self._drafts = drafts
+        self._closing = closing
+
+    def __getitem__(self, draft_id: DraftId) -> DraftState:
+        live = self._drafts.by_id[draft_id]
+        draft = live.draft
+        assert draft is not None
+        return DraftState(
+            id=draft_id,
+            size_bytes=draft.size_bytes,
+            generation=draft.generation,
+            uploaded_generation=draft.uploaded_generation,
+            open_writers=live.unfinished if live.is_dirty or draft_id != self._closing else 0,
+            synced_at=live.synced_at,
+            on_hold=draft.reason if draft.state is State.FAILED else "",
+        )
+
+    def __iter__(self) -> Any:
+        return iter(self._drafts.by_id)
+
+    def __len__(self) -> int:
+        return len(self._drafts.by_id)
