@@ -184,8 +184,7 @@ class Drafts:
         elif live.place is None and not (live.draft_id and self.at_large(live.draft_id)):
             self._nursery.start_soon(self._forget, live)
 
-    async def _forget(self, live: LiveFile) -> None:
-        """Content without a name and without a handle."""
+    async def _forget(self, live: LiveFile) -> None:  # without a name and without a handle
         try:
             await self._remove(live, ())
         except DriveError as error:

@@ -44,7 +44,9 @@ class Landing:
         at = live.place or draft.place
         file = replace(plain(file), folder_id=at.folder, hub_id=at.hub_id)
         all_up = draft.generation == generation and not content.dirty
-        changes = self._drafts.adopted.add(file, live.key, live.mtime_ns)
+        adopted = self._drafts.adopted
+        changes = adopted.left(draft.base, at, live.key, file)
+        changes += adopted.add(file, live.key, live.mtime_ns)
         live.draft = replace(
             draft,
             base=Base.of(file, size_bytes),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any
 
 import trio
 
@@ -23,11 +22,10 @@ from dmfs.write.live import LiveFile
 from dmfs.write.name_steps import NAME_STEPS, NEVER, RETRY_S, NameSteps, PendingName
 from dmfs.write.overlay.overlay import Overlay
 from dmfs.write.overlay.view import FolderView
-from dmfs.write.records import DraftId, State, is_account
+from dmfs.write.records import State, is_account
 from dmfs.write.settle.local_names import is_local_folder
 from dmfs.write.settle.nouns import (
     DeleteItem,
-    DraftState,
     FolderState,
     HoldDeletes,
     KeepLocal,
@@ -42,7 +40,7 @@ from dmfs.write.settle.nouns import (
 from dmfs.write.settle.plan import settle
 from dmfs.write.settle.recording.name_table import LAG_S
 from dmfs.write.spool.spool import Spool
-from dmfs.write.upload_orders import OnEvent, UploadOrders
+from dmfs.write.upload_orders import DraftStates, OnEvent, UploadOrders
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +173,7 @@ class Settler:
             view.see(listing)
         return view.names.state(
             "b" if is_account(view.place("")) else "a",
-            _DraftStates(self._drafts, closing),
+            DraftStates(self._drafts, closing),
             siblings=view.others(),
             local=is_local_tree(view.directory),
             made_folder=not (isinstance(view.directory, Folder) and view.directory.comes_later),
@@ -186,8 +184,8 @@ class Settler:
         self._tell(view, plan.reasons)
         next_at, rests = plan.next_look_at, True
         for step in plan.steps:
-            if isinstance(step, KeepLocal | ShowAgain):
-                await self._without_service(view, step)
+            if isinstance(step, KeepLocal):
+                await self._keep_local(view, step)
             elif isinstance(step, UploadNewItem | UploadNewVersion):
                 rests = False
                 self.orders.begin(view, step)
@@ -196,6 +194,9 @@ class Settler:
                 await self._make_draft(view, step)
             elif isinstance(step, HoldDeletes):
                 self._announce(view, step)
+            elif isinstance(step, ShowAgain):
+                if rests:  # what stood there may be on its way to another item
+                    await self._show_again(view, step)
             elif rests := rests and not self.orders.must_wait(view, step):
                 until = self._steps.held(view, step).until
                 if until <= now:
@@ -251,11 +252,17 @@ class Settler:
             if live is not None and live.draft is not None and live.draft.state is State.WAITING:
                 self._drafts.set_state(live, State.WAITING, reason)
 
-    async def _without_service(self, view: FolderView, step: KeepLocal | ShowAgain) -> None:
+    async def _show_again(self, view: FolderView, step: ShowAgain) -> None:
+        file = view.file_of(step.item)
+        parted = [] if file is None else self._drafts.adopted.parted(file)
         view.done(step, trio.current_time(), None)
+        await self._spool.commit([*parted, *view.rows()])
         self.orders.show_anew(view, [step.place])
+
+    async def _keep_local(self, view: FolderView, step: KeepLocal) -> None:
+        view.done(step, trio.current_time(), None)
         live = view.live_at(step.place)
-        if live is not None and isinstance(step, KeepLocal):
+        if live is not None:
             self._drafts.set_state(live, State.LOCAL, step.why)
             await self._drafts.note(live)
         await self._spool.commit(view.rows())
@@ -333,34 +340,6 @@ class Settler:
         finally:
             self._busy.discard(folder_id)
             self.touched(folder_id)
-
-
-class _DraftStates(Mapping[DraftId, DraftState]):
-    """What settling is to know of drafts, made when it asks."""
-
-    def __init__(self, drafts: Drafts, closing: str) -> None:
-        self._drafts = drafts
-        self._closing = closing
-
-    def __getitem__(self, draft_id: DraftId) -> DraftState:
-        live = self._drafts.by_id[draft_id]
-        draft = live.draft
-        assert draft is not None
-        return DraftState(
-            id=draft_id,
-            size_bytes=draft.size_bytes,
-            generation=draft.generation,
-            uploaded_generation=draft.uploaded_generation,
-            open_writers=live.unfinished if live.is_dirty or draft_id != self._closing else 0,
-            synced_at=live.synced_at,
-            on_hold=draft.reason if draft.state is State.FAILED else "",
-        )
-
-    def __iter__(self) -> Any:
-        return iter(self._drafts.by_id)
-
-    def __len__(self) -> int:
-        return len(self._drafts.by_id)
 
 
 def is_local_tree(directory: Directory) -> bool:

@@ -21,6 +21,7 @@ from dmfs.write.records import Base, Draft, DraftId, NewItem, NewVersion, Place,
 from dmfs.write.settle.nouns import (
     CopyItem,
     DeleteItem,
+    DraftState,
     Item,
     RenameItem,
     UploadNewItem,
@@ -275,3 +276,31 @@ class UploadOrders:
         elif live.draft.state is State.CLEAN:
             self._drafts.set_state(live, state, reason)
             await self._drafts.note(live)
+
+
+class DraftStates(Mapping[DraftId, DraftState]):
+    """What settling is to know of drafts, made when it asks."""
+
+    def __init__(self, drafts: Drafts, closing: str) -> None:
+        self._drafts = drafts
+        self._closing = closing
+
+    def __getitem__(self, draft_id: DraftId) -> DraftState:
+        live = self._drafts.by_id[draft_id]
+        draft = live.draft
+        assert draft is not None
+        return DraftState(
+            id=draft_id,
+            size_bytes=draft.size_bytes,
+            generation=draft.generation,
+            uploaded_generation=draft.uploaded_generation,
+            open_writers=live.unfinished if live.is_dirty or draft_id != self._closing else 0,
+            synced_at=live.synced_at,
+            on_hold=draft.reason if draft.state is State.FAILED else "",
+        )
+
+    def __iter__(self) -> Any:
+        return iter(self._drafts.by_id)
+
+    def __len__(self) -> int:
+        return len(self._drafts.by_id)

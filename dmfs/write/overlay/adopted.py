@@ -16,7 +16,7 @@ import cachetools
 from dmfs.model import File, Listing, WrittenFile
 from dmfs.system.clock import wall_time_s
 from dmfs.write.overlay.merging import merged
-from dmfs.write.records import Change, Row, folder_of
+from dmfs.write.records import Base, Change, Place, Row, folder_of, new_draft_id
 from dmfs.write.spool.spool import Spool
 
 KIND = "adopted"
@@ -79,6 +79,18 @@ class AdoptedVersions:
         self._put(file.version_id, adopted)
         self._latest[key] = self.shown(file)
         return [Change(KIND, file.version_id, adopted.as_row()), *self._drop_old()]
+
+    def parted(self, file: File) -> list[Change]:
+        """A version goes on as an inode of its own: what it was here goes on as another file."""
+        return self.add(plain(file), f"parted {new_draft_id()}", plain(file).mtime_ns)
+
+    def left(self, base: Base | None, at: Place, key: str, file: File) -> list[Change]:
+        """What was written to ``base`` became ``file``: if that is another item, the inode goes
+        with it, and the version stays as another one."""
+        if base is None or base.item_id == file.item_id:
+            return []
+        before = base.as_file(at)
+        return self.parted(before) if self.shown(before).identity == key else []
 
     async def set_mtime(self, file: File, mtime_ns: int) -> None:
         """utimensat(2) on a version: this machine shows that time."""

@@ -222,6 +222,13 @@ class Machine:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
             return set(db.execute("SELECT kind, key FROM rows"))
 
+    def leftovers(self) -> set[tuple[str, str]]:
+        """Rows of uploads, and of drafts that have no name: at rest there are none."""
+        by_id = self.writing.drafts.by_id.items()
+        seen = {draft_id for draft_id, live in by_id if live.place is not None}
+        rows = self.drafts_journalled()
+        return {row for row in rows if row[0] == "upload" or row[1] not in seen}
+
     def drafts_journalled(self) -> set[tuple[str, str]]:
         """Rows that tell of bytes which were written here."""
         kinds = ("upload", "draft", "content")

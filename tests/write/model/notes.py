@@ -43,9 +43,13 @@ class Book:
     """How often a byte string may go up: once for each time that it was new, and where a rename
     makes it the next version of another item."""
 
+    back: set[str] = field(default_factory=set)
+    """Names that may be seen again: of what was removed where nothing can be deleted."""
+
     def begin(self, files: dict[str, bytes]) -> None:
         """A round begins, with what is there."""
         self.contested = False
+        self.back.clear()
         self.files = {
             name: Note(name, bytearray(data), data, names={name}) for name, data in files.items()
         }
@@ -63,8 +67,15 @@ class Book:
         if note.confirmed is not None:
             self.uploads[note.confirmed] += 1
 
-    def drop(self, name: str) -> None:
-        self.files.pop(name).name = None
+    def drop(self, name: str, *, deletes: bool = True) -> None:
+        note = self.files.pop(name)
+        note.name = None
+        if not deletes:
+            self.back |= note.names
+
+    def agrees(self, names: set[str]) -> bool:
+        """Whether these are the folder's names."""
+        return self.contested or set(self.files) <= names <= set(self.files) | self.back
 
     def confirm(self, note: Note) -> None:
         if note.confirm():

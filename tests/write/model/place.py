@@ -11,6 +11,7 @@ from dmfs.emulator.process import EmulatorProcess
 from tests.support.sample import RAW_SAMPLE, SAMPLE
 from tests.write.model.machine import BOB
 
+TEAM = "Emulated BIM 360 Team/House Design"
 _numbers = itertools.count(1)
 
 
@@ -36,12 +37,16 @@ class Place:
     path: str
     raw: str
     id: str
+    deletes: bool = True
+    """Whether files can be deleted here."""
 
     @classmethod
-    def new(cls, emulator: EmulatorProcess) -> Place:
+    def new(cls, emulator: EmulatorProcess, *, team: bool = False) -> Place:
+        """``team``: in an ``a.`` project."""
         name = f"writes {next(_numbers)}"
-        made = emulator.change("add_folder", path=RAW_SAMPLE, name=name)
-        return cls(emulator, f"/{SAMPLE}/{name}", f"{RAW_SAMPLE}/{name}", made["id"])
+        path, raw = (TEAM, TEAM) if team else (SAMPLE, RAW_SAMPLE)
+        made = emulator.change("add_folder", path=raw, name=name)
+        return cls(emulator, f"/{path}/{name}", f"{raw}/{name}", made["id"], not team)
 
     # What it has
 

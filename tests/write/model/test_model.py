@@ -7,26 +7,44 @@ import os
 
 import pytest
 
+from dmfs.write.calls import permissions
 from dmfs.write.settle.recording import name_table
 from tests.write.model.machine import run_fast
-from tests.write.model.walk import LAG_S, Walk
+from tests.write.model.place import Place
+from tests.write.model.trouble import LAG_S
+from tests.write.model.walk import THEIRS, Walk
 
 SEEDS = int(os.environ.get("DMFS_WRITE_MODEL_SEEDS", "2"))
 STEPS = int(os.environ.get("DMFS_WRITE_MODEL_STEPS", "30"))
 FIRST = int(os.environ.get("DMFS_WRITE_MODEL_FIRST", "0"))
-WALKS = {
+WALKS: dict[str, dict[str, int]] = {
     "alone": {},
     "restarts": {"restart": 2},
     "faults": {"fault": 4, "restart": 1},
     "others": {"theirs": 5},
     "all": {"theirs": 3, "fault": 3, "restart": 1, "offline": 1},
+    "doubts": {"doubt": 4, "restart": 1},
+    "levels": {"theirs": 5},
 }
+LATER = ("doubts", "levels")
+LONG = SEEDS > 2
+TEAM = WALKS if LONG else ("alone",)
+"""Kinds of walks in ``a.`` projects; the suite has little time."""
+KINDS = [
+    (kind, team, seed)
+    for kind in WALKS
+    for team in ((False, True) if kind in TEAM else (False,))
+    for seed in range(FIRST, FIRST + (SEEDS if LONG or not (team or kind in LATER) else 1))
+]
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
-@pytest.mark.parametrize("kind", WALKS)
-def test_a_walk(kind, seed, machine, place, monkeypatch):
+@pytest.mark.parametrize(("kind", "team", "seed"), KINDS)
+def test_a_walk(kind, team, seed, calm, machine, monkeypatch):
     # what an answer says is believed for ten minutes, whatever is listed: others delete, too
     monkeypatch.setattr(name_table, "LAG_S", LAG_S)
-    walk = Walk(machine, place, seed * 1009 + len(kind), **WALKS[kind])
-    run_fast(functools.partial(walk.run, 2, STEPS), within_s=100.0)
+    monkeypatch.setattr(permissions, "REMEMBER_S", LAG_S)
+    walk = Walk(machine, Place.new(calm, team=team), seed * 1009 + len(kind), **WALKS[kind])
+    if kind == "levels":
+        walk.changes = ("level",) * 4 + THEIRS
+    rounds = 2 if LONG or kind not in LATER else 1
+    run_fast(functools.partial(walk.run, rounds, STEPS), within_s=100.0)

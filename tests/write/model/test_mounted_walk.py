@@ -125,9 +125,9 @@ class MountedWalk(Walk):
     machine: Any
     changes = ("new_version", "rename", "hide", "add_item", "race")
 
-    async def ours(self, what: str) -> None:
+    async def ours(self, what: str, name: str = "", other: str = "") -> None:
         try:
-            await super().ours(what)
+            await super().ours(what, name, other)
         except OSError as error:
             self.log.append(f"  refused: {error}")
             if not self.book.contested:
@@ -150,6 +150,7 @@ class MountedWalk(Walk):
         self.open.clear()
         self.machine.emulator.clear_faults()
         self.machine.emulator.clear_races()
+        self.level(None)
         for item in self.place.items():
             self.machine.emulator.change("unreserve", id=item["id"])
         ends_at, same_since = time.monotonic() + WAIT_S, time.monotonic()

@@ -7,36 +7,20 @@ import os
 import random
 from contextlib import AsyncExitStack
 from typing import Any
+from unittest.mock import patch
 
 import trio
 
-from dmfs.errors import DriveError
+from dmfs.errors import DriveError, NotPermittedError
 from dmfs.model import File
+from dmfs.write import opening
 from dmfs.write.handle import Handle
 from dmfs.write.records import State
 from tests.write.model.machine import BOB, Machine, read_all, until
 from tests.write.model.notes import Book, Note
 from tests.write.model.place import Place, sha256
+from tests.write.model.trouble import FAULTS, LAG_S, LEVELS, LOST, NAMES
 
-LAG_S = 1.0
-NAMES = ("a.dwg", "b.dwg", "c.dwg", "d.txt", "e.txt")
-FAULTS: list[dict[str, Any]] = [
-    {"kind": kind, "route": route}
-    for kind in ("reset_before_effect", "reset_before_headers", "truncated_json")
-    for route in ("storage", "upload_urls", "complete", "items_post", "versions_post", "item")
-] + [
-    {"kind": "status", "status": status, "route": route}
-    for status in (500, 503)
-    for route in ("storage", "upload_urls", "complete", "items_post", "versions_post", "contents")
-] + [
-    {"kind": "late_effect", "seconds": 0.5, "route": "versions_post"},
-    {"kind": "late_effect", "seconds": 0.5, "route": "items_post"},
-    {"kind": "corrupt_upload", "route": "cdn_put"},
-    {"kind": "slow_down", "route": "cdn_put"},
-    {"kind": "reset_mid_upload", "route": "cdn_put"},
-    {"kind": "status", "status": 429, "route": "versions_post"},
-    {"kind": "status", "status": 401, "route": "items_post"},
-]  # fmt: skip
 OURS = (
     "create", "create", "write", "write", "write", "truncate", "fsync", "close", "close", "rename",
     "rename", "unlink", "read", "read", "check", "open", "wait",
@@ -56,7 +40,14 @@ class Walk:
         self.machine, self.place, self.dice = machine, place, random.Random(seed)
         self.book = Book()
         self.open: list[tuple[Handle, Note]] = []
-        self.weights = {"ours": 20, "theirs": 0, "fault": 0, "restart": 0, "offline": 0} | weights
+        self.weights = {
+            "ours": 20,
+            "theirs": 0,
+            "fault": 0,
+            "restart": 0,
+            "offline": 0,
+            "doubt": 0,
+        } | weights
         self.log: list[str] = []
         self.count = 0
         self._stack = AsyncExitStack()
@@ -117,6 +108,8 @@ class Walk:
             self.machine.emulator.fault(**fault, times=self.dice.choice((1, 1, 2)))
         elif kind == "restart":
             await self.restart()
+        elif kind == "doubt":
+            await self.delete_in_doubt(*self.dice.sample(NAMES, 2))
         else:
             self.machine.drive.force_offline(True)
             self.log.append("offline")
@@ -126,25 +119,47 @@ class Walk:
     async def restart(self) -> None:
         self.log.append("restart")
         self.open.clear()
-        await self._stack.aclose()
+        with patch.object(opening, "FINISH_S", self.dice.choice((0.0, opening.FINISH_S))):
+            await self._stack.aclose()
         self.book.killed()
         await self._on()
-        if self.book.contested:
-            return
-        assert set(await self.machine.names(self.place.path)) == set(self.book.files), self.log
+        names = set(await self.machine.names(self.place.path))
+        assert self.book.agrees(names), (names, self.log)
+
+    async def delete_in_doubt(self, name: str, other: str) -> None:
+        """A file is deleted when the answer to its POST is lost, and then there may be a kill."""
+        for route in ("items_post", "versions_post"):
+            self.machine.emulator.fault(**self.dice.choice(LOST), route=route, times=1)
+        await self.ours("create", name, other)
+        if name in self.book.files and self.open and self.open[-1][1] is self.book.files[name]:
+            handle, note = self.open.pop()
+            data = self.text("ours")
+            await handle.write(0, data)
+            self._patch(note, 0, data)
+            await self.confirm(handle, note)
+            handle.close()
+        await trio.sleep(self.dice.choice((0.2, 2.0, 5.0, 12.0)))
+        await self.ours("unlink", name, other)
+        if self.weights["restart"] and self.dice.random() < 0.5:
+            await self.restart()
 
     # Programs
 
-    async def ours(self, what: str) -> None:
-        name, other = self.dice.sample(NAMES, 2)
+    async def ours(self, what: str, name: str = "", other: str = "") -> None:
+        if not name:
+            name, other = self.dice.sample(NAMES, 2)
         self.log.append(f"{what} {name} {other}")
         try:
             await self._ours(what, name, other)
         except DriveError as error:
             self.log.append(f"  refused: {type(error).__name__} {error.message}")
             self.allowed(error)
+        except FileNotFoundError:
+            assert self.book.contested, (name, self.log)
 
     def allowed(self, error: DriveError) -> None:
+        if isinstance(error, NotPermittedError) and not self.place.deletes:
+            return
         quiet = set(self.weights) - {"ours"}
         assert any(self.weights[each] for each in quiet), (error, self.log)
 
@@ -158,7 +173,7 @@ class Walk:
             handle = await machine.open(self.path(name), flags)
             note = book.files.get(name)
             if note is None or (note.contested and not handle.size_bytes):
-                note = Note(name, bytearray(), None, contested=book.contested)
+                note = Note(name, bytearray(), None, contested=book.contested or name in book.back)
                 book.put(name, note)
             elif truncate:
                 note.data = bytearray()
@@ -186,7 +201,7 @@ class Walk:
             await self.rename(name, other)
         elif what == "unlink" and name in book.files:
             await machine.unlink(self.path(name))
-            book.drop(name)
+            book.drop(name, deletes=self.place.deletes)
         elif what == "read" and self.open:
             handle, note = self.dice.choice(self.open)
             self.same(note, await read_all(handle))
@@ -207,6 +222,8 @@ class Walk:
         finally:
             if had:
                 self.book.confirm(note)
+        if not self.place.deletes and (other in self.book.files or other in self.book.back):
+            self.book.back |= note.names | getattr(self.book.files.get(other), "names", set())
         self.book.put(other, note)
 
     async def confirm(self, handle: Handle, note: Note, *, stays_open: bool = False) -> None:
@@ -230,8 +247,7 @@ class Walk:
     async def check(self) -> None:
         """What is seen is what the book says."""
         names = set(await self.machine.names(self.place.path))
-        if not self.book.contested:
-            assert names == set(self.book.files), self.log
+        assert self.book.agrees(names), (names, self.log)
         for name, note in list(self.book.files.items()):
             if note.contested:
                 continue
@@ -269,6 +285,12 @@ class Walk:
         elif what == "reserve":
             self.place.change("reserve", name)
             self.book.meddled(name)
+        elif what == "level":
+            self.level(self.dice.choice(LEVELS))
+
+    def level(self, level: str | None) -> None:
+        self.log.append(f"they let us {level}")
+        self.machine.emulator.change("level", id=self.place.id, user="*", level=level)
 
     # The end of a round
 
@@ -282,6 +304,7 @@ class Walk:
         self.open.clear()
         emulator.clear_faults()
         emulator.clear_races()
+        self.level(None)
         for item in self.place.items():
             emulator.change("unreserve", id=item["id"])
         self.retry()
@@ -292,12 +315,10 @@ class Walk:
         tips = self.place.tips()
         sums = {name: sha256(data) for name, data in shown.items()}
         assert sums == tips, (short(shown), sorted(tips), self.log)
+        await until(lambda: not machine.leftovers(), 5.0, lambda: (machine.leftovers(), self.log))
         self.nothing_lost(shown)
-        wrong = [
-            each
-            for each in emulator.control("GET", "violations")["violations"]
-            if not self.is_rename(each)
-        ]
+        counted = emulator.control("GET", "violations")["violations"]
+        wrong = [each for each in counted if not self.is_rename(each)]
         assert not wrong, (wrong, self.log)
 
     def is_rename(self, violation: dict[str, Any]) -> bool:
@@ -331,6 +352,7 @@ class Walk:
         book = self.book
         if not book.contested:
             wanted = {name: bytes(note.data) for name, note in book.files.items()}
+            shown = {k: v for k, v in shown.items() if k in wanted or k not in book.back}
             assert shown == wanted, (short(shown), short(wanted), self.log)
         storages: dict[str, set[str]] = {}
         known = {sha256(each) for each in book.ever | book.theirs}

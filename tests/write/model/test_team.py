@@ -1,0 +1,66 @@
+"""Projects in which nothing can be deleted (``a.``): what is removed there is seen again."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import trio
+
+from tests.write.model.machine import fast
+from tests.write.model.place import Place
+from tests.write.model.test_conflicts import shows_all
+
+OLD, OTHER, OURS = b"old " * 50, b"other " * 40, b"ours " * 60
+F, G = "Plan.dwg", "Elevation.dwg"
+
+
+@pytest.fixture
+def place(calm):
+    return Place.new(calm, team=True)
+
+
+@pytest.mark.parametrize("opened", [True, False])
+@fast
+async def test_a_file_whose_edit_became_anothers_version_is_seen_with_its_own_bytes(
+    machine, place, opened
+):
+    """It has been one inode with what was written to it; now they are two."""
+    for name, data in ((F, OLD), (G, OTHER)):
+        place.add(name, data)
+    async with machine.on():
+        handle = await machine.open(f"{place.path}/{F}", os.O_RDWR)
+        await handle.write(0, OURS)
+        if not opened:
+            await handle.confirm()
+        await machine.rename(f"{place.path}/{F}", f"{place.path}/{G}")
+        if opened:
+            await handle.confirm()
+        handle.close()
+        await machine.comes_to_rest()
+        await trio.sleep(5)
+        assert place.has_all({F: OLD, G: OURS})
+        await shows_all(machine, place, {F: OLD, G: OURS})
+        nodes = [await machine.find(f"{place.path}/{name}") for name in (F, G)]
+        assert nodes[0].identity != nodes[1].identity
+    async with machine.on():
+        await shows_all(machine, place, {F: OLD, G: OURS})
+        nodes = [await machine.find(f"{place.path}/{name}") for name in (F, G)]
+        assert nodes[0].identity != nodes[1].identity
+        await machine.save(f"{place.path}/{F}", OTHER)
+        await machine.comes_to_rest()
+        await shows_all(machine, place, {F: OTHER, G: OURS})
+    assert place.has_all({F: OTHER, G: OURS})
+
+
+@fast
+async def test_a_program_that_removed_a_file_and_did_not_save_it(machine, place):
+    place.add(F, OLD)
+    async with machine.on():
+        await machine.save(f"{place.path}/{G}", OURS)  # something is being saved
+        await machine.unlink(f"{place.path}/{F}")
+        assert await machine.names(place.path) == [G]
+        await machine.comes_to_rest()
+        await trio.sleep(5)
+        await shows_all(machine, place, {F: OLD, G: OURS})
+    assert place.has_all({F: OLD, G: OURS})
