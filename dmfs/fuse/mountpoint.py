@@ -121,6 +121,14 @@ def check_machine(options: MountOptions) -> None:
             hint="`modprobe fuse`, or start the container with --device /dev/fuse; "
             "`dmfs ls` and `dmfs cat` work without",
         )
+    try:
+        os.close(os.open(FUSE_DEVICE, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        raise SetupError(
+            f"{FUSE_DEVICE} cannot be opened: {error.strerror}",
+            hint=f"ask root for access (`chmod 666 {FUSE_DEVICE}` is usual), or start the "
+            "container as root; `dmfs ls` and `dmfs cat` work without",
+        ) from None
     if shutil.which("fusermount3") is None:
         raise SetupError("fusermount3 is not installed", hint="install the package fuse3")
     shared = options.kernel & {"allow_other", "allow_root"}

@@ -6,16 +6,20 @@ Rows of the journal are of the kind ``made``: the disk's listing is older than t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import trio
 
-from dmfs.model import Child, File, Folder, Project, own_id
+from dmfs.model import Child, File, Folder, FolderId, Project, VersionId, own_id
 from dmfs.namespace.listing_codec import BadRecordError, decode_node, encode_node
 from dmfs.system.clock import wall_time_s
 from dmfs.write.adopted import plain
 from dmfs.write.records import Row
+
+log = logging.getLogger(__name__)
 
 KIND = "made"
 LAG_S = 600.0
@@ -112,13 +116,47 @@ class Made:
             self.shown[key], self._made_at[key] = node, at
 
 
-def by_folder(rows: Mapping[str, Row]) -> Mapping[str, dict[str, Mapping[str, Any]]]:
-    """Rows whose keys begin with a folder's id, by that, and then by the rest of the key."""
-    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+def row_key(folder_id: str, owner: str, key: str) -> str:
+    """Of a folder's row. ``owner``: the sign-in whose change it is."""
+    return f"{folder_id}@{owner}/{key}"
+
+
+def by_folder(
+    rows: Mapping[str, Row], owner: str | None
+) -> Mapping[FolderId, dict[str, Mapping[str, Any]]]:
+    """Rows of a sign-in (None: of all) by their folder, and then by the rest of the key."""
+    found: dict[FolderId, dict[str, Mapping[str, Any]]] = {}
     for key, row in rows.items():
-        folder_id, _, inner = key.partition("/")
-        found.setdefault(folder_id, {})[inner] = row.record
+        outer, _, inner = key.partition("/")
+        folder_id, _, whose = outer.partition("@")
+        if owner is None or whose == owner:
+            found.setdefault(FolderId(folder_id), {})[inner] = row.record
     return found
+
+
+@contextmanager
+def if_readable(what: str) -> Iterator[None]:
+    """Leaves rows of another shape out, with a line in the log."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, BadRecordError):
+        log.exception("rows of a folder's %s cannot be read", what)
+
+
+def versions_of(row: Mapping[str, object]) -> list[VersionId]:
+    """Of the items that a row of a name tells of."""
+    found = (row.get(each) for each in ("own", "clean", "was", "item"))
+    return [VersionId(str(item[1])) for item in found if isinstance(item, list)]
+
+
+def made_path(folder_id: str, places: Iterable[tuple[str, Made]]) -> str:
+    """Where a folder that was made here is in the whole drive, by the paths of the directories
+    around it; '' if none of them has it, or that one's path is unknown."""
+    for path, made in places:
+        for name, child in made.shown.items():
+            if path and isinstance(child, Folder) and child.id == folder_id:
+                return f"{path.rstrip('/')}/{name}"
+    return ""
 
 
 def in_our_time(record: Mapping[str, Any]) -> Mapping[str, Any]:

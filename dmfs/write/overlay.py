@@ -6,7 +6,6 @@ Keyed by the folder's id, so that it outlives every refresh. Rows of the journal
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -29,12 +28,19 @@ from dmfs.system.clock import wall_time_s
 from dmfs.write.adopted import AdoptedVersions, plain
 from dmfs.write.live import LiveFile
 from dmfs.write.made import KIND as MADE
-from dmfs.write.made import Made, by_folder, directory_of, in_our_time
+from dmfs.write.made import (
+    Made,
+    by_folder,
+    directory_of,
+    if_readable,
+    in_our_time,
+    made_path,
+    row_key,
+    versions_of,
+)
 from dmfs.write.records import Change, DraftId, Place, Row, folder_of, place_of
 from dmfs.write.settle.nouns import DeleteItem, Item, Step
 from dmfs.write.settle.recorder import FolderNames
-
-log = logging.getLogger(__name__)
 
 KIND = "name"
 
@@ -46,18 +52,19 @@ def item_of(file: File) -> Item:
 
 
 class FolderView:
-    """One folder. ``directory`` is its last known node."""
+    """One folder, as one sign-in changes it. ``directory`` is its last known node."""
 
     def __init__(
-        self, directory: Directory, names: FolderNames, live: LiveById, adopted: AdoptedVersions
-    ) -> None:
+        self, directory: Directory, names: FolderNames, live: LiveById, adopted: AdoptedVersions,
+        owner: str,
+    ) -> None:  # fmt: skip
         folder_id = folder_of(directory)
         assert folder_id is not None
         self.directory = directory
         self.folder_id = folder_id
         self.names = names
         self._live = live
-        self._adopted = adopted
+        self._adopted, self._owner = adopted, owner
         self._files: dict[VersionId, File] = {}
         self.made = Made()
         self._seen: Listing | None = None
@@ -243,13 +250,13 @@ class FolderView:
         """What differs since the last call."""
         directory = encode_node(self.directory)
         changes = [
-            Change(MADE, f"{self.folder_id}/{key}", record and {**record, "directory": directory})
+            Change(MADE, self._key(key), record and {**record, "directory": directory})
             for key, record in self.made.take_changes()
         ]
         for key, row in self.names.take_changes():
             record = None
             if row is not None:
-                files = [self._files[each] for each in _versions(row) if each in self._files]
+                files = [self._files[each] for each in versions_of(row) if each in self._files]
                 record = {
                     "row": row,
                     "now": trio.current_time(),
@@ -258,8 +265,11 @@ class FolderView:
                     "directory": directory,
                     "path": self.path,
                 }
-            changes.append(Change(KIND, f"{self.folder_id}/{key}", record))
+            changes.append(Change(KIND, self._key(key), record))
         return changes
+
+    def _key(self, key: str) -> str:
+        return row_key(self.folder_id, self._owner, key)
 
     def become(self, folder: Folder) -> None:
         """The directory is this one now: all rows are to be written anew."""
@@ -273,7 +283,7 @@ class FolderView:
         """Of all rows."""
         keys = [(KIND, key) for key in self.names.row_keys()]
         keys += [(MADE, key) for key in self.made.row_keys()]
-        return [Change(kind, f"{self.folder_id}/{key}", None) for kind, key in keys]
+        return [Change(kind, self._key(key), None) for kind, key in keys]
 
     def recover(self, files: Iterable[str], path: str) -> None:
         """Nodes of items that rows tell of; what cannot be read is left out."""
@@ -287,17 +297,11 @@ class FolderView:
                 self._files[node.version_id] = node
 
 
-def _versions(row: Mapping[str, object]) -> list[VersionId]:
-    """Of the items that a row tells of."""
-    found = (row.get(each) for each in ("own", "clean", "was", "item"))
-    return [VersionId(str(item[1])) for item in found if isinstance(item, list)]
-
-
 class Overlay:
-    """All folders that anything was done in."""
+    """All folders that the sign-in ``owner`` did anything in; rows of others are left alone."""
 
-    def __init__(self, adopted: AdoptedVersions) -> None:
-        self._adopted = adopted
+    def __init__(self, adopted: AdoptedVersions, owner: str) -> None:
+        self._adopted, self._owner = adopted, owner
         self._views: dict[FolderId, FolderView] = {}
         self.live_by_id: LiveById = lambda _: None
         self.path_of: Callable[[Directory], str] = lambda _: ""
@@ -312,13 +316,13 @@ class Overlay:
         found = self._views.get(folder_id)
         if found is None:
             found = self._views[folder_id] = FolderView(
-                directory, FolderNames(), self._live, self._adopted
+                directory, FolderNames(), self._live, self._adopted, self._owner
             )
             listing = self.listed(directory)
             if listing is not None:  # which item has which name is part of what follows
                 found.see(listing)
-        if not found.path:
-            self.find_path(found)
+        if not (found.path or self.find_path(found)):  # no listing has it yet: it was made here
+            found.path = made_path(folder_id, [(each.path, each.made) for each in self.views()])
         return found
 
     def find_path(self, view: FolderView) -> str:
@@ -379,22 +383,18 @@ class Overlay:
     def load(self, rows: Mapping[str, Row], made: Mapping[str, Row]) -> None:
         """Of the journal, before the first name is shown. What cannot be read is left out, with a
         line in the log; its drafts are seen where they were confirmed."""
-        for folder_id, records in by_folder(rows).items():
-            try:
+        for records in by_folder(rows, self._owner).values():
+            with if_readable("names"):
                 self._load(records)
-            except (KeyError, TypeError, ValueError, BadRecordError):
-                log.exception("names of the folder %s cannot be read", folder_id)
-        for folder_id, records in by_folder(made).items():
-            try:
+        for records in by_folder(made, self._owner).values():
+            with if_readable("folders"):
                 self.view(directory_of(records)).made.load(records)
-            except (KeyError, TypeError, ValueError, BadRecordError):
-                log.exception("folders of the folder %s cannot be read", folder_id)
 
     def _load(self, records: Mapping[str, Mapping[str, object]]) -> None:
         directory = directory_of(records)
         inner = {key: in_our_time(each) for key, each in records.items()}
         names = FolderNames.of_rows(inner, trio.current_time())
-        view = FolderView(directory, names, self._live, self._adopted)
+        view = FolderView(directory, names, self._live, self._adopted, self._owner)
         for each in records.values():
             view.recover(each["files"], str(each.get("path", "")))  # type: ignore[arg-type]
         self._views[view.folder_id] = view

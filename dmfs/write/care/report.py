@@ -7,7 +7,18 @@ from dataclasses import replace
 
 import trio
 
-from dmfs.write.care.rows import COPY, DELETE, FILE, RENAME, Report, Row, in_order, path_in, row_of
+from dmfs.write.care.rows import (
+    COPY,
+    DELETE,
+    FILE,
+    RENAME,
+    Report,
+    Row,
+    in_order,
+    path_in,
+    row_of,
+    waiting_among,
+)
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView
 from dmfs.write.records import DraftId, State
@@ -25,9 +36,9 @@ def report_of(writing: Writing, mountpoint: str = "") -> Report:
     progress = {each.draft_id: each for each in writing.settler.orders.uploader.progress()}
     rows: list[Row] = list(_files(writing, progress))
     rows += [_name(writing, each) for each in writing.settler.pending_names()]
-    room = writing.room()
+    room, others = writing.room(), waiting_among(writing.drafts.others.values())
     return Report(
-        in_order(rows)[:ROWS_MAX], writing.spool.damaged, len(writing.drafts.others),
+        in_order(rows)[:ROWS_MAX], writing.spool.damaged, others,
         writing.spool.used_bytes, room.total_bytes, mountpoint,
     )  # fmt: skip
 
