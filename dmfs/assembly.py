@@ -15,7 +15,7 @@ import trio
 from dmfs.aps.client import Aps
 from dmfs.aps.contents import Contents
 from dmfs.aps.paging import pages_expected
-from dmfs.auth.factory import principal, token_source
+from dmfs.auth.factory import needs_person, principal, token_source
 from dmfs.auth.token_sources import ServiceAccount, TokenSource, TwoLegged
 from dmfs.auth.user_session import UserSession
 from dmfs.blocks.cache import BlockCache
@@ -119,7 +119,7 @@ async def open_drive(
                 fetcher = ProcessFetcher(
                     small_fetcher, arena, ca_bundle=bundle, connections=settings.connections
                 )
-                tokens = await token_source(settings, client, nursery)
+                tokens = await token_source(settings, client, nursery, to_write=writes is not None)
                 drive = await _join(
                     _Ground(
                         settings, service_folders, activity, limiter, client, engines.others,
@@ -320,6 +320,12 @@ def _rate_limiter(settings: Settings) -> RateLimiter:
     """One log of calls for all processes of this client id."""
     rate_log = FileRateLog(settings.state_dir, settings.client_id)
     return RateLimiter(parse_rates(settings.rates, settings.rate_window), rate_log)
+
+
+async def owner_of_drafts(settings: Settings) -> str | None:
+    """Whose drafts a drive that is opened now would see; None where nobody is signed in."""
+    who = await principal(settings)
+    return _scope(settings, who) if who or not await needs_person(settings) else None
 
 
 def _scope(settings: Settings, principal: str, *more: str) -> str:

@@ -58,6 +58,11 @@ async def principal(settings: Settings) -> str:
     return stored.sign_in.user_id or f"signed in at {stored.sign_in.signed_in_s}"
 
 
+async def needs_person(settings: Settings) -> bool:
+    """Whether tokens are a person's, as against the app's own."""
+    return await sign_in_mode(settings, token_store(settings)) == "user"
+
+
 async def sign_in_may_write(settings: Settings) -> bool:
     """Whether this profile's sign-in has the scopes for writing, as far as the disk says: no call.
     SignedOutError for a sign-in that cannot be used; False if nobody is signed in."""
@@ -69,9 +74,10 @@ async def sign_in_may_write(settings: Settings) -> bool:
 
 
 async def token_source(
-    settings: Settings, json_client: JsonClient, nursery: trio.Nursery
+    settings: Settings, json_client: JsonClient, nursery: trio.Nursery, *, to_write: bool = False
 ) -> UserSession | TwoLegged | ServiceAccount:
     """The source for this configuration; its requests and refreshes run in ``nursery``.
+    ``to_write``: what a person is told to sign in for.
 
     AccessError or SetupError at once if it cannot.
     """
@@ -94,7 +100,7 @@ async def token_source(
         )
     session = user_session(settings, json_client, nursery, store)
     if await store.describe() is None:
-        raise _signed_out(settings)
+        raise _signed_out(settings, to_write=to_write)
     nursery.start_soon(session.keep_alive)
     return session
 
@@ -108,12 +114,12 @@ def user_session(
     )
 
 
-def _signed_out(settings: Settings) -> SignedOutError:
+def _signed_out(settings: Settings, *, to_write: bool) -> SignedOutError:
     if settings.profile == "default" and not settings.client_id:
         return SignedOutError("no client id is configured", hint=NO_CREDENTIALS_HINT)
     return SignedOutError(
         f"nobody is signed in with profile {settings.profile!r}",
-        hint=login_hint(settings.profile),
+        hint=login_hint(settings.profile) + (" --write" if to_write else ""),
     )
 
 

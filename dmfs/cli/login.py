@@ -77,19 +77,19 @@ def login_command(call: Invocation) -> int:
 def logout_command(call: Invocation) -> int:
     """``dmfs logout``."""
     settings = start(call)
-    _check_drafts(settings, keep=call.options.keep)
+    _check_drafts(call, keep=call.options.keep)
     with bare_errors():
         trio.run(logout, settings)
     return DONE
 
 
-def _check_drafts(settings: Settings, *, keep: bool) -> None:
+def _check_drafts(call: Invocation, *, keep: bool) -> None:
     """SetupError while files wait that only this sign-in may send."""
-    from dmfs.write.care.journalled import Journalled
+    from dmfs.cli.writing.owner import journal_of
     from dmfs.write.care.rows import left as left_rows
 
     try:
-        found = Journalled.look(settings.state_dir / "spool" / settings.profile)
+        found = journal_of(call)
         rows = [] if found is None else left_rows(found.report.rows)
     except DriveError as error:
         _say(f"dmfs: {error.message}")

@@ -92,6 +92,7 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
 
     # a core file would hold tokens
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    _have_home()
     try:
         return COMMANDS[options.command](Invocation(options, arguments, os.environ))
     except DriveError as error:
@@ -107,6 +108,18 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
         if group.subgroup(KeyboardInterrupt) is None:
             raise
         return INTERRUPTED
+
+
+def _have_home() -> None:
+    """mount(8), which is root's, takes HOME from an ordinary user's environment (fstab's ``user``),
+    and services of the system have none: then it is what the machine's list of users says."""
+    if not os.environ.get("HOME"):
+        import pwd
+
+        try:
+            os.environ["HOME"] = pwd.getpwuid(os.getuid()).pw_dir
+        except KeyError:
+            return  # a user of a container, of whom nothing is known
 
 
 def _shortage(error: OSError | MemoryError | RuntimeError, options: argparse.Namespace) -> int:

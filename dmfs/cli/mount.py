@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.daemonize import start_in_background
@@ -34,7 +35,7 @@ def mount_command(call: Invocation) -> int:
     warning = prepare_limits(settings)
     if warning:
         sys.stderr.write(f"dmfs: {warning}\n")
-    mountpoint = prepare_mountpoint(given.mountpoint)
+    mountpoint = prepare_mountpoint(given.mountpoint, partial(_is_gone, call))
     if not given.foreground and given.ready_fd is None:
         try:
             failure = start_in_background(call.argv, call.environ)
@@ -49,6 +50,15 @@ def mount_command(call: Invocation) -> int:
 
     serve(call, options, settings, mountpoint)
     return DONE
+
+
+def _is_gone(call: Invocation, mountpoint: str) -> bool:
+    """Whether the drive that is mounted there has lost its process, as its card says."""
+    from dmfs.cli.control.target import mounts_of
+    from dmfs.control.mounts import process_is_gone
+
+    seen = [each for each in mounts_of(call) if each.mountpoint == mountpoint and each.is_mounted]
+    return any(map(process_is_gone, seen))
 
 
 def umount_command(call: Invocation) -> int:
@@ -68,7 +78,7 @@ def umount_command(call: Invocation) -> int:
             send_first(call, mountpoint)
         waiting = rows_of_mount(call, mountpoint)
     os.chdir("/")  # `cd MOUNTPOINT && dmfs umount .`: not this process may keep it busy
-    unmount(mountpoint)
+    unmount(mountpoint, partial(_is_gone, call))
     if waiting:
         from dmfs.cli.writing.leaving import say_what_waits
 

@@ -7,6 +7,7 @@ what is no longer there ended. A stat of a mountpoint may hang: nobody makes one
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,26 @@ def all_mounts(environ: Mapping[str, str], state_dir: Path, uid: int) -> list[Se
         if card.mountpoint not in owners and not is_alive(path)
     ]
     return living + sorted(ended, key=lambda seen: seen.mountpoint)
+
+
+def process_is_gone(seen: Seen) -> bool:
+    """Whether the process of a drive that is mounted has ended without a word, or is about to:
+    killed, and held up by the kernel. False where that is not known."""
+    if seen.card is None:
+        return False
+    return seen.socket is None or is_dying(seen.card.pid)
+
+
+def is_dying(pid: int) -> bool:
+    """Whether nothing but its end is left to a process: SIGKILL was sent, or it is a zombie."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+    except OSError:
+        return True
+    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    pending = [int(fields.get(each, "0"), 16) for each in ("SigPnd", "ShdPnd")]
+    killed = any(mask >> (signal.SIGKILL - 1) & 1 for mask in pending)
+    return killed or fields.get("State", "").split()[:1] in (["Z"], ["X"])
 
 
 def _card_of(mountpoint: str, directories: Sequence[Path]) -> tuple[Path | None, Card | None]:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from dmfs.errors import SetupError
 from dmfs.names import id_hash
-from dmfs.system.mountinfo import mount_at, mount_table
+from dmfs.system.mountinfo import Mount, mount_at, mount_table
 from dmfs.system.private_files import private_directory
 
 FILESYSTEM = "fuse.dmfs"
@@ -29,6 +29,8 @@ ANSWER_S = 3.0
 """A drive that is well answers within a millisecond; its prober needs a twentieth of a second."""
 TURN_S = 10.0
 """Another process clears a dead mount within a tenth of a second."""
+CONNECTIONS = Path("/sys/fs/fuse/connections")
+"""Where fusectl is mounted: a directory for each FUSE connection of the kernel."""
 _POLL_S = 0.02
 _LINKS_MAX = 40
 """As the kernel."""
@@ -60,6 +62,23 @@ def condition_of(mountpoint: str) -> Condition:
         prober.returncode = prober.returncode or -9  # it may never end: nobody waits for it
         return Condition.SILENT
     return Condition.DEAD if status in (errno.ENOTCONN, errno.ECONNABORTED) else Condition.WELL
+
+
+def abort_connection(mount: Mount) -> None:
+    """Have the kernel give up a drive: every call that waits for it fails, and its process, if that
+    is stuck in the kernel, can end. SetupError with what root can do where that is not for us."""
+    major, _, minor = mount.device.partition(":")
+    file = CONNECTIONS / str(int(major) << 20 | int(minor)) / "abort"
+    try:
+        file.write_bytes(b"1")
+    except OSError as error:
+        ours = "" if os.geteuid() == 0 else "as root: "
+        if isinstance(error, FileNotFoundError):
+            ours += f"mount -t fusectl none {CONNECTIONS}; "
+        raise SetupError(
+            f"the kernel still waits for the drive at {mount.mountpoint}, whose process was killed",
+            hint=f"{ours}echo 1 >{file}",
+        ) from None
 
 
 def true_path(given: str) -> str:

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,13 +17,14 @@ from dmfs.fuse.mount_options import FLAGS, FSTAB, VALUED
 from dmfs.fuse.mount_place import (
     FILESYSTEM,
     Condition,
+    abort_connection,
     condition_of,
     is_claimed,
     is_dead,
     true_path,
     turn_to_clear,
 )
-from dmfs.system.mountinfo import mount_at, mount_table
+from dmfs.system.mountinfo import Mount, mount_at, mount_table
 
 FUSE_DEVICE = "/dev/fuse"
 FUSE_CONF = Path("/etc/fuse.conf")
@@ -121,6 +122,14 @@ def check_machine(options: MountOptions) -> None:
             hint="`modprobe fuse`, or start the container with --device /dev/fuse; "
             "`dmfs ls` and `dmfs cat` work without",
         )
+    try:
+        os.close(os.open(FUSE_DEVICE, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        raise SetupError(
+            f"{FUSE_DEVICE} cannot be opened: {error.strerror}",
+            hint=f"ask root for access (`chmod 666 {FUSE_DEVICE}` is usual), or start the "
+            "container as root; `dmfs ls` and `dmfs cat` work without",
+        ) from None
     if shutil.which("fusermount3") is None:
         raise SetupError("fusermount3 is not installed", hint="install the package fuse3")
     shared = options.kernel & {"allow_other", "allow_root"}
@@ -148,13 +157,20 @@ def _allows_other(text: bytes) -> bool:
     return b"user_allow_other" in lines
 
 
-def prepare_mountpoint(mountpoint: str) -> str:
+IsGone = Callable[[str], bool]
+"""Whether the process of the drive at a mountpoint was killed, as far as that is known."""
+
+
+def prepare_mountpoint(mountpoint: str, is_gone: IsGone = lambda _: False) -> str:
     """Check that this is an empty directory where nothing is mounted, and return its true path;
     clear a dead drive first. SetupError otherwise."""
     path = true_path(mountpoint)
     mount = mount_at(path)
     if mount is not None and mount.kind == FILESYSTEM:
         condition = condition_of(path)
+        if condition is Condition.SILENT and is_gone(path):
+            abort_connection(mount)
+            condition = Condition.DEAD
         if condition is Condition.SILENT:
             raise SetupError(
                 f"a dmfs drive that does not answer is already mounted at {path}",
@@ -209,9 +225,12 @@ def mounts() -> dict[str, str]:
     return {mount.mountpoint: mount.kind for mount in mount_table()}
 
 
-def unmount(mountpoint: str) -> None:
+def unmount(mountpoint: str, is_gone: IsGone = lambda _: False) -> None:
     """Unmount a dmfs drive. SetupError if nothing is mounted there, if it is another filesystem, or
-    if it is busy (with the processes that use it). Asks the drive nothing: it may be stopped."""
+    if it is busy (with the processes that use it). Asks the drive nothing: it may be stopped.
+
+    A process that is killed while the kernel waits for it, and it for the kernel, never ends, and
+    nor do the calls of others: then the kernel is told to give the drive up."""
     path = true_path(mountpoint)
     mount = mount_at(path)
     if mount is None:
@@ -222,14 +241,30 @@ def unmount(mountpoint: str) -> None:
         )
     if mount.kind != FILESYSTEM:
         raise SetupError(f"{path} is not a dmfs drive but {mount.kind}; leaving it alone")
-    done = _fusermount("-u", "--", path)
-    if done.returncode == 0:
+    try:
+        done = _fusermount("-u", "--", path)
+    except SetupError:
+        if not _give_up(mount, is_gone):
+            raise
+        return
+    if done.returncode == 0 or _give_up(mount, is_gone):
         return
     if "busy" in done.stderr.lower():
         users = processes_using(path)
         raise SetupError(f"{path} is busy{_named(users)}", hint=_way_out(users))
     reason = done.stderr.strip().removeprefix("fusermount3: ") or "fusermount3 failed"
     raise SetupError(f"{path} cannot be unmounted: {reason}")
+
+
+def _give_up(mount: Mount, is_gone: IsGone) -> bool:
+    """Take away a drive that was killed and does not answer; False if it is not such a one.
+    SetupError if it cannot be done."""
+    path = mount.mountpoint
+    if not is_gone(path) or condition_of(path) is not Condition.SILENT:
+        return False
+    abort_connection(mount)
+    clear_dead_mount(path)
+    return True
 
 
 def _fusermount(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -98,13 +98,8 @@ class Drafts:
         """Names and drafts of an earlier run, brought together: a draft whose name is lost is seen
         where it was confirmed; a name without confirmed bytes of ours is what it was before."""
         for view in self._overlay.views():
-            unknown = [each for each in view.names.drafts() if each not in self.by_id]
-            for draft_id in sorted(unknown, key=lambda each: each not in self.others):
-                if draft_id in self.others:
-                    view.discard(draft_id)
-                    view.names.take_changes()  # its row stays, for whom it is
-                else:
-                    view.lose(draft_id)
+            for draft_id in [each for each in view.names.drafts() if each not in self.by_id]:
+                view.lose(draft_id)
         for live in self.by_id.values():
             if live.place is not None and not live.is_clean:
                 view = self._overlay.of(live.place)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import trio
@@ -40,6 +41,7 @@ from dmfs.write.settle.conflict_names import conflict_name, overtaken_name
 from dmfs.write.settle.local_names import LocalNames
 from dmfs.write.settle.nouns import Rules
 from dmfs.write.settler import Settler
+from dmfs.write.spool.owner import is_leaving
 from dmfs.write.spool.spool import Spool
 from dmfs.write.upload.ports import Hooks
 from dmfs.write.upload.ports import Rules as UploadRules
@@ -58,6 +60,9 @@ TEND_S = 60.0
 FINISH_S = 10.0
 """At the end so long for answers that would else have to be looked for."""
 CLOSE_S = 10.0
+LEAVING_S = 15.0
+"""A drive that ends gives its spool back after ``FINISH_S``, and what its disk takes."""
+LEAVING_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ async def open_writing(
     around.add_gauges(tally.gauges)
     around = replace(around, on_event=tally)
     directory = settings.state_dir / "spool" / settings.profile
+    await _until_left(directory)
     spool = await trio.to_thread.run_sync(
         partial(
             Spool.open, directory, limit_bytes=settings.spool_size, free_percent=FREE_PERCENT,
@@ -133,6 +139,17 @@ async def open_writing(
             await spool.close()
 
 
+async def _until_left(directory: Path) -> None:
+    """A drive that was just taken away has its spool still, while it ends: wait for it. Who has it
+    for longer is named in the refusal that follows."""
+    for look in range(int(LEAVING_S / LEAVING_LOOK_S)):
+        if not await in_thread(partial(is_leaving, directory / "lock")):
+            break
+        if not look:
+            log.info("another process is about to give the spool back: waiting for it")
+        await trio.sleep(LEAVING_LOOK_S)
+
+
 async def _join(
     settings: Settings, writes: Writes, around: Around, spool: Spool, sender: PartSender,
     nursery: trio.Nursery,
@@ -142,7 +159,7 @@ async def _join(
     deleted = DeletedItems(client, around.tokens, x_user_id=settings.x_user_id)
     user_id = await user_id_of(settings)
     adopted = AdoptedVersions(spool)
-    overlay = Overlay(adopted)
+    overlay = Overlay(adopted, around.owner)
     overlay.path_of = around.path_of
     overlay.listed = partial(_listed, listings)
     around.add_gauges(overlay.gauges)

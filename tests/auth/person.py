@@ -78,9 +78,10 @@ class Person:
             return login.said
 
     def hand(self, *, scopes: str = "data:read", ages_s: float = 0.0, profile: str = "default",
-             expired: bool = False, **changes: Any) -> SignIn:  # fmt: skip
+             expired: bool = False, user: str = "ADAEMU000001",
+             **changes: Any) -> SignIn:  # fmt: skip
         """A sign-in written as the product would have, without the walk through the browser."""
-        given = self.emulator.sign_in(scope=scopes)
+        given = self.emulator.sign_in(scope=scopes, user=user)
         SECRETS.update((given["access_token"], given["refresh_token"]))
         now_s = time.time() - ages_s
         values: dict[str, Any] = {
@@ -88,7 +89,7 @@ class Person:
             "access_token": given["access_token"],
             "access_expires_s": 0.0 if expired else now_s + 3000,
             "refresh_token": given["refresh_token"], "refresh_expires_s": now_s + 15 * 86400,
-            "signed_in_s": now_s, "refreshed_s": now_s, "user_id": "ADAEMU000001",
+            "signed_in_s": now_s, "refreshed_s": now_s, "user_id": user,
         }  # fmt: skip
         sign_in = SignIn(**(values | changes))
         write(self.home.state, sign_in, profile)

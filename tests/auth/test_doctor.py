@@ -12,6 +12,8 @@ from dmfs.cli.doctor.machine import check_here
 from dmfs.cli.doctor.service import clock_finding
 from dmfs.config import Settings
 from dmfs.emulator.process import EmulatorProcess
+from dmfs.errors import SetupError
+from dmfs.fuse.mountpoint import check_machine, parse_options
 from tests.auth.person import Person
 
 
@@ -151,6 +153,17 @@ def test_no_fuse_and_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Any)
     assert "/dev/fuse" in by_check["fuse"].remedy
     assert by_check["cache"].level == "warning"
     assert "DMFS_CACHE_DIR" in by_check["cache"].remedy
+
+
+def test_a_device_that_is_not_ours_to_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setattr(
+        "dmfs.fuse.mountpoint.FUSE_DEVICE", str(tmp_path)
+    )  # as for an ordinary user
+    with pytest.raises(SetupError, match="cannot be opened") as raised:
+        check_machine(parse_options(""))
+    assert "ask root" in raised.value.hint
+    found = check_here(Settings(cache_dir=tmp_path, state_dir=tmp_path / "state"), tmp_path / "no")
+    assert [each.level for each in found if each.check == "fuse"] == ["error"]
 
 
 def test_directories_whose_names_are_too_long(tmp_path: Any) -> None:

@@ -116,7 +116,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "if False:",
     ),
     "adoption: a version is another inode": (
-        "write/adopted.py",
+        "write/overlay/adopted.py",
         "return WrittenFile(**values, key=adopted.key)",
         "return file",
     ),

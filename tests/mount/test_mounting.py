@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import re
 import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -228,6 +230,19 @@ def test_mount_helper(home, point):
     assert row[2] == "fuse.dmfs"
     assert {"ro", "allow_other"} <= set(row[3].split(","))
     assert home.run("umount", str(point)).returncode == 0
+
+
+def test_without_a_home_it_is_the_one_of_the_user():
+    """As mount(8) calls the helper for an ordinary user: /root would be nobody else's to read."""
+    words = (
+        "import os; from dmfs.cli.main import _have_home; _have_home(); print(os.environ['HOME'])"
+    )
+    done = subprocess.run([sys.executable, "-c", words], env={}, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == pwd.getpwuid(os.getuid()).pw_dir
+    done = subprocess.run(
+        [sys.executable, "-c", words], env={"HOME": "/h"}, capture_output=True, check=True
+    )
+    assert done.stdout == b"/h\n"
 
 
 @pytest.mark.parametrize("source", [ACCOUNT, PROJECT, FILES, f"{FILES}/Drawings", f"//{PROJECT}//"])

@@ -15,13 +15,12 @@ from dmfs.blocks.reader import AnyReader
 from dmfs.cli import DONE
 from dmfs.cli.control.runner import in_the_drive, with_drive
 from dmfs.cli.settings import Invocation, start
-from dmfs.cli.writing.owner import spool_directory
+from dmfs.cli.writing.owner import journal_of
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, NotFoundError, SetupError, SpoolError
 from dmfs.names import printable
 from dmfs.spans import MIB
 from dmfs.system.concurrency import bare_errors, in_thread
-from dmfs.write.care.journalled import Journalled
 from dmfs.write.care.rows import FILE, find
 from dmfs.write.records import Draft, DraftId
 from dmfs.write.spool.snapshot import Snapshot
@@ -34,8 +33,8 @@ def get(call: Invocation, given: str, output: str) -> int:
     """The bytes that were confirmed last to ``output``; all of them are compared with their
     checksums. Asks the service only for what was not written here."""
     call, path = in_the_drive(call, given)
-    settings = start(call)
-    found = Journalled.look(spool_directory(settings))
+    start(call)
+    found = journal_of(call)
     rows = (
         [] if found is None else [row for row in find(found.report.rows, path) if row.what == FILE]
     )

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import trio
+
 from dmfs.cli import DONE
 from dmfs.cli.control.runner import Show, with_drive
 from dmfs.cli.control.target import socket_of
@@ -17,11 +19,13 @@ from dmfs.config import Settings
 from dmfs.control.cards import is_alive, read_cards, run_directories
 from dmfs.control.mounts import Seen
 from dmfs.errors import MountGoneError
+from dmfs.system.concurrency import bare_errors
 from dmfs.write.spool.owner import owner_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dmfs.drive import Drive
+    from dmfs.write.care.journalled import Journalled
 
 OWNER_S = 10.0
 LOOK_S = 0.1
@@ -30,6 +34,20 @@ LOOK_S = 0.1
 def spool_directory(settings: Settings) -> Path:
     """Of the profile."""
     return settings.state_dir / "spool" / settings.profile
+
+
+def journal_of(call: Invocation) -> Journalled | None:
+    """What the journal says without a mount: of the present sign-in, and of everybody where nobody
+    is signed in. None where nothing was ever written. SpoolError."""
+    from dmfs.assembly import owner_of_drafts  # half a second: where there is a journal
+    from dmfs.write.care.journalled import Journalled
+
+    settings = read_settings(call)
+    if not (spool_directory(settings) / "lock").exists():
+        return None
+    with bare_errors():
+        owner = trio.run(owner_of_drafts, settings)
+    return Journalled.look(spool_directory(settings), settings.spool_size, owner=owner)
 
 
 def writer(call: Invocation) -> Seen | None:

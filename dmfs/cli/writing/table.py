@@ -20,7 +20,8 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     """A line for each row, and what is to be said of all."""
     rows: Sequence[Row] = report["uploads"]
     shown = [printable(_line(row)) for row in rows]
-    shown.append(printable(summary(rows, report.get("left_s", 0.0))))
+    if rows or not report.get("others"):
+        shown.append(printable(summary(rows, report.get("left_s", 0.0))))
     if report.get("others"):
         files = plural(report["others"], "file")
         shown.append(f"{files} of another sign-in: they go on when that one is back")

@@ -12,14 +12,13 @@ from dmfs.cli.control.bar import print_json, showing_events
 from dmfs.cli.control.grammar import VERBS
 from dmfs.cli.control.runner import in_the_drive
 from dmfs.cli.control.target import mounts_of, socket_of, the_mount
-from dmfs.cli.settings import Invocation, read_settings, start
-from dmfs.cli.writing.owner import run_writing_job, spool_directory, writer
+from dmfs.cli.settings import Invocation, start
+from dmfs.cli.writing.owner import journal_of, run_writing_job, writer
 from dmfs.cli.writing.table import is_bad, lines, what_waits
 from dmfs.control.client import ask
 from dmfs.control.mounts import Seen
 from dmfs.errors import MountGoneError, UsageError
 from dmfs.names import printable
-from dmfs.write.care.journalled import Journalled
 from dmfs.write.care.rows import Report
 
 Event = Mapping[str, Any]
@@ -77,8 +76,7 @@ def report_of_profile(call: Invocation, mount: Seen | None) -> dict[str, Any]:
         except MountGoneError:
             if named:
                 raise  # else it was just ending
-    settings = read_settings(call)
-    found = Journalled.look(spool_directory(settings), settings.spool_size)
+    found = journal_of(call)
     return (Report([]) if found is None else found.report).as_json(local=True)
 
 
@@ -108,10 +106,10 @@ def _seen(call: Invocation, rows: Sequence[Mapping[str, Any]]) -> None:
 def _wait(call: Invocation) -> int:
     """Without a mount a drive of this process sends what waits; where nothing does, none is
     opened."""
-    rows = report_of_profile(call, None)["uploads"]
-    if not any(row["state"] != "local" for row in rows):
+    report = report_of_profile(call, None)
+    if not any(row["state"] != "local" for row in report["uploads"]):
         if not call.options.json:
-            write_lines(lines({"uploads": []}))
+            write_lines(lines({"uploads": [], "others": report.get("others")}))
         return DONE
     last = wait_for_all(call, call.options.timeout)
     return FAILED if last.get("late") or is_bad(last.get("left", ())) else DONE
@@ -131,7 +129,7 @@ def wait_for_all(call: Invocation, timeout_s: float | None) -> Event:
 def _waited(event: Event) -> str:
     if event["event"] != "done":
         return ""
-    report = {"uploads": event["left"]}
+    report = {"uploads": event["left"], "others": event.get("others")}
     text = "\n".join(lines(report))
     if event["late"]:
         text += f"\nthe time is over: {what_waits(event['left']) or 'nothing waits any more'}"

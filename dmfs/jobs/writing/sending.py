@@ -29,7 +29,8 @@ async def wait(drive: Drive, parameters: Parameters, tell: Tell) -> None:
 
     Events: ``progress`` (``files_done``, ``files``, ``bytes_done``, ``bytes``, ``rate``,
     ``left_s``: until all is up, 0: nobody knows, ``reason``: why the next one waits), ``done``
-    (``late``: the time was over; ``left``: rows that have not gone up or need a person; the counts
+    (``late``: the time was over; ``left``: rows that have not gone up or need a person;
+    ``others``: files that wait for another sign-in; the counts
     of the status).
     """
     writing, reports = writing_of(drive), Reports(tell)
@@ -44,10 +45,12 @@ async def wait(drive: Drive, parameters: Parameters, tell: Tell) -> None:
         finally:
             writing.settler.hurry(False)
     await fresh_after(drive, folders.values())
-    rows = [row for row in report_of(writing).rows if row.state in OPEN or is_bad([row])]
+    report = report_of(writing)
+    rows = [row for row in report.rows if row.state in OPEN or is_bad([row])]
     await reports.tell(
-        "done", late=scope.cancelled_caught, left=[row.as_json() for row in rows], **counts(rows)
-    )
+        "done", late=scope.cancelled_caught, left=[row.as_json() for row in rows],
+        others=report.others, **counts(rows),
+    )  # fmt: skip
     if is_seen:
         conflicts = [DraftId(row.draft_id) for row in rows if row.state is State.CONFLICT]
         await Remedies(writing).saw(conflicts)

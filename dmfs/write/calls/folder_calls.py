@@ -38,7 +38,9 @@ class FolderCalls:
         place = place_of(directory, name)
         assert place is not None
         try:
-            return await self._uploads.new_folder(place.project_id, place.folder, name)
+            return await self._uploads.new_folder(
+                place.project_id, place.folder, name, hub_id=place.hub_id
+            )
         except (UnknownOutcomeError, NameTakenError) as error:
             found = await self._look(
                 directory, name, patient=isinstance(error, UnknownOutcomeError)

@@ -23,7 +23,9 @@ from dmfs.write.care.rows import (
     in_order,
     path_in,
     row_of,
+    waiting_among,
 )
+from dmfs.write.overlay.rows import by_folder
 from dmfs.write.records import Draft, DraftId, State
 from dmfs.write.settle.nouns import CopyItem, DeleteItem, DraftState, RenameItem, Rules
 from dmfs.write.settle.plan import settle
@@ -48,14 +50,18 @@ AT_REST = Rules(
 class Journalled:
     """See above: as of one moment."""
 
-    def __init__(self, directory: Path, found: Contents, limit_bytes: int) -> None:
+    def __init__(
+        self, directory: Path, found: Contents, limit_bytes: int, owner: str | None
+    ) -> None:
         self._directory, self._found, self._limit_bytes = directory, found, limit_bytes
+        self._owner = owner
 
     @classmethod
-    def look(cls, directory: Path, limit_bytes: int = 0) -> Self | None:
-        """Blocks. None where nothing was ever written. SpoolError."""
+    def look(cls, directory: Path, limit_bytes: int = 0, *, owner: str | None) -> Self | None:
+        """Blocks. None where nothing was ever written. SpoolError. ``owner``: the sign-in whose
+        rows are told; None: everybody's."""
         found = look_into(directory)
-        return None if found is None else cls(directory, found, limit_bytes)
+        return None if found is None else cls(directory, found, limit_bytes, owner)
 
     @cached_property
     def drafts(self) -> Mapping[DraftId, Draft]:
@@ -72,19 +78,22 @@ class Journalled:
 
     @property
     def report(self) -> Report:
-        """What waits, of all sign-ins."""
+        """What waits; of other sign-ins how many files."""
+        own = {each.id for each in self.drafts.values() if self._owner in (None, each.owner)}
         rows = [
             self._row(draft)
             for draft in self.drafts.values()
-            if not draft.orphan and draft.state is not State.CLEAN
+            if draft.id in own and not draft.orphan and draft.state is not State.CLEAN
         ]
         used = sum(
             int(row.record.get("data_bytes", 0))
             for row in self._found.rows.get(CONTENT, {}).values()
         )
+        others = [draft for draft in self.drafts.values() if draft.id not in own]
         return Report(
-            in_order([*rows, *self._names()]), used_bytes=used, limit_bytes=self._limit_bytes
-        )
+            in_order([*rows, *self._names()]), others=waiting_among(others),
+            used_bytes=used, limit_bytes=self._limit_bytes,
+        )  # fmt: skip
 
     def _row(self, draft: Draft) -> Row:
         row = row_of(draft, self._paths.get(draft.place.folder, ""))
@@ -94,11 +103,7 @@ class Journalled:
 
     @cached_property
     def _folders(self) -> Mapping[FolderId, Mapping[str, Mapping[str, Any]]]:
-        folders: dict[FolderId, dict[str, Mapping[str, Any]]] = {}
-        for key, row in self._found.rows.get("name", {}).items():
-            folder_id, _, inner = key.partition("/")
-            folders.setdefault(FolderId(folder_id), {})[inner] = row.record
-        return folders
+        return by_folder(self._found.rows.get("name", {}), self._owner)
 
     @cached_property
     def _paths(self) -> Mapping[FolderId, str]:

@@ -18,6 +18,7 @@ from dmfs.write.care.rows import (
     path_in,
     row_of,
     time_left_s,
+    waiting_among,
 )
 from dmfs.write.live import LiveFile
 from dmfs.write.name_steps import NEVER, PendingName
@@ -37,9 +38,9 @@ def report_of(writing: Writing, mountpoint: str = "") -> Report:
     progress = {each.draft_id: each for each in uploader.progress()}
     rows: list[Row] = list(_files(writing, progress))
     rows += [_name(writing, each) for each in writing.settler.pending_names()]
-    room = writing.room()
+    room, others = writing.room(), waiting_among(writing.drafts.others.values())
     return Report(
-        in_order(rows)[:ROWS_MAX], writing.spool.damaged, len(writing.drafts.others),
+        in_order(rows)[:ROWS_MAX], writing.spool.damaged, others,
         writing.spool.used_bytes, room.total_bytes, mountpoint,
         time_left_s(rows, uploader.new_files_s),
     )  # fmt: skip

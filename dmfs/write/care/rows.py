@@ -85,6 +85,12 @@ def row_of(draft: Draft, folder: str) -> Row:
     )  # fmt: skip
 
 
+def waiting_among(drafts: Iterable[Draft]) -> int:
+    """How many of these go up some day, or failed to."""
+    goes_up = (*OPEN, *BAD)
+    return sum(not each.orphan and each.state in goes_up for each in drafts)
+
+
 def path_in(folder: str, name: str) -> str:
     """``folder``: '' if unknown."""
     return f"{folder.rstrip('/')}/{name}" if folder else name

@@ -119,3 +119,13 @@ class Made:
             if not isinstance(node, Folder | File):
                 raise BadRecordError(f"nobody makes a {type(node).__name__}")
             self.shown[key], self._made_at[key] = node, at
+
+
+def path_in_made(folder_id: str, places: Iterable[tuple[str, Made]]) -> str:
+    """Where a folder that was made here is in the whole drive, by the paths of the directories
+    around it; '' if none of them has it, or that one's path is unknown."""
+    for path, made in places:
+        for name, child in made.shown.items():
+            if path and isinstance(child, Folder) and child.id == folder_id:
+                return f"{path.rstrip('/')}/{name}"
+    return ""

@@ -7,7 +7,6 @@ A folder at rest costs nothing: its view goes, and comes again when something is
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from weakref import WeakValueDictionary
@@ -16,15 +15,13 @@ import cachetools
 import trio
 
 from dmfs.model import Directory, Folder, FolderId, ItemId, Listing
-from dmfs.namespace.listing_codec import BadRecordError
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay.adopted import AdoptedVersions
-from dmfs.write.overlay.rows import by_folder, directory_of, in_our_time
+from dmfs.write.overlay.made import path_in_made
+from dmfs.write.overlay.rows import by_folder, directory_of, if_readable, in_our_time
 from dmfs.write.overlay.view import FolderView, LiveById
 from dmfs.write.records import Change, DraftId, Place, Row, folder_of
 from dmfs.write.settle.recording.recorder import FolderNames
-
-log = logging.getLogger(__name__)
 
 RESTED_MAX = 4096
 """Folders at rest of which it is known where they are and what went up last: 300 bytes each."""
@@ -48,8 +45,9 @@ class Overlay:
     a view, and each change of a view decides anew whether it is one of them.
     """
 
-    def __init__(self, adopted: AdoptedVersions) -> None:
-        self._adopted = adopted
+    def __init__(self, adopted: AdoptedVersions, owner: str) -> None:
+        """Of the sign-in ``owner``: rows of others are left alone."""
+        self._adopted, self._owner = adopted, owner
         self._views: WeakValueDictionary[FolderId, FolderView] = WeakValueDictionary()
         self._awake: dict[FolderId, FolderView] = {}
         self._rested: cachetools.LRUCache[FolderId, Rested] = cachetools.LRUCache(RESTED_MAX)
@@ -70,8 +68,9 @@ class Overlay:
         found = self._views.get(folder_id)
         if found is None:
             found = self._wake(directory, folder_id)
-        if not found.path:
-            self.find_path(found)
+        if not (found.path or self.find_path(found)):  # no listing has it yet: it was made here
+            places = [(each.path, each.made) for each in self.views()]
+            found.path = path_in_made(folder_id, places)
         return found
 
     def of(self, place: Place) -> FolderView:
@@ -120,7 +119,7 @@ class Overlay:
         return view
 
     def _new_view(self, directory: Directory, names: FolderNames) -> FolderView:
-        return FolderView(directory, names, self._live, self._adopted, self._on_change)
+        return FolderView(directory, names, self._live, self._adopted, self._owner, self._on_change)
 
     def _on_change(self, view: FolderView) -> None:
         folder_id = view.folder_id
@@ -177,16 +176,12 @@ class Overlay:
     def load(self, rows: Mapping[str, Row], made: Mapping[str, Row]) -> None:
         """Of the journal, before the first name is shown. What cannot be read is left out, with a
         line in the log; its drafts are seen where they were confirmed."""
-        for folder_id, records in by_folder(rows).items():
-            try:
+        for records in by_folder(rows, self._owner).values():
+            with if_readable("names"):
                 self._load(records)
-            except (KeyError, TypeError, ValueError, BadRecordError):
-                log.exception("names of the folder %s cannot be read", folder_id)
-        for folder_id, records in by_folder(made).items():
-            try:
+        for records in by_folder(made, self._owner).values():
+            with if_readable("folders"):
                 self.view(directory_of(records)).load_made(records)
-            except (KeyError, TypeError, ValueError, BadRecordError):
-                log.exception("folders of the folder %s cannot be read", folder_id)
 
     def _load(self, records: Mapping[str, Mapping[str, object]]) -> None:
         directory = directory_of(records)

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import trio
 
-from dmfs.model import Folder, Project
-from dmfs.namespace.listing_codec import decode_node
+from dmfs.model import Folder, FolderId, Project
+from dmfs.namespace.listing_codec import BadRecordError, decode_node
 from dmfs.system.clock import wall_time_s
 from dmfs.write.records import Row
 
+log = logging.getLogger(__name__)
 
-def by_folder(rows: Mapping[str, Row]) -> Mapping[str, dict[str, Mapping[str, Any]]]:
-    """Rows whose keys begin with a folder's id, by that, and then by the rest of the key."""
-    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+
+def row_key(folder_id: str, owner: str, key: str) -> str:
+    """Of a folder's row. ``owner``: the sign-in whose change it is."""
+    return f"{folder_id}@{owner}/{key}"
+
+
+def by_folder(
+    rows: Mapping[str, Row], owner: str | None
+) -> Mapping[FolderId, dict[str, Mapping[str, Any]]]:
+    """Rows of a sign-in (None: of all) by their folder, and then by the rest of the key."""
+    found: dict[FolderId, dict[str, Mapping[str, Any]]] = {}
     for key, row in rows.items():
-        folder_id, _, inner = key.partition("/")
-        found.setdefault(folder_id, {})[inner] = row.record
+        outer, _, inner = key.partition("/")
+        folder_id, _, whose = outer.partition("@")
+        if owner is None or whose == owner:
+            found.setdefault(FolderId(folder_id), {})[inner] = row.record
     return found
+
+
+@contextmanager
+def if_readable(what: str) -> Iterator[None]:
+    """Leaves rows of another shape out, with a line in the log."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, BadRecordError):
+        log.exception("rows of a folder's %s cannot be read", what)
 
 
 def in_our_time(record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from dmfs.write.overlay.adopted import AdoptedVersions, plain
 from dmfs.write.overlay.made import KIND as MADE
 from dmfs.write.overlay.made import Made
 from dmfs.write.overlay.merging import merged
+from dmfs.write.overlay.rows import row_key
 from dmfs.write.records import Change, DraftId, Place, folder_of, place_of
 from dmfs.write.settle.nouns import DeleteItem, Item, Step
 from dmfs.write.settle.recording.listed import Listed, ListedIds
@@ -38,8 +39,9 @@ class FolderView:
 
     def __init__(
         self, directory: Directory, names: FolderNames, live: LiveById, adopted: AdoptedVersions,
-        on_change: OnChange,
+        owner: str, on_change: OnChange,
     ) -> None:  # fmt: skip
+        """``owner``: the sign-in that changes it, and whose its rows are."""
         folder_id = folder_of(directory)
         assert folder_id is not None
         self.directory = directory
@@ -49,7 +51,7 @@ class FolderView:
         self.path = ""
         """In the whole drive, as last known."""
         self._live = live
-        self._adopted = adopted
+        self._adopted, self._owner = adopted, owner
         self._on_change = on_change
         self._files: dict[VersionId, File] = {}
         """Nodes of items that names tell of, and the listing does not, or may not."""
@@ -282,7 +284,7 @@ class FolderView:
         """What differs since the last call."""
         directory = encode_node(self.directory)
         changes = [
-            Change(MADE, f"{self.folder_id}/{key}", record and {**record, "directory": directory})
+            Change(MADE, self._key(key), record and {**record, "directory": directory})
             for key, record in self.made.take_changes()
         ]
         for key, row in self.names.take_changes():
@@ -297,10 +299,13 @@ class FolderView:
                     "directory": directory,
                     "path": self.path,
                 }
-            changes.append(Change(KIND, f"{self.folder_id}/{key}", record))
+            changes.append(Change(KIND, self._key(key), record))
         if changes:
             self._on_change(self)
         return changes
+
+    def _key(self, key: str) -> str:
+        return row_key(self.folder_id, self._owner, key)
 
     def become(self, folder: Folder) -> None:
         """The directory is this one now: all rows are to be written anew."""
@@ -315,7 +320,7 @@ class FolderView:
         """Of all rows."""
         keys = [(KIND, key) for key in self.names.row_keys()]
         keys += [(MADE, key) for key in self.made.row_keys()]
-        return [Change(kind, f"{self.folder_id}/{key}", None) for kind, key in keys]
+        return [Change(kind, self._key(key), None) for kind, key in keys]
 
     def recover(self, files: Iterable[str], path: str) -> None:
         """Nodes of items that rows tell of; what cannot be read is left out."""

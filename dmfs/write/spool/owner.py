@@ -6,9 +6,11 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 from pathlib import Path
 
 from dmfs.errors import SetupError, SpoolError
+from dmfs.system.mountinfo import mount_at
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,25 @@ def owner_of(path: Path) -> tuple[int, str]:
         return 0, ""
     number, _, label = text.partition(" ")
     return (int(number), label) if number.isdigit() else (0, "")
+
+
+def is_leaving(path: Path) -> bool:
+    """Whether who has a spool by its lock is about to give it back: a command, or a drive that is
+    not mounted any more. False where nobody has it, and where the kernel's list of locks does not
+    say who. Blocks."""
+    pid, label = owner_of(path)
+    return bool(pid) and mount_at(label) is None and _has_lock(pid, path)
+
+
+def _has_lock(pid: int, path: Path) -> bool:
+    try:
+        inode = path.lstat().st_ino
+        table = Path("/proc/locks").read_bytes()
+    except OSError:
+        return False
+    # `1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF`
+    row = re.compile(rb"FLOCK +ADVISORY +WRITE %d [0-9a-f]+:[0-9a-f]+:%d " % (pid, inode))
+    return row.search(table) is not None
 
 
 class Owner:

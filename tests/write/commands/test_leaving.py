@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from dmfs.emulator.process import EmulatorProcess
+from dmfs.write.spool.owner import is_leaving
 from tests.support.commands import stdout_of, the_line
-from tests.support.mounts import Drive, Home, mounted_at
+from tests.support.mounts import Drive, Home, mounted_at, wait_until
 from tests.write.commands.conftest import Folder, sha256
 
 pytestmark = pytest.mark.mount
@@ -73,6 +79,54 @@ def test_a_signal_in_mid_upload_ends_soon_and_the_next_mount_goes_on(
     stdout_of(writer, "uploads", "--wait")
     assert folder.versions("large.bin") == [sha256(data)]
     assert calm.violations() == {}
+
+
+HOLDER = """
+import fcntl, os, sys
+file = open(sys.argv[1], "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+file.write(f"{os.getpid()} {sys.argv[2]}")
+file.flush()
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def held(lock: Path, label: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has a spool, until its stdin is closed."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(lock), label],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as holder:  # fmt: skip
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        yield holder
+
+
+def test_who_has_a_spool_is_leaving_where_nothing_is_mounted_any_more(tmp_path: Path) -> None:
+    lock = tmp_path / "spool" / "lock"
+    assert not is_leaving(lock)
+    with held(lock, str(tmp_path / "not mounted")):
+        assert is_leaving(lock)
+    assert not is_leaving(lock), "its text is there still, its lock is not"
+    with held(lock, "/proc"):
+        assert not is_leaving(lock)
+
+
+def test_a_mount_waits_for_the_drive_that_is_just_ending(
+    make_drive: Callable[..., Drive], writer: Home, tmp_path: Path
+) -> None:
+    lock = writer.state / "spool" / "default" / "lock"
+    writer.state.mkdir(mode=0o700)
+    with held(lock, str(tmp_path / "was")) as holder, ThreadPoolExecutor(1) as pool:
+        log = tmp_path / "next" / "mount.log"
+        mounting = pool.submit(make_drive, "next", home=writer)
+        wait_until(lambda: log.exists() and "waiting for it" in log.read_text(), what="waits")
+        assert holder.stdin is not None
+        holder.stdin.close()
+        assert mounted_at(mounting.result().point)
 
 
 def test_logout_refuses_while_files_wait(

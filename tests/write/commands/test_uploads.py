@@ -51,6 +51,19 @@ def test_what_waits_is_told_with_its_reason_and_goes_up_in_the_end(
     assert calm.violations() == {}
 
 
+def test_a_file_in_a_folder_that_was_just_made_has_its_whole_path(
+    mounted: Drive, folder: Folder, calm: EmulatorProcess
+) -> None:
+    hold(calm)
+    inner = folder.below(mounted, "new") / "inner"
+    inner.mkdir(parents=True)
+    (inner / "deep.txt").write_bytes(b"x")
+    row = wait_until(lambda: report(mounted.home).get("deep.txt"))
+    assert row["path"] == folder.path("new/inner/deep.txt")
+    stdout_of(mounted.home, "uploads", "discard", "--yes", row["path"])
+    assert report(mounted.home) == {}
+
+
 def test_the_state_is_answered_and_never_listed(mounted: Drive, folder: Folder) -> None:
     folder.add("a.txt", "a")
     path = folder.below(mounted, "a.txt")

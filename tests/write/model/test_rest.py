@@ -33,7 +33,9 @@ async def test_a_folder_at_rest_is_not_remembered(machine, place):
         await machine.look_again(place.path)
         await machine.names(place.path)
         await until(lambda: not overlay.views())
-    journal = Journalled.look(machine.settings.state_dir / "spool" / machine.settings.profile)
+    journal = Journalled.look(
+        machine.settings.state_dir / "spool" / machine.settings.profile, owner=None
+    )
     assert journal is not None
     assert "name" not in journal._found.rows
 

@@ -88,7 +88,7 @@ class Folders:
 
     def __init__(self) -> None:
         self.adopted = AdoptedVersions(None)  # type: ignore[arg-type]
-        self.overlay = Overlay(self.adopted)
+        self.overlay = Overlay(self.adopted, "owner")
         self.drafts: dict[DraftId, Content] = {}
         self.overlay.live_by_id = self.drafts.get  # type: ignore[assignment]
 

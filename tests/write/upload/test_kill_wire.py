@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import trio
 
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.write.records import Target
@@ -60,34 +59,33 @@ def test_a_kill_at_each_step_ends_in_one_version(
     if version:
         folder.theirs("Plan.dwg", "base")
 
-    @real
-    async def scenario() -> None:
-        points = await _passed(folder, tmp_path / "first", version=version)
-        assert len(points) >= 20
-        if version:
-            points = [each for each in points if each[0].startswith(ONLY_VERSION)]
-        for number, (point, before) in enumerate(points):
-            name = f"{number}.dwg"
-            if version:
-                folder.theirs(name, "base")
-            directory = tmp_path / str(number)
-            killed = await trio.to_thread.run_sync(
-                lambda order: killer.run(**order),
-                {
-                    "where": asdict(folder.where), "directory": str(directory), "point": point,
-                    "before": before, "text": TEXT, "times": TIMES, "name": name,
-                    "version": version,
-                },
-            )  # fmt: skip
-            assert killed, (point, before)
-            await _go_on(folder, directory, name, version=version)
-            ours = [each for each in folder.versions() if each == (name, sha256(OURS))]
-            assert len(ours) == 1, (point, before)
+    points: list[tuple[str, int]] = []
 
-    scenario()
+    @real
+    async def first() -> None:
+        points.extend(await _passed(folder, tmp_path / "first", version=version))
+
+    first()
+    assert len(points) >= 20
+    if version:
+        points[:] = [each for each in points if each[0].startswith(ONLY_VERSION)]
+    for number, (point, before) in enumerate(points):
+        name = f"{number}.dwg"
+        if version:
+            folder.theirs(name, "base")
+        directory = tmp_path / str(number)
+        killed = killer.run(
+            where=asdict(folder.where), directory=str(directory), point=point, before=before,
+            text=TEXT, times=TIMES, name=name, version=version,
+        )  # fmt: skip
+        assert killed, (point, before)
+        _go_on(folder, directory, name, version=version)
+        ours = [each for each in folder.versions() if each == (name, sha256(OURS))]
+        assert len(ours) == 1, (point, before)
     assert set(emulator.violations()) <= {"part_sent_again"}, "those that were in flight"
 
 
+@real
 async def _go_on(folder: Folder, directory: Path, name: str, *, version: bool) -> None:
     async with driving(folder.where, directory) as drive:
         row = drive.spool.rows.get("upload", {}).get(DRAFT)
