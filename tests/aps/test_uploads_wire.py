@@ -58,6 +58,7 @@ async def version_of(wire: Wire, item: ItemId) -> VersionId:
     return tip.file.version_id
 
 
+@pytest.mark.process  # places are asked for by name
 @pytest.mark.parametrize("hub", ["place", "team"])
 def test_a_file_of_several_parts_and_its_next_version(
     hub: str, request: pytest.FixtureRequest

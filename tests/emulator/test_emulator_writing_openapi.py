@@ -10,6 +10,7 @@ from .test_emulator_openapi import contract
 from .writer import link
 
 __all__ = ["contract"]
+pytestmark = pytest.mark.process  # places are asked for by name
 PERMISSION = "commands:autodesk.core:CheckPermission"
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import Protocol
 
 LONG = (
-    "hostile/test_cache_disk.py", "auth/test_kill.py", "mount/test_semantics_reading.py",
-    "drive/test_limited.py", "cli/test_bad_input.py", "write/model/test_fault_matrix.py",
+    "hostile/test_cache_disk.py", "write/commands/test_changes.py", "auth/test_kill.py",
+    "mount/test_semantics_reading.py", "drive/test_mounts.py", "cli/test_bad_input.py",
+    "write/model/test_fault_matrix.py", "write/commands/test_uploads.py", "drive/test_limited.py",
+    "write/commands/test_remedies.py",
     "mount/test_tree.py", "hostile/test_cache_disk_filled.py", "hostile/test_matrix.py",
     "mount/test_semantics_failure.py", "write/kills/test_kills.py", "cli/test_locales.py",
     "hostile/test_cache_disk_use.py", "cli/test_browse.py", "write/upload/test_upload_wire.py",
