@@ -73,12 +73,13 @@ INSIDE = {
     "emulator.writing": "part_file part_digest uploads looks local_names violations history state"
     " views",
     "emulator.world.sample": "documents files folders names versions hubs",
-    "emulator.http": "messages errors rate_limits delivery",
+    "emulator.http": "messages errors rate_limits line delivery",
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
     " token_endpoint consent_page oauth",
     "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data commands"
     " cdn oss schema writing",
-    "emulator.api.writing": "payload access making storage signing parts items versions folders",
+    "emulator.api.writing": "payload access making storage s3_uploads signing parts items"
+    " versions folders",
     "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control control"
     " watch handler bodies listeners",
 }

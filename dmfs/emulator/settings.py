@@ -17,7 +17,7 @@ class Origins:
 
 @dataclass(frozen=True, slots=True)
 class S3Place:
-    """A bucket, and the key pair that may read it. ``endpoint`` is scheme, host and port."""
+    """A bucket, and the key pair that may read and write. ``endpoint`` is scheme, host and port."""
 
     endpoint: str
     access_key: str
@@ -34,6 +34,8 @@ class Settings:
     route_latency_ms: dict[str, float] = field(default_factory=dict)
     cdn_latency_ms: float = 0.0
     cdn_bytes_per_s: float = 0.0
+    line_bytes_per_s: float = 0.0
+    """Of all bodies from and to the CDN's origin together."""
     rate_limits: str | float = "off"
     rate_window_s: float = 60.0
     token_ttl_s: float = 3599.0
@@ -48,7 +50,8 @@ class Settings:
     cdn_base: str | None = None
     """Signed URLs are ``<cdn_base>/<object key>?…``: another server has the bytes."""
     presign: dict[str, str] | None = None
-    """Signed URLs are those of a real S3 server; the fields of ``S3Place``."""
+    """Signed URLs are those of a real S3 server, which has the bytes of uploads, too; the fields of
+    ``S3Place``."""
     cdn_put_bytes_per_s: float = 0.0
     upload_ttl_s: float = 26 * 3600.0
     failed_completion_status: int = 400
@@ -79,6 +82,10 @@ class Settings:
             if key not in known:
                 raise ValueError(f"unknown setting {key!r}")
             setattr(self, key, _checked(key, value))
+
+    @property
+    def s3_place(self) -> S3Place | None:
+        return None if self.presign is None else S3Place(**self.presign)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

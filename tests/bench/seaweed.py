@@ -30,8 +30,8 @@ def find_weed() -> str | None:
 
 
 @contextmanager
-def seaweed(program: str, at: Path) -> Iterator[S3Place]:
-    """Run it with its data below ``at``; the bucket exists."""
+def seaweed(program: str, at: Path, *, volumes: int = 8, volume_mb: int = 64) -> Iterator[S3Place]:
+    """Run it with its data below ``at``; the bucket exists. It holds so many volumes at most."""
     keys = [{"accessKey": _ACCESS_KEY, "secretKey": _SECRET_KEY}]
     user = {"name": "bench", "credentials": keys, "actions": ["Admin", "Read", "Write", "List"]}
     (at / "s3.json").write_text(json.dumps({"identities": [user]}))
@@ -39,7 +39,8 @@ def seaweed(program: str, at: Path) -> Iterator[S3Place]:
     ports = _free_ports(2 * len(_PORTS))
     arguments = [
         program, "server", f"-dir={at / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-        "-master.volumeSizeLimitMB=64", "-volume.max=8", "-s3", f"-s3.config={at / 's3.json'}",
+        f"-master.volumeSizeLimitMB={volume_mb}", f"-volume.max={volumes}", "-s3",
+        f"-s3.config={at / 's3.json'}",
         "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
     ]  # fmt: skip
     for name in _PORTS:
@@ -68,6 +69,18 @@ def put(place: S3Place, key: str, body: bytes, child: Child | None = None) -> No
                 words = "" if child is None else child.last_words()
                 raise CommandFailed(f"SeaweedFS: {error}: {words}") from None
         time.sleep(0.1)
+
+
+def size_of(place: S3Place, key: str) -> int | None:
+    """Of an object; None if there is none yet."""
+    url = presigned(place, key, method="HEAD", now_s=time.time(), ttl_s=_URL_TTL_S)
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10) as told:
+            return int(told.headers["Content-Length"])
+    except urllib.error.HTTPError as error:
+        if error.code != 404:
+            raise
+        return None
 
 
 def _free_ports(count: int) -> list[int]:

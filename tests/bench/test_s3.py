@@ -14,9 +14,11 @@ import pytest
 from dmfs.emulator.api.s3_presign import presigned
 from tests.bench.drives import dmfs
 from tests.bench.places import Places
+from tests.bench.savers import AT_ONCE, WRITES
 from tests.bench.seaweed import find_weed, put, seaweed
 from tests.bench.service import LOCAL, service
-from tests.support.mounts import why_no_mounts
+from tests.emulator.writer import Writer, md5
+from tests.support.mounts import wait_until, why_no_mounts
 
 _WORLD = "big:size=9000000,count=4"
 _MIDDLE, _LENGTH = 7_654_321, 70_000
@@ -130,3 +132,59 @@ def test_a_tampered_url_is_an_error_and_never_other_bytes(served, place, drive):
     finally:
         served.emulator.settings(presign=asdict(place))
     assert _read(drive.file(name), _MIDDLE, _LENGTH) == _truth(served, name, _MIDDLE, _LENGTH)
+
+
+_MIB = 1 << 20
+_PARTS = [b"1" * 5 * _MIB, b"2" * 5 * _MIB, b"the last one"]
+
+
+@pytest.fixture
+def writer(served):
+    project = served.emulator.world()["hubs"][0]["projects"][0]
+    return Writer(served.emulator, project["id"]), project["top_folders"][0]
+
+
+def test_parts_are_put_to_the_server_and_joined_there(served, place, writer):
+    writer, folder = writer
+    storage = writer.storage("parts.bin", folder).json["data"]["id"]
+    session = writer.urls(storage, "?parts=3").json
+    tags = [writer.put(url, body) for url, body in zip(session["urls"], _PARTS, strict=True)]
+    etags = [put.headers["etag"].strip('"') for put in tags]
+    assert etags == [md5(part) for part in _PARTS], "the server counts as the service does"
+    whole = b"".join(_PARTS)
+    wrong = writer.complete(
+        storage, session["uploadKey"], size=len(whole), eTags=["0" * 32, *etags[1:]]
+    )
+    assert wrong.status == 400
+    assert [row["status"] for row in wrong.json["parts"]] == ["Unexpected", "Ok", "Ok"]
+    done = writer.complete(storage, session["uploadKey"], size=len(whole), eTags=etags)
+    assert (done.status, done.json["size"]) == (200, len(whole))
+    assert served.emulator.bytes(storage, 5 * _MIB - 3, 6) == b"111222"
+    assert served.emulator.calls()["counts"]["cdn_put"] == 0, "no byte came to the emulator"
+
+
+def test_a_part_that_is_missing_at_the_server_is_pending(served, writer):
+    writer, folder = writer
+    storage = writer.storage("holes.bin", folder).json["data"]["id"]
+    session = writer.urls(storage, "?parts=3").json
+    for number in (0, 2):
+        writer.put(session["urls"][number], _PARTS[number])
+    reply = writer.complete(
+        storage, session["uploadKey"], size=5 * _MIB, eTags=[md5(part) for part in _PARTS]
+    )
+    assert [row["status"] for row in reply.json["parts"]] == ["Ok", "Pending", "Ok"]
+
+
+@pytest.mark.parametrize("size", [0, 1000, 17 * _MIB])
+def test_what_is_saved_on_the_drive_is_at_the_server(served, tmp_path, size):
+    body = os.urandom(size)
+    with (
+        Places(tmp_path, 1 << 40) as places,
+        dmfs(places, served, WRITES | AT_ONCE, options=["rw"]) as drive,
+    ):
+        path = Path(drive.file(f"saved {size}.bin"))
+        path.write_bytes(body)
+        wait_until(lambda: os.getxattr(path, "user.dmfs.state") == b"clean", 60)
+    (item,) = [each for each in served.emulator.writes()["items"] if each["name"] == path.name]
+    assert served.emulator.bytes(item["versions"][0]["storage"]) == body
+    assert served.emulator.counts()["cdn_put"] == 0

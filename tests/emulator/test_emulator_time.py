@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+import trio
+from trio.testing import MockClock
+
+from dmfs.emulator.http.line import STEP_BYTES, Line
 
 from .virtual import VirtualEmulator
 
@@ -31,6 +35,30 @@ def test_bytes_are_paced(virtual):
     virtual.settings(cdn_bytes_per_s=50_000)
     whole = virtual.read(0, 100_000)
     assert (whole.body_bytes, whole.seconds) == (100_000, pytest.approx(2))
+
+
+def test_a_line_takes_so_many_bytes_a_second(virtual):
+    virtual.settings(line_bytes_per_s=50_000)
+    whole = virtual.read(0, 100_000)
+    assert (whole.body_bytes, whole.seconds) == (100_000, pytest.approx(2))
+
+
+def test_all_connections_of_a_line_get_the_same_of_it():
+    ends: dict[str, float] = {}
+
+    async def carry(line: Line, name: str, count: int) -> None:
+        await line.carry(count, 10 * STEP_BYTES)
+        ends[name] = trio.current_time()
+
+    async def share() -> None:
+        line = Line()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(carry, line, "long", 30 * STEP_BYTES)
+            nursery.start_soon(carry, line, "short", 10 * STEP_BYTES)
+
+    trio.run(share, clock=MockClock(autojump_threshold=0))
+    assert ends["short"] == pytest.approx(2, abs=0.2), "half of the line"
+    assert ends["long"] == pytest.approx(4)
 
 
 def test_a_drip_is_as_slow_as_ordered(virtual):

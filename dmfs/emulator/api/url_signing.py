@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, urlencode
 
 from dmfs.emulator.api.s3_presign import presigned
-from dmfs.emulator.settings import S3Place, Settings
+from dmfs.emulator.settings import Settings
 from dmfs.emulator.world import times
 from dmfs.emulator.world.content import Content, Part
 from dmfs.emulator.world.ids import split_storage_id
@@ -59,7 +59,8 @@ class Signer:
     def expire_all(self) -> None:
         self._generation += 1
 
-    def _ttl_s(self, minutes: int) -> float:
+    def ttl_s(self, minutes: int) -> float:
+        """How long a URL lives that was asked for so many minutes."""
         cap_s = self._settings.url_ttl_cap_s
         return minutes * 60.0 if cap_s is None else min(minutes * 60.0, cap_s)
 
@@ -70,9 +71,10 @@ class Signer:
         """A URL on ``base`` for ``minutes``; ``span`` (half-open) makes a part an object."""
         path = self._path(storage, span)
         now_s = time.time()
-        ttl_s = self._ttl_s(minutes)
-        if self._settings.presign is not None:
-            place, key = S3Place(**self._settings.presign), split_storage_id(storage.urn)[1]
+        ttl_s = self.ttl_s(minutes)
+        place = self._settings.s3_place
+        if place is not None:
+            key = split_storage_id(storage.urn)[1]
             return presigned(
                 place, key, method="GET", now_s=now_s, ttl_s=math.ceil(ttl_s), params=params
             )
@@ -133,7 +135,7 @@ class Signer:
 
     def expires_s(self, minutes: int) -> float:
         """When a URL that is made now will expire."""
-        return math.ceil(time.time() + self._ttl_s(minutes))
+        return math.ceil(time.time() + self.ttl_s(minutes))
 
     def put_url(self, base: str, urn: str, minutes: int, key: str, number: int) -> str:
         """A URL to PUT one part of an upload to."""
@@ -148,7 +150,7 @@ class Signer:
             ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
             ("X-Amz-Credential", f"AKIAEMU{self._generation}/us-east-1/s3/aws4_request"),
             ("X-Amz-Date", times.amz_date(now_s)),
-            ("X-Amz-Expires", str(math.ceil(now_s + self._ttl_s(minutes)) - int(now_s))),
+            ("X-Amz-Expires", str(math.ceil(now_s + self.ttl_s(minutes)) - int(now_s))),
             ("X-Amz-SignedHeaders", "host"),
         ]
         params.append(("X-Amz-Signature", self._signature(path, params, "put")))
@@ -176,7 +178,7 @@ class Signer:
         """The id of a new OSS signed resource, for the fallback kind of signing."""
         name = secrets.token_hex(18)
         name = "-".join((name[:8], name[8:12], name[12:16], name[16:20], name[20:]))
-        self._resources[name] = (storage, time.time() + self._ttl_s(minutes), self._generation)
+        self._resources[name] = (storage, time.time() + self.ttl_s(minutes), self._generation)
         return name
 
     def open_resource(self, name: str) -> Storage | None:

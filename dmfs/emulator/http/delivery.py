@@ -11,12 +11,13 @@ import math
 import socket
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import h11
 import trio
 
+from dmfs.emulator.http.line import STEP_BYTES
 from dmfs.emulator.http.messages import Answer
 from dmfs.emulator.world import times
 
@@ -53,12 +54,14 @@ class Delivery:
     cut_how: str = "rst"
     stall_s: float | None = None
     rate_bytes_per_s: float = 0.0
+    carry: Callable[[int], Awaitable[None]] | None = None
+    """Waits until the line that all share has taken so many bytes."""
     sent_bytes: int = 0
     """Body bytes handed to the socket so far; counted even if the client goes away."""
 
     @property
     def is_plain(self) -> bool:
-        return self.cut_after is None and not self.rate_bytes_per_s
+        return self.cut_after is None and not self.rate_bytes_per_s and self.carry is None
 
 
 class ConnectionBroken(Exception):
@@ -159,6 +162,8 @@ async def _send_body(
             if cut_at is not None:
                 stop = min(stop, at + cut_at - delivery.sent_bytes)
             if stop > at:
+                if delivery.carry is not None:
+                    await delivery.carry(stop - at)
                 await _send(stream, part[at:stop], delivery)
             at = stop
             if delivery.sent_bytes == cut_at:
@@ -173,6 +178,8 @@ async def _send_body(
 def _step_bytes(delivery: Delivery) -> int:
     """How much of a body goes out before other tasks have their turn."""
     rate = delivery.rate_bytes_per_s
+    if delivery.carry is not None:
+        return STEP_BYTES
     if not rate:
         return CHUNK_BYTES
     grown = min(max(_PACED_CHUNK_MIN_BYTES, delivery.sent_bytes // 8), _PACED_CHUNK_MAX_BYTES)

@@ -33,6 +33,9 @@ class Receiver:
         self._file.write(self._position + self.received_bytes, data)
         self._md5.update(data)
         self.received_bytes += len(data)
+        carry = self._emulator.carry
+        if carry is not None:
+            await carry(len(data))
         rate = self._emulator.settings.cdn_put_bytes_per_s
         if rate:
             await trio.sleep_until(self._began + self.received_bytes / rate)

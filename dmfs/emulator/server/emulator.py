@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from dmfs.emulator.api.service import Service
+from dmfs.emulator.http.line import Line
 from dmfs.emulator.http.rate_limits import Limits
 from dmfs.emulator.server.call_log import Calls
 from dmfs.emulator.server.faults import Faults
@@ -29,6 +31,7 @@ class Emulator:
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.settings)
+        self._line = Line()
         self.sign_in = SignIn(self.settings, self.limits, self.origins)
         self.service = Service(self.world, self.settings, self.origins)
         self._refuse: Callable[[str, float], None] | None = None
@@ -42,6 +45,12 @@ class Emulator:
         """Close the listener of an origin for that long."""
         if self._refuse is not None:
             self._refuse(origin, seconds)
+
+    @property
+    def carry(self) -> Callable[[int], Awaitable[None]] | None:
+        """Waits until so many bytes have passed the line that all share; None: it has no limit."""
+        rate = self.settings.line_bytes_per_s
+        return partial(self._line.carry, bytes_per_s=rate) if rate else None
 
     def carry_out(self, order: Json) -> Json:
         """A change of the world, or of what surrounds it; LookupError, ValueError."""

@@ -93,6 +93,7 @@ async def _prepare(effect: _Effect, fault: Fault | None) -> tuple[Answer, Delive
     is_cdn = request.origin == "cdn"
     carries_bytes = is_cdn or (route is not None and route.name == "signed_resource")
     delivery = Delivery(rate_bytes_per_s=settings.cdn_bytes_per_s if carries_bytes else 0.0)
+    delivery.carry = effect.emulator.carry if carries_bytes else None
     latency_ms = settings.cdn_latency_ms if is_cdn else settings.api_latency_ms
     if route is not None:
         latency_ms = settings.route_latency_ms.get(route.name, latency_ms)

@@ -9,12 +9,12 @@ from typing import Protocol
 import trio
 
 from dmfs.emulator.world import content_threads
-from dmfs.emulator.writing.part_file import Stored
+from dmfs.emulator.world.content import Content
 
 
 class _Part(Protocol):
     @property
-    def content(self) -> Stored: ...
+    def content(self) -> Content: ...
 
 
 class PartDigest:
@@ -22,7 +22,7 @@ class PartDigest:
 
     def __init__(self) -> None:
         self._sha1 = hashlib.sha1(usedforsecurity=False)
-        self._hashed: list[Stored] = []
+        self._hashed: list[Content] = []
         self._turn = trio.Lock()
 
     async def advance(self, parts: Mapping[int, _Part]) -> None:
@@ -33,7 +33,7 @@ class PartDigest:
                 await content_threads.feed(content, self._sha1)
                 self._hashed.append(content)
 
-    def of(self, contents: Sequence[Stored]) -> str | None:
+    def of(self, contents: Sequence[Content]) -> str | None:
         """In hex; None unless exactly these were hashed: one was sent again, or is still to be."""
         same = len(contents) == len(self._hashed) and all(
             one is other for one, other in zip(contents, self._hashed, strict=True)

@@ -7,6 +7,7 @@ import secrets
 import time
 from dataclasses import dataclass, field
 
+from dmfs.emulator.world.content import Content
 from dmfs.emulator.world.model import Project, Storage
 from dmfs.emulator.writing.part_digest import PartDigest
 from dmfs.emulator.writing.part_file import PartFile, Stored
@@ -20,7 +21,7 @@ PARTS_MAX = 10_000
 class Part:
     """``accepted``: its sender got the answer that says so."""
 
-    content: Stored
+    content: Content
     etag: str
     accepted: bool = False
 
@@ -55,6 +56,14 @@ class Session:
     done: bool = False
     parts: dict[int, Part] = field(default_factory=dict)
     digest: PartDigest = field(default_factory=PartDigest)
+    s3_id: str = ""
+    """Of the upload at the S3 server, where ``presign`` names one."""
+
+    @property
+    def stored(self) -> list[Stored]:
+        """The contents of the parts in their order, of a session whose parts came here."""
+        contents = [self.parts[number].content for number in sorted(self.parts)]
+        return [content for content in contents if isinstance(content, Stored)]
 
     @property
     def is_over(self) -> bool:

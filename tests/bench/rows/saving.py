@@ -5,54 +5,25 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.bench import drives
 from tests.bench.context import Bench
 from tests.bench.measure import MIB
 from tests.bench.processes import run
 from tests.bench.registry import row
 from tests.bench.results import Result, Series
-from tests.bench.service import EMULATED, LOCAL, Link, Service
+from tests.bench.savers import AT_ONCE as _AT_ONCE
+from tests.bench.savers import NEVER as _NEVER
+from tests.bench.savers import TIMEOUT_S as _TIMEOUT_S
+from tests.bench.savers import saving as _drive
+from tests.bench.savers import source as _source
+from tests.bench.service import EMULATED, LOCAL, Service
 from tests.emulator.writer import Writer
 
-_WORLD = "big:size=1000000,count=1"
-_WRITES = {
-    "scopes": "data:read data:create data:write",
-    "any_spool_disk": "true",
-    "version_interval": "0",
-}
-_NEVER = {"upload_delay": "1h"}
-_AT_ONCE = {"upload_delay": "100ms"}
 _PART = 8 * MIB
 """What dmfs makes of a file of this size, too."""
 _SMALL_FILES = 200
-_TIMEOUT_S = 600.0
-
-
-@contextmanager
-def _drive(
-    bench: Bench, link: Link, settings: dict[str, str]
-) -> Iterator[tuple[drives.Drive, Service]]:
-    with bench.service(_WORLD, link, shelf=False) as service:
-        if link.mb_per_s:
-            service.emulator.settings(cdn_put_bytes_per_s=link.mb_per_s * 1e6)
-        chosen = _WRITES | settings
-        with drives.dmfs(bench.places, service, chosen, options=["rw"]) as drive:
-            drive.list("")
-            yield drive, service
-
-
-def _source(bench: Bench, size: int) -> Path:
-    """A file of bytes that no compression and no hole makes quick."""
-    path = bench.places.fresh("source") / "bytes"
-    with path.open("wb") as file:
-        for _ in range(size // MIB):
-            file.write(os.urandom(MIB))
-    return path
 
 
 def _dd(source: Path, target: Path, block: str) -> float:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from dmfs.emulator.api import oss
 from dmfs.emulator.api.service import Service
-from dmfs.emulator.api.writing import payload
+from dmfs.emulator.api.writing import payload, s3_uploads
 from dmfs.emulator.http import errors
 from dmfs.emulator.http.errors import Refusal
 from dmfs.emulator.http.messages import Answer, Request, json_answer
@@ -58,10 +58,14 @@ async def urls(service: Service, request: Request, args: list[str], token: Token
     base = service.cdn_url
     if accelerate == "true" and service.settings.accelerate_base is not None:
         base = service.settings.accelerate_base
-    signed = [
-        service.signer.put_url(base, placeholder.urn, minutes, session.key, number)
-        for number in range(first, first + count)
-    ]
+    numbers, place = range(first, first + count), service.settings.s3_place
+    if place is not None:
+        signed = await s3_uploads.part_urls(place, session, numbers, service.signer.ttl_s(minutes))
+    else:
+        signed = [
+            service.signer.put_url(base, placeholder.urn, minutes, session.key, number)
+            for number in numbers
+        ]
     return json_answer(
         {
             "uploadKey": session.key,
@@ -108,18 +112,27 @@ async def complete(service: Service, request: Request, args: list[str], token: T
     session = service.writing.uploads.sessions.get(key) if isinstance(key, str) else None
     if session is None or session.placeholder is not placeholder:
         return errors.oss(400, "The uploadKey is not valid")
-    await session.digest.advance(session.parts)
+    place = service.settings.s3_place
+    if place is None:
+        await session.digest.advance(session.parts)
     if session.done or placeholder.storage is not None:
         return errors.oss(400, "The upload has already been completed")
     if session.is_over:
         return errors.oss(400, "The upload session has expired")
+    if place is not None:
+        await s3_uploads.look(place, session)
     trouble = _trouble(session, size, tags)
     if trouble is not None:
         return json_answer(trouble, service.settings.failed_completion_status)
-    session.done = True
-    parts = [session.parts[number].content for number in sorted(session.parts)]
-    content = joined(service.writing.uploads.file, parts)
-    finish(service, placeholder, content).sha1 = session.digest.of(parts)
+    if place is not None:
+        content = await s3_uploads.join(place, session)
+        session.done = True
+        finish(service, placeholder, content)
+    else:
+        session.done = True
+        parts = session.stored
+        content = joined(service.writing.uploads.file, parts)
+        finish(service, placeholder, content).sha1 = session.digest.of(parts)
     return json_answer(_details(service, placeholder))
 
 
