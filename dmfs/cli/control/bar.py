@@ -54,8 +54,10 @@ def showing_events(summary: Callable[[Event], str]) -> Iterator[Show]:
 def _pace(event: Event) -> str:
     rate, reason = event.get("rate"), event.get("reason")
     text = f", {size(rate)}/s" if rate else ""
-    if rate and event["bytes"] > event["bytes_done"]:
-        text += f", {duration((event['bytes'] - event['bytes_done']) / rate)} left"
+    left_s = event.get("left_s", 0.0)
+    if not left_s and rate and event["bytes"] > event["bytes_done"]:
+        left_s = (event["bytes"] - event["bytes_done"]) / rate
+    text += f", {duration(left_s)} left" if left_s else ""
     return text + (f" ({printable(reason)})" if reason else "")
 
 

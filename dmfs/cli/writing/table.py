@@ -12,13 +12,15 @@ from dmfs.names import printable
 Row = Mapping[str, Any]
 BAD = ("failed", "conflict")
 OPEN = ("waiting", "uploading")
+LEAST_LEFT_S = 10.0
+"""What takes less is over before it is read."""
 
 
 def lines(report: Mapping[str, Any]) -> list[str]:
     """A line for each row, and what is to be said of all."""
     rows: Sequence[Row] = report["uploads"]
     shown = [printable(_line(row)) for row in rows]
-    shown.append(printable(summary(rows)))
+    shown.append(printable(summary(rows, report.get("left_s", 0.0))))
     if report.get("others"):
         files = plural(report["others"], "file")
         shown.append(f"{files} of another sign-in: they go on when that one is back")
@@ -53,8 +55,8 @@ def _next(row: Row) -> str:
     return f"again in {duration(row['next_try_s'])}" if row["next_try_s"] else ""
 
 
-def summary(rows: Sequence[Row]) -> str:
-    """In one line."""
+def summary(rows: Sequence[Row], left_s: float = 0.0) -> str:
+    """In one line. ``left_s``: until all is up; 0: nobody knows."""
     states = Counter(row["state"] for row in rows)
     waiting = sum(row["size_bytes"] for row in rows if row["state"] in OPEN)
     words = [
@@ -64,7 +66,9 @@ def summary(rows: Sequence[Row]) -> str:
     ]
     if not words:
         return "nothing waits: all that was saved is at the service"
-    return ", ".join(words) + (f"; {size(waiting)} to send" if waiting else "")
+    ends = [f"{size(waiting)} to send"] if waiting else []
+    ends += [f"about {duration(left_s)} left"] if left_s >= LEAST_LEFT_S else []
+    return ", ".join(words) + (f"; {', '.join(ends)}" if ends else "")
 
 
 def is_bad(rows: Sequence[Row]) -> bool:

@@ -28,8 +28,9 @@ async def wait(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     the end of it, so that conflicts are no news any more.
 
     Events: ``progress`` (``files_done``, ``files``, ``bytes_done``, ``bytes``, ``rate``,
-    ``reason``: why the next one waits), ``done`` (``late``: the time was over; ``left``: rows that
-    have not gone up or need a person; the counts of the status).
+    ``left_s``: until all is up, 0: nobody knows, ``reason``: why the next one waits), ``done``
+    (``late``: the time was over; ``left``: rows that have not gone up or need a person; the counts
+    of the status).
     """
     writing, reports = writing_of(drive), Reports(tell)
     is_seen = flag_of(parameters, "seen")
@@ -66,14 +67,15 @@ async def _all_gone(writing: Writing, reports: Reports) -> None:
     quiet = False
     while True:
         began_at = trio.current_time()
-        going = [row for row in report_of(writing).rows if row.state in OPEN]
+        report = report_of(writing)
+        going = [row for row in report.rows if row.state in OPEN]
         pause_s = max(LOOK_S, (trio.current_time() - began_at) / LOOK_SHARE)
         if not going and quiet:
             return
         quiet = not going  # twice: between two steps nothing may seem to wait
         total.look(going)
         if going:
-            await reports.progress(**total.facts(going))
+            await reports.progress(**total.facts(going), left_s=round(report.left_s, 1))
         await trio.sleep(pause_s)
 
 

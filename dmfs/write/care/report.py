@@ -7,7 +7,18 @@ from dataclasses import replace
 
 import trio
 
-from dmfs.write.care.rows import COPY, DELETE, FILE, RENAME, Report, Row, in_order, path_in, row_of
+from dmfs.write.care.rows import (
+    COPY,
+    DELETE,
+    FILE,
+    RENAME,
+    Report,
+    Row,
+    in_order,
+    path_in,
+    row_of,
+    time_left_s,
+)
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay import FolderView
 from dmfs.write.records import DraftId, State
@@ -22,13 +33,15 @@ ROWS_MAX = 100_000
 
 def report_of(writing: Writing, mountpoint: str = "") -> Report:
     """Of the drive that has the spool."""
-    progress = {each.draft_id: each for each in writing.settler.orders.uploader.progress()}
+    uploader = writing.settler.orders.uploader
+    progress = {each.draft_id: each for each in uploader.progress()}
     rows: list[Row] = list(_files(writing, progress))
     rows += [_name(writing, each) for each in writing.settler.pending_names()]
     room = writing.room()
     return Report(
         in_order(rows)[:ROWS_MAX], writing.spool.damaged, len(writing.drafts.others),
         writing.spool.used_bytes, room.total_bytes, mountpoint,
+        time_left_s(rows, uploader.new_files_s),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from dmfs.write.care.rows import (
     in_order,
     is_bad,
     left,
+    time_left_s,
 )
 from dmfs.write.care.tally import Tally
 from dmfs.write.records import State
@@ -52,6 +53,29 @@ def test_each_row_says_what_a_person_wants_to_know() -> None:
     assert text(later)[0].endswith("(its turn comes; again in 41 s)")
     assert text(ROW, BAD)[-1] == "1 waiting, 1 failed; 2.0 KiB to send"
     assert text() == ["nothing waits: all that was saved is at the service"]
+
+
+def test_how_long_it_will_take_is_said_of_all_together() -> None:
+    assert text(UP, ROW, left_s=1140.0)[-1].endswith("; 4.0 KiB to send, about 19 min left")
+    assert "left" not in text(ROW, left_s=4.0)[-1], "over before it is read"
+    assert Report([ROW], left_s=1140.04).as_json(local=True)["left_s"] == 1140.0
+
+
+def test_the_time_left_is_that_of_bytes_or_of_new_files() -> None:
+    asked: list[int] = []
+
+    def new_files_s(count: int) -> float:
+        asked.append(count)
+        return 0.5
+
+    old = replace(UP, size_bytes=10_000, done_bytes=0, rate=100.0, base_version=3)
+    assert time_left_s([old, BAD, LOCAL, GONE], new_files_s) == 100
+    assert time_left_s([old, replace(old, rate=300.0)], new_files_s) == 50, "both have their rate"
+    large = replace(UP, size_bytes=3 << 20, done_bytes=1 << 20, rate=float(1 << 20))
+    assert time_left_s([replace(large, state=State.WAITING), large, GONE], new_files_s) == 4
+    assert asked == [0, 0, 2]
+    assert time_left_s([ROW, UP], new_files_s) == 0.5, "small ones wait for their turn alone"
+    assert time_left_s([replace(old, rate=0.0)], new_files_s) == 0.5, "nobody knows of bytes"
 
 
 def test_what_is_damaged_and_whose_the_rest_is_stands_below() -> None:

@@ -41,10 +41,13 @@ def test_a_thousand_new_files_take_the_twenty_minutes_they_must() -> None:
             assert len(waiting) == 950
             longest = max(each.next_try_s for each in waiting)
             assert 17 * 60 < longest < 20 * 60, "the last one is told when"
+            assert uploader.new_files_s(950) == pytest.approx(longest, abs=60)
+            assert uploader.new_files_s(1) == pytest.approx(30, abs=1)
             sent: list[float] = []
             for job in jobs:
                 assert (await uploader.wait(job.draft.id)).kind == "posted"
                 sent.append(trio.current_time())
+            assert uploader.new_files_s(50) == 0, "nothing is under way"
         assert 19 * 60 <= max(sent) <= 20 * 60
         assert len(rig.world.items) == 1000
         times = sorted(item.tip.at_s for item in rig.world.items.values())
