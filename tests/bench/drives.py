@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from dmfs.emulator.settings import S3Place
 from dmfs.system.mountinfo import mount_at
 from tests.bench.places import Places
 from tests.bench.processes import Child, CommandFailed, run
@@ -28,9 +29,10 @@ ones would measure them."""
 class Drive:
     """A mounted drive. ``path`` is where its Project Files are."""
 
-    def __init__(self, path: Path, child: Child) -> None:
+    def __init__(self, path: Path, child: Child, env: Mapping[str, str]) -> None:
         self.path = path
         self.child = child
+        self._env = env
 
     @property
     def pid(self) -> int:
@@ -42,6 +44,11 @@ class Drive:
     def list(self, folder: str) -> None:
         """Make it know a folder, so that a row measures reading alone."""
         run(["ls", "-l", "--", self.file(folder)], _LIST_TIMEOUT_S)
+
+    def told(self, *words: str) -> str:
+        """What a command of dmfs prints about this drive."""
+        done = run([*python("dmfs"), *words], _LIST_TIMEOUT_S, self._env)
+        return done.stdout.decode()
 
 
 @contextmanager
@@ -95,13 +102,35 @@ def rclone(
 
 
 @contextmanager
+def rclone_s3(
+    places: Places, program: str, place: S3Place, flags: Sequence[str]
+) -> Iterator[Drive]:
+    """``rclone mount`` of a bucket, for writing."""
+    own = places.fresh("rclone")
+    mountpoint = own / "drive"
+    mountpoint.mkdir()
+    config = own / "rclone.conf"
+    config.write_text(
+        "[s3]\ntype = s3\nprovider = SeaweedFS\nno_check_bucket = true\n"
+        f"endpoint = {place.endpoint}\nregion = {place.region}\n"
+        f"access_key_id = {place.access_key}\nsecret_access_key = {place.secret_key}\n"
+    )
+    arguments = [
+        program, "mount", f"s3:{place.bucket}", str(mountpoint), f"--config={config}",
+        f"--cache-dir={own / 'cache'}", "--log-level=ERROR", *flags,
+    ]  # fmt: skip
+    with _mounted(arguments, mountpoint, own, environment()) as drive:
+        yield drive
+
+
+@contextmanager
 def _mounted(
     arguments: Sequence[str], mountpoint: Path, own: Path, env: Mapping[str, str]
 ) -> Iterator[Drive]:
     child = Child(arguments, own / "log", env)
     try:
         _wait_until_mounted(child, mountpoint)
-        yield Drive(mountpoint, child)
+        yield Drive(mountpoint, child, env)
     finally:
         child.stop()
         if is_mounted(mountpoint):

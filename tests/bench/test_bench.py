@@ -31,7 +31,9 @@ _ISSUE_5 = (
     "seq-cold seq-raw seq-tls seq-many slow-disk warm-disk warm-ram first-byte rand-cold rand-4k "
     "snappy small-one small small-limited zip memory start"
 )
-_SAVING = "save-seq save-4k upload upload-small"
+_SAVING = (
+    "save-seq save-4k upload upload-small writeback upload-memory read-beside-upload ls-beside-copy"
+)
 
 
 def test_every_row_of_the_issue_is_there_in_its_order():

@@ -14,4 +14,6 @@ from tests.bench.rows import (  # noqa: F401, I001 - the order is the table's
     memory,
     start,
     saving,
+    uploading,
+    beside,
 )
