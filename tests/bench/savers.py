@@ -23,7 +23,8 @@ WRITES = {
 AT_ONCE = {"upload_delay": "100ms"}
 NEVER = {"upload_delay": "1h"}
 TIMEOUT_S = 600.0
-_LOOK_S = 0.02
+_LOOK_S = 0.1
+"""Each look costs the drive, or the server, CPU that they want for the bytes."""
 
 
 @contextmanager

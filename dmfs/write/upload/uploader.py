@@ -134,6 +134,13 @@ class Uploader:
     def is_under_way(self, draft_id: DraftId) -> bool:
         return draft_id in self._works
 
+    def new_files_s(self, count: int) -> float:
+        """Seconds until the service takes the last of so many new files; 0 where none of them is
+        under way, such as offline."""
+        if not count or not any(each.in_slot and each.is_new_item for each in self._works.values()):
+            return 0.0
+        return self._tools.new_items.delay_s(count - 1)
+
     def progress(self) -> list[Progress]:
         """Of all uploads that are ordered and not over."""
         now = trio.current_time()

@@ -41,10 +41,12 @@ def upload_memory(bench: Bench, result: Result) -> None:
     settings = AT_ONCE | {"uploads": str(_UPLOADS)}
     for _ in range(min(bench.rounds, 3)):
         with saving(bench, EMULATED, settings, world) as (drive, service):
+            # so slow that none is up before the last one begins
+            service.emulator.settings(cdn_put_bytes_per_s=5e6)
             drive.list("big")
             before.values.append(memory_bytes(drive.pid) / MIB)
             paths = [drive.path / f"big/big-{number:02d}.bin" for number in range(_UPLOADS)]
-            with _watching(drive, service, _UPLOADS) as seen:
+            with _watching(drive, paths) as seen:
                 _copy_all(given, paths)
                 until_clean(paths)
             peak.values.append(seen["bytes"] / MIB)
@@ -67,17 +69,16 @@ def _copy_all(given: Path, paths: Sequence[Path]) -> None:
 
 
 @contextmanager
-def _watching(drive: Drive, service: Service, count: int) -> Iterator[dict[str, int]]:
-    """The most memory of all processes, and the most sessions that were open."""
+def _watching(drive: Drive, paths: Sequence[Path]) -> Iterator[dict[str, int]]:
+    """The most memory of all processes, and the most files that were going up."""
     seen, over = {"bytes": 0, "at once": 0}, threading.Event()
 
     def watch() -> None:
         while not over.wait(_SAMPLE_S):
             seen["bytes"] = max(seen["bytes"], memory_bytes(drive.pid))
-            if seen["at once"] < count:
-                counts = service.emulator.counts()
-                begun, done = counts.get("upload_urls", 0), counts.get("complete", 0)
-                seen["at once"] = max(seen["at once"], min(begun, count) - done)
+            if seen["at once"] < len(paths):
+                going = sum(state_of(path) == "uploading" for path in paths)
+                seen["at once"] = max(seen["at once"], going)
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -95,8 +96,8 @@ and not against the uploads."""
 
 @row("read-beside-upload", "a file read cold, alone and beside 4 files going up the same line")
 def read_beside_upload(bench: Bench, result: Result) -> None:
-    size = (32 if bench.quick else 96) * MIB
-    given = source(bench, 2 * size)
+    size = (64 if bench.quick else 256) * MIB
+    given = source(bench, size // 2)
     world = f"big:size={size},count=1"
     parts = Series("parts sent meanwhile", "parts")
 
@@ -124,6 +125,7 @@ def read_beside_upload(bench: Bench, result: Result) -> None:
     result.series.append(parts)
     line = f"{_LINE_BYTES_PER_S / 1e6:.0f} MB/s"
     result.note(f"a line of {line} for all connections and both directions, each the same share")
+    result.note("16 parts of 8 MiB are on their way when the reader comes; then 4 at a time go")
     result.at_least(series["beside"].median, 0.6, series["alone"], "its rate alone")
 
 

@@ -135,7 +135,7 @@ async def test_what_is_in_a_folder_goes_with_it_when_it_gets_another_id() -> Non
     assert {change.key for change in changes if change.record is None} == keys
     assert [change.key for change in changes if change.record] == ["after@owner/inner"]
     assert [view.folder_id for view in folders.overlay.views()] == ["after"]
-    assert {change.key for change in folders.overlay.forget(after)} == {"after/inner"}
+    assert {change.key for change in folders.overlay.forget(after)} == {"after@owner/inner"}
     assert folders.overlay.views() == []
 
 
