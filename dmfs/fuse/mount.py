@@ -13,6 +13,7 @@ import trio
 from dmfs.drive import Drive
 from dmfs.errors import SetupError
 from dmfs.fuse.attributes import Ownership
+from dmfs.fuse.kernel_cache import push_here
 from dmfs.fuse.kernel_params import raise_parameters
 from dmfs.fuse.mountpoint import clear_dead_mount
 from dmfs.fuse.operations import Operations
@@ -66,7 +67,7 @@ async def serve(
 def _pusher(operations: Operations, session: int) -> Pusher | None:
     """Where it can be: without one a kill may hang the programs on the mount."""
     try:
-        pusher = Pusher(session)
+        pusher = Pusher(session, push_here)
     except OSError as error:
         log.warning("no process of its own tells the kernel of changes: %s", error)
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -78,6 +78,13 @@ def test_a_lost_answer_is_unknown_whether_it_happened_or_not(place: Place, route
     body()
 
 
+async def _arrives(is_counted: Callable[[], bool]) -> bool:
+    with trio.move_on_after(1.0):
+        while not is_counted():
+            await trio.sleep(0.01)
+    return is_counted()
+
+
 @pytest.mark.parametrize("route", CHANGES)
 def test_a_deadline_that_passes_meanwhile_says_nothing_either(place: Place, route: str) -> None:
     @real
@@ -86,8 +93,11 @@ def test_a_deadline_that_passes_meanwhile_says_nothing_either(place: Place, rout
             change = await CHANGES[route](wire)
             place.emulator.fault("stall_before_headers", route=route, seconds=None)
             before = wire.counts().get(route, 0)
-            with pytest.raises(DeadlineError), deadline(0.3, "save"):
-                await change.send()
+            for seconds in (0.3, 1.0, 3.0, 9.0):  # the machine may be too busy to send it sooner
+                with pytest.raises(DeadlineError), deadline(seconds, "save"):
+                    await change.send()
+                if await _arrives(lambda: wire.counts().get(route, 0) > before):
+                    break
             assert wire.counts()[route] == before + 1
             if route != "storage":
                 assert change.happened()

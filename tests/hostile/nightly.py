@@ -20,6 +20,8 @@ HERE = "tests/hostile"
 IMPOSSIBLE = 77
 """The exit status of a script that cannot run on this machine; its last line says why."""
 PYTEST = ["-m", "pytest", "-q", "-s", "--timeout=36000"]
+AT_ONCE = ["-n", "4"]
+"""For tests that wait more than they work (the matrix of writing uses a tenth of a core)."""
 
 
 @dataclass
@@ -90,7 +92,7 @@ PARTS = [
         {"DMFS_WRITE_MODEL_SEEDS": "15", "DMFS_MOUNTED_WALKS": "4"},
     ),
     Part(
-        "writing matrix", [*PYTEST, "tests/write/model/test_fault_matrix.py"],
+        "writing matrix", [*PYTEST, *AT_ONCE, "tests/write/model/test_fault_matrix.py"],
         {"DMFS_WRITE_MATRIX": "full"}, long=True,
     ),
     Part(

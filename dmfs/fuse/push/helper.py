@@ -28,6 +28,8 @@ ORDER = struct.Struct("=QI")
 _NOTIFY = struct.Struct("=IiQ QII")
 """Length of the whole, what it is, 0; number of the directory, length of the name, 0."""
 _REQUEST, _ANSWER = struct.Struct("=IIQ"), struct.Struct("=IiQ")
+WAITING_MAX = 100_000
+"""Of names; the kernel believes the others until their timeout."""
 _INVAL_ENTRY = 3
 _WITHOUT_ANSWER = frozenset({2, 36, 42})
 """FORGET, INTERRUPT, BATCH_FORGET."""
@@ -58,7 +60,9 @@ class Helper:
         with open(0, "rb") as orders:
             while len(head := orders.read(ORDER.size)) == ORDER.size:
                 parent, length = ORDER.unpack(head)
-                self._orders.put((parent, orders.read(length)))
+                name = orders.read(length)
+                if self._orders.qsize() < WAITING_MAX:  # never waits: it has to see the end
+                    self._orders.put((parent, name))
 
     def _push_all(self) -> None:
         while True:

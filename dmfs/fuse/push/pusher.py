@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -11,8 +12,10 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 
 from dmfs.fuse.push import helper
+from dmfs.system.resources import NO_THREAD
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +26,15 @@ _END_S = 2.0
 
 class Pusher:
     """Pushes names, without ever waiting for the kernel. ``session``: the session's descriptor.
-    OSError where this machine gives no second one."""
+    OSError where this machine gives no second one, no process or no thread. ``instead`` is called
+    from the helper's end on: somebody killed it."""
 
-    def __init__(self, session: int) -> None:
+    def __init__(self, session: int, instead: Callable[[int, bytes], None]) -> None:
+        self._instead = instead
+        self._is_alive = True
         device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         try:
-            fcntl.ioctl(device, _CLONE, struct.pack("I", session))
+            fcntl.ioctl(device, _CLONE, struct.pack("i", session))
             self._child = subprocess.Popen(
                 [sys.executable, "-I", "-S", helper.__file__],
                 stdin=subprocess.PIPE, stdout=device, stderr=subprocess.DEVNULL,
@@ -38,29 +44,51 @@ class Pusher:
             os.close(device)  # only the helper's keeps the connection
         self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._hand_over, name="pushes", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._orders_end()
+            self._wait()
+            raise OSError(errno.EAGAIN, NO_THREAD) from error
+
+    @property
+    def pid(self) -> int:
+        """The helper's."""
+        return self._child.pid
 
     def push(self, parent: int, name: bytes) -> None:
         """``parent``: a directory's number. Returns at once."""
-        self._orders.put(helper.ORDER.pack(parent, len(name)) + name)
+        if not self._is_alive:
+            self._instead(parent, name)
+        elif self._orders.qsize() < helper.WAITING_MAX:
+            self._orders.put(helper.ORDER.pack(parent, len(name)) + name)
 
     def close(self) -> None:
         """Once the session is over, or before."""
         self._orders.put(None)
         self._thread.join(_END_S)
+        self._wait()
+
+    def _wait(self) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(_END_S)
+
+    def _orders_end(self) -> None:
+        assert self._child.stdin is not None
+        with contextlib.suppress(OSError):
+            self._child.stdin.close()
 
     def _hand_over(self) -> None:
         # in a thread: a pipe holds some thousand names, and the kernel may keep the helper waiting
         assert self._child.stdin is not None
         pipe = self._child.stdin.fileno()
-        with self._child.stdin:
-            while (order := self._orders.get()) is not None:
-                try:
-                    view = memoryview(order)
-                    while view:
-                        view = view[os.write(pipe, view) :]
-                except OSError:
-                    log.warning("the process that tells the kernel of changes has ended")
-                    return
+        while (order := self._orders.get()) is not None:
+            try:
+                view = memoryview(order)
+                while view:
+                    view = view[os.write(pipe, view) :]
+            except OSError:
+                self._is_alive = False
+                log.warning("the process that tells the kernel of changes has ended")
+                break
+        self._orders_end()

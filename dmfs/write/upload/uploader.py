@@ -160,13 +160,6 @@ class Uploader:
             )  # fmt: skip
         return found
 
-    def new_files_s(self, count: int) -> float:
-        """Seconds until the service takes the last of so many new files; 0 where none of them is
-        under way, such as offline."""
-        if not count or not any(each.in_slot and each.is_new_item for each in self._works.values()):
-            return 0.0
-        return self._tools.new_items.delay_s(count - 1)
-
     async def _take_up(self, work: Work) -> None:
         draft_id = work.row.draft_id
         outcome = Outcome("cancelled")

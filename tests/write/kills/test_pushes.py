@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from dmfs.fuse.push import helper
+from dmfs.fuse.push.pusher import Pusher
 from tests.support.mounts import Drive, wait_until
 from tests.support.sample import SAMPLE
 
@@ -106,3 +109,45 @@ def test_it_ends_with_the_drive(make_drive: Callable[..., Drive]) -> None:
     pid = helper_of(drive)
     assert drive.stop() == 0
     wait_until(lambda: is_gone(pid))
+
+
+def test_somebody_kills_it(make_drive: Callable[..., Drive]) -> None:
+    """The drive goes on, and tells the kernel itself."""
+    drive = make_drive(log_level="info")
+    folder = Path(drive.path(SAMPLE)) / "no helper"
+    folder.mkdir()
+    os.kill(helper_of(drive), signal.SIGKILL)
+    for number in range(3):
+        (folder / "a").write_bytes(b"a" * number)
+        drive.tool("dmfs", "refresh", str(folder))
+        (folder / "a").rename(folder / "b")
+        assert [each.name for each in folder.iterdir()] == ["b"]
+    assert drive.stop() == 0
+
+
+def test_without_a_thread_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(fcntl, "ioctl", lambda *_: 0)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(OSError, match="thread"):
+        Pusher(-1, lambda *_: None)
+
+
+def test_orders_after_its_end_are_carried_out_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a helper that has no session, and so pushes nothing."""
+    monkeypatch.setattr(fcntl, "ioctl", lambda *_: 0)
+    here: list[tuple[int, bytes]] = []
+    pusher = Pusher(-1, lambda parent, name: here.append((parent, name)))
+    pusher.push(1, b"before")
+    assert here == []
+    os.kill(pusher.pid, signal.SIGKILL)
+
+    def is_told_here() -> bool:
+        pusher.push(1, b"after")
+        return bool(here)
+
+    wait_until(is_told_here)
+    assert set(here) == {(1, b"after")}
+    pusher.close()

@@ -21,8 +21,8 @@ from tests.write.traces.replay import Trace, before_bytes, lay_out, load, replay
 from tests.write.traces.replay import trace_names as all_traces
 
 pytestmark = pytest.mark.mount
-DELAY_S = 0.5
-"""Longer than any pause in a replay."""
+DELAY_S = 1.5
+"""Longer than any pause in a replay (half a second was not, at a load of 20 on two cores)."""
 ORDINARY = {"chromium", "cp_new", "fallocate", "firefox", "rsync"}
 """Traces whose new files are people's, not the program's own."""
 NOTHING_CHANGES = {"git_commit", "open_without_a_write"}
