@@ -36,6 +36,7 @@ from dmfs.write.overlay.overlay import Overlay
 from dmfs.write.parts.put import PartSender
 from dmfs.write.parts.thread_sender import ThreadSender
 from dmfs.write.records import Change, Place
+from dmfs.write.rights import Rights
 from dmfs.write.settle.conflict_names import conflict_name, overtaken_name
 from dmfs.write.settle.local_names import LocalNames
 from dmfs.write.settle.nouns import Rules
@@ -181,8 +182,9 @@ async def _join(
     nursery.start_soon(_tend, spool)
     writing = Writing(
         Tools(listings, uploads, deleted, around.person), spool, overlay, drafts, settler,
-        Permissions(uploads, nursery), FolderCalls(uploads, listings.list_again),
-        name_calls, user_id=user_id, moves=writes.moves, sync=writes.sync,
+        Rights(listings, drafts, settler, Permissions(uploads, nursery), user_id=user_id),
+        FolderCalls(uploads, listings.list_again),
+        name_calls, moves=writes.moves, sync=writes.sync,
     )  # fmt: skip
     client.breaker.subscribe(on_close=writing.nudge)
     nursery.start_soon(writing.folders.make_later)
