@@ -13,7 +13,7 @@ import pyfuse3
 
 from dmfs.blocks.reader import AnyReader
 from dmfs.drive import Drive
-from dmfs.errors import AccessError, DriveError, IsADirectory, NotPermittedError, UnsupportedError
+from dmfs.errors import AccessError, IsADirectory, NotPermittedError, UnsupportedError
 from dmfs.fuse.attributes import Ownership, room_statfs
 from dmfs.fuse.inode_table import Inode
 from dmfs.fuse.kernel_cache import LatePushes
@@ -247,17 +247,7 @@ class WriteOperations(Operations):
             raise NotPermittedError("the service has no devices, pipes or sockets")
         directory, text = self._named(parent_inode, name)
         with self._pushes.held(parent_inode):
-            node, handle = await self._writing.create(
-                directory, text, exclusive=True, truncate=False
-            )
-            try:
-                await handle.confirm()
-            except DriveError:
-                handle.close()
-                await self._writing.unlink(directory, text)  # else it waits for ever to be saved
-                raise
-            finally:
-                handle.close()
+            node = await self._writing.make_empty(directory, text)
         return self._handed_out(parent_inode, text, node)
 
     def _named(self, parent_inode: int, name: bytes) -> tuple[Directory, str]:

@@ -60,12 +60,15 @@ class Rights:
         return why_not(file, self._user_id)
 
     async def require_write(self, file: File) -> None:
+        """AccessError if a version must not be written to."""
         reason = self.why_not(file)
         if reason:
             raise AccessError(f"cannot write {file.name!r}: {reason}")
         await self._permissions.require_update(file)
 
     async def require_delete(self, view: FolderView, node: File | Shortcut) -> None:
+        """AccessError, NotPermittedError if the service would not delete it. ``view``: of its
+        folder: where nothing can be deleted, a save that goes on may all the same."""
         if isinstance(node, Shortcut):
             raise AccessError(f"cannot delete {node.name!r}: other programs make and delete it")
         live = self._drafts.content_of(node)
@@ -79,7 +82,8 @@ class Rights:
     async def require_place(
         self, directory: Directory, name: str, *, is_file: bool, besides: str = ""
     ) -> Place:
-        """Where a new name may be. ``besides``: the name that it takes the place of."""
+        """Where a new name may be; the errors say why it may not. ``besides``: the name that it
+        takes the place of."""
         place = place_of(directory, name)
         if place is None:
             raise NotPermittedError(

@@ -159,6 +159,19 @@ class Writing:
         handle = await self.open(found, (directory, name), writes=True, truncate=truncate)
         return found, handle
 
+    async def make_empty(self, directory: Directory, name: str) -> WrittenFile | File:
+        """mknod(2): a new file that is safe on this machine, or none."""
+        node, handle = await self.create(directory, name, exclusive=True, truncate=False)
+        try:
+            await handle.confirm()
+        except DriveError:
+            handle.close()
+            await self.unlink(directory, name)  # else it waits for ever to be saved
+            raise
+        finally:
+            handle.close()
+        return node
+
     async def truncate(
         self, node: File, found_in: tuple[Directory, str] | None, size_bytes: int
     ) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import trio
 
-from dmfs.errors import ExistsError, OfflineError
+from dmfs.errors import ExistsError, NoRoomError, OfflineError
+from dmfs.write.live import LiveFile
 from tests.write.model.machine import fast
 from tests.write.model.test_conflicts import OURS, THEIRS, F
 
@@ -53,3 +54,19 @@ async def test_a_create_that_fails_leaves_nothing_that_waits(machine, place, mon
         assert not writing.drafts.by_id
         assert not writing.settler.waiting()
         assert machine.writing.spool.used_bytes == 0
+
+
+@fast
+async def test_a_mknod_whose_bytes_are_not_safe_makes_nothing(machine, place, monkeypatch):
+    async with machine.on():
+        writing, directory = machine.writing, await machine.directory(place.path)
+        await machine.names(place.path)
+
+        async def refuse(*_args, **_more):
+            raise NoRoomError("the disk is full")
+
+        monkeypatch.setattr(LiveFile, "confirm", refuse)
+        with pytest.raises(NoRoomError):
+            await writing.make_empty(directory, F)
+        assert await machine.names(place.path) == []
+        assert not writing.settler.waiting()
