@@ -147,6 +147,7 @@ async def _join(
     adopted = AdoptedVersions(spool)
     overlay = Overlay(adopted)
     overlay.path_of = around.path_of
+    spool.on_refused = overlay.refused
     overlay.listed = partial(_listed, listings)
     around.add_gauges(overlay.gauges)
     drafts = Drafts(spool, overlay, adopted, around, nursery, owner=around.owner)

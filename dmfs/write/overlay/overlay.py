@@ -19,7 +19,9 @@ from dmfs.model import Directory, Folder, FolderId, ItemId, Listing
 from dmfs.namespace.listing_codec import BadRecordError
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay.adopted import AdoptedVersions
+from dmfs.write.overlay.made import KIND as MADE
 from dmfs.write.overlay.rows import by_folder, directory_of, in_our_time
+from dmfs.write.overlay.view import KIND as NAME
 from dmfs.write.overlay.view import FolderView, LiveById
 from dmfs.write.records import Change, DraftId, Place, Row, folder_of
 from dmfs.write.settle.recording.recorder import FolderNames
@@ -165,6 +167,15 @@ class Overlay:
         """A folder has gone; the rows that go with it."""
         view = self._pop(folder.id)
         return [] if view is None else view.removal()
+
+    def refused(self, changes: Sequence[Change]) -> None:
+        """The journal did not take these: what was done is seen all the same, and is to be known
+        after a restart. A folder that has come to rest meanwhile has nothing to lose by it."""
+        for change in changes:
+            folder_id, _, key = change.key.partition("/")
+            view = self._views.get(FolderId(folder_id))
+            if view is not None and change.kind in (NAME, MADE):
+                view.write_again(change.kind, key)
 
     def _pop(self, folder_id: FolderId) -> FolderView | None:
         view = self._views.pop(folder_id, None)  # first: it may be awake for nobody else
