@@ -199,7 +199,7 @@ class Drive:
         return Stat(True, DIRECTORY_BYTES, node.mtime_ns if isinstance(node, Folder) else 0)
 
     def _stat_to_write(self, node: Node, writing: Writing) -> Stat:
-        can = writing.may_change(node)
+        can = writing.rights.may_change(node)
         if not isinstance(node, File):
             return self._stat(node)._replace(is_writable=can)
         live = writing.content_of(node)

@@ -49,7 +49,7 @@ INSIDE = {
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
     "write": "records spool parts settle upload live handle overlay calls drafts"
-    " landing upload_orders name_steps settler writing care opening",
+    " landing upload_orders name_steps settler rights writing care opening",
     "write.overlay": "merging adopted made rows view overlay",
     "write.care": "rows tally report journalled remedies putting restoring",
     "write.calls": "permissions folder_calls name_calls folders",

@@ -246,11 +246,8 @@ class WriteOperations(Operations):
         if not stat.S_ISREG(mode):
             raise NotPermittedError("the service has no devices, pipes or sockets")
         directory, text = self._named(parent_inode, name)
-        node, handle = await self._writing.create(directory, text, exclusive=True, truncate=False)
-        try:
-            await handle.confirm()
-        finally:
-            handle.close()
+        with self._pushes.held(parent_inode):
+            node = await self._writing.make_empty(directory, text)
         return self._handed_out(parent_inode, text, node)
 
     def _named(self, parent_inode: int, name: bytes) -> tuple[Directory, str]:

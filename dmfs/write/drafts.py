@@ -125,6 +125,11 @@ class Drafts:
             live.place = place or live.place
         return live
 
+    def content_of(self, file: File) -> LiveFile | None:
+        """What was written under the inode of a node and is not the service's yet."""
+        live = self.by_key.get(file.identity)
+        return live if live is not None and live.content is not None else None
+
     def create(self, place: Place) -> LiveFile:
         """A new empty file."""
         draft_id = new_draft_id()

@@ -37,6 +37,7 @@ from dmfs.write.overlay.overlay import Overlay
 from dmfs.write.parts.put import PartSender
 from dmfs.write.parts.thread_sender import ThreadSender
 from dmfs.write.records import Change, Place
+from dmfs.write.rights import Rights
 from dmfs.write.settle.conflict_names import conflict_name, overtaken_name
 from dmfs.write.settle.local_names import LocalNames
 from dmfs.write.settle.nouns import Rules
@@ -161,6 +162,7 @@ async def _join(
     adopted = AdoptedVersions(spool)
     overlay = Overlay(adopted, around.owner)
     overlay.path_of = around.path_of
+    spool.on_refused = overlay.refused
     overlay.listed = partial(_listed, listings)
     around.add_gauges(overlay.gauges)
     drafts = Drafts(spool, overlay, adopted, around, nursery, owner=around.owner)
@@ -196,8 +198,9 @@ async def _join(
     nursery.start_soon(_tend, spool)
     writing = Writing(
         Tools(listings, uploads, deleted, around.person), spool, overlay, drafts, settler,
-        Permissions(uploads, nursery), FolderCalls(uploads, listings.list_again),
-        name_calls, user_id=user_id, moves=writes.moves, sync=writes.sync,
+        Rights(listings, drafts, settler, Permissions(uploads, nursery), user_id=user_id),
+        FolderCalls(uploads, listings.list_again),
+        name_calls, moves=writes.moves, sync=writes.sync,
     )  # fmt: skip
     client.breaker.subscribe(on_close=writing.nudge)
     nursery.start_soon(writing.folders.make_later)

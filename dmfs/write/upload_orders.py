@@ -199,6 +199,9 @@ class UploadOrders:
                 content.release(snapshot)
         except DriveError as error:
             outcome = Outcome("failed", None, error.message)
+        except Exception:  # it ends this upload, not the drive with all others
+            log.exception("an upload failed")
+            outcome = Outcome("failed", None, "an unexpected error, which the log has")
         finally:
             base.close()
             self._under_way.pop(draft.id, None)

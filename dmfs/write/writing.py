@@ -21,16 +21,13 @@ from dmfs.errors import (
     NotFoundError,
     NotPermittedError,
     OtherFolderError,
-    SpoolLimitError,
 )
 from dmfs.model import (
-    LOCAL_FOLDER,
     Child,
     Directory,
     File,
     Folder,
     Listing,
-    Project,
     Shortcut,
     WrittenFile,
 )
@@ -39,27 +36,17 @@ from dmfs.namespace.listings import Listings
 from dmfs.write.calls.folder_calls import FolderCalls
 from dmfs.write.calls.folders import Folders
 from dmfs.write.calls.name_calls import NameCalls
-from dmfs.write.calls.permissions import Permissions
 from dmfs.write.drafts import Drafts
 from dmfs.write.handle import Handle
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay.overlay import Overlay
-from dmfs.write.overlay.view import FolderView
-from dmfs.write.records import Place, State, is_account, place_of
-from dmfs.write.settle.service_names import check_new_name
+from dmfs.write.records import State, is_account, place_of
+from dmfs.write.rights import Rights
 from dmfs.write.settler import Settler
 from dmfs.write.spool.room import Room
 from dmfs.write.spool.spool import Spool
 
 log = logging.getLogger(__name__)
-
-FILE_TYPES = frozenset({
-    "items:autodesk.bim360:File", "items:autodesk.core:File",
-    "versions:autodesk.bim360:File", "versions:autodesk.core:File",
-})  # fmt: skip
-"""What can be written: all other kinds of items have makers of their own."""
-FILES_MAX = 10_000
-"""In a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +69,10 @@ class Writing:
         overlay: Overlay,
         drafts: Drafts,
         settler: Settler,
-        permissions: Permissions,
+        rights: Rights,
         folder_calls: FolderCalls,
         name_calls: NameCalls,
         *,
-        user_id: str,
         moves: bool,
         sync: bool,
     ) -> None:
@@ -95,10 +81,9 @@ class Writing:
         self.overlay = overlay
         self.drafts = drafts
         self.settler = settler
-        self._permissions = permissions
-        self.folders = Folders(self, tools.listings, spool, overlay, drafts, folder_calls)
+        self.rights = rights
+        self.folders = Folders(self, rights, tools.listings, spool, overlay, drafts, folder_calls)
         self._file_calls = name_calls
-        self._user_id = user_id
         self._moves = moves
         self._sync = sync
 
@@ -106,26 +91,11 @@ class Writing:
 
     def content_of(self, file: File) -> LiveFile | None:
         """What was written under the inode of a node and is not the service's yet."""
-        live = self.drafts.by_key.get(file.identity)
-        return live if live is not None and live.content is not None else None
+        return self.drafts.content_of(file)
 
     def now(self, file: File) -> File:
         """The version that the inode of a node stands for now."""
         return self.drafts.adopted.latest(file)
-
-    def may_change(self, node: object) -> bool:
-        """Whether the permission bits say so: as far as is known without a word to the service."""
-        if isinstance(node, File):
-            return self.why_not(node) == "" and self._permissions.known(node.folder_id)
-        if isinstance(node, Folder):
-            return not node.no_files and self._permissions.known(node.id)
-        return (
-            isinstance(node, Project) and node.root_folder_id is not None and not is_account(node)
-        )
-
-    def why_not(self, file: File) -> str:
-        """Why this user may not write to a version, as far as is known; '' if they may."""
-        return why_not(file, self._user_id)
 
     def room(self) -> Room:
         """The spool's."""
@@ -149,7 +119,7 @@ class Writing:
         live = self.drafts.live(node, place)
         if writes and live.content is None:
             try:
-                await self.check_write(live.file)
+                await self.rights.require_write(live.file)
             except AccessError:
                 if found_in is not None:
                     self._show_bits(found_in[0])
@@ -173,20 +143,34 @@ class Writing:
         """A new empty file, or the one that is there. BadNameError, AccessError, NotPermittedError
         if the service would not take it."""
         found = await self.child(directory, name)
-        if found is not None:
-            if exclusive:
-                raise ExistsError(f"there is a {printable(name)!r} already")
-            if not isinstance(found, File):
-                raise IsADirectory(f"{printable(name)!r} is no file that can be written")
-            handle = await self.open(found, (directory, name), writes=True, truncate=truncate)
-            return found, handle
-        place = await self.free_place(directory, name, is_file=True)
-        view = self.overlay.view(directory)
-        live = self.drafts.create(place)
-        view.create(name, live, await self.raw(directory))
-        handle = Handle(live, writes=True)
-        self.settler.touched(place.folder)
-        return live.shown(), handle
+        if found is None:
+            place = await self.rights.require_place(directory, name, is_file=True)
+            listing, view = await self.raw(directory), self.overlay.view(directory)
+            found = view.shown(listing).entries.get(name)  # another program may have been quicker
+            if found is None:  # nothing is awaited until it is there, with its name and a handle
+                live = self.drafts.create(place)
+                view.create(name, live, listing)
+                self.settler.touched(place.folder)
+                return live.shown(), Handle(live, writes=True)
+        if exclusive:
+            raise ExistsError(f"there is a {printable(name)!r} already")
+        if not isinstance(found, File):
+            raise IsADirectory(f"{printable(name)!r} is no file that can be written")
+        handle = await self.open(found, (directory, name), writes=True, truncate=truncate)
+        return found, handle
+
+    async def make_empty(self, directory: Directory, name: str) -> WrittenFile | File:
+        """mknod(2): a new file that is safe on this machine, or none."""
+        node, handle = await self.create(directory, name, exclusive=True, truncate=False)
+        try:
+            await handle.confirm()
+        except DriveError:
+            handle.close()
+            await self.unlink(directory, name)  # else it waits for ever to be saved
+            raise
+        finally:
+            handle.close()
+        return node
 
     async def truncate(
         self, node: File, found_in: tuple[Directory, str] | None, size_bytes: int
@@ -208,7 +192,7 @@ class Writing:
                 await self.drafts.adopted.set_mtime(self.now(node), mtime_ns)
             if live.writers == 0:
                 await live.confirm()
-        elif self.why_not(node) == "":
+        elif self.rights.why_not(node) == "":
             await self.drafts.adopted.set_mtime(self.now(node), mtime_ns)
 
     async def sync(self, live: LiveFile) -> None:
@@ -239,7 +223,7 @@ class Writing:
         if not isinstance(found, File | Shortcut):
             raise IsADirectory(f"{printable(name)!r} is a directory")
         view = self.overlay.view(directory)
-        await self._check_delete(view, found)
+        await self.rights.require_delete(view, found)
         await self.drafts.unlink(view, name, await self.raw(directory))
         self.settler.touched(view.folder_id)
 
@@ -263,12 +247,14 @@ class Writing:
             raise IsADirectory(f"{printable(new)!r} is a directory")
         if not same_folder and not self.drafts.may_move(node):
             return await self._move(node, directory, old, target, new, there)
-        if reason := self.why_not(node):
+        if reason := self.rights.why_not(node):
             raise AccessError(f"cannot rename {printable(old)!r}: {reason}")
         if there is None:
-            await self.free_place(target, new, is_file=True, besides=old if same_folder else "")
+            await self.rights.require_place(
+                target, new, is_file=True, besides=old if same_folder else ""
+            )
         else:
-            await self.check_write(there)
+            await self.rights.require_write(there)
         live = self.content_of(node)
         if live is not None:  # else a crash leaves neither these bytes nor those that were there
             await live.confirm()
@@ -313,23 +299,6 @@ class Writing:
         if known is not None:
             self.tools.listings.shown_anew(directory, known.names)
 
-    async def check_write(self, file: File) -> None:
-        reason = self.why_not(file)
-        if reason:
-            raise AccessError(f"cannot write {file.name!r}: {reason}")
-        await self._permissions.require_update(file)
-
-    async def _check_delete(self, view: FolderView, node: File | Shortcut) -> None:
-        if isinstance(node, Shortcut):
-            raise AccessError(f"cannot delete {node.name!r}: other programs make and delete it")
-        live = self.content_of(node)
-        if live is not None and live.draft is not None and live.draft.base is None:
-            return
-        if is_account(node):
-            await self._permissions.require_update(node)
-        elif not self.settler.is_dancing(view):
-            raise NotPermittedError("the service does not delete files of such a hub")
-
     async def _move(
         self, node: File, directory: Directory, old: str, target: Directory, new: str,
         there: Child | None,
@@ -343,49 +312,11 @@ class Writing:
             raise OtherFolderError("the service does not move a file to another folder")
         if live is not None and not live.is_clean:
             raise OtherFolderError("what was written to the file has not gone up yet")
-        await self.free_place(target, new, is_file=True)
-        await self._check_delete(self.overlay.view(directory), node)
+        await self.rights.require_place(target, new, is_file=True)
+        await self.rights.require_delete(self.overlay.view(directory), node)
         copied = await self._file_calls.copy(self.now(node), target, goal)
-        self.overlay.view(target).shows(new, copied)
+        goal_view = self.overlay.view(target)
+        goal_view.shows(new, copied)
+        await self.spool.commit(goal_view.rows())
         await self.unlink(directory, old)
         return copied
-
-    async def free_place(
-        self, directory: Directory, name: str, *, is_file: bool, besides: str = ""
-    ) -> Place:
-        """Where a new name may be. ``besides``: the name that it takes the place of."""
-        place = place_of(directory, name)
-        if place is None:
-            raise NotPermittedError(
-                f"nothing can be made in {printable(directory.name or '/')!r}",
-                hint="files and folders go into the folders of a project",
-            )
-        if is_file and isinstance(directory, Folder) and directory.no_files:
-            raise AccessError(
-                f"{printable(directory.name)!r} takes no plain files",
-                hint="sheets come there by publishing; put files into another folder",
-            )
-        if place.folder.startswith(LOCAL_FOLDER) or (is_file and self.settler.is_local(name)):
-            return place
-        listing = await self.tools.listings.get(directory)
-        if is_file and len(listing.names) >= FILES_MAX:
-            raise SpoolLimitError(f"a folder of the service takes {FILES_MAX} files")
-        siblings = (each for each in listing.names if each != besides)
-        check_new_name(name, siblings, folds_case=is_account(place))
-        await self._permissions.require_create(place.project_id, place.folder)
-        return place
-
-
-def why_not(file: File, me: str = "") -> str:
-    """Why no program may write to a version, as far as its description tells; '' if it may.
-    ``me``: a user's id, whose own lock is none to them."""
-    if isinstance(file, WrittenFile) and file.draft_id:
-        return ""
-    user_id, _, name = file.reserved_by.partition(" ")
-    if user_id and user_id != me:
-        return f"it is locked by {printable(name)}"
-    if not file.storage_id:
-        return "the service does not say what is in it"
-    if file.extension_type and file.extension_type not in FILE_TYPES:
-        return f"it is a {file.extension_type.rpartition(':')[2]}, which has a maker of its own"
-    return ""

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,11 @@ _AFTER_MAX = 50
 """The kernel sends forgets and releases when it likes, 100 000 of them for seconds; an idle drive
 uses next to nothing."""
 _CONFIG = {"ttl": "1h", "hub_ttl": "1h", "metadata_timeout": "600s"}
+_WRITES: Mapping[str, object] = {
+    "scopes": "data:read data:create data:write", "any_spool_disk": "true", "upload_delay": "1h",
+}  # fmt: skip
+SAVES = 20
+"""Each new name is put into the order of all: this is the one cost that grows with the folder."""
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -41,11 +46,15 @@ def cpu_s(pid: int) -> float:
 
 
 @contextmanager
-def drive_over(world: str, directory: Path) -> Iterator[mounts.Drive]:
+def drive_over(
+    world: str, directory: Path, options: Sequence[str] = (), **config: object
+) -> Iterator[mounts.Drive]:
     """A mounted drive of its own; emulator and mount end with the block."""
     emulator = mounts.start_emulator(world=world, start_timeout_s=120)
     try:
-        with mounts.Drive(directory, emulator, log_level="warning", config=_CONFIG) as drive:
+        with mounts.Drive(
+            directory, emulator, log_level="warning", options=options, config=_CONFIG | config
+        ) as drive:
             yield drive
     finally:
         mounts.stop_emulator(emulator)
@@ -100,6 +109,52 @@ def _of_folder(drive: mounts.Drive, folder: str, count: int) -> dict[str, float]
         "look up an absent name": spent(drive, lambda: [each.exists() for each in absent])
         / SAMPLES,
     }
+
+
+def measure_draft(counts: Sequence[int]) -> list[Row]:
+    """One folder of so many entries, of which a program has changed one and another saves."""
+    rows: list[Row] = []
+    for count in counts:
+        with (
+            tempfile.TemporaryDirectory(prefix="dmfs-growth-") as place,
+            drive_over(f"wide:items={count}", Path(place), ["rw"], **_WRITES) as drive,
+        ):
+            names_in(drive.path(FOLDER))
+            found = _with_draft(drive, drive.path(FOLDER, "wide"))
+        rows += [(name, count, seconds) for name, seconds in found.items()]
+    return rows
+
+
+def _with_draft(drive: mounts.Drive, folder: str) -> dict[str, float]:
+    names_in(folder)
+    plain_s = spent(drive, lambda: names_in(folder))
+    plain_stats_s = spent(drive, lambda: [each.stat() for each in os.scandir(folder)])
+    with Path(f"{folder}/item-000001.dwg").open("ab") as draft:
+        draft.write(b"more")
+    names_in(folder)
+    return {
+        "folder: list it again, all clean": plain_s,
+        "folder: list it again, a draft in it": spent(drive, lambda: names_in(folder)),
+        "folder: with attributes, all clean": plain_stats_s,
+        "folder: with attributes, a draft in it": spent(
+            drive, lambda: [each.stat() for each in os.scandir(folder)]
+        ),
+        "folder: make a lock file in it": spent(drive, lambda: _make_locks(folder)) / SAVES,
+        "write to a file in it": spent(drive, lambda: _append_to(f"{folder}/item-000001.dwg"))
+        / SAMPLES,
+    }
+
+
+def _make_locks(folder: str) -> None:
+    """As office programs do: names that the listing has not."""
+    for number in range(SAVES):
+        Path(f"{folder}/.~lock.item-{number:06d}.dwg#").write_bytes(b"x" * FILE_BYTES)
+
+
+def _append_to(path: str) -> None:
+    for _ in range(SAMPLES):
+        with Path(path).open("ab") as file:
+            file.write(b"y" * FILE_BYTES)
 
 
 def drop_names() -> None:

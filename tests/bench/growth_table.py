@@ -50,6 +50,8 @@ SECTIONS = (
             (10, 100, 1000)),
     Section("folder", "entries of a mounted folder", "growth_mount", "measure_folder",
             (10**3, 10**4, 10**5)),
+    Section("draft", "entries of a folder that is written in", "growth_mount", "measure_draft",
+            (10**3, 10**4, 10**5)),
     Section("open", "open files", "growth_mount", "measure_open_files", (100, 1000, 10**4)),
     Section("mounts", "mounts and their logs", "growth_mount", "measure_mounts", (10, 100, 1000)),
 )  # fmt: skip

@@ -38,11 +38,16 @@ RETRY_S = 30.0
 
 
 class Names(Protocol):
-    """What is in directories, and what may be made there."""
+    """What is in directories."""
 
     async def child(self, directory: Directory, name: str) -> Child | None: ...
     async def there(self, directory: Directory, name: str) -> Child: ...
-    async def free_place(
+
+
+class Places(Protocol):
+    """What may be made there."""
+
+    async def require_place(
         self, directory: Directory, name: str, *, is_file: bool, besides: str = ""
     ) -> Place: ...
 
@@ -59,10 +64,11 @@ class Folders:
     """See above."""
 
     def __init__(
-        self, names: Names, listings: Listings, spool: Spool, overlay: Overlay, drafts: Drafted,
-        calls: FolderCalls,
+        self, names: Names, places: Places, listings: Listings, spool: Spool, overlay: Overlay,
+        drafts: Drafted, calls: FolderCalls,
     ) -> None:  # fmt: skip
         self._names = names
+        self._places = places
         self._listings = listings
         self._spool = spool
         self._overlay = overlay
@@ -76,7 +82,7 @@ class Folders:
         """mkdir(2)."""
         if await self._names.child(directory, name) is not None:
             raise ExistsError(f"there is a {printable(name)!r} already")
-        place = await self._names.free_place(directory, name, is_file=False)
+        place = await self._places.require_place(directory, name, is_file=False)
         if is_local_folder(name) or _stays_here(directory):
             folder = _here(place, later=False)
         elif isinstance(directory, Folder) and directory.comes_later:
@@ -127,7 +133,7 @@ class Folders:
             if not isinstance(there, Folder):
                 raise NotADirectory(f"{printable(new)!r} is not a directory")
             await self.remove(target, new)
-        await self._names.free_place(target, new, is_file=False)
+        await self._places.require_place(target, new, is_file=False)
         if node.is_local:
             moved = replace(node, name=new)
         else:

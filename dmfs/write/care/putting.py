@@ -54,9 +54,9 @@ async def _check(writing: Writing, directory: Directory, name: str) -> None:
     listing = await writing.tools.listings.get(directory)
     there = listing.entries.get(name)
     if there is None:
-        await writing.free_place(directory, name, is_file=True)
+        await writing.rights.require_place(directory, name, is_file=True)
     elif isinstance(there, File):
-        await writing.check_write(there)
+        await writing.rights.require_write(there)
     else:
         raise IsADirectory(f"{printable(name)!r} is no file that can be written")
 

@@ -69,7 +69,7 @@ class Remedies:
             taken = set(goal.shown(listing).entries)
             name = conflict_name(name, writing.tools.person(), local_now(), taken)
         if goal is not source or name != live.place.name:
-            await writing.free_place(goal.directory, name, is_file=True)
+            await writing.rights.require_place(goal.directory, name, is_file=True)
         self._must_not_be_posted(live)
         await self._move(live, goal, name, listing)
         writing.settler.try_again()

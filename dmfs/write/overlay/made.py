@@ -103,9 +103,9 @@ class Made:
         """Of all rows."""
         return [*self.shown, *(_GONE + each for each in self._gone)]
 
-    def change_all(self) -> None:
-        """Every row is to be written."""
-        self._changed.update(self.row_keys())
+    def write_again(self, keys: Iterable[str]) -> None:
+        """These rows are to be written, whether they differ or not."""
+        self._changed.update(keys)
 
     def load(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """KeyError, TypeError, BadRecordError for rows of another shape."""

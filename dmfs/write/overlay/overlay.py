@@ -17,8 +17,10 @@ import trio
 from dmfs.model import Directory, Folder, FolderId, ItemId, Listing
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay.adopted import AdoptedVersions
+from dmfs.write.overlay.made import KIND as MADE
 from dmfs.write.overlay.made import path_in_made
-from dmfs.write.overlay.rows import by_folder, directory_of, if_readable, in_our_time
+from dmfs.write.overlay.rows import by_folder, directory_of, if_readable, in_our_time, parts_of_key
+from dmfs.write.overlay.view import KIND as NAME
 from dmfs.write.overlay.view import FolderView, LiveById
 from dmfs.write.records import Change, DraftId, Place, Row, folder_of
 from dmfs.write.settle.recording.recorder import FolderNames
@@ -164,6 +166,17 @@ class Overlay:
         """A folder has gone; the rows that go with it."""
         view = self._pop(folder.id)
         return [] if view is None else view.removal()
+
+    def refused(self, changes: Sequence[Change]) -> None:
+        """The journal did not take these: what was done is seen all the same, and is to be known
+        after a restart. A folder that has come to rest meanwhile has nothing to lose by it."""
+        for change in changes:
+            if change.kind not in (NAME, MADE):
+                continue
+            folder_id, _, key = parts_of_key(change.key)
+            view = self._views.get(folder_id)
+            if view is not None:
+                view.write_again(change.kind, key)
 
     def _pop(self, folder_id: FolderId) -> FolderView | None:
         view = self._views.pop(folder_id, None)  # first: it may be awake for nobody else

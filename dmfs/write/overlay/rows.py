@@ -22,16 +22,22 @@ def row_key(folder_id: str, owner: str, key: str) -> str:
     return f"{folder_id}@{owner}/{key}"
 
 
+def parts_of_key(key: str) -> tuple[FolderId, str, str]:
+    """Folder, sign-in, and the key within the folder."""
+    outer, _, inner = key.partition("/")
+    folder_id, _, owner = outer.partition("@")
+    return FolderId(folder_id), owner, inner
+
+
 def by_folder(
     rows: Mapping[str, Row], owner: str | None
 ) -> Mapping[FolderId, dict[str, Mapping[str, Any]]]:
     """Rows of a sign-in (None: of all) by their folder, and then by the rest of the key."""
     found: dict[FolderId, dict[str, Mapping[str, Any]]] = {}
     for key, row in rows.items():
-        outer, _, inner = key.partition("/")
-        folder_id, _, whose = outer.partition("@")
+        folder_id, whose, inner = parts_of_key(key)
         if owner is None or whose == owner:
-            found.setdefault(FolderId(folder_id), {})[inner] = row.record
+            found.setdefault(folder_id, {})[inner] = row.record
     return found
 
 

@@ -307,13 +307,18 @@ class FolderView:
     def _key(self, key: str) -> str:
         return row_key(self.folder_id, self._owner, key)
 
+    def write_again(self, kind: str, key: str) -> None:
+        """The journal did not take a row: the next ``rows`` have it as it is then."""
+        (self.names if kind == KIND else self.made).write_again([key])
+        self._on_change(self)
+
     def become(self, folder: Folder) -> None:
         """The directory is this one now: all rows are to be written anew."""
         self.directory, self.folder_id = folder, folder.id
         self._seen = self._shown = None
         self._listed = Listed({})
-        self.names.change_all()
-        self.made.change_all()
+        self.names.write_again(self.names.row_keys())
+        self.made.write_again(self.made.row_keys())
         self._changed()
 
     def removal(self) -> list[Change]:

@@ -65,6 +65,8 @@ class Spool:
         self._contents: dict[DraftId, Content] = {}
         self.rows: Mapping[str, Mapping[str, Row]] = {}
         """Kind → key → row, as found at the start."""
+        self.on_refused: Callable[[Sequence[Change]], None] = lambda _: None
+        """The journal did not take these."""
         self.damaged = ""
         """What was found damaged at the start, in words for a person; '' if nothing was."""
 
@@ -237,8 +239,12 @@ class Spool:
             self._owner.check()
             self._journal.commit(changes, pieces, leaving, durable=durable)
 
-        with trio.CancelScope(shield=True), failures(self.directory, "write the journal"):
-            await self._commits.run(work)
+        try:
+            with trio.CancelScope(shield=True), failures(self.directory, "write the journal"):
+                await self._commits.run(work)
+        except DriveError:
+            self.on_refused(changes)
+            raise
 
 
 def _last_card(directory: Path, card: Mapping[str, object]) -> None:

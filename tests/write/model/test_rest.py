@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from dmfs.errors import NoRoomError
 from dmfs.write import settler as settler_module
 from dmfs.write.care.journalled import Journalled
 from tests.write.model.machine import fast, until
-from tests.write.model.test_conflicts import OLD, OURS, F, an_edit, shows_all
+from tests.write.model.test_conflicts import OLD, OURS, F, G, an_edit, shows_all
 
 
 @fast
@@ -106,3 +109,27 @@ async def test_bytes_that_came_while_a_moved_file_went_up_follow_it(machine, pla
         assert (await machine.find(f"{place.path}/inner/{F}")).identity == live.key
     versions = [each for each in machine.emulator.writes()["items"] if each["id"] == item]
     assert len(versions[0]["versions"]) == 3
+
+
+@fast
+async def test_a_row_that_the_journal_did_not_take_comes_with_the_next(make_machine, place):
+    """Else a file that is seen to be deleted, and will be, is there again after a restart."""
+    for name in (F, G):
+        place.add(name, OLD)
+    machine = make_machine("ada", upload_delay=3600.0)
+    async with machine.on():
+        await machine.names(place.path)
+        journal = machine.writing.spool._journal
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(journal, "commit", _full)
+            with pytest.raises(NoRoomError):
+                await machine.unlink(f"{place.path}/{F}")
+        assert await machine.names(place.path) == [G]
+        await machine.save(f"{place.path}/{G}", OURS)
+    async with machine.on():
+        assert await machine.names(place.path) == [G]
+        assert [each.step.place for each in machine.writing.settler.pending_names()] == [F]
+
+
+def _full(*_args, **_more):
+    raise NoRoomError("the disk is full")

@@ -263,9 +263,9 @@ class NameTable:
         self._changed.clear()
         return changes
 
-    def change_all(self) -> None:
-        """Every row is to be written."""
-        self._changed.update(self.row_keys())
+    def write_again(self, keys: Iterable[str]) -> None:
+        """These rows are to be written, whether they differ or not."""
+        self._changed.update(keys)
 
     def row_keys(self) -> Iterable[str]:
         """Of all rows, as ``take_changes`` has them."""
