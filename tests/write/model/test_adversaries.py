@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from dmfs.write import opening
 from tests.write.model.machine import fast, until
-from tests.write.model.place import sha256
+from tests.write.model.place import Place, sha256
 from tests.write.model.test_conflicts import OLD, OURS, THEIRS, F, G, an_edit, copy_in, shows_all
 
 MORE, THEIRS_2 = b"more " * 80, b"theirs too " * 40
@@ -159,3 +161,29 @@ async def test_theirs_comes_while_ours_is_in_doubt_and_is_edited_again(machine, 
         await shows_all(machine, place, {F: THEIRS, copy: MORE})
         assert not machine.leftovers()
     assert place.storages(OURS) == place.storages(MORE) == 1
+
+
+@pytest.mark.parametrize("team", [False, True])
+@fast
+async def test_a_file_that_is_written_over_while_it_gets_its_new_name(machine, calm, team):
+    """Theirs, which the rename met on the service, was never seen here."""
+    place = Place.new(calm, team=team)
+    place.add(F, OLD)
+    route = "version_patch" if team else "versions_post"
+    machine.emulator.settings(route_latency_ms={route: 500})
+    try:
+        async with machine.on():
+            await machine.names(place.path)
+            place.change("new_version", F, text=THEIRS.decode())
+            before = machine.emulator.counts().get(route, 0)
+            await machine.rename(f"{place.path}/{F}", f"{place.path}/{G}")
+            await until(lambda: machine.emulator.counts().get(route, 0) > before)
+            await machine.save(f"{place.path}/new.dwg", OURS)
+            await machine.rename(f"{place.path}/new.dwg", f"{place.path}/{G}")
+            await machine.comes_to_rest(20)
+            copy = copy_in(place, G)
+            assert place.has_all({G: THEIRS, copy: OURS})
+            await machine.look_again(place.path)
+            await shows_all(machine, place, {G: THEIRS, copy: OURS})
+    finally:
+        machine.emulator.settings(route_latency_ms={})
