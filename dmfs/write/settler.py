@@ -257,7 +257,8 @@ class Settler:
         parted = [] if file is None else self._drafts.adopted.parted(file)
         view.done(step, trio.current_time(), None)
         await self._spool.commit([*parted, *view.rows()])
-        self.orders.show_anew(view, [step.place])
+        self.orders.show_anew(view, [step.place, step.item.name])
+        self.touched(view.folder_id)  # its name may be what another file has waited for
 
     async def _keep_local(self, view: FolderView, step: KeepLocal) -> None:
         view.done(step, trio.current_time(), None)

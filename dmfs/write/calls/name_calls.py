@@ -85,12 +85,18 @@ class NameCalls:
             view.gone(step.item, step.place)
             return False, None
         try:
-            return True, await self._make(view, project, step, tip.file)
+            made = await self._make(view, project, step, tip.file)
         except UnknownOutcomeError:
             found = await self._look(view, project, step)
             if found is None:
                 raise
-            return True, found
+            made = found
+        if isinstance(step, RenameItem) and tip.file.version_id != step.item.version_id:
+            known = view.file_of(step.item)
+            if known is not None and not still_due():
+                # something else has its name by now, and goes up over it: over what was seen here
+                made = replace(known, name=step.name)
+        return True, made
 
     async def _tip(self, project: Project, step: NameStep) -> Tip:
         try:

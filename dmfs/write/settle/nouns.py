@@ -214,7 +214,8 @@ class DeleteItem:
 @dataclass(frozen=True, slots=True)
 class ShowAgain:
     """An item was removed where the service cannot delete, and nothing took its name: it is seen
-    again. Nothing is to be done for it but ``FolderNames.done``."""
+    again. Nothing is to be done for it but ``FolderNames.done``. ``place``: '' if nothing here
+    tells which name it has on the service: it is seen where that is listed."""
 
     item: Item
     place: str

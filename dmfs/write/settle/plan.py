@@ -221,8 +221,8 @@ class _Settling:
         """Where nothing can be deleted: a program was about to save, and did not."""
         gone = gone_items(self._folder, self._claims, self._local.why)
         for each in self._folder.absent:
-            name = self._claims.home.get(each.item.item_id)
-            if each.item.item_id in gone and name is not None and self._rests_whole(name):
+            name = self._claims.home.get(each.item.item_id, "")  # '': somebody else has named it
+            if each.item.item_id in gone and (not name or self._rests_whole(name)):
                 self._steps.append(ShowAgain(each.item, name))
 
     def _may_delete(self, name: str, gone_at: float) -> bool:

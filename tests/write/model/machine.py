@@ -222,6 +222,11 @@ class Machine:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
             return set(db.execute("SELECT kind, key FROM rows"))
 
+    async def local_names(self, path: str) -> set[str]:
+        """Names that were found to stay on this machine."""
+        view = self.writing.overlay.view(await self.directory(path))
+        return {name for name in view.names.touched() if view.names.is_local(name)}
+
     def leftovers(self) -> set[tuple[str, str]]:
         """Rows of uploads, and of drafts that have no name: at rest there are none."""
         by_id = self.writing.drafts.by_id.items()

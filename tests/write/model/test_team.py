@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 import trio
 
+from dmfs.model import ItemId, VersionId
+from dmfs.write.records import DraftId
+from dmfs.write.settle.nouns import (
+    AbsentItem,
+    DraftState,
+    FolderState,
+    Item,
+    NameState,
+    Rules,
+    ShowAgain,
+    UploadNewItem,
+)
+from dmfs.write.settle.plan import settle
 from tests.write.model.machine import fast
 from tests.write.model.place import Place
 from tests.write.model.test_conflicts import shows_all
@@ -64,3 +78,17 @@ async def test_a_program_that_removed_a_file_and_did_not_save_it(machine, place)
         await trio.sleep(5)
         await shows_all(machine, place, {F: OLD, G: OURS})
     assert place.has_all({F: OLD, G: OURS})
+
+
+def test_a_removed_file_of_which_no_name_tells_does_not_keep_its_name_from_others():
+    """Somebody else has renamed it, or deleted it: a new file waited for its name without end."""
+    item = Item(ItemId("item"), VersionId("version"), F, 1)
+    draft = DraftState(id=DraftId("d"), size_bytes=9, generation=1)
+    name = NameState(name=F, draft=draft, clean=None, was=None, began_at=0.0, touched_at=0.0)
+    absent = [AbsentItem(item, F, 0.0)]
+    rules = Rules()
+    folder = FolderState(kind="a", names={F: name}, absent=absent)
+    assert settle(folder, 1e6, rules).steps == [ShowAgain(item, "")]
+    assert settle(replace(folder, absent=[]), 1e6, rules).steps == [
+        UploadNewItem(DraftId("d"), F, F)
+    ]

@@ -313,7 +313,8 @@ class Walk:
         await machine.look_again(self.place.path)
         shown = await self.shown()
         tips = self.place.tips()
-        sums = {name: sha256(data) for name, data in shown.items()}
+        local = set() if self.place.deletes else await machine.local_names(self.place.path)
+        sums = {name: sha256(data) for name, data in shown.items() if name not in local}
         assert sums == tips, (short(shown), sorted(tips), self.log)
         await until(lambda: not machine.leftovers(), 5.0, lambda: (machine.leftovers(), self.log))
         self.nothing_lost(shown)
@@ -348,8 +349,7 @@ class Walk:
         return False
 
     def nothing_lost(self, shown: dict[str, bytes]) -> None:
-        items = self.place.items()
-        book = self.book
+        items, book = self.place.items(), self.book
         if not book.contested:
             wanted = {name: bytes(note.data) for name, note in book.files.items()}
             shown = {k: v for k, v in shown.items() if k in wanted or k not in book.back}

@@ -87,7 +87,10 @@ class ServiceAnswers(NameTable):
                 entry.local = True
                 self._note(entry)
         elif isinstance(step, ShowAgain):
-            self._revive(step.item.item_id, at)
+            if not step.place:
+                self._unmark_gone(step.item.item_id)
+            else:
+                self._revive(step.item.item_id, at)
         elif isinstance(step, DeleteItem):
             self._deleted(step.item, at)
         elif isinstance(step, MakeDraft | HoldDeletes):
