@@ -69,7 +69,7 @@ class Routes:
     async def _uploads(self, exchange: Exchange) -> None:
         writing = self._drive.writing
         if writing is None:
-            await exchange.refuse(409, "this drive is mounted to be read alone")
+            await exchange.refuse(409, "this drive is mounted read-only")
             return
         from dmfs.write.care.report import report_of  # noqa: PLC0415 - with what writes
 

@@ -14,7 +14,7 @@ from dmfs.write.writing import Writing
 def writing_of(drive: Drive) -> Writing:
     """SetupError where a drive is for reading alone."""
     if drive.writing is None:
-        raise SetupError("this drive is mounted to be read alone", hint="dmfs mount -o rw")
+        raise SetupError("this drive is mounted read-only", hint="dmfs mount -o rw")
     return drive.writing
 
 

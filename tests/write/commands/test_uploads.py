@@ -199,7 +199,7 @@ def test_a_read_only_mount_has_nothing_to_tell(
     make_drive: Callable[..., Drive], writer: Home
 ) -> None:
     drive = make_drive(home=writer, options=["ro"])
-    assert "read alone" in the_line(writer.run("uploads", str(drive.point)), 1)
+    assert "mounted read-only" in the_line(writer.run("uploads", str(drive.point)), 1)
     assert b"nothing waits" in stdout_of(writer, "uploads")
     assert not (writer.state / "spool").exists()
 
