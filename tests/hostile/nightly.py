@@ -86,10 +86,10 @@ PARTS = [
         "writing model",
         [*PYTEST, "tests/write/model/test_model.py", "tests/write/model/test_mounted_walk.py"],
         {
-            "DMFS_WRITE_MODEL_SEEDS": "300", "DMFS_WRITE_MODEL_STEPS": "60",
+            "DMFS_WRITE_MODEL_SEEDS": "100", "DMFS_WRITE_MODEL_STEPS": "60",
             "DMFS_MOUNTED_WALKS": "40",
         },
-        {"DMFS_WRITE_MODEL_SEEDS": "15", "DMFS_MOUNTED_WALKS": "4"},
+        {"DMFS_WRITE_MODEL_SEEDS": "5", "DMFS_MOUNTED_WALKS": "4"},
     ),
     Part(
         "writing matrix", [*PYTEST, *AT_ONCE, "tests/write/model/test_fault_matrix.py"],
