@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 from collections.abc import Callable
 
@@ -22,8 +21,6 @@ from dmfs.fuse.workers import replace_workers
 from dmfs.model import Directory
 from dmfs.system.mountinfo import Mount, mount_at
 from dmfs.telemetry.stack_report import report_on_signal
-
-log = logging.getLogger(__name__)
 
 MAX_TASKS = 512
 """Requests served at once: more than readers can stall, so that ``ls`` always finds a place."""
@@ -48,7 +45,10 @@ async def serve(
 
         operations, mode = WriteOperations(drive, root, ownership, drive.writing), set()
     ours, session = _mount(operations, mountpoint, set(pyfuse3.default_options) | mode | options)
-    pusher = _pusher(operations, session)
+    pusher = Pusher(session, push_here)
+    operations.push_by = pusher.push
+    if drive.writing is not None:
+        pusher.start()
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_announce, mountpoint, on_ready)
@@ -60,19 +60,7 @@ async def serve(
         # by number: libfuse would take away whatever has been mounted over the drive meanwhile
         ours_still = ours is not None and mount_at(mountpoint) == ours
         pyfuse3.close(unmount=ours_still and not _detach(mountpoint))
-        if pusher is not None:
-            pusher.close()
-
-
-def _pusher(operations: Operations, session: int) -> Pusher | None:
-    """Where it can be: without one a kill may hang the programs on the mount."""
-    try:
-        pusher = Pusher(session, push_here)
-    except OSError as error:
-        log.warning("no process of its own tells the kernel of changes: %s", error)
-        return None
-    operations.push_by = pusher.push
-    return pusher
+        pusher.close()
 
 
 def _detach(mountpoint: str) -> bool:

@@ -26,15 +26,32 @@ _END_S = 2.0
 
 class Pusher:
     """Pushes names, without ever waiting for the kernel. ``session``: the session's descriptor.
-    OSError where this machine gives no second one, no process or no thread. ``instead`` is called
-    from the helper's end on: somebody killed it."""
+    ``instead`` is called where there is no helper, and from its end on: somebody killed it.
+
+    The helper starts with ``start``, else with the first name: a drive that is read alone, and in
+    which nothing changes, has none.
+    """
 
     def __init__(self, session: int, instead: Callable[[int, bytes], None]) -> None:
-        self._instead = instead
-        self._is_alive = True
+        self._session, self._instead = session, instead
+        self._is_alive, self._is_started = True, False
+        self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Some milliseconds. Without a helper a kill may hang the programs on the mount."""
+        self._is_started = True
+        try:
+            self._start()
+        except OSError as error:
+            self._is_alive = False
+            log.warning("no process of its own tells the kernel of changes: %s", error)
+
+    def _start(self) -> None:
+        """OSError where this machine gives no second descriptor, no process or no thread."""
         device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         try:
-            fcntl.ioctl(device, _CLONE, struct.pack("i", session))
+            fcntl.ioctl(device, _CLONE, struct.pack("i", self._session))
             self._child = subprocess.Popen(
                 [sys.executable, "-I", "-S", helper.__file__],
                 stdin=subprocess.PIPE, stdout=device, stderr=subprocess.DEVNULL,
@@ -42,14 +59,14 @@ class Pusher:
             )  # fmt: skip
         finally:
             os.close(device)  # only the helper's keeps the connection
-        self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._hand_over, name="pushes", daemon=True)
+        thread = threading.Thread(target=self._hand_over, name="pushes", daemon=True)
         try:
-            self._thread.start()
+            thread.start()
         except RuntimeError as error:
             self._orders_end()
             self._wait()
             raise OSError(errno.EAGAIN, NO_THREAD) from error
+        self._thread = thread
 
     @property
     def pid(self) -> int:
@@ -58,6 +75,8 @@ class Pusher:
 
     def push(self, parent: int, name: bytes) -> None:
         """``parent``: a directory's number. Returns at once."""
+        if not self._is_started:
+            self.start()
         if not self._is_alive:
             self._instead(parent, name)
         elif self._orders.qsize() < helper.WAITING_MAX:
@@ -65,6 +84,8 @@ class Pusher:
 
     def close(self) -> None:
         """Once the session is over, or before."""
+        if self._thread is None:
+            return
         self._orders.put(None)
         self._thread.join(_END_S)
         self._wait()

@@ -125,14 +125,35 @@ def test_somebody_kills_it(make_drive: Callable[..., Drive]) -> None:
     assert drive.stop() == 0
 
 
-def test_without_a_thread_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_thread_names_are_pushed_here(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(fcntl, "ioctl", lambda *_: 0)
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    with pytest.raises(OSError, match="thread"):
-        Pusher(-1, lambda *_: None)
+    here: list[tuple[int, bytes]] = []
+    pusher = Pusher(-1, lambda parent, name: here.append((parent, name)))
+    pusher.push(1, b"a")
+    assert here == [(1, b"a")]
+    assert "thread" in caplog.text
+    pusher.close()
+
+
+def test_a_drive_that_is_read_alone_has_none_until_something_changes(
+    make_drive: Callable[..., Drive],
+) -> None:
+    drive = make_drive(options=["ro"])
+    folder = drive.path(SAMPLE)
+    os.listdir(folder)
+    with pytest.raises(AssertionError, match="there is none"):
+        helper_of(drive)
+    drive.emulator.change("add_item", path=SAMPLE, name="pushed.txt", size=5)
+    drive.tool("dmfs", "refresh", folder)
+    wait_until(lambda: "pushed.txt" in os.listdir(folder))
+    assert helper_of(drive)
+    assert drive.stop() == 0
 
 
 def test_orders_after_its_end_are_carried_out_here(monkeypatch: pytest.MonkeyPatch) -> None:
