@@ -13,11 +13,7 @@ from tests.bench.measure import MIB
 from tests.bench.processes import run
 from tests.bench.registry import row
 from tests.bench.results import Result, Series
-from tests.bench.savers import AT_ONCE as _AT_ONCE
-from tests.bench.savers import NEVER as _NEVER
-from tests.bench.savers import TIMEOUT_S as _TIMEOUT_S
-from tests.bench.savers import saving as _drive
-from tests.bench.savers import source as _source
+from tests.bench.savers import AT_ONCE, NEVER, TIMEOUT_S, check, saving, source, until_clean
 from tests.bench.service import EMULATED, LOCAL, Service
 from tests.emulator.writer import Writer
 
@@ -30,21 +26,21 @@ def _dd(source: Path, target: Path, block: str) -> float:
     """MB/s of a copy that ends with an fsync."""
     began = time.perf_counter()
     run(["dd", f"if={source}", f"of={target}", f"bs={block}", "conv=fsync", "status=none"],
-        _TIMEOUT_S)  # fmt: skip
+        TIMEOUT_S)  # fmt: skip
     return source.stat().st_size / (time.perf_counter() - began) / 1e6
 
 
 @row("save-seq", "dd of 512 MiB with an fsync at its end, in blocks of 1 MiB, onto the drive")
 def save_sequentially(bench: Bench, result: Result) -> None:
-    source = _source(bench, (64 if bench.quick else 512) * MIB)
+    given = source(bench, (64 if bench.quick else 512) * MIB)
     disk = bench.places.fresh("disk")
-    with _drive(bench, LOCAL, _NEVER) as (drive, _):
+    with saving(bench, LOCAL, NEVER) as (drive, _):
         numbers = iter(range(1000))
 
         def copy(folder: Path) -> float:
             """A new file each time: memory and blocks that nobody had yet cost more."""
             path = folder / f"copy {next(numbers)}.bin"
-            speed = _dd(source, path, "1M")
+            speed = _dd(given, path, "1M")
             path.unlink()
             return speed
 
@@ -56,11 +52,11 @@ def save_sequentially(bench: Bench, result: Result) -> None:
 
 @row("save-4k", "close(2) after a change of 4 KiB in a file of 1 GiB")
 def save_a_little(bench: Bench, result: Result) -> None:
-    source = _source(bench, (64 if bench.quick else 1024) * MIB)
+    given = source(bench, (64 if bench.quick else 1024) * MIB)
     took, stored = Series("close", "ms"), Series("stored", "KiB")
-    with _drive(bench, LOCAL, _NEVER) as (drive, _):
+    with saving(bench, LOCAL, NEVER) as (drive, _):
         path = Path(drive.file("large.bin"))
-        _dd(source, path, "1M")
+        _dd(given, path, "1M")
         for number in range(max(bench.rounds, 5)):
             free = os.statvfs(path).f_bfree * 4096
             handle = os.open(path, os.O_RDWR)
@@ -75,22 +71,23 @@ def save_a_little(bench: Bench, result: Result) -> None:
 
 @row("upload", "1 GiB up, link emulated: parts of 8 MiB, against curl with the same ones")
 def upload(bench: Bench, result: Result) -> None:
-    source = _source(bench, (64 if bench.quick else 1024) * MIB)
-    with _drive(bench, EMULATED, _AT_ONCE) as (drive, service):
+    given = source(bench, (64 if bench.quick else 1024) * MIB)
+    with saving(bench, EMULATED, AT_ONCE) as (drive, service):
         numbers = iter(range(1000))
 
         def ours() -> float:
             """From the close until the drive says that the service has it."""
             path = Path(drive.file(f"up {next(numbers)}.bin"))
-            _dd(source, path, "1M")
+            _dd(given, path, "1M")
             began = time.perf_counter()
-            _until_clean(path)
-            return source.stat().st_size / (time.perf_counter() - began) / 1e6
+            until_clean([path])
+            return given.stat().st_size / (time.perf_counter() - began) / 1e6
 
         def curl() -> float:
-            return _by_curl(bench, service, source)
+            return _by_curl(bench, service, given)
 
         series = bench.alternate(result, "MB/s", {"dmfs": ours, "curl": curl}, bench.rounds)
+        check(service, given, len(series["dmfs"].values))
     result.note("dmfs includes the delay of 100 ms, all calls, checksums and the version")
     result.at_least(series["dmfs"].median, 0.85, series["curl"], "parallel PUTs by curl")
 
@@ -100,11 +97,11 @@ def upload_small(bench: Bench, result: Result) -> None:
     count = 40 if bench.quick else _SMALL_FILES
     together, alone = Series("together", "files/s"), Series("one by one", "files/s")
     for series, settings in ((together, {"uploads": "16"}), (alone, {"uploads": "1"})):
-        with _drive(bench, EMULATED, _AT_ONCE | settings) as (drive, service):
+        with saving(bench, EMULATED, AT_ONCE | settings) as (drive, service):
             began = time.perf_counter()
             for number in range(count):
                 Path(drive.file(f"small {number}.bin")).write_bytes(os.urandom(20_000))
-            give_up = time.monotonic() + _TIMEOUT_S
+            give_up = time.monotonic() + TIMEOUT_S
             while _there(service, "small ") < count and time.monotonic() < give_up:
                 time.sleep(0.1)
             series.values.append(count / (time.perf_counter() - began))
@@ -117,14 +114,6 @@ def _there(service: Service, start: str) -> int:
     return sum(item["name"].startswith(start) for item in service.emulator.writes()["items"])
 
 
-def _until_clean(path: Path) -> None:
-    """The emulator is not looked at meanwhile: what it tells of its writes it hashes first."""
-    give_up = time.monotonic() + _TIMEOUT_S
-    while os.getxattr(path, "user.dmfs.state") != b"clean":
-        assert time.monotonic() < give_up, f"{path.name} did not arrive"
-        time.sleep(0.02)
-
-
 def _by_curl(bench: Bench, service: Service, source: Path) -> float:
     """The same parts by one curl with 16 connections; the API's calls are made before."""
     project = service.emulator.world()["hubs"][0]["projects"][0]
@@ -133,7 +122,7 @@ def _by_curl(bench: Bench, service: Service, source: Path) -> float:
     storage = json.loads(writer.storage("curl.bin", folder).body)["data"]["id"]
     count = -(-source.stat().st_size // _PART)
     parts = bench.places.fresh("parts")
-    run(["split", f"--bytes={_PART}", "-d", "-a", "4", str(source), f"{parts}/"], _TIMEOUT_S)
+    run(["split", f"--bytes={_PART}", "-d", "-a", "4", str(source), f"{parts}/"], TIMEOUT_S)
     urls: list[str] = []
     key = ""
     while len(urls) < count:
@@ -150,5 +139,5 @@ def _by_curl(bench: Bench, service: Service, source: Path) -> float:
     config.write_text("".join(lines))
     began = time.perf_counter()
     run(["curl", "-sS", "--fail", "--parallel", "--parallel-immediate", "--parallel-max", "16",
-         "-K", str(config)], _TIMEOUT_S)  # fmt: skip
+         "-K", str(config)], TIMEOUT_S)  # fmt: skip
     return source.stat().st_size / (time.perf_counter() - began) / 1e6

@@ -18,7 +18,7 @@ import pytest
 from dmfs.fuse.push import helper
 from dmfs.fuse.push.pusher import Pusher
 from tests.support.mounts import Drive, wait_until
-from tests.support.sample import SAMPLE
+from tests.support.sample import RAW_SAMPLE, SAMPLE
 
 pytestmark = pytest.mark.mount
 GONE = (errno.ENOTCONN, errno.ECONNABORTED)
@@ -145,13 +145,13 @@ def test_a_drive_that_is_read_alone_has_none_until_something_changes(
     make_drive: Callable[..., Drive],
 ) -> None:
     drive = make_drive(options=["ro"])
-    folder = drive.path(SAMPLE)
-    os.listdir(folder)
+    folder = Path(drive.path(SAMPLE))
+    assert list(folder.iterdir())
     with pytest.raises(AssertionError, match="there is none"):
         helper_of(drive)
-    drive.emulator.change("add_item", path=SAMPLE, name="pushed.txt", size=5)
-    drive.tool("dmfs", "refresh", folder)
-    wait_until(lambda: "pushed.txt" in os.listdir(folder))
+    drive.emulator.change("add_item", path=RAW_SAMPLE, name="pushed.txt", size=5)
+    drive.tool("dmfs", "refresh", str(folder))
+    wait_until((folder / "pushed.txt").exists)
     assert helper_of(drive)
     assert drive.stop() == 0
 
