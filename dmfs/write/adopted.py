@@ -81,7 +81,10 @@ class AdoptedVersions:
 
     def parted(self, file: File) -> Change:
         """A version goes on as an inode of its own: what it was here goes on as another file."""
-        return self.add(plain(file), f"parted {new_draft_id()}", plain(file).mtime_ns)
+        key = f"parted {new_draft_id()}"
+        change = self.add(plain(file), key, plain(file).mtime_ns)
+        del self._latest[key]  # of a base that was truncated the size is not the version's
+        return change
 
     def left(self, base: Base | None, at: Place, key: str, file: File) -> list[Change]:
         """What was written to ``base`` became ``file``: if that is another item, the inode goes

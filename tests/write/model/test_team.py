@@ -35,15 +35,16 @@ def place(calm):
 
 
 @pytest.mark.parametrize("opened", [True, False])
+@pytest.mark.parametrize("truncated", [0, os.O_TRUNC])
 @fast
 async def test_a_file_whose_edit_became_anothers_version_is_seen_with_its_own_bytes(
-    machine, place, opened
+    machine, place, opened, truncated
 ):
     """It has been one inode with what was written to it; now they are two."""
     for name, data in ((F, OLD), (G, OTHER)):
         place.add(name, data)
     async with machine.on():
-        handle = await machine.open(f"{place.path}/{F}", os.O_RDWR)
+        handle = await machine.open(f"{place.path}/{F}", os.O_RDWR | truncated)
         await handle.write(0, OURS)
         if not opened:
             await handle.confirm()
