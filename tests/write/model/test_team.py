@@ -21,6 +21,7 @@ from dmfs.write.settle.nouns import (
     UploadNewItem,
 )
 from dmfs.write.settle.plan import settle
+from dmfs.write.settle.recorder import FolderNames
 from tests.write.model.machine import fast
 from tests.write.model.place import Place
 from tests.write.model.test_conflicts import shows_all
@@ -93,3 +94,15 @@ def test_a_removed_file_of_which_no_name_tells_does_not_keep_its_name_from_other
     assert settle(replace(folder, absent=[]), 1e6, rules).steps == [
         UploadNewItem(DraftId("d"), F, F)
     ]
+
+
+def test_an_item_that_was_spared_is_seen_again_once_its_name_is_free():
+    names = FolderNames()
+    item = Item(ItemId("item"), VersionId("version"), F, 1)
+    names.see({F: item}, 1.0)
+    names.create("new", DraftId("d"), 2.0)
+    names.rename("new", F, 3.0)
+    names.spare(item.item_id)
+    names.rename(F, "beside", 4.0)
+    assert names.revive(item.item_id, 5.0)
+    assert names.at(F) == item
