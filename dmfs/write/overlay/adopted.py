@@ -82,7 +82,10 @@ class AdoptedVersions:
 
     def parted(self, file: File) -> list[Change]:
         """A version goes on as an inode of its own: what it was here goes on as another file."""
-        return self.add(plain(file), f"parted {new_draft_id()}", plain(file).mtime_ns)
+        key = f"parted {new_draft_id()}"
+        changes = self.add(plain(file), key, plain(file).mtime_ns)
+        self._latest.pop(key, None)  # of a base that was truncated the size is not the version's
+        return changes
 
     def left(self, base: Base | None, at: Place, key: str, file: File) -> list[Change]:
         """What was written to ``base`` became ``file``: if that is another item, the inode goes

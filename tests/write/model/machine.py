@@ -26,6 +26,7 @@ from dmfs.system.disk_threads import DiskThreads
 from dmfs.write.handle import Handle
 from dmfs.write.live import LiveFile
 from dmfs.write.opening import Writes
+from dmfs.write.settle.nouns import KeepLocal
 from tests.auth.person import write as write_sign_in
 from tests.support.sample import ACCOUNT
 
@@ -223,9 +224,11 @@ class Machine:
             return set(db.execute("SELECT kind, key FROM rows"))
 
     async def local_names(self, path: str) -> set[str]:
-        """Names that were found to stay on this machine."""
+        """Names that were found to stay on this machine, or are about to be."""
         view = self.writing.overlay.view(await self.directory(path))
-        return {name for name in view.names.touched() if view.names.is_local(name)}
+        steps = self.writing.settler.plan(view, hurry=True).steps
+        found = {step.place for step in steps if isinstance(step, KeepLocal)}
+        return found | {name for name in view.names.touched() if view.names.is_local(name)}
 
     def leftovers(self) -> set[tuple[str, str]]:
         """Rows of uploads, and of drafts that have no name: at rest there are none."""

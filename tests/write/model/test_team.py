@@ -21,6 +21,7 @@ from dmfs.write.settle.nouns import (
     UploadNewItem,
 )
 from dmfs.write.settle.plan import settle
+from dmfs.write.settle.recorder import FolderNames
 from tests.write.model.machine import fast
 from tests.write.model.place import Place
 from tests.write.model.test_conflicts import shows_all
@@ -35,15 +36,16 @@ def place(calm):
 
 
 @pytest.mark.parametrize("opened", [True, False])
+@pytest.mark.parametrize("truncated", [0, os.O_TRUNC])
 @fast
 async def test_a_file_whose_edit_became_anothers_version_is_seen_with_its_own_bytes(
-    machine, place, opened
+    machine, place, opened, truncated
 ):
     """It has been one inode with what was written to it; now they are two."""
     for name, data in ((F, OLD), (G, OTHER)):
         place.add(name, data)
     async with machine.on():
-        handle = await machine.open(f"{place.path}/{F}", os.O_RDWR)
+        handle = await machine.open(f"{place.path}/{F}", os.O_RDWR | truncated)
         await handle.write(0, OURS)
         if not opened:
             await handle.confirm()
@@ -92,3 +94,15 @@ def test_a_removed_file_of_which_no_name_tells_does_not_keep_its_name_from_other
     assert settle(replace(folder, absent=[]), 1e6, rules).steps == [
         UploadNewItem(DraftId("d"), F, F)
     ]
+
+
+def test_an_item_that_was_spared_is_seen_again_once_its_name_is_free():
+    names = FolderNames()
+    item = Item(ItemId("item"), VersionId("version"), F, 1)
+    names.see({F: item}, 1.0)
+    names.create("new", DraftId("d"), 2.0)
+    names.rename("new", F, 3.0)
+    names.spare(item.item_id)
+    names.rename(F, "beside", 4.0)
+    assert names.revive(item.item_id, 5.0)
+    assert names.at(F) == item

@@ -344,13 +344,15 @@ class NameTable:
 
     def _revive(self, item_id: ItemId, at: float) -> bool:
         gone = self._gone.get(item_id)
-        if gone is None or gone.done:
+        name = self._home.get(item_id, "" if gone is None else gone.name)
+        if not name or item_id in self._holder or (gone is not None and gone.done):
             return False
-        entry = self._touch(self._home.get(item_id, gone.name), at)
-        if not entry.empty:
+        entry = self._touch(name, at)  # spared before, its name may have been another's till now
+        item = entry.was if gone is None else gone.item
+        if not entry.empty or item is None:
             return False
         self._unmark_gone(item_id)
-        entry.clean = gone.item
+        entry.clean = item
         self._holder[item_id] = entry.name
         self._tidy(entry)
         return True
