@@ -21,7 +21,7 @@ from dmfs.write.settle.nouns import (
     UploadNewItem,
 )
 from dmfs.write.settle.plan import settle
-from dmfs.write.settle.recorder import FolderNames
+from dmfs.write.settle.recording.recorder import FolderNames
 from tests.write.model.machine import fast
 from tests.write.model.place import Place
 from tests.write.model.test_conflicts import shows_all
