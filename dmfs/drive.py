@@ -71,6 +71,8 @@ class Stat(NamedTuple):
     is_writable: bool = False
     may_change: bool = False
     """Whether a file may become another one under the same inode: it may be written to."""
+    is_here: bool = False
+    """Whether it was written here, and is on this machine."""
 
 
 class SignInState(Protocol):
@@ -204,7 +206,7 @@ class Drive:
             return self._stat(node)._replace(is_writable=can)
         live = writing.content_of(node)
         if live is not None:
-            return Stat(False, live.size_bytes, live.mtime_ns, can, may_change=True)
+            return Stat(False, live.size_bytes, live.mtime_ns, can, may_change=True, is_here=True)
         now = writing.now(node)
         return Stat(False, self.size_of(now), now.mtime_ns, can, may_change=True)
 

@@ -13,6 +13,10 @@ FILE_ATTR_TIMEOUT_S = 86400.0
 """A file is one version: its attributes do not change (open reports a size learned later)."""
 
 
+BLOCK_BYTES = 128 * 1024
+HERE_BLOCK_BYTES = 1024 * 1024
+"""cp(1) writes in steps of st_blksize, and each is a request of the kernel's. Of a file that has to
+be fetched no more is asked for: stdio reads ahead by it."""
 FILES_FREE = 1 << 20
 """The service tells no number; programs refuse to save where it is 0."""
 
@@ -43,7 +47,7 @@ def entry_attributes(
     attributes.st_nlink = 1  # of a directory: "not counted", or find trusts it
     attributes.st_uid, attributes.st_gid = ownership.uid, ownership.gid
     attributes.st_size = entry.size_bytes
-    attributes.st_blksize = 128 * 1024
+    attributes.st_blksize = HERE_BLOCK_BYTES if entry.is_here else BLOCK_BYTES
     attributes.st_blocks = -(-entry.size_bytes // 512)
     attributes.st_mtime_ns = attributes.st_atime_ns = attributes.st_ctime_ns = entry.mtime_ns
     return attributes
