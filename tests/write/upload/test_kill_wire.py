@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -112,6 +111,6 @@ def test_a_kill_between_a_lost_completion_and_the_look(
         text=TEXT, times=TIMES, name="lost.dwg", version=False,
     )  # fmt: skip
     assert killed
-    real(partial(_go_on, folder, tmp_path / "spool", "lost.dwg", version=False))()
+    _go_on(folder, tmp_path / "spool", "lost.dwg", version=False)
     assert folder.versions() == [("lost.dwg", sha256(OURS))]
     assert emulator.violations() == {}
