@@ -39,6 +39,9 @@ SMALL_BYTES = 4096
 PEEK_BYTES = 256 * 1024
 """Read on the loop if the kernel has it in memory: 20 µs."""
 _JOINED_BYTES = 64 * 1024
+STEP_BYTES = 512 * 1024
+"""In one call. Of a larger one Linux makes pages of up to 2 MiB; on a virtual machine that hands free
+memory back to its host that took 2.2 s a GiB (ext4, Linux 6.18), where these steps take 0.4."""
 _VECTOR = 512
 """Parts in one call: IOV_MAX is 1024."""
 
@@ -323,13 +326,27 @@ def file_name(number: int) -> str:
 
 def _write_all(fd: int, parts: list[bytes], position: int) -> None:
     """All of it; OSError."""
-    for first in range(0, len(parts), _VECTOR):
-        some = parts[first : first + _VECTOR]
-        length = sum(map(len, some))
-        done = os.pwritev(fd, some, position)
-        if done < length:  # a disk about to be full: the rest meets its error
-            rest = memoryview(b"".join(some))[done:]
-            while rest:
-                done = os.pwrite(fd, rest, position + length - len(rest))
-                rest = rest[done:]
-        position += length
+    some: list[memoryview] = []
+    length = 0
+    for part in parts:
+        for start in range(0, len(part), STEP_BYTES):
+            view = memoryview(part)[start : start + STEP_BYTES]
+            if some and (length + len(view) > STEP_BYTES or len(some) == _VECTOR):
+                position = _write(fd, some, position)
+                some, length = [], 0
+            some.append(view)
+            length += len(view)
+    if some:
+        _write(fd, some, position)
+
+
+def _write(fd: int, some: list[memoryview], position: int) -> int:
+    """Where they end."""
+    length = sum(map(len, some))
+    done = os.pwritev(fd, some, position)
+    if done < length:  # a disk about to be full: the rest meets its error
+        rest = memoryview(b"".join(some))[done:]
+        while rest:
+            done = os.pwrite(fd, rest, position + length - len(rest))
+            rest = rest[done:]
+    return position + length
