@@ -42,7 +42,7 @@ class WriteOperations(Operations):
         super().__init__(drive, root, ownership)
         self._writing = writing
         self._pushes = LatePushes(self._inodes, self._push)
-        writing.folders.on_made = self._inodes.became
+        writing.folders.on_made = writing.drafts.on_other_key = self._inodes.became
 
     def _on_changes(self, directory: Directory, names: Sequence[str]) -> None:
         self._pushes.push(directory, names)

@@ -14,10 +14,21 @@ from dmfs.errors import DriveError
 from dmfs.model import File, FolderId, Listing
 from dmfs.system.clock import wall_time_ns, wall_time_s
 from dmfs.write.live import FoundIn, LiveFile
-from dmfs.write.overlay.adopted import AdoptedVersions, plain
+from dmfs.write.overlay.adopted import AdoptedVersions, plain, under_key
 from dmfs.write.overlay.overlay import Overlay
 from dmfs.write.overlay.view import FolderView
-from dmfs.write.records import Base, Change, Draft, DraftId, Place, Row, State, new_draft_id
+from dmfs.write.records import (
+    Base,
+    Change,
+    Draft,
+    DraftId,
+    Place,
+    Row,
+    State,
+    is_unlinked,
+    new_draft_id,
+    new_unlinked_key,
+)
 from dmfs.write.spool.content import Content
 from dmfs.write.spool.spool import Spool
 
@@ -62,6 +73,9 @@ class Drafts:
         """A draft has no name any more: it must not go up. False if it may be on the service
         already: its bytes and its row stay until that is known."""
         self.at_large: Callable[[DraftId], bool] = lambda _: False
+        self.on_other_key: Callable[[File, File], None] = lambda _before, _after: None
+        """What was one node goes on as another, under its inode number; the identity that it had
+        may be seen again, as another file."""
 
     def load(self, rows: Mapping[str, Row], uploads: Container[str] = ()) -> list[Change]:
         """Drafts of an earlier run; the changes that drop those without use. What cannot be read
@@ -115,6 +129,8 @@ class Drafts:
 
     def live(self, node: File, place: Place | None) -> LiveFile:
         """What stands under a node's inode."""
+        if is_unlinked(node.identity):
+            place = None  # /proc/PID/fd leads to it, and gives it no name
         live = self.by_key.get(node.identity)
         if live is None:
             file = self.adopted.latest(node)
@@ -204,7 +220,7 @@ class Drafts:
 
     async def unlink(self, view: FolderView, name: str, listing: Listing) -> None:
         """Take a name away; content without a name goes with its last handle."""
-        lost = self._under(view, name, listing)
+        lost = self._file_at(view, name, listing)
         view.unlink(name, listing)
         await self._commit_without(lost, view.rows())
 
@@ -214,8 +230,11 @@ class Drafts:
     ) -> File:  # fmt: skip
         """What stood at ``old`` stands at ``new``; what stood there has no name any more."""
         goal.see(target_listing)
-        lost = self._under(goal, new, target_listing)
-        live = self.by_key.get(view.node_at(old, listing).identity)
+        lost = self._file_at(goal, new, target_listing)
+        moved = view.node_at(old, listing)
+        live = self.by_key.get(moved.identity)
+        if lost is not None and lost.identity == moved.identity:
+            lost = None
         if view is goal:
             view.rename(old, new, listing)
         else:
@@ -231,7 +250,7 @@ class Drafts:
                     live.to_go_up()  # under another name
                 if live.draft.generation:
                     changes.append(Change(KIND, live.draft.id, live.draft.as_row()))
-        await self._commit_without(lost if lost is not live else None, changes)
+        await self._commit_without(lost, changes)
         return goal.node_at(new, target_listing)
 
     def moved_folder(self, folder_id: FolderId, other_id: FolderId) -> list[Change]:
@@ -244,18 +263,35 @@ class Drafts:
                 changes.append(Change(KIND, live.draft.id, live.draft.as_row()))
         return [each for each in changes if each.record and each.record["generation"]]
 
-    def _under(self, view: FolderView, name: str, listing: Listing) -> LiveFile | None:
-        """The live file that loses a name."""
+    def _file_at(self, view: FolderView, name: str, listing: Listing) -> File | None:
         node = view.shown(listing).entries.get(name)
-        return self.by_key.get(node.identity) if isinstance(node, File) else None
+        return node if isinstance(node, File) else None
 
-    async def _commit_without(self, lost: LiveFile | None, changes: Sequence[Change]) -> None:
+    def give_key(self, node: File, key: str) -> LiveFile | None:
+        """What stands under a node's inode goes on under another identity, which is its own: the
+        version beneath may be seen again, and is another file then. It has the inode number still,
+        as far as a program or the kernel knows it."""
+        live = self.by_key.pop(node.identity, None)
+        if live is None:
+            after = under_key(node, key, node.mtime_ns)
+        else:
+            live.key, self.by_key[key] = key, live
+            if live.draft is None:
+                after = under_key(live.file, key, live.mtime_ns)
+            else:
+                live.draft = replace(live.draft, key=key)
+                after = live.shown()
+        self.on_other_key(node, after)
+        return live
+
+    async def _commit_without(self, node: File | None, changes: Sequence[Change]) -> None:
+        """``node``: what has lost its name."""
+        lost = None if node is None else self.give_key(node, new_unlinked_key())
+        if lost is not None:
+            lost.place = None
         if lost is None or lost.draft is None:
-            if lost is not None:
-                lost.place = None
             await self._spool.commit(changes)
             return
-        lost.place = None
         if not self.on_dropped(lost.draft.id) or lost.handles:
             lost.draft = replace(lost.draft, orphan=True)
             if lost.draft.generation:

@@ -46,7 +46,8 @@ class Landing:
         all_up = draft.generation == generation and not content.dirty
         adopted = self._drafts.adopted
         changes = adopted.left(draft.base, at, live.key, file)
-        changes += adopted.add(file, live.key, live.mtime_ns)
+        if live.place is not None:  # else the inode is that of a file without a name
+            changes += adopted.add(file, live.key, live.mtime_ns)
         live.draft = replace(
             draft,
             base=Base.of(file, size_bytes),

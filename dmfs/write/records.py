@@ -215,6 +215,18 @@ def new_draft_id() -> DraftId:
     return DraftId(uuid.uuid4().hex)
 
 
+UNLINKED = "unlinked "
+
+
+def new_unlinked_key() -> str:
+    """The identity of a file that has lost its name: whoever has it open goes on with it."""
+    return f"{UNLINKED}{new_draft_id()}"
+
+
+def is_unlinked(identity: str) -> bool:
+    return identity.startswith(UNLINKED)
+
+
 def folder_of(directory: Directory) -> FolderId | None:
     """The folder in which things of a directory are made; None where nothing can be: above the
     projects, and at the top of a ``b.`` project."""

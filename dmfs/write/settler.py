@@ -22,7 +22,7 @@ from dmfs.write.live import LiveFile
 from dmfs.write.name_steps import NAME_STEPS, NEVER, RETRY_S, NameSteps, PendingName
 from dmfs.write.overlay.overlay import Overlay
 from dmfs.write.overlay.view import FolderView
-from dmfs.write.records import State, is_account
+from dmfs.write.records import Base, State, is_account
 from dmfs.write.settle.local_names import is_local_folder
 from dmfs.write.settle.nouns import (
     DeleteItem,
@@ -276,6 +276,12 @@ class Settler:
             return
         live = self._drafts.live(self._drafts.adopted.shown(file), view.place(step.place))
         await live.take_all()
+        tip = view.names.at_home(step.place)
+        newest = None if tip is None or tip.item_id != file.item_id else view.file_of(tip)
+        if newest is not None and live.draft is not None:  # ours: no change of somebody else's
+            base = Base.of(newest, newest.size_bytes or 0)
+            live.draft = replace(live.draft, base=base)
+            await self._drafts.note(live)
         self.touched(view.folder_id)
 
     def _announce(self, view: FolderView, step: HoldDeletes) -> None:

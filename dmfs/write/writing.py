@@ -40,7 +40,7 @@ from dmfs.write.drafts import Drafts
 from dmfs.write.handle import Handle
 from dmfs.write.live import LiveFile
 from dmfs.write.overlay.overlay import Overlay
-from dmfs.write.records import State, is_account, place_of
+from dmfs.write.records import State, is_account, is_unlinked, place_of
 from dmfs.write.rights import Rights
 from dmfs.write.settler import Settler
 from dmfs.write.spool.room import Room
@@ -117,15 +117,10 @@ class Writing:
         later."""
         place = None if found_in is None else place_of(*found_in)
         live = self.drafts.live(node, place)
-        if writes and live.content is None:
-            try:
-                await self.rights.require_write(live.file)
-            except AccessError:
-                if found_in is not None:
-                    self._show_bits(found_in[0])
-                raise
-        handle = Handle(live, writes=writes)
+        handle = Handle(live, writes=writes)  # before any wait: another close would forget it
         try:
+            if writes and live.content is None:
+                await self._require_write(live.file, found_in)
             if truncate:
                 await handle.truncate(0)
             else:
@@ -136,6 +131,14 @@ class Writing:
         if live.place is not None:
             self.settler.touched(live.place.folder)
         return handle
+
+    async def _require_write(self, file: File, found_in: tuple[Directory, str] | None) -> None:
+        try:
+            await self.rights.require_write(file)
+        except AccessError:
+            if found_in is not None:
+                self._show_bits(found_in[0])
+            raise
 
     async def create(
         self, directory: Directory, name: str, *, exclusive: bool, truncate: bool
@@ -192,7 +195,7 @@ class Writing:
                 await self.drafts.adopted.set_mtime(self.now(node), mtime_ns)
             if live.writers == 0:
                 await live.confirm()
-        elif self.rights.why_not(node) == "":
+        elif self.rights.why_not(node) == "" and not is_unlinked(node.identity):
             await self.drafts.adopted.set_mtime(self.now(node), mtime_ns)
 
     async def sync(self, live: LiveFile) -> None:

@@ -80,13 +80,12 @@ class Remedies:
         writing, draft, place = self._writing, live.draft, live.place
         assert draft is not None
         assert place is not None
-        source = writing.overlay.of(place)
+        source, before = writing.overlay.of(place), live.shown()
         source.discard(draft.id)
         goal.create(name, live, listing)
         # another inode than that of the version beneath, which is seen again
         key = f"draft {draft.id}"
-        writing.drafts.by_key.pop(live.key, None)
-        writing.drafts.by_key[key], live.key = live, key
+        writing.drafts.give_key(before, key)
         live.place = goal.place(name)
         live.draft = replace(
             draft, key=key, place=live.place, base=None, state=State.WAITING, reason="",

@@ -137,9 +137,7 @@ class AdoptedVersions:
         adopted = self._by_version.get(file.version_id) if self._by_version else None
         if adopted is None or adopted.project_id != file.project_id:
             return file
-        values = {each.name: getattr(file, each.name) for each in fields(File)}
-        values["mtime_ns"] = adopted.mtime_ns
-        return WrittenFile(**values, key=adopted.key)
+        return under_key(file, adopted.key, adopted.mtime_ns)
 
     def dressed(self, listing: Listing) -> Listing:
         """A listing with all such versions as this machine shows them: its files are gone through
@@ -161,6 +159,13 @@ class AdoptedVersions:
     def latest(self, file: File) -> File:
         """The version that the inode of a node stands for now."""
         return self._latest.get(file.identity, file)
+
+
+def under_key(file: File, key: str, mtime_ns: int) -> WrittenFile:
+    """A version as another inode, and of another time."""
+    values = {each.name: getattr(file, each.name) for each in fields(File)}
+    values["mtime_ns"] = mtime_ns
+    return WrittenFile(**values, key=key)
 
 
 def plain(file: File) -> File:

@@ -60,15 +60,24 @@ async def test_what_the_lost_post_made_is_deleted(machine, place, lost, old, del
     route = "versions_post" if old else "items_post"
     async with machine.on():
         machine.emulator.fault(**LOST[lost], route=route, times=1)
+        await machine.names(place.path)
+        # the look after it takes longer than it takes to see that there is one
+        machine.emulator.settings(route_latency_ms={"contents": 200, "item": 200})
         await machine.save(f"{place.path}/{F}", OURS)
         await in_doubt(machine)
+        machine.emulator.settings(route_latency_ms={})
         if deleted == "before the kill":
             await machine.unlink(f"{place.path}/{F}")
             assert await machine.names(place.path) == []
     async with machine.on():
         if deleted == "after it":
             await machine.unlink(f"{place.path}/{F}")
-        assert await machine.names(place.path) == []
+
+        async def is_gone():
+            return await machine.names(place.path) == []
+
+        # what the POST made may be listed by now: it is seen until it is found to be ours
+        await until(is_gone)
         await nothing_is_left(machine, place)
         await trio.sleep(10.0)
         assert place.live() == {}

@@ -140,6 +140,11 @@ class ServiceAnswers(NameTable):
         self._move_home(item, step.place, at)
         if now_at is None:  # removed or replaced while it went up
             entry = self._entries.get(step.place)
+            # a listing may have shown what the POST made before it was known to be of the draft
+            seen = None if entry is None else entry.clean
+            if entry and seen and isinstance(step, UploadNewItem) and seen.item_id == item.item_id:
+                entry.clear()
+                self._note(entry)
             if entry is None or entry.empty:
                 self._mark_gone(item, step.place, at)
             return
