@@ -117,7 +117,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "adoption: a version is another inode": (
         "write/overlay/adopted.py",
-        "return WrittenFile(**values, key=adopted.key)",
+        "return under_key(file, adopted.key, adopted.mtime_ns)",
         "return file",
     ),
     "deletes: somebody's newer version goes with them": (

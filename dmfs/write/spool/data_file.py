@@ -40,8 +40,8 @@ PEEK_BYTES = 256 * 1024
 """Read on the loop if the kernel has it in memory: 20 µs."""
 _JOINED_BYTES = 64 * 1024
 STEP_BYTES = 512 * 1024
-"""In one call. Of a larger one Linux makes pages of up to 2 MiB; on a virtual machine that hands free
-memory back to its host that took 2.2 s a GiB (ext4, Linux 6.18), where these steps take 0.4."""
+"""In one call. Of a larger one Linux makes pages of up to 2 MiB; on a virtual machine that hands
+free memory back to its host that took 2.2 s a GiB (ext4, Linux 6.18), where these take 0.4."""
 _VECTOR = 512
 """Parts in one call: IOV_MAX is 1024."""
 
