@@ -14,7 +14,7 @@ class Handle:
     def __init__(self, live: LiveFile, *, writes: bool) -> None:
         self.live = live
         self.writes = writes
-        self._keep_cache = live.opened(writes=writes)
+        live.opened(writes=writes)
         self._reader: AnyReader | None = None
         self._wrote = False
         self._closed = False
@@ -34,7 +34,7 @@ class Handle:
 
     @property
     def keep_cache(self) -> bool:
-        return self._keep_cache and (self._reader is None or self._reader.keep_cache)
+        return self._reader is None or self._reader.keep_cache
 
     @property
     def direct_io(self) -> bool:

@@ -109,8 +109,6 @@ class LiveFile:
         """Its name now; None once it was deleted."""
         self.draft: Draft | None = None
         self.content: Content | None = None
-        self.pages_stale = False
-        """Whether the kernel's pages may be of content that is not there any more."""
         self.synced_at: float | None = None
         """When fsync(2) confirmed what has not gone up yet; trio's clock."""
         self.mtime_ns = file.mtime_ns
@@ -331,12 +329,10 @@ class LiveFile:
 
     # Handles
 
-    def opened(self, *, writes: bool) -> bool:
-        """One more open(2); whether the kernel may keep its pages."""
+    def opened(self, *, writes: bool) -> None:
+        """One more open(2)."""
         self.handles += 1
         self.writers += writes
-        keep, self.pages_stale = not self.pages_stale, False
-        return keep
 
     def closed(self, *, writes: bool, wrote: bool) -> None:
         """A handle is gone."""
