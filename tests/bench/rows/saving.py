@@ -71,8 +71,19 @@ def save_a_little(bench: Bench, result: Result) -> None:
 
 @row("upload", "1 GiB up, link emulated: parts of 8 MiB, against curl with the same ones")
 def upload(bench: Bench, result: Result) -> None:
+    _up(bench, result, line_bytes_per_s=0)
+    result.note("nothing but the processors limits it: the emulator hashes, too, on one of them")
+
+
+@row("upload-line", "the same over a line of 1 Gbit/s that all connections share")
+def upload_over_a_line(bench: Bench, result: Result) -> None:
+    _up(bench, result, line_bytes_per_s=125_000_000)
+
+
+def _up(bench: Bench, result: Result, line_bytes_per_s: int) -> None:
     given = source(bench, (64 if bench.quick else 1024) * MIB)
     with saving(bench, EMULATED, AT_ONCE) as (drive, service):
+        service.emulator.settings(line_bytes_per_s=line_bytes_per_s)
         numbers = iter(range(1000))
 
         def ours() -> float:
