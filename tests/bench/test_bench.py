@@ -32,7 +32,8 @@ _ISSUE_5 = (
     "snappy small-one small small-limited zip memory start"
 )
 _SAVING = (
-    "save-seq save-4k upload upload-small writeback upload-memory read-beside-upload ls-beside-copy"
+    "save-seq save-4k upload upload-line upload-small writeback upload-memory read-beside-upload"
+    " ls-beside-copy"
 )
 
 

@@ -188,8 +188,8 @@ async def test_any_path_can_be_refreshed(emulator: EmulatorProcess, settings: Ma
 async def test_a_refresh_that_is_cancelled_leaves_nothing_behind(
     emulator: EmulatorProcess, settings: MakeSettings
 ) -> None:
-    path = a_folder(emulator, "cancelled", folders=60)
-    emulator.settings(api_latency_ms=50)
+    path = a_folder(emulator, "cancelled", folders=120)
+    emulator.settings(api_latency_ms=150)
     async with open_drive(settings()) as drive:
         await drive.resolve(f"/{path}")
         before = trio.lowlevel.current_statistics().tasks_living
@@ -201,16 +201,16 @@ async def test_a_refresh_that_is_cancelled_leaves_nothing_behind(
             while len(told.of("progress")) < 2:
                 await trio.sleep(0.05)
             nursery.cancel_scope.cancel()
-        await trio.sleep(0.3)  # those that were under way are answered, and stay
+        await trio.sleep(0.5)  # those that were under way are answered, and stay
         sent = emulator.counts()["contents"]
-        assert 0 < sent < 61
-        await trio.sleep(0.3)
+        assert 0 < sent < 121
+        await trio.sleep(0.5)
         assert emulator.counts()["contents"] == sent
         assert drive.gauges()["listings.cached"] >= sent
         assert trio.lowlevel.current_statistics().tasks_living <= before
         emulator.settings(api_latency_ms=0)
         told = await run_job(drive, "refresh", path=f"/{path}", recursive=True)
-        assert told.last["folders"] == 61
+        assert told.last["folders"] == 121
 
 
 @real
