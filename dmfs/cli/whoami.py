@@ -140,13 +140,14 @@ def _print(report: dict[str, Any]) -> None:
         name += f" <{user['email']}>"
     if user is None and report["signed_in"]:
         name = "the app itself"
+    how = "dmfs login --write" if report["sign_in"] == "user" else "scopes, in the configuration"
     rows = [
         ("profile", report["profile"]),
         ("user", name),
         ("sign-in", report["sign_in"] + ("" if report["signed_in"] else ": signed out")),
         ("app", report["app"] or "none"),
         ("scopes", " ".join(report["scopes"])),
-        ("may", "read and write" if report["may_write"] else "read (dmfs login --write)"),
+        ("may", "read and write" if report["may_write"] else f"read ({how})"),
         ("access token", _until(report["access_token"])),
         ("refresh token", _until(report["refresh_token"])),
         ("kept in", report["kept_in"] or "-"),

@@ -14,7 +14,7 @@ import trio
 
 from dmfs.aps.history.deleted import DeletedItems
 from dmfs.aps.uploads import Uploads
-from dmfs.auth.factory import sign_in_may_write, user_id_of
+from dmfs.auth.factory import needs_person, sign_in_may_write, user_id_of
 from dmfs.auth.token_sources import TokenSource
 from dmfs.auth.tokens import login_hint
 from dmfs.blocks.reader import AnyReader
@@ -61,6 +61,8 @@ TEND_S = 60.0
 FINISH_S = 10.0
 """At the end so long for answers that would else have to be looked for."""
 CLOSE_S = 10.0
+SCOPES = "data:read data:create data:write"
+"""Of a drive that writes."""
 LEAVING_S = 15.0
 """A drive that ends gives its spool back after ``FINISH_S``, and what its disk takes."""
 LEAVING_LOOK_S = 0.05
@@ -105,10 +107,11 @@ async def open_writing(
     SetupError if the sign-in may only read, or the spool cannot be had: another mount has it, or
     its disk is not fit."""
     if not await sign_in_may_write(settings):
-        raise SetupError(
-            "this sign-in may only read",
-            hint=f"{login_hint(settings.profile)} --write",
-        )
+        if await needs_person(settings):
+            hint = f"{login_hint(settings.profile)} --write"
+        else:  # an app by itself signs in nowhere: it asks for what the configuration says
+            hint = f'set scopes = "{SCOPES}" in the configuration'
+        raise SetupError("this sign-in may only read", hint=hint)
     tally = Tally(around.on_event)
     around.add_gauges(tally.gauges)
     around = replace(around, on_event=tally)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dmfs.emulator.process import EmulatorProcess
+from tests.auth.person import Person
 from tests.support.commands import stdout_of, the_line
 from tests.support.mounts import Drive, Home, wait_until
 from tests.write.commands.conftest import Folder, sha256
@@ -135,7 +136,12 @@ def test_a_sign_in_that_may_only_read_is_told_how_to_write(
     reader = Home(tmp_path / "reader", calm, {})
     line = the_line(reader.run("mkdir", "/anything"), 1)
     assert "may only read" in line
-    assert "dmfs login --write" in line
+    assert 'scopes = "data:read data:create data:write"' in line, "an app signs in nowhere"
     whoami = json.loads(stdout_of(reader, "whoami", "--json"))
     assert whoami["may_write"] is False
-    assert b"read (dmfs login --write)" in stdout_of(reader, "whoami")
+    assert b"read (scopes, in the configuration)" in stdout_of(reader, "whoami")
+    person = Person(tmp_path / "person", calm)
+    person.hand()
+    line = the_line(person.home.run("mkdir", "/anything"), 1)
+    assert line.strip() == "dmfs: this sign-in may only read — run dmfs login --write"
+    assert b"read (dmfs login --write)" in stdout_of(person.home, "whoami")
