@@ -207,6 +207,7 @@ async def test_a_transfer_costs_two_packets_however_long_it_is(
         await parts.started()
         monkeypatch.setattr(process_fetcher, "decode_wish", counted)
         file = new_file(size)
+        emulator.settings(cdn_bytes_per_s=64 * MIB)  # or nobody has a turn to look meanwhile
         get = await parts.get(file, length=size, buffer=parts.buffer(size), total_bytes=size)
         looks: set[int] = set()
         async with trio.open_nursery() as nursery:
