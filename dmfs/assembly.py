@@ -215,7 +215,7 @@ async def _writing(
         parts.listings, drive.open, drive.real_size, parts.client, tokens, bundle,
         on_event=lambda kind, fields: parts.activity.publish(kind, **fields),
         add_gauges=drive.add_gauges, path_of=drive.known_path,
-        somebody_reads=lambda: parts.blocks.gauges()["slots"] > 0,
+        somebody_reads=lambda: parts.blocks.is_fetching,
         person=lambda: parts.sign_in.person,
         owner=scope,
     )  # fmt: skip

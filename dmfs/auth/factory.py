@@ -119,7 +119,7 @@ def _signed_out(settings: Settings, *, to_write: bool) -> SignedOutError:
         return SignedOutError("no client id is configured", hint=NO_CREDENTIALS_HINT)
     return SignedOutError(
         f"nobody is signed in with profile {settings.profile!r}",
-        hint=login_hint(settings.profile) + (" --write" if to_write else ""),
+        hint=login_hint(settings.profile, to_write=to_write),
     )
 
 

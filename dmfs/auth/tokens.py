@@ -23,9 +23,10 @@ EXPIRY_MARGIN_S = 60.0
 LOGIN_HINT = "run dmfs login"
 
 
-def login_hint(profile: str) -> str:
+def login_hint(profile: str, *, to_write: bool = False) -> str:
     """The command that helps. It names the profile: otherwise another one would be signed in."""
-    return LOGIN_HINT if profile == "default" else f"{LOGIN_HINT} --profile {profile}"
+    hint = LOGIN_HINT if profile == "default" else f"{LOGIN_HINT} --profile {profile}"
+    return f"{hint} --write" if to_write else hint
 
 
 READ_SCOPE = "data:read"

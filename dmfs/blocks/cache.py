@@ -113,16 +113,16 @@ class BlockCache:
         """Whether nothing is on its way, neither from the source nor to the disk."""
         return all(extent.stage is Stage.CLEAN for extent in self._memory)
 
+    @property
+    def is_fetching(self) -> bool:
+        return self._connections.in_use > 0
+
     def gauges(self) -> dict[str, int]:
         """What is in use now (all but memory and objects are 0 on an idle drive), and, by names
         with a dot, counts so far: reads and bytes given out by the tier that had them."""
-        extents = list(self._memory)
         return {
-            "memory_bytes": self._memory.used_bytes,
             "objects": len(self._objects),
             "users": sum(opened.users for opened in self._objects),
-            "flying": sum(not extent.landed for extent in extents),
-            "pins": sum(extent.pins for extent in extents),
             "slots": self._connections.in_use,
             "blocks.memory_hits": self._memory_hits,
             "blocks.memory_bytes": self._memory_bytes,

@@ -230,8 +230,13 @@ class MemoryTier:
         self.buffers.shrink(max(0, self._limit_bytes() - self.used_bytes))
 
     def gauges(self) -> dict[str, int]:
-        """Extents and bytes evicted so far."""
+        """What is in memory now, under way, and held by readers; extents and bytes evicted so
+        far."""
+        extents = list(self)
         return {
+            "memory_bytes": self.used_bytes,
+            "flying": sum(not extent.landed for extent in extents),
+            "pins": sum(extent.pins for extent in extents),
             "memory.evictions": self.evictions,
             "memory.evicted_bytes": self.evicted_bytes,
         }

@@ -17,7 +17,7 @@ from dmfs.errors import UnreachableError
 from dmfs.fetch.curl import transfers
 from dmfs.fetch.curl.transfer import RangeRequest, Transfer
 from dmfs.fetch.curl.transfers import Transfers
-from dmfs.http.curl.thread import CurlThread, Landing
+from dmfs.http.curl.thread import CurlThread, LoopSide
 
 
 class ThreadFetcher:
@@ -47,17 +47,17 @@ class ThreadFetcher:
     async def fetch(self, request: RangeRequest) -> None:
         """See ``transfer.Fetcher``."""
         request.check_url()
-        landing = Landing()
+        side = LoopSide()
         transfer = Transfer(
             request,
-            lambda each: landing.report(partial(_report, each)),
-            lambda each: landing.end(partial(_ended, each)),
+            lambda each: side.report(partial(_report, each)),
+            lambda each: side.end(partial(_ended, each)),
         )
         if not self._thread.command(lambda loop: loop.add(transfer)):
             raise UnreachableError(f"cannot {request.action}: the range fetcher has ended")
         self.gets += 1
         try:
-            await landing.done.wait()
+            await side.done.wait()
         except trio.Cancelled:
             transfer.cancelled = True
             self._thread.command(lambda loop: loop.drop(transfer))

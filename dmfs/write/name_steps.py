@@ -4,7 +4,7 @@ failed: when they are tried again, and why they wait."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import trio
@@ -16,7 +16,7 @@ from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.overlay.view import FolderView
 from dmfs.write.settle.nouns import CopyItem, DeleteItem, MakeDraft, RenameItem, Step
 from dmfs.write.spool.spool import Spool
-from dmfs.write.upload_orders import UploadOrders
+from dmfs.write.upload_orders import OnEvent, UploadOrders
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +24,8 @@ NEVER = float("inf")
 RETRY_S = 30.0
 HELD_MAX = 10_000
 """Steps that failed; of more of them the oldest are tried again."""
-OnEvent = Callable[[str, Mapping[str, Any]], None]
 StillDue = Callable[[FolderView, Step], bool]
-NameStep = RenameItem | CopyItem | DeleteItem | MakeDraft
-NAME_STEPS = (RenameItem, CopyItem, DeleteItem, MakeDraft)
+PendingStep = RenameItem | CopyItem | DeleteItem | MakeDraft
 
 
 class Held(NamedTuple):
@@ -48,7 +46,7 @@ class PendingName(NamedTuple):
     """A change of a name that the service has not seen."""
 
     view: FolderView
-    step: NameStep
+    step: PendingStep
     next_try_at: float
     """trio's clock; infinity: only a person can help."""
     reason: str

@@ -16,7 +16,7 @@ from dmfs.aps.history.deleted import DeletedItems
 from dmfs.aps.uploads import Uploads
 from dmfs.auth.factory import needs_person, sign_in_may_write, user_id_of
 from dmfs.auth.token_sources import TokenSource
-from dmfs.auth.tokens import login_hint
+from dmfs.auth.tokens import READ_SCOPE, WRITE_SCOPES, login_hint
 from dmfs.blocks.reader import AnyReader
 from dmfs.config import Settings
 from dmfs.errors import DriveError, SetupError
@@ -61,8 +61,6 @@ TEND_S = 60.0
 FINISH_S = 10.0
 """At the end so long for answers that would else have to be looked for."""
 CLOSE_S = 10.0
-SCOPES = "data:read data:create data:write"
-"""Of a drive that writes."""
 LEAVING_S = 15.0
 """A drive that ends gives its spool back after ``FINISH_S``, and what its disk takes."""
 LEAVING_LOOK_S = 0.05
@@ -108,9 +106,10 @@ async def open_writing(
     its disk is not fit."""
     if not await sign_in_may_write(settings):
         if await needs_person(settings):
-            hint = f"{login_hint(settings.profile)} --write"
+            hint = login_hint(settings.profile, to_write=True)
         else:  # an app by itself signs in nowhere: it asks for what the configuration says
-            hint = f'set scopes = "{SCOPES}" in the configuration'
+            scopes = " ".join((READ_SCOPE, *WRITE_SCOPES))
+            hint = f'set scopes = "{scopes}" in the configuration'
         raise SetupError("this sign-in may only read", hint=hint)
     tally = Tally(around.on_event)
     around.add_gauges(tally.gauges)

@@ -19,7 +19,7 @@ from dmfs.namespace.listings import Listings
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.drafts import Drafts
 from dmfs.write.live import LiveFile
-from dmfs.write.name_steps import NAME_STEPS, NEVER, RETRY_S, NameSteps, PendingName
+from dmfs.write.name_steps import NEVER, RETRY_S, NameSteps, PendingName, PendingStep
 from dmfs.write.overlay.overlay import Overlay
 from dmfs.write.overlay.view import FolderView
 from dmfs.write.records import Base, State, is_account
@@ -325,7 +325,7 @@ class Settler:
             for view in self._overlay.views()
             if view.names.waits
             for step in self.plan(view, hurry=True).steps
-            if isinstance(step, NAME_STEPS)
+            if isinstance(step, PendingStep)
         ]
 
     async def delete_now(self, view: FolderView, item_ids: Collection[ItemId]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import trio
@@ -136,14 +136,8 @@ class UploadOrders:
     ) -> trio.Event | None:
         """The end of an upload to one of these items, or to that name, whose file was deleted while
         nobody knew what had come of it: only then may the items be deleted, or the name given."""
-        for draft_id, (other, over) in self._under_way.items():
-            live = self._drafts.by_id.get(draft_id)
-            if live is None or live.place is not None or live.draft is None:
-                continue
-            same = isinstance(other, UploadNewVersion) and other.item.item_id in items
-            if live.draft.place.folder == view.folder_id and (same or other.place == name):
-                return over
-        return None
+        ends = self._under_way_to(view, items, name)
+        return next((over for live, over in ends if live.place is None), None)
 
     def must_wait(self, view: FolderView, step: RenameItem | CopyItem | DeleteItem) -> bool:
         """The same, for a step of settling."""
@@ -153,15 +147,20 @@ class UploadOrders:
     def _before(self, view: FolderView, step: Upload) -> trio.Event | None:
         """The end of an upload to the same item or name: only then is it known what this one stands
         on. Else a save that came while the last one was posted would look like somebody else's."""
-        item_id = step.item.item_id if isinstance(step, UploadNewVersion) else ""
+        items = [step.item.item_id] if isinstance(step, UploadNewVersion) else []
+        return next((over for _, over in self._under_way_to(view, items, step.place)), None)
+
+    def _under_way_to(
+        self, view: FolderView, items: Collection[ItemId], name: str
+    ) -> Iterator[tuple[LiveFile, trio.Event]]:
+        """Uploads in a folder to one of these items, or to that name, and the end of each."""
         for draft_id, (other, over) in self._under_way.items():
             live = self._drafts.by_id.get(draft_id)
             if live is None or live.draft is None or live.draft.place.folder != view.folder_id:
                 continue
-            same = isinstance(other, UploadNewVersion) and other.item.item_id == item_id
-            if same or other.place == step.place:
-                return over
-        return None
+            same = isinstance(other, UploadNewVersion) and other.item.item_id in items
+            if same or other.place == name:
+                yield live, over
 
     def _target(self, view: FolderView, step: Upload, live: LiveFile) -> Target | None:
         place = view.place(step.place)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,12 +27,10 @@ from tests.aps.test_client import listed
 from tests.aps.wire import Session, Wire
 from tests.emulator.openapi import Contract, facts
 from tests.emulator.place import HUB, Place
-from tests.support.fixtures import calmed, running_emulator
 from tests.support.helpers import real
 
 pytest.importorskip("openapi_schema_validator")
 pytestmark = pytest.mark.process
-_numbers = itertools.count()
 
 
 @dataclass
@@ -59,26 +56,6 @@ class Recorder:
         call = self.contract.find(request.method, at.path)
         self.calls.add(f"{request.method} {call.path.rpartition('}/')[2] if call else '?'}")
         return await self.engine.send(request)
-
-
-@pytest.fixture(scope="module")
-def written() -> Iterator[EmulatorProcess]:
-    with running_emulator() as started:
-        yield started
-
-
-@pytest.fixture
-def place(written: EmulatorProcess) -> Iterator[Place]:
-    """Of a ``b.`` project."""
-    with calmed(written):
-        yield Place(written, next(_numbers))
-
-
-@pytest.fixture
-def team(written: EmulatorProcess) -> Iterator[Place]:
-    """Of an ``a.`` project."""
-    with calmed(written):
-        yield Place(written, next(_numbers), "Gearbox", "Emulated Fusion Team")
 
 
 @asynccontextmanager

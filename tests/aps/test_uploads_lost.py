@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
 
-from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import (
     BadResponseError,
     BusyError,
@@ -22,26 +20,11 @@ from dmfs.errors import (
 )
 from dmfs.system.concurrency import deadline
 from tests.aps.changes import CHANGES
+from tests.aps.conftest import numbers
 from tests.aps.wire import wire_to
 from tests.emulator.place import Place
 from tests.emulator.writer import Writer
-from tests.support.fixtures import calmed, running_emulator
 from tests.support.helpers import real
-
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def written() -> Iterator[EmulatorProcess]:
-    with running_emulator() as started:
-        yield started
-
-
-@pytest.fixture
-def place(written: EmulatorProcess) -> Iterator[Place]:
-    with calmed(written):
-        yield Place(written, next(_numbers))
-
 
 BEFORE: dict[str, dict[str, Any]] = {
     "reset_before_effect": {}, "malformed_json": {}, "html_200": {},
@@ -63,7 +46,7 @@ def test_a_lost_answer_is_unknown_whether_it_happened_or_not(place: Place, route
         async with wire_to(place) as wire:
             for effect, kinds in ((False, BEFORE), (True, AFTER)):
                 for kind, params in kinds.items():
-                    fresh = Place(place.emulator, next(_numbers))
+                    fresh = Place(place.emulator, next(numbers))
                     wire.place = fresh
                     change = await CHANGES[route](wire)
                     place.emulator.fault(kind, route=route, **params)

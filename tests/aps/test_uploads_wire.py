@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -21,26 +20,20 @@ from dmfs.errors import (
 )
 from dmfs.model import FolderId, ItemId, StorageId, VersionId
 from dmfs.system.clock import wall_time_s
+from tests.aps.conftest import numbers
 from tests.aps.wire import Wire, wire_to
 from tests.emulator.place import BOB, Place
-from tests.support.fixtures import calmed, running_emulator
+from tests.support.fixtures import calmed
 from tests.support.helpers import real
 
 MIB = 1024 * 1024
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def written() -> Iterator[EmulatorProcess]:
-    with running_emulator() as started:
-        yield started
 
 
 @pytest.fixture
 def place(written: EmulatorProcess) -> Iterator[Place]:
     """Of a ``b.`` project; what clients must not do was not done."""
     with calmed(written):
-        yield Place(written, next(_numbers))
+        yield Place(written, next(numbers))
         assert written.violations() == {}
 
 
@@ -48,7 +41,7 @@ def place(written: EmulatorProcess) -> Iterator[Place]:
 def team(written: EmulatorProcess) -> Iterator[Place]:
     """Of an ``a.`` project."""
     with calmed(written):
-        yield Place(written, next(_numbers), "Gearbox", "Emulated Fusion Team")
+        yield Place(written, next(numbers), "Gearbox", "Emulated Fusion Team")
         assert written.violations() == {}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from dmfs.http.curl.thread import CurlThread, Landing
+from dmfs.http.curl.thread import CurlThread, LoopSide
 
 
 class Loop:
@@ -81,20 +81,20 @@ def test_reports_are_joined_and_the_end_comes_once_and_last(thread: CurlThread[L
     worked = threading.Event()
 
     async def main() -> None:
-        landing = Landing()
+        side = LoopSide()
         thread.start(Loop(thread.wake))
 
         def work(_: Loop) -> None:
             for _each in range(1000):
-                landing.report(lambda: said.append("report"))
-            landing.end(lambda: said.append("end"))
+                side.report(lambda: said.append("report"))
+            side.end(lambda: said.append("end"))
             worked.set()
 
         assert thread.command(work)
         assert worked.wait(5), "the loop stands still meanwhile, and hears of it all at once"
         with trio.fail_after(5):
-            await landing.done.wait()
-        landing.report(lambda: said.append("too late"))
+            await side.done.wait()
+        side.report(lambda: said.append("too late"))
         await trio.sleep(0.01)
         thread.close()
 

@@ -146,6 +146,11 @@ def read(content: Content, start: int, stop: int) -> bytes:
 def hex_digest(content: Content, algorithm: str) -> str:
     """The digest of all bytes. Slow for big content (about 2 GB/s): call it in a thread."""
     hasher = hashlib.new(algorithm)
-    for piece in content.pieces(0, content.size):
-        hasher.update(piece)
+    feed(content, hasher)
     return hasher.hexdigest()
+
+
+def feed(content: Content, into: hashlib._Hash) -> None:
+    """All bytes to a hash. As slow."""
+    for piece in content.pieces(0, content.size):
+        into.update(piece)

@@ -8,6 +8,7 @@ from functools import partial
 import trio
 
 from dmfs.emulator.world.content import Content, hex_digest, read
+from dmfs.emulator.world.content import feed as content_feed
 
 # Abandoned on cancellation: hashing 5 GiB takes seconds, and SIGTERM does not wait for it.
 _run = partial(trio.to_thread.run_sync, abandon_on_cancel=True)
@@ -20,12 +21,7 @@ async def digest(content: Content, algorithm: str) -> str:
 
 async def feed(content: Content, into: hashlib._Hash) -> None:
     """All bytes to a hash."""
-
-    def work() -> None:
-        for piece in content.pieces(0, content.size):
-            into.update(piece)
-
-    await _run(work)
+    await _run(content_feed, content, into)
 
 
 async def prepare(content: Content) -> None:

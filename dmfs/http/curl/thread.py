@@ -116,7 +116,7 @@ class CurlThread(Generic[L]):
             pass
 
 
-class Landing:
+class LoopSide:
     """The trio loop's side of a transfer. Make it on the loop."""
 
     def __init__(self) -> None:

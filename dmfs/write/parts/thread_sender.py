@@ -8,7 +8,7 @@ from __future__ import annotations
 import trio
 
 from dmfs.errors import UnreachableError
-from dmfs.http.curl.thread import CurlThread, Landing
+from dmfs.http.curl.thread import CurlThread, LoopSide
 from dmfs.http.errormap import shortage
 from dmfs.system.resources import shortage_of
 from dmfs.write.parts.put import Put, PutRequest
@@ -69,11 +69,11 @@ class ThreadSender:
             return await self._put(request)
 
     async def _put(self, request: PutRequest) -> str:
-        landing = Landing()
+        side = LoopSide()
         try:
             put = Put(
-                request, lambda each: landing.report(lambda: _report(each)),
-                lambda _: landing.end(),
+                request, lambda each: side.report(lambda: _report(each)),
+                lambda _: side.end(),
             )  # fmt: skip
         except OSError as error:
             short = shortage_of(error)
@@ -85,7 +85,7 @@ class ThreadSender:
             put.close()
             raise UnreachableError(f"cannot {request.action}: the part sender has ended")
         try:
-            await self._landed(put, landing.done)
+            await self._landed(put, side.done)
         except BaseException:
             put.cancelled = True
             self._thread.command(lambda loop: loop.drop(put))

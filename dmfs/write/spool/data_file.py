@@ -23,7 +23,14 @@ import trio
 from dmfs.errors import DriveError, SpoolError
 from dmfs.spans import MIB
 from dmfs.write.records import DraftId
-from dmfs.write.spool.disk import Disk, Handle, OpenFiles, failures, sync_directory
+from dmfs.write.spool.disk import (
+    Disk,
+    Handle,
+    OpenFiles,
+    failures,
+    sync_directory,
+    write_all,
+)
 from dmfs.write.spool.room import RoomCount
 from dmfs.write.spool.sums import UNIT_BYTES, Mark, More, Sums
 
@@ -39,11 +46,6 @@ SMALL_BYTES = 4096
 PEEK_BYTES = 256 * 1024
 """Read on the loop if the kernel has it in memory: 20 µs."""
 _JOINED_BYTES = 64 * 1024
-STEP_BYTES = 512 * 1024
-"""In one call. Of a larger one Linux makes pages of up to 2 MiB; on a virtual machine that hands
-free memory back to its host that took 2.2 s a GiB (ext4, Linux 6.18), where these take 0.4."""
-_VECTOR = 512
-"""Parts in one call: IOV_MAX is 1024."""
 
 
 class Stretch(NamedTuple):
@@ -146,7 +148,7 @@ class DataFile:
         def write() -> More:
             more = self.sums.more(mark, parts)
             with self.handle.used(create=not made) as fd:
-                _write_all(fd, parts, start)
+                write_all(fd, parts, start)
             self._room.look(self.path)
             return more
 
@@ -203,7 +205,7 @@ class DataFile:
             data = os.pread(fd, length, position)
             if len(data) < length or not self.sums.are_right(position, memoryview(data), mark):
                 return False
-            _write_all(fd, [data], position)
+            write_all(fd, [data], position)
             position += length
         return True
 
@@ -322,31 +324,3 @@ class Services:
 def file_name(number: int) -> str:
     """``data``, ``data.2`` …"""
     return "data" if number == 1 else f"data.{number}"
-
-
-def _write_all(fd: int, parts: list[bytes], position: int) -> None:
-    """All of it; OSError."""
-    some: list[memoryview] = []
-    length = 0
-    for part in parts:
-        for start in range(0, len(part), STEP_BYTES):
-            view = memoryview(part)[start : start + STEP_BYTES]
-            if some and (length + len(view) > STEP_BYTES or len(some) == _VECTOR):
-                position = _write(fd, some, position)
-                some, length = [], 0
-            some.append(view)
-            length += len(view)
-    if some:
-        _write(fd, some, position)
-
-
-def _write(fd: int, some: list[memoryview], position: int) -> int:
-    """Where they end."""
-    length = sum(map(len, some))
-    done = os.pwritev(fd, some, position)
-    if done < length:  # a disk about to be full: the rest meets its error
-        rest = memoryview(b"".join(some))[done:]
-        while rest:
-            done = os.pwrite(fd, rest, position + length - len(rest))
-            rest = rest[done:]
-    return position + length

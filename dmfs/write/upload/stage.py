@@ -22,6 +22,7 @@ from dmfs.errors import GoneError, NotFoundError, SpoolError
 from dmfs.system.concurrency import computed, deadline
 from dmfs.write.parts.slices import FileSlice, Slice, Zeros
 from dmfs.write.records import NewVersion, Target
+from dmfs.write.spool.disk import write_all
 from dmfs.write.upload.pace import SMALL_BYTES, Budget
 from dmfs.write.upload.plan.answers import Stop
 from dmfs.write.upload.plan.part_plan import Part, PartPlan
@@ -158,7 +159,7 @@ class Stager:
             descriptor = await computed(lambda: _unnamed(self._rules.staging))
 
             async def keep(some: bytes, position: int) -> None:
-                await computed(partial(_write_all, descriptor, some, position))
+                await computed(partial(write_all, descriptor, [some], position))
 
             async with self._memory.borrow(CHUNK_BYTES):
                 md5 = await self._digest(part, keep)
@@ -222,10 +223,3 @@ def _unnamed(directory: Path) -> int:
         descriptor, name = tempfile.mkstemp(dir=directory)
         Path(name).unlink()
         return descriptor
-
-
-def _write_all(descriptor: int, data: bytes, position: int) -> None:
-    view = memoryview(data)
-    while view:
-        count = os.pwrite(descriptor, view, position)
-        view, position = view[count:], position + count

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import trio
 from trio.testing import MockClock
@@ -27,19 +25,6 @@ from dmfs.write.overlay.view import FolderView
 from dmfs.write.records import Draft, DraftId, Place, new_draft_id, place_of
 from dmfs.write.settle.nouns import UploadNewItem
 from tests.support.helpers import a_file
-
-
-def in_trio(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """The test under a clock that jumps."""
-
-    @functools.wraps(test)
-    def run(**fixtures: Any) -> None:
-        async def body() -> None:
-            await test(**fixtures)
-
-        trio.run(body, clock=MockClock(autojump_threshold=0))
-
-    return run
 
 
 def pass_by(seconds: float) -> None:

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
 
-from dmfs.model import Folder, FolderId, HubId, ProjectId
 from dmfs.write.overlay import rows
 from dmfs.write.overlay.made import LAG_S, Made
 from dmfs.write.overlay.rows import in_our_time
-
-
-def in_trio(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """The test under a clock that jumps."""
-
-    @functools.wraps(test)
-    def run(**fixtures: Any) -> None:
-        async def body() -> None:
-            await test(**fixtures)
-
-        trio.run(body, clock=MockClock(autojump_threshold=0))
-
-    return run
-
-
-def a_folder(identifier: str) -> Folder:
-    return Folder(FolderId(identifier), ProjectId("b.p"), HubId("b.h"), identifier)
+from tests.support.helpers import virtual
+from tests.write.overlay.folders import a_folder
 
 
 def rows_of(table: Made) -> dict[str, Mapping[str, Any]]:
@@ -39,7 +21,7 @@ def rows_of(table: Made) -> dict[str, Mapping[str, Any]]:
     return {key: record for key, record in changes if record is not None}
 
 
-@in_trio
+@virtual
 async def test_a_made_folder_shows_until_a_later_listing_has_it() -> None:
     table = Made()
     asked_before = trio.current_time()
@@ -55,7 +37,7 @@ async def test_a_made_folder_shows_until_a_later_listing_has_it() -> None:
     assert not table
 
 
-@in_trio
+@virtual
 async def test_what_a_listing_never_shows_is_believed_in_the_end() -> None:
     table = Made()
     table.shows("new", a_folder("new"))
@@ -67,7 +49,7 @@ async def test_what_a_listing_never_shows_is_believed_in_the_end() -> None:
     assert table.shown == {}
 
 
-@in_trio
+@virtual
 async def test_a_folder_of_this_machine_outlives_every_listing() -> None:
     table, folder = Made(), a_folder("local:1")
     table.shows(".git", folder)
@@ -78,7 +60,7 @@ async def test_a_folder_of_this_machine_outlives_every_listing() -> None:
     assert not table
 
 
-@in_trio
+@virtual
 async def test_rows_bring_it_back() -> None:
     table, again = Made(), Made()
     table.shows("new", a_folder("new"))
@@ -92,7 +74,7 @@ async def test_rows_bring_it_back() -> None:
     assert [key for key, record in table.take_changes() if record is None] == ["/old", "new"]
 
 
-@in_trio
+@virtual
 async def test_rows_of_several_runs_are_of_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each process has a clock that began anywhere."""
     monkeypatch.setattr(rows, "wall_time_s", lambda: 1_000.0)

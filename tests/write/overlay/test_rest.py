@@ -13,7 +13,8 @@ from dmfs.write.overlay.view import FolderView
 from dmfs.write.records import DraftId, place_of
 from dmfs.write.settle.nouns import DraftState, Item
 from dmfs.write.settle.recording.listed import Listed
-from tests.write.overlay.folders import Folders, a_folder, a_listing, file_in, in_trio, pass_by
+from tests.support.helpers import virtual
+from tests.write.overlay.folders import Folders, a_folder, a_listing, file_in, pass_by
 
 MANY = 5_000
 
@@ -25,7 +26,7 @@ def views_alive(folders: Folders) -> int:
     return sum(each._on_change == folders.overlay._on_change for each in views)
 
 
-@in_trio
+@virtual
 async def test_thousands_of_folders_that_were_saved_in_leave_no_view_behind() -> None:
     folders = Folders()
     for number in range(MANY):
@@ -46,7 +47,7 @@ async def test_thousands_of_folders_that_were_saved_in_leave_no_view_behind() ->
     assert views_alive(folders) == 0
 
 
-@in_trio
+@virtual
 async def test_a_view_stays_until_the_journal_has_heard_of_the_agreement() -> None:
     folders, directory = Folders(), a_folder()
     agreed: list[FolderId] = []
@@ -61,7 +62,7 @@ async def test_a_view_stays_until_the_journal_has_heard_of_the_agreement() -> No
     assert folders.overlay.views() == []
 
 
-@in_trio
+@virtual
 async def test_who_has_a_view_in_hand_while_it_comes_to_rest_changes_the_only_one() -> None:
     folders, directory = Folders(), a_folder()
     in_hand = folders.view(directory)
@@ -77,7 +78,7 @@ async def test_who_has_a_view_in_hand_while_it_comes_to_rest_changes_the_only_on
     assert list(folders.overlay.shown(listing).names) == ["b.dwg"]
 
 
-@in_trio
+@virtual
 async def test_a_folder_at_rest_knows_when_a_version_last_went_up() -> None:
     """One version a minute: also of a folder that rested in between."""
     folders, directory = Folders(), a_folder()
@@ -93,7 +94,7 @@ async def test_a_folder_at_rest_knows_when_a_version_last_went_up() -> None:
     assert view.names.state("b", {}).posted_at == {file.item_id: at}
 
 
-@in_trio
+@virtual
 async def test_a_folder_at_rest_is_found_again_by_a_place_in_it() -> None:
     folders, directory = Folders(), a_folder(".git")
     listing = a_listing(directory, [])
@@ -106,7 +107,7 @@ async def test_a_folder_at_rest_is_found_again_by_a_place_in_it() -> None:
     assert folders.overlay.of(place).directory == directory
 
 
-@in_trio
+@virtual
 async def test_a_deletion_is_remembered_until_the_listing_agrees() -> None:
     folders, directory = Folders(), a_folder()
     file = file_in(directory, "plan.dwg")
@@ -128,7 +129,7 @@ async def test_a_deletion_is_remembered_until_the_listing_agrees() -> None:
     assert folders.overlay.views() == []
 
 
-@in_trio
+@virtual
 async def test_what_is_in_a_folder_goes_with_it_when_it_gets_another_id() -> None:
     folders, before, after = Folders(), a_folder("before"), a_folder("after")
     folders.view(before).shows("inner", a_folder("inner"))
@@ -141,7 +142,7 @@ async def test_what_is_in_a_folder_goes_with_it_when_it_gets_another_id() -> Non
     assert folders.overlay.views() == []
 
 
-@in_trio
+@virtual
 async def test_a_listing_costs_what_was_touched_and_not_what_it_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
