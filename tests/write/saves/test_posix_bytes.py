@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.mounts import Drive, wait_until
+from tests.support.sample import SAMPLE
 from tests.write.saves.place import Folder
 
 pytestmark = pytest.mark.mount
@@ -80,6 +81,16 @@ def test_a_map_of_a_version(folder: Folder) -> None:
         wanted = b"new" + b"a" * 9_997
         assert read_elsewhere(path) == wanted
     folder.comes_to_all({"map.bin": [b"a" * 10_000, wanted]})
+
+
+def test_what_is_here_is_copied_in_larger_steps_than_what_has_to_be_fetched(
+    folder: Folder,
+) -> None:
+    """cp(1) and stdio go by st_blksize: what is fetched ahead of a reader costs the service."""
+    path = folder.write("here.bin", b"a" * 3_000_000)
+    assert path.stat().st_blksize == 1024 * 1024
+    of_the_service = Path(folder.drive.path(SAMPLE)) / "README.txt"
+    assert of_the_service.stat().st_blksize == 128 * 1024
 
 
 def test_two_processes_append(folder: Folder) -> None:
