@@ -15,10 +15,9 @@ from dmfs.model import Child, File, Folder, own_id
 from dmfs.namespace.listing_codec import BadRecordError, decode_node, encode_node
 from dmfs.system.clock import wall_time_s
 from dmfs.write.overlay.adopted import plain
+from dmfs.write.settle.recording.name_table import LAG_S
 
 KIND = "made"
-LAG_S = 600.0
-"""So long a listing may contradict what the service answered to a change."""
 _GONE = "/"
 """Before an id; no name has one."""
 

@@ -10,8 +10,9 @@ import pytest
 import trio
 
 from dmfs.write.overlay import rows
-from dmfs.write.overlay.made import LAG_S, Made
+from dmfs.write.overlay.made import Made
 from dmfs.write.overlay.rows import in_our_time
+from dmfs.write.settle.recording.name_table import LAG_S
 from tests.support.helpers import virtual
 from tests.write.overlay.folders import a_folder
 

@@ -153,21 +153,10 @@ class FolderNames(ServiceAnswers):
         self._tidy(entry)
 
     def revive(self, item_id: ItemId, at: float) -> bool:
-        """An item that waits for its deletion is seen again, under the name that it has on the
-        service; False if that is taken, or it is too late."""
-        if item_id not in self._gone:
-            return self._show_at_home(item_id, at)
+        """An item that waits for its deletion, or of which an older version stood here, is seen
+        again under the name that it has on the service; False if that is taken, or it is too
+        late."""
         return self._revive(item_id, at)
-
-    def _show_at_home(self, item_id: ItemId, at: float) -> bool:
-        """An item of which an older version stood here, which has made way."""
-        entry = self._entries.get(self._home.get(item_id, ""))
-        if entry is None or not entry.empty or entry.was is None or item_id in self._holder:
-            return False
-        entry.touched_at, entry.clean = at, entry.was
-        self._holder[item_id] = entry.name
-        self._tidy(entry)
-        return True
 
     def spare(self, item_id: ItemId) -> None:
         """An item that waits for its deletion stays as the service has it."""
