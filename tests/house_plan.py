@@ -10,7 +10,7 @@ ORDER = (
     " system telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
-    " prefetch pins write"
+    " prefetch exports pins write"
     " drive status assembly jobs"
     " fuse control help cli __main__"
 ).split()
@@ -29,8 +29,9 @@ INSIDE = {
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in sending client uploads history",
+    " signed_in sending client uploads history questions",
     "aps.history": "deleted",
+    "aps.questions": "",
     "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
@@ -44,7 +45,13 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing table",
+    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing find"
+    " links relations export table",
+    "jobs.find": "",
+    "jobs.links": "",
+    "jobs.relations": "",
+    "jobs.export": "",
+    "exports": "",
     "jobs.writing": "place sending remedies changes",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
@@ -66,9 +73,10 @@ INSIDE = {
     " push kernel_cache request operations write_operations workers mount",
     "fuse.push": "helper pusher",
     "help": "topics",
-    "cli": "streams secret_files settings control writing parser daemonize browse serve mount"
-    " login whoami doctor demo main",
+    "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
+    " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
+    "cli.exploring": "grammar",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing api server browser process __main__",
