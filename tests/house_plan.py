@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 ORDER = (
-    "__init__ errors compact model names spans urls"
+    "__init__ errors compact model names grammar spans urls"
     " system telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
@@ -17,6 +17,8 @@ ORDER = (
 """A package or a file of the top floor imports only from those that stand before it."""
 
 INSIDE = {
+    "grammar": "moments version_names",
+    "model": "ids nodes past kinds listing",
     "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
     " mountinfo private_files byte_locks shared_memory",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
@@ -29,12 +31,13 @@ INSIDE = {
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in sending client uploads history questions",
-    "aps.history": "deleted",
+    " signed_in history sending client uploads questions",
+    "aps.history": "deleted versions",
     "aps.questions": "",
     "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
-    " listing_tiers listings poll_schedule poller xattrs",
+    " listing_tiers views listings paths poll_schedule poller xattrs",
+    "namespace.views": "versions past views",
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
     " object_client",
@@ -134,9 +137,10 @@ ONLY_IN = {
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model names spans urls setting_types config blocks.store. fetch.curl."
+    "errors compact model. names grammar. spans urls setting_types config"
+    " blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
-    " aps.change.documents aps.change.answers"
+    " namespace.views.versions namespace.views.past aps.change.documents aps.change.answers"
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
     " write.parts.slices write.parts.put write.parts.puts"
