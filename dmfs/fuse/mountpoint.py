@@ -24,6 +24,8 @@ from dmfs.fuse.mount_place import (
     true_path,
     turn_to_clear,
 )
+from dmfs.grammar.moments import moment_ns
+from dmfs.system.clock import wall_time_ns
 from dmfs.system.mountinfo import Mount, mount_at, mount_table
 
 FUSE_DEVICE = "/dev/fuse"
