@@ -84,19 +84,23 @@ INSIDE = {
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
-    " changes bench sample catalog",
+    " changing changes past bench sample catalog",
+    "emulator.world.changing": "finding moments versions",
+    "emulator.world.past": "record tree",
     "emulator.writing": "part_file part_digest uploads looks local_names violations history state"
     " views",
-    "emulator.world.sample": "documents files folders names versions hubs",
+    "emulator.world.sample": "documents files folders names versions hubs history",
     "emulator.http": "messages errors rate_limits line delivery",
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
     " token_endpoint consent_page oauth",
     "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data commands"
-    " cdn oss schema writing",
+    " cdn oss schema searching writing",
+    "emulator.api.searching": "search",
     "emulator.api.writing": "payload access making storage s3_uploads signing parts items"
     " versions folders",
-    "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control control"
-    " watch handler bodies listeners",
+    "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control orders"
+    " control watch handler bodies listeners",
+    "emulator.server.orders": "past",
 }
 """Inside a package a file imports only from those that stand before it."""
 
