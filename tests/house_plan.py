@@ -71,9 +71,11 @@ INSIDE = {
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
-    "emulator": "world settings http sign_in writing api server browser process __main__",
+    "emulator": "world settings http sign_in writing designs api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
-    " changes bench sample catalog",
+    " changes designs bench sample catalog",
+    "emulator.world.designs": "making orders",
+    "emulator.designs": "rules jobs",
     "emulator.writing": "part_file part_digest uploads looks local_names violations history state"
     " views",
     "emulator.world.sample": "documents files folders names versions hubs",
@@ -81,11 +83,13 @@ INSIDE = {
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
     " token_endpoint consent_page oauth",
     "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data commands"
-    " cdn oss schema writing",
+    " cdn oss schema writing designs",
+    "emulator.api.designs": "downloads",
     "emulator.api.writing": "payload access making storage s3_uploads signing parts items"
     " versions folders",
-    "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control control"
-    " watch handler bodies listeners",
+    "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control designs"
+    " control watch handler bodies listeners",
+    "emulator.server.designs": "control",
 }
 """Inside a package a file imports only from those that stand before it."""
 

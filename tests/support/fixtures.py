@@ -41,6 +41,7 @@ def calmed(emulator: EmulatorProcess) -> Iterator[EmulatorProcess]:
     emulator.clear_faults()
     emulator.clear_races()
     emulator.settings(**SETTINGS)
+    emulator.clear_exports()
     emulator.reset()
     yield emulator
     emulator.clear_faults()

@@ -7,6 +7,8 @@ which they are listed.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +36,12 @@ class Storage:
     sha1_from_s: float = 0.0
     """The sha1 is told from that moment on."""
     sha256: str | None = None
+    gone_from_s: float = math.inf
+    """The object is a 404 from that moment on."""
+
+    @property
+    def is_gone(self) -> bool:
+        return self.signing == "gone" or time.time() >= self.gone_from_s
 
 
 @dataclass(slots=True, eq=False)
