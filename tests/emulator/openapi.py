@@ -39,6 +39,8 @@ WRONG: Known = (
      "the files list downloads; what they say of it and their examples say jobs"),
     (r"DownloadFormats", r"data\.attributes\.formats", "minItems",
      "what has no bytes and is no design can be had as nothing"),
+    (r"RelationshipRefs", r"links", "oneOf",
+     "neither of the two has a required member, so both hold of any links"),
     (r"Storage", r"data\.relationships\.target\.data\.type", "enum",
      "a request may name an item, and the answer names it again"),
     (r"Command", r"data", "oneOf", "the discriminator is a path, which validators take for a name"),
