@@ -75,7 +75,7 @@ class Settings:
     lost_look_s: float = 10.0
     list_refs_rows: str = "other"
     """What a row of ListRefs is about: the other end, or the version that was checked."""
-    publish_null: str = "published"
+    publish_null: str = "waiting"
     """Which state of a cloud model the command GetPublishModelJob answers with null."""
     local_names: list[str] | None = None
 
