@@ -73,9 +73,11 @@ INSIDE = {
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing designs api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
-    " changes sample designs bench catalog",
+    " changing changes past sample designs bench catalog",
     "emulator.world.designs": "making relations orders",
     "emulator.designs": "rules jobs",
+    "emulator.world.changing": "finding moments versions",
+    "emulator.world.past": "record tree",
     "emulator.writing": "part_file part_digest uploads looks local_names violations history state"
     " views",
     "emulator.world.sample": "documents files folders names versions hubs",
@@ -88,9 +90,10 @@ INSIDE = {
     "emulator.api.designs": "downloads",
     "emulator.api.writing": "payload access making storage s3_uploads signing parts items"
     " versions folders",
-    "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control designs"
-    " control watch handler bodies listeners",
+    "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control orders"
+    " designs control watch handler bodies listeners",
     "emulator.server.designs": "control",
+    "emulator.server.orders": "past",
 }
 """Inside a package a file imports only from those that stand before it."""
 

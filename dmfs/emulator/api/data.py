@@ -62,7 +62,9 @@ def _contents_page(
 ) -> Json:
     nodes = [child for child in listed(node) if not child.revoked and is_shown(child)]
     page = nodes[number * limit : (number + 1) * limit]
-    include_hidden = request.flag("includeHidden")
+    # In teams what is deleted is gone for good; filter[hidden] asks for deleted ones by itself.
+    asks = request.flag("includeHidden") or "true" in request.query.get("filter[hidden]", "")
+    include_hidden = asks and node.project.hub.is_account
     data: list[Json] = []
     tips: list[Json] = []
     for child in page:

@@ -35,6 +35,7 @@ def make_world(spec: str) -> World:
             raise ValueError(f"unknown world {name!r}, known are {known}")
         make, defaults = _PARTS[name]
         make(bench, **_arguments(name, text, defaults))
+    world.note_rest()
     return world
 
 

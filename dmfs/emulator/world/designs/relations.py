@@ -37,6 +37,7 @@ def add_relations(build: Builder, folder: Folder) -> None:
     kind = "derived:autodesk.bim360:FileToDocument"
     build.world.refs.append(Ref("derived", tip(plan), tip(sheet), kind))
     bury(build, deleted)
+    build.world.note(deleted, build.tick_s())
     secret.revoked = True
 
 
