@@ -37,7 +37,6 @@ def add_relations(build: Builder, folder: Folder) -> None:
     kind = "derived:autodesk.bim360:FileToDocument"
     build.world.refs.append(Ref("derived", tip(plan), tip(sheet), kind))
     bury(build, deleted)
-    build.world.note(deleted, build.tick_s())
     secret.revoked = True
 
 
