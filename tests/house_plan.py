@@ -80,14 +80,15 @@ INSIDE = {
     "emulator.world.past": "record tree",
     "emulator.writing": "part_file part_digest uploads looks local_names violations history state"
     " views",
-    "emulator.world.sample": "documents files folders names versions hubs",
+    "emulator.world.sample": "documents files folders names versions hubs history",
     "emulator.http": "messages errors rate_limits line delivery",
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
     " token_endpoint consent_page oauth",
     "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data"
-    " relations commands cdn oss schema writing designs",
+    " relations commands cdn oss schema searching writing designs",
     "emulator.api.relations": "rows refs commands",
     "emulator.api.designs": "downloads",
+    "emulator.api.searching": "search",
     "emulator.api.writing": "payload access making storage s3_uploads signing parts items"
     " versions folders",
     "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control orders"

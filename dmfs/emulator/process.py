@@ -179,6 +179,12 @@ class EmulatorProcess:
         result: dict[str, int] = self.calls()["counts"]
         return result
 
+    def callers(self, **where: str) -> list[dict[str, Any]]:
+        """Who called since the last reset: ``client``, ``user``, ``agent``, ``token`` (12 hex
+        digits of its SHA-256), ``counts`` by route; ``where`` names some of the first four."""
+        result: list[dict[str, Any]] = self.control("GET", f"callers?{urlencode(where)}")["callers"]
+        return result
+
     def reset(self) -> None:
         """Zero counts, log and rate-limit windows; the world stays as it is."""
         self.control("POST", "reset")

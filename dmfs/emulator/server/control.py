@@ -71,6 +71,15 @@ async def _calls(emulator: Emulator, request: Request, body: dict[str, Any]) -> 
     return json_answer(emulator.calls.as_dict())
 
 
+async def _callers(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    unknown = request.query.keys() - {"client", "user", "agent", "token"}
+    if unknown:
+        raise ValueError(
+            f"callers are told apart by client, user, agent, token, not {min(unknown)}"
+        )
+    return json_answer({"callers": emulator.calls.callers(request.query)})
+
+
 async def _reset(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
     emulator.calls.reset()
     emulator.limits.reset()
@@ -164,6 +173,7 @@ _HANDLERS: dict[tuple[str, str], _Handler] = {
     ("GET", "sha256"): _sha256,
     ("GET", "bytes"): _bytes,
     ("GET", "calls"): _calls,
+    ("GET", "callers"): _callers,
     ("POST", "reset"): _reset,
     ("GET", "settings"): _settings,
     ("PATCH", "settings"): _settings,
