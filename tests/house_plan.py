@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 ORDER = (
-    "__init__ errors compact model names spans urls"
+    "__init__ errors compact model names grammar spans urls"
     " system telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
-    " prefetch pins write"
+    " prefetch exports pins write"
     " drive status assembly jobs"
     " fuse control help cli __main__"
 ).split()
 """A package or a file of the top floor imports only from those that stand before it."""
 
 INSIDE = {
+    "grammar": "moments version_names",
+    "model": "ids nodes past kinds listing",
     "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
     " mountinfo private_files byte_locks shared_memory",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
@@ -29,11 +31,13 @@ INSIDE = {
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in sending client uploads history",
-    "aps.history": "deleted",
+    " signed_in history sending client uploads questions",
+    "aps.history": "deleted versions",
+    "aps.questions": "",
     "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
-    " listing_tiers listings poll_schedule poller xattrs",
+    " listing_tiers views listings paths poll_schedule poller xattrs",
+    "namespace.views": "versions past views",
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
     " object_client",
@@ -44,7 +48,14 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing table",
+    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing history find"
+    " links relations export table",
+    "jobs.history": "versions",
+    "jobs.find": "",
+    "jobs.links": "",
+    "jobs.relations": "",
+    "jobs.export": "",
+    "exports": "",
     "jobs.writing": "place sending remedies changes",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
@@ -66,9 +77,10 @@ INSIDE = {
     " push kernel_cache request operations write_operations workers mount",
     "fuse.push": "helper pusher",
     "help": "topics",
-    "cli": "streams secret_files settings control writing parser daemonize browse serve mount"
-    " login whoami doctor demo main",
+    "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
+    " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
+    "cli.exploring": "grammar versions",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing designs api server browser process __main__",
@@ -135,9 +147,10 @@ ONLY_IN = {
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model names spans urls setting_types config blocks.store. fetch.curl."
+    "errors compact model. names grammar. spans urls setting_types config"
+    " blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
-    " aps.change.documents aps.change.answers"
+    " namespace.views.versions namespace.views.past aps.change.documents aps.change.answers"
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
     " write.parts.slices write.parts.put write.parts.puts"

@@ -145,144 +145,6 @@ def _print_error(error: DriveError, ready_fd: int | None) -> None:
     print(f"dmfs: {line}", file=sys.stderr)
 
 
-def _mount(call: Invocation) -> int:
-    from dmfs.cli.mount import mount_command
-
-    return mount_command(call)
-
-
-def _umount(call: Invocation) -> int:
-    from dmfs.cli.mount import umount_command
-
-    return umount_command(call)
-
-
-def _ls(call: Invocation) -> int:
-    from dmfs.cli.browse import ls_command
-
-    return ls_command(call)
-
-
-def _stat(call: Invocation) -> int:
-    from dmfs.cli.browse import stat_command
-
-    return stat_command(call)
-
-
-def _cat(call: Invocation) -> int:
-    from dmfs.cli.browse import cat_command
-
-    return cat_command(call)
-
-
-def _uploads(call: Invocation) -> int:
-    from dmfs.cli.writing.uploads import uploads_command
-
-    return uploads_command(call)
-
-
-def _put(call: Invocation) -> int:
-    from dmfs.cli.writing.changes import put_command
-
-    return put_command(call)
-
-
-def _rm(call: Invocation) -> int:
-    from dmfs.cli.writing.changes import rm_command
-
-    return rm_command(call)
-
-
-def _mkdir(call: Invocation) -> int:
-    from dmfs.cli.writing.changes import mkdir_command
-
-    return mkdir_command(call)
-
-
-def _restore(call: Invocation) -> int:
-    from dmfs.cli.writing.changes import restore_command
-
-    return restore_command(call)
-
-
-def _status(call: Invocation) -> int:
-    from dmfs.cli.control.status import status_command
-
-    return status_command(call)
-
-
-def _top(call: Invocation) -> int:
-    from dmfs.cli.control.top import top_command
-
-    return top_command(call)
-
-
-def _events(call: Invocation) -> int:
-    from dmfs.cli.control.events import events_command
-
-    return events_command(call)
-
-
-def _refresh(call: Invocation) -> int:
-    from dmfs.cli.control.steer import refresh_command
-
-    return refresh_command(call)
-
-
-def _warm(call: Invocation) -> int:
-    from dmfs.cli.control.steer import warm_command
-
-    return warm_command(call)
-
-
-def _evict(call: Invocation) -> int:
-    from dmfs.cli.control.steer import evict_command
-
-    return evict_command(call)
-
-
-def _offline(call: Invocation) -> int:
-    from dmfs.cli.control.steer import offline_command
-
-    return offline_command(call)
-
-
-def _pin(call: Invocation) -> int:
-    from dmfs.cli.control.pins import pin_command
-
-    return pin_command(call)
-
-
-def _unpin(call: Invocation) -> int:
-    from dmfs.cli.control.pins import unpin_command
-
-    return unpin_command(call)
-
-
-def _login(call: Invocation) -> int:
-    from dmfs.cli.login import login_command
-
-    return login_command(call)
-
-
-def _logout(call: Invocation) -> int:
-    from dmfs.cli.login import logout_command
-
-    return logout_command(call)
-
-
-def _whoami(call: Invocation) -> int:
-    from dmfs.cli.whoami import whoami_command
-
-    return whoami_command(call)
-
-
-def _doctor(call: Invocation) -> int:
-    from dmfs.cli.doctor.service import doctor_command
-
-    return doctor_command(call)
-
-
 def _demo(call: Invocation) -> int:
     from dmfs.cli.demo import demo
 
@@ -302,30 +164,51 @@ def _help(call: Invocation) -> int:
     return DONE
 
 
+def _lazy(module: str) -> Callable[[Invocation], int]:
+    """The function ``NAME_command`` of a module of ``dmfs.cli``, imported when it runs."""
+
+    def run(call: Invocation) -> int:
+        from importlib import import_module
+
+        command: Callable[[Invocation], int] = getattr(
+            import_module(f"dmfs.cli.{module}"), f"{call.options.command}_command"
+        )
+        return command(call)
+
+    return run
+
+
 COMMANDS: dict[str, Callable[[Invocation], int]] = {
-    "mount": _mount,
-    "umount": _umount,
-    "ls": _ls,
-    "stat": _stat,
-    "cat": _cat,
-    "uploads": _uploads,
-    "put": _put,
-    "rm": _rm,
-    "mkdir": _mkdir,
-    "restore": _restore,
-    "status": _status,
-    "top": _top,
-    "events": _events,
-    "refresh": _refresh,
-    "warm": _warm,
-    "evict": _evict,
-    "offline": _offline,
-    "pin": _pin,
-    "unpin": _unpin,
-    "login": _login,
-    "logout": _logout,
-    "whoami": _whoami,
-    "doctor": _doctor,
+    "mount": _lazy("mount"),
+    "umount": _lazy("mount"),
+    "ls": _lazy("browse"),
+    "stat": _lazy("browse"),
+    "cat": _lazy("browse"),
+    "find": _lazy("exploring.find"),
+    "versions": _lazy("exploring.versions"),
+    "refs": _lazy("exploring.refs"),
+    "url": _lazy("exploring.links"),
+    "open": _lazy("exploring.links"),
+    "path": _lazy("exploring.links"),
+    "export": _lazy("exploring.export"),
+    "uploads": _lazy("writing.uploads"),
+    "put": _lazy("writing.changes"),
+    "rm": _lazy("writing.changes"),
+    "mkdir": _lazy("writing.changes"),
+    "restore": _lazy("writing.changes"),
+    "status": _lazy("control.status"),
+    "top": _lazy("control.top"),
+    "events": _lazy("control.events"),
+    "refresh": _lazy("control.steer"),
+    "warm": _lazy("control.steer"),
+    "evict": _lazy("control.steer"),
+    "offline": _lazy("control.steer"),
+    "pin": _lazy("control.pins"),
+    "unpin": _lazy("control.pins"),
+    "login": _lazy("login"),
+    "logout": _lazy("login"),
+    "whoami": _lazy("whoami"),
+    "doctor": _lazy("doctor.service"),
     "demo": _demo,
     "help": _help,
 }

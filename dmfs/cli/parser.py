@@ -15,6 +15,8 @@ from dmfs import __version__
 from dmfs.cli import USAGE
 from dmfs.cli.control.grammar import COMMANDS as CONTROL_COMMANDS
 from dmfs.cli.control.grammar import WRITING_COMMANDS, add_control, add_writing
+from dmfs.cli.exploring.grammar import COMMANDS as EXPLORING_COMMANDS
+from dmfs.cli.exploring.grammar import add_exploring, values_joined
 from dmfs.fuse.mount_options import option_lines
 from dmfs.help import TOPICS
 
@@ -35,6 +37,7 @@ COMMANDS = {
         "stat": "print all attributes of an entry",
         "cat": "write a file's bytes to stdout",
     },
+    "To look for something": EXPLORING_COMMANDS,
     "Saving": WRITING_COMMANDS,
     "What it does": CONTROL_COMMANDS,
     "Your account": {
@@ -137,6 +140,8 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     ordered = command_first(arguments, top, commands)
     if ordered[:1] == ["emulator"]:  # it has a parser of its own
         return argparse.Namespace(command="emulator"), ordered
+    if ordered[:1] == ["find"]:
+        ordered = values_joined(ordered)
     options, unknown = top.parse_known_args(ordered)
     if options.command == "uploads" and not any(word.startswith("-") for word in unknown):
         options.words += unknown  # argparse takes those before the first option alone
@@ -195,6 +200,7 @@ def parsers() -> tuple[_Parser, Mapping[str, _Parser]]:
 
     _add_mount(add)
     _add_browse(add)
+    add_exploring(add)
     add_writing(add)
     add_control(add)
     _add_account(add)
@@ -258,6 +264,7 @@ def _add_browse(add: Callable[..., _Parser]) -> None:
     ls = add("ls")
     ls.add_argument("path", metavar="PATH", nargs="?", default="/", type=_not_empty,
                     help=f"{path_help} (default: /, all hubs)")  # fmt: skip
+    ls.add_argument("--at", metavar="TIME", help="as it was: 2024-05-01T09:30Z, 7d, 2024-05-01")
     ls.add_argument("-l", "--long", action="store_true", help="type, size and time as well")
     ls.add_argument("-0", "--null", action="store_true", help="names end with NUL, for xargs -0")
     ls.add_argument("--json", action="store_true", help="for programs")

@@ -23,7 +23,8 @@ PUBLISHED_PER_MIN: Mapping[str, int] = MappingProxyType({
     "hubs": 50, "projects": 50,
     "topFolders": 300, "contents": 300, "folder": 300, "item": 300,
     "storage": 300, "new_version": 300, "new_item": 50, "new_folder": 50, "change": 50,
-    "commands": 300,
+    "commands": 300, "versions": 800, "search": 300, "version": 300,
+    "formats": 50, "new_download": 50, "job": 300, "download": 300,
     "token": 500,
     "oss": 1000,
 })  # fmt: skip

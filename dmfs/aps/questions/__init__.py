@@ -1,0 +1,1 @@
+"""Questions to the service that no listing answers, one subject a file."""

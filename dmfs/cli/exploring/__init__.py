@@ -1,0 +1,1 @@
+"""Commands that look for something: versions, names, links, relations, designs as files."""

@@ -1,0 +1,1 @@
+"""Designs as files: jobs of the service, and what came of them."""

@@ -1,0 +1,1 @@
+"""``dmfs export``: designs as files."""

@@ -1,0 +1,1 @@
+"""``dmfs find``: entries by name, size and time."""

@@ -1,0 +1,1 @@
+"""``dmfs url`` and ``dmfs path``: from an entry to its web page, and back."""

@@ -1,0 +1,1 @@
+"""``dmfs refs``: what refers to what."""
