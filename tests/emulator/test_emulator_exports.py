@@ -223,6 +223,23 @@ def test_posts_are_counted_by_version_and_format(emulator, ada, design):
     assert emulator.exports()["posts"] == []
 
 
+def test_a_post_after_a_bad_end_is_not_needless(emulator, ada, design):
+    emulator.export_rule(outcome="failed", times=1)
+    emulator.export_rule(outcome="lost", times=1)
+    assert [ada.poll(ada.job(design)) for _ in range(3)] == ["failed", 303, 303]
+    emulator.expire_downloads()
+    emulator.exports(process_polls=2)
+    job = ada.job(design)
+    assert ada.poll(job) == "processing"
+    found = emulator.exports()
+    assert (found["posted_again"], found["posted_needlessly"]) == (3, 0)
+    ada.job(design, "stl")
+    ada.job(design)
+    assert [ada.poll(job) for _ in range(2)] == ["processing", 303]
+    ada.job(design)
+    assert emulator.exports()["posted_needlessly"] == 2
+
+
 def test_who_may_post(emulator, gearbox, design):
     reader = Exporter(emulator, gearbox["id"], scope="data:read")
     reply = reader.post(design)
