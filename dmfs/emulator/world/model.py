@@ -206,7 +206,8 @@ class World:
             self.owners.setdefault(version.storage.urn, item)
 
     def note(self, node: Hub | Project | Folder | Item, at_s: float) -> None:
-        """Write down how a thing is from that moment on."""
+        """Write down how a thing is from that moment on, to the microsecond as times are served."""
+        at_s = round(at_s * 1e6) / 1e6
         rows = self.past.setdefault(node.id, [])
         rows.append(_noted(node, max(at_s, rows[-1].at_s) if rows else at_s))
 
