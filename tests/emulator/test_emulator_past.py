@@ -218,6 +218,16 @@ def test_a_moment_that_makes_no_sense(folder, at, message):
         folder.emulator.change("add_item", id=folder.id, name="b.txt", at="2018-12-31")
 
 
+def test_two_changes_of_one_moment(folder):
+    """Whatever a float makes of its microseconds."""
+    for number in range(20):
+        at = 1_700_000_000 + number / 7
+        item = folder.emulator.change("add_item", id=folder.id, name=f"{number}.txt", at=at)
+        folder.emulator.change("new_version", id=item["id"], at=at)
+        found = folder.emulator.tree(at, path=folder.path)["entries"]
+        assert [row["number"] for row in found if row["id"] == item["id"]] == [2]
+
+
 def test_many_changes_at_once(folder):
     emulator = folder.emulator
     ids = emulator.changes(

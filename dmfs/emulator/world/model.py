@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from dmfs.emulator.world import times
 from dmfs.emulator.world.content import Content
 
 Json = dict[str, Any]
@@ -207,7 +208,7 @@ class World:
 
     def note(self, node: Hub | Project | Folder | Item, at_s: float) -> None:
         """Write down how a thing is from that moment on, to the microsecond as times are served."""
-        at_s = round(at_s * 1e6) / 1e6
+        at_s = times.exact(at_s)
         rows = self.past.setdefault(node.id, [])
         rows.append(_noted(node, max(at_s, rows[-1].at_s) if rows else at_s))
 
