@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
+from dmfs.emulator.world import times
 from dmfs.emulator.world.content import Content
 
 Json = dict[str, Any]
@@ -254,7 +255,8 @@ class World:
             self.owners.setdefault(version.storage.urn, item)
 
     def note(self, node: Hub | Project | Folder | Item, at_s: float) -> None:
-        """Write down how a thing is from that moment on."""
+        """Write down how a thing is from that moment on, to the microsecond as times are served."""
+        at_s = times.exact(at_s)
         rows = self.past.setdefault(node.id, [])
         rows.append(_noted(node, max(at_s, rows[-1].at_s) if rows else at_s))
 
