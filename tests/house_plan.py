@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 ORDER = (
-    "__init__ errors compact model names spans urls"
+    "__init__ errors compact model names spans urls web_links"
     " system telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
@@ -134,7 +134,7 @@ ONLY_IN = {
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model names spans urls setting_types config blocks.store. fetch.curl."
+    "errors compact model names spans urls web_links setting_types config blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
     " aps.change.documents aps.change.answers"
     " blocks.readahead fetch.dead_stretches"
