@@ -17,6 +17,7 @@ ORDER = (
 """A package or a file of the top floor imports only from those that stand before it."""
 
 INSIDE = {
+    "web_links": "link pages parse",
     "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
     " mountinfo private_files byte_locks shared_memory",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
@@ -134,7 +135,7 @@ ONLY_IN = {
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model names spans urls web_links setting_types config blocks.store. fetch.curl."
+    "errors compact model names spans urls setting_types config blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
     " aps.change.documents aps.change.answers"
     " blocks.readahead fetch.dead_stretches"
@@ -147,7 +148,7 @@ WITHOUT_TRIO = (
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
     " fuse.push."
-    " write.settle. write.overlay.merging"
+    " write.settle. write.overlay.merging web_links."
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

@@ -11,18 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dmfs.errors import SetupError
-from dmfs.web_links import (
-    ACC_HOST,
-    ACC_HOST_EMEA,
-    PERSONAL_TEAM,
-    WebLink,
-    acc_page,
-    b360_page,
-    parse,
-    team_of,
-    team_page,
-    to_base64,
-)
+from dmfs.web_links.link import PERSONAL_TEAM, WebLink, team_of, to_base64
+from dmfs.web_links.pages import ACC_HOST, ACC_HOST_EMEA, acc_page, b360_page, team_page
+from dmfs.web_links.parse import parse
 
 ALPHABET = "ABCXYZabcxyz0189-_"
 suffixes = st.text(ALPHABET, min_size=22, max_size=22)

@@ -1,4 +1,4 @@
-"""Links of web pages, and ids of the service: what they name, and the page of what is named. Pure.
+"""From a pasted text to what it names.
 
 What people paste is seldom a clean link: it comes in brackets, cut into lines, encoded twice, or as
 the whole text of a shortcut. ``parse`` reads all of that. Hosts serve to tell whose page it is;
@@ -7,24 +7,19 @@ nothing is ever sent to them.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from dmfs.errors import SetupError
+from dmfs.web_links.link import WebLink, from_base64, team_of
+from dmfs.web_links.pages import ACC_HOST, B360_HOST, TEAM_DOMAIN
 
-ACC_HOST = "acc.autodesk.com"
-ACC_HOST_EMEA = "acc.autodesk.eu"
-B360_HOST = "docs.b360.autodesk.com"
-TEAM_DOMAIN = "autodesk360.com"
-PERSONAL_TEAM = "myhub"
-"""The host of everybody's own hub."""
 TEXT_MAX_CHARS = 64 * 1024
 DECODINGS_MAX = 4
 """Mail gateways and chats encode what is encoded; more than twice was never seen."""
+
+URN_IN_BASE64 = "dXJu"
 
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _URN = re.compile(
@@ -46,40 +41,8 @@ _MARKDOWN = re.compile(r"\[[^\]]*\]\(\s*(\S+?)\s*\)")
 _LINK_START = re.compile(
     r"(?:https?:|urn[:%]|dXJu|[ab]\.|//|[\w-]+(?:\.[\w-]+)+/|https?%)", re.IGNORECASE
 )
-_TEAM_ID = re.compile(r"(business|personal):([A-Za-z0-9-]+)(?:#(\d{1,20}))?")
 _OPENING = "<([{'\"`«»‹›“”„‘’*_ \t\r\n\ufeff\u200b\u00a0"
 _CLOSING = ">)]}'\"`«»‹›“”„‘’*,.;:! \t\r\n\ufeff\u200b\u00a0"
-
-
-@dataclass(frozen=True, slots=True)
-class WebLink:
-    """What a link names; '' for what it does not. ``hub_id`` and ``project_id`` are equal where an
-    id may be either's."""
-
-    team: str = ""
-    """Whose site it is: ``acme`` of ``acme.autodesk360.com``."""
-    hub_id: str = ""
-    project_id: str = ""
-    project_number: str = ""
-    """Of a project in such a team: the digits at the end of its decoded id."""
-    folder_id: str = ""
-    item_id: str = ""
-    version_id: str = ""
-    """With ``?version=N``; without it the newest one is meant."""
-    storage_id: str = ""
-
-    @property
-    def entity_id(self) -> str:
-        """The smallest thing that is named by an id; '' where that is a hub or a project."""
-        return self.version_id or self.item_id or self.storage_id or self.folder_id
-
-    @property
-    def version_number(self) -> int | None:
-        number = self.version_id.partition("?version=")[2]
-        return int(number) if number else None
-
-
-# From a text
 
 
 def parse(text: str) -> WebLink:
@@ -181,24 +144,13 @@ def _split(text: str) -> SplitResult | None:
 def _urn_in(text: str) -> dict[str, str]:
     """The field that an id of the service belongs to, with the id; {} for another text. Ids also
     come in base64, as viewers and Fusion's pages have them."""
-    text = _from_base64(text) or text
+    text = (from_base64(text) if text.startswith(URN_IN_BASE64) else "") or text
     match = _URN.fullmatch(text)
     if match is None:
         return {}
     kind = next(each for each in _KINDS if match[each])
     head, colon, tail = text.rpartition(":")  # what is before the last part is all lower case
     return {f"{kind}_id": text if kind == "storage" else head.lower() + colon + tail}
-
-
-def _from_base64(text: str) -> str:
-    """The id of which a text is the base64 of either alphabet, padded or not; '' for another."""
-    if not text.startswith("dXJu"):  # urn
-        return ""
-    body = text.rstrip("=").translate(str.maketrans("-_", "+/"))
-    try:
-        return base64.b64decode(body + "=" * (-len(body) % 4), validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        return ""
 
 
 def _account_page(split: SplitResult) -> WebLink:
@@ -268,55 +220,3 @@ def _complaint(text: str, hosts: list[str]) -> SetupError:
 
 def _is_ours(host: str) -> bool:
     return any(site.fullmatch(host) for site in (_ACC, _B360, _TEAM))
-
-
-# To a page
-
-
-def acc_page(link: WebLink, host: str = ACC_HOST) -> str:
-    """The page of ACC, which shows BIM 360 projects as well, of what is in an account."""
-    if not link.project_id:
-        return f"https://{host}/account-admin/projects/accounts/{link.hub_id.removeprefix('b.')}"
-    url = f"https://{host}/docs/files/projects/{link.project_id.removeprefix('b.')}"
-    ids = {"folderUrn": link.folder_id, "entityId": link.version_id or link.item_id}
-    query = "&".join(f"{key}={quote(value, safe='')}" for key, value in ids.items() if value)
-    return f"{url}?{query}" if query else url
-
-
-def b360_page(link: WebLink, host: str = B360_HOST) -> str:
-    """The page of BIM 360, of a project or of something in it."""
-    url = f"https://{host}/projects/{link.project_id.removeprefix('b.')}"
-    entity = link.version_id or link.item_id
-    if link.folder_id:
-        url += f"/folders/{quote(link.folder_id, safe=':')}"
-    return f"{url}/detail/viewer/items/{quote(entity, safe=':')}" if entity else url
-
-
-def team_page(link: WebLink) -> str:
-    """The page of a team's site: of the team, of a project in it, or of something in that."""
-    url = f"https://{link.team}.{TEAM_DOMAIN}/g"
-    ids = [each for each in (link.folder_id, link.version_id or link.item_id) if each]
-    data = "/".join(["data", *map(to_base64, ids)]) if ids else ""
-    if link.project_number:
-        return "/".join(filter(None, [url, "projects", link.project_number, data]))
-    return f"{url}/{data or 'all_projects/active'}"
-
-
-def to_base64(text: str) -> str:
-    """As in links: base64url without padding."""
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def team_of(identifier: str) -> tuple[str, str]:
-    """The team and the project's number in an ``a.`` id, as far as it tells: ``("acme", "2019…")``
-    of the base64 of ``business:acme#2019…``. A personal hub's team is ``myhub``."""
-    body = identifier.removeprefix("a.").rstrip("=").translate(str.maketrans("-_", "+/"))
-    try:
-        text = base64.b64decode(body + "=" * (-len(body) % 4), validate=True).decode()
-    except (binascii.Error, ValueError):
-        return "", ""
-    match = _TEAM_ID.fullmatch(text)
-    if match is None:
-        return "", ""
-    team = match[2].lower() if match[1] == "business" else PERSONAL_TEAM
-    return team, match[3] or ""
