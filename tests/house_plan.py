@@ -32,9 +32,10 @@ INSIDE = {
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
     " signed_in sending client uploads history questions",
     "aps.history": "deleted",
-    "aps.questions": "",
+    "aps.questions": "by_id",
     "aps.change": "documents answers",
-    "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
+    "namespace": "listing_codec listing_store page_store listing_cache by_id change_feed"
+    " directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
@@ -49,7 +50,7 @@ INSIDE = {
     "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing find"
     " links relations export table",
     "jobs.find": "",
-    "jobs.links": "",
+    "jobs.links": "wanted page following verbs",
     "jobs.relations": "",
     "jobs.export": "",
     "exports": "",
@@ -77,7 +78,7 @@ INSIDE = {
     "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
     " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.exploring": "grammar",
+    "cli.exploring": "grammar browser links",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing api server browser process __main__",

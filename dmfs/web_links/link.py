@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 PERSONAL_TEAM = "myhub"
 """The host of everybody's own hub."""
+_REALM = re.compile(r"urn:adsk\.([\w-]+):")
 _TEAM_ID = re.compile(r"(business|personal):([A-Za-z0-9-]+)(?:#(\d{1,20}))?")
 
 
@@ -62,3 +63,9 @@ def team_of(identifier: str) -> tuple[str, str]:
         return "", ""
     team = match[2].lower() if match[1] == "business" else PERSONAL_TEAM
     return team, match[3] or ""
+
+
+def realm_of(identifier: str) -> str:
+    """``wipprod`` of ``urn:adsk.wipprod:…``: the region that an id is of; '' where it tells none."""
+    match = _REALM.match(identifier)
+    return match[1] if match else ""
