@@ -66,6 +66,6 @@ def team_of(identifier: str) -> tuple[str, str]:
 
 
 def realm_of(identifier: str) -> str:
-    """``wipprod`` of ``urn:adsk.wipprod:…``: the region that an id is of; '' where it tells none."""
+    """``wipprod`` of ``urn:adsk.wipprod:…``: the region of an id; '' where it tells none."""
     match = _REALM.match(identifier)
     return match[1] if match else ""
