@@ -241,8 +241,7 @@ class Following:
                 "the project has no such thing", hint="it may have been deleted, or moved away"
             )
         if found.is_deleted:
-            name = f" {found.name!r}" if found.name else ""
-            raise NotFoundError(f"what this link leads to was deleted{name}")
+            raise NotFoundError(f"{found.name or 'this'!r}, where the link leads to, was deleted")
         if isinstance(found, FoundFolder):
             chain = await self._chain(top, found)
             return await self._down(chain)
