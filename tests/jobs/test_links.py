@@ -13,7 +13,7 @@ from dmfs.config import Settings
 from dmfs.drive import Drive
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import DriveError
-from dmfs.model import File, Folder, Root, Shortcut
+from dmfs.model import Directory, File, Folder, Root, Shortcut
 from dmfs.web_links.link import to_base64
 from tests.support.fixtures import calmed, running_emulator
 from tests.support.helpers import real
@@ -211,6 +211,69 @@ async def test_a_link_to_a_version_leads_to_the_version(
             ".txt", "@v2.txt"
         )
         assert calls(emulator)["item"] == 1
+
+
+@real
+async def test_the_path_of_a_versions_url_is_the_version(
+    emulator: EmulatorProcess, settings: MakeSettings
+) -> None:
+    async with open_drive(settings(cache_size=0)) as drive:
+        directory = f"/{QUIRKS}/Versions"
+        wrong, count = [], 0
+        for base in (await drive.list(await directory_at(drive, f"{directory}/.versions"))).names:
+            history, tip = (
+                f"{directory}/.versions/{base}",
+                await drive.resolve(f"{directory}/{base}"),
+            )
+            names = (await drive.list(await directory_at(drive, history))).names
+            emulator.reset()
+            for name in names[:12]:
+                link = await url_of(drive, f"{directory}/{name}")
+                assert await url_of(drive, f"{history}/{name}") == link
+                is_tip = await drive.resolve(f"{directory}/{name}") == tip
+                path, count = await path_of(drive, link), count + 1
+                wrong += [] if path == f"{directory}/{base if is_tip else name}" else [path]
+            assert await path_of(drive, await url_of(drive, history)) == f"{directory}/{base}"
+            assert calls(emulator) == {}
+        assert (wrong, count > 15) == ([], True)
+        assert await path_of(drive, await url_of(drive, f"{directory}/.versions")) == directory
+
+
+async def directory_at(drive: Drive, path: str) -> Directory:
+    node = await drive.resolve(path)
+    assert not isinstance(node, File | Shortcut)
+    return node
+
+
+@real
+async def test_a_version_whose_name_is_an_entrys_is_named_in_its_history(
+    emulator: EmulatorProcess, settings: MakeSettings
+) -> None:
+    raw = f"{SAMPLE}/named".replace("\uff0f", "~1")
+    emulator.change("add_folder", path=raw.rpartition("/")[0], name="named")
+    for name in ("plan.dwg", "plan@v1.dwg"):
+        emulator.change("add_item", path=raw, name=name, size=5)
+    emulator.change("new_version", path=f"{raw}/plan.dwg", size=6)
+    async with open_drive(settings(cache_size=0)) as drive:
+        file = await drive.resolve(f"/{SAMPLE}/named/plan.dwg")
+        assert isinstance(file, File)
+        first = file.version_id.replace("=2", "=1")
+        path = f"/{SAMPLE}/named/.versions/plan.dwg/plan@v1.dwg"
+        assert await path_of(drive, first) == path
+        assert await path_of(drive, await url_of(drive, path)) == path
+        node = await drive.resolve(path)
+        assert isinstance(node, File)
+        assert node.version_id == first
+        # a deletion is a version without bytes
+        emulator.change("hide", path=f"{raw}/plan.dwg")
+        emulator.change("restore", id=file.item_id)
+        tip = await run_job(drive, "refresh", path=f"/{SAMPLE}/named", recursive=False)
+        assert tip.of("change")
+        file = await drive.resolve(f"/{SAMPLE}/named/plan.dwg")
+        assert isinstance(file, File)
+        await run_job(drive, "versions", path=f"/{SAMPLE}/named/plan.dwg")
+        third = first.replace("=1", "=3")
+        assert "one without bytes" in await why_not(drive, third)
 
 
 @real

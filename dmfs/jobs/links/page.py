@@ -12,9 +12,9 @@ from dmfs.web_links.pages import ACC_HOST, ACC_HOST_EMEA, acc_page, team_page
 from dmfs.web_links.parse import parse
 
 
-def page_of(node: Node, project: Project | None = None, *, old_version: bool = False) -> str:
+def page_of(node: Node, project: Project | None = None, *, of_version: bool = False) -> str:
     """The address of an entry's page. ``project``: the one that it is in, if that is known;
-    ``old_version``: of this version, and not of whatever is the newest one.
+    ``of_version``: of this version, and not of whatever is the newest one.
 
     DriveError for what is not on the service, and where nobody knows the page.
     """
@@ -25,7 +25,7 @@ def page_of(node: Node, project: Project | None = None, *, old_version: bool = F
     if isinstance(node, Folder) and node.is_local:
         raise DriveError(f"{node.name!r} is on this machine alone: it has no web page")
     own = node.web_url if isinstance(node, Project | Folder | File | Shortcut) else ""
-    named = _named(node, own_version=old_version)
+    named = _named(node, of_version=of_version)
     if own and acceptable_url(own) and _says(own, named):
         return own
     built = _built(named, project)
@@ -34,7 +34,7 @@ def page_of(node: Node, project: Project | None = None, *, old_version: bool = F
     return built
 
 
-def _named(node: Node, *, own_version: bool) -> WebLink:
+def _named(node: Node, *, of_version: bool) -> WebLink:
     """What the page has to name."""
     match node:
         case Hub():
@@ -44,7 +44,7 @@ def _named(node: Node, *, own_version: bool) -> WebLink:
         case Folder():
             return WebLink(project_id=node.project_id, folder_id=node.id)
         case File() | Shortcut():
-            version_id = (node.version_id or "") if own_version else ""
+            version_id = (node.version_id or "") if of_version else ""
             return WebLink(
                 project_id=node.project_id,
                 folder_id=node.folder_id,
@@ -52,9 +52,9 @@ def _named(node: Node, *, own_version: bool) -> WebLink:
                 version_id=version_id,
             )
         case Histories() | Past():
-            return _named(node.of, own_version=False)
+            return _named(node.of, of_version=False)
         case History():
-            return _named(node.tip, own_version=False)
+            return _named(node.tip, of_version=False)
     raise DriveError("the drive as a whole has no web page", hint="name a hub, or what is in it")
 
 

@@ -71,8 +71,8 @@ async def url(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     where = text_of(parameters, "path")
     with tallying() as tally:
         node = await _node_at(drive, where)
-        old_version = isinstance(node, File) and await _is_old(drive, where, node)
-        page = page_of(node, await _project_of(drive, where), old_version=old_version)
+        of_version = isinstance(node, File) and await _is_version(drive, where)
+        page = page_of(node, await _project_of(drive, where), of_version=of_version)
     await tell({
         "event": "done", "url": page, "path": where, **_facts(node), "calls": calls_in(tally),
     })  # fmt: skip
@@ -86,14 +86,14 @@ async def _node_at(drive: Drive, where: str) -> Node:
         return await drive.resolve(where)
 
 
-async def _is_old(drive: Drive, where: str, file: File) -> bool:
-    """Whether a path means one version of a file and not the file."""
-    above = await _node_at(drive, where.rstrip("/").rpartition("/")[0])
-    if not isinstance(above, LiveDirectory):
+async def _is_version(drive: Drive, where: str) -> bool:
+    """Whether a path means one version of a file, whatever comes after it."""
+    above, _, name = where.rstrip("/").rpartition("/")
+    directory = await _node_at(drive, above)
+    if not isinstance(directory, LiveDirectory):
         return True
-    listing = await drive.parts.listings.recall(above)
-    entries = listing.entries.values() if listing else ()
-    return all(child.identity != file.identity for child in entries)
+    listing = drive.known(directory) or await drive.parts.listings.recall(directory)
+    return listing is not None and name not in listing.entries
 
 
 async def _project_of(drive: Drive, where: str) -> Project | None:
