@@ -65,9 +65,7 @@ def test_without_a_mount_and_from_a_shortcut(home: Home, tmp_path: Path) -> None
     [
         (("path", ""), "there is no link"),
         (("path", "https://user:pa55@example.com/x?token=s3cret"), "example.com is not a site"),
-        (("path", f"{LINK}00000000-0000-0000-0000-000000000000"), "none of the projects"),
         (("url", "/"), "no web page"),
-        (("url", f"/{ACCOUNT}/Nowhere"), "there is no 'Nowhere'"),
     ],
 )
 def test_what_goes_wrong_is_one_line(home: Home, words: tuple[str, ...], text: str) -> None:
