@@ -20,6 +20,8 @@ DECODINGS_MAX = 4
 """Mail gateways and chats encode what is encoded; more than twice was never seen."""
 
 URN_IN_BASE64 = "dXJu"
+SHARE_HOST = "a360.co"
+"""Short forms of links that share something."""
 
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _URN = re.compile(
@@ -202,7 +204,7 @@ def _add_ids(found: dict[str, str], texts: Iterable[str]) -> None:
 def _complaint(text: str, hosts: list[str]) -> SetupError:
     """Why a text names nothing. It is not quoted: who knows what was on the clipboard."""
     ours = next((host for host in hosts if _is_ours(host)), "")
-    if ours and "/shares/" in _plain(text):
+    if (ours and "/shares/" in _plain(text)) or SHARE_HOST in hosts:
         return SetupError(
             "a link that shares something does not say what it is",
             hint="open it in a browser, go to the file's own page, and paste the address of that",

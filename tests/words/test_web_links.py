@@ -210,6 +210,7 @@ def test_base64_of_the_common_alphabet_may_hold_a_slash() -> None:
         ("https://acc.autodesk.com/projects", "names no hub"),
         ("https://docs.b360.autodesk.com/projects/none", "names no hub"),
         ("https://acme.autodesk360.com/g/shares/SH56a43QTfd62c1cd968f6d420f217923c26", "shares"),
+        ("https://a360.co/3xYz", "shares"),
         ("https://acme.autodesk360.com/g/data/dXJuOmZvbw", "names no hub"),
         ("x" * 100_000, "too long"),
     ],
