@@ -95,7 +95,7 @@ class ThreadsCache(diskcache.Cache):  # type: ignore[misc]
 
     def keys_holding(self, prefix: str, text: bytes) -> list[str]:
         """Keys that begin with ``prefix``, of values that hold a text or lie in files of their own
-        (which are not looked into). SQLite reads 100 MB of values in 0.1 s."""
+        (which are not looked into). 50 000 entries take 0.02 s."""
         rows = self._con.execute(
             "SELECT key FROM Cache WHERE substr(key, 1, ?) = ?"
             " AND (filename IS NOT NULL OR instr(value, ?))",

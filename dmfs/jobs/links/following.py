@@ -20,9 +20,9 @@ from dmfs.jobs.links.wanted import (
     found_in,
     hubs_in_order,
     is_hub,
-    is_meant,
     is_named,
     may_hold,
+    meant_by,
     searched_for,
     version_base,
 )
@@ -100,10 +100,8 @@ class Following:
     # What is known
 
     async def _known(self, link: WebLink) -> Place | None:
-        def wanted(child: Child) -> bool:
-            return is_meant(link, child)
-
-        for holder in await self._listings.by_id.holders(searched_for(link), wanted):
+        holders = await self._listings.by_id.holders(searched_for(link), meant_by(link))
+        for holder in holders:
             path = await self._listings.by_id.way(holder.directory.identity)
             if path:
                 at = DirectoryPlace(holder.directory, path)
