@@ -37,6 +37,8 @@ from dmfs.web_links.link import WebLink
 PROJECTS_MAX = 250
 """In so many projects something is looked for of which the link names none: less than the calls of
 a minute."""
+RECENT_S = 15.0
+"""A project may have been shared a moment ago, and its link sent."""
 REFUSED = 403
 T = TypeVar("T")
 
@@ -116,7 +118,7 @@ class Following:
         if (link.project_id or link.project_number) and not is_either:
             return await self._project()
         root = DirectoryPlace(Root(), "/")
-        for ask in (self._recalled, self._listed):
+        for ask in (self._recalled, self._now):
             hubs = await ask(Root())
             for name, hub in (hubs.entries if hubs else {}).items():
                 if isinstance(hub, Hub) and is_hub(link, hub):
@@ -149,7 +151,7 @@ class Following:
         then hub by hub in those of now."""
         seen: set[str] = set()
         failed: DriveError | None = None
-        for ask in (self._recalled, self._listed):
+        for ask in (self._recalled, self._now):
             root = await ask(Root())
             for name, hub in hubs_in_order(self._link, root.entries if root else {}):
                 try:
@@ -348,6 +350,13 @@ class Following:
 
     async def _recalled(self, directory: Directory) -> Listing | None:
         return await self._listings.recall(directory)
+
+    async def _now(self, directory: Directory) -> Listing:
+        """A listing by which something may be called absent: not an old one, which a drive without
+        a network serves, too."""
+        moment = self._listings.listed_at(directory)
+        age_s = None if moment is None else moment.age_s()
+        return await self._listed(directory, again=age_s is None or age_s >= RECENT_S)
 
     async def _listed(self, directory: Directory, *, again: bool = False) -> Listing:
         ask = self._listings.list_again if again else self._listings.get
