@@ -104,7 +104,8 @@ def test_the_mount_that_shows_the_least_is_the_nearest(tmp_path: Path) -> None:
         return Seen(point, True, 0, card, tmp_path if lives else None)
 
     mounts = [mount("/m", "/"), mount("/p", "/Hub/Project"), mount("/dead", "/Hub", lives=False)]
-    assert local_paths("/Hub/Project/a b", mounts) == ["/p/a b", "/m/Hub/Project/a b"]
+    for order in (mounts, mounts[::-1]):
+        assert local_paths("/Hub/Project/a b", order) == ["/p/a b", "/m/Hub/Project/a b"]
     assert local_paths("/Hub/Project", mounts) == ["/p", "/m/Hub/Project"]
     assert local_paths("/Other", mounts) == ["/m/Other"]
     assert local_paths("/Hub/Projects", [mounts[1]]) == []

@@ -166,6 +166,17 @@ async def test_the_disk_finds_who_lists_an_id_and_the_way_there(tmp_path: Path) 
         assert (holder.name, holder.directory) == ("plan ~5.dwg", folder)
     assert await by_id.way(folder.identity) == "/Account/Project ~1234/Plans"
     assert await by_id.holders("urn:adsk.wipprod:dm.lineage:none", wanted) == []
+    # it was moved: where it was listed last goes first, whatever else still lists it
+    later = replace(folder, id=FolderId(f"{FOLDER}2"))
+    for seconds, directory in ((-60, replace(folder, id=FolderId(f"{FOLDER}1"))), (60, later)):
+        moment = Moment((Moment.now()[0] + seconds, *Moment.now()[1:]))
+        await store.save(
+            Record(
+                moment=moment, directory=directory, parent="", rollup_ns=None, entries={"p": file}
+            )
+        )
+    holders = await by_id.holders(ITEM, wanted)
+    assert (len(holders), holders[0].directory) == (3, later)
     other = ById(ListingCache(Freshness()), ListingStore(tmp_path, "another sign-in"))
     assert await other.holders(ITEM, wanted) == []
     assert await other.way(folder.identity) == ""

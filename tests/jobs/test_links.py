@@ -370,7 +370,11 @@ async def test_what_leads_nowhere_says_why(
         assert "no such thing" in await why_not(drive, f"{page}?entityId={never}")
         folder = "urn:adsk.wipprod:fs.folder:co.AAAAAAAAAAAAAAAAAAAAAA"
         assert "no such thing" in await why_not(drive, f"{page}?folderUrn={folder}")
+        emulator.reset()
         assert "in none of the projects" in await why_not(drive, never)
+        assert 10 < calls(emulator)["item"] < 30, (
+            "the 230 projects of another region cannot have it"
+        )
         nobodys = page[:-4] + "0000"
         assert "archived, of another account" in await why_not(drive, nobodys)
         assert "none of the hubs" in await why_not(drive, "https://nobody.autodesk360.com/g/")
