@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 ORDER = (
-    "__init__ errors compact model names grammar spans urls"
+    "__init__ errors compact model names grammar spans urls web_links"
     " system telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
@@ -17,6 +17,7 @@ ORDER = (
 """A package or a file of the top floor imports only from those that stand before it."""
 
 INSIDE = {
+    "web_links": "link pages parse",
     "grammar": "moments version_names",
     "model": "ids nodes past kinds listing",
     "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
@@ -33,10 +34,11 @@ INSIDE = {
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
     " signed_in history sending client uploads questions",
     "aps.history": "deleted versions",
-    "aps.questions": "",
+    "aps.questions": "by_id",
     "aps.change": "documents answers",
-    "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
-    " listing_tiers views listings paths poll_schedule poller xattrs",
+    "namespace": "listing_codec listing_store page_store listing_cache known change_feed"
+    " directory_query listing_tiers views listings paths poll_schedule poller xattrs",
+    "namespace.known": "by_id",
     "namespace.views": "versions past views",
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
@@ -52,7 +54,7 @@ INSIDE = {
     " history find links relations export table",
     "jobs.history": "versions",
     "jobs.find": "",
-    "jobs.links": "",
+    "jobs.links": "wanted page following verbs",
     "jobs.relations": "",
     "jobs.export": "",
     "exports": "",
@@ -80,7 +82,7 @@ INSIDE = {
     "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
     " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.exploring": "grammar versions",
+    "cli.exploring": "grammar browser links versions",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing designs api server browser process __main__",
@@ -161,7 +163,7 @@ WITHOUT_TRIO = (
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
     " fuse.push."
-    " write.settle. write.overlay.merging"
+    " write.settle. write.overlay.merging web_links."
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

@@ -9,6 +9,7 @@ from dmfs.drive import Drive
 from dmfs.jobs.evict import evict
 from dmfs.jobs.history.versions import versions
 from dmfs.jobs.job import Job, Parameters, Tell
+from dmfs.jobs.links.verbs import path, url
 from dmfs.jobs.offline import offline
 from dmfs.jobs.pinning import pin, pins, unpin
 from dmfs.jobs.refresh import refresh
@@ -35,6 +36,8 @@ JOBS: Mapping[str, Job] = {
     "pin": lively(pin),
     "pins": lively(pins),
     "unpin": lively(unpin),
+    "path": lively(path),
+    "url": lively(url),
     "versions": lively(versions),
     "wait": _writing("sending", "wait"),
     "retry": _writing("remedies", "retry"),
