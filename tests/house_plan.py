@@ -27,13 +27,14 @@ INSIDE = {
     " engines json_body json_client probes",
     "http.curl": "multi client thread",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
-    " token_store token_sources user_session factory loopback_server",
+    " token_store token_sources user_session whose factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
     " signed_in sending client uploads history questions",
     "aps.history": "deleted",
-    "aps.questions": "",
+    "aps.questions": "search",
     "aps.change": "documents answers",
-    "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
+    "namespace.stored": "partition rows database",
+    "namespace": "listing_codec stored listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
@@ -47,7 +48,7 @@ INSIDE = {
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
     "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing find"
     " links relations export table",
-    "jobs.find": "",
+    "jobs.find": "criteria entries narrowing ways known looking homes searching job",
     "jobs.links": "",
     "jobs.relations": "",
     "jobs.export": "",
@@ -76,7 +77,7 @@ INSIDE = {
     "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
     " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.exploring": "grammar",
+    "cli.exploring": "grammar find",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing api server browser process __main__",

@@ -26,6 +26,16 @@ def _writing(module: str, verb: str) -> Job:
     return run
 
 
+def _later(module: str, verb: str) -> Job:
+    """A job of a package of its own, loaded when it is run."""
+
+    async def run(drive: Drive, parameters: Parameters, tell: Tell) -> None:
+        job: Job = getattr(import_module(f"dmfs.jobs.{module}"), verb)
+        await lively(job)(drive, parameters, tell)
+
+    return run
+
+
 JOBS: Mapping[str, Job] = {
     "refresh": lively(refresh),
     "warm": lively(warm),
@@ -34,6 +44,7 @@ JOBS: Mapping[str, Job] = {
     "pin": lively(pin),
     "pins": lively(pins),
     "unpin": lively(unpin),
+    "find": _later("find.job", "find"),
     "wait": _writing("sending", "wait"),
     "retry": _writing("remedies", "retry"),
     "discard": _writing("remedies", "discard"),

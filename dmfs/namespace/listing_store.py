@@ -9,7 +9,6 @@ One lock a directory lets one process send the request while the others wait for
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 import sqlite3
@@ -90,11 +89,6 @@ class ThreadsCache(diskcache.Cache):  # type: ignore[misc]
             if key.startswith("sqlite_"):  # a PRAGMA, which each connection must be told
                 self.reset(key, value, update=False)
         return connection
-
-
-def cache_partition(*parts: str) -> str:
-    """The key of one sign-in to one service: permissions differ, so each has its own listings."""
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 class ListingStore:
