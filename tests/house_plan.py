@@ -34,8 +34,8 @@ INSIDE = {
     "aps.questions": "search",
     "aps.change": "documents answers",
     "namespace.stored": "partition rows database",
-    "namespace": "listing_codec stored listing_store page_store listing_cache change_feed directory_query"
-    " listing_tiers listings poll_schedule poller xattrs",
+    "namespace": "listing_codec stored listing_store page_store listing_cache change_feed"
+    " directory_query listing_tiers listings poll_schedule poller xattrs",
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
     " object_client",

@@ -70,16 +70,16 @@ class Search:
             _take(page, action, found)
             return next_page(page, action, path)
 
-        asked: set[tuple[tuple[str, str], ...]] = set()
+        sent: set[tuple[tuple[str, str], ...]] = set()
         following: Query | None = query
         while following is not None:
             key = tuple(sorted(following.items()))
-            if key in asked:
+            if key in sent:
                 raise BadResponseError(f"cannot {action}: the answer pages in a circle")
             if found.pages == PAGES_MAX:
                 found.is_whole = False
                 break
-            asked.add(key)
+            sent.add(key)
             call = Call(action, "search", "GET", path, following)
             following = await self._service.request(call, decode)
             found.pages += 1
