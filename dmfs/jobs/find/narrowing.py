@@ -58,7 +58,7 @@ def literals(glob: str) -> list[str]:
         found += [piece.strip(" ") for piece in pieces]
         if tilde:
             break
-    return [each for each in found if len(each) >= LETTERS_MIN and each not in _LINK_ENDING]
+    return [each for each in found if len(each) >= LETTERS_MIN and each.lower() not in _LINK_ENDING]
 
 
 def _runs(glob: str) -> list[str]:
@@ -82,7 +82,7 @@ def _runs(glob: str) -> list[str]:
 def _without_link_ending(text: str) -> str:
     """``.url``, or its beginning, may be the ending that shortcuts have in the drive alone."""
     for length in range(len(_LINK_ENDING), 0, -1):
-        if text.endswith(_LINK_ENDING[:length]):
+        if text.lower().endswith(_LINK_ENDING[:length]):
             return text[:-length]
     return text
 
