@@ -48,7 +48,7 @@ INSIDE = {
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
     "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing find"
     " links relations export table",
-    "jobs.find": "criteria entries narrowing ways known looking homes searching job",
+    "jobs.find": "globs criteria entries narrowing ways known looking homes searching job",
     "jobs.links": "",
     "jobs.relations": "",
     "jobs.export": "",
@@ -142,6 +142,8 @@ WITHOUT_TRIO = (
     " ratelimit.limits ratelimit.write_share"
     " write.parts.slices write.parts.put write.parts.puts"
     " prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
+    " jobs.find.globs jobs.find.criteria jobs.find.entries jobs.find.narrowing jobs.find.ways"
+    " jobs.find.known namespace.stored. auth.whose"
     " namespace.poll_schedule namespace.change_feed namespace.listing_codec ratelimit.stall_memory"
     " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"
     " telemetry.notices write.upload.plan."

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import translate
 
 from dmfs.errors import UsageError
+from dmfs.jobs.find.globs import compiled
 from dmfs.jobs.job import Parameters
 from dmfs.jobs.selection import newer_ns_of
 from dmfs.setting_types import parse_size
 
 FILES, DIRECTORIES = "f", "d"
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +54,9 @@ class Criteria:
         """Whether a name is meant."""
         tests = []
         if self.name is not None:
-            tests.append(re.compile(translate(_plain(self.name))).match)
+            tests.append(compiled(self.name).match)
         if self.any_case is not None:
-            tests.append(re.compile(translate(_plain(self.any_case)), re.IGNORECASE).match)
+            tests.append(compiled(self.any_case, any_case=True).match)
         if len(tests) == 1:
             (only,) = tests
             return lambda name: only(name) is not None
@@ -118,8 +116,3 @@ def _glob(parameters: Parameters, key: str) -> str | None:
             hint="name the folder as PATH, and the pattern of the name alone",
         )
     return glob
-
-
-def _plain(glob: str) -> str:
-    """Without backslashes, which quote in find(1) and not in fnmatch."""
-    return _ESCAPED.sub(lambda match: f"[{match[1]}]" if match[1] in "*?[" else match[1], glob)

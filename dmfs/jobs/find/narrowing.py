@@ -11,6 +11,7 @@ import re
 from itertools import product
 
 from dmfs.jobs.find.criteria import Criteria
+from dmfs.jobs.find.globs import runs
 from dmfs.system.clock import iso_time
 
 NAME, TIME = "filter[name]-contains", "filter[lastModifiedTime]-ge"
@@ -18,7 +19,6 @@ LETTERS_MIN = 2
 """A single letter is in most names."""
 SPELLINGS_MAX = 32
 """Of a part in upper and lower case: five letters, 32 values of a filter."""
-_CLASS = re.compile(r"\[!?\]?[^\]]*\]")
 _APART = re.compile("[,~／␀．\ufffd\x00-\x1f\x7f]")
 """A comma means *or* in a filter; a tilde begins what makes equal names differ; the others stand
 for what no name on Linux may hold."""
@@ -50,7 +50,7 @@ def literals(glob: str) -> list[str]:
     """Texts that the service's name of a file surely contains if its name in the drive is like the
     glob."""
     found = []
-    for run in _runs(glob):
+    for run in runs(glob):
         # "plan ~1a2b3c4d.dwg" may be the service's "plan.dwg"
         before, tilde, _ = run.partition("~")
         pieces = _APART.split(before if tilde else run)
@@ -59,24 +59,6 @@ def literals(glob: str) -> list[str]:
         if tilde:
             break
     return [each for each in found if len(each) >= LETTERS_MIN and each.lower() not in _LINK_ENDING]
-
-
-def _runs(glob: str) -> list[str]:
-    """What stands between wildcards."""
-    runs, at = [""], 0
-    while at < len(glob):
-        char = glob[at]
-        bracket = _CLASS.match(glob, at) if char == "[" else None
-        if char in "*?" or bracket is not None:
-            runs.append("")
-            at += len(bracket[0]) if bracket is not None else 1
-            continue
-        if char == "\\" and at + 1 < len(glob):
-            at += 1
-            char = glob[at]
-        runs[-1] += char
-        at += 1
-    return runs
 
 
 def _without_link_ending(text: str) -> str:
