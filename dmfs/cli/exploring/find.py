@@ -44,7 +44,7 @@ def find_command(call: Invocation) -> int:
     located = locate(call, [given.path])
     parts = parts_of(located.paths[0])
     is_below_mount = place_of(given.path, mounts_of(call)).mount is not None
-    out = _Output(call, "/" + "/".join(parts), given.path if is_below_mount else "")
+    out = Output(call, "/" + "/".join(parts), given.path if is_below_mount else "")
     if located.mount is None:
         known = _known(read_settings(call), parts, criteria, given)
         if known is not None:
@@ -83,7 +83,7 @@ def _known(
     return known if known is not None and (given.known or known.is_whole) else None
 
 
-def _run(call: Invocation, located: Located, parameters: Mapping[str, Any], out: _Output) -> int:
+def _run(call: Invocation, located: Located, parameters: Mapping[str, Any], out: Output) -> int:
     from dmfs.cli.control.bar import bar
     from dmfs.cli.control.runner import run_job
 
@@ -104,7 +104,7 @@ def _run(call: Invocation, located: Located, parameters: Mapping[str, Any], out:
         return run_job(call, "find", located, parameters, show)
 
 
-class _Output:
+class Output:
     """Paths on stdout, as the person named the folder; all else on stderr."""
 
     def __init__(self, call: Invocation, base: str, shown: str) -> None:

@@ -32,7 +32,7 @@ def paths(told: Told) -> list[str]:
     return sorted(entry["path"] for event in told.of("found") for entry in event["entries"])
 
 
-async def find(drive: Drive, path: str, **parameters: object) -> Told:
+async def find(drive: Drive, path: str, **parameters: Any) -> Told:
     return await run_job(drive, "find", path=path, **parameters)
 
 
