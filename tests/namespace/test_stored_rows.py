@@ -55,7 +55,7 @@ def test_rows_are_what_was_written(entries: dict[str, Child]) -> None:
     head = head_of(text, TOP.identity)
     assert head is not None
     assert (head.rows, head.rollup_ns, head.incomplete) == (len(entries), 7, True)
-    assert head.age_s is not None
+    assert head.moment.age_s() is not None
     assert head_of(text, "folder b.p other") is None
     rows = list(rows_of(text))
     assert [row.name for row in rows] == list(entries)

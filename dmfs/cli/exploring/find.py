@@ -41,9 +41,12 @@ def find_command(call: Invocation) -> int:
         if (value := getattr(given, key)) not in (None, False)
     }
     criteria = criteria_of(parameters, wall_time_s())
-    located = locate(call, [given.path])
+    mounts = mounts_of(call)
+    place = place_of(given.path, mounts)
+    # without any, there is nothing to say that would have to be logged
+    located = locate(call, [given.path]) if mounts else Located([place.path], None)
     parts = parts_of(located.paths[0])
-    is_below_mount = place_of(given.path, mounts_of(call)).mount is not None
+    is_below_mount = place.mount is not None
     out = Output(call, "/" + "/".join(parts), given.path if is_below_mount else "")
     if located.mount is None:
         known = _known(read_settings(call), parts, criteria, given)

@@ -14,16 +14,21 @@ from typing import Any, NamedTuple
 
 from dmfs.jobs.find.criteria import Criteria
 from dmfs.jobs.find.entries import Entry, below, entry, name_of
+from dmfs.jobs.find.globs import runs
 from dmfs.namespace.stored.database import StoredListings
 from dmfs.namespace.stored.rows import (
     LEAVES,
     Head,
     Row,
     details_of,
+    has_directories,
     head_of,
     identity_of,
+    is_cut_off,
+    may_name,
     rows_of,
 )
+from dmfs.system.clock import boot_time_s
 
 FOREVER = float("inf")
 INCOMPLETE_S = 5.0
@@ -108,7 +113,10 @@ class _Scan:
         self._criteria = criteria
         self._named: Callable[[str], bool] = criteria.of_names()
         self._with_details = with_details
+        self._part = max(runs(criteria.name or ""), key=len)
+        """Stands in every name that is meant."""
         self._seen: set[str] = set()
+        self._began_s = boot_time_s()
         self.known = Known()
 
     def way_to(self, parts: Sequence[str]) -> _At | None:
@@ -123,7 +131,9 @@ class _Scan:
             if row.letter in LEAVES:
                 raise NotADirectoryHere(below(at.path, name))
             try:
-                at = _inner(at, row, details_of(text, row), head, self._valid_s(at, head))
+                at = _inner(
+                    at, row, details_of(text, row), head, self._age_s(head), self._valid_s(at, head)
+                )
             except (ValueError, KeyError):
                 return None
         return at
@@ -158,8 +168,12 @@ class _Scan:
         valid_s = self._valid_s(at, head)
         files, directories = self._criteria.takes_kind(is_directory=False), []
         named, needs_details = self._named, self._with_details or self._criteria.needs_details
-        count, begin = 0, at.path if at.path == "/" else f"{at.path}/"
-        for row in rows_of(text):
+        begin = at.path if at.path == "/" else f"{at.path}/"
+        if is_cut_off(text):
+            return None
+        skips = self._part and not may_name(text, self._part) and not has_directories(text)
+        count = head.rows if skips else 0
+        for row in () if skips else rows_of(text):
             count += 1
             if row.letter not in LEAVES:
                 directories.append(row)
@@ -173,7 +187,7 @@ class _Scan:
         inner = []
         for row in directories:
             details = details_of(text, row)
-            inner.append(_inner(at, row, details, head, valid_s))
+            inner.append(_inner(at, row, details, head, self._age_s(head), valid_s))
             if self._criteria.takes_kind(is_directory=True) and named(row.name):
                 self._take(begin + row.name, row.letter, details)
         self.known.folders += 1
@@ -194,9 +208,14 @@ class _Scan:
         ttl_s = self._trust.hub_ttl_s if at.letter in "rh" else self._trust.ttl_s
         return min(ttl_s, INCOMPLETE_S) if head.incomplete else ttl_s
 
+    def _age_s(self, head: Head) -> float:
+        """When the scan began, so that ages can be compared."""
+        age_s = head.moment.age_s()
+        return FOREVER if age_s is None else age_s - (boot_time_s() - self._began_s)
+
     def _valid_s(self, at: _At, head: Head) -> float:
         """Seconds since the listing was known to be valid: as ``ListingCache.valid_at``."""
-        age_s = FOREVER if head.age_s is None else head.age_s
+        age_s = self._age_s(head)
         if at.rollup_ns is None or head.rollup_ns is None or head.incomplete:
             return age_s
         if at.rollup_ns != head.rollup_ns:
@@ -204,13 +223,15 @@ class _Scan:
         return min(age_s, max(at.parent_valid_s, age_s - self._trust.rollup_s))
 
 
-def _inner(at: _At, row: Row, details: dict[str, Any], head: Head, valid_s: float) -> _At:
+def _inner(
+    at: _At, row: Row, details: dict[str, Any], head: Head, age_s: float, valid_s: float
+) -> _At:
     return _At(
         identity_of(row, details, head),
         below(at.path, row.name),
         row.letter,
         details.get("rollup_ns"),
-        FOREVER if head.age_s is None else head.age_s,
+        age_s,
         valid_s,
         details.get("mtime_ns") or 0,
     )

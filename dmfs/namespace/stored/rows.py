@@ -27,8 +27,8 @@ LEAVES = "fs"
 class Head(NamedTuple):
     """What a listing says of itself."""
 
-    age_s: float | None
-    """Since it was valid; None where no clock knows."""
+    moment: Moment
+    """At which it was valid."""
     rollup_ns: int | None
     """Of the directory, before it was listed."""
     project_id: str
@@ -56,12 +56,12 @@ def head_of(text: str, identity: str) -> Head | None:
         if head["version"] != FORMAT_VERSION or _identity(letter, whole) != identity:
             return None
         wall_s, boot, boot_s = head["moment"]
-        age_s = Moment((float(wall_s), boot, float(boot_s))).age_s()
+        moment = Moment((float(wall_s), str(boot), float(boot_s)))
         undescribed, lost = head.get("incomplete", (0, 0))
         rollup_ns = head["rollup_ns"]
         if rollup_ns is not None and type(rollup_ns) is not int:
             return None
-        return Head(age_s, rollup_ns, project_id, hub_id, head["rows"], bool(undescribed + lost))
+        return Head(moment, rollup_ns, project_id, hub_id, head["rows"], bool(undescribed + lost))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return None
 
@@ -76,6 +76,21 @@ def rows_of(text: str) -> Iterator[Row]:
         if "\\" in name:
             name, _ = _string(text, match.start(1))
         yield Row(name, letter, match.start())
+
+
+def has_directories(text: str) -> bool:
+    """Whether any entry is a directory; may be True where a user is called ``d``."""
+    return any(f'", "{letter}", "' in text for letter in "dph")
+
+
+def may_name(text: str, part: str) -> bool:
+    """Whether a name in it may contain this part."""
+    return json.dumps(part)[1:-1] in text
+
+
+def is_cut_off(text: str) -> bool:
+    """Whether the end is missing: its disk was full, or the machine died."""
+    return not text.endswith("]]" if "\n" in text else "}")
 
 
 def details_of(text: str, row: Row) -> dict[str, Any]:
