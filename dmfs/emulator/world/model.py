@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from dmfs.emulator.world.content import Content
 
@@ -162,8 +162,25 @@ class Hub:
         return self.id.startswith("b.")
 
 
+class Noted(NamedTuple):
+    """What was so of a thing from a moment (seconds since the epoch) on.
+
+    ``hidden``: deleted, or of a project: no longer active. Of an item: its tip and its name then.
+    """
+
+    at_s: float
+    name: str | None
+    above: Folder | Project | Hub | None
+    hidden: bool = False
+    tip: Version | None = None
+
+
 class World:
-    """All hubs, and an index of everything by id. ``generation`` counts changes."""
+    """All hubs, and an index of everything by id. ``generation`` counts changes.
+
+    ``past`` is a record of its own: what was so when, by id, oldest first. No answer of the service
+    is made of it but that of its search, which may lag.
+    """
 
     def __init__(self) -> None:
         self.hubs: list[Hub] = []
@@ -174,6 +191,7 @@ class World:
         self.storages: dict[str, Storage] = {}
         self.owners: dict[str, Item] = {}
         """By storage URN: the first item that has these bytes; its rights are theirs."""
+        self.past: dict[str, list[Noted]] = {}
         self.generation = 0
 
     def hub(self, hub_id: str) -> Hub | None:
@@ -186,6 +204,35 @@ class World:
         if version.storage is not None:
             self.storages[version.storage.urn] = version.storage
             self.owners.setdefault(version.storage.urn, item)
+
+    def note(self, node: Hub | Project | Folder | Item, at_s: float) -> None:
+        """Write down how a thing is from that moment on."""
+        rows = self.past.setdefault(node.id, [])
+        rows.append(_noted(node, max(at_s, rows[-1].at_s) if rows else at_s))
+
+    def note_rest(self) -> None:
+        """What was made of things after they were noted has been so since then."""
+        nodes: list[Hub | Project | Folder | Item] = [*self.hubs, *self.projects.values()]
+        for node in (*nodes, *self.folders.values(), *self.items.values()):
+            rows = self.past[node.id]
+            now = _noted(node, rows[-1].at_s)
+            if rows[-1] != now:
+                rows[-1] = now
+
+
+def name_of(item: Item) -> str | None:
+    """The name of its tip; where that has none, what the item is shown as."""
+    return item.display_name if item.tip.name is None else item.tip.name
+
+
+def _noted(node: Hub | Project | Folder | Item, at_s: float) -> Noted:
+    if isinstance(node, Hub):
+        return Noted(at_s, node.name, None)
+    if isinstance(node, Project):
+        return Noted(at_s, node.name, node.hub, not node.active)
+    if isinstance(node, Folder):
+        return Noted(at_s, node.name, node.parent or node.project, node.hidden)
+    return Noted(at_s, name_of(node), node.parent, node.hidden, node.tip)
 
 
 def ancestors(node: Folder | Item) -> Iterator[Folder]:

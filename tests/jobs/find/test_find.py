@@ -19,6 +19,7 @@ PROJECT = "/Bench/Bench Project"
 TREE = f"{PROJECT}/Project Files/tree"
 BRANCH = f"{TREE}/d0001/d0002"
 DEEP = f"{BRANCH}/d0003"
+LONG_AGO = "2024-09-01T00:00:00Z"
 MakeSettings = Callable[..., Settings]
 
 
@@ -132,29 +133,26 @@ async def test_without_the_scope_a_walk_finds_it_and_says_so_once(
 
 @real
 async def test_hits_that_are_gone_are_not_told(
-    emulator: EmulatorProcess, searching: MakeSettings, monkeypatch: pytest.MonkeyPatch
+    emulator: EmulatorProcess, searching: MakeSettings
 ) -> None:
-    """The index trails: it knows files that were deleted, renamed, or lie in a deleted folder."""
-    add(emulator, f"{DEEP}/gone liar.dwg")
-    stays = add(emulator, f"{DEEP}/staying liar.dwg")
-    emulator.change("add_folder", path=DEEP[1:], name="leaving")
-    add(emulator, f"{DEEP}/leaving/liar inside.dwg")
-    import dmfs.aps.questions.search as search_module
-
-    honest = search_module.Search.hits
-
-    async def trailing(self: Any, *words: Any, **more: Any) -> Any:
-        hits = await honest(self, *words, **more)
-        emulator.change("hide", path=f"{DEEP[1:]}/gone liar.dwg")
-        emulator.change("hide", path=f"{DEEP[1:]}/leaving")
-        return hits
-
-    monkeypatch.setattr(search_module.Search, "hits", trailing)
+    """The index trails: it knows files that were deleted, renamed, or lie in a deleted folder; and
+    not those that have just come."""
+    emulator.change("add_folder", path=DEEP[1:], name="leaving", at=LONG_AGO)
+    for name in ("gone", "renamed", "staying", "leaving/inside"):
+        add(emulator, f"{DEEP}/{name} liar.dwg", at=LONG_AGO)
+    emulator.change("hide", path=f"{DEEP[1:]}/gone liar.dwg")
+    emulator.change("hide", path=f"{DEEP[1:]}/leaving")
+    emulator.change("rename", path=f"{DEEP[1:]}/renamed liar.dwg", name="other.dwg")
+    add(emulator, f"{BRANCH}/new liar.dwg")
+    emulator.settings(search_lag_s=3600)
     async with open_drive(searching()) as drive:
+        emulator.reset()
         told = await find(drive, TREE, name="*liar*")
-        assert told.last["searched"] == 1
-        assert paths(told) == [stays]
+        assert calls(emulator)["search"] == told.last["searched"] == 1
+        assert paths(told) == [f"{DEEP}/staying liar.dwg"]
         assert told.last["failed"] == 0
+        (note,) = told.of("note")
+        assert "newer than its index" in note["message"]
 
 
 @real
@@ -163,7 +161,7 @@ async def test_a_stale_tree_that_is_unchanged_costs_one_call(
 ) -> None:
     async with open_drive(settings(ttl=0.5)) as drive:
         await run_job(drive, "refresh", path=DEEP, recursive=True)
-        drive.parts.listings.on_suspend(300)
+        drive.parts.listings.cache.on_suspend(300)
         emulator.reset()
         told = await find(drive, DEEP, type="d")
         assert paths(told) == sorted(folders(emulator, DEEP))
@@ -177,11 +175,11 @@ async def test_what_changed_in_a_stale_tree_is_found(
     async with open_drive(searching(ttl=0.5)) as drive:
         await run_job(drive, "refresh", path=BRANCH, recursive=True)
         fresh = add(emulator, f"{DEEP}/just came.dwg")
-        drive.parts.listings.on_suspend(300)
+        drive.parts.listings.cache.on_suspend(300)
         emulator.reset()
         assert paths(await find(drive, BRANCH, name="just*")) == [fresh]
         assert sum(calls(emulator).values()) <= 6
-        drive.parts.listings.on_suspend(300)
+        drive.parts.listings.cache.on_suspend(300)
         assert paths(await find(drive, BRANCH, name="just*", known=True)) == [fresh]
 
 
