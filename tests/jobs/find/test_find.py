@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from dmfs.aps.questions.search import FolderAbove, Hits, Search
 from dmfs.assembly import open_drive
 from dmfs.config import Settings
 from dmfs.drive import Drive
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import DriveError, NotADirectory, NotFoundError, UsageError
+from dmfs.model import Folder, FolderId, ItemId, Project
 from tests.support.helpers import real
 from tests.support.told import Told, run_job
 
@@ -231,3 +233,74 @@ async def test_find_refuses_what_makes_no_sense(
             await find(drive, file)
         with pytest.raises(NotFoundError):
             await find(drive, f"{PROJECT}/nowhere")
+
+
+@real
+async def test_a_search_that_fails_is_a_walk(
+    emulator: EmulatorProcess, searching: MakeSettings
+) -> None:
+    needle = add(emulator, f"{DEEP}/in spite of it.dwg")
+    async with open_drive(searching()) as drive:
+        await drive.resolve(BRANCH)
+        emulator.fault("status", route="search", status=403)
+        told = await find(drive, BRANCH, name="in spite*")
+        assert paths(told) == [needle]
+        assert told.last["searched"] == 0
+        (note,) = told.of("note")
+        assert "walked instead" in note["message"]
+
+
+@real
+async def test_more_hits_than_the_search_tells_are_walked(
+    emulator: EmulatorProcess, searching: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needle = add(emulator, f"{DEEP}/one of many.dwg")
+
+    async def first_page_alone(*_: Any, **__: Any) -> Hits:
+        return Hits(folder_ids={FolderId("urn:adsk.wipprod:fs.folder:co.nowhere")}, is_whole=False)
+
+    monkeypatch.setattr(Search, "hits", first_page_alone)
+    async with open_drive(searching()) as drive:
+        await drive.resolve(BRANCH)
+        told = await find(drive, BRANCH, name="one of many*")
+        assert paths(told) == [needle]
+        assert "more hits" in told.of("note")[0]["message"]
+
+
+@pytest.mark.parametrize("lie", ["circle", "elsewhere", "hidden"])
+@real
+async def test_folders_that_lead_nowhere_are_no_hits(
+    emulator: EmulatorProcess, searching: MakeSettings, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    """A folder that is in itself, one above the folder that was searched, one that is hidden."""
+    parent = {"circle": "urn:made:up", "elsewhere": "", "hidden": "urn:made:up"}[lie]
+
+    async def invented(_: Any, project: Project, folder_id: FolderId) -> FolderAbove:
+        folder = Folder(folder_id, project.id, project.hub_id, "invented")
+        return FolderAbove(folder, FolderId(parent), lie == "hidden")
+
+    async def hits(*_: Any, **__: Any) -> Hits:
+        return Hits(folder_ids={FolderId("urn:made:up")}, homeless={ItemId("urn:no:item")}, count=2)
+
+    monkeypatch.setattr(Search, "folder", invented)
+    monkeypatch.setattr(Search, "hits", hits)
+    async with open_drive(searching()) as drive:
+        await drive.resolve(BRANCH)
+        told = await find(drive, BRANCH, name="whatever*")
+        assert paths(told) == []
+        assert (told.last["searched"], told.last["failed"]) == (1, 0)
+
+
+@real
+async def test_without_a_network_what_is_known_is_told_and_the_rest_named_once(
+    emulator: EmulatorProcess, settings: MakeSettings
+) -> None:
+    async with open_drive(settings()) as drive:
+        await run_job(drive, "refresh", path=DEEP, recursive=True)
+        drive.parts.listings.cache.on_suspend(3000)
+        drive.force_offline(True)
+        told = Told()
+        with pytest.raises(DriveError, match="1 folder could not be looked at"):
+            await run_job(drive, "find", told, path=DEEP, type="d")
+        assert paths(told) == sorted(folders(emulator, DEEP))
+        assert len(told.of("failed")) == 1
