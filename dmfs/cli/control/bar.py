@@ -63,6 +63,7 @@ def _pace(event: Event) -> str:
 
 @contextmanager
 def bar() -> Iterator[tuple[Advance, Write]]:
+    """Sets a bar, and writes lines above it; without a terminal, lines alone."""
     if not sys.stderr.isatty():
         yield lambda _text, _done, _of: None, _print
         return
