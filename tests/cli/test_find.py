@@ -129,12 +129,10 @@ def test_a_mount_answers_and_paths_are_as_they_were_named(
 @pytest.mark.parametrize(
     ("words", "status", "says"),
     [
-        (["{folder}/nowhere"], 1, "there is no 'nowhere'"),
         (["{folder}/a.rvt/below"], 1, "is a file"),
         (["/", "-name", ""], 2, "name: the pattern is empty"),
         (["/", "-newer", "yesterday"], 2, "'yesterday' is no time"),
         (["/never/listed", "--known"], 1, "knows nothing of"),
-        (["x" * 300], 1, "is longer than 255 bytes"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -142,11 +140,6 @@ def test_mistakes_are_one_line(
 ) -> None:
     done = home.run("find", *(word.format(folder=folder) for word in words))
     assert says in the_line(done, status)
-
-
-def test_a_file_has_nothing_in_it_also_by_what_is_known(home: Home, folder: str) -> None:
-    home.run("find", folder)
-    assert "is a file" in the_line(home.run("find", f"{folder}/a.rvt"), 1)
 
 
 def output(base: str, shown: str, **options: bool) -> Output:

@@ -16,7 +16,6 @@ from dmfs.jobs.find.looking import Looking, is_gone
 from dmfs.jobs.reports import EVERYBODYS
 from dmfs.jobs.tree import DirectoryPlace
 from dmfs.model import File, Folder, FolderId, ItemId, Listing, Project, Shortcut
-from dmfs.names import entry_names
 from dmfs.system.concurrency import SingleFlight, gather
 
 T = TypeVar("T")
@@ -87,12 +86,9 @@ class Homes:
     async def _name_in(self, place: DirectoryPlace, folder: Folder) -> str:
         """Its name in the drive; '' where it does not show. Only a listing tells of equal names,
         and of folders that BIM 360 made for itself."""
+        await self._looking.visit_alone(place)
         listing = self._drive.parts.listings.known(place.node)
-        name = None if listing is None else _shown_name(listing, folder)
-        if name is None and folder.service:
-            listing = await _unless_gone(partial(self._looking.ask, place.node))
-            return "" if listing is None else _shown_name(listing, folder) or ""
-        return name or next(iter(entry_names([folder])))
+        return "" if listing is None else _shown_name(listing, folder)
 
     async def _folder(self, project: Project, folder_id: FolderId) -> FolderAbove | None:
         if folder_id not in self._above:
@@ -122,12 +118,7 @@ async def _unless_gone(ask: Callable[[], Awaitable[T]]) -> T | None:
         raise
 
 
-def _shown_name(listing: Listing, folder: Folder) -> str | None:
-    return next(
-        (
-            name
-            for name, child in listing.entries.items()
-            if isinstance(child, Folder) and (child.id, child.name) == (folder.id, folder.name)
-        ),
-        None,
-    )
+def _shown_name(listing: Listing, folder: Folder) -> str:
+    entries = listing.entries.items()
+    names = (name for name, child in entries if child.identity == folder.identity)
+    return next(names, "")

@@ -14,7 +14,7 @@ FOLDERS_AN_ENTRY = 4
 """For each entry of a folder that was never listed: most are files, and some begin a tree."""
 PAGES, FOUND_IN, ABOVE = 1, 1, 3
 """What a search is expected to take: a page of hits, and to see one of them at its home: its folder
-listed, and those above it asked for their names."""
+listed, those above it asked for, and listed for their names in the drive."""
 
 
 class Quota(NamedTuple):
@@ -60,7 +60,7 @@ def walk_cost(folders: int) -> Cost:
 
 def search_cost(confirmed: int = FOUND_IN) -> Cost:
     """Of a search whose hits lie in so many folders."""
-    return Cost({"search": PAGES, "contents": confirmed, "folder": ABOVE})
+    return Cost({"search": PAGES, "contents": confirmed + ABOVE, "folder": ABOVE})
 
 
 def choose(walk: Cost, search: Cost | None, quotas: Mapping[str, Quota]) -> Way:
