@@ -28,6 +28,16 @@ def _writing(module: str, verb: str) -> Job:
     return run
 
 
+def _later(module: str, verb: str) -> Job:
+    """A job of a package of its own, loaded when it is run."""
+
+    async def run(drive: Drive, parameters: Parameters, tell: Tell) -> None:
+        job: Job = getattr(import_module(f"dmfs.jobs.{module}"), verb)
+        await lively(job)(drive, parameters, tell)
+
+    return run
+
+
 JOBS: Mapping[str, Job] = {
     "refresh": lively(refresh),
     "warm": lively(warm),
@@ -38,6 +48,7 @@ JOBS: Mapping[str, Job] = {
     "unpin": lively(unpin),
     "path": lively(path),
     "url": lively(url),
+    "find": _later("find.job", "find"),
     "versions": lively(versions),
     "wait": _writing("sending", "wait"),
     "retry": _writing("remedies", "retry"),
