@@ -31,7 +31,7 @@ INSIDE = {
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
     " signed_in sending client uploads history questions",
     "aps.history": "deleted",
-    "aps.questions": "",
+    "aps.questions": "refs publish_state",
     "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
@@ -49,7 +49,7 @@ INSIDE = {
     " links relations export table",
     "jobs.find": "",
     "jobs.links": "",
-    "jobs.relations": "",
+    "jobs.relations": "places verdict refs",
     "jobs.export": "",
     "exports": "",
     "jobs.writing": "place sending remedies changes",
@@ -76,7 +76,7 @@ INSIDE = {
     "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
     " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.exploring": "grammar",
+    "cli.exploring": "grammar type_words kind_facts refs",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing api server browser process __main__",
@@ -148,6 +148,7 @@ WITHOUT_TRIO = (
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
     " fuse.push."
     " write.settle. write.overlay.merging"
+    " cli.exploring.type_words"
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

@@ -256,6 +256,10 @@ class ListingCache:
         for cached in self._all():
             cached.cooldown = None
 
+    def listings(self) -> list[Listing]:
+        """Every listing of this moment; does not count as a use."""
+        return [cached.listing for cached in self._all()]
+
     def _all(self) -> Iterator[CachedListing]:
         return filter(None, map(self._listings.peek, self._listings))
 

@@ -11,7 +11,7 @@ from dmfs.system.clock import Moment, iso_seconds
 
 PREFIX = "user.dmfs."
 CACHED, PINNED, RESERVED_BY = PREFIX + "cached", PREFIX + "pinned", PREFIX + "reserved_by"
-STATE = PREFIX + "state"
+STATE, PUBLISH_STATE = PREFIX + "state", PREFIX + "publish_state"
 """Answered, never listed."""
 
 

@@ -1,0 +1,132 @@
+"""``refs``: what files refer to, and what refers to them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
+
+from dmfs.aps.questions.refs import VERSIONS_A_CALL, Refs, Relation
+from dmfs.drive import Drive
+from dmfs.errors import NotFoundError, UsageError
+from dmfs.jobs.job import Parameters, Tell, text_of
+from dmfs.jobs.relations.places import KnownPlaces
+from dmfs.jobs.relations.verdict import fields_of
+from dmfs.jobs.reports import Reports
+from dmfs.model import (
+    File,
+    Folder,
+    Hub,
+    ItemId,
+    Leaf,
+    Node,
+    Project,
+    ProjectId,
+    Root,
+    Shortcut,
+    VersionId,
+)
+from dmfs.names import printable
+from dmfs.ratelimit.call_tally import calls_in, tallying
+from dmfs.ratelimit.limits import Priority
+from dmfs.ratelimit.priority import RequestPriority, at_priority
+from dmfs.system.concurrency import deadline
+
+Subjects = Mapping[VersionId, tuple[str, Leaf]]
+"""Versions, with the path and the node of each."""
+
+
+async def refs(drive: Drive, parameters: Parameters, tell: Tell) -> None:
+    """``{"path"}``: a file, or a directory of which all items are asked about, 50 a call.
+
+    Events: ``ref`` for each relation (``of``: the path that was asked about, and
+    ``verdict.fields_of``), ``waiting``, ``progress``, ``done`` (``items``, ``uses``, ``used_by``,
+    ``stale``, ``calls``).
+    """
+    path = "/" + "/".join(
+        part for part in text_of(parameters, "path").split("/") if part not in ("", ".")
+    )
+    work = _Refs(drive, Reports(tell))
+    with at_priority(RequestPriority(Priority.WALK)), tallying() as tally:
+        node = await work.reports.patiently(partial(drive.resolve, path))
+        subjects, project_id = await work.subjects(path, node)
+        versions = [*subjects]
+        for first in range(0, len(versions), VERSIONS_A_CALL):
+            some = versions[first : first + VERSIONS_A_CALL]
+            await work.ask(project_id, {version: subjects[version] for version in some})
+            await work.reports.progress(items=work.items, of_items=len(subjects))
+    counts = work.counts
+    await work.reports.tell(
+        "done", items=work.items, uses=counts["uses"], used_by=counts["used by"],
+        stale=counts["stale"], calls=calls_in(tally),
+    )  # fmt: skip
+
+
+class _Refs:
+    """One run."""
+
+    def __init__(self, drive: Drive, reports: Reports) -> None:
+        self._drive = drive
+        self._refs = Refs(drive.parts.aps.service)
+        self._places = KnownPlaces(drive)
+        self.reports = reports
+        self.items = 0
+        self.counts: Counter[str] = Counter()
+
+    async def subjects(self, path: str, node: Node) -> tuple[Subjects, ProjectId]:
+        """The versions that a path stands for. UsageError, NotFoundError."""
+        if isinstance(node, Root | Hub):
+            raise UsageError(
+                f"{printable(path)!r} is no file and no folder of a project",
+                hint="dmfs refs asks about files: name one, or the folder that has some",
+            )
+        if isinstance(node, File | Shortcut):
+            if not node.version_id:
+                raise NotFoundError(_no_version(path, node))
+            return {node.version_id: (path, node)}, node.project_id
+        listing = await self.reports.patiently(partial(self._drive.prepare, node))
+        found = {
+            child.version_id: (f"{path.rstrip('/')}/{name}", child)
+            for name, child in listing.entries.items()
+            if isinstance(child, File | Shortcut) and child.version_id
+        }
+        if not found:
+            raise NotFoundError(
+                f"there are no files in {printable(path)!r}, so nothing refers to any",
+                hint="folders below are not asked about: name one that has files",
+            )
+        return found, _project_of(node)
+
+    async def ask(self, project_id: ProjectId, subjects: Subjects) -> None:
+        """Tell the relations of up to ``VERSIONS_A_CALL`` versions."""
+        items = {version: leaf.item_id for version, (_, leaf) in subjects.items()}
+        relations = await self.reports.patiently(partial(self._relations, project_id, items))
+        self.items += len(subjects)
+        order = {version: at for at, version in enumerate(subjects)}
+        relations.sort(key=lambda each: (order[each.version_id], not each.uses))
+        for relation in relations:
+            await self._tell(subjects[relation.version_id][0], relation)
+
+    async def _relations(
+        self, project_id: ProjectId, items: Mapping[VersionId, ItemId]
+    ) -> list[Relation]:
+        with deadline(self._drive.settings.metadata_timeout, "ask what refers to what"):
+            return await self._refs.relations(project_id, items)
+
+    async def _tell(self, of: str, relation: Relation) -> None:
+        place = await self._places.of(relation.other.item_id)
+        refused = place is None and not relation.other.is_described
+        fields = fields_of(relation, place, refused=refused)
+        self.counts[fields["direction"]] += 1
+        self.counts[fields["state"]] += 1
+        await self.reports.tell("ref", of=of, **fields)
+
+
+def _project_of(node: Project | Folder) -> ProjectId:
+    return node.id if isinstance(node, Project) else node.project_id
+
+
+def _no_version(path: str, leaf: Leaf) -> str:
+    if getattr(leaf, "draft_id", ""):
+        return f"{printable(path)!r} has not gone up yet, so the service knows nothing of it"
+    return f"the service shows no version of {printable(path)!r} to you"
