@@ -80,6 +80,17 @@ def test_stat_with_the_schema(home):
     seen = json.loads(stdout_of(home, "stat", "--json", "--schema", f"/{FILES}/README.txt"))
     assert isinstance(seen["schema"], dict)
     assert seen["schema"]
+    assert (seen["kind_words"], seen["schema_words"]) == ("file", "bim360:File")
+
+
+def test_stat_says_what_it_is(home):
+    for path, words in (
+        (f"/{PROJECT}", "ACC project"), (f"/{FILES}", "folder"),
+        ("/Emulated Fusion Team/Gearbox/Housing.url", "Fusion design"),
+    ):  # fmt: skip
+        line = re.search(r"^kind_words +(.*)$", stdout_of(home, "stat", path).decode(), re.M)
+        assert line is not None
+        assert line[1] == words
 
 
 def test_cat_agrees_with_the_mount(drive, home, oracle):
