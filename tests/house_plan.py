@@ -79,21 +79,26 @@ INSIDE = {
     "cli.exploring": "grammar type_words kind_facts refs",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
-    "emulator": "world settings http sign_in writing api server browser process __main__",
+    "emulator": "world settings http sign_in writing designs api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
-    " changes bench sample catalog",
+    " changes sample designs bench catalog",
+    "emulator.world.designs": "making relations orders",
+    "emulator.designs": "rules jobs",
     "emulator.writing": "part_file part_digest uploads looks local_names violations history state"
     " views",
     "emulator.world.sample": "documents files folders names versions hubs",
     "emulator.http": "messages errors rate_limits line delivery",
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
     " token_endpoint consent_page oauth",
-    "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data commands"
-    " cdn oss schema writing",
+    "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data"
+    " relations commands cdn oss schema writing designs",
+    "emulator.api.relations": "rows refs commands",
+    "emulator.api.designs": "downloads",
     "emulator.api.writing": "payload access making storage s3_uploads signing parts items"
     " versions folders",
-    "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control control"
-    " watch handler bodies listeners",
+    "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control designs"
+    " control watch handler bodies listeners",
+    "emulator.server.designs": "control",
 }
 """Inside a package a file imports only from those that stand before it."""
 

@@ -15,6 +15,7 @@ from dmfs.emulator.server.races import Races
 from dmfs.emulator.settings import Origins, Settings
 from dmfs.emulator.sign_in.service import SignIn
 from dmfs.emulator.world import changes
+from dmfs.emulator.world.designs import orders
 from dmfs.emulator.world.model import Json, World
 
 
@@ -57,6 +58,7 @@ class Emulator:
         own: dict[str, Callable[[], object]] = {
             "expire_tokens": self.sign_in.tokens.expire_all,
             "expire_urls": self.service.signer.expire_all,
+            "expire_downloads": self.service.exports.expire,
             "expire_uploads": self.service.writing.uploads.expire_all,
             "end_sessions": self.sign_in.sessions.end,
             "settings": lambda: self.settings.update(_rest(order)),
@@ -66,6 +68,8 @@ class Emulator:
         if act is not None:
             act()
             return {}
+        if order.get("op") in orders.OPS:
+            return orders.apply(self.world, order)
         result = changes.apply(self.world, order)
         self._remember(str(order["op"]), str(result.get("id")))
         return result

@@ -37,7 +37,7 @@ def apply(world: World, order: Json) -> Json:
     change = _OPS.get(str(op))
     if change is None:
         raise ValueError(f"unknown op {op!r}")
-    node = _find(world, order, "id", "path")
+    node = node_of(world, order)
     result = change(world, node, order)
     world.generation += 1
     return _facts(result)
@@ -51,12 +51,13 @@ def _facts(node: Node) -> Json:
     return facts.folder(node) if isinstance(node, Folder) else facts.item(node)
 
 
-def _find(world: World, order: Json, id_key: str, path_key: str) -> Node:
-    if id_key in order:
-        return by_id(world, str(order[id_key]))
-    if path_key in order:
-        return by_path(world, str(order[path_key]))
-    raise ValueError(f"{id_key} or {path_key} is needed")
+def node_of(world: World, order: Json) -> Node:
+    """What an order is about: its ``id`` or ``path``."""
+    if "id" in order:
+        return by_id(world, str(order["id"]))
+    if "path" in order:
+        return by_path(world, str(order["path"]))
+    raise ValueError("id or path is needed")
 
 
 def by_id(world: World, id_: str) -> Node:
@@ -168,6 +169,11 @@ def _author(order: Json, last: tuple[str, str]) -> tuple[str, str]:
 
 def _new_version(world: World, node: Node, order: Json) -> Node:
     item: Item = _want(node, Item)
+    if item.type.startswith("items:autodesk.fusion360:") and not {"size", "text"} & set(order):
+        name = {"name": order["name"], "display_name": order["name"]} if "name" in order else {}
+        _append(item, world, order, **name)  # a design: a version has no bytes of its own
+        item.display_name = str(order.get("name", item.display_name))
+        return item
     number = item.tip.number + 1
     content = _content(f"{item.id}@{number}", order)
     bucket = places(item.parent.project)[1]

@@ -7,9 +7,11 @@ which they are listed.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from dmfs.emulator.world.content import Content
 
@@ -34,6 +36,12 @@ class Storage:
     sha1_from_s: float = 0.0
     """The sha1 is told from that moment on."""
     sha256: str | None = None
+    gone_from_s: float = math.inf
+    """The object is a 404 from that moment on."""
+
+    @property
+    def is_gone(self) -> bool:
+        return self.signing == "gone" or time.time() >= self.gone_from_s
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +85,8 @@ class Item:
     revoked: bool = False
     leaks: bool = False
     """Listed although it is hidden (facts 8.4)."""
+    publish_state: str = ""
+    """Of a cloud model: published, waiting, publishing or failed; empty: as its tip has bytes."""
 
     @property
     def tip(self) -> Version:
@@ -162,6 +172,43 @@ class Hub:
         return self.id.startswith("b.")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class End:
+    """One end of a reference: a folder, an item, or a version of it."""
+
+    node: Folder | Item
+    version: Version | None = None
+    follows: bool = False
+    """Whichever version is the tip."""
+
+    @property
+    def at(self) -> Version | None:
+        return self.node.tip if self.follows and isinstance(self.node, Item) else self.version
+
+    @property
+    def type(self) -> str:
+        if isinstance(self.node, Folder):
+            return "folders"
+        return "items" if self.at is None else "versions"
+
+    @property
+    def id(self) -> str:
+        return self.node.id if self.at is None else self.at.id
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ref:
+    """Data flow from ``source`` to ``target``: a drawing refers to what it shows of another."""
+
+    XREF: ClassVar[str] = "xrefs:autodesk.core:Xref"
+    kind: str
+    source: End
+    target: End
+    extension_type: str = XREF
+    extension_version: str = "1.0"
+    data: Json = field(default_factory=dict)
+
+
 class World:
     """All hubs, and an index of everything by id. ``generation`` counts changes."""
 
@@ -174,6 +221,7 @@ class World:
         self.storages: dict[str, Storage] = {}
         self.owners: dict[str, Item] = {}
         """By storage URN: the first item that has these bytes; its rights are theirs."""
+        self.refs: list[Ref] = []
         self.generation = 0
 
     def hub(self, hub_id: str) -> Hub | None:
