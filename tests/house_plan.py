@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 ORDER = (
-    "__init__ errors compact model names spans urls"
+    "__init__ errors compact model names spans urls web_links"
     " system telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
@@ -17,6 +17,7 @@ ORDER = (
 """A package or a file of the top floor imports only from those that stand before it."""
 
 INSIDE = {
+    "web_links": "link pages parse",
     "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
     " mountinfo private_files byte_locks shared_memory",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
@@ -31,9 +32,10 @@ INSIDE = {
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
     " signed_in sending client uploads history questions",
     "aps.history": "deleted",
-    "aps.questions": "refs publish_state",
+    "aps.questions": "by_id refs publish_state",
     "aps.change": "documents answers",
-    "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
+    "namespace": "listing_codec listing_store page_store listing_cache by_id change_feed"
+    " directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
@@ -48,7 +50,7 @@ INSIDE = {
     "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing find"
     " links relations export table",
     "jobs.find": "",
-    "jobs.links": "",
+    "jobs.links": "wanted page following verbs",
     "jobs.relations": "places verdict refs",
     "jobs.export": "",
     "exports": "",
@@ -76,7 +78,7 @@ INSIDE = {
     "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
     " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.exploring": "grammar type_words kind_facts refs",
+    "cli.exploring": "grammar type_words kind_facts refs browser links",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing designs api server browser process __main__",
@@ -152,7 +154,7 @@ WITHOUT_TRIO = (
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
     " fuse.push."
-    " write.settle. write.overlay.merging"
+    " write.settle. write.overlay.merging web_links."
     " cli.exploring.type_words"
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""

@@ -8,6 +8,7 @@ from importlib import import_module
 from dmfs.drive import Drive
 from dmfs.jobs.evict import evict
 from dmfs.jobs.job import Job, Parameters, Tell
+from dmfs.jobs.links.verbs import path, url
 from dmfs.jobs.offline import offline
 from dmfs.jobs.pinning import pin, pins, unpin
 from dmfs.jobs.refresh import refresh
@@ -39,6 +40,8 @@ JOBS: Mapping[str, Job] = {
     "pins": lively(pins),
     "unpin": lively(unpin),
     "refs": _later("relations.refs", "refs"),
+    "path": lively(path),
+    "url": lively(url),
     "wait": _writing("sending", "wait"),
     "retry": _writing("remedies", "retry"),
     "discard": _writing("remedies", "discard"),

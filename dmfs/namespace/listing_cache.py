@@ -172,6 +172,10 @@ class ListingCache:
         above = self.parent(identity)
         return above.folders.get(identity) if above is not None else None
 
+    def all(self) -> list[CachedListing]:
+        """Every listing, the least recently used first; does not count as a use."""
+        return list(self._all())
+
     def chain(self, directory: Directory) -> tuple[Directory, ...]:
         """The known ancestors of a directory, the highest first, then the directory itself."""
         found: list[Directory] = [directory]
@@ -255,10 +259,6 @@ class ListingCache:
         """The network is back: allow all refreshes at once."""
         for cached in self._all():
             cached.cooldown = None
-
-    def listings(self) -> list[Listing]:
-        """Every listing of this moment; does not count as a use."""
-        return [cached.listing for cached in self._all()]
 
     def _all(self) -> Iterator[CachedListing]:
         return filter(None, map(self._listings.peek, self._listings))

@@ -35,6 +35,7 @@ from dmfs.errors import (
     StalledError,
 )
 from dmfs.model import Directory, Listing
+from dmfs.namespace.by_id import ById
 from dmfs.namespace.change_feed import OnChange
 from dmfs.namespace.directory_query import DirectoryQuery, FetchSize, ListChildren
 from dmfs.namespace.listing_cache import CachedListing, Freshness, ListingCache
@@ -90,6 +91,7 @@ class Listings:
         self._timeout_s = timeout_s
         self._offline = offline
         self._tiers = ListingTiers(freshness, nursery, store)
+        self.by_id = ById(self._tiers.memory, store)
         self._flights: SingleFlight[str, Listing] = SingleFlight(nursery)
         self._priorities: dict[str, RequestPriority] = {}
         self._denials: cachetools.TTLCache[str, DriveError] = cachetools.TTLCache(

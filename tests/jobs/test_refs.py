@@ -55,9 +55,10 @@ async def test_what_a_drawing_refers_to_and_what_refers_to_it(
         await know(drive, "Drawings", "Shared", "Survey/2024")
         emulator.reset()
         told = await run_job(drive, "refs", path=PLAN)
-        assert {key: n for key, n in emulator.counts().items() if n} == {"commands": 1}
+        # of the two that may not be seen, one question each shows that it is so
+        assert {key: n for key, n in emulator.counts().items() if n} == {"commands": 1, "item": 2}
         assert told.last == {
-            "event": "done", "items": 1, "uses": 6, "used_by": 4, "stale": 1, "calls": 1,
+            "event": "done", "items": 1, "uses": 6, "used_by": 4, "stale": 1, "calls": 3,
         }  # fmt: skip
         found = [brief(row) for row in told.of("ref")]
         assert [row[0] for row in found] == ["uses"] * 6 + ["used by"] * 4
@@ -76,6 +77,30 @@ async def test_what_a_drawing_refers_to_and_what_refers_to_it(
         (stale,) = [row for row in told.of("ref") if row["state"] == "stale"]
         assert (stale["tip_number"], stale["is_tip"], stale["of"]) == (2, False, PLAN)
         assert stale["nesting"] == "attachment"
+
+
+@real
+async def test_what_is_not_known_is_looked_for_once(
+    emulator: EmulatorProcess, settings: MakeSettings
+) -> None:
+    async with open_drive(settings()) as drive:
+        await know(drive, "Drawings")
+        emulator.reset()
+        first = [row["path"] for row in await rows(drive, PLAN)]
+        assert sum(1 for path in first if path) == 7
+        assert f"{TOP}/Survey/2024/Contours.dwg" in first
+        counts = {key: n for key, n in emulator.counts().items() if n}
+        # one item of each of two folders, and the two that may not be seen; the ways down
+        assert counts == {"commands": 1, "item": 4, "contents": 3}
+        emulator.reset()
+        assert [row["path"] for row in await rows(drive, PLAN)] == first
+        assert emulator.counts()["contents"] == 0
+    async with open_drive(settings()) as drive:  # by what the disk has
+        await know(drive, "Drawings")
+        emulator.reset()
+        assert [row["path"] for row in await rows(drive, PLAN)] == first
+        counts = {key: n for key, n in emulator.counts().items() if n}
+        assert counts == {"token": 1, "commands": 1, "item": 2}
 
 
 @real

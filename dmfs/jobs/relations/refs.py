@@ -10,7 +10,7 @@ from dmfs.aps.questions.refs import VERSIONS_A_CALL, Refs, Relation
 from dmfs.drive import Drive
 from dmfs.errors import NotFoundError, UsageError
 from dmfs.jobs.job import Parameters, Tell, text_of
-from dmfs.jobs.relations.places import KnownPlaces
+from dmfs.jobs.relations.places import Places
 from dmfs.jobs.relations.verdict import fields_of
 from dmfs.jobs.reports import Reports
 from dmfs.model import (
@@ -68,7 +68,7 @@ class _Refs:
     def __init__(self, drive: Drive, reports: Reports) -> None:
         self._drive = drive
         self._refs = Refs(drive.parts.aps.service)
-        self._places = KnownPlaces(drive)
+        self._places = Places(drive, reports)
         self.reports = reports
         self.items = 0
         self.counts: Counter[str] = Counter()
@@ -105,7 +105,7 @@ class _Refs:
         order = {version: at for at, version in enumerate(subjects)}
         relations.sort(key=lambda each: (order[each.version_id], not each.uses))
         for relation in relations:
-            await self._tell(subjects[relation.version_id][0], relation)
+            await self._tell(subjects[relation.version_id], relation)
 
     async def _relations(
         self, project_id: ProjectId, items: Mapping[VersionId, ItemId]
@@ -113,13 +113,13 @@ class _Refs:
         with deadline(self._drive.settings.metadata_timeout, "ask what refers to what"):
             return await self._refs.relations(project_id, items)
 
-    async def _tell(self, of: str, relation: Relation) -> None:
-        place = await self._places.of(relation.other.item_id)
-        refused = place is None and not relation.other.is_described
-        fields = fields_of(relation, place, refused=refused)
+    async def _tell(self, subject: tuple[str, Leaf], relation: Relation) -> None:
+        path, leaf = subject
+        found = await self._places.of(leaf.project_id, relation.other)
+        fields = fields_of(relation, found)
         self.counts[fields["direction"]] += 1
         self.counts[fields["state"]] += 1
-        await self.reports.tell("ref", of=of, **fields)
+        await self.reports.tell("ref", of=path, **fields)
 
 
 def _project_of(node: Project | Folder) -> ProjectId:

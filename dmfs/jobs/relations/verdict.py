@@ -7,7 +7,8 @@ import enum
 from typing import Any
 
 from dmfs.aps.questions.refs import Relation, number_of
-from dmfs.jobs.relations.places import ItemPlace
+from dmfs.jobs.relations.places import Found
+from dmfs.model import File, Shortcut
 
 
 class State(enum.Enum):
@@ -24,19 +25,18 @@ class State(enum.Enum):
     """Nobody told which version is the newest."""
 
 
-def fields_of(relation: Relation, place: ItemPlace | None, *, refused: bool) -> dict[str, Any]:
-    """A relation as an event and ``--json`` have it. ``place``: where the item is now, if that is
-    known; ``refused``: the service shows it not to this user."""
+def fields_of(relation: Relation, found: Found) -> dict[str, Any]:
+    """A relation as an event and ``--json`` have it."""
     other = relation.other
-    tip = _tip_number(relation, place)
-    state = _state(relation, tip, place, refused=refused)
-    name = other.name or (place.leaf.name if place is not None else "")
+    tip = _tip_number(relation, found)
+    state = _state(relation, tip, found)
+    name = other.name or (found.node.name if found.node is not None else "")
     return {
         "direction": "uses" if relation.uses else "used by",
         "type": relation.kind,
         "nesting": relation.nesting,
         "name": name,
-        "path": "" if place is None or state is State.DELETED else place.path,
+        "path": "" if state is State.DELETED else found.path,
         "state": state.value,
         "version_number": other.version_number,
         "tip_number": tip,
@@ -50,23 +50,21 @@ def fields_of(relation: Relation, place: ItemPlace | None, *, refused: bool) -> 
     }
 
 
-def _tip_number(relation: Relation, place: ItemPlace | None) -> int | None:
+def _tip_number(relation: Relation, found: Found) -> int | None:
     """The newest that anybody names: an answer may be older than a listing, and the other way
     round."""
     named = [number_of(relation.other.tip_id)]
-    if place is not None:
-        named.append(place.leaf.version_number)
+    if isinstance(found.node, File | Shortcut):
+        named.append(found.node.version_number)
     numbers = [each for each in named if each is not None]
-    if not numbers:
-        return None
-    return max([*numbers, relation.other.version_number or 0])
+    return max([*numbers, relation.other.version_number or 0]) if numbers else None
 
 
-def _state(relation: Relation, tip: int | None, place: ItemPlace | None, *, refused: bool) -> State:
+def _state(relation: Relation, tip: int | None, found: Found) -> State:
     other = relation.other
     if other.is_deleted:
         return State.DELETED
-    if refused or (other.kind == "folders" and not other.is_described and place is None):
+    if found.is_refused:
         return State.HIDDEN
     if other.kind != "versions":
         return State.CURRENT
