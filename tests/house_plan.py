@@ -51,7 +51,7 @@ INSIDE = {
     " links relations export table",
     "jobs.find": "",
     "jobs.links": "wanted page following verbs",
-    "jobs.relations": "places verdict refs",
+    "jobs.relations": "places verdict splitting refs",
     "jobs.export": "",
     "exports": "",
     "jobs.writing": "place sending remedies changes",
@@ -78,7 +78,7 @@ INSIDE = {
     "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
     " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.exploring": "grammar type_words kind_facts refs browser links",
+    "cli.exploring": "grammar type_words kind_facts browser links refs",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing designs api server browser process __main__",

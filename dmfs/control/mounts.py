@@ -130,11 +130,5 @@ def shows(seen: Seen, path: str) -> bool:
     return _parts(path)[: len(source)] == source
 
 
-def path_in(seen: Seen, path: str) -> str:
-    """The path below its mountpoint of a path of the whole drive that a mount shows."""
-    assert seen.card is not None
-    return "/".join([seen.mountpoint.rstrip("/"), *_parts(path)[len(_parts(seen.card.source)) :]])
-
-
 def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part and part != "."]

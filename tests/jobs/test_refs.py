@@ -11,12 +11,13 @@ from dmfs.assembly import open_drive
 from dmfs.config import Settings
 from dmfs.drive import Drive
 from dmfs.emulator.process import EmulatorProcess
-from dmfs.errors import AccessError, NotFoundError, OfflineError, UsageError
+from dmfs.errors import AccessError, DriveError, NotFoundError, OfflineError, UsageError
+from dmfs.jobs.relations.splitting import SPLITS_MAX
 from tests.drive.conftest import settings
 from tests.support.fixtures import running_emulator
 from tests.support.helpers import real
 from tests.support.sample import ACCOUNT, QUIRKS, RAW_ACCOUNT
-from tests.support.told import run_job
+from tests.support.told import Told, run_job
 
 __all__ = ["settings"]
 MakeSettings = Callable[..., Settings]
@@ -59,6 +60,7 @@ async def test_what_a_drawing_refers_to_and_what_refers_to_it(
         assert {key: n for key, n in emulator.counts().items() if n} == {"commands": 1, "item": 2}
         assert told.last == {
             "event": "done", "items": 1, "uses": 6, "used_by": 4, "stale": 1, "calls": 3,
+            "failed": 0,
         }  # fmt: skip
         found = [brief(row) for row in told.of("ref")]
         assert [row[0] for row in found] == ["uses"] * 6 + ["used by"] * 4
@@ -132,6 +134,29 @@ async def test_a_folder_is_asked_about_50_files_a_call(
         told = await run_job(drive, "refs", path=small)
         assert told.last["items"] == 60
         assert emulator.counts()["commands"] == 2
+
+
+@real
+async def test_one_refused_file_does_not_take_the_others_away(
+    emulator: EmulatorProcess, settings: MakeSettings
+) -> None:
+    small = TOP.replace("relations", "small")
+    async with open_drive(settings()) as drive:
+        listing = await drive.prepare(await drive.resolve(small))  # type: ignore[arg-type]
+        one, two = listing.names[7], listing.names[55]
+        emulator.change("add_ref", path=f"{small[1:]}/{listing.names[6]}", uses=PLAN[1:])
+        for name in (one, two):
+            emulator.change("revoke", path=f"{small[1:]}/{name}")
+        emulator.reset()
+        told = Told()
+        with pytest.raises(DriveError, match="2 of 60 files could not be asked about: cannot"):
+            await run_job(drive, "refs", told, path=small)
+        assert {row["path"] for row in told.of("failed")} == {f"{small}/{one}", f"{small}/{two}"}
+        assert [row["path"] for row in told.of("ref")] == [PLAN]
+        assert told.last["items"] == 58
+        assert emulator.counts()["commands"] <= 2 + 2 * SPLITS_MAX
+        for name in (one, two):
+            emulator.change("grant", path=f"{small[1:]}/{name}")
 
 
 @real

@@ -10,9 +10,11 @@ from typing import Any
 from dmfs.cli.control.bar import Event, showing_events
 from dmfs.cli.control.runner import Located, locate, run_job
 from dmfs.cli.control.words import plural
+from dmfs.cli.exploring.links import local_paths
 from dmfs.cli.exploring.type_words import type_words
 from dmfs.cli.settings import Invocation
-from dmfs.control.mounts import Seen, path_in, shows
+from dmfs.control.mounts import Seen
+from dmfs.errors import DriveError
 from dmfs.names import printable
 
 _TYPES: Mapping[tuple[str, str], str] = {
@@ -47,9 +49,18 @@ def _as_json(call: Invocation, located: Located, parameters: Mapping[str, Any]) 
         if event["event"] == "ref":
             found.append(entry_of(event, located.mount))
 
-    status = run_job(call, "refs", located, parameters, show)
-    sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=True) + "\n")
+    try:
+        status = run_job(call, "refs", located, parameters, show)
+    except DriveError:
+        if found:  # of the other files of a folder
+            _print_json(found)
+        raise
+    _print_json(found)
     return status
+
+
+def _print_json(found: list[dict[str, Any]]) -> None:
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
 
 
 def entry_of(event: Event, mount: Seen | None) -> dict[str, Any]:
@@ -140,6 +151,6 @@ def _kind(event: Event) -> str:
 
 def _local(path: str, mount: Seen | None) -> str:
     """Below the mountpoint, where the mount shows it."""
-    if not path or mount is None or not shows(mount, path):
+    if not path or mount is None:
         return path
-    return path_in(mount, path)
+    return next(iter(local_paths(path, [mount])), path)

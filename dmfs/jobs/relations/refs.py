@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from dmfs.aps.questions.refs import VERSIONS_A_CALL, Refs, Relation
 from dmfs.drive import Drive
-from dmfs.errors import NotFoundError, UsageError
+from dmfs.errors import DriveError, NotFoundError, UsageError
 from dmfs.jobs.job import Parameters, Tell, text_of
 from dmfs.jobs.relations.places import Places
+from dmfs.jobs.relations.splitting import Splitting
 from dmfs.jobs.relations.verdict import fields_of
 from dmfs.jobs.reports import Reports
 from dmfs.model import (
@@ -40,8 +41,9 @@ async def refs(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     """``{"path"}``: a file, or a directory of which all items are asked about, 50 a call.
 
     Events: ``ref`` for each relation (``of``: the path that was asked about, and
-    ``verdict.fields_of``), ``waiting``, ``progress``, ``done`` (``items``, ``uses``, ``used_by``,
-    ``stale``, ``calls``).
+    ``verdict.fields_of``), ``failed`` for each file of several that the service refuses,
+    ``waiting``, ``progress``, ``done`` (``items``, ``uses``, ``used_by``, ``stale``, ``calls``,
+    ``failed``). An error at the end if any failed.
     """
     path = "/" + "/".join(
         part for part in text_of(parameters, "path").split("/") if part not in ("", ".")
@@ -58,8 +60,12 @@ async def refs(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     counts = work.counts
     await work.reports.tell(
         "done", items=work.items, uses=counts["uses"], used_by=counts["used by"],
-        stale=counts["stale"], calls=calls_in(tally),
+        stale=counts["stale"], calls=calls_in(tally), failed=work.reports.failures,
     )  # fmt: skip
+    error = work.reports.first
+    if error is not None:
+        message = f"{work.reports.failures} of {len(subjects)} files could not be asked about"
+        raise DriveError(f"{message}: {error.message}", hint=error.hint)
 
 
 class _Refs:
@@ -69,6 +75,7 @@ class _Refs:
         self._drive = drive
         self._refs = Refs(drive.parts.aps.service)
         self._places = Places(drive, reports)
+        self._splitting = Splitting()
         self.reports = reports
         self.items = 0
         self.counts: Counter[str] = Counter()
@@ -99,9 +106,17 @@ class _Refs:
 
     async def ask(self, project_id: ProjectId, subjects: Subjects) -> None:
         """Tell the relations of up to ``VERSIONS_A_CALL`` versions."""
-        items = {version: leaf.item_id for version, (_, leaf) in subjects.items()}
-        relations = await self.reports.patiently(partial(self._relations, project_id, items))
-        self.items += len(subjects)
+
+        async def ask(versions: Sequence[VersionId]) -> list[Relation]:
+            items = {version: subjects[version][1].item_id for version in versions}
+            found = await self.reports.patiently(partial(self._relations, project_id, items))
+            self.items += len(versions)
+            return found
+
+        async def refused(version: VersionId, error: DriveError) -> None:
+            await self.reports.failed(subjects[version][0], error)
+
+        relations = await self._splitting.ask([*subjects], ask, refused)
         order = {version: at for at, version in enumerate(subjects)}
         relations.sort(key=lambda each: (order[each.version_id], not each.uses))
         for relation in relations:
