@@ -58,9 +58,7 @@ _NAME_MAX = 60
 
 def words_of(node: Node) -> str:
     """What a node is: "Fusion design", "ACC project", "file"."""
-    words = type_words("" if isinstance(node, Root) else node.extension_type) or _OWN.get(
-        type(node), "entry"
-    )
+    words = type_words(str(getattr(node, "extension_type", ""))) or _OWN.get(type(node), "entry")
     if isinstance(node, WrittenFile) and node.draft_id:
         words += ", saved here and not sent yet"
     elif isinstance(node, File) and not node.version_id and node.item_id:

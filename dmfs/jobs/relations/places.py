@@ -10,13 +10,26 @@ from dmfs.drive import Drive
 from dmfs.errors import AccessError, DriveError, NotFoundError
 from dmfs.jobs.links.following import Following
 from dmfs.jobs.reports import EVERYBODYS, Reports
-from dmfs.model import Child, Directory, File, Folder, Listing, ProjectId, Shortcut, own_id
+from dmfs.model import (
+    Child,
+    Directory,
+    File,
+    Folder,
+    Hub,
+    Listing,
+    Project,
+    ProjectId,
+    Root,
+    Shortcut,
+    own_id,
+)
 from dmfs.system.concurrency import computed
 from dmfs.web_links.link import WebLink
 
 LOOKS_MAX = 200
 """Of one run: what is further is named, and not looked for. Each look takes some calls, of 300 a
 minute that people need as well."""
+LIVE = Root, Hub, Project, Folder
 Known = dict[str, tuple[Directory, str, Child]]
 
 
@@ -59,7 +72,8 @@ class Places:
     async def _recalled(self, key: str) -> Found | None:
         """In the listings in memory when the run began, and in those of later looks."""
         if self._known is None:
-            shown = [each.listing for each in self._drive.parts.listings.cache.all()]
+            every = self._drive.parts.listings.cache.all()
+            shown = [each.listing for each in every if isinstance(each.listing.directory, LIVE)]
             self._known = await computed(lambda: _known(shown))
         at = self._known.get(key)
         above = self._drive.known_path(at[0]) if at is not None else ""

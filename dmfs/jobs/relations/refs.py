@@ -16,12 +16,10 @@ from dmfs.jobs.relations.verdict import fields_of
 from dmfs.jobs.reports import Reports
 from dmfs.model import (
     File,
-    Folder,
     Hub,
     ItemId,
     Leaf,
     Node,
-    Project,
     ProjectId,
     Root,
     Shortcut,
@@ -51,11 +49,11 @@ async def refs(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     work = _Refs(drive, Reports(tell))
     with at_priority(RequestPriority(Priority.WALK)), tallying() as tally:
         node = await work.reports.patiently(partial(drive.resolve, path))
-        subjects, project_id = await work.subjects(path, node)
+        subjects = await work.subjects(path, node)
         versions = [*subjects]
         for first in range(0, len(versions), VERSIONS_A_CALL):
             some = versions[first : first + VERSIONS_A_CALL]
-            await work.ask(project_id, {version: subjects[version] for version in some})
+            await work.ask({version: subjects[version] for version in some})
             await work.reports.progress(items=work.items, of_items=len(subjects))
     counts = work.counts
     await work.reports.tell(
@@ -80,7 +78,7 @@ class _Refs:
         self.items = 0
         self.counts: Counter[str] = Counter()
 
-    async def subjects(self, path: str, node: Node) -> tuple[Subjects, ProjectId]:
+    async def subjects(self, path: str, node: Node) -> Subjects:
         """The versions that a path stands for. UsageError, NotFoundError."""
         if isinstance(node, Root | Hub):
             raise UsageError(
@@ -90,7 +88,7 @@ class _Refs:
         if isinstance(node, File | Shortcut):
             if not node.version_id:
                 raise NotFoundError(_no_version(path, node))
-            return {node.version_id: (path, node)}, node.project_id
+            return {node.version_id: (path, node)}
         listing = await self.reports.patiently(partial(self._drive.prepare, node))
         found = {
             child.version_id: (f"{path.rstrip('/')}/{name}", child)
@@ -102,10 +100,11 @@ class _Refs:
                 f"there are no files in {printable(path)!r}, so nothing refers to any",
                 hint="folders below are not asked about: name one that has files",
             )
-        return found, _project_of(node)
+        return found
 
-    async def ask(self, project_id: ProjectId, subjects: Subjects) -> None:
+    async def ask(self, subjects: Subjects) -> None:
         """Tell the relations of up to ``VERSIONS_A_CALL`` versions."""
+        project_id = next(leaf.project_id for _, leaf in subjects.values())
 
         async def ask(versions: Sequence[VersionId]) -> list[Relation]:
             items = {version: subjects[version][1].item_id for version in versions}
@@ -135,10 +134,6 @@ class _Refs:
         self.counts[fields["direction"]] += 1
         self.counts[fields["state"]] += 1
         await self.reports.tell("ref", of=path, **fields)
-
-
-def _project_of(node: Project | Folder) -> ProjectId:
-    return node.id if isinstance(node, Project) else node.project_id
 
 
 def _no_version(path: str, leaf: Leaf) -> str:
