@@ -109,6 +109,21 @@ async def test_one_question_a_minute_for_each_model() -> None:
 
 
 @virtual
+async def test_who_looks_at_once_shares_the_answer() -> None:
+    service = Service(answer(None))
+    states, found = service.states(), list[PublishState | None]()
+
+    async def look() -> None:
+        found.append(await states.of(model()))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(look)
+    assert found == [PublishState.NEEDS_PUBLISHING] * 5
+    assert states._locks == {}
+
+
+@virtual
 async def test_what_is_never_published_costs_no_call() -> None:
     service = Service()
     for node in (Root(), model(extension_type="versions:autodesk.bim360:File")):

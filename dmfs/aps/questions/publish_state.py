@@ -78,16 +78,24 @@ class PublishStates:
         self._states: cachetools.TTLCache[ItemId, PublishState] = cachetools.TTLCache(
             REMEMBERED, REMEMBERED_S, timer=trio.current_time
         )
+        self._locks: dict[ItemId, trio.Lock] = {}
 
     async def of(self, node: Node) -> PublishState | None:
         """One call at most, within ``ANSWER_S``; None for what is never published. UNKNOWN where
         the service does not say. DriveErrors of the network and of the sign-in."""
         if not isinstance(node, File | Shortcut) or not is_model(node):
             return None
-        state = self._states.get(node.item_id)
-        if state is None:
-            state = self._states[node.item_id] = await self._ask(node)
-        return state
+        # many programs may look at one model at once
+        lock = self._locks.setdefault(node.item_id, trio.Lock())
+        try:
+            async with lock:
+                state = self._states.get(node.item_id)
+                if state is None:
+                    state = self._states[node.item_id] = await self._ask(node)
+                return state
+        finally:
+            if not lock.locked():
+                self._locks.pop(node.item_id, None)
 
     async def _ask(self, model: File | Shortcut) -> PublishState:
         action = "ask whether a model is published"
