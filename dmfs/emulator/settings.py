@@ -69,6 +69,8 @@ class Settings:
     accelerate_base: str | None = None
     """Upload URLs with acceleration have this origin in place of the CDN's."""
     list_lag_s: float = 0.0
+    search_lag_s: float = 0.0
+    """The search answers as everything was so long ago."""
     sha1_lag_s: float = 0.0
     storage_moves: bool = False
     """A version's object has another id than the location it was uploaded to."""

@@ -7,6 +7,7 @@ from importlib import import_module
 
 from dmfs.drive import Drive
 from dmfs.jobs.evict import evict
+from dmfs.jobs.history.versions import versions
 from dmfs.jobs.job import Job, Parameters, Tell
 from dmfs.jobs.links.verbs import path, url
 from dmfs.jobs.offline import offline
@@ -42,6 +43,7 @@ JOBS: Mapping[str, Job] = {
     "refs": _later("relations.refs", "refs"),
     "path": lively(path),
     "url": lively(url),
+    "versions": lively(versions),
     "wait": _writing("sending", "wait"),
     "retry": _writing("remedies", "retry"),
     "discard": _writing("remedies", "discard"),

@@ -11,8 +11,9 @@ import pytest
 from dmfs.emulator.designs.rules import Course, make_rule
 from dmfs.emulator.process import EmulatorError
 from dmfs.emulator.world.catalog import make_world
+from dmfs.emulator.world.times import offset_form
 
-from .client import Api, fetch
+from .client import Api, Facts, fetch
 from .writer import WRITE, Writer, link
 
 HUB = "Emulated Fusion Team"
@@ -87,6 +88,16 @@ def test_formats_by_extension_type(ada, gearbox, kind, formats):
     assert (data["type"], data["id"]) == ("downloadFormats", version)
     assert [each["fileType"] for each in data["attributes"]["formats"]] == formats
     assert ada.data("GET", f"{path}/downloads").json["data"] == []
+
+
+def test_what_has_no_bytes_can_be_had_as_nothing(emulator, facts):
+    project = facts.project("Riverside BIM 360")
+    plans = facts.folder(project, "Plans")["items"]
+    sheet = next(item for item in plans if item["type"].endswith(":Document"))["versions"][0]["id"]
+    ada = Exporter(emulator, project["id"])
+    reply = ada.data("GET", f"versions/{quote(sheet, safe='')}/downloadFormats")
+    assert reply.json["data"]["attributes"]["formats"] == []
+    assert ada.post(sheet, "pdf").status == 400
 
 
 def test_formats_can_be_set(emulator, ada, design):
@@ -212,6 +223,23 @@ def test_posts_are_counted_by_version_and_format(emulator, ada, design):
     assert emulator.exports()["posts"] == []
 
 
+def test_a_post_after_a_bad_end_is_not_needless(emulator, ada, design):
+    emulator.export_rule(outcome="failed", times=1)
+    emulator.export_rule(outcome="lost", times=1)
+    assert [ada.poll(ada.job(design)) for _ in range(3)] == ["failed", 303, 303]
+    emulator.expire_downloads()
+    emulator.exports(process_polls=2)
+    job = ada.job(design)
+    assert ada.poll(job) == "processing"
+    found = emulator.exports()
+    assert (found["posted_again"], found["posted_needlessly"]) == (3, 0)
+    ada.job(design, "stl")
+    ada.job(design)
+    assert [ada.poll(job) for _ in range(2)] == ["processing", 303]
+    ada.job(design)
+    assert emulator.exports()["posted_needlessly"] == 2
+
+
 def test_who_may_post(emulator, gearbox, design):
     reader = Exporter(emulator, gearbox["id"], scope="data:read")
     reply = reader.post(design)
@@ -228,6 +256,31 @@ def test_who_may_post(emulator, gearbox, design):
     assert app.poll(job) == 303
     emulator.exports(user_needed=True)
     assert app.data("GET", f"jobs/{job}").status == app.download(job).status == 403
+
+
+def test_in_accounts_an_app_may_post_if_it_may_read(emulator, facts):
+    project = facts.project("Riverside BIM 360")
+    files = facts.folder(project, "Project Files")
+    version = facts.item(files, "Specification.txt")["versions"][0]["id"]
+    app = Exporter(emulator, project["id"])
+    app.token = Api(emulator, scope=WRITE).token
+    assert app.poll(app.job(version, "txt")) == 303
+    app.token = Api(emulator, "emulator-viewonly", "viewonly-secret", scope=WRITE).token
+    assert app.post(version, "txt").status == 403
+
+
+def test_what_may_not_be_seen_any_more(written):
+    path = f"{HUB}/Gearbox"
+    folder = written.change("add_folder", path=path, name="to be revoked")
+    [item] = written.change("add_designs", id=folder["id"])["items"]
+    ada = Exporter(written, Facts(written).project("Gearbox", HUB)["id"])
+    job = ada.job(item["versions"][0]["id"])
+    assert ada.poll(job) == 303
+    download = ada.download(job)
+    written.change("revoke", id=folder["id"])
+    assert ada.post(item["versions"][0]["id"]).status == 403
+    assert (ada.poll(job), ada.download(job).status) == (404, 404)
+    assert ada.sign(download)[1].status == 403
 
 
 def test_wrong_posts(emulator, ada, design, facts):
@@ -284,10 +337,15 @@ def test_orders_that_make_no_sense(emulator):
 def test_many_designs_by_order(written):
     path = f"{HUB}/Gearbox"
     folder = written.change("add_folder", path=path, name="designs by order")
+    project = Facts(written).project("Gearbox", HUB)
+    assert Api(written).contents(project["id"], folder["id"])[0]["data"] == []
     found = written.change(
         "add_designs", id=folder["id"], count=200, name="Bracket", versions=2, kind="Design"
     )
     assert len(found["items"]) == 200
+    assert found["lastModifiedTimeRollup"] <= offset_form(time.time())
+    pages = Api(written).contents(project["id"], folder["id"])
+    assert sum(len(page["data"]) for page in pages) == 200
     item = found["items"][16]
     assert item["displayName"] == "Bracket 017"
     assert [row["number"] for row in item["versions"]] == [1, 2]

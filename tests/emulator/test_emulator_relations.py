@@ -12,7 +12,7 @@ from dmfs.emulator.server.routes import find
 from dmfs.emulator.world.catalog import make_world
 from dmfs.emulator.world.model import DELETED_VERSION
 
-from .client import Api
+from .client import Api, Facts
 from .test_emulator_openapi import contract
 from .test_emulator_writing_openapi import exchanges
 from .writer import Writer
@@ -66,11 +66,7 @@ class Relations:
 
 @pytest.fixture(scope="module")
 def relations(written):
-    project = next(
-        each for hub in written.world()["hubs"] for each in hub["projects"]
-        if each["name"] == "Sample Project"
-    )  # fmt: skip
-    return Relations(written, project)
+    return Relations(written, Facts(written).project("Sample Project"))
 
 
 USED = {
@@ -206,6 +202,22 @@ def test_references_by_order(written, place):
             written.change("add_ref", **{"id": made["host.dwg"], "uses": made["used.dwg"]} | wrong)
     assert written.change("remove_refs", id=made["host.dwg"]) == {"removed": 3}
     assert used_by(first["to"]) == []
+
+
+def test_references_between_projects(written, relations):
+    grid = relations.versions["Grid.dwg"][-1]
+    used = "Emulated Builders ~1 Headquarters/Riverside BIM 360/Project Files/Specification.txt"
+    made = written.change("add_ref", id=grid, uses=used)
+    reply = relations.get("versions", grid, "relationships/refs").json
+    assert made["from"] in {row["id"] for row in reply["data"]}
+    assert made["from"] not in {node["id"] for node in reply["included"]}
+    assert written.change("remove_refs", path=used) == {"removed": 1}
+
+
+def test_what_was_deleted_by_order_is_gone_from_the_past(relations, written):
+    below = written.tree("2100-01-01T00:00Z", path=f"{relations.path}/Shared", view="true")
+    names = {entry["path"].rpartition("/")[2] for entry in below["entries"]}
+    assert names == {"Title block.dwg", "Facade.png", "Site plan.pdf"}
 
 
 def test_the_sample_has_references(emulator, facts):

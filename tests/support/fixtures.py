@@ -19,7 +19,8 @@ SETTINGS = {
     "failed_completion_status": 400,
     "lock_status": 403, "patch_name_taken_status": 400, "folder_files_max": 10000,
     "refused_characters": '<>:"/\\|?*', "processing_s": 0, "refuse_empty": False,
-    "etag_form": "md5", "accelerate_base": None, "list_lag_s": 0, "sha1_lag_s": 0,
+    "etag_form": "md5", "accelerate_base": None, "list_lag_s": 0, "search_lag_s": 0,
+    "sha1_lag_s": 0,
     "busy_s": 0, "upload_level_versions": "any", "storage_moves": False, "lost_look_s": 10,
     "local_names": None, "list_refs_rows": "other", "publish_null": "waiting",
 }  # fmt: skip

@@ -67,12 +67,15 @@ class Exports:
     jobs: dict[str, Job] = field(default_factory=dict)
     posts: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By version id and format, whether or not the answer arrived."""
+    needless: int = 0
+    """POSTs while an earlier job for the same had still come to no bad end."""
 
     def reset(self) -> None:
         """As at the start; objects of downloads are gone."""
         self.expire()
         self.settings, self.rules, self.jobs = ExportSettings(), [], {}
         self.posts.clear()
+        self.needless = 0
 
     def add_rule(self, order: Json) -> Rule:
         self.rules.append(make_rule(order))
@@ -81,6 +84,8 @@ class Exports:
     def post(self, project: Project, item: Item, version: Version, format_: str,
              who: tuple[str, str]) -> Job:  # fmt: skip
         """A new job, also where there was one like it."""
+        if any(self._is_good(job, version, format_) for job in self.jobs.values()):
+            self.needless += 1
         self.posts[version.id, format_] += 1
         values = {
             "version": version.id, "item": item.id, "format": format_, "name": version.name or "",
@@ -90,6 +95,15 @@ class Exports:
         job = Job(str(uuid.uuid4()), project, item, version, format_, course, who, time.time())
         self.jobs[job.id] = job
         return job
+
+    def _is_good(self, job: Job, version: Version, format_: str) -> bool:
+        """Whether this job is, or will be, a download of that version in that format."""
+        if job.version is not version or job.format != format_:
+            return False
+        now_s = time.time()
+        if job.course.state(now_s - job.posted_s, job.polls) in ("queued", "processing"):
+            return True
+        return job.course.outcome == "done" and now_s < job.expires_s
 
     def find(self, project: Project, job_id: str) -> Job | None:
         """A job that is still known."""
@@ -160,4 +174,5 @@ class Exports:
                 for (version, format_), count in self.posts.items()
             ],
             "posted_again": sum(count - 1 for count in self.posts.values()),
+            "posted_needlessly": self.needless,
         }  # fmt: skip

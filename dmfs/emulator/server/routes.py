@@ -9,6 +9,7 @@ from typing import Any
 from dmfs.emulator.api import cdn, commands, data, oss, project, schema
 from dmfs.emulator.api.designs import downloads
 from dmfs.emulator.api.relations import refs
+from dmfs.emulator.api.searching import search
 from dmfs.emulator.api.writing import folders, items, parts, signing, storage, versions
 from dmfs.emulator.http.messages import Answer
 from dmfs.emulator.sign_in import oauth, token_endpoint
@@ -120,7 +121,7 @@ API_ROUTES = (
     _route("folder", f"{_DATA}/folders/:f", data.folder),
     _route("parent", f"{_DATA}/folders/:f/parent", data.parent),
     _route("contents", f"{_DATA}/folders/:f/contents", data.contents),
-    _route("search", f"{_DATA}/folders/:f/search", data.search, scope="data:search"),
+    _route("search", f"{_DATA}/folders/:f/search", search.search, scope="data:search"),
     _route("item", f"{_DATA}/items/:i", data.item),
     _route("item_parent", f"{_DATA}/items/:i/parent", data.item_parent),
     _route("tip", f"{_DATA}/items/:i/tip", data.tip),

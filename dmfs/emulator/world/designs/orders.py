@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from dmfs.emulator.world import changes, facts
+from dmfs.emulator.world import facts
 from dmfs.emulator.world.builder import Builder
+from dmfs.emulator.world.changing.finding import Node, find
+from dmfs.emulator.world.changing.moments import touch
 from dmfs.emulator.world.designs import making
 from dmfs.emulator.world.designs.relations import add_relations
 from dmfs.emulator.world.model import End, Folder, Item, Json, Ref, World
@@ -26,21 +28,25 @@ def _builder(world: World) -> Builder:
     return Builder(world, time.time, f"designs {world.generation} {time.time_ns()}")
 
 
+def _subject(world: World, order: Json) -> Node:
+    return find(world, order, "id", "path")
+
+
 def _add_designs(world: World, order: Json) -> Json:
-    folder = changes.node_of(world, order)
+    folder = _subject(world, order)
     if not isinstance(folder, Folder):
         raise ValueError("designs are added to a folder")
     made = making.add_many(_builder(world), folder, order)
-    changes.touch(made[-1], order)
+    touch(made[-1], order)
     return facts.folder(folder)
 
 
 def _add_relations(world: World, order: Json) -> Json:
-    folder = changes.node_of(world, order)
+    folder = _subject(world, order)
     if not isinstance(folder, Folder):
         raise ValueError("relations are added to a folder")
     add_relations(_builder(world), folder)
-    changes.touch(folder, order)
+    touch(folder, order)
     return facts.folder(folder)
 
 
@@ -63,7 +69,7 @@ def _add_ref(world: World, order: Json) -> Json:
 
 def _end(world: World, order: Json, follows: bool) -> End:
     """A version by its own id, the tip of an item, or a folder."""
-    node = changes.node_of(world, order)
+    node = _subject(world, order)
     if isinstance(node, Item):
         version = world.versions[order["id"]][1] if order.get("id") in world.versions else node.tip
         return End(node, version, follows)
@@ -73,14 +79,14 @@ def _end(world: World, order: Json, follows: bool) -> End:
 
 
 def _remove_refs(world: World, order: Json) -> Json:
-    node = changes.node_of(world, order)
+    node = _subject(world, order)
     before = len(world.refs)
     world.refs[:] = [ref for ref in world.refs if node not in (ref.source.node, ref.target.node)]
     return {"removed": before - len(world.refs)}
 
 
 def _publish_state(world: World, order: Json) -> Json:
-    node, state = changes.node_of(world, order), order.get("state")
+    node, state = _subject(world, order), order.get("state")
     if not isinstance(node, Item) or state not in PUBLISH_STATES:
         raise ValueError(f"state (of an item) is one of {', '.join(PUBLISH_STATES)}")
     node.publish_state = state
