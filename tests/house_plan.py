@@ -34,7 +34,7 @@ INSIDE = {
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
     " signed_in history sending client uploads questions",
     "aps.history": "deleted versions",
-    "aps.questions": "by_id",
+    "aps.questions": "by_id refs publish_state",
     "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache known change_feed"
     " directory_query listing_tiers views listings paths poll_schedule poller xattrs",
@@ -55,7 +55,7 @@ INSIDE = {
     "jobs.history": "versions",
     "jobs.find": "",
     "jobs.links": "wanted page following verbs",
-    "jobs.relations": "",
+    "jobs.relations": "places verdict splitting refs",
     "jobs.export": "",
     "exports": "",
     "jobs.writing": "place sending remedies changes",
@@ -82,12 +82,14 @@ INSIDE = {
     "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
     " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.exploring": "grammar browser links versions",
+    "cli.exploring": "grammar type_words kind_facts browser links refs versions",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
-    "emulator": "world settings http sign_in writing api server browser process __main__",
+    "emulator": "world settings http sign_in writing designs api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
-    " changing changes past bench sample catalog",
+    " changing changes past sample designs bench catalog",
+    "emulator.world.designs": "making relations orders",
+    "emulator.designs": "rules jobs",
     "emulator.world.changing": "finding moments versions",
     "emulator.world.past": "record tree",
     "emulator.writing": "part_file part_digest uploads looks local_names violations history state"
@@ -96,13 +98,16 @@ INSIDE = {
     "emulator.http": "messages errors rate_limits line delivery",
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
     " token_endpoint consent_page oauth",
-    "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data commands"
-    " cdn oss schema searching writing",
+    "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data"
+    " relations commands cdn oss schema searching writing designs",
+    "emulator.api.relations": "rows refs commands",
+    "emulator.api.designs": "downloads",
     "emulator.api.searching": "search",
     "emulator.api.writing": "payload access making storage s3_uploads signing parts items"
     " versions folders",
     "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control orders"
-    " control watch handler bodies listeners",
+    " designs control watch handler bodies listeners",
+    "emulator.server.designs": "control",
     "emulator.server.orders": "past",
 }
 """Inside a package a file imports only from those that stand before it."""
@@ -159,6 +164,7 @@ WITHOUT_TRIO = (
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
     " fuse.push."
     " write.settle. write.overlay.merging web_links."
+    " cli.exploring.type_words"
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from dmfs.aps.history.deleted import TOMBSTONE
+from dmfs.aps.contents import is_tombstone
 from dmfs.aps.json_values import Json, dig, number, text
 from dmfs.aps.jsonapi import Tips
 from dmfs.aps.signed_in import SignedIn, path_id
@@ -92,13 +92,12 @@ def _item(answer: Json, action: str) -> FoundItem:
     folder_id = text(row, "relationships", "parent", "data", "id")
     if not folder_id:
         raise BadResponseError(f"cannot {action}: the answer names no folder")
-    kind = text(tip, "attributes", "extension", "type")
     above = dig(row, "attributes", "pathInProject")
     return FoundItem(
         ItemId(row["id"]),
         FolderId(folder_id),
         text(row, "attributes", "displayName") or text(tip, "attributes", "name"),
-        dig(row, "attributes", "hidden") is True or kind.endswith(TOMBSTONE),
+        dig(row, "attributes", "hidden") is True or is_tombstone(tip),
         text(tip, "id"),
         number(tip, "attributes", "versionNumber"),
         tuple(filter(None, above.split("/"))) if isinstance(above, str) else None,

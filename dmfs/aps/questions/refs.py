@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dmfs.aps.history.deleted import TOMBSTONE
+from dmfs.aps.contents import is_tombstone
 from dmfs.aps.json_values import Json, dig, number, text
 from dmfs.aps.sending import DATA_TYPE
 from dmfs.aps.signed_in import SignedIn, path_id
@@ -152,9 +152,7 @@ class _Included:
             version_number=number(version, "attributes", "versionNumber") or number_of(id_),
             tip_id=VersionId(tip_id),
             extension_type=types[0] or types[1],
-            is_deleted=hidden is True
-            or any(each.endswith(TOMBSTONE) for each in types)
-            or text(tip, "attributes", "extension", "type").endswith(TOMBSTONE),
+            is_deleted=hidden is True or any(map(is_tombstone, (version, item, tip))),
             is_described=described is not None,
         )
 

@@ -9,8 +9,7 @@ directory on the way is listed, because only a listing knows under which name so
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -133,17 +132,23 @@ class Following:
 
     async def _project(self) -> Place:
         """The project that the link names."""
-        async with aclosing(self._projects()) as projects:
-            async for place in projects:
-                if isinstance(place.node, Project) and is_named(self._link, place.node):
-                    return place
-        raise NotFoundError(
-            "none of the projects that this sign-in sees is the one of this link",
-            hint="it may be archived, of another account or region, or not shared with you",
-        )
 
-    async def _projects(self) -> AsyncGenerator[Place, None]:
-        """Projects that may be meant: first those that are known, then hub by hub those of now."""
+        async def look(place: Place, project: Project) -> Place | None:
+            return place if is_named(self._link, project) else None
+
+        found = await self._first(look)
+        if found is None:
+            raise NotFoundError(
+                "none of the projects that this sign-in sees is the one of this link",
+                hint="it may be archived, of another account or region, or not shared with you",
+            )
+        return found
+
+    async def _first(
+        self, look: Callable[[Place, Project], Awaitable[Place | None]]
+    ) -> Place | None:
+        """What ``look`` finds first in the projects that may be meant: in those that are known,
+        then hub by hub in those of now."""
         seen: set[str] = set()
         failed: DriveError | None = None
         for ask in (self._recalled, self._listed):
@@ -158,40 +163,47 @@ class Following:
                     continue
                 at = DirectoryPlace(hub, f"/{name}")
                 for entry, project in (listing.entries if listing else {}).items():
-                    if isinstance(project, Project) and project.identity not in seen:
-                        seen.add(project.identity)
-                        yield Place(project, entry, at)
+                    if not isinstance(project, Project) or project.identity in seen:
+                        continue
+                    seen.add(project.identity)
+                    found = await look(Place(project, entry, at), project)
+                    if found is not None:
+                        return found
         if failed is not None:
             raise failed  # who did not answer may have it: failure never looks like absence
+        return None
 
     # In a project
 
     async def _somewhere(self) -> Place:
         """What is named by an id that says nothing of its project: ask in each that may hold it."""
         looks = 0
-        async with aclosing(self._projects()) as projects:
-            async for place in projects:
-                project = place.node
-                if not isinstance(project, Project) or not may_hold(self._link, project):
-                    continue
-                looks += 1
-                if looks > PROJECTS_MAX:
-                    raise NotFoundError(
-                        f"it is in none of the first {PROJECTS_MAX} projects",
-                        hint="paste the address of its page, which names the project",
-                    )
-                try:
-                    found = await self._by_id(project)
-                except DriveError as error:
-                    if error.status != REFUSED:
-                        raise
-                    continue
-                if found is not None:
-                    return await self._in_project(place, found)
-        raise NotFoundError(
-            "in none of the projects that this sign-in sees is there such a thing",
-            hint="it may have been deleted, or is in a project that is archived or not yours",
-        )
+
+        async def look(place: Place, project: Project) -> Place | None:
+            nonlocal looks
+            if not may_hold(self._link, project):
+                return None
+            looks += 1
+            if looks > PROJECTS_MAX:
+                raise NotFoundError(
+                    f"it is in none of the first {PROJECTS_MAX} projects",
+                    hint="paste the address of its page, which names the project",
+                )
+            try:
+                found = await self._by_id(project)
+            except DriveError as error:
+                if error.status != REFUSED:
+                    raise
+                return None
+            return None if found is None else await self._in_project(place, found)
+
+        place = await self._first(look)
+        if place is None:
+            raise NotFoundError(
+                "in none of the projects that this sign-in sees is there such a thing",
+                hint="it may have been deleted, or is in a project that is archived or not yours",
+            )
+        return place
 
     async def _by_id(self, project: Project) -> FoundItem | FoundFolder | None:
         """What the link names, as its project has it; None where it has no such thing."""
@@ -229,8 +241,7 @@ class Following:
                 "the project has no such thing", hint="it may have been deleted, or moved away"
             )
         if found.is_deleted:
-            name = f" {found.name!r}" if found.name else ""
-            raise NotFoundError(f"what this link leads to was deleted{name}")
+            raise NotFoundError(f"{found.name or 'this'!r}, where the link leads to, was deleted")
         if isinstance(found, FoundFolder):
             chain = await self._chain(top, found)
             return await self._down(chain)

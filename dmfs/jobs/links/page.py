@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from dmfs.errors import DriveError, SetupError
-from dmfs.model import File, Folder, Hub, Node, Project, Shortcut
+from dmfs.model import File, Folder, Histories, History, Hub, Node, Past, Project, Shortcut
 from dmfs.urls import acceptable_url
 from dmfs.web_links.link import WebLink, realm_of, team_of
 from dmfs.web_links.pages import ACC_HOST, ACC_HOST_EMEA, acc_page, team_page
@@ -24,10 +24,10 @@ def page_of(node: Node, project: Project | None = None, *, old_version: bool = F
         )
     if isinstance(node, Folder) and node.is_local:
         raise DriveError(f"{node.name!r} is on this machine alone: it has no web page")
-    own = "" if isinstance(node, Hub) else getattr(node, "web_url", "")
+    own = node.web_url if isinstance(node, Project | Folder | File | Shortcut) else ""
     named = _named(node, own_version=old_version)
     if own and acceptable_url(own) and _says(own, named):
-        return str(own)
+        return own
     built = _built(named, project)
     if not built:
         raise DriveError("the service names no web page of it")
@@ -51,6 +51,10 @@ def _named(node: Node, *, own_version: bool) -> WebLink:
                 item_id="" if version_id else node.item_id,
                 version_id=version_id,
             )
+        case Histories() | Past():
+            return _named(node.of, own_version=False)
+        case History():
+            return _named(node.tip, own_version=False)
     raise DriveError("the drive as a whole has no web page", hint="name a hub, or what is in it")
 
 

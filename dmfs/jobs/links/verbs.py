@@ -6,14 +6,27 @@ from typing import Any
 
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, NotFoundError
+from dmfs.grammar.version_names import version_name
 from dmfs.jobs.job import Parameters, Tell, text_of
 from dmfs.jobs.links.following import Following, Place
 from dmfs.jobs.links.page import page_of
-from dmfs.jobs.links.wanted import version_name
 from dmfs.jobs.reports import Reports
 from dmfs.jobs.tree import find
-from dmfs.model import Child, File, Folder, Hub, Node, Project, Shortcut
+from dmfs.model import (
+    HISTORIES,
+    SNAPSHOTS,
+    Child,
+    File,
+    Folder,
+    Hub,
+    LiveDirectory,
+    Node,
+    Project,
+    Shortcut,
+    VersionList,
+)
 from dmfs.names import printable
+from dmfs.namespace.views.versions import numbered
 from dmfs.namespace.xattrs import PREFIX, attributes_of
 from dmfs.ratelimit.call_tally import calls_in, tallying
 from dmfs.system.clock import iso_time
@@ -35,7 +48,7 @@ async def path(drive: Drive, parameters: Parameters, tell: Tell) -> None:
         place = await following.place()
         name = place.name
         if link.version_number is not None:
-            place, name = await _version(following, place, link.version_number)
+            place, name = await _version(drive, following, place, link.version_number)
     shown = _shown_name(drive, place)
     if name == place.name:
         name = shown
@@ -58,11 +71,8 @@ async def url(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     where = text_of(parameters, "path")
     with tallying() as tally:
         node = await _node_at(drive, where)
-        above = "/".join(where.split("/")[:3])
-        project = (
-            await _node_at(drive, above) if isinstance(node, Folder | File | Shortcut) else node
-        )
-    page = page_of(node, project if isinstance(project, Project) else None)
+        old_version = isinstance(node, File) and await _is_old(drive, where, node)
+        page = page_of(node, await _project_of(drive, where), old_version=old_version)
     await tell({
         "event": "done", "url": page, "path": where, **_facts(node), "calls": calls_in(tally),
     })  # fmt: skip
@@ -76,9 +86,32 @@ async def _node_at(drive: Drive, where: str) -> Node:
         return await drive.resolve(where)
 
 
+async def _is_old(drive: Drive, where: str, file: File) -> bool:
+    """Whether a path means one version of a file and not the file."""
+    above = await _node_at(drive, where.rstrip("/").rpartition("/")[0])
+    if not isinstance(above, LiveDirectory):
+        return True
+    listing = await drive.parts.listings.recall(above)
+    entries = listing.entries.values() if listing else ()
+    return all(child.identity != file.identity for child in entries)
+
+
+async def _project_of(drive: Drive, where: str) -> Project | None:
+    """The project that a path is in, as far as it has one of now."""
+    parts = [part for part in where.split("/") if part and part != "."]
+    if parts[:1] == [SNAPSHOTS]:
+        parts = parts[2:]
+    try:
+        node = await _node_at(drive, "/".join(["", *parts[:2]]))
+    except NotFoundError:
+        return None
+    return node if isinstance(node, Project) else None
+
+
 def _facts(node: Node) -> dict[str, Any]:
     ids = {key.removeprefix(PREFIX): value for key, value in attributes_of(node).items()}
-    return {"type": _TYPES.get(type(node), "root"), **ids}
+    kind = next((word for kind, word in _TYPES.items() if isinstance(node, kind)), "directory")
+    return {"type": kind, **ids}
 
 
 def _shown_name(drive: Drive, place: Place) -> str:
@@ -90,7 +123,9 @@ def _shown_name(drive: Drive, place: Place) -> str:
     return place.name
 
 
-async def _version(following: Following, place: Place, number: int) -> tuple[Place, str]:
+async def _version(
+    drive: Drive, following: Following, place: Place, number: int
+) -> tuple[Place, str]:
     """The file, or the version of it, with its name. What is known of the newest one may be old."""
     tip = _tip_of(place.node)
     if place.moment is not None and number > tip:
@@ -108,7 +143,24 @@ async def _version(following: Following, place: Place, number: int) -> tuple[Pla
             f"version {number} of {shown!r} has no bytes that the drive could show",
             hint=f"the path of the newest one: {shown}",
         )
-    return place, version_name(place.name, number)
+    return place, await _name_of(drive, place, number)
+
+
+async def _name_of(drive: Drive, place: Place, number: int) -> str:
+    """Under which an older version is answered: beside its file, unless an entry has that name.
+    NotFoundError where it is known that it has no bytes, as of a deletion."""
+    listings = drive.parts.listings
+    assert isinstance(place.node, File)
+    known = await listings.recall(VersionList(place.node))
+    if known is not None and numbered(known.entries.values(), number) is None:
+        raise NotFoundError(
+            f"version {number} of {printable(place.path)!r} is one without bytes",
+            hint="a deletion, or it was never stored: dmfs versions tells",
+        )
+    name = version_name(place.name, number)
+    listing = drive.known(place.at.node) or await listings.recall(place.at.node)
+    is_taken = listing is not None and name in listing.entries
+    return f"{HISTORIES}/{place.name}/{name}" if is_taken else name
 
 
 def _tip_of(node: Child) -> int:

@@ -74,9 +74,3 @@ def hubs_in_order(link: WebLink, hubs: Mapping[str, Child]) -> list[tuple[str, H
         if isinstance(hub, Hub) and hub.id.startswith(kind)
     ]
     return sorted(rows, key=lambda row: not is_hub(link, row[1]))
-
-
-def version_name(name: str, number: int) -> str:
-    """Under which a version is answered beside its file: ``plan@v3.dwg``."""
-    stem, dot, extension = name.rpartition(".")
-    return f"{stem}@v{number}.{extension}" if stem and dot else f"{name}@v{number}"

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from dmfs.model import Child, Directory, Folder, Hub, Project, Root
+from dmfs.model import Child, Directory, LiveDirectory, Root
 from dmfs.namespace.listing_cache import DEPTH_MAX, ListingCache
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.system.clock import Moment
 from dmfs.system.concurrency import computed
 
 ROOT = Root().identity
-_LIVE = Root, Hub, Project, Folder
 Wanted = Callable[[Child], bool]
 
 
@@ -88,7 +87,7 @@ def _search(
     return [
         Holder(child, name, directory, moment)
         for directory, entries, moment in known
-        if isinstance(directory, _LIVE)
+        if isinstance(directory, LiveDirectory)
         for name, child in entries.items()
         if wanted(child)
     ]
