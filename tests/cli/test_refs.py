@@ -27,6 +27,12 @@ def test_a_person_reads_paths_and_which_are_stale(home):
     assert lines[-1].startswith("1 file: uses 6, used by 4, 1 to an older version (")
 
 
+def test_a_person_reads_what_refers_to_a_former_version(home):
+    lines = stdout_of(home, "refs", f"/{TOP}/Drawings/Grid.dwg").decode().splitlines()
+    assert f"used by  xref (attachment)  /{PLAN}  v2, refers to v1 of 2: stale" in lines
+    assert ", 1 to an older version (" in lines[-1]
+
+
 def test_of_a_folder_each_file_has_its_own(home):
     lines = stdout_of(home, "refs", f"/{TOP}/Drawings/").decode().splitlines()
     heads = [line for line in lines[:-1] if not line.startswith("  ")]

@@ -13,9 +13,12 @@ from dmfs.model import (
     File,
     Folder,
     FolderId,
+    Histories,
+    History,
     Hub,
     HubId,
     ItemId,
+    Past,
     Project,
     ProjectId,
     Root,
@@ -84,6 +87,9 @@ def test_nodes() -> None:
         assert words_of(project(nothing)) == "BIM 360 or ACC project"
     folder = Folder(FolderId("urn:f"), ProjectId("b.1"), HubId("b.2"), "F", service=True)
     assert words_of(folder) == "folder of a tool"
+    assert words_of(Past(folder, 0)) == "folder of a tool, as it was at a moment"
+    assert words_of(Histories(folder)) == "files with former versions"
+    assert words_of(History(file(), "a.dwg")) == "versions of a file"
     assert words_of(file()) == "file"
     assert words_of(file(version="")) == "file that the service does not let you read"
 

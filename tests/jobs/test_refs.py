@@ -56,10 +56,13 @@ async def test_what_a_drawing_refers_to_and_what_refers_to_it(
         await know(drive, "Drawings", "Shared", "Survey/2024")
         emulator.reset()
         told = await run_job(drive, "refs", path=PLAN)
-        # of the two that may not be seen, one question each shows that it is so
-        assert {key: n for key, n in emulator.counts().items() if n} == {"commands": 1, "item": 2}
+        # of the two that may not be seen, one question each shows that it is so; the former version
+        # costs two: to know of it, and to ask about it
+        assert {key: n for key, n in emulator.counts().items() if n} == {
+            "commands": 2, "item": 2, "versions": 1,
+        }  # fmt: skip
         assert told.last == {
-            "event": "done", "items": 1, "uses": 6, "used_by": 4, "stale": 1, "calls": 3,
+            "event": "done", "items": 1, "uses": 6, "used_by": 4, "stale": 1, "calls": 5,
             "failed": 0,
         }  # fmt: skip
         found = [brief(row) for row in told.of("ref")]
@@ -82,6 +85,30 @@ async def test_what_a_drawing_refers_to_and_what_refers_to_it(
 
 
 @real
+async def test_what_still_refers_to_a_former_version(
+    emulator: EmulatorProcess, settings: MakeSettings
+) -> None:
+    async with open_drive(settings()) as drive:
+        told = await run_job(drive, "refs", path=GRID)
+        found = [(*brief(row), row["of_version_number"]) for row in told.of("ref")]
+        assert found == [
+            ("uses", "xrefs", "Drawings/Site plan.dwg", 2, "current", 2),
+            ("used by", "xrefs", "Drawings/Site plan.dwg", 2, "current", 1),
+        ]
+        assert {row["of_tip_number"] for row in told.of("ref")} == {2}
+        assert (told.last["items"], told.last["stale"]) == (1, 1)
+        emulator.reset()
+        # a version that was named is asked about alone
+        former = GRID.replace("Grid", "Grid@v1")
+        (row,) = await rows(drive, former)
+        assert (row["of"], row["of_version_number"], row["direction"]) == (former, 1, "used by")
+        assert (emulator.counts()["commands"], emulator.counts()["versions"]) == (1, 0)
+        # and so is each that its history shows
+        told = await run_job(drive, "refs", path=f"{TOP}/Drawings/.versions/Grid.dwg")
+        assert [brief(row)[0] for row in told.of("ref")] == ["used by", "uses"]
+
+
+@real
 async def test_what_is_not_known_is_looked_for_once(
     emulator: EmulatorProcess, settings: MakeSettings
 ) -> None:
@@ -93,7 +120,7 @@ async def test_what_is_not_known_is_looked_for_once(
         assert f"{TOP}/Survey/2024/Contours.dwg" in first
         counts = {key: n for key, n in emulator.counts().items() if n}
         # one item of each of two folders, and the two that may not be seen; the ways down
-        assert counts == {"commands": 1, "item": 4, "contents": 3}
+        assert counts == {"commands": 2, "item": 4, "contents": 3, "versions": 1}
         emulator.reset()
         assert [row["path"] for row in await rows(drive, PLAN)] == first
         assert emulator.counts()["contents"] == 0
@@ -102,7 +129,7 @@ async def test_what_is_not_known_is_looked_for_once(
         emulator.reset()
         assert [row["path"] for row in await rows(drive, PLAN)] == first
         counts = {key: n for key, n in emulator.counts().items() if n}
-        assert counts == {"token": 1, "commands": 1, "item": 2}
+        assert counts == {"token": 1, "commands": 2, "item": 2}
 
 
 @real

@@ -126,7 +126,16 @@ def relation_words(event: Event) -> str:
 
 
 def version_words(event: Event) -> str:
-    """``v5``, ``v3 of 5: stale``, ``v3, deleted``"""
+    """``v5``, ``v3 of 5: stale``, ``v3, deleted``; of what refers to a former version of the file
+    that was asked about, which one: ``v2, refers to v1 of 4: stale``"""
+    words = _version_words(event)
+    mine, tip = event["of_version_number"], event["of_tip_number"]
+    if mine != tip:
+        words += f", refers to v{mine} of {tip}: stale"
+    return words.removeprefix(", ")
+
+
+def _version_words(event: Event) -> str:
     number, state = event["version_number"], event["state"]
     version = f"v{number}" if number is not None and event["kind"] == "versions" else ""
     if state == "stale":

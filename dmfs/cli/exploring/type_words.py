@@ -10,7 +10,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dmfs.model import File, Folder, Hub, Node, Project, Root, Shortcut, WrittenFile
+from dmfs.model import (
+    File,
+    Folder,
+    Histories,
+    History,
+    Hub,
+    Node,
+    Past,
+    Project,
+    Root,
+    Shortcut,
+    Snapshots,
+    WrittenFile,
+)
 
 _WORDS: Mapping[str, str] = {
     # hubs
@@ -50,7 +63,8 @@ _PROJECT_HOSTS = ((".b360.autodesk.com", "BIM 360 project"), ("acc.autodesk.", "
 """Both kinds have one type, and pages of different sites."""
 _OWN: Mapping[type, str] = {
     Root: "all hubs", Hub: "hub", Project: "project", Folder: "folder", File: "file",
-    Shortcut: "item without bytes of its own",
+    Shortcut: "item without bytes of its own", Histories: "files with former versions",
+    History: "versions of a file", Snapshots: "moments of the drive",
 }  # fmt: skip
 _PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _NAME_MAX = 60
@@ -58,6 +72,8 @@ _NAME_MAX = 60
 
 def words_of(node: Node) -> str:
     """What a node is: "Fusion design", "ACC project", "file"."""
+    if isinstance(node, Past):
+        return f"{words_of(node.of)}, as it was at a moment"
     words = type_words(str(getattr(node, "extension_type", ""))) or _OWN.get(type(node), "entry")
     if isinstance(node, WrittenFile) and node.draft_id:
         words += ", saved here and not sent yet"

@@ -12,18 +12,22 @@ from dmfs.errors import DriveError, NotFoundError, UsageError
 from dmfs.jobs.job import Parameters, Tell, text_of
 from dmfs.jobs.relations.places import Places
 from dmfs.jobs.relations.splitting import Splitting
-from dmfs.jobs.relations.verdict import fields_of
+from dmfs.jobs.relations.verdict import State, fields_of
 from dmfs.jobs.reports import Reports
 from dmfs.model import (
+    DeletedItem,
     File,
+    Folder,
     Hub,
     ItemId,
     Leaf,
     Node,
+    Project,
     ProjectId,
     Root,
     Shortcut,
     VersionId,
+    VersionList,
 )
 from dmfs.names import printable
 from dmfs.ratelimit.call_tally import calls_in, tallying
@@ -31,12 +35,15 @@ from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
 from dmfs.system.concurrency import deadline
 
+FORMER_MAX = 200
+"""Four calls; a file that is saved often has hundreds of versions."""
 Subjects = Mapping[VersionId, tuple[str, Leaf]]
 """Versions, with the path and the node of each."""
 
 
 async def refs(drive: Drive, parameters: Parameters, tell: Tell) -> None:
-    """``{"path"}``: a file, or a directory of which all items are asked about, 50 a call.
+    """``{"path"}``: a file, or a directory of which all items are asked about, 50 a call. Of a file
+    alone also what still refers to its former versions, which are listed once (one call).
 
     Events: ``ref`` for each relation (``of``: the path that was asked about, and
     ``verdict.fields_of``), ``failed`` for each file of several that the service refuses,
@@ -50,11 +57,12 @@ async def refs(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     with at_priority(RequestPriority(Priority.WALK)), tallying() as tally:
         node = await work.reports.patiently(partial(drive.resolve, path))
         subjects = await work.subjects(path, node)
-        versions = [*subjects]
-        for first in range(0, len(versions), VERSIONS_A_CALL):
-            some = versions[first : first + VERSIONS_A_CALL]
-            await work.ask({version: subjects[version] for version in some})
+        for some in _in_parts(subjects):
+            work.items += await work.ask(some)
             await work.reports.progress(items=work.items, of_items=len(subjects))
+        if isinstance(node, File | Shortcut):
+            for some in _in_parts(await work.former(path, node)):
+                await work.ask(some, tip=node)
     counts = work.counts
     await work.reports.tell(
         "done", items=work.items, uses=counts["uses"], used_by=counts["used by"],
@@ -102,14 +110,41 @@ class _Refs:
             )
         return found
 
-    async def ask(self, subjects: Subjects) -> None:
-        """Tell the relations of up to ``VERSIONS_A_CALL`` versions."""
+    async def former(self, path: str, node: Leaf) -> Subjects:
+        """The versions of an item before its newest one, the latest first; none where the path is
+        not that of the newest."""
+        if (node.version_number or 0) < 2:
+            return {}
+        above, _, name = path.rpartition("/")
+        directory = await self._drive.resolve(above)
+        if not isinstance(directory, Project | Folder):
+            return {}
+        child = (await self._drive.prepare(directory)).entries.get(name)
+        if child is None or child.identity != node.identity:
+            return {}
+        listing = await self.reports.patiently(
+            partial(self._drive.parts.listings.get, VersionList(node))
+        )
+        older = [
+            each
+            for each in listing.entries.values()
+            if isinstance(each, File | Shortcut) and not isinstance(each, DeletedItem)
+            and each.version_id and each.version_id != node.version_id
+        ]  # fmt: skip
+        older.sort(key=lambda each: each.version_number or 0, reverse=True)
+        return {each.version_id: (path, each) for each in older[:FORMER_MAX] if each.version_id}
+
+    async def ask(self, subjects: Subjects, *, tip: Leaf | None = None) -> int:
+        """Tell the relations of up to ``VERSIONS_A_CALL`` versions; returns how many could be asked
+        about. ``tip``: they are former versions of it, and only what refers to them counts."""
         project_id = next(leaf.project_id for _, leaf in subjects.values())
+        answered = 0
 
         async def ask(versions: Sequence[VersionId]) -> list[Relation]:
+            nonlocal answered
             items = {version: subjects[version][1].item_id for version in versions}
             found = await self.reports.patiently(partial(self._relations, project_id, items))
-            self.items += len(versions)
+            answered += len(versions)
             return found
 
         async def refused(version: VersionId, error: DriveError) -> None:
@@ -119,7 +154,9 @@ class _Refs:
         order = {version: at for at, version in enumerate(subjects)}
         relations.sort(key=lambda each: (order[each.version_id], not each.uses))
         for relation in relations:
-            await self._tell(subjects[relation.version_id], relation)
+            if tip is None or not relation.uses:
+                await self._tell(subjects[relation.version_id], relation, tip)
+        return answered
 
     async def _relations(
         self, project_id: ProjectId, items: Mapping[VersionId, ItemId]
@@ -127,13 +164,24 @@ class _Refs:
         with deadline(self._drive.settings.metadata_timeout, "ask what refers to what"):
             return await self._refs.relations(project_id, items)
 
-    async def _tell(self, subject: tuple[str, Leaf], relation: Relation) -> None:
+    async def _tell(self, subject: tuple[str, Leaf], relation: Relation, tip: Leaf | None) -> None:
         path, leaf = subject
         found = await self._places.of(leaf.project_id, relation.other)
         fields = fields_of(relation, found)
+        fields["of_version_number"] = leaf.version_number
+        fields["of_tip_number"] = (tip or leaf).version_number
         self.counts[fields["direction"]] += 1
-        self.counts[fields["state"]] += 1
+        self.counts["stale"] += fields["state"] == State.STALE.value or tip is not None
         await self.reports.tell("ref", of=path, **fields)
+
+
+def _in_parts(subjects: Subjects) -> list[Subjects]:
+    """Each for one call."""
+    rows = [*subjects.items()]
+    return [
+        dict(rows[first : first + VERSIONS_A_CALL])
+        for first in range(0, len(rows), VERSIONS_A_CALL)
+    ]
 
 
 def _no_version(path: str, leaf: Leaf) -> str:
