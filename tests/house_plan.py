@@ -50,8 +50,8 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing history"
-    " find links relations export table",
+    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing"
+    " history find links relations export table",
     "jobs.history": "versions",
     "jobs.find": "",
     "jobs.links": "wanted page following verbs",

@@ -34,10 +34,10 @@ async def versions(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     """``{"path"}``: of a file, of one of its versions, or of its directory in ``.versions``.
 
     Events: ``version`` for each, the newest first (``number``, ``label``, ``name`` (under which it
-    can be read beside the file; '' where it cannot), ``called`` (its name then), ``kind``: ``file``,
-    ``design`` (without bytes) or ``deleted``, ``mtime``, ``author``, ``size``, ``cached`` (percent;
-    missing where nothing is known)), and ``done`` (``path``, ``versions``). One call for each 200
-    versions, the first time.
+    can be read beside the file; '' where it cannot), ``called`` (its name then), ``kind``:
+    ``file``, ``design`` (without bytes) or ``deleted``, ``mtime``, ``author``, ``size``,
+    ``cached`` (percent; missing where nothing is known)), and ``done`` (``path``, ``versions``).
+    One call for each 200 versions, the first time.
     """
     path = text_of(parameters, "path")
     tip, shown_as, until_ns = await _item_at(drive, path)
