@@ -113,9 +113,9 @@ class _Show:
 
 
 def line_of(event: Event, mount: Seen | None) -> str:
-    """One relation: ``uses     xref (overlay)  /Hub/…/Walls.dwg  v3 of 5``."""
+    """One relation: ``uses     xref (overlay)     /Hub/…/Walls.dwg  v3 of 5``."""
     where = _local(event["path"], mount) if event["path"] else _nowhere(event)
-    parts = [f"{event['direction']:<7}", f"{relation_words(event):<10}", printable(where)]
+    parts = [f"{event['direction']:<7}", f"{relation_words(event):<17}", printable(where)]
     return "  ".join([*parts, version_words(event)]).rstrip()
 
 
