@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dmfs.aps.client import Aps
+from dmfs.aps.questions.publish_state import Publication, PublishStates
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.reader import AnyReader, Reader, TextReader
@@ -45,6 +46,7 @@ from dmfs.namespace.poller import Poller
 from dmfs.namespace.xattrs import (
     CACHED,
     PINNED,
+    PUBLISH_STATE,
     RESERVED_BY,
     STATE,
     VERSION_MARKS,
@@ -129,6 +131,7 @@ class Drive:
         self.parts = parts
         self.settings = parts.settings
         self.activity = parts.activity
+        self._publish_states = PublishStates(parts.aps)
         self.writing: Writing | None = None
         """What can be changed, in a drive that was opened for it."""
         self.at_ns: int | None = None
@@ -271,10 +274,16 @@ class Drive:
             return str(await self.parts.pins.percent_at_rest(node))
         if name == RESERVED_BY and isinstance(node, File):
             return node.reserved_by.partition(" ")[2] or None
+        if name == PUBLISH_STATE and (state := await self._publish_states.of(node)):
+            return state.value
         if name == PINNED and self.parts.pins is not None:
             await self.parts.pins.refresh()
             return self.parts.pins.pinned(node) or None
         return None
+
+    async def publication(self, node: Node) -> Publication | None:
+        """How a Revit cloud model is published; None for all else. Two calls."""
+        return await self._publish_states.publication(node)
 
     async def schema(self, extension_type: str) -> dict[str, Any]:
         """What the Schema Service says of an extension type."""

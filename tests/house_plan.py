@@ -34,7 +34,7 @@ INSIDE = {
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
     " signed_in history sending client uploads questions",
     "aps.history": "deleted versions",
-    "aps.questions": "by_id search",
+    "aps.questions": "by_id search refs publish_state",
     "aps.change": "documents answers",
     "namespace": "listing_codec stored listing_store page_store listing_cache known change_feed"
     " directory_query listing_tiers views listings paths poll_schedule poller xattrs",
@@ -56,7 +56,7 @@ INSIDE = {
     "jobs.history": "versions",
     "jobs.find": "globs criteria entries narrowing ways known looking homes searching job",
     "jobs.links": "wanted page following verbs",
-    "jobs.relations": "",
+    "jobs.relations": "places verdict splitting refs",
     "jobs.export": "",
     "exports": "",
     "jobs.writing": "place sending remedies changes",
@@ -83,7 +83,7 @@ INSIDE = {
     "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
     " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.exploring": "grammar browser links versions find",
+    "cli.exploring": "grammar type_words kind_facts browser links refs versions find",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing designs api server browser process __main__",
@@ -167,6 +167,7 @@ WITHOUT_TRIO = (
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
     " fuse.push."
     " write.settle. write.overlay.merging web_links."
+    " cli.exploring.type_words"
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

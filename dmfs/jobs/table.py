@@ -18,11 +18,15 @@ from dmfs.jobs.warm import warm
 
 
 def _writing(module: str, verb: str) -> Job:
-    """A job of ``jobs.writing``, loaded when it is run: a drive that is read alone starts without
-    what writing needs."""
+    """A job of ``jobs.writing``: a drive that is read alone starts without what writing needs."""
+    return _later(f"writing.{module}", verb)
+
+
+def _later(module: str, verb: str) -> Job:
+    """A job that is loaded when it is run."""
 
     async def run(drive: Drive, parameters: Parameters, tell: Tell) -> None:
-        job: Job = getattr(import_module(f"dmfs.jobs.writing.{module}"), verb)
+        job: Job = getattr(import_module(f"dmfs.jobs.{module}"), verb)
         await lively(job)(drive, parameters, tell)
 
     return run
@@ -46,6 +50,7 @@ JOBS: Mapping[str, Job] = {
     "pin": lively(pin),
     "pins": lively(pins),
     "unpin": lively(unpin),
+    "refs": _later("relations.refs", "refs"),
     "path": lively(path),
     "url": lively(url),
     "find": _later("find.job", "find"),

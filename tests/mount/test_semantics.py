@@ -250,3 +250,20 @@ def test_xattrs_carry_the_services_ids(drive, oracle):
     for name in ("security.selinux", "system.posix_acl_access"):
         found = drive.call("errno_of", "getxattr", drive.path(file.path), name)
         assert found == errno.EOPNOTSUPP, name
+
+
+def test_a_cloud_model_is_asked_about_by_name_alone(drive, calm):
+    name = "user.dmfs.publish_state"
+    model, plain = (
+        drive.path(QUIRKS, "Kinds", each)
+        for each in ("Published model.rvt", "Unknown with bytes.holo")
+    )
+    drive.call("stat", model)
+    assert name not in drive.call("listxattr", model)
+    assert drive.call("read", model, 0, 1)
+    drive.tool("ls", "-l", drive.path(QUIRKS, "Kinds"))
+    assert drive.call("errno_of", "getxattr", plain, name) == errno.ENODATA
+    assert calm.counts()["commands"] == 0
+    for _ in range(3):  # the app has no user, so the service does not say
+        assert drive.call("getxattr", model, name) == b"unknown"
+    assert calm.counts()["commands"] == 1

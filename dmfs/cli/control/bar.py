@@ -39,6 +39,9 @@ def showing_events(summary: Callable[[Event], str]) -> Iterator[Show]:
                 case "listing" | "progress" if "known" in event:
                     text = f"{event['done']:,} of {event['known']:,} folders"
                     advance(text, event["done"], event["known"])
+                case "progress" if "of_items" in event:
+                    text = f"{event['items']:,} of {event['of_items']:,} files"
+                    advance(text, event["items"], event["of_items"])
                 case "progress" if "files_done" in event:
                     done = f"{size(event['bytes_done'])} of {size(event['bytes'])}"
                     text = f"{done}, {event['files_done']:,} of {event['files']:,} files"
