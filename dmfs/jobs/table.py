@@ -16,19 +16,25 @@ from dmfs.jobs.reports import lively
 from dmfs.jobs.warm import warm
 
 
-def _loaded(module: str, verb: str) -> Job:
-    """A job that is loaded when it is run: links alone take 9 ms of each start."""
+def _writing(module: str, verb: str) -> Job:
+    """A job of ``jobs.writing``, loaded when it is run: a drive that is read alone starts without
+    what writing needs."""
+
+    async def run(drive: Drive, parameters: Parameters, tell: Tell) -> None:
+        job: Job = getattr(import_module(f"dmfs.jobs.writing.{module}"), verb)
+        await lively(job)(drive, parameters, tell)
+
+    return run
+
+
+def _later(module: str, verb: str) -> Job:
+    """A job of a package of its own, loaded when it is run."""
 
     async def run(drive: Drive, parameters: Parameters, tell: Tell) -> None:
         job: Job = getattr(import_module(f"dmfs.jobs.{module}"), verb)
         await lively(job)(drive, parameters, tell)
 
     return run
-
-
-def _writing(module: str, verb: str) -> Job:
-    """A job of ``jobs.writing``: a drive that is read alone starts without what writing needs."""
-    return _loaded(f"writing.{module}", verb)
 
 
 JOBS: Mapping[str, Job] = {
@@ -39,8 +45,9 @@ JOBS: Mapping[str, Job] = {
     "pin": lively(pin),
     "pins": lively(pins),
     "unpin": lively(unpin),
-    "path": _loaded("links.verbs", "path"),
-    "url": _loaded("links.verbs", "url"),
+    "path": _later("links.verbs", "path"),
+    "url": _later("links.verbs", "url"),
+    "find": _later("find.job", "find"),
     "versions": lively(versions),
     "wait": _writing("sending", "wait"),
     "retry": _writing("remedies", "retry"),

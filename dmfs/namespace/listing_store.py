@@ -10,7 +10,6 @@ One lock a directory lets one process send the request while the others wait for
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import shutil
@@ -102,11 +101,6 @@ class ThreadsCache(diskcache.Cache):  # type: ignore[misc]
             (len(prefix), prefix, text),
         )
         return [key for (key,) in rows if isinstance(key, str)]
-
-
-def cache_partition(*parts: str) -> str:
-    """The key of one sign-in to one service: permissions differ, so each has its own listings."""
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 class ListingStore:
