@@ -7,9 +7,7 @@ from importlib import import_module
 
 from dmfs.drive import Drive
 from dmfs.jobs.evict import evict
-from dmfs.jobs.history.versions import versions
 from dmfs.jobs.job import Job, Parameters, Tell
-from dmfs.jobs.links.verbs import path, url
 from dmfs.jobs.offline import offline
 from dmfs.jobs.pinning import pin, pins, unpin
 from dmfs.jobs.refresh import refresh
@@ -23,17 +21,7 @@ def _writing(module: str, verb: str) -> Job:
 
 
 def _later(module: str, verb: str) -> Job:
-    """A job that is loaded when it is run."""
-
-    async def run(drive: Drive, parameters: Parameters, tell: Tell) -> None:
-        job: Job = getattr(import_module(f"dmfs.jobs.{module}"), verb)
-        await lively(job)(drive, parameters, tell)
-
-    return run
-
-
-def _later(module: str, verb: str) -> Job:
-    """A job of a package of its own, loaded when it is run."""
+    """A job loaded when it is run."""
 
     async def run(drive: Drive, parameters: Parameters, tell: Tell) -> None:
         job: Job = getattr(import_module(f"dmfs.jobs.{module}"), verb)
@@ -51,10 +39,10 @@ JOBS: Mapping[str, Job] = {
     "pins": lively(pins),
     "unpin": lively(unpin),
     "refs": _later("relations.refs", "refs"),
-    "path": lively(path),
-    "url": lively(url),
+    "path": _later("links.verbs", "path"),
+    "url": _later("links.verbs", "url"),
     "find": _later("find.job", "find"),
-    "versions": lively(versions),
+    "versions": _later("history.versions", "versions"),
     "wait": _writing("sending", "wait"),
     "retry": _writing("remedies", "retry"),
     "discard": _writing("remedies", "discard"),

@@ -2,92 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from dmfs.assembly import open_drive
-from dmfs.config import Settings
-from dmfs.drive import Drive
 from dmfs.emulator.process import EmulatorProcess
-from dmfs.errors import DriveError
-from dmfs.jobs.links.page import page_of
-from dmfs.model import Directory, File, Folder, Root, Shortcut
-from dmfs.system.clock import Moment
+from dmfs.model import File, Folder
 from dmfs.web_links.link import to_base64
-from tests.support.fixtures import calmed, running_emulator
+from tests.jobs.link_world import (
+    MakeSettings,
+    calls,
+    directory_at,
+    every_path,
+    forget,
+    path_of,
+    url_of,
+    why_not,
+)
 from tests.support.helpers import real
 from tests.support.sample import ACCOUNT, QUIRKS, SAMPLE
 from tests.support.told import run_job
 
-MakeSettings = Callable[..., Settings]
-WIDE = 20
-"""Of a folder with more entries some stand for all."""
-DEEP = 9
-
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[EmulatorProcess]:
-    with running_emulator(world="sample") as started:
-        yield started
-
-
-@pytest.fixture
-def emulator(running: EmulatorProcess) -> Iterator[EmulatorProcess]:
-    with calmed(running):
-        yield running
-
-
-def calls(emulator: EmulatorProcess) -> dict[str, int]:
-    """Calls by route since the last look, but for tokens."""
-    counts = {route: n for route, n in emulator.counts().items() if n and route != "token"}
-    emulator.reset()
-    return counts
-
-
-async def every_path(drive: Drive) -> list[str]:
-    """The path of every entry."""
-    found: list[str] = []
-    todo: list[tuple[str, Any]] = [("", Root())]
-    while todo:
-        path, directory = todo.pop()
-        try:
-            listing = await drive.prepare(directory)
-        except DriveError:
-            continue  # an archived project
-        names = list(listing.entries.items())
-        for name, child in names[:4] if len(names) > WIDE and "Names" not in path else names:
-            found.append(f"{path}/{name}")
-            if not isinstance(child, File | Shortcut) and path.count("/") < DEEP:
-                todo.append((f"{path}/{name}", child))
-    return found
-
-
-async def url_of(drive: Drive, path: str) -> str:
-    return str((await run_job(drive, "url", path=path)).last["url"])
-
-
-async def path_of(drive: Drive, link: str) -> str:
-    return str((await run_job(drive, "path", link=link)).last["path"])
-
-
-async def why_not(drive: Drive, link: str) -> str:
-    """The line that says why a link leads nowhere."""
-    with pytest.raises(DriveError) as caught:
-        await path_of(drive, link)
-    line = f"{caught.value.message} ({caught.value.hint})"
-    assert line.isprintable()
-    assert "urn:adsk.wip" not in line
-    return line
-
-
-def forget(drive: Drive) -> None:
-    """Of a drive without a disk: nothing is known any more."""
-    cache = drive.parts.listings.cache
-    for each in cache.all():
-        cache.drop(each.listing.directory.identity)
+def world_spec() -> str:
+    return "sample"
 
 
 @real
@@ -241,12 +181,6 @@ async def test_the_path_of_a_versions_url_is_the_version(
         assert await path_of(drive, await url_of(drive, f"{directory}/.versions")) == directory
 
 
-async def directory_at(drive: Drive, path: str) -> Directory:
-    node = await drive.resolve(path)
-    assert not isinstance(node, File | Shortcut)
-    return node
-
-
 @real
 async def test_a_version_whose_name_is_an_entrys_is_named_in_its_history(
     emulator: EmulatorProcess, settings: MakeSettings
@@ -296,106 +230,3 @@ async def test_a_version_that_shares_no_id_with_its_item(
         emulator.reset()
         assert await path_of(drive, odd[1]) == f"/{QUIRKS}/Versions/{odd[0]}"
         assert calls(emulator)["version"] >= 1
-
-
-@real
-async def test_without_a_network_nothing_is_called_absent(
-    emulator: EmulatorProcess, settings: MakeSettings
-) -> None:
-    async with open_drive(settings(cache_size=0, hub_ttl=0.001)) as drive:
-        sample = await drive.resolve(f"/{SAMPLE}")
-        link = await url_of(drive, f"/{SAMPLE}")
-        readme = await url_of(drive, f"/{SAMPLE}/README.txt")
-        drive.force_offline(True)
-        assert await path_of(drive, link) == f"/{SAMPLE}"
-        assert await path_of(drive, readme) == f"/{SAMPLE}/README.txt"
-        assert isinstance(sample, Folder)
-        for unknown in (
-            link.replace(sample.project_id[2:], "0" * 8 + sample.project_id[10:]),
-            link.partition("?")[0][:-4] + "0000",
-            "urn:adsk.wipprod:dm.lineage:AAAAAAAAAAAAAAAAAAAAAA",
-        ):
-            drive.parts.listings.cache.drop("root" if "?" in unknown else "")
-            assert "offline" in await why_not(drive, unknown)
-
-
-@real
-async def test_a_project_that_was_shared_a_moment_ago_is_found(
-    emulator: EmulatorProcess, settings: MakeSettings
-) -> None:
-    async with open_drive(settings(cache_size=0)) as drive:
-        await drive.prepare(await directory_at(drive, f"/{ACCOUNT}"))
-        raw = ACCOUNT.replace("\uff0f", "~1")
-        made = emulator.change("add_project", path=raw, name="Shared just now")
-        link = f"https://acc.autodesk.com/docs/files/projects/{made['id'][2:]}"
-        for each in drive.parts.listings.cache.all():
-            each.moment = Moment((each.moment[0] - 60, each.moment[1], each.moment[2] - 60))
-        emulator.reset()
-        assert await path_of(drive, link) == f"/{ACCOUNT}/Shared just now"
-        assert calls(emulator) == {"hubs": 1, "projects": 1}
-
-
-@real
-async def test_an_item_that_was_moved_leads_to_where_it_is(
-    emulator: EmulatorProcess, settings: MakeSettings
-) -> None:
-    raw = SAMPLE.replace("\uff0f", "~1")
-    emulator.change("add_item", path=raw, name="moves.dwg", size=5)
-    async with open_drive(settings(cache_size=0)) as drive:
-        link = await url_of(drive, f"/{SAMPLE}/moves.dwg")  # with the folder that it is in
-        emulator.change("move", path=f"{raw}/moves.dwg", to=f"{raw}/Drawings")
-        forget(drive)
-        assert await path_of(drive, link) == f"/{SAMPLE}/Drawings/moves.dwg"
-
-
-@real
-async def test_what_leads_nowhere_says_why(
-    emulator: EmulatorProcess, settings: MakeSettings
-) -> None:
-    project = f"{ACCOUNT}/Sample Project".replace("\uff0f", "~1")
-    async with open_drive(settings(cache_size=0)) as drive:
-        sample = await drive.resolve(f"/{SAMPLE}")
-        assert isinstance(sample, Folder)
-        page = f"https://acc.autodesk.com/docs/files/projects/{sample.project_id[2:]}"
-        raw = SAMPLE.replace("\uff0f", "~1")
-        emulator.change("add_item", path=raw, name="gone.dwg", size=5)
-        emulator.change("add_folder", path=raw, name="gone")
-        await drive.parts.listings.list_again(sample)
-        for name, word in (("gone.dwg", "'gone.dwg', where"), ("gone", "'gone', where")):
-            link = await url_of(drive, f"/{SAMPLE}/{name}")
-            emulator.change("hide", path=f"{raw}/{name}")
-            forget(drive)
-            assert word in await why_not(drive, link)
-        never = "urn:adsk.wipprod:dm.lineage:AAAAAAAAAAAAAAAAAAAAAA"
-        assert "no such thing" in await why_not(drive, f"{page}?entityId={never}")
-        folder = "urn:adsk.wipprod:fs.folder:co.AAAAAAAAAAAAAAAAAAAAAA"
-        assert "no such thing" in await why_not(drive, f"{page}?folderUrn={folder}")
-        emulator.reset()
-        assert "in none of the projects" in await why_not(drive, never)
-        assert 10 < calls(emulator)["item"] < 30, (
-            "the 230 projects of another region cannot have it"
-        )
-        nobodys = page[:-4] + "0000"
-        assert "archived, of another account" in await why_not(drive, nobodys)
-        assert "none of the hubs" in await why_not(drive, "https://nobody.autodesk360.com/g/")
-        assert "no file with these bytes" in await why_not(
-            drive, "urn:adsk.objects:os.object:wip.dm.prod/none.dwg"
-        )
-        link = await url_of(drive, f"/{SAMPLE}/README.txt")
-        for order in ("revoke", "archive"):
-            emulator.change(order, path=project)
-            forget(drive)
-            line = await why_not(drive, link)
-            emulator.change({"revoke": "grant", "archive": "activate"}[order], path=project)
-            assert "archived" in line or "no permission" in line
-        of_tools = await directory_at(drive, f"/{ACCOUNT}/Service Folders")
-        folders = await drive.parts.aps.children(of_tools)
-        tools = next(each for each in folders if isinstance(each, Folder) and each.service)
-        assert "does not show" in await why_not(drive, page_of(tools))
-        lingers = await url_of(drive, f"/{ACCOUNT}/Just Archived Project")
-        assert "archived or inactive" in await why_not(drive, f"{lingers}?entityId={never}")
-        for wrong in ("", "https://example.com/x", "https://acc.autodesk.com/"):
-            await why_not(drive, wrong)
-        for path, word in (("/", "as a whole"), ("/Nowhere", "there is no 'Nowhere'")):
-            with pytest.raises(DriveError, match=word):
-                await url_of(drive, path)
