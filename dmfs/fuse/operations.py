@@ -82,8 +82,8 @@ class Operations(pyfuse3.Operations):
         access.get().path = f"{self._inodes.path(parent_inode).rstrip('/')}/{text}"
         child = await self._drive.lookup(self._inodes.directory(parent_inode), text)
         if child is None:
-            return absent_entry(self._timeout_s(parent_inode, NEGATIVE_TIMEOUT_S))
-        timeout_s = self._timeout_s(parent_inode)
+            return absent_entry(self._timeout_of_name_s(parent_inode, text, NEGATIVE_TIMEOUT_S))
+        timeout_s = self._timeout_of_name_s(parent_inode, text)
         inode = self._inodes.ref(parent_inode, text, child)
         entry = self._entry(inode.number, child, timeout_s)
         inode.reported_size = entry.st_size
@@ -243,6 +243,18 @@ class Operations(pyfuse3.Operations):
         directory = self._inodes.directory_if_referenced(inode)
         fresh_s = 0.0 if directory is None else self._drive.fresh_for_s(directory)
         return min(max(fresh_s, STALE_TIMEOUT_S), at_most_s)
+
+    def _timeout_of_name_s(
+        self, parent: int, name: str, at_most_s: float = NAME_TIMEOUT_MAX_S
+    ) -> float:
+        """Nothing for what may be the name of a version: which one is meant changes with its file,
+        and when that changes, the kernel is told of the file's name alone."""
+        if "@" in name:
+            directory = self._inodes.directory_if_referenced(parent)
+            listing = None if directory is None else self._drive.known(directory)
+            if listing is None or name not in listing.entries:
+                return 0.0
+        return self._timeout_s(parent, at_most_s)
 
     def _gauges(self) -> Mapping[str, int]:
         return {
