@@ -80,10 +80,12 @@ class Operations(pyfuse3.Operations):
     async def lookup(self, parent_inode: int, name: bytes, ctx: Any) -> pyfuse3.EntryAttributes:
         text = name.decode("utf-8", "surrogateescape")
         access.get().path = f"{self._inodes.path(parent_inode).rstrip('/')}/{text}"
-        child = await self._drive.lookup(self._inodes.directory(parent_inode), text)
+        directory = self._inodes.directory(parent_inode)
+        child = await self._drive.lookup(directory, text)
+        most_s = NAME_TIMEOUT_MAX_S if self._drive.is_own_name(directory, text) else 0.0
         if child is None:
-            return absent_entry(self._timeout_of_name_s(parent_inode, text, NEGATIVE_TIMEOUT_S))
-        timeout_s = self._timeout_of_name_s(parent_inode, text)
+            return absent_entry(self._timeout_s(parent_inode, min(most_s, NEGATIVE_TIMEOUT_S)))
+        timeout_s = self._timeout_s(parent_inode, most_s)
         inode = self._inodes.ref(parent_inode, text, child)
         entry = self._entry(inode.number, child, timeout_s)
         inode.reported_size = entry.st_size
@@ -243,18 +245,6 @@ class Operations(pyfuse3.Operations):
         directory = self._inodes.directory_if_referenced(inode)
         fresh_s = 0.0 if directory is None else self._drive.fresh_for_s(directory)
         return min(max(fresh_s, STALE_TIMEOUT_S), at_most_s)
-
-    def _timeout_of_name_s(
-        self, parent: int, name: str, at_most_s: float = NAME_TIMEOUT_MAX_S
-    ) -> float:
-        """Nothing for what may be the name of a version: which one is meant changes with its file,
-        and when that changes, the kernel is told of the file's name alone."""
-        if "@" in name:
-            directory = self._inodes.directory_if_referenced(parent)
-            listing = None if directory is None else self._drive.known(directory)
-            if listing is None or name not in listing.entries:
-                return 0.0
-        return self._timeout_s(parent, at_most_s)
 
     def _gauges(self) -> Mapping[str, int]:
         return {
