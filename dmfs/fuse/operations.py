@@ -85,9 +85,8 @@ class Operations(pyfuse3.Operations):
         most_s = NAME_TIMEOUT_MAX_S if self._drive.is_own_name(directory, text) else 0.0
         if child is None:
             return absent_entry(self._timeout_s(parent_inode, min(most_s, NEGATIVE_TIMEOUT_S)))
-        timeout_s = self._timeout_s(parent_inode, most_s)
         inode = self._inodes.ref(parent_inode, text, child)
-        entry = self._entry(inode.number, child, timeout_s)
+        entry = self._entry(inode.number, child, self._timeout_s(parent_inode, most_s))
         inode.reported_size = entry.st_size
         return entry
 
