@@ -47,9 +47,13 @@ def with_bytes(versions: Iterable[Child]) -> list[File]:
 
 
 def version_entries(history: History, versions: Iterable[Child]) -> dict[str, File]:
-    """The entries of ``.versions/plan.dwg``, sorted by name."""
+    """The entries of ``.versions/plan.dwg``, sorted by name: up to the tip, as the folder shows it,
+    for a list may be younger than its folder's."""
+    newest_number = history.tip.version_number or 0
     found = {
-        version_name(history.name, each.version_number or 0): each for each in with_bytes(versions)
+        version_name(history.name, each.version_number or 0): each
+        for each in with_bytes(versions)
+        if (each.version_number or 0) <= newest_number
     }
     return dict(sorted(found.items()))
 
