@@ -1,0 +1,236 @@
+"""Old versions in a drive that is written to: they are read, and nothing changes them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.mounts import wait_until
+from tests.write.saves.place import Folder
+
+
+def code(change: Callable[[], object]) -> int:
+    """The errno of a change; 0 if it worked."""
+    try:
+        change()
+    except OSError as error:
+        return error.errno or -1
+    return 0
+
+
+def listed(folder: Folder) -> None:
+    done = folder.drive.home.run("refresh", str(folder.path))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def plan(folder: Folder) -> Path:
+    """``plan.txt``, which others made in three versions."""
+    item = folder.emulator.change(
+        "add_item", path=folder.service_path, name="plan.txt", text="first"
+    )
+    for text in ("the second", "and a third"):
+        folder.emulator.change("new_version", id=item["id"], text=text)
+    listed(folder)
+    return folder / "plan.txt"
+
+
+def writes(folder: Folder) -> dict[str, int]:
+    """Calls that change something."""
+    return {
+        route: n
+        for route, n in folder.emulator.counts().items()
+        if n and route in ("storage", "items_post", "versions_post", "folders_post",
+                           "folder_patch", "item_patch", "version_patch", "cdn_put")
+    }  # fmt: skip
+
+
+def test_nothing_changes_an_old_version(plan, folder):
+    """EACCES where a version is opened to be written, EROFS where its name would be changed, EEXIST
+    where something would be made in its place; nothing reaches the service."""
+    folder.emulator.reset()
+    history = folder / ".versions" / "plan.txt"
+    (folder / "other.txt").write_text("of ours")
+    (folder / "below").mkdir()
+    folder.comes_to_all({"plan.txt": [b"first", b"the second", b"and a third"], "other.txt": [b"of ours"]})
+    folder.emulator.reset()
+    for old in (folder / "plan@v1.txt", history / "plan@v1.txt", folder / "plan@v3.txt"):
+        assert os.access(old, os.R_OK)
+        assert old.stat().st_mode & 0o777 == 0o444
+        for way in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_CREAT, os.O_WRONLY | os.O_TRUNC):
+            assert code(lambda old=old, way=way: os.open(old, way, 0o600)) == errno.EACCES, (old, way)
+        assert code(lambda old=old: os.truncate(old, 0)) == errno.EACCES
+        assert code(lambda old=old: os.utime(old, (1, 1))) in (errno.EACCES, 0)
+        assert code(lambda old=old: old.unlink()) == errno.EROFS
+        assert code(lambda old=old: old.rename(folder / "new.txt")) == errno.EROFS
+        assert code(lambda old=old: plan.rename(old)) == errno.EROFS
+        assert code(lambda old=old: (folder / "other.txt").rename(old)) == errno.EROFS
+        assert code(lambda old=old: old.mkdir()) == errno.EEXIST
+        assert code(lambda old=old: os.open(old, os.O_CREAT | os.O_EXCL | os.O_WRONLY)) == (
+            errno.EEXIST
+        )
+    for view in (folder / ".versions", history):
+        assert view.stat().st_mode & 0o777 == 0o555
+        assert code(lambda view=view: (view / "new").mkdir()) == errno.EROFS
+        assert code(lambda view=view: (view / "new").write_text("x")) == errno.EROFS
+        assert code(lambda view=view: os.mknod(view / "new")) == errno.EROFS
+        assert code(lambda view=view: view.rmdir()) == errno.EROFS
+        assert code(lambda view=view: view.rename(folder / "new")) == errno.EROFS
+        assert code(lambda view=view: plan.rename(view / "new")) == errno.EROFS
+        assert code(lambda view=view: (folder / "below").rename(view / "new")) == errno.EROFS
+        assert code(lambda view=view: (folder / "below").rename(view)) == errno.EROFS
+        assert code(lambda view=view: view.mkdir()) == errno.EEXIST
+    assert folder.names() == ["below", "other.txt", "plan.txt"]
+    assert (folder / "plan@v1.txt").read_text() == "first"
+    listed(folder)
+    assert writes(folder) == {}
+    assert folder.names() == ["below", "other.txt", "plan.txt"]
+
+
+def test_what_programs_say_of_an_old_version(plan, folder):
+    folder.emulator.reset()
+    for words, said in (
+        ("touch plan@v1.txt", "Permission denied"),
+        ("cp plan.txt plan@v1.txt", "Permission denied"),
+        ("cp --remove-destination plan.txt plan@v1.txt", "Read-only file system"),
+        ("mv plan.txt plan@v2.txt", "Read-only file system"),
+        ("rm -f plan@v2.txt", "Read-only file system"),
+        ("rm -rf .versions", "Read-only file system"),
+        ("mkdir .versions", "File exists"),
+        ("mkdir -p .versions/plan.txt", ""),
+        ("sh -c 'echo x > plan@v2.txt'", "Permission denied"),
+        ("sh -c 'echo x > .versions/plan.txt/x'", "Read-only file system"),
+    ):
+        done = folder.drive.tool("sh", "-c", words, cwd=folder.path)
+        text = done.stderr.decode()
+        assert (done.returncode != 0) == bool(said), words
+        assert said in text, words
+    assert folder.names() == ["plan.txt"]
+    assert writes(folder) == {}
+
+
+def test_the_drives_own_commands_change_no_version(plan, folder, tmp_path):
+    (tmp_path / "x").write_text("x")
+    folder.emulator.reset()
+    run = folder.drive.home.run
+    for words in (
+        ("put", str(tmp_path / "x"), str(folder / "plan@v1.txt")),
+        ("put", str(tmp_path / "x"), str(folder / ".versions" / "new.txt")),
+        ("rm", str(folder / "plan@v1.txt")),
+        ("mkdir", str(folder / ".versions")),
+        ("mkdir", str(folder / ".versions" / "new")),
+    ):
+        done = run(*words)
+        assert done.returncode == 1, words
+        assert len(done.stderr.decode().splitlines()) <= 2, done.stderr
+    assert writes(folder) == {}
+    assert folder.names() == ["plan.txt"]
+
+
+def test_a_name_that_means_no_version_can_be_had(plan, folder):
+    """And means what was made from then on, until there is such a version: it goes first."""
+    (folder / "plan@v4.txt").write_text("mine")
+    (folder / "plan@v07.txt").write_text("mine, too")
+    assert (folder / "plan@v4.txt").read_text() == "mine"
+    wait_until(lambda: set(folder.ids()) == {"plan.txt", "plan@v4.txt", "plan@v07.txt"})
+    plan.write_text("a fourth")
+    wait_until(lambda: len(folder.sums()["plan.txt"]) == 4)
+    listed(folder)
+    assert (folder / "plan@v4.txt").read_text() == "mine"
+    assert (folder / ".versions" / "plan.txt" / "plan@v4.txt").read_text() == "a fourth"
+    (folder / "plan@v4.txt").unlink()
+    assert (folder / "plan@v4.txt").read_text() == "a fourth"
+
+
+def test_an_old_version_is_as_it_was_while_its_file_is_being_edited(plan, folder):
+    """Before the save, during it, and when the service has made the next version of it."""
+    old, before = folder / "plan@v3.txt", (folder / "plan@v3.txt").stat()
+    reader = os.open(old, os.O_RDONLY)
+    editor = os.open(plan, os.O_RDWR)
+    try:
+        os.pwrite(editor, b"A", 0)
+        os.truncate(plan, 5)
+        assert plan.read_bytes() == b"A"+b"nd a"
+        for _ in ("the first save", "the second"):
+            after = old.stat()
+            assert (after.st_size, after.st_mtime_ns, after.st_ino) == (
+                before.st_size, before.st_mtime_ns, before.st_ino
+            )  # fmt: skip
+            assert old.read_bytes() == b"and a third"
+            assert os.pread(reader, 100, 0) == b"and a third"
+            assert (folder / "plan@v1.txt").read_bytes() == b"first"
+            os.fsync(editor)
+            wait_until(lambda: len(folder.sums()["plan.txt"]) >= 4)
+        names = sorted(each.name for each in (folder / ".versions" / "plan.txt").iterdir())
+        assert names[:3] == ["plan@v1.txt", "plan@v2.txt", "plan@v3.txt"]
+    finally:
+        os.close(editor)
+        os.close(reader)
+    wait_until(lambda: (folder / "plan@v4.txt").exists())
+    assert (folder / "plan@v4.txt").read_bytes() == b"And a"
+    assert (folder / "plan@v4.txt").stat().st_mode & 0o777 == 0o444
+    assert old.read_bytes() == b"and a third"
+    listed(folder)
+    assert old.read_bytes() == b"and a third"
+    assert plan.read_bytes() == b"And a"
+
+
+def test_what_has_no_version_yet_has_no_history(folder):
+    (folder / "new.txt").write_text("draft")
+    (folder / ".local.swp").write_text("stays here")
+    for name in ("new@v1.txt", ".versions/new.txt", ".versions/.local.swp", ".local@v1.swp"):
+        assert not (folder / name).exists() or name == "new@v1.txt"
+    assert list((folder / ".versions").iterdir()) == []
+    folder.comes_to_all({"new.txt": [b"draft"]})
+    wait_until(lambda: (folder / "new@v1.txt").exists())
+    assert list((folder / ".versions").iterdir()) == []
+    (folder / "new.txt").write_text("second")
+    wait_until(lambda: (folder / ".versions" / "new.txt").exists())
+    assert (folder / ".versions/new.txt/new@v1.txt").read_text() == "draft"
+    assert (folder / "new@v2.txt").read_text() == "second"
+
+
+def test_a_conflict_copy_has_a_history_of_its_own(plan, folder):
+    with plan.open("r+") as editor:
+        editor.write("mine")
+        folder.emulator.change(
+            "new_version", path=f"{folder.service_path}/plan.txt", text="theirs meanwhile"
+        )
+    wait_until(lambda: any("conflict" in name for name in folder.ids()))
+    wait_until(lambda: plan.read_text() == "theirs meanwhile")
+    beside = next(folder / name for name in folder.names() if "conflict" in name)
+    assert (folder / "plan@v4.txt").read_text() == "theirs meanwhile"
+    assert (folder / "plan@v3.txt").read_text() == "and a third"
+    assert [each.name for each in (folder / ".versions").iterdir()] == ["plan.txt"]
+    assert (folder / f"{beside.stem}@v1.txt").read_text() == beside.read_text()
+
+
+def test_a_renamed_file_takes_its_history_along(plan, folder):
+    plan.rename(folder / "renamed.txt")
+    assert (folder / "renamed@v1.txt").read_text() == "first"
+    assert not (folder / "plan@v1.txt").exists()
+    wait_until(lambda: set(folder.ids()) == {"renamed.txt"})
+    listed(folder)
+    assert (folder / "renamed@v3.txt").read_text() == "and a third"
+    assert (folder / ".versions" / "renamed.txt" / "renamed@v2.txt").read_text() == "the second"
+
+
+def test_a_deleted_file_takes_its_history_along(plan, folder):
+    reader = os.open(folder / "plan@v1.txt", os.O_RDONLY)
+    plan.unlink()
+    assert not (folder / "plan@v1.txt").exists()
+    assert list((folder / ".versions").iterdir()) == []
+    assert os.pread(reader, 100, 0) == b"first"
+    os.close(reader)
+    folder.comes_to_all({})
+
+
+def test_an_old_version_is_copied_over_the_file_to_bring_it_back(plan, folder):
+    done = folder.drive.tool("cp", "plan@v1.txt", "plan.txt", cwd=folder.path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    folder.comes_to_all({"plan.txt": [b"first", b"the second", b"and a third", b"first"]})
+    assert (folder / "plan@v3.txt").read_text() == "and a third"
