@@ -7,6 +7,7 @@ from dmfs.model.nodes import (
     Folder,
     Hub,
     LiveDirectory,
+    OldVersion,
     Project,
     RefusedFile,
     Root,
@@ -62,4 +63,8 @@ def mtime_ns_of(directory: Node) -> int:
 
 def as_listed(child: Child) -> Child:
     """A child of an answer, or one that was written here, as a listing has it."""
-    return File(**values_of(child)) if isinstance(child, RefusedFile | WrittenFile) else child
+    return (
+        File(**values_of(child))
+        if isinstance(child, RefusedFile | WrittenFile | OldVersion)
+        else child
+    )
