@@ -118,13 +118,17 @@ def test_which_entries_have_a_history() -> None:
 
 
 def test_what_was_written_here_has_the_history_of_what_the_service_has() -> None:
-    draft = WrittenFile(**values_of(replace(TIP, version="", version_number=None)), key="new 1")
-    saved = WrittenFile(**values_of(TIP), key="new 1", draft_id="d1")
-    assert history_of("plan.dwg", draft) is None
-    found = history_of("plan.dwg", saved)
-    assert found == History(TIP, "plan.dwg")
-    assert found is not None
-    assert type(found.tip) is File
+    values = values_of(replace(TIP, version="", version_number=None, mtime_ns=77))
+    new = WrittenFile(**values, key="new 1", draft_id="d1")
+    edited = WrittenFile(**values, key="version 9", draft_id="d2", base=TIP)
+    saved = WrittenFile(**values_of(TIP), key="new 1")
+    assert history_of("plan.dwg", new) is None
+    for child in (edited, saved):
+        found = history_of("plan.dwg", child)
+        assert found is not None
+        assert type(found.tip) is File
+        assert found.identity == History(TIP, "plan.dwg").identity
+        assert found.tip.mtime_ns == child.mtime_ns  # its directory is as old as the file
 
 
 def test_a_history_is_of_the_listed_name_and_of_one_tip() -> None:

@@ -27,12 +27,10 @@ from dmfs.model import (
     OldVersion,
     Past,
     Project,
-    Shortcut,
     Snapshots,
     VersionList,
     View,
     WithDeleted,
-    as_listed,
     as_old,
 )
 from dmfs.names import printable
@@ -43,6 +41,7 @@ from dmfs.namespace.views.versions import (
     history_of,
     newest,
     numbered,
+    tip_of,
     version_entries,
 )
 from dmfs.system.clock import wall_time_ns
@@ -166,34 +165,39 @@ class Views:
         if listing is None:
             return None
         for each in meanings_of(name, wall_time_ns()):
-            tip = _with_versions(listing.entries.get(each.base))
-            if tip is None:
+            child = listing.entries.get(each.base)
+            if tip_of(child) is None:
                 continue
             if each.number is not None:
-                return await self._numbered(tip, each.number, get)
+                return await self._numbered(child, each.number, get)
             assert each.until_ns is not None
-            return await self._until(tip, each.until_ns, get)
+            return await self._until(child, each.until_ns, get)
         number = number_of_cut(name)
         for base, child in listing.entries.items() if number is not None else ():
-            tip = _with_versions(child)
-            if tip is not None and number is not None and version_name(base, number) == name:
-                return await self._numbered(tip, number, get)
+            if number is not None and tip_of(child) and version_name(base, number) == name:
+                return await self._numbered(child, number, get)
         return None
 
-    async def _numbered(self, tip: File, number: int, get: Get) -> File | None:
+    async def _numbered(self, child: Child | None, number: int, get: Get) -> File | None:
         """No call for a number that the item cannot have."""
-        newest_number = tip.version_number or 0
-        if number >= newest_number:
-            return self._old(tip) if number == newest_number and tip.storage_id else None
+        tip = tip_of(child)
+        newest_number = 0 if tip is None else tip.version_number or 0
+        if tip is None or number > newest_number:
+            return None
+        if number == newest_number and child is tip:
+            return self._old(tip) if tip.storage_id else None
         versions = await get(VersionList(tip))
         found = None if versions is None else numbered(versions.entries.values(), number)
         return None if found is None else self._old(found)
 
-    async def _until(self, tip: File, until_ns: int, get: Get) -> File | None:
-        if tip.mtime_ns <= until_ns:
-            return self._old(tip) if tip.storage_id else None
-        if tip.created_ns is not None and tip.created_ns > until_ns:
+    async def _until(self, child: Child | None, until_ns: int, get: Get) -> File | None:
+        """What was written here shows a time of this machine's: there the service's list is asked
+        for the tip as well."""
+        tip = tip_of(child)
+        if tip is None or (tip.created_ns is not None and tip.created_ns > until_ns):
             return None
+        if tip.mtime_ns <= until_ns and child is tip:
+            return self._old(tip) if tip.storage_id else None
         versions = await get(VersionList(tip))
         found = None if versions is None else newest(versions.entries.values(), until_ns)
         return self._old(found) if isinstance(found, File) and found.storage_id else None
@@ -239,14 +243,6 @@ def maybe_lost(directory: Directory, name: str) -> BadResponseError:
         f"cannot tell whether there is a {printable(name)!r} in {directory.name!r}",
         hint="the service's answer holds entries without a name; it is asked again soon",
     )
-
-
-def _with_versions(child: Child | None) -> File | None:
-    """The version that the service has of an entry."""
-    if not isinstance(child, File) or isinstance(child, Shortcut):
-        return None
-    listed = as_listed(child)
-    return listed if isinstance(listed, File) and listed.version else None
 
 
 def _view(view: View, entries: Mapping[str, Child], made_of: Listing) -> Listing:

@@ -13,10 +13,10 @@ from tests.support.mounts import wait_until
 from tests.write.saves.place import Folder
 
 
-def code(change: Callable[[], object]) -> int:
+def code(change: Callable[..., object], *of: object) -> int:
     """The errno of a change; 0 if it worked."""
     try:
-        change()
+        change(*of)
     except OSError as error:
         return error.errno or -1
     return 0
@@ -56,34 +56,35 @@ def test_nothing_changes_an_old_version(plan, folder):
     history = folder / ".versions" / "plan.txt"
     (folder / "other.txt").write_text("of ours")
     (folder / "below").mkdir()
-    folder.comes_to_all({"plan.txt": [b"first", b"the second", b"and a third"], "other.txt": [b"of ours"]})
+    folder.comes_to_all(
+        {"plan.txt": [b"first", b"the second", b"and a third"], "other.txt": [b"of ours"]}
+    )
     folder.emulator.reset()
+    other, below, new = folder / "other.txt", folder / "below", folder / "new.txt"
     for old in (folder / "plan@v1.txt", history / "plan@v1.txt", folder / "plan@v3.txt"):
         assert os.access(old, os.R_OK)
         assert old.stat().st_mode & 0o777 == 0o444
         for way in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_CREAT, os.O_WRONLY | os.O_TRUNC):
-            assert code(lambda old=old, way=way: os.open(old, way, 0o600)) == errno.EACCES, (old, way)
-        assert code(lambda old=old: os.truncate(old, 0)) == errno.EACCES
-        assert code(lambda old=old: os.utime(old, (1, 1))) in (errno.EACCES, 0)
-        assert code(lambda old=old: old.unlink()) == errno.EROFS
-        assert code(lambda old=old: old.rename(folder / "new.txt")) == errno.EROFS
-        assert code(lambda old=old: plan.rename(old)) == errno.EROFS
-        assert code(lambda old=old: (folder / "other.txt").rename(old)) == errno.EROFS
-        assert code(lambda old=old: old.mkdir()) == errno.EEXIST
-        assert code(lambda old=old: os.open(old, os.O_CREAT | os.O_EXCL | os.O_WRONLY)) == (
-            errno.EEXIST
-        )
+            assert code(os.open, old, way) == errno.EACCES, (old, way)
+        assert code(os.open, old, os.O_CREAT | os.O_EXCL | os.O_WRONLY) == errno.EEXIST
+        assert code(os.truncate, old, 0) == errno.EACCES
+        assert code(os.utime, old, (1, 1)) == errno.EACCES
+        assert code(os.unlink, old) == errno.EROFS
+        assert code(os.rename, old, new) == errno.EROFS
+        assert code(os.rename, plan, old) == errno.EROFS
+        assert code(os.rename, other, old) == errno.EROFS
+        assert code(os.mkdir, old) == errno.EEXIST
     for view in (folder / ".versions", history):
         assert view.stat().st_mode & 0o777 == 0o555
-        assert code(lambda view=view: (view / "new").mkdir()) == errno.EROFS
-        assert code(lambda view=view: (view / "new").write_text("x")) == errno.EROFS
-        assert code(lambda view=view: os.mknod(view / "new")) == errno.EROFS
-        assert code(lambda view=view: view.rmdir()) == errno.EROFS
-        assert code(lambda view=view: view.rename(folder / "new")) == errno.EROFS
-        assert code(lambda view=view: plan.rename(view / "new")) == errno.EROFS
-        assert code(lambda view=view: (folder / "below").rename(view / "new")) == errno.EROFS
-        assert code(lambda view=view: (folder / "below").rename(view)) == errno.EROFS
-        assert code(lambda view=view: view.mkdir()) == errno.EEXIST
+        assert code(os.mkdir, view) == errno.EEXIST
+        assert code(os.mkdir, view / "new") == errno.EROFS
+        assert code(os.open, view / "new", os.O_CREAT | os.O_WRONLY) == errno.EROFS
+        assert code(os.mknod, view / "new") == errno.EROFS
+        assert code(os.rmdir, view) == errno.EROFS
+        assert code(os.rename, view, new) == errno.EROFS
+        assert code(os.rename, plan, view / "new") == errno.EROFS
+        assert code(os.rename, below, view / "new") == errno.EROFS
+        assert code(os.rename, below, view) == errno.EROFS
     assert folder.names() == ["below", "other.txt", "plan.txt"]
     assert (folder / "plan@v1.txt").read_text() == "first"
     listed(folder)
@@ -147,36 +148,48 @@ def test_a_name_that_means_no_version_can_be_had(plan, folder):
 
 
 def test_an_old_version_is_as_it_was_while_its_file_is_being_edited(plan, folder):
-    """Before the save, during it, and when the service has made the next version of it."""
-    old, before = folder / "plan@v3.txt", (folder / "plan@v3.txt").stat()
+    """With the file open, between its save and the upload, and after that; the second save follows
+    one that no listing shows yet."""
+    old, history = folder / "plan@v3.txt", folder / ".versions" / "plan.txt"
+    before = old.stat()
+    names = ["plan@v1.txt", "plan@v2.txt", "plan@v3.txt"]
+
+    def is_as_it_was() -> None:
+        after = old.stat()
+        for attribute in ("st_size", "st_mtime_ns", "st_ino", "st_mode"):
+            assert getattr(after, attribute) == getattr(before, attribute)
+        assert old.read_bytes() == os.pread(reader, 100, 0) == b"and a third"
+        assert (folder / "plan@v1.txt").read_bytes() == b"first"
+        assert sorted(each.name for each in history.iterdir()) == names
+
     reader = os.open(old, os.O_RDONLY)
-    editor = os.open(plan, os.O_RDWR)
     try:
-        os.pwrite(editor, b"A", 0)
-        os.truncate(plan, 5)
-        assert plan.read_bytes() == b"A"+b"nd a"
-        for _ in ("the first save", "the second"):
-            after = old.stat()
-            assert (after.st_size, after.st_mtime_ns, after.st_ino) == (
-                before.st_size, before.st_mtime_ns, before.st_ino
-            )  # fmt: skip
-            assert old.read_bytes() == b"and a third"
-            assert os.pread(reader, 100, 0) == b"and a third"
-            assert (folder / "plan@v1.txt").read_bytes() == b"first"
+        for number in (4, 5):
+            editor = os.open(plan, os.O_RDWR)
+            text = b"edit %d" % number
+            os.pwrite(editor, text, 0)
+            is_as_it_was()
+            os.ftruncate(editor, len(text))
             os.fsync(editor)
-            wait_until(lambda: len(folder.sums()["plan.txt"]) >= 4)
-        names = sorted(each.name for each in (folder / ".versions" / "plan.txt").iterdir())
-        assert names[:3] == ["plan@v1.txt", "plan@v2.txt", "plan@v3.txt"]
+            is_as_it_was()
+            assert plan.read_bytes() == text
+            os.close(editor)
+            is_as_it_was()
+            new = folder / f"plan@v{number}.txt"
+            wait_until(new.exists)
+            names.append(new.name)
+            is_as_it_was()
+            assert new.read_bytes() == text
+            assert new.stat().st_mode & 0o777 == 0o444
+            facts = folder.emulator.timeline(path=f"{folder.service_path}/plan.txt")
+            assert len(facts) >= number
+        (folder / "plan@v4.txt").read_bytes()
+        listed(folder)
+        is_as_it_was()
+        assert (folder / "plan@v4.txt").read_bytes() == b"edit 4"
+        assert plan.read_bytes() == b"edit 5"
     finally:
-        os.close(editor)
         os.close(reader)
-    wait_until(lambda: (folder / "plan@v4.txt").exists())
-    assert (folder / "plan@v4.txt").read_bytes() == b"And a"
-    assert (folder / "plan@v4.txt").stat().st_mode & 0o777 == 0o444
-    assert old.read_bytes() == b"and a third"
-    listed(folder)
-    assert old.read_bytes() == b"and a third"
-    assert plan.read_bytes() == b"And a"
 
 
 def test_what_has_no_version_yet_has_no_history(folder):
@@ -186,10 +199,10 @@ def test_what_has_no_version_yet_has_no_history(folder):
         assert not (folder / name).exists() or name == "new@v1.txt"
     assert list((folder / ".versions").iterdir()) == []
     folder.comes_to_all({"new.txt": [b"draft"]})
-    wait_until(lambda: (folder / "new@v1.txt").exists())
+    wait_until((folder / "new@v1.txt").exists)
     assert list((folder / ".versions").iterdir()) == []
     (folder / "new.txt").write_text("second")
-    wait_until(lambda: (folder / ".versions" / "new.txt").exists())
+    wait_until((folder / ".versions" / "new.txt").exists)
     assert (folder / ".versions/new.txt/new@v1.txt").read_text() == "draft"
     assert (folder / "new@v2.txt").read_text() == "second"
 
