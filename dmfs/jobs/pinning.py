@@ -130,9 +130,9 @@ async def _pin(drive: Drive, path: str) -> Pin:
     label = "/" + "/".join(part for part in path.split("/") if part and part != ".")
     if isinstance(node, File) and not await _is_listed(drive, above, label.rpartition("/")[2]):
         chain = drive.parts.listings.cache.chain(await _now(drive, above, path))
-        kept = as_listed(node)
-        assert isinstance(kept, File)
-        return Pin("version", node.project_id, node.version_id, label, kept, chain)
+        version = as_listed(node)
+        assert isinstance(version, File)
+        return Pin("version", node.project_id, node.version_id, label, version, chain)
     chain = drive.parts.listings.cache.chain(above)
     kind: Kind = "item" if isinstance(node, File) else "folder"
     if isinstance(node, Project):

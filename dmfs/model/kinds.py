@@ -40,6 +40,13 @@ def created_ns(node: Child) -> int | None:
     return node.created_ns if isinstance(node, Folder | File | Shortcut) else None
 
 
+def with_history(directory: Directory) -> tuple[Directory, ...]:
+    """A directory, and its ``.versions``, where it has such: the same names change in both."""
+    if isinstance(directory, Project | Folder):
+        return directory, Histories(directory)
+    return (directory,)
+
+
 def live(node: Node) -> LiveDirectory | File | Shortcut | None:
     """What the service has now of a node: of a directory in the past, the directory."""
     if isinstance(node, Past):
