@@ -80,13 +80,12 @@ class Operations(pyfuse3.Operations):
     async def lookup(self, parent_inode: int, name: bytes, ctx: Any) -> pyfuse3.EntryAttributes:
         text = name.decode("utf-8", "surrogateescape")
         access.get().path = f"{self._inodes.path(parent_inode).rstrip('/')}/{text}"
-        directory = self._inodes.directory(parent_inode)
-        child = await self._drive.lookup(directory, text)
-        most_s = NAME_TIMEOUT_MAX_S if self._drive.is_own_name(directory, text) else 0.0
+        child = await self._drive.lookup(self._inodes.directory(parent_inode), text)
+        lasts = self._drive.is_own_name(self._inodes.directory(parent_inode), text)
         if child is None:
-            return absent_entry(self._timeout_s(parent_inode, min(most_s, NEGATIVE_TIMEOUT_S)))
+            return absent_entry(lasts * self._timeout_s(parent_inode, NEGATIVE_TIMEOUT_S))
         inode = self._inodes.ref(parent_inode, text, child)
-        entry = self._entry(inode.number, child, self._timeout_s(parent_inode, most_s))
+        entry = self._entry(inode.number, child, lasts * self._timeout_s(parent_inode))
         inode.reported_size = entry.st_size
         return entry
 

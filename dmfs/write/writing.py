@@ -297,11 +297,11 @@ class Writing:
         means what was: nothing can be made, renamed or deleted there."""
         check_name(name)
         if isinstance(directory, View):
-            raise ReadOnlyError(f"what was cannot be changed: {printable(name)!r}", hint=COPY_IT)
+            raise ReadOnlyError(f"{directory.name!r} is made of old versions", hint=COPY_IT)
         listing = await self.tools.listings.get(directory)
         found = listing.entries.get(name)
         if found is None and await self.tools.listings.views.child(directory, name) is not None:
-            raise ReadOnlyError(f"{printable(name)!r} means what was", hint=COPY_IT)
+            raise ReadOnlyError(f"{printable(name)!r} stands for old versions", hint=COPY_IT)
         return found
 
     async def there(self, directory: Directory, name: str) -> Child:
