@@ -35,11 +35,12 @@ from dmfs.http.engines import open_engines
 from dmfs.http.json_client import JsonClient
 from dmfs.http.probes import reaches
 from dmfs.http.tls import ca_bundle
-from dmfs.namespace.listing_store import ListingStore, cache_partition
+from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listings import Freshness, Listings
 from dmfs.namespace.page_store import PageStore
 from dmfs.namespace.poll_schedule import Periods
 from dmfs.namespace.poller import Poller
+from dmfs.namespace.stored.partition import listing_scope, scope_of
 from dmfs.pins.keeper import Keeper
 from dmfs.pins.keeper_lock import KeeperLock
 from dmfs.pins.pin_store import PinStore
@@ -105,8 +106,9 @@ async def open_drive(
     bundle = ca_bundle(settings.ca_file)
     block_store = await _open_block_store(settings)
     who = await principal(settings)
-    scope = _scope(settings, who)
-    listing_store = _listing_store(settings, _scope(settings, who, str(service_folders)))
+    scope = scope_of(settings, who)
+    whose = listing_scope(settings, who, service_folders=service_folders)
+    listing_store = _listing_store(settings, whose)
     arena = _arena(settings)
     small_fetcher = ThreadFetcher(ca_bundle=bundle, connections=settings.connections)
     small_fetcher.start()
@@ -326,23 +328,7 @@ def _rate_limiter(settings: Settings) -> RateLimiter:
 async def owner_of_drafts(settings: Settings) -> str | None:
     """Whose drafts a drive that is opened now would see; None where nobody is signed in."""
     who = await principal(settings)
-    return _scope(settings, who) if who or not await needs_person(settings) else None
-
-
-def _scope(settings: Settings, principal: str, *more: str) -> str:
-    """One for each sign-in of each person (``auth.principal``), whatever their mounts show."""
-    return cache_partition(
-        settings.api_url,
-        settings.client_id,
-        settings.profile,
-        settings.sign_in,
-        settings.x_user_id,
-        settings.account_id,
-        settings.key_id,
-        settings.key_file,
-        principal,
-        *more,
-    )
+    return scope_of(settings, who) if who or not await needs_person(settings) else None
 
 
 def _listing_store(settings: Settings, partition: str) -> ListingStore | None:

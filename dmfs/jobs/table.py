@@ -9,6 +9,7 @@ from dmfs.drive import Drive
 from dmfs.jobs.evict import evict
 from dmfs.jobs.history.versions import versions
 from dmfs.jobs.job import Job, Parameters, Tell
+from dmfs.jobs.links.verbs import path, url
 from dmfs.jobs.offline import offline
 from dmfs.jobs.pinning import pin, pins, unpin
 from dmfs.jobs.refresh import refresh
@@ -27,6 +28,16 @@ def _writing(module: str, verb: str) -> Job:
     return run
 
 
+def _later(module: str, verb: str) -> Job:
+    """A job of a package of its own, loaded when it is run."""
+
+    async def run(drive: Drive, parameters: Parameters, tell: Tell) -> None:
+        job: Job = getattr(import_module(f"dmfs.jobs.{module}"), verb)
+        await lively(job)(drive, parameters, tell)
+
+    return run
+
+
 JOBS: Mapping[str, Job] = {
     "refresh": lively(refresh),
     "warm": lively(warm),
@@ -35,6 +46,9 @@ JOBS: Mapping[str, Job] = {
     "pin": lively(pin),
     "pins": lively(pins),
     "unpin": lively(unpin),
+    "path": lively(path),
+    "url": lively(url),
+    "find": _later("find.job", "find"),
     "versions": lively(versions),
     "wait": _writing("sending", "wait"),
     "retry": _writing("remedies", "retry"),

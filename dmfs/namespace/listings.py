@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import cachetools
 import trio
@@ -38,6 +38,7 @@ from dmfs.errors import (
 from dmfs.model import Child, Directory, Histories, Hub, Listing, Past, Root, View, WithDeleted
 from dmfs.namespace.change_feed import OnChange
 from dmfs.namespace.directory_query import DirectoryQuery, FetchSize, ListChildren
+from dmfs.namespace.known.by_id import ById
 from dmfs.namespace.listing_cache import CachedListing, Freshness, ListingCache
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listing_tiers import ListingTiers
@@ -94,6 +95,7 @@ class Listings:
         self._timeout_s = timeout_s
         self._offline = offline
         self._tiers = ListingTiers(freshness, nursery, store)
+        self.by_id = ById(self._tiers.memory, store)
         self._flights: SingleFlight[str, Listing] = SingleFlight(nursery)
         self._priorities: dict[str, RequestPriority] = {}
         self._denials: cachetools.TTLCache[str, DriveError] = cachetools.TTLCache(
@@ -105,9 +107,7 @@ class Listings:
         """Till then the patience is spent: a refresh was waited for in vain, and none was answered
         since. (It is one for all: a walk over 100 known folders took 100 patiences.)"""
         self._fresh_hits = self._stale_hits = self._revalidated = self._misses = 0
-        self._refreshes: dict[Cause, int] = dict.fromkeys(
-            ("miss", "expired", "poll", "ahead", "confirm", "asked"), 0
-        )
+        self._refreshes: dict[Cause, int] = dict.fromkeys(get_args(Cause), 0)
 
     @property
     def cache(self) -> ListingCache:

@@ -26,7 +26,7 @@ MARKS = {"added": "+", "removed": "-", "changed": "~"}
 @contextmanager
 def showing_events(summary: Callable[[Event], str]) -> Iterator[Show]:
     """``summary`` makes the line of the last event."""
-    with _bar() as (advance, write):
+    with bar() as (advance, write):
 
         def show(event: Event) -> None:
             match event["event"]:
@@ -62,7 +62,8 @@ def _pace(event: Event) -> str:
 
 
 @contextmanager
-def _bar() -> Iterator[tuple[Advance, Write]]:
+def bar() -> Iterator[tuple[Advance, Write]]:
+    """Sets a bar, and writes lines above it; without a terminal, lines alone."""
     if not sys.stderr.isatty():
         yield lambda _text, _done, _of: None, _print
         return
