@@ -53,6 +53,9 @@ def test_a_version_that_never_was_is_absent_and_costs_nothing(names, drive):
     found = drive.call("probe", paths)
     odd = dict(zip(NEVER, found, strict=True))
     assert {name: code for name, code in odd.items() if code != errno.ENOENT} == {}
+    marks = ("v99", "v0", "v007", "v6", "2019-01-01", "2099-01-01", "9999-12-31", "7d", "")
+    of_unknown = [f"{names}/final@{mark}.txt" for mark in marks]  # its list was never asked for
+    assert set(drive.call("probe", of_unknown)) == {errno.ENOENT}
     assert drive.counts() == {}
     assert "Traceback" not in drive.log()
 
