@@ -9,7 +9,7 @@ from typing import Protocol
 
 import trio
 
-from dmfs.errors import BadResponseError
+from dmfs.errors import AccessError, BadResponseError
 from dmfs.grammar.moments import SECOND_NS, midnights_ns, snapshot_name, snapshot_ns
 from dmfs.grammar.version_names import meanings_of, number_of_cut, version_name
 from dmfs.model import (
@@ -31,6 +31,7 @@ from dmfs.model import (
     VersionList,
     View,
     WithDeleted,
+    WrittenFile,
     as_old,
 )
 from dmfs.names import printable
@@ -149,7 +150,9 @@ class Views:
         match directory:
             case Histories():
                 listing = await get(directory.of)
-                return None if listing is None else history_of(name, listing.entries.get(name))
+                child = None if listing is None else listing.entries.get(name)
+                _check_described(child)
+                return history_of(name, child)
             case Snapshots():
                 at_ns = snapshot_ns(name, wall_time_ns())
                 return None if at_ns is None else Past(directory.of, at_ns)
@@ -166,6 +169,7 @@ class Views:
             return None
         for each in meanings_of(name, wall_time_ns()):
             child = listing.entries.get(each.base)
+            _check_described(child)
             if tip_of(child) is None:
                 continue
             if each.number is not None:
@@ -243,6 +247,14 @@ def maybe_lost(directory: Directory, name: str) -> BadResponseError:
         f"cannot tell whether there is a {printable(name)!r} in {directory.name!r}",
         hint="the service's answer holds entries without a name; it is asked again soon",
     )
+
+
+def _check_described(child: Child | None) -> None:
+    """AccessError for an item whose details the service did not give: it may have versions."""
+    if isinstance(child, File) and not child.version and not isinstance(child, WrittenFile):
+        raise AccessError(
+            f"cannot tell the versions of {printable(child.name)!r}: its details did not come"
+        )
 
 
 def _view(view: View, entries: Mapping[str, Child], made_of: Listing) -> Listing:
