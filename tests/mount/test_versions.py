@@ -307,6 +307,7 @@ def test_a_new_version_shows_as_soon_as_the_file_does(fresh, drive):
 
 def test_a_design_with_versions_has_no_history(drive, calm):
     """Its versions have no bytes; a cloud model's have from its publication on."""
+    drive.call("listdir", drive.path(TEAM))
     with costing(drive):
         assert drive.call("listdir", drive.path(TEAM, ".versions")) == ["Data sheet.pdf"]
         for name in ("Bracket@v1.url", "Bracket.url@v1", ".versions/Bracket.url"):
