@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dmfs.emulator.process import EmulatorProcess
-from tests.support.histories import Version, all_versions, marked
+from tests.support.histories import Version, all_versions, look_again, marked
 from tests.support.mounts import Drive
 
 FILES = "Emulated Archive/Long Past/Project Files"
@@ -49,16 +49,11 @@ def fresh(drive: Drive, calm: EmulatorProcess) -> Callable[..., str]:
             for number in range(2, count + 1)
         ]
         calm.changes(*orders)
-        look_again(drive)
+        look_again(drive, FILES)
         calm.reset()
         return FILES
 
     return make
-
-
-def look_again(drive: Drive, folder: str = FILES) -> None:
-    done = drive.home.run("refresh", drive.path(folder))
-    assert done.returncode == 0, done.stderr
 
 
 def asked(drive: Drive) -> int:
@@ -136,11 +131,11 @@ def test_a_history_costs_one_call_and_then_none(fresh, drive, make_drive):
     assert again.call("stat", again.path(FILES, "costs@v2.txt")).st_size == 12
     assert asked(drive) == 0
     drive.emulator.change("new_version", path=f"{RAW}/costs.txt", text="four")
-    look_again(drive)
+    look_again(drive, FILES)
     with costing(drive, versions=1):
         assert drive.call("listdir", drive.path(*here)) == [*names, "costs@v4.txt"]
         assert drive.call("stat", drive.path(FILES, "costs@v1.txt")).st_size == 12
-    look_again(again)
+    look_again(again, FILES)
     with costing(drive):
         assert len(again.call("listdir", again.path(*here))) == 4
 
@@ -193,7 +188,7 @@ def test_a_version_is_the_file_that_it_was_as_the_tip(fresh, drive):
     text, number = drive.call("read", path), drive.call("stat", path).st_ino
     assert drive.call("stat", drive.path(FILES, "was tip@v2.txt")).st_ino == number
     drive.emulator.change("new_version", path=f"{RAW}/was tip.txt", text="newer")
-    look_again(drive)
+    look_again(drive, FILES)
     assert drive.call("read", path) == b"newer"
     with costing(drive, versions=1):
         for old in (
@@ -216,11 +211,11 @@ def test_the_name_of_a_version_means_the_same_bytes_for_ever(fresh, drive):
         {"op": "new_version", "text": "a fifth", "name": "lasting.txt"},
     ):
         drive.emulator.change(**change, path=f"{RAW}/lasting.txt")
-        look_again(drive)
+        look_again(drive, FILES)
         assert drive.call("read", path) == text
         assert drive.call("stat", path).st_ino == number
     drive.emulator.change("hide", path=f"{RAW}/lasting.txt")
-    look_again(drive)
+    look_again(drive, FILES)
     assert drive.call("pread", handle, 0, 100) == text
     drive.call("close", handle)
 
@@ -241,7 +236,7 @@ def test_a_real_folder_goes_before_the_name_of_all_versions(drive, calm):
     calm.change("add_folder", id=folder["id"], name=".versions")
     item = calm.change("add_item", id=folder["id"], name="a.txt", text="1")
     calm.change("new_version", id=item["id"], text="22")
-    look_again(drive)
+    look_again(drive, FILES)
     assert drive.call("listdir", drive.path(FILES, "real")) == [".versions", "a.txt"]
     assert drive.call("listdir", drive.path(FILES, "real", ".versions")) == []
     assert drive.call("read", drive.path(FILES, "real", "a@v1.txt")) == b"1"
@@ -295,7 +290,7 @@ def test_a_new_version_shows_as_soon_as_the_file_does(fresh, drive):
     assert drive.call("read", today) == b"soon.txt 2\n"
     assert drive.call("errno_of", "stat", drive.path(folder, "soon@v3.txt")) == errno.ENOENT
     drive.emulator.change("new_version", path=f"{RAW}/soon.txt", text="the third")
-    look_again(drive)
+    look_again(drive, FILES)
     assert drive.call("read", drive.path(folder, "soon.txt")) == b"the third"
     assert drive.call("listdir", history)[-1] == "soon@v3.txt"
     assert drive.call("stat", history).st_mtime_ns == (

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from dmfs.emulator.process import EmulatorProcess
-from tests.mount.test_versions import FILES, TEAM, look_again
+from tests.mount.test_versions import FILES, TEAM
+from tests.support.histories import look_again
 from tests.support.mounts import Drive, wait_until
 
 NEVER = (
@@ -113,7 +114,7 @@ def unknowns(drive: Drive, emulator: EmulatorProcess) -> Iterator[str]:
         item = emulator.change("add_item", path=FILES, name=f"{name}.txt", text="1")
         for text in ("22", "333"):
             emulator.change("new_version", id=item["id"], text=text)
-    look_again(drive)
+    look_again(drive, FILES)
     return iter(names)
 
 
@@ -163,7 +164,7 @@ def test_a_list_that_is_older_than_the_folder_is_no_list(unknown, drive):
     """Its index lags: what it lacks would be missing for ever."""
     name = unknown.rpartition("/")[2]
     drive.emulator.change("rename", path=f"{FILES}/{name}.txt", name=f"{name} late.txt")
-    look_again(drive)
+    look_again(drive, FILES)
     drive.emulator.fault("missing_row", route="versions", times=1, name=f"{name} late.txt")
     assert drive.call("errno_of", "stat", f"{unknown} late@v1.txt") == errno.EIO
     assert drive.call("read", f"{unknown} late@v1.txt") == b"1"
@@ -227,11 +228,11 @@ def test_the_history_of_an_item_that_was_deleted_is_gone_with_it(unknown, drive)
     folder, _, name = unknown.rpartition("/")
     assert drive.call("read", f"{unknown}@v1.txt") == b"1"
     item = drive.emulator.change("hide", path=f"{FILES}/{name}.txt")
-    look_again(drive)
+    look_again(drive, FILES)
     for path in (f"{unknown}@v1.txt", f"{unknown}@v3.txt", f"{folder}/.versions/{name}.txt"):
         assert drive.call("errno_of", "stat", path) == errno.ENOENT
     drive.emulator.change("restore", id=item["id"])
-    look_again(drive)
+    look_again(drive, FILES)
     assert drive.call("listdir", f"{folder}/.versions/{name}.txt") == [
         f"{name}@v{number}.txt" for number in (1, 2, 3, 5)
     ]
@@ -241,7 +242,7 @@ def test_equal_names_have_histories_of_their_own(drive, calm):
     for text in ("one", "other"):
         item = calm.change("add_item", path=FILES, name="twins.txt", text=f"{text} 1")
         calm.change("new_version", id=item["id"], text=f"{text} 2")
-    look_again(drive)
+    look_again(drive, FILES)
     hashed = f"twins ~{hashlib.sha256(item['id'].encode()).hexdigest()[:8]}"
     assert drive.call("read", drive.path(FILES, "twins@v1.txt")) == b"one 1"
     assert drive.call("read", drive.path(FILES, f"{hashed}@v1.txt")) == b"other 1"
@@ -256,7 +257,7 @@ def test_names_as_long_as_names_may_be(drive, calm):
     for name in names:
         item = calm.change("add_item", path=FILES, name=name, text="1")
         calm.change("new_version", id=item["id"], text="22")
-    look_again(drive)
+    look_again(drive, FILES)
     for name in names:
         listed = drive.call("listdir", drive.path(FILES, ".versions", name))
         assert [len(each.encode()) > 251 for each in listed] == [True, True]

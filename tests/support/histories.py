@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from dmfs.control.cards import stem_of
+from dmfs.control.client import stream
 from dmfs.emulator.process import EmulatorProcess
+from tests.support.mounts import Drive
 from tests.support.oracle import time_ns
 
 DELETED = "versions:autodesk.core:Deleted"
@@ -73,3 +77,10 @@ def _below(folder: dict[str, Any], above: str, *, root: bool = False) -> Iterato
             for each in versions:
                 if each["storage"] and each["type"] != DELETED:
                     yield Version(path, tip["name"], each, each is tip)
+
+
+def look_again(drive: Drive, folder: str) -> None:
+    """``dmfs refresh`` of a path in the drive, without the half second of a command."""
+    socket = drive.home.state / "run" / f"{stem_of(str(drive.point))}.sock"
+    events = stream(socket, os.getuid(), "/v1/refresh", {"path": f"/{folder}"})
+    assert [event["event"] for event in events][-1] == "done"

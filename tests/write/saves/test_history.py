@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.histories import look_again
 from tests.support.mounts import wait_until
 from tests.write.saves.place import Folder
 
@@ -24,8 +25,7 @@ def code(change: Callable[..., object], *of: object) -> int:
 
 
 def listed(folder: Folder) -> None:
-    done = folder.drive.home.run("refresh", str(folder.path))
-    assert done.returncode == 0, done.stderr
+    look_again(folder.drive, str(folder.path.relative_to(folder.drive.point)))
 
 
 @pytest.fixture
