@@ -255,3 +255,18 @@ def test_an_old_version_is_copied_over_the_file_to_bring_it_back(plan, folder):
     assert (done.returncode, done.stderr) == (0, b"")
     folder.comes_to_all({"plan.txt": [b"first", b"the second", b"and a third", b"first"]})
     assert (folder / "plan@v3.txt").read_text() == "and a third"
+
+
+def test_a_save_by_another_name_goes_on_with_the_history(plan, folder):
+    """As editors save: what was written under another name takes the place of the file."""
+    for number, text in ((4, b"the fourth"), (5, b"the fifth one")):
+        (folder / "plan.txt.tmp").write_bytes(text)
+        (folder / "plan.txt.tmp").replace(plan)
+        wait_until((folder / f"plan@v{number}.txt").exists)
+        assert (folder / f"plan@v{number}.txt").read_bytes() == text
+        assert (folder / "plan@v3.txt").read_bytes() == b"and a third"
+    listed(folder)
+    history = folder / ".versions" / "plan.txt"
+    assert sorted(each.name for each in history.iterdir()) == [
+        f"plan@v{number}.txt" for number in range(1, 6)
+    ]
