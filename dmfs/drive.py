@@ -189,6 +189,14 @@ class Drive:
         """Seconds for which the names in a directory may be believed; 0 or less: stale."""
         return self._listings.fresh_for(directory)
 
+    def is_own_name(self, directory: Directory, name: str) -> bool:
+        """Whether a change of what a name means is told by that name. One that may be a version of
+        another entry is not: a door asks each time. Never waits."""
+        if "@" not in name:
+            return True
+        listing = self.known(directory)
+        return listing is not None and name in listing.entries
+
     def subscribe(self, on_change: Callable[[Directory, Sequence[str]], None]) -> None:
         """Call ``on_change`` with a directory and the names in it that mean something else now; so
         they do in its ``.versions``, too (see ``with_history``)."""
