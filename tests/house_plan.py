@@ -18,7 +18,8 @@ ORDER = (
 
 INSIDE = {
     "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
-    " mountinfo private_files byte_locks shared_memory",
+    " mountinfo private_files byte_locks shared_memory sqlite",
+    "system.sqlite": "state_database",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
     "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
@@ -31,7 +32,7 @@ INSIDE = {
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
     " signed_in sending client uploads history questions",
     "aps.history": "deleted",
-    "aps.questions": "",
+    "aps.questions": "exports",
     "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
     " listing_tiers listings poll_schedule poller xattrs",
