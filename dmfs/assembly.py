@@ -207,6 +207,7 @@ async def _writing(
     if writes is None:
         yield
         return
+    drive.parts.listings.views.written_to = True
     # 60 ms of each start: for drives that are written to alone
     from dmfs.write.opening import Around, open_writing  # noqa: PLC0415
 
@@ -306,7 +307,7 @@ def _connect(
         hosts.suspect()  # they probe now instead of some seconds later
 
     def on_wake(slept_s: float) -> None:
-        listings.on_suspend(slept_s)
+        listings.cache.on_suspend(slept_s)
         breaker.nudge()
         hosts.suspect()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -17,7 +18,7 @@ from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.reader import AnyReader, Reader, TextReader
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.config import Settings
-from dmfs.errors import BadResponseError, NotADirectory, NotFoundError, UnreachableError
+from dmfs.errors import UnreachableError
 from dmfs.fetch.hosts import HostBreakers
 from dmfs.fetch.process_fetcher import ProcessFetcher
 from dmfs.http.json_client import JsonClient
@@ -26,18 +27,33 @@ from dmfs.model import (
     Directory,
     File,
     Folder,
-    Hub,
+    Histories,
     Leaf,
     Listing,
+    LiveDirectory,
     Node,
+    OldVersion,
+    Past,
     Project,
     Root,
     Shortcut,
+    View,
+    mtime_ns_of,
 )
-from dmfs.names import check_name, printable
+from dmfs.names import check_name
 from dmfs.namespace.listings import Listings
+from dmfs.namespace.paths import resolve
 from dmfs.namespace.poller import Poller
-from dmfs.namespace.xattrs import CACHED, PINNED, RESERVED_BY, STATE, attributes_of, marks
+from dmfs.namespace.xattrs import (
+    CACHED,
+    PINNED,
+    RESERVED_BY,
+    STATE,
+    VERSION_MARKS,
+    attributes_of,
+    marks,
+    version_mark,
+)
 from dmfs.pins.pins import Pins
 from dmfs.prefetch.list_ahead import TreePrefetcher
 from dmfs.prefetch.open_ahead import SmallFilePrefetcher
@@ -117,6 +133,8 @@ class Drive:
         self.activity = parts.activity
         self.writing: Writing | None = None
         """What can be changed, in a drive that was opened for it."""
+        self.at_ns: int | None = None
+        """The moment that is shown, in a drive that shows none but one."""
         # the verbs that serve each request of the kernel find their part in one step
         self._listings = parts.listings
         self._sizes = parts.sizes
@@ -133,9 +151,10 @@ class Drive:
 
     async def list(self, directory: Directory) -> Listing:
         """All entries of a directory, as opendir(3) shows them. Lists ahead of a walk."""
-        with self.parts.tree_prefetcher.entering(directory):
+        walks = isinstance(directory, LiveDirectory | Past)
+        with self.parts.tree_prefetcher.entering(directory) if walks else nullcontext():
             listing = await self._listings.get(directory)
-        self.parts.poller.on_use(directory)
+        self._on_use(directory)
         self.parts.blocks.settle()  # listings and blocks share one memory budget
         return listing
 
@@ -143,8 +162,19 @@ class Drive:
         """The child of that name. None is authoritative: the listing of the directory says so.
         NameTooLongError without a listing."""
         check_name(name)
-        self.parts.poller.on_use(directory)
-        return child_of(await self._listings.get(directory), name)
+        self._on_use(directory)
+        return await self._listings.child(directory, name)
+
+    def _on_use(self, directory: Directory) -> None:
+        """The past does not change; what is in a history changes with its folder."""
+        if isinstance(directory, Histories):
+            directory = directory.of
+        if isinstance(directory, LiveDirectory):
+            self.parts.poller.on_use(directory)
+
+    def show_snapshots(self, root: Directory) -> None:
+        """Answer ``.snapshots`` in that directory."""
+        self._listings.views.snapshots_of = root.identity
 
     async def prepare(self, directory: Directory) -> Listing:
         """As ``list``, for a check before first use: no walk-ahead and no polling follow."""
@@ -159,8 +189,15 @@ class Drive:
         return self._listings.fresh_for(directory)
 
     def subscribe(self, on_change: Callable[[Directory, Sequence[str]], None]) -> None:
-        """Call ``on_change`` with a directory and the names in it that mean something else now."""
-        self._listings.subscribe(on_change)
+        """Call ``on_change`` with a directory and the names in it that mean something else now; so
+        they do in its ``.versions``, too."""
+
+        def both(directory: Directory, names: Sequence[str]) -> None:
+            on_change(directory, names)
+            if isinstance(directory, Project | Folder):
+                on_change(Histories(directory), names)
+
+        self._listings.subscribe(both)
 
     def path_of(self, directory: Directory) -> str:
         """Where a directory is in the drive, as far as the listings in memory know."""
@@ -182,6 +219,8 @@ class Drive:
         return next((name for name, child in entries if child is node), directory.name)
 
     def _on_change(self, directory: Directory, names: Sequence[str]) -> None:
+        if isinstance(directory, View):
+            return
         self.activity.publish(
             "change", path=self.path_of(directory), names=list(names[:NAMES_SHOWN]),
             more=max(0, len(names) - NAMES_SHOWN),
@@ -198,9 +237,11 @@ class Drive:
     def _stat(self, node: Node) -> Stat:
         if isinstance(node, File | Shortcut):
             return Stat(False, self.size_of(node), node.mtime_ns)
-        return Stat(True, DIRECTORY_BYTES, node.mtime_ns if isinstance(node, Folder) else 0)
+        return Stat(True, DIRECTORY_BYTES, mtime_ns_of(node))
 
     def _stat_to_write(self, node: Node, writing: Writing) -> Stat:
+        if isinstance(node, OldVersion | View):
+            return self._stat(node)
         can = writing.rights.may_change(node)
         if not isinstance(node, File):
             return self._stat(node)._replace(is_writable=can)
@@ -230,6 +271,8 @@ class Drive:
     async def unlisted_xattr(self, node: Node, name: str) -> str | None:
         """The value of an attribute that is answered and never listed: tools that copy attributes
         would copy it. None if it is another name, or does not apply."""
+        if name in VERSION_MARKS:
+            return version_mark(node, name, self.at_ns)
         if name == STATE and isinstance(node, File) and self.writing is not None:
             return self.writing.state(node).value
         if name == CACHED and isinstance(node, File) and self.parts.pins is not None:
@@ -331,59 +374,3 @@ class Drive:
         for gauges in self._gauges:
             merged |= gauges()
         return merged
-
-
-def child_of(listing: Listing, name: str) -> Child | None:
-    """The child of that name. BadResponseError where it may be one of those that are lost: failure
-    never looks like absence."""
-    child = listing.entries.get(name)
-    if child is None and listing.lost:
-        raise BadResponseError(
-            f"cannot tell whether there is a {printable(name)!r} in {listing.directory.name!r}",
-            hint="the service's answer holds entries without a name; it is asked again soon",
-        )
-    return child
-
-
-async def resolve(listings: Listings, path: str) -> Node:
-    """The node at a path in the whole drive (``/Hub/Project/folder/file``).
-
-    NotFoundError says which part is missing and what there is instead. NameTooLongError.
-    """
-    node: Node = Root()
-    seen = ""
-    for part in [piece for piece in path.split("/") if piece and piece != "."]:
-        if isinstance(node, File | Shortcut):
-            raise NotADirectory(f"{seen!r} is a file, so there is no {part!r} in it")
-        check_name(part)
-        listing = await listings.get(node)
-        child = child_of(listing, part)
-        if child is None:
-            raise NotFoundError(
-                f"there is no {printable(part)!r} in {seen or '/'!r}",
-                hint=_alternatives(part, listing),
-            )
-        node = child
-        seen += f"/{part}"
-    return node
-
-
-def _alternatives(part: str, listing: Listing) -> str:
-    """A hint: the names that are close to ``part``, else the first ones."""
-    kind = {Root: "hubs", Hub: "projects", Project: "folders"}.get(
-        type(listing.directory), "entries"
-    )
-    names = list(listing.names)
-    if not names:
-        return f"it is empty: no {kind}"
-    import difflib  # noqa: PLC0415 - 4 ms of each start, for a name that is not there
-
-    close = difflib.get_close_matches(part, names, n=3, cutoff=0.5)
-    shown = close or names[:5]
-    text = ", ".join(repr(printable(name)) for name in shown)
-    more = len(names) - len(shown)
-    return (
-        f"did you mean {text}?"
-        if close
-        else f"there is: {text}" + (f" and {more} more" if more > 0 else "")
-    )

@@ -52,10 +52,10 @@ def with_suffix(name: str, identifier: str, digits: int = 8) -> str:
     """``plan ~1a2b3c4d.dwg``: the hash of ``identifier`` before the extension, within 255 bytes."""
     stem, extension = split_extension(name)
     tail = f" ~{id_hash(identifier, digits)}{extension}"
-    return _cut(stem, NAME_MAX_BYTES - len(tail.encode())) + tail
+    return cut(stem, NAME_MAX_BYTES - len(tail.encode())) + tail
 
 
-def _cut(text: str, max_bytes: int) -> str:
+def cut(text: str, max_bytes: int) -> str:
     """The longest prefix of whole characters that fits."""
     raw = text.encode()
     return text if len(raw) <= max_bytes else raw[:max_bytes].decode("utf-8", "ignore")

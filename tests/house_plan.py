@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 ORDER = (
-    "__init__ errors compact model names spans urls"
+    "__init__ errors compact model names grammar spans urls"
     " system telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
@@ -17,6 +17,8 @@ ORDER = (
 """A package or a file of the top floor imports only from those that stand before it."""
 
 INSIDE = {
+    "grammar": "moments version_names",
+    "model": "ids nodes past kinds listing",
     "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
     " mountinfo private_files byte_locks shared_memory sqlite",
     "system.sqlite": "state_database",
@@ -30,12 +32,13 @@ INSIDE = {
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in sending client uploads history questions",
-    "aps.history": "deleted",
+    " signed_in history sending client uploads questions",
+    "aps.history": "deleted versions",
     "aps.questions": "exports",
     "aps.change": "documents answers",
     "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
-    " listing_tiers listings poll_schedule poller xattrs",
+    " listing_tiers views listings paths poll_schedule poller xattrs",
+    "namespace.views": "versions past views",
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
     " object_client",
@@ -46,8 +49,9 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing find"
+    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing history find"
     " links relations export table",
+    "jobs.history": "versions",
     "jobs.find": "",
     "jobs.links": "",
     "jobs.relations": "",
@@ -77,24 +81,33 @@ INSIDE = {
     "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
     " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.exploring": "grammar",
+    "cli.exploring": "grammar versions",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
-    "emulator": "world settings http sign_in writing api server browser process __main__",
+    "emulator": "world settings http sign_in writing designs api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
-    " changes bench sample catalog",
+    " changing changes past sample designs bench catalog",
+    "emulator.world.designs": "making relations orders",
+    "emulator.designs": "rules jobs",
+    "emulator.world.changing": "finding moments versions",
+    "emulator.world.past": "record tree",
     "emulator.writing": "part_file part_digest uploads looks local_names violations history state"
     " views",
-    "emulator.world.sample": "documents files folders names versions hubs",
+    "emulator.world.sample": "documents files folders names versions hubs history",
     "emulator.http": "messages errors rate_limits line delivery",
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
     " token_endpoint consent_page oauth",
-    "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data commands"
-    " cdn oss schema writing",
+    "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data"
+    " relations commands cdn oss schema searching writing designs",
+    "emulator.api.relations": "rows refs commands",
+    "emulator.api.designs": "downloads",
+    "emulator.api.searching": "search",
     "emulator.api.writing": "payload access making storage s3_uploads signing parts items"
     " versions folders",
-    "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control control"
-    " watch handler bodies listeners",
+    "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control orders"
+    " designs control watch handler bodies listeners",
+    "emulator.server.designs": "control",
+    "emulator.server.orders": "past",
 }
 """Inside a package a file imports only from those that stand before it."""
 
@@ -135,9 +148,10 @@ ONLY_IN = {
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model names spans urls setting_types config blocks.store. fetch.curl."
+    "errors compact model. names grammar. spans urls setting_types config"
+    " blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
-    " aps.change.documents aps.change.answers"
+    " namespace.views.versions namespace.views.past aps.change.documents aps.change.answers"
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
     " write.parts.slices write.parts.put write.parts.puts"

@@ -16,6 +16,8 @@ from typing import Any
 import trio
 
 from dmfs.aps.contents import Contents, decode_contents, decode_item
+from dmfs.aps.history.deleted import without_hidden
+from dmfs.aps.history.versions import all_versions
 from dmfs.aps.hubs import decode_hubs, decode_projects
 from dmfs.aps.json_values import Json
 from dmfs.aps.jsonapi import decode_warnings, failed_parts, next_page
@@ -51,7 +53,10 @@ from dmfs.model import (
     Leaf,
     Project,
     Root,
+    Shortcut,
     SignedObject,
+    VersionList,
+    WithDeleted,
     as_refused,
 )
 from dmfs.ratelimit.limits import WINDOW_S, Priority
@@ -103,12 +108,21 @@ class Aps:
                 return await self._projects(directory)
             case Project():
                 return await self._top(directory)
+            case VersionList():
+                return await all_versions(self._service, directory)
+            case WithDeleted(of=Project() as of):
+                return await self._top(of, deleted=True)
+            case WithDeleted(of=Folder() as of):
+                project = Project(of.project_id, of.hub_id, "")
+                action = f"list folder {of.name!r} with what was deleted"
+                return await self._contents(project, of.id, action, deleted=True)
             case Folder():
                 # only the top level of a project depends on its root folder
                 project = Project(directory.project_id, directory.hub_id, "")
                 action = f"list folder {directory.name!r}"
                 expected = pages_expected(directory.object_count)
                 return await self._contents(project, directory.id, action, expected)
+        raise TypeError(f"{type(directory).__name__} is made here, the service has none")
 
     async def sign(self, file: File) -> SignedObject:
         """Signed URLs of a file's bytes, with the longest life that the service gives. One call."""
@@ -160,56 +174,70 @@ class Aps:
         pages = await all_pages(action, get_page)
         return _whole(action, [project for page in pages for project in page], lost, failed)
 
-    async def _top(self, project: Project) -> list[Child]:
+    async def _top(self, project: Project, *, deleted: bool = False) -> list[Child]:
         action = f"list project {project.name!r}"
         if project.id.startswith("b."):
             path = (
                 f"/project/v1/hubs/{path_id(project.hub_id)}"
                 f"/projects/{path_id(project.id)}/topFolders"
             )
-            answer = await self._get(action, "topFolders", path, {"excludeDeleted": "true"})
+            query = {"excludeDeleted": _flag(not deleted)}
+            answer = await self._get(action, "topFolders", path, query)
             lost: list[str] = []
-            found = decode_contents(answer, action, project, lost)
+            found = decode_contents(answer, action, project, lost, deleted=deleted)
             return _whole(action, [*found.children, *found.tipless], lost)
         if project.root_folder_id is None:
             raise BadResponseError(f"cannot {action}: the service named no root folder")
-        return await self._contents(project, project.root_folder_id, action)
+        return await self._contents(project, project.root_folder_id, action, deleted=deleted)
 
     async def _contents(
-        self, project: Project, folder_id: FolderId, action: str, expected: int = 1
+        self,
+        project: Project,
+        folder_id: FolderId,
+        action: str,
+        expected: int = 1,
+        *,
+        deleted: bool = False,
     ) -> list[Child]:
         path = f"/data/v1/projects/{path_id(project.id)}/folders/{path_id(folder_id)}/contents"
 
         def decode(page: Json) -> tuple[Contents, Query | None]:
-            found = decode_contents(page, action, project, [])
+            found = decode_contents(page, action, project, [], deleted=deleted)
             children = [_in_folder(child, folder_id) for child in found.children]
             return replace(found, children=children), next_page(page, action, path)
 
         async def get_page(query: Query) -> tuple[Contents, Query | None]:
+            full_query = {**query, "includeHidden": "true"} if deleted else query
             with _bulk(query):
-                return await self._get_decoded(action, "contents", path, query, decode)
+                page, following = await self._get_decoded(
+                    action, "contents", path, full_query, decode
+                )
+            return page, without_hidden(following) if deleted else following
 
-        shelved = await self._shelf.take(project, folder_id, get_page, expected)
+        shelf_id = FolderId(f"with deleted {folder_id}") if deleted else folder_id
+        shelved = await self._shelf.take(project, shelf_id, get_page, expected)
         try:
             pages = await all_pages(action, get_page, expected, shelved)
         except (AccessError, BadResponseError, GoneError):
             raise
         except BaseException as error:
-            count = self._shelf.put(folder_id, shelved)
-            await self._shelf.save(project, folder_id)
+            count = self._shelf.put(shelf_id, shelved)
+            await self._shelf.save(project, shelf_id)
             if count and isinstance(error, BusyError) and not isinstance(error, SpeculationDropped):
                 raise _come_back(action, count, max(expected, count), error) from None
             raise
         if len(pages) >= KEEP_FROM_PAGES:
-            await self._shelf.drop(project, folder_id)
+            await self._shelf.drop(project, shelf_id)
         lost = [each for page in pages for each in page.lost]
         children = [child for page in pages for child in page.children]
         tipless = [leaf for page in pages for leaf in page.tipless]
-        items = await self._items(project, tipless, action)
+        items = await self._items(project, tipless, action, deleted=deleted)
         children += [_in_folder(child, folder_id) for child in items]
         return _whole(action, children, lost)
 
-    async def _items(self, project: Project, tipless: list[Leaf], action: str) -> list[Child]:
+    async def _items(
+        self, project: Project, tipless: list[Leaf], action: str, *, deleted: bool = False
+    ) -> list[Child]:
         """Request items one by one (300 a minute, ``items/:id/tip`` only 50), a few at a time.
 
         An item that cannot be described, whatever the reason, shows as in the listing and ``open``
@@ -225,7 +253,7 @@ class Aps:
                 path = f"/data/v1/projects/{path_id(project.id)}/items/{path_id(leaf.item_id)}"
                 try:
                     answer = await self._get(action, "item", path, {})
-                    found[leaf.item_id] = decode_item(answer, action, project)
+                    found[leaf.item_id] = decode_item(answer, action, project, deleted=deleted)
                 except _EVERYBODYS:
                     raise
                 except DriveError as error:
@@ -309,8 +337,12 @@ def _whole(
     return children
 
 
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
 def _in_folder(child: Child, folder_id: FolderId) -> Child:
     """Give an item the folder that the request named, if the answer leaves out the parent."""
-    if not isinstance(child, Hub | Project | Folder) and not child.folder_id:
+    if isinstance(child, File | Shortcut) and not child.folder_id:
         return replace(child, folder_id=folder_id)
     return child

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +16,8 @@ from dmfs.compact import shorten
 from dmfs.errors import BadResponseError
 from dmfs.model import (
     Child,
+    DeletedFolder,
+    DeletedItem,
     File,
     Folder,
     FolderId,
@@ -30,6 +32,7 @@ from dmfs.model import (
 )
 from dmfs.names import UNNAMED
 
+TOMBSTONE = ":Deleted"
 _WEB_PAGE = re.compile(r"https?://[^\s\x00-\x1f\x7f]+")
 
 
@@ -45,9 +48,15 @@ class Contents:
 
 
 def decode_contents(
-    answer: Json, action: str, project: Project, lost: list[str] | None = None
+    answer: Json,
+    action: str,
+    project: Project,
+    lost: list[str] | None = None,
+    *,
+    deleted: bool = False,
 ) -> Contents:
-    """Decode a page of folder contents or top folders, without hidden entries and tombstones.
+    """Decode a page of folder contents or top folders, without hidden entries and tombstones, or
+    with these as what was ``deleted``.
 
     A row that cannot be decoded is a BadResponseError. With ``lost`` it shows as an item that the
     service refuses where its name is known, else its id goes to ``lost`` (``jsonapi.each_row``).
@@ -56,13 +65,15 @@ def decode_contents(
     tipless: list[Leaf] = []
 
     def decode(row: Json) -> Child | None:
-        if dig(row, "attributes", "hidden") is True:
+        hidden = dig(row, "attributes", "hidden") is True
+        if hidden and not deleted:
             return None
         if row.get("type") == "folders":
-            return _folder(row, action, project)
+            folder = _folder(row, action, project)
+            return deleted_folder(folder) if hidden else folder
         if row.get("type") == "items":
             tip = tips.of(row)
-            leaf = _leaf(row, tip, action, project)
+            leaf = _leaf_or_deleted(row, tip, action, project, deleted=deleted)
             if tip is not None or leaf is None:
                 return leaf
             tipless.append(leaf)
@@ -86,25 +97,75 @@ def decode_contents(
     return Contents(children, tipless, tuple(lost or ()))
 
 
-def decode_item(answer: Json, action: str, project: Project) -> Child | None:
-    """Decode ``GET items/:id`` with the tip in ``included``; None for a hidden item."""
+def decode_item(
+    answer: Json, action: str, project: Project, *, deleted: bool = False
+) -> Child | None:
+    """Decode ``GET items/:id`` with the tip in ``included``; None for a hidden item, unless it is
+    to show as what was ``deleted``."""
     row = answer.get("data")
     if not isinstance(row, Mapping) or not text(row, "id"):
         raise BadResponseError(f"cannot {action}: the answer holds no item")
-    if dig(row, "attributes", "hidden") is True:
+    if dig(row, "attributes", "hidden") is True and not deleted:
         return None
     tip = Tips(answer.get("included")).of(row)
-    return _leaf(row, tip or {}, action, project)
+    return _leaf_or_deleted(row, tip or {}, action, project, deleted=deleted)
+
+
+def is_tombstone(version: Json | None) -> bool:
+    """Whether the version says that its item was deleted."""
+    return text(version, "attributes", "extension", "type").endswith(TOMBSTONE)
+
+
+def deleted_item(item: Json, tip: Json | None, project: Project) -> DeletedItem:
+    """An item that was deleted, with the version that says so."""
+    item_id = ItemId(item["id"])
+    deleted_ns = _time(tip, "createTime") if is_tombstone(tip) else _time(item, "lastModifiedTime")
+    return DeletedItem(
+        item_id=item_id,
+        version=shorten(text(tip, "id"), version_ids(item_id)),
+        storage_id=StorageId(""),
+        folder_id=FolderId(shared_text(item, "relationships", "parent", "data", "id")),
+        project_id=project.id,
+        hub_id=project.hub_id,
+        name=text(tip, "attributes", "extension", "data", "originalName")
+        or text(item, "attributes", "displayName"),
+        size_bytes=0,
+        mtime_ns=deleted_ns or 0,
+        created_ns=_time(item, "createTime"),
+        version_number=number(tip, "attributes", "versionNumber"),
+        created_by=shared_text(tip, "attributes", "createUserName"),
+        extension_type=shared_text(tip, "attributes", "extension", "type"),
+    )
+
+
+def deleted_folder(folder: Folder) -> DeletedFolder:
+    """A folder that was deleted when it was last changed."""
+    return DeletedFolder(**{each.name: getattr(folder, each.name) for each in fields(Folder)})
+
+
+def _leaf_or_deleted(
+    item: Json, tip: Json | None, action: str, project: Project, *, deleted: bool
+) -> Leaf | None:
+    if deleted and (dig(item, "attributes", "hidden") is True or is_tombstone(tip)):
+        return deleted_item(item, tip, project)
+    return _leaf(item, tip, action, project)
 
 
 def decode_version(row: Json, item_id: ItemId, action: str, project: Project) -> File:
     """A version alone, as a file without the folder that its item is in. BadResponseError unless it
     has bytes and a number."""
-    item = {"id": item_id, "attributes": {}}
-    file = _leaf(item, row, action, project)
+    file = version_leaf(row, item_id, action, project)
     if not isinstance(file, File) or not file.version_id or file.version_number is None:
         raise BadResponseError(f"cannot {action}: the answer holds no version of a file")
     return file
+
+
+def version_leaf(row: Json, item_id: ItemId, action: str, project: Project) -> Leaf | None:
+    """A version alone, whatever it is. None if users do not see it."""
+    item = {"id": item_id, "attributes": {}}
+    if is_tombstone(row):
+        return deleted_item(item, row, project)
+    return _leaf(item, row, action, project)
 
 
 def decode_folder(answer: Json, action: str, project: Project) -> Folder:
@@ -156,6 +217,13 @@ def _reserved_by(item: Json) -> str:
     return f"{user_id} {text(item, 'attributes', 'reservedUserName') or 'somebody'}"
 
 
+def _label(version: Json | None, version_number: int | None) -> str:
+    """What the web page calls a version, if it is not its number: an old one that was made current
+    is a new version under the old label."""
+    label = text(version, "attributes", "extension", "data", "revisionDisplayLabel")
+    return "" if label == str(version_number) else label
+
+
 def _time(row: Json | None, key: str) -> int | None:
     return parse_time_ns(text(row, "attributes", key))
 
@@ -201,6 +269,7 @@ def _leaf(item: Json, tip: Json | None, action: str, project: Project) -> Leaf |
             size_bytes=number(tip, "attributes", "storageSize"),
             link=shorten(url, link_ids(project.id, common["folder_id"], item["id"])),
             reserved_by=_reserved_by(item),
+            label=_label(tip, common["version_number"]),
             **common,
         )
     return _shortcut(name, version_id, url, common)

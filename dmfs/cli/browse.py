@@ -21,10 +21,11 @@ from dmfs.cli.control.runner import in_the_drive, with_drive
 from dmfs.cli.settings import Invocation
 from dmfs.drive import Drive
 from dmfs.errors import BadResponseError, DriveError, IsADirectory
-from dmfs.model import File, Folder, Hub, Node, Project, Root, Shortcut
+from dmfs.grammar.moments import moment_ns, past_path
+from dmfs.model import File, Folder, Hub, Node, Project, Root, Shortcut, live, mtime_ns_of
 from dmfs.names import inode_number, printable
 from dmfs.namespace.xattrs import PREFIX, attributes_of
-from dmfs.system.clock import iso_time
+from dmfs.system.clock import iso_time, wall_time_ns
 
 _TYPES = {
     Root: "root",
@@ -41,8 +42,11 @@ _LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 def ls_command(call: Invocation) -> int:
     """``dmfs ls PATH``."""
-    call, path = in_the_drive(call, call.options.path)
     given = call.options
+    at_ns = None if given.at is None else moment_ns(given.at, wall_time_ns())
+    call, path = in_the_drive(call, given.path)
+    if at_ns is not None:
+        path = past_path(at_ns, path)
     return with_drive(
         call,
         lambda drive: ls(drive, path, long=given.long, as_json=given.json, null=given.null),
@@ -67,17 +71,26 @@ def cat_command(call: Invocation) -> int:
     )
 
 
+def type_of(node: Node) -> str:
+    """``hub``, ``project``, ``folder``, ``file``, ``shortcut``; ``history`` of what is made of
+    versions."""
+    now = live(node)
+    kinds = (text for kind, text in _TYPES.items() if isinstance(now, kind))
+    return next(kinds, "history")
+
+
 def facts(drive: Drive, name: str, node: Node) -> dict[str, Any]:
     """An entry as ``--json`` prints it: name, type, size in bytes, mtime in ISO 8601, ids."""
     entry: dict[str, Any] = {
         "name": name,
-        "type": _TYPES[type(node)],
+        "type": type_of(node),
         "inode": inode_number(node.identity),
     }
     if isinstance(node, File | Shortcut):
         entry["size"] = drive.size_of(node)
-    if isinstance(node, File | Shortcut | Folder) and node.mtime_ns:
-        entry["mtime"] = iso_time(node.mtime_ns)
+    mtime_ns = node.mtime_ns if isinstance(node, File | Shortcut) else mtime_ns_of(node)
+    if mtime_ns:
+        entry["mtime"] = iso_time(mtime_ns)
     entry |= {key.removeprefix(PREFIX): value for key, value in attributes_of(node).items()}
     return entry
 
@@ -123,9 +136,9 @@ def _print_table(drive: Drive, rows: Iterable[tuple[str, Node]], *, long: bool) 
             table.add_row(label)
             continue
         size = f"{drive.size_of(node):,}" if isinstance(node, File | Shortcut) else "-"
-        mtime_ns = node.mtime_ns if isinstance(node, File | Shortcut | Folder) else 0
+        mtime_ns = node.mtime_ns if isinstance(node, File | Shortcut) else mtime_ns_of(node)
         mtime = iso_time(mtime_ns)[:16].replace("T", " ") if mtime_ns else "-"
-        table.add_row(_TYPES[type(node)], size, mtime, label)
+        table.add_row(type_of(node), size, mtime, label)
     Console(soft_wrap=True).print(table)
 
 

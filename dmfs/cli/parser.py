@@ -264,6 +264,7 @@ def _add_browse(add: Callable[..., _Parser]) -> None:
     ls = add("ls")
     ls.add_argument("path", metavar="PATH", nargs="?", default="/", type=_not_empty,
                     help=f"{path_help} (default: /, all hubs)")  # fmt: skip
+    ls.add_argument("--at", metavar="TIME", help="as it was: 2024-05-01T09:30Z, 7d, 2024-05-01")
     ls.add_argument("-l", "--long", action="store_true", help="type, size and time as well")
     ls.add_argument("-0", "--null", action="store_true", help="names end with NUL, for xargs -0")
     ls.add_argument("--json", action="store_true", help="for programs")

@@ -27,6 +27,7 @@ from dmfs.fuse import mount
 from dmfs.fuse.attributes import Ownership
 from dmfs.fuse.mount_place import claimed
 from dmfs.fuse.mountpoint import MountOptions, prepare_mountpoint
+from dmfs.grammar.moments import past_path
 from dmfs.model import File, Shortcut
 from dmfs.names import id_hash
 from dmfs.status import status_of
@@ -58,7 +59,7 @@ def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoin
         if in_background:
             os.chdir("/")  # all paths are absolute by now; it must not keep a directory busy
         set_up_heap(writes=options.writes)
-        life = _Life(call, mountpoint, release)
+        life = _Life(call, mountpoint, release, options.at_ns)
         with bare_errors():
             trio.run(_serve, life, options, settings, _card(life, settings, log_file))
     if life.interrupted:
@@ -68,8 +69,12 @@ def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoin
 class _Life:
     """From the start, which a signal ends without a trace, to the first answer, to the end."""
 
-    def __init__(self, call: Invocation, mountpoint: str, release: Callable[[], None]) -> None:
-        self.source = call.options.source
+    def __init__(
+        self, call: Invocation, mountpoint: str, release: Callable[[], None], at_ns: int | None
+    ) -> None:
+        self.source = (
+            call.options.source if at_ns is None else past_path(at_ns, call.options.source)
+        )
         self.mountpoint = mountpoint
         self.because = "unmounted"
         """Why it ends, for whoever asks later."""
@@ -150,10 +155,13 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings, card: C
         async with open_drive(
             settings, service_folders=options.service_folders, keeper=True, writes=writes
         ) as drive:
+            drive.at_ns = options.at_ns
             root = await drive.resolve(life.source)
             if isinstance(root, File | Shortcut):
                 raise SetupError(f"{life.source!r} is a file; only directories can be mounted")
             await drive.prepare(root)  # fail now, with the reason, rather than at the first ls
+            if options.snapshots:
+                drive.show_snapshots(root)
             async with observed(drive, life), trio.open_nursery() as nursery:
                 nursery.start_soon(keep_trimmed)
                 control = ControlServer(Routes(drive, card), card, life.run_directories(settings))

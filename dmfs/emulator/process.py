@@ -179,6 +179,12 @@ class EmulatorProcess:
         result: dict[str, int] = self.calls()["counts"]
         return result
 
+    def callers(self, **where: str) -> list[dict[str, Any]]:
+        """Who called since the last reset: ``client``, ``user``, ``agent``, ``token`` (12 hex
+        digits of its SHA-256), ``counts`` by route; ``where`` names some of the first four."""
+        result: list[dict[str, Any]] = self.control("GET", f"callers?{urlencode(where)}")["callers"]
+        return result
+
     def reset(self) -> None:
         """Zero counts, log and rate-limit windows; the world stays as it is."""
         self.control("POST", "reset")
@@ -248,6 +254,43 @@ class EmulatorProcess:
     def change(self, op: str, **fields: object) -> dict[str, Any]:
         """Change the world; the new raw facts of what was changed."""
         result: dict[str, Any] = self.control("POST", "change", {"op": op, **fields})
+        return result
+
+    def exports(self, **changes: object) -> dict[str, Any]:
+        """Set what becomes of downloads; ``settings``, ``rules``, all ``jobs``, ``posts``."""
+        if changes:
+            self.control("PATCH", "exports", changes)
+        result: dict[str, Any] = self.control("GET", "exports")
+        return result
+
+    def export_rule(self, **order: object) -> None:
+        """Another course for some of the jobs to come: ``match``, ``outcome``, ``every`` …"""
+        self.control("POST", "exports/rules", order)
+
+    def expire_downloads(self, id_: str | None = None) -> None:
+        """One download, or all there are, reach their end."""
+        self.control("POST", "exports/expire", {"id": id_})
+
+    def clear_exports(self) -> None:
+        """No jobs, counts and rules; settings as at the start."""
+        self.control("DELETE", "exports")
+
+    def changes(self, *orders: dict[str, Any]) -> list[str]:
+        """Change the world in many steps, each ``at`` a moment perhaps; the id of each result."""
+        ids: list[str] = self.control("POST", "changes", {"changes": list(orders)})["ids"]
+        return ids
+
+    def tree(
+        self, at: str | float, *, path: str | None = None,
+        node_id: str | None = None, view: str = "served", sha256: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
+        """What was below a path or an id at a moment: ``entries``; ``served`` by the service, or
+        ``true``."""
+        query = {"at": str(at), "view": view, "sha256": str(sha256).lower()}
+        query |= {
+            key: value for key, value in (("path", path), ("id", node_id)) if value is not None
+        }
+        result: dict[str, Any] = self.control("GET", f"tree?{urlencode(query)}")
         return result
 
     def bytes(self, storage: str, offset: int = 0, length: int | None = None) -> builtins.bytes:

@@ -24,6 +24,8 @@ from dmfs.fuse.mount_place import (
     true_path,
     turn_to_clear,
 )
+from dmfs.grammar.moments import moment_ns
+from dmfs.system.clock import wall_time_ns
 from dmfs.system.mountinfo import Mount, mount_at, mount_table
 
 FUSE_DEVICE = "/dev/fuse"
@@ -44,11 +46,14 @@ class MountOptions:
     writes: bool = False
     sync: bool = False
     """With ``writes``: close waits for the service."""
+    at_ns: int | None = None
+    """The moment that is shown; None for now."""
+    snapshots: bool = False
     moves: bool = False
     """With ``writes``: an item moves between folders by a copy and a deletion of the service."""
 
 
-OURS = {"service_folders", "ro", "rw", "sync", "shared_identity"}
+OURS = {"service_folders", "ro", "rw", "sync", "shared_identity", "snapshots"}
 
 
 def parse_options(text: str) -> MountOptions:
@@ -85,6 +90,8 @@ def parse_options(text: str) -> MountOptions:
         service_folders="service_folders" in flags,
         writes=writes,
         sync="sync" in flags,
+        at_ns=moment_ns(values["at"], wall_time_ns()) if "at" in values else None,
+        snapshots="snapshots" in flags,
         moves="moves" in values,
     )
 
@@ -92,6 +99,10 @@ def parse_options(text: str) -> MountOptions:
 def _check_writing(writes: bool, flags: set[str], values: Mapping[str, str]) -> None:
     if writes and "ro" in flags:
         raise UsageError("mount options ro and rw exclude each other")
+    if writes and "at" in values:
+        raise UsageError("mount options rw and at exclude each other: the past cannot be changed")
+    if "at" in values and "snapshots" in flags:
+        raise UsageError("mount options at and snapshots exclude each other")
     if values.get("moves", "copy") != "copy":
         raise UsageError(f"mount option moves={values['moves']}: known is moves=copy")
     if writes and flags & {"allow_other", "allow_root"} and "shared_identity" not in flags:

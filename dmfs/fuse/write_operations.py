@@ -19,7 +19,7 @@ from dmfs.fuse.inode_table import Inode
 from dmfs.fuse.kernel_cache import LatePushes
 from dmfs.fuse.operations import Operations, wants_to_write
 from dmfs.fuse.request import request
-from dmfs.model import Child, Directory, File, Leaf, Shortcut
+from dmfs.model import Child, Directory, File, Leaf, OldVersion, Shortcut
 from dmfs.telemetry.access_log import access
 from dmfs.write.handle import Handle
 from dmfs.write.writing import Writing
@@ -56,6 +56,8 @@ class WriteOperations(Operations):
         if isinstance(node, Shortcut):
             if writes:
                 raise AccessError(f"{node.name!r} stands for a page and has no bytes to change")
+            return await self._drive.open(node, found_in)
+        if isinstance(node, OldVersion) and not writes:
             return await self._drive.open(node, found_in)
         return await self._writing.open(
             node, found_in, writes=writes, truncate=bool(flags & os.O_TRUNC)

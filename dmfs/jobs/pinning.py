@@ -15,7 +15,7 @@ import trio
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, NoRoomError, NotFoundError, SetupError, UsageError
 from dmfs.jobs.job import Parameters, Tell, texts_of
-from dmfs.model import Directory, File, Hub, Node, Project, Root, Shortcut, StorageId
+from dmfs.model import Directory, File, Folder, Hub, Node, Project, Root, Shortcut, StorageId
 from dmfs.names import printable
 from dmfs.pins.pins import Pins
 from dmfs.pins.records import Kind, Pin
@@ -107,6 +107,8 @@ async def _pin(drive: Drive, path: str) -> Pin:
         if not node.storage_id:
             raise DriveError(f"cannot pin {shown!r}: the service does not tell what is in it")
         above = await drive.resolve(path.rstrip("/").rpartition("/")[0])
+    elif not isinstance(node, Project | Folder):
+        raise UsageError(f"{shown!r} is made of old versions", hint="pin the versions themselves")
     else:
         above = node
     if isinstance(above, File | Shortcut):  # between the two looks

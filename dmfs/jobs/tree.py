@@ -7,9 +7,20 @@ from typing import NamedTuple
 
 import trio
 
-from dmfs.drive import Drive, child_of
+from dmfs.drive import Drive
 from dmfs.errors import NotADirectory, NotFoundError
-from dmfs.model import Directory, File, Listing, Node, Root, Shortcut
+from dmfs.model import (
+    SNAPSHOTS,
+    Child,
+    Directory,
+    File,
+    Listing,
+    LiveDirectory,
+    Node,
+    Root,
+    Shortcut,
+    Snapshots,
+)
 from dmfs.names import check_name, printable
 from dmfs.system.concurrency import bare_errors
 
@@ -52,10 +63,10 @@ async def find(drive: Drive, path: str, ask: Ask | None = None) -> tuple[Place, 
             )
         check_name(name)
         above = DirectoryPlace(here.node, here.path)
-        known = await drive.parts.listings.recall(here.node)
-        child = None if known is None else known.entries.get(name)
-        if child is None and ask is not None:
-            child = child_of(await ask(here.node), name)
+        if isinstance(here.node, Root) and name == SNAPSHOTS:
+            child: Child | None = Snapshots(here.node)
+        else:
+            child = await _child(drive, here.node, name, ask)
         if child is None:
             raise NotFoundError(
                 f"there is no {printable(name)!r} in {printable(here.path)!r}"
@@ -64,6 +75,19 @@ async def find(drive: Drive, path: str, ask: Ask | None = None) -> tuple[Place, 
             )
         here = Place(child, above.below(name))
     return here, above
+
+
+async def _child(drive: Drive, node: Directory, name: str, ask: Ask | None) -> Child | None:
+    listings = drive.parts.listings
+    known = await listings.recall(node)
+    child = None if known is None else known.entries.get(name)
+    if child is None and ask is not None and isinstance(node, LiveDirectory):
+        child = (await ask(node)).entries.get(name)
+    if child is None and ask is not None:
+        return await listings.child(node, name)
+    if child is None:
+        return await listings.views.child(node, name, without_call=True)
+    return child
 
 
 async def find_directory(drive: Drive, path: str, ask: Ask) -> DirectoryPlace:

@@ -9,8 +9,19 @@ from typing import NamedTuple
 
 import trio
 
-from dmfs.errors import DriveError, PartialAnswerError
-from dmfs.model import Child, Directory, File, Folder, RefusedFile, as_listed, own_id
+from dmfs.errors import BadResponseError, DriveError, PartialAnswerError
+from dmfs.model import (
+    Child,
+    Directory,
+    File,
+    Folder,
+    RefusedFile,
+    Shortcut,
+    VersionList,
+    WithDeleted,
+    as_listed,
+    own_id,
+)
 from dmfs.names import entry_names
 from dmfs.system.concurrency import computed, gather
 
@@ -40,6 +51,10 @@ class _Completed(NamedTuple):
     children: list[Child]
     undescribed: int
     lost: int
+
+
+def _version_key(child: Child) -> str:
+    return str(child.version_id) if isinstance(child, File | Shortcut) else own_id(child)
 
 
 def _is_undescribed(child: Child) -> bool:
@@ -90,6 +105,8 @@ class DirectoryQuery:
         does not describe now. DriveError if the answer as a whole is missing."""
         if isinstance(directory, Folder) and directory.is_local:
             return Entries({})  # the service does not have it
+        if isinstance(directory, VersionList | WithDeleted):
+            return await self._source(directory)
         lost: Sequence[str] = ()
         try:
             children = await self._list_children(directory)
@@ -104,6 +121,21 @@ class DirectoryQuery:
             entries = self._named(completed.children)
         sizeless = await self._fetch_sizes(entries)
         return Entries(entries, completed.undescribed + sizeless, completed.lost)
+
+    async def _source(self, source: VersionList | WithDeleted) -> Entries:
+        """By the ids of items and folders, or of versions. A part of an answer is none: what was
+        once is looked at as it is, and never again."""
+        try:
+            children = await self._list_children(source)
+        except PartialAnswerError as error:
+            raise BadResponseError(error.message, hint=error.hint) from None
+        of_versions = isinstance(source, VersionList)
+        entries = {
+            (_version_key(child) if of_versions else own_id(child)): child
+            for child in map(as_listed, children)
+            if self._shows(child)
+        }
+        return Entries(entries, await self._fetch_sizes(entries))
 
     def _named(self, children: list[Child]) -> dict[str, Child]:
         return entry_names(child for child in children if self._shows(child))

@@ -15,7 +15,19 @@ from itertools import islice
 
 import cachetools
 
-from dmfs.model import Directory, File, Folder, Hub, Listing, Root, Shortcut
+from dmfs.model import (
+    Directory,
+    File,
+    Folder,
+    History,
+    Hub,
+    Listing,
+    Past,
+    Root,
+    Shortcut,
+    VersionList,
+    WithDeleted,
+)
 from dmfs.system.backoff import Cooldown
 from dmfs.system.clock import Moment
 
@@ -45,6 +57,8 @@ class Freshness:
     rollup_trust: float = 900.0
 
     def ttl_of(self, directory: Directory) -> float:
+        if isinstance(directory, VersionList | History | Past):
+            return math.inf  # of one version, of one moment
         return self.hub_ttl if isinstance(directory, Root | Hub) else self.ttl
 
 
@@ -129,7 +143,9 @@ class ListingCache:
         """Replace the listing of its directory; evict the least recently used ones if needed."""
         identity = listing.directory.identity
         folders: dict[str, Directory] = {}
-        for child in listing.entries.values():
+        # what is there with what was deleted says nothing of where anything is
+        apart = isinstance(listing.directory, WithDeleted)
+        for child in () if apart else listing.entries.values():
             if not isinstance(child, File | Shortcut):
                 folders[child.identity] = child
                 self._parents[child.identity] = identity

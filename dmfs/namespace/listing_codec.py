@@ -19,7 +19,21 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dmfs.compact import intern_compact
-from dmfs.model import Child, Directory, File, Folder, Hub, Node, Project, Root, Shortcut
+from dmfs.model import (
+    Child,
+    DeletedFolder,
+    DeletedItem,
+    Directory,
+    File,
+    Folder,
+    Hub,
+    Node,
+    Project,
+    Root,
+    Shortcut,
+    VersionList,
+    WithDeleted,
+)
 from dmfs.system.clock import Moment
 
 FORMAT_VERSION = 2
@@ -28,20 +42,28 @@ ROWS_A_LINE = 500
 
 _KINDS: Mapping[str, type[Any]] = {
     "h": Hub, "p": Project, "d": Folder, "f": File, "s": Shortcut, "r": Root,
+    "x": DeletedItem, "y": DeletedFolder,
 }  # fmt: skip
+_SOURCES: Mapping[str, type[Any]] = {"v": VersionList, "w": WithDeleted}
+"""Directories that stand for a question about one node."""
+_SOURCE_LETTERS = {kind: letter for letter, kind in _SOURCES.items()}
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
-_LATE: Mapping[type[Any], Any] = {File: "", Folder: False}
-"""Of the last field of a kind, its default."""
+_LATE: Mapping[type[Any], tuple[Any, ...]] = {
+    File: ("", ""), DeletedItem: ("", ""), Folder: (False,), DeletedFolder: (False,),
+}  # fmt: skip
+"""Of the last fields of a kind, the defaults."""
 _SHARED = ("project_id", "hub_id", "folder_id")
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS.values()}
 _ROW_FIELDS = {
-    kind: tuple(name for name in _FIELDS[kind] if kind not in (File, Shortcut, Folder)
+    kind: tuple(name for name in _FIELDS[kind] if kind in (Hub, Project, Root)
                 or name not in _SHARED)
     for kind in _KINDS.values()
 }  # fmt: skip
 _PLACES: Mapping[type[Any], tuple[int, tuple[str, ...]]] = {
     Folder: (1, ("project_id", "hub_id")),
+    DeletedFolder: (1, ("project_id", "hub_id")),
     File: (3, ("folder_id", "project_id", "hub_id")),
+    DeletedItem: (3, ("folder_id", "project_id", "hub_id")),
     Shortcut: (2, ("folder_id", "project_id", "hub_id")),
 }
 """The position of the shared ids among a node's fields."""
@@ -58,7 +80,7 @@ _SHORT = {
 }
 _TEXTS = frozenset({
     "created_by", "extension_type", "link", "version", "version_id", "id", "name", "item_id",
-    "storage_id", "reserved_by",
+    "storage_id", "reserved_by", "label",
 })  # fmt: skip
 _NUMBERS = frozenset({
     "size_bytes", "mtime_ns", "created_ns", "version_number", "rollup_ns", "object_count",
@@ -116,20 +138,24 @@ def encode_node(node: Node) -> str:
 def decode_node(text: str) -> Node:
     """The node in a text; BadRecordError for any text that ``encode_node`` does not write."""
     try:
-        letter, *values = json.loads(text)
-        kind = _KINDS[letter]
-        if kind is Root:
-            return Root(*values)
-        values = _completed(kind, values, _FIELDS[kind])
-        _check(kind, values, _FIELDS[kind])
-        if kind is Shortcut:
-            at = _FIELDS[kind].index("body")
-            values[at] = base64.b64decode(values[at], validate=True)
-        return kind(*values)  # type: ignore[no-any-return]
+        return _node(json.loads(text))
     except BadRecordError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as e:
         raise BadRecordError(f"not a node: {e}") from None
+
+
+def _node(row: Any) -> Node:
+    letter, *values = row
+    kind = _KINDS[letter]
+    if kind is Root:
+        return Root(*values)
+    values = _completed(kind, values, _FIELDS[kind])
+    _check(kind, values, _FIELDS[kind])
+    if kind is Shortcut:
+        at = _FIELDS[kind].index("body")
+        values[at] = base64.b64decode(values[at], validate=True)
+    return kind(*values)  # type: ignore[no-any-return]
 
 
 def _shared(children: Iterable[Child]) -> list[str]:
@@ -151,19 +177,25 @@ def _row(child: Child) -> list[Any]:
 
 def _whole(node: Node) -> list[Any]:
     kind = type(node)
+    if kind in _SOURCE_LETTERS:
+        return [_SOURCE_LETTERS[kind], _whole(node.tip if kind is VersionList else node.of)]  # type: ignore[union-attr]
     return _trimmed(node, [_LETTERS[kind], *(getattr(node, name) for name in _FIELDS[kind])])
 
 
 def _trimmed(node: Node, values: list[Any]) -> list[Any]:
-    """Without a last value that most rows do not have: as releases write and read it that do not
-    know of it."""
-    if type(node) in _LATE and not values[-1]:
+    """Without the last values that most rows do not have: as releases write and read them that do
+    not know of these."""
+    for default in reversed(_LATE.get(type(node), ())):
+        if values[-1] != default:
+            break
         values.pop()
     return [_plain(value) for value in values]
 
 
 def _completed(kind: type[Any], values: list[Any], names: tuple[str, ...]) -> list[Any]:
-    return [*values, _LATE[kind]] if kind in _LATE and len(values) == len(names) - 1 else values
+    missing = len(names) - len(values)
+    late = _LATE.get(kind, ())
+    return [*values, *late[-missing:]] if 0 < missing <= len(late) else values
 
 
 def _plain(value: Any) -> Any:
@@ -256,8 +288,13 @@ def _check(kind: type[Any], values: list[Any], names: tuple[str, ...] = ()) -> N
 
 def _directory(row: Any) -> Directory:
     letter, *values = row
+    if letter in _SOURCES:
+        (about,) = map(_node, values)
+        if not isinstance(about, File | Shortcut if letter == "v" else Project | Folder):
+            raise BadRecordError("no such source")
+        return _SOURCES[letter](about)  # type: ignore[no-any-return]
     kind = _KINDS[letter]
-    if kind in (File, Shortcut):
+    if issubclass(kind, File | Shortcut):
         raise BadRecordError("not a directory")
     values = _without_region(kind, values)
     if kind is not Root:

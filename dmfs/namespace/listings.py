@@ -15,6 +15,7 @@ requests it, and the others take its answer.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -34,16 +35,17 @@ from dmfs.errors import (
     SpeculationDropped,
     StalledError,
 )
-from dmfs.model import Directory, Listing
+from dmfs.model import Child, Directory, Histories, Hub, Listing, Past, Root, View, WithDeleted
 from dmfs.namespace.change_feed import OnChange
 from dmfs.namespace.directory_query import DirectoryQuery, FetchSize, ListChildren
 from dmfs.namespace.listing_cache import CachedListing, Freshness, ListingCache
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listing_tiers import ListingTiers
+from dmfs.namespace.views.views import Views, maybe_lost
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
 from dmfs.system.backoff import Cooldown
-from dmfs.system.clock import Moment
+from dmfs.system.clock import Moment, wall_time_s
 from dmfs.system.concurrency import Flight, SingleFlight, deadline
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,8 @@ REFRESHES_BEHIND = 4
 must not send a call for each into a stretch that stalls."""
 JOINS_MAX = 3
 """A caller may join speculation just as it gives way; then the caller starts a refresh anew."""
+SETTLED_S = 60.0
+"""So long after a change some of the service's answers may not show it yet."""
 POLL_MAX_AGE_S = 15.0
 """A poll takes another process's answer up to this age: half of the shortest poll interval."""
 
@@ -96,6 +100,7 @@ class Listings:
             4096, DENIAL_TTL_S, timer=trio.current_time
         )
         self._shown: Callable[[Listing], Listing] = lambda listing: listing
+        self.views = Views(self)
         self._impatient_until = float("-inf")
         """Till then the patience is spent: a refresh was waited for in vain, and none was answered
         since. (It is one for all: a walk over 100 known folders took 100 patiences.)"""
@@ -120,6 +125,8 @@ class Listings:
 
     async def recall(self, directory: Directory) -> Listing | None:
         """The listing in memory or on disk, however old, as it was listed; costs no call."""
+        if isinstance(directory, View):
+            return await self.views.recall(directory)
         cached = self.cache.get(directory.identity) or await self._tiers.recall(directory)
         return None if cached is None else cached.listing
 
@@ -132,7 +139,37 @@ class Listings:
 
     async def get(self, directory: Directory) -> Listing:
         """The listing: fresh, or stale after ``patience``. DriveError only if none is known."""
+        if isinstance(directory, View):
+            return await self.views.get(directory)
         return self._shown(await self._get(directory))
+
+    async def child(self, directory: Directory, name: str) -> Child | None:
+        """What a name means in a directory, listed or not. None is authoritative; BadResponseError
+        where it may be one of those that are lost: failure never looks like absence."""
+        listing = await self.get(directory)
+        found = listing.entries.get(name)
+        if found is None:
+            found = await self.views.child(directory, name)
+        if found is None and listing.lost:
+            raise maybe_lost(directory, name)
+        return found
+
+    async def since(self, source: WithDeleted, at_s: float) -> Listing:
+        """What was requested after a moment (seconds since the epoch), and so holds all that came
+        before it. A minute later it holds also what the service's listings showed late."""
+        cached = self.cache.use(source.identity) or await self._tiers.recall(source)
+        if cached is not None:
+            requested_s, age_s = cached.moment[0], cached.moment.age_s()
+            settled = requested_s >= at_s + SETTLED_S
+            if settled or (requested_s >= at_s and (age_s or 0.0) < self._freshness.ttl):
+                return cached.listing
+        else:
+            self._raise_denial(source.identity)
+        return await self._refresh(source, "miss", max(0.0, wall_time_s() - at_s - SETTLED_S))
+
+    async def keep(self, listing: Listing) -> None:
+        """Keep what was made of others, as long as there is room for it."""
+        await self._tiers.put(listing, Moment.now())
 
     async def _get(self, directory: Directory) -> Listing:
         identity = directory.identity
@@ -182,11 +219,19 @@ class Listings:
 
     def known(self, directory: Directory) -> Listing | None:
         """The listing in memory, fresh or stale; never waits."""
+        if isinstance(directory, View) and (made := self.views.made_now(directory)) is not None:
+            return made
         cached = self.cache.get(directory.identity)
         return None if cached is None else self._shown(cached.listing)
 
     def fresh_for(self, directory: Directory) -> float:
         """Seconds for which the listing is still fresh (0 or less: stale or unknown)."""
+        if isinstance(directory, Histories) or (
+            isinstance(directory, Past) and isinstance(directory.of, Root | Hub)
+        ):
+            directory = directory.of
+        elif isinstance(directory, View):
+            return math.inf  # of one version, of one moment
         return self.cache.fresh_for(directory, trio.current_time())
 
     def incomplete(self, directory: Directory) -> int:
@@ -202,10 +247,6 @@ class Listings:
     def stale_count(self) -> int:
         """Listings in memory that are no longer fresh."""
         return self.cache.stale_count(trio.current_time())
-
-    def on_suspend(self, seconds: float) -> None:
-        """The machine was suspended for so long."""
-        self.cache.on_suspend(seconds)
 
     def gauges(self) -> dict[str, int]:
         """Counts since the start, and the sizes of the cache now."""

@@ -6,18 +6,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dmfs.errors import NoAttributeError, UnsupportedError
-from dmfs.model import File, Folder, Hub, Node, Project, Shortcut
-from dmfs.system.clock import Moment, iso_seconds
+from dmfs.model import File, Folder, History, Hub, Node, Past, Project, Shortcut
+from dmfs.system.clock import Moment, iso_seconds, iso_time
 
 PREFIX = "user.dmfs."
 CACHED, PINNED, RESERVED_BY = PREFIX + "cached", PREFIX + "pinned", PREFIX + "reserved_by"
 STATE = PREFIX + "state"
 """Answered, never listed."""
+AT, VERSION_LABEL, VERSION_NAME = PREFIX + "at", PREFIX + "version_label", PREFIX + "version_name"
+VERSION_MARKS = frozenset({AT, VERSION_LABEL, VERSION_NAME})
+"""The same, of what has a place in time."""
 
 
 def attributes_of(node: Node) -> dict[str, str]:
     """Every xattr that applies to a node, by its full name; values are texts."""
     values: dict[str, object] = {"extension_type": getattr(node, "extension_type", "")}
+    if isinstance(node, Past):
+        return attributes_of(node.of)
     match node:
         case Hub():
             values |= {"hub_id": node.id}
@@ -31,6 +36,8 @@ def attributes_of(node: Node) -> dict[str, str]:
                 "web_url": node.web_url,
                 "created_by": node.created_by,
             }
+        case History():
+            return attributes_of(node.tip)
         case File() | Shortcut():
             values |= {
                 "hub_id": node.hub_id,
@@ -45,6 +52,17 @@ def attributes_of(node: Node) -> dict[str, str]:
             if isinstance(node, File):
                 values["storage_id"] = node.storage_id
     return {PREFIX + key: str(value) for key, value in values.items() if value not in ("", None)}
+
+
+def version_mark(node: Node, name: str, at_ns: int | None) -> str | None:
+    """One of ``VERSION_MARKS``: the moment that is shown (``at_ns``, or the node's own), what the
+    web page calls a version, its name when it was made. None where it does not apply."""
+    if name == AT:
+        at_ns = node.at_ns if isinstance(node, Past) else at_ns
+        return None if at_ns is None else iso_time(at_ns)
+    if not isinstance(node, File) or not node.version_id:
+        return None
+    return node.name if name == VERSION_NAME else node.label or str(node.version_number or "")
 
 
 def marks(listed_at: Moment | None, *, stale: bool, incomplete: int = 0) -> dict[str, str]:

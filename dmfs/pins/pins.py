@@ -11,7 +11,7 @@ from typing import Protocol
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.errors import DriveError
-from dmfs.model import Child, File, ItemId, Node, Project, Root, Shortcut, StorageId
+from dmfs.model import Child, File, Folder, Hub, ItemId, Node, Project, Root, Shortcut, StorageId
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listings import Listings
 from dmfs.namespace.poller import Poller
@@ -184,8 +184,10 @@ class Pins:
             log.warning("%s", message)
 
 
-def _ids_of(node: Child) -> tuple[str, str]:
+def _ids_of(node: Node) -> tuple[str, str]:
     if isinstance(node, File | Shortcut):
         return node.project_id, node.item_id
+    if not isinstance(node, Hub | Project | Folder):
+        return "", node.identity
     project_id = getattr(node, "project_id", None) or node.id
     return project_id, node.id

@@ -9,6 +9,7 @@ from dmfs.model import (
     Directory,
     File,
     Folder,
+    OldVersion,
     Project,
     Shortcut,
     WrittenFile,
@@ -111,6 +112,8 @@ def why_not(file: File, me: str = "") -> str:
     ``me``: a user's id, whose own lock is none to them."""
     if isinstance(file, WrittenFile) and file.draft_id:
         return ""
+    if isinstance(file, OldVersion):
+        return "it is an old version"
     user_id, _, name = file.reserved_by.partition(" ")
     if user_id and user_id != me:
         return f"it is locked by {printable(name)}"

@@ -21,6 +21,7 @@ from dmfs.errors import (
     NotFoundError,
     NotPermittedError,
     OtherFolderError,
+    ReadOnlyError,
 )
 from dmfs.model import (
     Child,
@@ -29,6 +30,7 @@ from dmfs.model import (
     Folder,
     Listing,
     Shortcut,
+    View,
     WrittenFile,
 )
 from dmfs.names import check_name, printable
@@ -291,6 +293,8 @@ class Writing:
 
     async def there(self, directory: Directory, name: str) -> Child:
         """What stands under a name. NotFoundError."""
+        if isinstance(directory, View):
+            raise ReadOnlyError("what was cannot be changed")
         found = await self.child(directory, name)
         if found is None:
             raise NotFoundError(f"there is no {printable(name)!r}")

@@ -56,7 +56,7 @@ class Service:
                 return list(PROJECTS)
             case Project():
                 return [folder(directory, n) for n in range(FOLDERS)]
-        return [a_file(f"{directory.id} {n}") for n in range(3)]
+        return [a_file(f"{directory.identity} {n}") for n in range(3)]
 
     async def no_size(self, file: File) -> None:
         pytest.fail("all sizes are known")

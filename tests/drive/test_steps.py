@@ -126,7 +126,7 @@ def test_a_listing_of_50000_entries_blocks_no_other_task(tmp_path: Path) -> None
                 await listings.renew(WIDE)
             found = await listings.get(WIDE)
             if work == "list":
-                listings.on_suspend(3600)
+                listings.cache.on_suspend(3600)
                 await listings.renew(WIDE)
             trio.lowlevel.remove_instrument(steps)
             assert len(found.entries) == ENTRIES

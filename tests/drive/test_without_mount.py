@@ -265,5 +265,5 @@ async def test_sleep_makes_everything_older(emulator, settings):
     async with open_drive(settings()) as drive:
         known = await listing(drive, TREE)
         assert drive.parts.listings.fresh_for(known.directory) > 0
-        drive.parts.listings.on_suspend(3600)
+        drive.parts.listings.cache.on_suspend(3600)
         assert drive.parts.listings.fresh_for(known.directory) <= 0

@@ -8,12 +8,12 @@ import pytest
 import trio
 
 import dmfs.fuse.inode_table
-from dmfs.drive import resolve
 from dmfs.errors import GoneError, NotADirectory, NotFoundError
 from dmfs.fuse.inode_table import ROOT_INODE, InodeTable
 from dmfs.model import Child, Directory, Folder, FolderId, Hub, HubId, Project, ProjectId, Root
 from dmfs.names import inode_number, printable
 from dmfs.namespace.listings import Freshness, Listings
+from dmfs.namespace.paths import resolve
 from tests.support.helpers import a_file, virtual
 from tests.support.made_drives import a_drive
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import trio
 
-from dmfs.drive import child_of
 from dmfs.errors import BadResponseError, PartialAnswerError, UnreachableError
 from dmfs.model import StorageId, own_id
 from dmfs.namespace.listing_cache import INCOMPLETE_FIRST_S
@@ -80,9 +79,9 @@ async def test_a_row_that_is_lost_altogether_makes_absence_unknown() -> None:
     async with listings_of(world) as listings:
         listing = await listings.get(PROJECT)
         assert listing.names == ("well",)
-        assert child_of(listing, "well") is not None
+        assert await listings.child(PROJECT, "well") is not None
         with pytest.raises(BadResponseError):
-            child_of(listing, "perhaps the lost one")
+            await listings.child(PROJECT, "perhaps the lost one")
         assert (listing.lost, listing.incomplete) == (1, 1)
 
 
@@ -100,7 +99,7 @@ def test_what_was_listed_before_stands_in_for_a_lost_row(identifier: str) -> Non
             listing = await listings.get(PROJECT)
             assert listing.names == ("known", "new", "well")
             assert (listing.lost, listing.undescribed) == (0, 1)
-            assert child_of(listing, "absent") is None
+            assert await listings.child(PROJECT, "absent") is None
 
     body()
 

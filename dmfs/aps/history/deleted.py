@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dmfs.aps.contents import decode_version
+from dmfs.aps.contents import decode_version, is_tombstone
 from dmfs.aps.json_values import Json, dig, text
 from dmfs.aps.jsonapi import Tips, next_page
 from dmfs.aps.paging import Query, all_pages
@@ -14,7 +14,6 @@ from dmfs.http.json_client import Call, JsonClient
 from dmfs.model import File, FolderId, ItemId, Project
 from dmfs.names import legal_name
 
-TOMBSTONE = ":Deleted"
 LOOKS_MAX = 200
 
 
@@ -76,7 +75,7 @@ class DeletedItems:
                 files = [
                     decode_version(row, item_id, action, project)
                     for row in (rows if isinstance(rows, list) else [])
-                    if not _is_tombstone(row) and dig(row, "relationships", "storage", "data")
+                    if not is_tombstone(row) and dig(row, "relationships", "storage", "data")
                 ]
                 return files, next_page(page, action, path)
 
@@ -92,7 +91,7 @@ def _deleted(page: Json) -> list[DeletedItem]:
     found = []
     for row in rows if isinstance(rows, list) else []:
         tip = tips.of(row)
-        if text(row, "type") != "items" or not _is_tombstone(tip):
+        if text(row, "type") != "items" or not is_tombstone(tip):
             continue
         name = text(tip, "attributes", "extension", "data", "originalName")
         deleted_at = text(tip, "attributes", "createTime")
@@ -101,11 +100,11 @@ def _deleted(page: Json) -> list[DeletedItem]:
 
 
 def _next(page: Json, action: str, path: str) -> Query | None:
-    following = next_page(page, action, path)
+    return without_hidden(next_page(page, action, path))
+
+
+def without_hidden(following: Query | None) -> Query | None:
+    """The query of the next page, as ``all_pages`` has it; ``includeHidden`` is added to each."""
     if following is None:
         return None
     return {key: value for key, value in following.items() if key != "includeHidden"}
-
-
-def _is_tombstone(version: Json | None) -> bool:
-    return text(version, "attributes", "extension", "type").endswith(TOMBSTONE)

@@ -13,9 +13,6 @@ from dmfs.emulator.sign_in.tokens import Token
 from dmfs.emulator.world import times
 from dmfs.emulator.world.model import Folder, Item, Json, Version
 
-_SEARCH_PAGE = 200
-_SEARCH_PAGES_MAX = 50
-
 
 async def folder(service: Service, request: Request, args: list[str], token: Token) -> Answer:
     """One folder; If-Modified-Since is honoured (304), at a resolution of a second."""
@@ -62,7 +59,9 @@ def _contents_page(
 ) -> Json:
     nodes = [child for child in listed(node) if not child.revoked and is_shown(child)]
     page = nodes[number * limit : (number + 1) * limit]
-    include_hidden = request.flag("includeHidden")
+    # In teams what is deleted is gone for good; filter[hidden] asks for deleted ones by itself.
+    asks = request.flag("includeHidden") or "true" in request.query.get("filter[hidden]", "")
+    include_hidden = asks and node.project.hub.is_account
     data: list[Json] = []
     tips: list[Json] = []
     for child in page:
@@ -114,36 +113,6 @@ def _included(node: Folder, tips: list[Json]) -> list[Json] | None:
     if node.included == "duplicate":
         return tips + tips[:2]
     return tips
-
-
-async def search(service: Service, request: Request, args: list[str], token: Token) -> Answer:
-    """Tip versions anywhere below a folder: versions in data, items included (facts 3.6)."""
-    owner = lookup.project(service, token, args[0])
-    node = lookup.folder(service, owner, args[1])
-    number = lookup.page_of(service, request)[0]
-    if number >= _SEARCH_PAGES_MAX:
-        return errors.jsonapi(400, "BAD_INPUT", "Page number must be less than 50.")
-    found: list[tuple[Json, Item]] = []
-    for item_ in _items_below(node):
-        rendered = jsonapi.version(service.api_url, item_, shown_tip(item_))
-        if lookup.passes_filters(request, rendered):
-            found.append((rendered, item_))
-    page = found[number * _SEARCH_PAGE : (number + 1) * _SEARCH_PAGE]
-    links = lookup.page_links(service, request, number, _SEARCH_PAGE, len(found))
-    included = [jsonapi.item(service.api_url, item_) for _, item_ in page] or None
-    url = f"{service.api_url}{request.path}"
-    data = [rendered for rendered, _ in page]
-    return lookup.answer(jsonapi.document(url, data, links=links, included=included))
-
-
-def _items_below(node: Folder) -> list[Item]:
-    below = [
-        item_ for item_ in node.items if not (item_.hidden or item_.revoked) and is_shown(item_)
-    ]
-    for child in node.folders:
-        if not (child.hidden or child.revoked):
-            below += _items_below(child)
-    return below
 
 
 async def item(service: Service, request: Request, args: list[str], token: Token) -> Answer:
@@ -199,30 +168,6 @@ async def version_item(service: Service, request: Request, args: list[str], toke
     owner = lookup.project(service, token, args[0])
     node, _ = lookup.version(service, owner, args[1])
     return await item(service, request, [args[0], node.id], token)
-
-
-async def download_formats(
-    service: Service, request: Request, args: list[str], token: Token
-) -> Answer:
-    """What a version could be had as: Fusion designs as f3z, files as what they are."""
-    owner = lookup.project(service, token, args[0])
-    _, found = lookup.version(service, owner, args[1])
-    own = "f3z" if "fusion360:" in found.type else found.file_type or "pdf"
-    formats = [{"fileType": own}]
-    body = {"type": "downloadFormats", "id": found.id, "attributes": {"formats": formats}}
-    return lookup.answer(jsonapi.document(f"{service.api_url}{request.path}", body))
-
-
-async def relations(service: Service, request: Request, args: list[str], token: Token) -> Answer:
-    """refs, relationships/refs and relationships/links: nothing refers to anything here."""
-    owner = lookup.project(service, token, args[0])
-    if "items" in request.segments[4:5]:
-        lookup.item(service, owner, args[1])
-    elif "versions" in request.segments[4:5]:
-        lookup.version(service, owner, args[1])
-    else:
-        lookup.folder(service, owner, args[1])
-    return lookup.answer(jsonapi.document(f"{service.api_url}{request.path}", []))
 
 
 def _one(node: Json, **members: object) -> Answer:

@@ -89,7 +89,8 @@ async def top_folders(service: Service, request: Request, args: list[str], token
 
 
 def _wanted(request: Request, node: Folder) -> bool:
-    if node.revoked or (node.hidden and not node.leaks and request.flag("excludeDeleted")):
+    excludes = request.flag("excludeDeleted") or not node.project.hub.is_account
+    if node.revoked or (node.hidden and not node.leaks and excludes):
         return False
     # "Folders containing project files": what tools keep for themselves is left out (spec).
     return not (request.flag("projectFilesOnly") and node.service)

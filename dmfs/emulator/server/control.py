@@ -9,8 +9,11 @@ from typing import Any
 from dmfs.emulator.http.errors import Refusal
 from dmfs.emulator.http.messages import Answer, Request, bytes_answer, json_answer
 from dmfs.emulator.server import sign_in_control
+from dmfs.emulator.server.designs import control as designs
 from dmfs.emulator.server.emulator import Emulator
-from dmfs.emulator.world import changes, content_threads, facts
+from dmfs.emulator.server.orders import past
+from dmfs.emulator.world import content_threads, facts
+from dmfs.emulator.world.changing import finding
 from dmfs.emulator.world.content import read
 from dmfs.emulator.world.model import Item, Storage
 from dmfs.emulator.writing import views
@@ -66,6 +69,15 @@ async def _bytes(emulator: Emulator, request: Request, body: dict[str, Any]) -> 
 
 async def _calls(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
     return json_answer(emulator.calls.as_dict())
+
+
+async def _callers(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
+    unknown = request.query.keys() - {"client", "user", "agent", "token"}
+    if unknown:
+        raise ValueError(
+            f"callers are told apart by client, user, agent, token, not {min(unknown)}"
+        )
+    return json_answer({"callers": emulator.calls.callers(request.query)})
 
 
 async def _reset(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
@@ -138,8 +150,8 @@ async def _writes(emulator: Emulator, request: Request, body: dict[str, Any]) ->
 
 
 async def _timeline(emulator: Emulator, request: Request, body: dict[str, Any]) -> Answer:
-    node = changes.by_id(emulator.world, request.query["id"]) if "id" in request.query else None
-    node = node or changes.by_path(emulator.world, request.query.get("path", ""))
+    node = finding.by_id(emulator.world, request.query["id"]) if "id" in request.query else None
+    node = node or finding.by_path(emulator.world, request.query.get("path", ""))
     if not isinstance(node, Item):
         raise ValueError("only a file has a timeline")
     return json_answer(await views.timeline(emulator.service.writing, node))
@@ -161,6 +173,7 @@ _HANDLERS: dict[tuple[str, str], _Handler] = {
     ("GET", "sha256"): _sha256,
     ("GET", "bytes"): _bytes,
     ("GET", "calls"): _calls,
+    ("GET", "callers"): _callers,
     ("POST", "reset"): _reset,
     ("GET", "settings"): _settings,
     ("PATCH", "settings"): _settings,
@@ -177,5 +190,7 @@ _HANDLERS: dict[tuple[str, str], _Handler] = {
     ("GET", "timeline"): _timeline,
     ("POST", "expire_tokens"): _expire_tokens,
     ("POST", "expire_urls"): _expire_urls,
+    **past.HANDLERS,
     **sign_in_control.HANDLERS,
+    **designs.HANDLERS,
 }

@@ -14,7 +14,9 @@ from dmfs.emulator.server.faults import Faults
 from dmfs.emulator.server.races import Races
 from dmfs.emulator.settings import Origins, Settings
 from dmfs.emulator.sign_in.service import SignIn
-from dmfs.emulator.world import changes
+from dmfs.emulator.world import changes, facts
+from dmfs.emulator.world.changing.finding import Node
+from dmfs.emulator.world.designs import orders
 from dmfs.emulator.world.model import Json, World
 
 
@@ -53,10 +55,19 @@ class Emulator:
         return partial(self._line.carry, bytes_per_s=rate) if rate else None
 
     def carry_out(self, order: Json) -> Json:
-        """A change of the world, or of what surrounds it; LookupError, ValueError."""
+        """A change of the world, or of what surrounds it, and the new raw facts; LookupError,
+        ValueError."""
+        if order.get("op") in orders.OPS:
+            return orders.apply(self.world, order)
+        node = self.changed(order)
+        return {} if node is None else facts.of(node)
+
+    def changed(self, order: Json) -> Node | None:
+        """The same; what was changed, None for what is no part of the world."""
         own: dict[str, Callable[[], object]] = {
             "expire_tokens": self.sign_in.tokens.expire_all,
             "expire_urls": self.service.signer.expire_all,
+            "expire_downloads": self.service.exports.expire,
             "expire_uploads": self.service.writing.uploads.expire_all,
             "end_sessions": self.sign_in.sessions.end,
             "settings": lambda: self.settings.update(_rest(order)),
@@ -65,9 +76,9 @@ class Emulator:
         act = own.get(str(order.get("op")))
         if act is not None:
             act()
-            return {}
+            return None
         result = changes.apply(self.world, order)
-        self._remember(str(order["op"]), str(result.get("id")))
+        self._remember(str(order["op"]), result.id)
         return result
 
     def _remember(self, op: str, id_: str) -> None:
@@ -79,7 +90,7 @@ class Emulator:
             history.node(item or self.world.folders[id_], None, op)
 
 
-_VERSION_OPS = frozenset({"new_version", "rename", "hide", "restore", "add_item"})
+_VERSION_OPS = frozenset({"new_version", "rename", "promote", "hide", "restore", "add_item"})
 
 
 def _rest(order: Json) -> Json:

@@ -15,6 +15,7 @@ from dmfs.emulator.http.delivery import Delivery, Stream, deliver
 from dmfs.emulator.http.errors import Refusal
 from dmfs.emulator.http.messages import Answer, Request
 from dmfs.emulator.server import control, fault_kinds, races, routes, watch
+from dmfs.emulator.server.call_log import token_mark
 from dmfs.emulator.server.emulator import Emulator
 from dmfs.emulator.server.faults import Call, Fault
 
@@ -31,12 +32,12 @@ async def handle(
         return answer
     route, args = routes.find(request.origin, request.method, request.segments)
     name = route.name if route else "other"
+    emulator.sign_in.tokens.identify(request)
     entry = log_entry(request, name)
     emulator.calls.begin(entry)
     call = Call(request.origin, name, _page(request), request.target, request.body)
     fault = emulator.faults.pick(call)
     entry["fault"] = request.fault = fault.kind if fault else None
-    emulator.sign_in.tokens.identify(request)
     effect = _Effect(emulator, request, route, args, emulator.races.pick(call))
     answer, delivery = await _prepare(effect, fault)
     entry["client"] = request.client_id
@@ -158,7 +159,10 @@ def log_entry(request: Request, route: str) -> dict[str, Any]:
         "origin": request.origin,
         "method": request.method,
         "route": route,
-        "client": "",
+        "client": request.client_id,
+        "user": request.user_id,
+        "agent": request.headers.get("user-agent", ""),
+        "token": token_mark(request.headers.get("authorization", "")),
         "path": request.path,
         "query": request.query_text,
         "range": request.headers.get("range"),

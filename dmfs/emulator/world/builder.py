@@ -57,6 +57,7 @@ class Builder:
         hub = Hub(hub_id, name, f"hubs:autodesk.{kind}", region)
         self._labels[id(hub)] = label
         self.world.hubs.append(hub)
+        self.world.note(hub, self._clock() if self._clock else 0.0)
         return hub
 
     def project(self, hub: Hub, name: str, project_type: str = "ACC") -> Project:
@@ -77,6 +78,7 @@ class Builder:
         project.root.user = ("", "") if hub.is_account else USERS[0]
         hub.projects.append(project)
         self.world.projects[project_id] = project
+        self.world.note(project, self.world.past[project.root.id][0].at_s)
         return project
 
     def _new_folder(self, project: Project, parent: Folder | None, name: str, label: str) -> Folder:
@@ -91,6 +93,7 @@ class Builder:
         )  # fmt: skip
         self._labels[id(folder)] = label
         self.world.folders[folder.id] = folder
+        self.world.note(folder, made_s)
         return folder
 
     def folder(self, parent: Folder | Project, name: str, **attributes: Any) -> Folder:
@@ -156,6 +159,7 @@ class Builder:
         self.world.add_version(item, version)
         item.modified_time = version.modified_time
         self._touched(item.parent, made_s + 4)
+        self.world.note(item, made_s)
         return version
 
     def file(

@@ -1,4 +1,4 @@
-"""World specifications: ``sample``, ``empty``, and benches joined by ``+``."""
+"""World specifications: ``sample``, ``history``, ``empty``, and benches joined by ``+``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from dmfs.emulator.world.bench import Bench
 from dmfs.emulator.world.model import World
+from dmfs.emulator.world.sample.history import make_history
 from dmfs.emulator.world.sample.hubs import make_sample
 
 _PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
@@ -13,6 +14,8 @@ _PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
     "wide": (Bench.wide, {"items": 10000}),
     "small": (Bench.small, {"files": 1000, "min": 1024, "max": 40960}),
     "big": (Bench.big, {"size": 1 << 30, "count": 8, "zip": 0, "members": 256}),
+    "relations": (Bench.relations, {}),
+    "designs": (Bench.designs, {"count": 200, "versions": 1}),
 }
 
 
@@ -25,14 +28,18 @@ def make_world(spec: str) -> World:
     if "sample" in parts:
         make_sample(world)
         parts.remove("sample")
+    if "history" in parts:
+        make_history(world)
+        parts.remove("history")
     bench = Bench(world) if parts else None
     for part in parts:
         name, _, text = part.partition(":")
         if name not in _PARTS:
-            known = ", ".join(("sample", "empty", *_PARTS))
+            known = ", ".join(("sample", "empty", *_PARTS, "history"))
             raise ValueError(f"unknown world {name!r}, known are {known}")
         make, defaults = _PARTS[name]
         make(bench, **_arguments(name, text, defaults))
+    world.note_rest()
     return world
 
 

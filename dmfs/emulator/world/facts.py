@@ -10,6 +10,15 @@ def world(node: World) -> Json:
     return {"hubs": [hub(each) for each in node.hubs]}
 
 
+def of(node: Hub | Project | Folder | Item) -> Json:
+    """Those of anything."""
+    if isinstance(node, Hub):
+        return hub(node)
+    if isinstance(node, Project):
+        return project(node)
+    return folder(node) if isinstance(node, Folder) else item(node)
+
+
 def hub(node: Hub) -> Json:
     return {
         "id": node.id,
@@ -72,6 +81,7 @@ def version(node: Version) -> Json:
         "name": node.name,
         "displayName": node.display_name,
         "type": node.type,
+        "label": node.data.get("revisionDisplayLabel"),
         "createTime": node.create_time,
         "lastModifiedTime": node.modified_time,
         "createUserName": node.user[1],

@@ -13,8 +13,9 @@ from dmfs.emulator.http import errors
 from dmfs.emulator.http.errors import JSONAPI_TYPE, Refusal
 from dmfs.emulator.http.messages import Answer, Request, json_answer
 from dmfs.emulator.sign_in.tokens import Token
-from dmfs.emulator.world import changes, ids
+from dmfs.emulator.world import ids
 from dmfs.emulator.world.builder import BIM_FOLDER, CORE_FOLDER, places, stamp
+from dmfs.emulator.world.changing.moments import touch
 from dmfs.emulator.world.model import Folder, Json, ancestors
 
 _NAME_BYTES_MAX = 255
@@ -52,10 +53,11 @@ async def create(service: Service, request: Request, args: list[str], token: Tok
     )  # fmt: skip
     above.children.append(folder)
     service.world.folders[folder.id] = folder
-    changes.touch(folder, {})
+    touch(folder, {})
     making.want_public_name(service, actor, name, above)
     making.show_later(service, folder)
     service.writing.history.node(folder, actor.who, "new_folder")
+    service.world.note(folder, now_s)
     service.world.generation += 1
     return json_answer(_document(service, folder), 201, JSONAPI_TYPE)
 
@@ -89,6 +91,7 @@ async def change(service: Service, request: Request, args: list[str], token: Tok
     parent = _new_parent(service, folder, data, actor) if moves else folder.parent
     _apply(service, folder, parent, name, hidden)
     service.writing.history.node(folder, actor.who, "change_folder")
+    service.world.note(folder, time.time())
     service.world.generation += 1
     return lookup.answer(_document(service, folder))
 
@@ -119,12 +122,12 @@ def _apply(
     stays_hidden = hides or (folder.hidden and not shows)
     if not stays_hidden and access.is_taken(parent, name, of=folder, folders=True):
         raise access.taken(service.settings.patch_name_taken_status)
-    changes.touch(folder, {})
+    touch(folder, {})
     if parent is not folder.parent and folder.parent is not None:
         folder.parent.children.remove(folder)
         parent.children.append(folder)
         folder.parent = parent
-        changes.touch(folder, {})
+        touch(folder, {})
     if hides:
         folder.original_name, folder.name, folder.hidden = name, str(uuid.uuid4()), True
     elif stays_hidden:

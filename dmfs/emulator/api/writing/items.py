@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 
 from dmfs.emulator.api import jsonapi, lookup
@@ -11,7 +12,7 @@ from dmfs.emulator.api.writing.payload import Actor, bad
 from dmfs.emulator.http.errors import JSONAPI_TYPE
 from dmfs.emulator.http.messages import Answer, Request, json_answer
 from dmfs.emulator.sign_in.tokens import Token
-from dmfs.emulator.world import changes
+from dmfs.emulator.world.changing.moments import touch
 from dmfs.emulator.world.model import DELETED_VERSION, Item, Json, Project
 
 
@@ -112,7 +113,8 @@ async def rename(service: Service, request: Request, args: list[str], token: Tok
     making.want_public_name(service, actor, name, item.parent)
     item.display_name = name
     service.writing.history.node(item, actor.who, "rename")
-    changes.touch(item, {})
+    service.world.note(item, time.time())
+    touch(item, {})
     service.world.generation += 1
     href = jsonapi.item_url(service.api_url, item)
     tip = jsonapi.version(service.api_url, item, item.tip)

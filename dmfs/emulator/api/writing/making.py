@@ -12,8 +12,9 @@ from dmfs.emulator.api.writing.payload import Actor, bad, ending_of
 from dmfs.emulator.http import errors
 from dmfs.emulator.http.errors import Refusal
 from dmfs.emulator.http.messages import Request
-from dmfs.emulator.world import changes, ids, rights
+from dmfs.emulator.world import ids, rights
 from dmfs.emulator.world.builder import places, stamp, version_data
+from dmfs.emulator.world.changing.moments import touch
 from dmfs.emulator.world.model import Folder, Item, Project, Storage, Version
 from dmfs.emulator.writing.local_names import is_local
 from dmfs.emulator.writing.uploads import Placeholder
@@ -80,7 +81,8 @@ def new_version(
     if item.versions:
         number = item.tip.number + 1
         suffix = item.tip.id.rpartition("vf.")[2].partition("?")[0]
-    now = stamp(project, time.time())
+    now_s = time.time()
+    now = stamp(project, now_s)
     data = version_data(project, name, number)
     if data:
         data["conformingStatus"] = attributes.pop("conforming", "NONE")
@@ -96,8 +98,9 @@ def new_version(
         setattr(version, key, value)
     service.world.add_version(item, version)
     item.display_name = version.name if not item.hidden else item.display_name
-    changes.touch(item, {})
+    touch(item, {})
     service.writing.history.version(item, version, actor.who, what)
+    service.world.note(item, now_s)
     show_later(service, version)
     _process(service, item, version)
     service.world.generation += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ from dmfs.emulator.api.writing.payload import Actor, bad
 from dmfs.emulator.http.errors import JSONAPI_TYPE
 from dmfs.emulator.http.messages import Answer, Request, json_answer
 from dmfs.emulator.sign_in.tokens import Token
-from dmfs.emulator.world import changes
+from dmfs.emulator.world.changing.moments import touch
 from dmfs.emulator.world.model import DELETED_VERSION, Item, Json, Project, Version
 from dmfs.emulator.writing import views
 from dmfs.emulator.writing.uploads import Placeholder
@@ -177,8 +178,9 @@ async def rename(service: Service, request: Request, args: list[str], token: Tok
     making.want_public_name(service, actor, name, item.parent)
     version.name = version.display_name = name
     service.writing.history.node(item, actor.who, "rename_version")
+    service.world.note(item, time.time())
     version.file_type = payload.ending_of(name) or None
-    changes.touch(item, {})
+    touch(item, {})
     service.world.generation += 1
     href = jsonapi.version_url(service.api_url, item, version)
     return lookup.answer(jsonapi.document(href, jsonapi.version(service.api_url, item, version)))

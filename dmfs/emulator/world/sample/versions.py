@@ -56,8 +56,8 @@ def _history(build: Builder, folder: Folder) -> None:
         if number in (3, 5):
             bury(build, item)
         else:
+            item.hidden = False
             build.version(item, Literal(f"version {number}\n".encode()), name=item.display_name)
-    item.hidden = False
 
 
 def fill_times(build: Builder, folder: Folder) -> None:

@@ -1,37 +1,21 @@
-"""The nouns of the drive: frozen data, no behaviour beyond identity.
-
-A *version* is immutable and its bytes have an immutable storage id, so a ``File`` **is one
-version**: a new version is a new node with a new inode, and an open file goes on reading the
-version that it opened. Only listings change: a ``Listing`` is all entries of one directory at one
-moment, and a newer one replaces it.
-
-Times are integers in nanoseconds since the epoch, sizes are bytes, byte ranges are half-open.
-"""
+"""What the service has: hubs, projects, folders, and items as one version each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, NewType
+from dataclasses import dataclass, fields
+from typing import Any
 
 from dmfs.compact import expand, in_link
-
-HubId = NewType("HubId", str)
-"""``b.<account guid>`` (BIM 360, ACC) or ``a.<base64>`` (Fusion Team, BIM 360 Team, personal)."""
-ProjectId = NewType("ProjectId", str)
-"""``b.<project guid>`` or ``a.<base64>``."""
-FolderId = NewType("FolderId", str)
-LOCAL_FOLDER = "local:"
-"""A folder that the service does not have has such an id, with 32 hex digits behind it."""
-LATER_FOLDER = "local:later:"
-"""The same, of one that it gets as soon as it can be reached."""
-"""``urn:adsk.wipprod:fs.folder:co.<22 chars>``."""
-ItemId = NewType("ItemId", str)
-"""``urn:adsk.wipprod:dm.lineage:<22 chars>``: a file through all of its versions."""
-VersionId = NewType("VersionId", str)
-"""``urn:adsk.wipprod:fs.file:vf.<22 chars>?version=N``."""
-StorageId = NewType("StorageId", str)
-"""``urn:adsk.objects:os.object:<bucket>/<object key>``: immutable bytes."""
+from dmfs.model.ids import (
+    LATER_FOLDER,
+    LOCAL_FOLDER,
+    FolderId,
+    HubId,
+    ItemId,
+    ProjectId,
+    StorageId,
+    VersionId,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +134,8 @@ class File:
     link: str = ""
     reserved_by: str = ""
     """Who has the item locked: a user's id, a space, and the name."""
+    label: str = ""
+    """What the web page calls the version, where that is not its number."""
 
     @property
     def version_id(self) -> VersionId:
@@ -210,11 +196,9 @@ class Shortcut:
         return len(self.body)
 
 
-Directory = Root | Hub | Project | Folder
+LiveDirectory = Root | Hub | Project | Folder
+"""As the service has it now."""
 Leaf = File | Shortcut
-Node = Root | Hub | Project | Folder | File | Shortcut
-Child = Hub | Project | Folder | File | Shortcut
-"""An entry of a listing: any node but the root."""
 
 
 def link_ids(project_id: ProjectId, *others: str) -> list[str]:
@@ -227,46 +211,6 @@ def version_ids(item_id: ItemId) -> list[str]:
     return [item_id.rpartition(":")[2]]
 
 
-def own_id(node: Child) -> str:
-    """The service's id that is equal for all versions: it decides contested names, and suffixes
-    hash it."""
-    return node.item_id if isinstance(node, File | Shortcut) else node.id
-
-
-def created_ns(node: Child) -> int | None:
-    """Creation time, if the service gives one (for hubs and projects it never does)."""
-    return None if isinstance(node, Hub | Project) else node.created_ns
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """All entries of one directory, by their unique legal names, in the order readdir shows.
-
-    ``listed_at`` is trio's clock in seconds when the drive *sent* the request: the answer may miss
-    a change that happened later. ``rollup_ns`` is the directory's own rollup as its parent's
-    listing showed it before the request, or None.
-    """
-
-    directory: Directory
-    entries: Mapping[str, Child]
-    listed_at: float
-    rollup_ns: int | None = None
-    undescribed: int = 0
-    """Entries that the service listed and did not describe: they show, and cannot be opened or are
-    as the listing before described them."""
-    lost: int = 0
-    """Entries of which not even a name is known: a name that is not here may exist all the same."""
-    names: tuple[str, ...] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", tuple(self.entries))
-
-    @property
-    def incomplete(self) -> int:
-        """Entries that are not as they should be."""
-        return self.undescribed + self.lost
-
-
 @dataclass(frozen=True, slots=True)
 class RefusedFile(File):
     """Of an answer: an item that is listed and whose details are refused to this user, which is
@@ -276,36 +220,35 @@ class RefusedFile(File):
 
 def as_refused(leaf: Leaf) -> Leaf:
     """An item of an answer, now that its details were refused."""
-    return RefusedFile(**_values(leaf)) if isinstance(leaf, File) else leaf
-
-
-def as_listed(child: Child) -> Child:
-    """A child of an answer, or one that was written here, as a listing has it."""
-    return File(**_values(child)) if isinstance(child, RefusedFile | WrittenFile) else child
-
-
-def _values(file: File) -> dict[str, Any]:
-    return {each.name: getattr(file, each.name) for each in fields(File)}
+    return RefusedFile(**values_of(leaf)) if isinstance(leaf, File) else leaf
 
 
 @dataclass(frozen=True, slots=True)
-class SignedRange:
-    """A byte range of the object with the URL that serves it; the URL counts from ``start``."""
+class OldVersion(File):
+    """A version under a name that means it for ever, in a drive that is written to: there the file
+    under its own name may become another one, with the same identity."""
 
-    start: int
-    stop: int
-    url: str = field(repr=False)
+    @property
+    def identity(self) -> str:
+        return f"old {self.project_id} {self.version_id}"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class SignedObject:
-    """Signed URLs of a storage object, with its authoritative size and its sha1 ('' if unknown).
+def as_old(file: File) -> OldVersion:
+    """The same version, apart from the file that may be written."""
+    return OldVersion(**values_of(file))
 
-    No repr: URLs are secrets and must not reach a log or a traceback.
-    """
 
-    size_bytes: int
-    sha1: str
-    parts: tuple[SignedRange, ...]
-    expires_at: float
-    """trio's clock, seconds."""
+@dataclass(frozen=True, slots=True)
+class DeletedItem(File):
+    """An item that was deleted, or the version of an item that says so: without bytes.
+    ``mtime_ns``: when."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedFolder(Folder):
+    """A folder that was deleted. ``mtime_ns``: when."""
+
+
+def values_of(file: File) -> dict[str, Any]:
+    """What makes a plain ``File`` of it."""
+    return {each.name: getattr(file, each.name) for each in fields(File)}

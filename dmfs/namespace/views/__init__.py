@@ -1,0 +1,1 @@
+"""Directories that are made of versions, out of what is listed: pure functions, and what asks."""

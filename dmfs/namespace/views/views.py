@@ -1,0 +1,258 @@
+"""Views: directories made of what is listed, as ``Listings`` gives them out, and names that are
+answered and never listed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+import trio
+
+from dmfs.errors import BadResponseError
+from dmfs.grammar.moments import SECOND_NS, midnights_ns, snapshot_name, snapshot_ns
+from dmfs.grammar.version_names import meanings_of, number_of_cut, version_name
+from dmfs.model import (
+    HISTORIES,
+    SNAPSHOTS,
+    Child,
+    Directory,
+    File,
+    Folder,
+    Histories,
+    History,
+    Leaf,
+    Listing,
+    LiveDirectory,
+    OldVersion,
+    Past,
+    Project,
+    Shortcut,
+    Snapshots,
+    VersionList,
+    View,
+    WithDeleted,
+    as_listed,
+    as_old,
+)
+from dmfs.names import printable
+from dmfs.namespace.directory_query import THREAD_ENTRIES
+from dmfs.namespace.views.past import changed_since, past_entries
+from dmfs.namespace.views.versions import (
+    histories,
+    history_of,
+    newest,
+    numbered,
+    version_entries,
+)
+from dmfs.system.clock import wall_time_ns
+from dmfs.system.concurrency import computed, gather
+
+LISTS_AT_ONCE = 12
+"""Version lists of one directory under way; 800 a minute are allowed."""
+SNAPSHOT_DAYS = 30
+
+
+Get = Callable[[Directory], Awaitable[Listing | None]]
+"""A listing, or None where it would cost a call."""
+
+
+class Lists(Protocol):
+    """Of ``Listings``, what views are made of."""
+
+    async def get(self, directory: Directory) -> Listing: ...
+
+    async def since(self, source: WithDeleted, at_s: float) -> Listing: ...
+
+    async def recall(self, directory: Directory) -> Listing | None: ...
+
+    def known(self, directory: Directory) -> Listing | None: ...
+
+    async def keep(self, listing: Listing) -> None: ...
+
+
+class Views:
+    """All views of one drive."""
+
+    def __init__(self, lists: Lists) -> None:
+        self._lists = lists
+        self.written_to = False
+        """Whether a file of the drive may become another one: then old versions are nodes of their
+        own."""
+        self.snapshots_of = ""
+        """The identity of the directory in which ``.snapshots`` is answered; '' for none."""
+
+    async def get(self, view: View) -> Listing:
+        """All entries. DriveError if what it is made of cannot be had."""
+        match view:
+            case Histories():
+                listing = await self._lists.get(view.of)
+                return _view(view, histories(listing), listing)
+            case Snapshots():
+                return self.snapshots(view)
+            case History():
+                versions = await self._lists.get(VersionList(view.tip))
+                return await self._stored(self._history(view, versions))
+            case Past():
+                return await self._past(view)
+
+    async def recall(self, view: View) -> Listing | None:
+        """As ``get``, of what is known without a call; None if that does not suffice."""
+        match view:
+            case Histories():
+                listing = await self._lists.recall(view.of)
+                return None if listing is None else _view(view, histories(listing), listing)
+            case Snapshots():
+                return self.snapshots(view)
+            case History():
+                versions = await self._lists.recall(VersionList(view.tip))
+                return None if versions is None else self._history(view, versions)
+            case Past():
+                return self._lists.known(view)
+
+    def made_now(self, view: View) -> Listing | None:
+        """Of those that are not kept: what they are now, as far as is known. Never waits."""
+        if isinstance(view, Snapshots):
+            return self.snapshots(view)
+        if isinstance(view, Histories):
+            listing = self._lists.known(view.of)
+            return None if listing is None else _view(view, histories(listing), listing)
+        return None
+
+    @staticmethod
+    def snapshots(view: Snapshots) -> Listing:
+        """The last midnights."""
+        moments = midnights_ns(wall_time_ns(), SNAPSHOT_DAYS)
+        entries: dict[str, Child] = {snapshot_name(each): Past(view.of, each) for each in moments}
+        return Listing(view, dict(sorted(entries.items())), trio.current_time())
+
+    def _history(self, view: History, versions: Listing) -> Listing:
+        entries = version_entries(view, versions.entries.values())
+        return _view(view, {name: self._old(each) for name, each in entries.items()}, versions)
+
+    def _old(self, file: File) -> File:
+        return as_old(file) if self.written_to and not isinstance(file, OldVersion) else file
+
+    async def _stored(self, listing: Listing) -> Listing:
+        await self._lists.keep(listing)
+        return listing
+
+    # Names
+
+    async def child(
+        self, directory: Directory, name: str, *, without_call: bool = False
+    ) -> Child | None:
+        """What is answered under a name that the listing of its directory does not have: a version,
+        or a view."""
+        get: Get = self._lists.recall if without_call else self._lists.get
+        if name == SNAPSHOTS and self.snapshots_of and directory.identity == self.snapshots_of:
+            return Snapshots(directory) if isinstance(directory, LiveDirectory) else None
+        match directory:
+            case Histories():
+                listing = await get(directory.of)
+                return None if listing is None else history_of(name, listing.entries.get(name))
+            case Snapshots():
+                at_ns = snapshot_ns(name, wall_time_ns())
+                return None if at_ns is None else Past(directory.of, at_ns)
+            case Project() | Folder():
+                if name == HISTORIES and not (isinstance(directory, Folder) and directory.is_local):
+                    return Histories(directory)
+                return await self._version(directory, name, get)
+            case _:
+                return None
+
+    async def _version(self, directory: Project | Folder, name: str, get: Get) -> File | None:
+        listing = await get(directory) if "@" in name else None
+        if listing is None:
+            return None
+        for each in meanings_of(name, wall_time_ns()):
+            tip = _with_versions(listing.entries.get(each.base))
+            if tip is None:
+                continue
+            if each.number is not None:
+                return await self._numbered(tip, each.number, get)
+            assert each.until_ns is not None
+            return await self._until(tip, each.until_ns, get)
+        number = number_of_cut(name)
+        for base, child in listing.entries.items() if number is not None else ():
+            tip = _with_versions(child)
+            if tip is not None and number is not None and version_name(base, number) == name:
+                return await self._numbered(tip, number, get)
+        return None
+
+    async def _numbered(self, tip: File, number: int, get: Get) -> File | None:
+        """No call for a number that the item cannot have."""
+        newest_number = tip.version_number or 0
+        if number >= newest_number:
+            return self._old(tip) if number == newest_number and tip.storage_id else None
+        versions = await get(VersionList(tip))
+        found = None if versions is None else numbered(versions.entries.values(), number)
+        return None if found is None else self._old(found)
+
+    async def _until(self, tip: File, until_ns: int, get: Get) -> File | None:
+        if tip.mtime_ns <= until_ns:
+            return self._old(tip) if tip.storage_id else None
+        if tip.created_ns is not None and tip.created_ns > until_ns:
+            return None
+        versions = await get(VersionList(tip))
+        found = None if versions is None else newest(versions.entries.values(), until_ns)
+        return self._old(found) if isinstance(found, File) and found.storage_id else None
+
+    # The past
+
+    async def _past(self, view: Past) -> Listing:
+        of = view.of
+        if not isinstance(of, Project | Folder):
+            now = await self._lists.get(of)
+            return _view(view, past_entries(view, now.entries.values(), {}), now)
+        known = self._lists.known(view)
+        if known is not None:
+            return known
+        source = await self._lists.since(WithDeleted(of), view.at_ns / SECOND_NS)
+        contents = [*source.entries.values()]
+        versions = await self._versions(changed_since(contents, view.at_ns))
+        work = partial(past_entries, view, contents, versions)
+        entries = await computed(work) if len(contents) > THREAD_ENTRIES else work()
+        if self.written_to:
+            entries = {
+                name: self._old(each) if isinstance(each, File) else each
+                for name, each in entries.items()
+            }
+        return await self._stored(_view(view, entries, source))
+
+    async def _versions(self, leaves: Sequence[Leaf]) -> Mapping[str, Sequence[Child]]:
+        slots = trio.CapacityLimiter(LISTS_AT_ONCE)
+        found: dict[str, Sequence[Child]] = {}
+
+        async def one(leaf: Leaf) -> None:
+            async with slots:
+                listing = await self._lists.get(VersionList(leaf))
+                found[leaf.item_id] = [*listing.entries.values()]
+
+        await gather([partial(one, leaf) for leaf in leaves])
+        return found
+
+
+def maybe_lost(directory: Directory, name: str) -> BadResponseError:
+    """What to say of a name that is not there, and may be one of those that are lost."""
+    return BadResponseError(
+        f"cannot tell whether there is a {printable(name)!r} in {directory.name!r}",
+        hint="the service's answer holds entries without a name; it is asked again soon",
+    )
+
+
+def _with_versions(child: Child | None) -> File | None:
+    """The version that the service has of an entry."""
+    if not isinstance(child, File) or isinstance(child, Shortcut):
+        return None
+    listed = as_listed(child)
+    return listed if isinstance(listed, File) and listed.version else None
+
+
+def _view(view: View, entries: Mapping[str, Child], made_of: Listing) -> Listing:
+    return Listing(
+        view, entries, made_of.listed_at, undescribed=made_of.undescribed, lost=made_of.lost
+    )
+
+
+__all__ = ["Views", "maybe_lost"]
