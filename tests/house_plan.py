@@ -55,8 +55,8 @@ INSIDE = {
     "jobs.find": "",
     "jobs.links": "",
     "jobs.relations": "",
-    "jobs.export": "",
-    "exports": "",
+    "jobs.export": "designs landing job",
+    "exports": "records steps export_store maker overlay rights exports opening",
     "jobs.writing": "place sending remedies changes",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
@@ -81,7 +81,7 @@ INSIDE = {
     "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
     " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.exploring": "grammar versions",
+    "cli.exploring": "grammar versions export",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing designs api server browser process __main__",

@@ -7,6 +7,7 @@ from importlib import import_module
 
 from dmfs.drive import Drive
 from dmfs.jobs.evict import evict
+from dmfs.jobs.export.job import export
 from dmfs.jobs.history.versions import versions
 from dmfs.jobs.job import Job, Parameters, Tell
 from dmfs.jobs.offline import offline
@@ -36,6 +37,7 @@ JOBS: Mapping[str, Job] = {
     "pins": lively(pins),
     "unpin": lively(unpin),
     "versions": lively(versions),
+    "export": lively(export),
     "wait": _writing("sending", "wait"),
     "retry": _writing("remedies", "retry"),
     "discard": _writing("remedies", "discard"),

@@ -39,6 +39,9 @@ def showing_events(summary: Callable[[Event], str]) -> Iterator[Show]:
                 case "listing" | "progress" if "known" in event:
                     text = f"{event['done']:,} of {event['known']:,} folders"
                     advance(text, event["done"], event["known"])
+                case "exporting":
+                    text = f"{event['done']:,} of {event['of_all']:,} designs"
+                    advance(text, event["done"], event["of_all"])
                 case "progress" if "files_done" in event:
                     done = f"{size(event['bytes_done'])} of {size(event['bytes'])}"
                     text = f"{done}, {event['files_done']:,} of {event['files']:,} files"
