@@ -178,11 +178,7 @@ async def _join(ground: _Ground) -> Drive:
     tree_prefetcher = TreePrefetcher(listings, nursery, at_once=settings.walk_ahead)
     return Drive(
         Parts(
-            settings=settings,
-            aps=aps,
-            listings=listings,
-            blocks=blocks,
-            sizes=sizes,
+            settings=settings, aps=aps, listings=listings, blocks=blocks, sizes=sizes,
             fetcher=ground.fetcher,
             file_prefetcher=file_prefetcher,
             tree_prefetcher=tree_prefetcher,
@@ -193,8 +189,7 @@ async def _join(ground: _Ground) -> Drive:
             activity=ground.activity,
             sign_in=ground.tokens,
             block_store=ground.block_store,
-            pins=pins,
-            exports=exports,
+            pins=pins, exports=exports,
         ),
         [
             blocks.gauges, objects.gauges, ground.fetcher.gauges, listings.gauges, poller.gauges,
