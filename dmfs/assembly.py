@@ -26,6 +26,7 @@ from dmfs.config import Settings
 from dmfs.drive import Drive, Parts
 from dmfs.errors import SetupError
 from dmfs.exports.opening import open_exports
+from dmfs.exports.standing import StandingOrders
 from dmfs.fetch.hosts import HostBreakers
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.fetch.process_fetcher import ProcessFetcher
@@ -166,14 +167,14 @@ async def _join(ground: _Ground) -> Drive:
     _connect(client, listings, hosts, nursery)
     nursery.start_soon(ground.fetcher.run)
     nursery.start_soon(poller.run)
-    pins = await _pins(ground, Tools(
-        listings, store, blocks, sizes, poller, aps.item, lambda: client.breaker.is_open,
-        lambda: client.breaker.forced,
-    ))  # fmt: skip
     exports = await open_exports(
         settings, ground.scope, client, ground.tokens, listings, blocks, sizes,
         nursery if ground.keeper else None,
     )  # fmt: skip
+    pins = await _pins(ground, Tools(
+        listings, store, blocks, sizes, poller, aps.item, lambda: client.breaker.is_open,
+        lambda: client.breaker.forced, StandingOrders(exports, nursery),
+    ))  # fmt: skip
     file_prefetcher = SmallFilePrefetcher(sizes, blocks, nursery)
     tree_prefetcher = TreePrefetcher(listings, nursery, at_once=settings.walk_ahead)
     return Drive(

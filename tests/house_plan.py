@@ -56,7 +56,7 @@ INSIDE = {
     "jobs.links": "",
     "jobs.relations": "",
     "jobs.export": "designs landing job",
-    "exports": "records steps export_store maker overlay rights exports opening",
+    "exports": "records steps export_store maker overlay rights exports standing opening",
     "jobs.writing": "place sending remedies changes",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",

@@ -77,6 +77,10 @@ class Exports:
         """From now on listings have what is kept."""
         self.tools.listings.show_as(self.overlay.apply)
 
+    def shown(self, key: Key) -> Export | None:
+        """The export if it is shown in the drive."""
+        return self._shown.get(key)
+
     def start(self, nursery: trio.Nursery) -> None:
         """See to what is kept for as long as the drive lives."""
         nursery.start_soon(self._run, nursery)
