@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -177,8 +177,6 @@ class Maker:
                 self._locks.close()
 
     async def _tell_doubt(self, export: Export, wish: Wish) -> InDoubtError:
-        if not export.warned_s and not wish.by_pin:
-            export = replace(export, warned_s=wall_time_s())
         await self.put(export)
         return InDoubtError(
             "it was about to be ordered when dmfs ended, or got no answer: nobody can tell whether"
@@ -237,8 +235,16 @@ class Maker:
         raise _unknown(f"no answer within {ANSWER_S:.0f} s")
 
     async def _in_doubt(self, export: Export) -> None:
-        """A person hears of it now."""
-        await self.put(replace(export, state="doubt", warned_s=wall_time_s()))
+        await self.put(replace(export, state="doubt"))
+
+    async def warned(self, keys: Iterable[Key]) -> None:
+        """A person has read that these are in doubt: not sooner, for a command that was killed has
+        told nobody anything."""
+        for key in keys:
+            async with self._alone(key):
+                export = await self.get(key)
+                if export is not None and export.state == "doubt" and not export.warned_s:
+                    await self.put(replace(export, warned_s=wall_time_s()))
 
     # The job
 

@@ -142,3 +142,29 @@ async def test_an_order_under_way_is_waited_for_when_its_command_is_ended(emulat
         assert {each.state for each in rows} == {"posted"}, "none is in doubt"
         assert len(rows) == 1
         assert len(posts(emulator)) == len(rows)
+
+
+@real
+async def test_who_was_killed_before_the_end_has_told_nobody(emulator, settings, monkeypatch):
+    """Two runs a minute apart, of which the first one met the doubt and did not come to say so."""
+    chosen, order = settings(), f"{PROJECT}/Part 001.url"
+    emulator.fault("reset_before_headers", route="downloads_post", times=1)
+    async with open_drive(chosen) as drive:
+        assert drive.parts.exports is not None
+
+        async def killed(_keys: Any) -> None:
+            raise Killed
+
+        drive.parts.exports.maker.warned = killed  # type: ignore[method-assign]
+        with pytest.raises(Killed):
+            await exported(drive, order, keep=True)
+    monkeypatch.setattr(job, "wall_time_s", lambda: time.time() + 61)
+    async with open_drive(chosen) as drive:
+        _, error = await exported(drive, order, keep=True)
+        assert error is not None
+        assert list(posts(emulator).values()) == [1]
+    monkeypatch.setattr(job, "wall_time_s", lambda: time.time() + 122)
+    async with open_drive(chosen) as drive:
+        _, error = await exported(drive, order, keep=True)
+        assert error is None
+        assert list(posts(emulator).values()) == [2]

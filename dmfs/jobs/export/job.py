@@ -16,9 +16,16 @@ from typing import NamedTuple
 import trio
 
 from dmfs.drive import Drive
-from dmfs.errors import DriveError, ExistsError, NoRoomError, SetupError, UsageError
+from dmfs.errors import (
+    DriveError,
+    ExistsError,
+    InDoubtError,
+    NoRoomError,
+    SetupError,
+    UsageError,
+)
 from dmfs.exports.exports import Exports
-from dmfs.exports.records import export_name
+from dmfs.exports.records import Key, export_name, key_of
 from dmfs.exports.steps import Wish, chosen_format
 from dmfs.jobs.export import landing
 from dmfs.jobs.export.designs import Design, find_designs
@@ -87,6 +94,7 @@ class _Exporting:
         self._wish = Wish(wall_time_s())
         self._fetches = trio.CapacityLimiter(FETCHES_AT_ONCE)
         self._errors: list[tuple[str, DriveError]] = []
+        self._in_doubt: list[Key] = []
         self._exported = self._there = self._bytes = self._of = self._ended = 0
 
     async def run(self, designs: Sequence[Design], wanted: str) -> None:
@@ -100,6 +108,7 @@ class _Exporting:
                     nursery.start_soon(self._one, order, slots)
         for path, error in self._errors:
             await self.reports.failed(path, error)
+        await self._exports.maker.warned(self._in_doubt)
         failed = self.reports.failures
         await self.reports.tell(
             "done", exported=self._exported, there=self._there, left_out=left_out,
@@ -159,6 +168,8 @@ class _Exporting:
         except (*EVERYBODYS, NoRoomError):
             raise
         except DriveError as error:
+            if isinstance(error, InDoubtError):
+                self._in_doubt.append(key_of(order.design.node, order.format))
             self._failed(order.design, error)
         finally:
             slots.release_on_behalf_of(order)
