@@ -25,6 +25,8 @@ from dmfs.blocks.store.block_store import BlockStore
 from dmfs.config import Settings
 from dmfs.drive import Drive, Parts
 from dmfs.errors import SetupError
+from dmfs.exports.opening import open_exports
+from dmfs.exports.standing import StandingOrders
 from dmfs.fetch.hosts import HostBreakers
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.fetch.process_fetcher import ProcessFetcher
@@ -130,6 +132,7 @@ async def open_drive(
                 )  # fmt: skip
                 try:
                     async with _writing(drive, tokens, scope, bundle, writes):
+                        drive.show_exports()
                         yield drive
                 finally:
                     with trio.CancelScope(shield=True):
@@ -153,12 +156,9 @@ async def _join(ground: _Ground) -> Drive:
     metadata_s = settings.metadata_timeout * INNER_SHARE
     store = ground.listing_store
     aps = Aps(
-        client,
-        ground.tokens,
-        url_minutes=settings.url_minutes,
-        x_user_id=settings.x_user_id,
+        client, ground.tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id,
         backing=None if store is None else PageStore(store, Contents),
-    )
+    )  # fmt: skip
     hosts, objects = _byte_plane(ground, aps)
     sizes = ObjectSizes(objects, ground.block_store)
     await sizes.load()
@@ -169,19 +169,19 @@ async def _join(ground: _Ground) -> Drive:
     _connect(client, listings, hosts, nursery)
     nursery.start_soon(ground.fetcher.run)
     nursery.start_soon(poller.run)
+    exports = await open_exports(
+        settings, ground.scope, client, ground.tokens, listings, blocks, sizes,
+        nursery if ground.keeper else None,
+    )  # fmt: skip
     pins = await _pins(ground, Tools(
         listings, store, blocks, sizes, poller, aps.item, lambda: client.breaker.is_open,
-        lambda: client.breaker.forced,
+        lambda: client.breaker.forced, StandingOrders(exports, nursery),
     ))  # fmt: skip
     file_prefetcher = SmallFilePrefetcher(sizes, blocks, nursery)
     tree_prefetcher = TreePrefetcher(listings, nursery, at_once=settings.walk_ahead)
     return Drive(
         Parts(
-            settings=settings,
-            aps=aps,
-            listings=listings,
-            blocks=blocks,
-            sizes=sizes,
+            settings=settings, aps=aps, listings=listings, blocks=blocks, sizes=sizes,
             fetcher=ground.fetcher,
             file_prefetcher=file_prefetcher,
             tree_prefetcher=tree_prefetcher,
@@ -192,7 +192,7 @@ async def _join(ground: _Ground) -> Drive:
             activity=ground.activity,
             sign_in=ground.tokens,
             block_store=ground.block_store,
-            pins=pins,
+            pins=pins, exports=exports,
         ),
         [
             blocks.gauges, objects.gauges, ground.fetcher.gauges, listings.gauges, poller.gauges,

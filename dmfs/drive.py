@@ -20,6 +20,8 @@ from dmfs.blocks.reader import AnyReader, Reader, TextReader
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.config import Settings
 from dmfs.errors import UnreachableError
+from dmfs.exports.exports import Exports
+from dmfs.exports.records import ExportedFile
 from dmfs.fetch.hosts import HostBreakers
 from dmfs.fetch.process_fetcher import ProcessFetcher
 from dmfs.http.json_client import JsonClient
@@ -45,6 +47,7 @@ from dmfs.namespace.paths import resolve
 from dmfs.namespace.poller import Poller
 from dmfs.namespace.xattrs import (
     CACHED,
+    EXPORT_OF,
     PINNED,
     PUBLISH_STATE,
     RESERVED_BY,
@@ -121,6 +124,7 @@ class Parts:
     sign_in: SignInState
     block_store: BlockStore | None
     pins: Pins | None = None
+    exports: Exports | None = None
 
 
 class Drive:
@@ -229,6 +233,11 @@ class Drive:
             more=max(0, len(names) - NAMES_SHOWN),
         )  # fmt: skip
 
+    def show_exports(self) -> None:
+        """From now on beside what is listed and written: they are neither."""
+        if self.parts.exports is not None:
+            self.parts.exports.show()
+
     # Entries
 
     def stat(self, node: Node) -> Stat:
@@ -280,6 +289,8 @@ class Drive:
             return self.writing.state(node).value
         if name == CACHED and isinstance(node, File) and self.parts.pins is not None:
             return str(await self.parts.pins.percent_at_rest(node))
+        if name == EXPORT_OF and isinstance(node, ExportedFile):
+            return node.version_id
         if name == RESERVED_BY and isinstance(node, File):
             return node.reserved_by.partition(" ")[2] or None
         if name == PUBLISH_STATE and (state := await self._publish_states.of(node)):
@@ -311,9 +322,12 @@ class Drive:
         """
         if isinstance(leaf, Shortcut):
             return TextReader(leaf)
-        pins = self.parts.pins
+        pins, exports = self.parts.pins, self.parts.exports
         whole = pins is not None and pins.is_whole(leaf) and self._sizes.is_known(leaf)
-        may_wait = whole or self._sizes.may_wait(leaf)
+        if isinstance(leaf, ExportedFile) and exports is not None:
+            may_wait = await exports.ready_to_open(leaf)
+        else:
+            may_wait = whole or self._sizes.may_wait(leaf)
         if may_wait:
             size_bytes = self._sizes.of(leaf)
         else:

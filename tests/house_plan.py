@@ -21,7 +21,8 @@ INSIDE = {
     "grammar": "moments version_names",
     "model": "ids nodes past kinds listing",
     "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
-    " mountinfo private_files byte_locks shared_memory",
+    " mountinfo private_files byte_locks shared_memory sqlite",
+    "system.sqlite": "state_database",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
     "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
@@ -34,7 +35,7 @@ INSIDE = {
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
     " signed_in history sending client uploads questions",
     "aps.history": "deleted versions",
-    "aps.questions": "by_id search refs publish_state",
+    "aps.questions": "by_id search refs publish_state exports",
     "aps.change": "documents answers",
     "namespace": "listing_codec stored listing_store page_store listing_cache known change_feed"
     " directory_query listing_tiers views listings paths poll_schedule poller xattrs",
@@ -57,8 +58,8 @@ INSIDE = {
     "jobs.find": "globs criteria entries narrowing ways known looking homes searching job",
     "jobs.links": "wanted page following verbs",
     "jobs.relations": "places verdict splitting refs",
-    "jobs.export": "",
-    "exports": "",
+    "jobs.export": "designs landing job",
+    "exports": "records steps export_store maker overlay rights exports standing opening",
     "jobs.writing": "place sending remedies changes",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
@@ -83,7 +84,7 @@ INSIDE = {
     "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
     " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.exploring": "grammar type_words kind_facts browser links refs versions find",
+    "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing designs api server browser process __main__",

@@ -43,6 +43,7 @@ JOBS: Mapping[str, Job] = {
     "url": _later("links.verbs", "url"),
     "find": _later("find.job", "find"),
     "versions": _later("history.versions", "versions"),
+    "export": _later("export.job", "export"),
     "wait": _writing("sending", "wait"),
     "retry": _writing("remedies", "retry"),
     "discard": _writing("remedies", "discard"),

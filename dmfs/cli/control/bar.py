@@ -42,6 +42,9 @@ def showing_events(summary: Callable[[Event], str]) -> Iterator[Show]:
                 case "progress" if "of_items" in event:
                     text = f"{event['items']:,} of {event['of_items']:,} files"
                     advance(text, event["items"], event["of_items"])
+                case "exporting":
+                    text = f"{event['done']:,} of {event['of_all']:,} designs"
+                    advance(text, event["done"], event["of_all"])
                 case "progress" if "files_done" in event:
                     done = f"{size(event['bytes_done'])} of {size(event['bytes'])}"
                     text = f"{done}, {event['files_done']:,} of {event['files']:,} files"
