@@ -26,7 +26,6 @@ from dmfs.model import (
     Child,
     Directory,
     File,
-    Folder,
     Histories,
     Leaf,
     Listing,
@@ -34,7 +33,6 @@ from dmfs.model import (
     Node,
     OldVersion,
     Past,
-    Project,
     Root,
     Shortcut,
     View,
@@ -190,14 +188,8 @@ class Drive:
 
     def subscribe(self, on_change: Callable[[Directory, Sequence[str]], None]) -> None:
         """Call ``on_change`` with a directory and the names in it that mean something else now; so
-        they do in its ``.versions``, too."""
-
-        def both(directory: Directory, names: Sequence[str]) -> None:
-            on_change(directory, names)
-            if isinstance(directory, Project | Folder):
-                on_change(Histories(directory), names)
-
-        self._listings.subscribe(both)
+        they do in its ``.versions``, too (see ``with_history``)."""
+        self._listings.subscribe(on_change)
 
     def path_of(self, directory: Directory) -> str:
         """Where a directory is in the drive, as far as the listings in memory know."""

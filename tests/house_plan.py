@@ -48,8 +48,9 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing find"
-    " links relations export table",
+    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing"
+    " history find links relations export table",
+    "jobs.history": "versions",
     "jobs.find": "",
     "jobs.links": "",
     "jobs.relations": "",
@@ -79,12 +80,14 @@ INSIDE = {
     "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
     " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.exploring": "grammar",
+    "cli.exploring": "grammar versions",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
-    "emulator": "world settings http sign_in writing api server browser process __main__",
+    "emulator": "world settings http sign_in writing designs api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
-    " changing changes past bench sample catalog",
+    " changing changes past sample designs bench catalog",
+    "emulator.world.designs": "making relations orders",
+    "emulator.designs": "rules jobs",
     "emulator.world.changing": "finding moments versions",
     "emulator.world.past": "record tree",
     "emulator.writing": "part_file part_digest uploads looks local_names violations history state"
@@ -93,13 +96,16 @@ INSIDE = {
     "emulator.http": "messages errors rate_limits line delivery",
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
     " token_endpoint consent_page oauth",
-    "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data commands"
-    " cdn oss schema searching writing",
+    "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data"
+    " relations commands cdn oss schema searching writing designs",
+    "emulator.api.relations": "rows refs commands",
+    "emulator.api.designs": "downloads",
     "emulator.api.searching": "search",
     "emulator.api.writing": "payload access making storage s3_uploads signing parts items"
     " versions folders",
     "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control orders"
-    " control watch handler bodies listeners",
+    " designs control watch handler bodies listeners",
+    "emulator.server.designs": "control",
     "emulator.server.orders": "past",
 }
 """Inside a package a file imports only from those that stand before it."""

@@ -256,6 +256,25 @@ class EmulatorProcess:
         result: dict[str, Any] = self.control("POST", "change", {"op": op, **fields})
         return result
 
+    def exports(self, **changes: object) -> dict[str, Any]:
+        """Set what becomes of downloads; ``settings``, ``rules``, all ``jobs``, ``posts``."""
+        if changes:
+            self.control("PATCH", "exports", changes)
+        result: dict[str, Any] = self.control("GET", "exports")
+        return result
+
+    def export_rule(self, **order: object) -> None:
+        """Another course for some of the jobs to come: ``match``, ``outcome``, ``every`` …"""
+        self.control("POST", "exports/rules", order)
+
+    def expire_downloads(self, id_: str | None = None) -> None:
+        """One download, or all there are, reach their end."""
+        self.control("POST", "exports/expire", {"id": id_})
+
+    def clear_exports(self) -> None:
+        """No jobs, counts and rules; settings as at the start."""
+        self.control("DELETE", "exports")
+
     def changes(self, *orders: dict[str, Any]) -> list[str]:
         """Change the world in many steps, each ``at`` a moment perhaps; the id of each result."""
         ids: list[str] = self.control("POST", "changes", {"changes": list(orders)})["ids"]

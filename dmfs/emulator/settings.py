@@ -75,6 +75,10 @@ class Settings:
     storage_moves: bool = False
     """A version's object has another id than the location it was uploaded to."""
     lost_look_s: float = 10.0
+    list_refs_rows: str = "other"
+    """What a row of ListRefs is about: the other end, or the version that was checked."""
+    publish_null: str = "waiting"
+    """Which state of a cloud model the command GetPublishModelJob answers with null."""
     local_names: list[str] | None = None
 
     def update(self, changes: dict[str, Any]) -> None:
@@ -103,6 +107,8 @@ _CHOICES = {
     "storage_moves": (False, True),
     "upload_level_versions": ("any", "own"),
     "etag_form": ("md5", "opaque"),
+    "list_refs_rows": ("other", "checked"),
+    "publish_null": ("published", "waiting"),
 }
 
 

@@ -24,7 +24,7 @@ from dmfs.fuse.attributes import Ownership, absent_entry, empty_statfs, entry_at
 from dmfs.fuse.inode_table import InodeTable
 from dmfs.fuse.kernel_cache import Push, push_changes, push_here, report_size
 from dmfs.fuse.request import request
-from dmfs.model import Directory, File, Leaf, Listing, Node, Shortcut
+from dmfs.model import Directory, File, Leaf, Listing, Node, Shortcut, with_history
 from dmfs.namespace.xattrs import xattr_value
 from dmfs.telemetry.access_log import AccessRecord, access
 from dmfs.telemetry.activity import Transfer
@@ -222,7 +222,8 @@ class Operations(pyfuse3.Operations):
     # What follows serves no request by itself
 
     def _on_changes(self, directory: Directory, names: Sequence[str]) -> None:
-        push_changes(self._inodes, directory, names, self._push)
+        for each in with_history(directory):
+            push_changes(self._inodes, each, names, self._push)
 
     def _push(self, parent: int, name: bytes) -> None:
         self.push_by(parent, name)

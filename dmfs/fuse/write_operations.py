@@ -19,7 +19,7 @@ from dmfs.fuse.inode_table import Inode
 from dmfs.fuse.kernel_cache import LatePushes
 from dmfs.fuse.operations import Operations, wants_to_write
 from dmfs.fuse.request import request
-from dmfs.model import Child, Directory, File, Leaf, OldVersion, Shortcut
+from dmfs.model import Child, Directory, File, Leaf, OldVersion, Shortcut, with_history
 from dmfs.telemetry.access_log import access
 from dmfs.write.handle import Handle
 from dmfs.write.writing import Writing
@@ -45,7 +45,8 @@ class WriteOperations(Operations):
         writing.folders.on_made = writing.drafts.on_other_key = self._inodes.became
 
     def _on_changes(self, directory: Directory, names: Sequence[str]) -> None:
-        self._pushes.push(directory, names)
+        for each in with_history(directory):
+            self._pushes.push(each, names)
 
     # Files
 

@@ -15,7 +15,21 @@ import trio
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, NoRoomError, NotFoundError, SetupError, UsageError
 from dmfs.jobs.job import Parameters, Tell, texts_of
-from dmfs.model import Directory, File, Folder, Hub, Node, Project, Root, Shortcut, StorageId
+from dmfs.model import (
+    Directory,
+    File,
+    Folder,
+    Histories,
+    Hub,
+    LiveDirectory,
+    Node,
+    Past,
+    Project,
+    Root,
+    Shortcut,
+    StorageId,
+    as_listed,
+)
 from dmfs.names import printable
 from dmfs.pins.pins import Pins
 from dmfs.pins.records import Kind, Pin
@@ -113,14 +127,35 @@ async def _pin(drive: Drive, path: str) -> Pin:
         above = node
     if isinstance(above, File | Shortcut):  # between the two looks
         raise NotFoundError(f"{shown!r} has moved")
+    label = "/" + "/".join(part for part in path.split("/") if part and part != ".")
+    if isinstance(node, File) and not await _is_listed(drive, above, label.rpartition("/")[2]):
+        chain = drive.parts.listings.cache.chain(await _now(drive, above, path))
+        version = as_listed(node)
+        assert isinstance(version, File)
+        return Pin("version", node.project_id, node.version_id, label, version, chain)
     chain = drive.parts.listings.cache.chain(above)
     kind: Kind = "item" if isinstance(node, File) else "folder"
     if isinstance(node, Project):
         kind = "project"
     node_id = node.item_id if isinstance(node, File) else node.id
     project_id = node.id if isinstance(node, Project) else node.project_id
-    label = "/" + "/".join(part for part in path.split("/") if part and part != ".")
     return Pin(kind, project_id, node_id, label, node, chain if kind == "item" else chain[:-1])
+
+
+async def _is_listed(drive: Drive, above: Node, name: str) -> bool:
+    """Whether it was named as the file that it is now, and not as a version that it was."""
+    if not isinstance(above, LiveDirectory):
+        return False
+    return name in (await drive.parts.listings.get(above)).entries
+
+
+async def _now(drive: Drive, above: Directory, path: str) -> LiveDirectory:
+    """The directory in which a version of something lies or lay."""
+    while not isinstance(above, LiveDirectory | Past | Histories):
+        path = path.rstrip("/").rpartition("/")[0]
+        found = await drive.resolve(path)
+        above = Root() if isinstance(found, File | Shortcut) else found
+    return above if isinstance(above, LiveDirectory) else above.of
 
 
 async def _needed(drive: Drive, wanted: Iterable[Pin]) -> dict[StorageId, int]:
@@ -175,7 +210,7 @@ async def _pinned_at(drive: Drive, pins: Pins, path: str) -> list[Pin]:
     if found:
         return found
     node = await drive.resolve(path)
-    ids = {getattr(node, "item_id", ""), getattr(node, "id", "")} - {""}
+    ids = {getattr(node, each, "") for each in ("item_id", "version_id", "id")} - {""}
     found = [each for each in pins.contents.pins if each.node_id in ids]
     if not found:
         inherited = pins.pinned(node) == "inherited"

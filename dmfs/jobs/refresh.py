@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from dmfs.drive import Drive
-from dmfs.errors import DriveError
+from dmfs.errors import DriveError, UsageError
 from dmfs.jobs.job import Parameters, Tell, flag_of, text_of
 from dmfs.jobs.reports import EVERYBODYS, Reports
 from dmfs.jobs.tree import DirectoryPlace, Walk, find_directory, folders_in
-from dmfs.model import Child, Directory, Listing
+from dmfs.model import Child, Directory, Histories, Listing, View
+from dmfs.names import printable
 from dmfs.ratelimit.call_tally import calls_in, tallying
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
@@ -35,6 +36,10 @@ async def refresh(drive: Drive, parameters: Parameters, tell: Tell) -> None:
     work = _Refresh(drive, Reports(tell), recursive=recursive)
     with at_priority(RequestPriority(Priority.WALK)), tallying() as tally:
         top = await find_directory(drive, path, work.list_again)
+        if isinstance(top.node, Histories):  # as the folder is, so is its history
+            top = DirectoryPlace(top.node.of, top.path.rpartition("/")[0])
+        if isinstance(top.node, View):
+            raise UsageError(f"{printable(path)!r} does not change", hint="refresh its folder")
         work.walk = Walk([top])
         await work.walk.run(work.visit)
     failures, first = work.reports.failures, work.reports.first

@@ -7,6 +7,7 @@ from importlib import import_module
 
 from dmfs.drive import Drive
 from dmfs.jobs.evict import evict
+from dmfs.jobs.history.versions import versions
 from dmfs.jobs.job import Job, Parameters, Tell
 from dmfs.jobs.offline import offline
 from dmfs.jobs.pinning import pin, pins, unpin
@@ -34,6 +35,7 @@ JOBS: Mapping[str, Job] = {
     "pin": lively(pin),
     "pins": lively(pins),
     "unpin": lively(unpin),
+    "versions": lively(versions),
     "wait": _writing("sending", "wait"),
     "retry": _writing("remedies", "retry"),
     "discard": _writing("remedies", "discard"),

@@ -108,4 +108,5 @@ __all__ = [
     "mtime_ns_of",
     "own_id",
     "version_ids",
+    "with_history",
 ]

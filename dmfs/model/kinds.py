@@ -7,6 +7,7 @@ from dmfs.model.nodes import (
     Folder,
     Hub,
     LiveDirectory,
+    OldVersion,
     Project,
     RefusedFile,
     Root,
@@ -39,6 +40,13 @@ def created_ns(node: Child) -> int | None:
     return node.created_ns if isinstance(node, Folder | File | Shortcut) else None
 
 
+def with_history(directory: Directory) -> tuple[Directory, ...]:
+    """A directory, and its ``.versions``, where it has such: the same names change in both."""
+    if isinstance(directory, Project | Folder):
+        return directory, Histories(directory)
+    return (directory,)
+
+
 def live(node: Node) -> LiveDirectory | File | Shortcut | None:
     """What the service has now of a node: of a directory in the past, the directory."""
     if isinstance(node, Past):
@@ -62,4 +70,8 @@ def mtime_ns_of(directory: Node) -> int:
 
 def as_listed(child: Child) -> Child:
     """A child of an answer, or one that was written here, as a listing has it."""
-    return File(**values_of(child)) if isinstance(child, RefusedFile | WrittenFile) else child
+    return (
+        File(**values_of(child))
+        if isinstance(child, RefusedFile | WrittenFile | OldVersion)
+        else child
+    )

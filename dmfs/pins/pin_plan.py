@@ -48,6 +48,8 @@ def survey(pins: Iterable[Pin], listing_of: Callable[[Directory], Listing | None
     for pin in pins:
         if pin.kind == "item":
             _survey_item(pin, listing_of, found)
+        elif pin.kind == "version":
+            _survey_version(pin, found)
         else:
             _survey_tree(pin, listing_of, found)
     return found
@@ -65,6 +67,13 @@ def _survey_item(
             return
     if not listing.lost:
         found.gone.add(pin.id)
+
+
+def _survey_version(pin: Pin, found: Survey) -> None:
+    """No listing says anything of it: it is what it is."""
+    if isinstance(pin.node, File):
+        key = (pin.project_id, pin.node_id)
+        found.wanted.setdefault(key, Wanted(pin.node, pin.node.identity, set())).pins.add(pin.id)
 
 
 def _survey_tree(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 import trio
 
 from dmfs.errors import DriveError
-from dmfs.model import Directory, Folder, Listing
+from dmfs.model import Directory, File, Folder, Listing
 from dmfs.namespace.listing_cache import NEVER
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listings import Listings
@@ -90,7 +90,7 @@ class PinnedListings:
         listings = self._listings
         for directory in directories_of(pins):
             await listings.recall(directory)
-        waiting = [pin.top for pin in pins if pin.kind != "item"]
+        waiting = [pin.top for pin in pins if not isinstance(pin.node, File)]
         seen = {each.identity for each in waiting}
         while waiting:
             listing = await listings.recall(waiting.pop())
@@ -102,7 +102,7 @@ class PinnedListings:
     async def refresh_changed(self, pins: Collection[Pin]) -> None:
         """List anew where a rollup above shows a change, from the top down."""
         cache, waiting = self._listings.cache, [*directories_of(pins)]
-        below = {pin.top.identity for pin in pins if pin.kind != "item"}
+        below = {pin.top.identity for pin in pins if not isinstance(pin.node, File)}
         seen: set[str] = set()
         self.outdated.clear()
         while waiting:

@@ -111,6 +111,8 @@ class Pins:
             return ""
         if _ids_of(node) in self._ids:
             return "yes"
+        if isinstance(node, File) and (node.project_id, node.version_id) in self._ids:
+            return "yes"
         cache = self.tools.listings.cache
         if isinstance(node, File | Shortcut):
             above = f"folder {node.project_id} {node.folder_id}"

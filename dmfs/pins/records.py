@@ -13,9 +13,9 @@ from dmfs.namespace.listing_codec import BadRecordError, decode_node, encode_nod
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["project", "folder", "item"]
+Kind = Literal["project", "folder", "item", "version"]
 Key = tuple[str, str]
-"""Project and item."""
+"""Project and item; of what is kept as it was, the version in place of the item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Pin:
     kind: Kind
     project_id: str
     node_id: str
-    """Of a project, a folder or an item."""
+    """Of a project, a folder, an item or a version."""
     label: str
     """Its path when it was pinned, for people."""
     node: Directory | File

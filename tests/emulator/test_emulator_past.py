@@ -218,6 +218,16 @@ def test_a_moment_that_makes_no_sense(folder, at, message):
         folder.emulator.change("add_item", id=folder.id, name="b.txt", at="2018-12-31")
 
 
+def test_two_changes_of_one_moment(folder):
+    """Whatever a float makes of its microseconds."""
+    for number in range(20):
+        at = 1_700_000_000 + number / 7
+        item = folder.emulator.change("add_item", id=folder.id, name=f"{number}.txt", at=at)
+        folder.emulator.change("new_version", id=item["id"], at=at)
+        found = folder.emulator.tree(at, path=folder.path)["entries"]
+        assert [row["number"] for row in found if row["id"] == item["id"]] == [2]
+
+
 def test_many_changes_at_once(folder):
     emulator = folder.emulator
     ids = emulator.changes(
@@ -277,6 +287,26 @@ def test_what_a_client_writes_is_in_the_record(place):
         (row,) = place.emulator.tree(between_s, path=place.path, view=view)["entries"]
         assert (row["id"], row["number"], row["path"]) == (item, 1, "a.txt")
         assert place.emulator.tree(time.time(), path=place.path, view=view)["entries"] == []
+    (made,) = place.emulator.timeline(id=item)[:1]
+    for view in ("served", "true"):
+        # From the very moment that is served on.
+        at_s = seconds(made["time"])
+        assert len(place.emulator.tree(made["time"], path=place.path, view=view)["entries"]) == 1
+        assert len(place.emulator.tree(repr(at_s), path=place.path, view=view)["entries"]) == 1
+        at_s -= 1e-6
+        assert place.emulator.tree(repr(at_s), path=place.path, view=view)["entries"] == []
+
+
+def test_teams_serve_whole_seconds(team):
+    moment_s = float(int(time.time()))  # What is made now is served as made at this second.
+    item = team.writer.new_file(team.id, "a.txt", b"one\n")
+    (made,) = team.emulator.timeline(id=item)
+    assert made["time"].endswith("+00:00")
+    served_s = seconds(made["time"])
+    assert served_s >= moment_s
+    served = team.emulator.tree(served_s, path=team.path)["entries"]
+    assert [entry["number"] for entry in served] == [1]
+    assert team.emulator.tree(served_s - 1, path=team.path)["entries"] == []
 
 
 def test_a_version_made_current(folder):

@@ -22,7 +22,7 @@ SETTINGS = {
     "etag_form": "md5", "accelerate_base": None, "list_lag_s": 0, "search_lag_s": 0,
     "sha1_lag_s": 0,
     "busy_s": 0, "upload_level_versions": "any", "storage_moves": False, "lost_look_s": 10,
-    "local_names": None,
+    "local_names": None, "list_refs_rows": "other", "publish_null": "waiting",
 }  # fmt: skip
 """Those that an emulator starts with."""
 
@@ -42,6 +42,7 @@ def calmed(emulator: EmulatorProcess) -> Iterator[EmulatorProcess]:
     emulator.clear_faults()
     emulator.clear_races()
     emulator.settings(**SETTINGS)
+    emulator.clear_exports()
     emulator.reset()
     yield emulator
     emulator.clear_faults()

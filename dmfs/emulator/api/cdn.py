@@ -22,6 +22,8 @@ async def get(service: Service, request: Request, args: list[str]) -> Answer:
         found = service.signer.check(request.path, request.query_text)
     except BadSignature as error:
         return expired() if error.expired else not_genuine()
+    if found.storage.is_gone:
+        return errors.xml(404, "NoSuchKey", "The specified key does not exist.")
     await content_threads.prepare(found.content)
     kind = request.query.get("response-content-type", "application/octet-stream")
     answer = ranged(request, found.content, found.etag, found.storage.modified_s, kind)

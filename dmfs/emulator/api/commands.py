@@ -1,4 +1,4 @@
-"""``POST /data/v1/projects/:p/commands``: ListItems and CheckPermission (facts 3.6)."""
+"""``POST /data/v1/projects/:p/commands`` (facts 3.6)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 from dmfs.emulator.api import jsonapi, lookup
+from dmfs.emulator.api.relations import commands as relations
 from dmfs.emulator.api.service import Service
 from dmfs.emulator.http import errors
 from dmfs.emulator.http.errors import Refusal
@@ -31,22 +32,28 @@ async def commands(service: Service, request: Request, args: list[str], token: T
     if len(wanted) > _MOST_RESOURCES:
         return errors.jsonapi(400, "BAD_INPUT", "At most 50 resources are allowed.")
     extension_data = data["attributes"]["extension"].get("data") or {}
+    status, included = "COMPLETE", None
     if kind == "commands:autodesk.core:ListItems":
         found, included = _list_items(service, owner, wanted, extension_data)
     elif kind == "commands:autodesk.core:CheckPermission":
         user_id = user_of(request, token)
         found = _check(service, owner, token, wanted, extension_data, user_id)
-        included = None
         permissions = [{"type": each["type"], "id": each["id"]} | each["meta"] for each in found]
         extension_data = extension_data | {"permissions": permissions}
         extension = data["attributes"]["extension"] | {"data": extension_data}
         data = data | {"attributes": data["attributes"] | {"extension": extension}}
+    elif kind == relations.LIST_REFS:
+        found, included = relations.list_refs(service, owner, wanted)
+        status = "complete"
+    elif kind == relations.GET_PUBLISH_JOB:
+        job = relations.publish_job(service, owner, wanted, user_of(request, token))
+        return lookup.answer(jsonapi.document(f"{service.api_url}{request.path}", job))
     else:
         return errors.jsonapi(400, "BAD_INPUT", f"Unknown command {kind}")
     body = {
         "type": "commands",
         "id": str(uuid.uuid4()),
-        "attributes": data["attributes"] | {"status": "COMPLETE"},
+        "attributes": data["attributes"] | {"status": status},
         "relationships": {"resources": {"data": found}},
     }
     url = f"{service.api_url}{request.path}"

@@ -170,29 +170,5 @@ async def version_item(service: Service, request: Request, args: list[str], toke
     return await item(service, request, [args[0], node.id], token)
 
 
-async def download_formats(
-    service: Service, request: Request, args: list[str], token: Token
-) -> Answer:
-    """What a version could be had as: Fusion designs as f3z, files as what they are."""
-    owner = lookup.project(service, token, args[0])
-    _, found = lookup.version(service, owner, args[1])
-    own = "f3z" if "fusion360:" in found.type else found.file_type or "pdf"
-    formats = [{"fileType": own}]
-    body = {"type": "downloadFormats", "id": found.id, "attributes": {"formats": formats}}
-    return lookup.answer(jsonapi.document(f"{service.api_url}{request.path}", body))
-
-
-async def relations(service: Service, request: Request, args: list[str], token: Token) -> Answer:
-    """refs, relationships/refs and relationships/links: nothing refers to anything here."""
-    owner = lookup.project(service, token, args[0])
-    if "items" in request.segments[4:5]:
-        lookup.item(service, owner, args[1])
-    elif "versions" in request.segments[4:5]:
-        lookup.version(service, owner, args[1])
-    else:
-        lookup.folder(service, owner, args[1])
-    return lookup.answer(jsonapi.document(f"{service.api_url}{request.path}", []))
-
-
 def _one(node: Json, **members: object) -> Answer:
     return lookup.answer(jsonapi.document(node["links"]["self"]["href"], node, **members))

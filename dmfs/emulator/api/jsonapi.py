@@ -65,7 +65,8 @@ def extension(base: str, type_: str, data: Json) -> Json:
     return {"type": type_, "version": "1.0", "schema": {"href": schema}, "data": data}
 
 
-def _scopes(project: Project) -> list[str]:
+def scopes_of(project: Project) -> list[str]:
+    """What the ``scopes`` of a link to one of its objects name; nothing in ``a.`` projects."""
     if not project.hub.is_account:
         return []
     tenant = int.from_bytes(ids.digest(project.hub.id)[:3], "big")
@@ -109,7 +110,7 @@ def project(base: str, node: Project) -> Json:
         "id": node.id,
         "attributes": {
             "name": node.name,
-            "scopes": _scopes(node) or ["global"],
+            "scopes": scopes_of(node) or ["global"],
             "extension": extension(base, node.type, data),
         },
         "links": links,
@@ -281,7 +282,7 @@ def version(base: str, owner: Item, node: Version) -> Json:
     """A ``versions`` resource of an item."""
     url = version_url(base, owner, node)
     owner_project = owner.parent.project
-    scopes = ",".join(_scopes(owner_project))
+    scopes = ",".join(scopes_of(owner_project))
     query = f"?scopes={scopes}" if scopes else ""
     urn = base64.urlsafe_b64encode(node.id.encode()).decode().rstrip("=")
     derivative = f"{base}/modelderivative/v2/designdata/{urn}"

@@ -22,9 +22,9 @@ _PARTS = 3
 
 
 def find_storage(service: Service, bucket: str, key: str) -> Storage:
-    """The object or OSS's 404; storage that is ``gone`` answers the same."""
+    """The object or OSS's 404; storage that is gone answers the same."""
     storage = service.world.storages.get(ids.storage_id(bucket, key))
-    if storage is None or storage.signing == "gone":
+    if storage is None or storage.is_gone:
         raise Refusal(errors.oss(404, "Object not found"))
     return storage
 

@@ -19,6 +19,13 @@ _KNOWN = {
         "bim360:ReviewDocument", "bim360:FDX", "a360:CompositeDesign", "fusion360:Design",
         "fusion360:Drawing",
     ),
+    "xrefs": ("core:Xref",),
+    "derived": ("bim360:FileToDocument", "fusion360:DrawingToDesign"),
+    "auxiliary": ("core:Attachment",),
+    "commands": (
+        "core:ListItems", "core:ListRefs", "core:CheckPermission", "bim360:C4RModelGetPublishJob",
+        "bim360:C4RModelPublish",
+    ),
 }  # fmt: skip
 _KNOWN["versions"] = (*_KNOWN["items"], "core:Deleted")
 _ID = re.compile(r"(\w+):autodesk\.(\w+:\w+)-(\d+\.\d+(?:\.\d+)?)")

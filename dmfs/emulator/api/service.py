@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dmfs.emulator.api.page_cache import PageCache
 from dmfs.emulator.api.url_signing import Signer
+from dmfs.emulator.designs.jobs import Exports
 from dmfs.emulator.settings import Origins, Settings
 from dmfs.emulator.world.model import World
 from dmfs.emulator.writing.state import Writing
@@ -31,6 +32,7 @@ class Service:
     def __post_init__(self) -> None:
         self.signer = Signer(self.settings)
         self.writing = Writing()
+        self.exports = Exports(self.world)
         self.later: Callable[[float, Later], None] = _not_at_all
         """Call something in so many seconds; a server sets it to what can wait."""
 

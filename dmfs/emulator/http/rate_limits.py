@@ -18,6 +18,7 @@ PUBLISHED_PER_MIN: dict[str, int] = {
     "storage": 300, "versions_post": 300, "items_post": 50, "folders_post": 50,
     "folder_patch": 50, "item_patch": 50, "version_patch": 50,
     "project_hub": 50, "item_parent": 50, "version_item": 50, "download_formats": 50, "refs": 50,
+    "version_downloads": 50, "downloads_post": 50, "item_refs": 300, "job": 300, "download": 300,
 }  # fmt: skip
 """By bucket: a route's name, or ``oss`` for all OSS routes together."""
 

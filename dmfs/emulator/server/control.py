@@ -9,6 +9,7 @@ from typing import Any
 from dmfs.emulator.http.errors import Refusal
 from dmfs.emulator.http.messages import Answer, Request, bytes_answer, json_answer
 from dmfs.emulator.server import sign_in_control
+from dmfs.emulator.server.designs import control as designs
 from dmfs.emulator.server.emulator import Emulator
 from dmfs.emulator.server.orders import past
 from dmfs.emulator.world import content_threads, facts
@@ -191,4 +192,5 @@ _HANDLERS: dict[tuple[str, str], _Handler] = {
     ("POST", "expire_urls"): _expire_urls,
     **past.HANDLERS,
     **sign_in_control.HANDLERS,
+    **designs.HANDLERS,
 }

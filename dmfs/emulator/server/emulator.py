@@ -16,6 +16,7 @@ from dmfs.emulator.settings import Origins, Settings
 from dmfs.emulator.sign_in.service import SignIn
 from dmfs.emulator.world import changes, facts
 from dmfs.emulator.world.changing.finding import Node
+from dmfs.emulator.world.designs import orders
 from dmfs.emulator.world.model import Json, World
 
 
@@ -56,6 +57,8 @@ class Emulator:
     def carry_out(self, order: Json) -> Json:
         """A change of the world, or of what surrounds it, and the new raw facts; LookupError,
         ValueError."""
+        if order.get("op") in orders.OPS:
+            return orders.apply(self.world, order)
         node = self.changed(order)
         return {} if node is None else facts.of(node)
 
@@ -64,6 +67,7 @@ class Emulator:
         own: dict[str, Callable[[], object]] = {
             "expire_tokens": self.sign_in.tokens.expire_all,
             "expire_urls": self.service.signer.expire_all,
+            "expire_downloads": self.service.exports.expire,
             "expire_uploads": self.service.writing.uploads.expire_all,
             "end_sessions": self.sign_in.sessions.end,
             "settings": lambda: self.settings.update(_rest(order)),

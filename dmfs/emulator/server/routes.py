@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmfs.emulator.api import cdn, commands, data, oss, project, schema
+from dmfs.emulator.api.designs import downloads
+from dmfs.emulator.api.relations import refs
 from dmfs.emulator.api.searching import search
 from dmfs.emulator.api.writing import folders, items, parts, signing, storage, versions
 from dmfs.emulator.http.messages import Answer
@@ -88,6 +90,25 @@ _WRITING_ROUTES = (
     _route("item_patch", f"{_PATCH}/items/:i", items.rename, scope="data:write"),
     _route("version_patch", f"{_PATCH}/versions/:v", versions.rename, scope="data:write"),
 )  # fmt: skip
+_DESIGN_ROUTES = (
+    _route("download_formats", f"{_DATA}/versions/:v/downloadFormats", downloads.formats),
+    _route("version_downloads", f"{_DATA}/versions/:v/downloads", downloads.of_version),
+    # its scope is the handler's to check: there the answer can be a 403
+    _route("downloads_post", f"{_POST}/downloads", downloads.create, scope="data:create|data:read"),
+    _route("job", f"{_DATA}/jobs/:j", downloads.job),
+    _route("download", f"{_DATA}/downloads/:d", downloads.download),
+    _route("download_source", f"{_DATA}/downloads/:d/source", downloads.source, limit="download"),
+)
+_KINDS = ("folders", "items", "versions")
+_RELATION_ROUTES = (
+    _route("item_refs", f"{_DATA}/items/:x/refs", refs.related),
+    *(_route("refs", f"{_DATA}/{kind}/:x/refs", refs.related) for kind in _KINDS),
+    *(
+        _route("refs", f"{_DATA}/{kind}/:x/relationships/{tail}", handler)
+        for kind in _KINDS
+        for tail, handler in (("refs", refs.relationships), ("links", refs.links))
+    ),
+)
 API_ROUTES = (
     *_SIGN_IN_ROUTES,
     *_WRITING_ROUTES,
@@ -107,14 +128,8 @@ API_ROUTES = (
     _route("versions", f"{_DATA}/items/:i/versions", data.versions),
     _route("version", f"{_DATA}/versions/:v", data.version),
     _route("version_item", f"{_DATA}/versions/:v/item", data.version_item),
-    _route(
-        "download_formats", f"{_DATA}/versions/:v/downloadFormats", data.download_formats
-    ),
-    *(
-        _route("refs", f"{_DATA}/{kind}/:x/{tail}", data.relations)
-        for kind in ("folders", "items", "versions")
-        for tail in ("refs", "relationships/refs", "relationships/links")
-    ),
+    *_DESIGN_ROUTES,
+    *_RELATION_ROUTES,
     _route("commands", "POST /data/v1/projects/:p/commands", commands.commands),
     _route("schema", "GET /schema/v1/versions/:s", schema.schema),
     _route("sign", f"{_OSS}/signeds3download", oss.sign, limit="oss"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dmfs.emulator.world import ids
 from dmfs.emulator.world.builder import Builder
 from dmfs.emulator.world.content import Computed
+from dmfs.emulator.world.designs.making import add_many
+from dmfs.emulator.world.designs.relations import add_relations
 from dmfs.emulator.world.model import Folder, World
 from dmfs.emulator.world.zip_content import ZipArchive
 
@@ -19,6 +21,16 @@ class Bench:
         hub = self._build.hub("Bench", "bim360:Account")
         project = self._build.project(hub, "Bench Project")
         self._top = self._build.folder(project, "Project Files")
+
+    def designs(self, count_: int, versions_: int) -> None:
+        """Fusion designs without bytes, in a hub and a project of their own."""
+        hub = self._build.hub("Bench Fusion", "core:Hub", a_id=ids.a_id("business:benchfusion"))
+        root = self._build.project(hub, "Bench Designs").root
+        add_many(self._build, root, {"count": count_, "versions": versions_})
+
+    def relations(self) -> None:
+        """Drawings that refer to each other."""
+        add_relations(self._build, self._build.folder(self._top, "relations"))
 
     def tree(self, folders_: int, files_: int, depth_: int) -> None:
         """Folders ``d0001``… below ``tree``, at most ``depth_`` deep, files spread over them."""

@@ -14,6 +14,8 @@ _PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
     "wide": (Bench.wide, {"items": 10000}),
     "small": (Bench.small, {"files": 1000, "min": 1024, "max": 40960}),
     "big": (Bench.big, {"size": 1 << 30, "count": 8, "zip": 0, "members": 256}),
+    "relations": (Bench.relations, {}),
+    "designs": (Bench.designs, {"count": 200, "versions": 1}),
 }
 
 

@@ -81,6 +81,7 @@ def version(node: Version) -> Json:
         "name": node.name,
         "displayName": node.display_name,
         "type": node.type,
+        "label": node.data.get("revisionDisplayLabel"),
         "createTime": node.create_time,
         "lastModifiedTime": node.modified_time,
         "createUserName": node.user[1],

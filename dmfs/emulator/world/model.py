@@ -7,10 +7,13 @@ which they are listed.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from dmfs.emulator.world import times
 from dmfs.emulator.world.content import Content
 
 Json = dict[str, Any]
@@ -34,6 +37,12 @@ class Storage:
     sha1_from_s: float = 0.0
     """The sha1 is told from that moment on."""
     sha256: str | None = None
+    gone_from_s: float = math.inf
+    """The object is a 404 from that moment on."""
+
+    @property
+    def is_gone(self) -> bool:
+        return self.signing == "gone" or time.time() >= self.gone_from_s
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +86,8 @@ class Item:
     revoked: bool = False
     leaks: bool = False
     """Listed although it is hidden (facts 8.4)."""
+    publish_state: str = ""
+    """Of a cloud model: published, waiting, publishing or failed; empty: as its tip has bytes."""
 
     @property
     def tip(self) -> Version:
@@ -162,6 +173,43 @@ class Hub:
         return self.id.startswith("b.")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class End:
+    """One end of a reference: a folder, an item, or a version of it."""
+
+    node: Folder | Item
+    version: Version | None = None
+    follows: bool = False
+    """Whichever version is the tip."""
+
+    @property
+    def at(self) -> Version | None:
+        return self.node.tip if self.follows and isinstance(self.node, Item) else self.version
+
+    @property
+    def type(self) -> str:
+        if isinstance(self.node, Folder):
+            return "folders"
+        return "items" if self.at is None else "versions"
+
+    @property
+    def id(self) -> str:
+        return self.node.id if self.at is None else self.at.id
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ref:
+    """Data flow from ``source`` to ``target``: a drawing refers to what it shows of another."""
+
+    XREF: ClassVar[str] = "xrefs:autodesk.core:Xref"
+    kind: str
+    source: End
+    target: End
+    extension_type: str = XREF
+    extension_version: str = "1.0"
+    data: Json = field(default_factory=dict)
+
+
 class Noted(NamedTuple):
     """What was so of a thing from a moment (seconds since the epoch) on.
 
@@ -191,6 +239,7 @@ class World:
         self.storages: dict[str, Storage] = {}
         self.owners: dict[str, Item] = {}
         """By storage URN: the first item that has these bytes; its rights are theirs."""
+        self.refs: list[Ref] = []
         self.past: dict[str, list[Noted]] = {}
         self.generation = 0
 
@@ -206,7 +255,8 @@ class World:
             self.owners.setdefault(version.storage.urn, item)
 
     def note(self, node: Hub | Project | Folder | Item, at_s: float) -> None:
-        """Write down how a thing is from that moment on."""
+        """Write down how a thing is from that moment on, to the microsecond as times are served."""
+        at_s = times.exact(at_s)
         rows = self.past.setdefault(node.id, [])
         rows.append(_noted(node, max(at_s, rows[-1].at_s) if rows else at_s))
 

@@ -43,6 +43,11 @@ def parsed(value: object) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def exact(seconds: float) -> float:
+    """To the microsecond, as times are served: a moment that was given is not after itself."""
+    return round(seconds * 1e6) / 1e6
+
+
 def _split(seconds: float) -> tuple[datetime, int]:
     moment = _EPOCH + timedelta(microseconds=round(seconds * 1e6))
     return moment, moment.microsecond

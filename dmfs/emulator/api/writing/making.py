@@ -81,7 +81,8 @@ def new_version(
     if item.versions:
         number = item.tip.number + 1
         suffix = item.tip.id.rpartition("vf.")[2].partition("?")[0]
-    now = stamp(project, time.time())
+    now_s = time.time()
+    now = stamp(project, now_s)
     data = version_data(project, name, number)
     if data:
         data["conformingStatus"] = attributes.pop("conforming", "NONE")
@@ -99,7 +100,7 @@ def new_version(
     item.display_name = version.name if not item.hidden else item.display_name
     touch(item, {})
     service.writing.history.version(item, version, actor.who, what)
-    service.world.note(item, time.time())
+    service.world.note(item, now_s)
     show_later(service, version)
     _process(service, item, version)
     service.world.generation += 1

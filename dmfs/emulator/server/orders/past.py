@@ -69,7 +69,7 @@ async def at_moment(emulator: Emulator, request: Request, body: Body) -> Answer:
         moment = float(query.get("at", ""))
     except ValueError:
         pass  # ISO 8601, or what makes no sense
-    at_s = times.parsed(moment)
+    at_s = times.exact(times.parsed(moment))
     where: Json = {key: query[key] for key in ("id", "path") if key in query}
     start = finding.find(emulator.world, where, "id", "path")
     found = view(emulator.world, start, at_s)

@@ -17,7 +17,7 @@ def timed(world: World, node: Node, order: Json) -> Json:
     thing's last change (of what is put into a folder: before that was made)."""
     if "at" not in order:
         return order | {"moment_s": time.time()}
-    at_s = times.parsed(order["at"])
+    at_s = times.exact(times.parsed(order["at"]))
     if at_s > time.time():
         raise ValueError(f"at lies in the future: {order['at']!r}")
     rows = world.past[node.id]

@@ -70,7 +70,8 @@ def new_version(world: World, node: Node, order: Json) -> Node:
     """Other bytes; ``no_bytes``: a version of a design, or of a model before its publication."""
     item: Item = want(node, Item)
     extra: Json = {"name": order["name"], "display_name": order["name"]} if "name" in order else {}
-    if order.get("no_bytes"):
+    is_design = item.type.startswith("items:autodesk.fusion360:")
+    if order.get("no_bytes") or (is_design and not {"size", "text"} & set(order)):
         version = append(item, world, order, storage=None, listed_size=None, **extra)
     else:
         storage = _object(item, order)

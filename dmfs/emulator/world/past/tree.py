@@ -105,7 +105,8 @@ class _Served:
     def _is_past(self, node: Folder | Item, moment_s: float) -> bool:
         """Whether a time that is told of it is not after the moment: teams tell whole seconds."""
         project = node.project if isinstance(node, Folder) else node.parent.project
-        return (moment_s if project.hub.is_account else float(int(moment_s))) <= self._at_s
+        micros = round(moment_s * 1e6)
+        return (micros / 1e6 if project.hub.is_account else micros // 1_000_000) <= self._at_s
 
     def _item(self, item: Item, names: list[str]) -> Json | None:
         made = record.version_moments(self._world, item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dmfs.emulator.world.builder import Builder
 from dmfs.emulator.world.content import Literal
-from dmfs.emulator.world.model import Project
+from dmfs.emulator.world.model import End, Project, Ref
 from dmfs.emulator.world.sample import documents
 from dmfs.emulator.world.zip_content import ZipArchive
 
@@ -20,8 +20,8 @@ def sample_project(build: Builder, project: Project) -> None:
     files = build.folder(project, "Project Files")
     build.file(files, "README.txt", documents.readme())
     drawings = build.folder(files, "Drawings")
-    build.file(drawings, "Room 1.dxf", Literal(documents.dxf))
-    build.file(drawings, "Ground floor.pdf", Literal(documents.pdf))
+    room = build.file(drawings, "Room 1.dxf", Literal(documents.dxf))
+    floor = build.file(drawings, "Ground floor.pdf", Literal(documents.pdf))
     build.file(build.folder(files, "Models"), "House.ifc", Literal(documents.ifc))
     texts = build.folder(files, "Documents")
     build.file(texts, "Door schedule.csv", documents.csv_table())
@@ -32,7 +32,10 @@ def sample_project(build: Builder, project: Project) -> None:
     history = build.file(texts, "Minutes.txt", "First meeting.\n")
     build.version(history, Literal(b"First meeting.\nSecond meeting.\n"))
     # A user's folder with the name of a service folder: must not be hidden (facts 8.1).
-    build.file(build.folder(files, "Photos"), "Facade.png", Literal(documents.png))
+    facade = build.file(build.folder(files, "Photos"), "Facade.png", Literal(documents.png))
+    for used in (floor, facade):
+        ends = End(used, used.tip), End(room, room.tip)
+        build.world.refs.append(Ref("xrefs", *ends, Ref.XREF, "1.1.0", {"nestedType": "overlay"}))
     large = build.folder(files, "Large Files")
     build.file(large, "Site scan.zip", ZipArchive("sample site scan", GIB, 256))
     build.file(large, "pointcloud.rcs", 5 * GIB)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dmfs.emulator.world import ids
 from dmfs.emulator.world.builder import Builder
-from dmfs.emulator.world.model import Hub, World
+from dmfs.emulator.world.model import End, Hub, Ref, World
 from dmfs.emulator.world.sample import files, folders, names, versions
 
 EMEA_PROJECTS = 230
@@ -19,6 +19,8 @@ SERVICE_FOLDERS = (
     "Recycle Bin", "quantification_{}", "rfis_project_{}", "assets_{}", "{}",
 )  # fmt: skip
 """Names of what BIM 360/ACC tools keep beside Project Files (facts 8.1); ``{}`` is a GUID."""
+
+DRAWING = "derived:autodesk.fusion360:DrawingToDesign"
 
 
 def make_sample(world: World) -> None:
@@ -110,9 +112,12 @@ def _fusion(build: Builder) -> None:
     hub = build.hub("Emulated Fusion Team", "core:Hub", a_id=ids.a_id("business:emulatedfusion"))
     project = build.project(hub, "Gearbox")
     root = project.root
+    ends = []
     for kind in ("fusion360:Design", "fusion360:Drawing"):
         item = build.item(root, "Housing", type_=kind)
-        build.version(item, None, file_type="f3d" if kind.endswith("Design") else "f2d")
+        tip = build.version(item, None, file_type="f3d" if kind.endswith("Design") else "f2d")
+        ends.append(End(item, tip))
+    build.world.refs.append(Ref("derived", ends[0], ends[1], DRAWING))
     build.file(root, "Datasheet.pdf", 30_000, mime_type="application/pdf")
     parts = build.folder(root, "Parts")
     build.file(parts, "bolt.step", 12_345, mime_type="application/octet-stream")

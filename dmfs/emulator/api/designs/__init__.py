@@ -1,0 +1,1 @@
+"""Routes about designs: formats, jobs and downloads."""

@@ -1,0 +1,1 @@
+"""Relations between files, and whether cloud models are published."""

@@ -1,0 +1,1 @@
+"""Designs: what they could be had as, and the jobs that make it."""

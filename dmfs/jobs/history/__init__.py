@@ -1,0 +1,1 @@
+"""``dmfs versions``: what a file was."""
