@@ -27,6 +27,7 @@ from dmfs.model.kinds import (
     live,
     mtime_ns_of,
     own_id,
+    with_history,
 )
 from dmfs.model.listing import Listing, SignedObject, SignedRange
 from dmfs.model.nodes import (
