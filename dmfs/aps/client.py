@@ -270,6 +270,9 @@ class Aps:
         first = failures[0] if len(failures) == len(tipless) > 0 else None
         if isinstance(first, UnreachableError) and not first.status:
             raise first
+        if deleted and len(found) < len(tipless):
+            missing = len(tipless) - len(found)
+            raise BadResponseError(f"cannot {action}: {missing} items are not described")
         shown = (found.get(leaf.item_id, leaf) for leaf in tipless)
         return [child for child in shown if child is not None]
 

@@ -160,9 +160,17 @@ def decode_version(row: Json, item_id: ItemId, action: str, project: Project) ->
     return file
 
 
-def version_leaf(row: Json, item_id: ItemId, action: str, project: Project) -> Leaf | None:
-    """A version alone, whatever it is. None if users do not see it."""
-    item = {"id": item_id, "attributes": {}}
+def version_leaf(
+    row: Json, item_id: ItemId, action: str, project: Project, tip: Leaf | None = None
+) -> Leaf | None:
+    """A version alone, whatever it is; its folder, and the web page where it is nothing else, are
+    those of the item's ``tip``. None if users do not see it."""
+    name = text(row, "attributes", "displayName")
+    item: dict[str, Any] = {"id": item_id, "attributes": {"displayName": name}}
+    if tip is not None:
+        item["relationships"] = {"parent": {"data": {"id": tip.folder_id}}}
+    if isinstance(tip, Shortcut):
+        item["links"] = {"webView": {"href": tip.web_url}}
     if is_tombstone(row):
         return deleted_item(item, row, project)
     return _leaf(item, row, action, project)

@@ -221,8 +221,9 @@ class RefusedFile(File):
 
 
 def as_refused(leaf: Leaf) -> Leaf:
-    """An item of an answer, now that its details were refused."""
-    return RefusedFile(**values_of(leaf)) if isinstance(leaf, File) else leaf
+    """An item of an answer, now that its details were refused. What was deleted stays so."""
+    plain = isinstance(leaf, File) and not isinstance(leaf, DeletedItem)
+    return RefusedFile(**values_of(leaf)) if isinstance(leaf, File) and plain else leaf
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import trio
 from dmfs.errors import BadResponseError, DriveError, PartialAnswerError
 from dmfs.model import (
     Child,
+    DeletedItem,
     Directory,
     File,
     Folder,
@@ -58,7 +59,8 @@ def _version_key(child: Child) -> str:
 
 
 def _is_undescribed(child: Child) -> bool:
-    return isinstance(child, File) and not child.version and not isinstance(child, RefusedFile)
+    refused = RefusedFile | DeletedItem  # where a deleted one failed, so did the answer
+    return isinstance(child, File) and not child.version and not isinstance(child, refused)
 
 
 def _completed(
@@ -129,6 +131,12 @@ class DirectoryQuery:
             children = await self._list_children(source)
         except PartialAnswerError as error:
             raise BadResponseError(error.message, hint=error.hint) from None
+        undescribed = sum(_is_undescribed(each) for each in children)
+        if undescribed:
+            raise BadResponseError(
+                f"cannot tell what was in {source.name!r}: {undescribed} entries are not described",
+                hint="the service is asked again when the directory is",
+            )
         of_versions = isinstance(source, VersionList)
         entries = {
             (_version_key(child) if of_versions else own_id(child)): child

@@ -210,6 +210,8 @@ class Listings:
 
     async def ahead(self, directory: Directory, wanted: Callable[[], bool]) -> None:
         """List speculatively; SpeculationDropped once ``wanted()`` is False."""
+        if isinstance(directory, View):
+            return await self.views.ahead(directory, wanted)
         if self.cache.get(directory.identity) is None:
             await self._tiers.recall(directory)
         if self.fresh_for(directory) <= 0 and not self._offline():
@@ -278,15 +280,15 @@ class Listings:
         self, directory: Directory, cause: Cause, max_age_s: float | None = None
     ) -> Listing:
         """Wait for a refresh. ``max_age_s``: how old another process's answer may be."""
-        level = current_priority().level
+        current = current_priority()
         if max_age_s is None:
             max_age_s = self._freshness.ttl_of(directory)
         for _ in range(JOINS_MAX):
-            priority = RequestPriority(level)
             try:
-                return await self._join_refresh(directory, priority, cause, max_age_s).wait()
+                return await self._join_refresh(directory, current.anew(), cause, max_age_s).wait()
             except SpeculationDropped:
-                continue
+                if current.may_end:
+                    raise
         raise BusyError(f"cannot list {directory.name!r}: asked for in vain {JOINS_MAX} times")
 
     def _join_refresh(
@@ -349,8 +351,7 @@ class Listings:
     # Failures
 
     def _raise_denial(self, identity: str) -> None:
-        denial = self._denials.get(identity)
-        if denial is not None:
+        if (denial := self._denials.get(identity)) is not None:
             raise denial.copy()
 
     async def _on_failure(self, directory: Directory, error: DriveError) -> None:

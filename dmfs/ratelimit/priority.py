@@ -29,6 +29,15 @@ class RequestPriority:
         wanted."""
         return self.level < Priority.AHEAD or self._wanted is None or self._wanted()
 
+    @property
+    def may_end(self) -> bool:
+        """Whether it is speculation that ends by itself."""
+        return self.level >= Priority.AHEAD and self._wanted is not None
+
+    def anew(self) -> RequestPriority:
+        """The same for a call of its own, which others may join and raise."""
+        return RequestPriority(self.level, self._wanted)
+
     def raise_to(self, level: Priority) -> None:
         """A more urgent task joined. A lower level changes nothing."""
         if level < self.level:

@@ -44,9 +44,9 @@ async def all_versions(service: SignedIn, source: VersionList) -> list[Child]:
 
 
 def _version(row: Json, tip: Leaf, action: str, project: Project) -> Leaf | None:
-    leaf = version_leaf(row, tip.item_id, action, project)
+    leaf = version_leaf(row, tip.item_id, action, project, tip)
     if leaf is None:
         return None
     if not leaf.version_id or leaf.version_number is None:
         raise BadResponseError(f"cannot {action}: the answer holds a version without a number")
-    return replace(leaf, folder_id=tip.folder_id, created_ns=tip.created_ns)
+    return replace(leaf, created_ns=tip.created_ns, **({} if leaf.name else {"name": tip.name}))

@@ -7,7 +7,7 @@ folders, hubs and projects, permissions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from dmfs.model import (
     Child,
@@ -20,9 +20,9 @@ from dmfs.model import (
     Past,
     Project,
     Shortcut,
+    values_of,
 )
 from dmfs.names import entry_names
-from dmfs.namespace.views.versions import newest
 
 
 def changed_since(contents: Iterable[Child], at_ns: int) -> list[Leaf]:
@@ -39,15 +39,15 @@ def changed_since(contents: Iterable[Child], at_ns: int) -> list[Leaf]:
 
 
 def past_entries(
-    past: Past, contents: Iterable[Child], versions: Mapping[str, Sequence[Child]]
+    past: Past, contents: Iterable[Child], then: Mapping[str, Leaf | None]
 ) -> dict[str, Child]:
-    """The entries by name. ``versions``: of each of ``changed_since``, by the id of its item."""
-    then = [_then(each, past.at_ns, versions) for each in contents]
-    named = entry_names(each for each in then if each is not None)
+    """The entries by name. ``then``: what each of ``changed_since`` was, by the id of its item."""
+    were = [_then(each, past.at_ns, then) for each in contents]
+    named = entry_names(each for each in were if each is not None)
     return {name: _in_past(child, past.at_ns) for name, child in named.items()}
 
 
-def _then(child: Child, at_ns: int, versions: Mapping[str, Sequence[Child]]) -> Child | None:
+def _then(child: Child, at_ns: int, then: Mapping[str, Leaf | None]) -> Child | None:
     if isinstance(child, Folder):
         if child.created_ns is not None and child.created_ns > at_ns:
             return None
@@ -56,9 +56,11 @@ def _then(child: Child, at_ns: int, versions: Mapping[str, Sequence[Child]]) -> 
         return child
     if child.created_ns is not None and child.created_ns > at_ns:
         return None
-    if child.mtime_ns <= at_ns or not child.version_id:
+    if child.mtime_ns <= at_ns:
         return None if isinstance(child, DeletedItem) else child
-    return newest(versions.get(child.item_id, ()), at_ns)
+    if not child.version_id:  # its details are refused: it was there, and cannot be read
+        return File(**values_of(child)) if isinstance(child, DeletedItem) else child
+    return then[child.item_id]
 
 
 def _in_past(child: Child, at_ns: int) -> Child:

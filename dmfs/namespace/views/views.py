@@ -9,7 +9,13 @@ from typing import Protocol
 
 import trio
 
-from dmfs.errors import AccessError, BadResponseError
+from dmfs.errors import (
+    AccessError,
+    BadResponseError,
+    BusyError,
+    GoneError,
+    SpeculationDropped,
+)
 from dmfs.grammar.moments import SECOND_NS, midnights_ns, snapshot_name, snapshot_ns
 from dmfs.grammar.version_names import meanings_of, number_of_cut, version_name
 from dmfs.model import (
@@ -45,12 +51,15 @@ from dmfs.namespace.views.versions import (
     tip_of,
     version_entries,
 )
-from dmfs.system.clock import wall_time_ns
+from dmfs.ratelimit.limits import WINDOW_S, Priority
+from dmfs.ratelimit.priority import RequestPriority, at_priority
+from dmfs.system.clock import iso_time, wall_time_ns
 from dmfs.system.concurrency import computed, gather
 
 LISTS_AT_ONCE = 12
 """Version lists of one directory under way; 800 a minute are allowed."""
 SNAPSHOT_DAYS = 30
+HINT_GONE = "the service does not tell what was there then"
 
 
 Get = Callable[[Directory], Awaitable[Listing | None]]
@@ -95,6 +104,13 @@ class Views:
                 return await self._stored(self._history(view, versions))
             case Past():
                 return await self._past(view)
+
+    async def ahead(self, view: View, wanted: Callable[[], bool]) -> None:
+        """List speculatively what is not known yet. SpeculationDropped once ``wanted()`` is
+        False."""
+        if self._lists.known(view) is None:
+            with at_priority(RequestPriority(Priority.AHEAD, wanted)):
+                await self.get(view)
 
     async def recall(self, view: View) -> Listing | None:
         """As ``get``, of what is known without a call; None if that does not suffice."""
@@ -216,10 +232,13 @@ class Views:
         known = self._lists.known(view)
         if known is not None:
             return known
-        source = await self._lists.since(WithDeleted(of), view.at_ns / SECOND_NS)
-        contents = [*source.entries.values()]
-        versions = await self._versions(changed_since(contents, view.at_ns))
-        work = partial(past_entries, view, contents, versions)
+        try:
+            source = await self._lists.since(WithDeleted(of), view.at_ns / SECOND_NS)
+            contents = [*source.entries.values()]
+            then = await self._then(view, changed_since(contents, view.at_ns))
+        except GoneError as error:  # what shows, and is gone when it is asked for, is no absence
+            raise BadResponseError(error.message, hint=HINT_GONE) from None
+        work = partial(past_entries, view, contents, then)
         entries = await computed(work) if len(contents) > THREAD_ENTRIES else work()
         if self.written_to:
             entries = {
@@ -228,17 +247,36 @@ class Views:
             }
         return await self._stored(_view(view, entries, source))
 
-    async def _versions(self, leaves: Sequence[Leaf]) -> Mapping[str, Sequence[Child]]:
+    async def _then(self, view: Past, leaves: Sequence[Leaf]) -> Mapping[str, Leaf | None]:
+        """What each item was, by its id. One version list each, which are kept: where the rate ends
+        it, the next try goes on from there."""
         slots = trio.CapacityLimiter(LISTS_AT_ONCE)
-        found: dict[str, Sequence[Child]] = {}
+        found: dict[str, Leaf | None] = {}
 
         async def one(leaf: Leaf) -> None:
             async with slots:
                 listing = await self._lists.get(VersionList(leaf))
-                found[leaf.item_id] = [*listing.entries.values()]
+                found[leaf.item_id] = newest(listing.entries.values(), view.at_ns)
 
-        await gather([partial(one, leaf) for leaf in leaves])
+        try:
+            await gather([partial(one, leaf) for leaf in leaves])
+        except SpeculationDropped:
+            raise
+        except BusyError as error:
+            raise _come_back(view, len(found), len(leaves), error) from None
         return found
+
+
+def _come_back(view: Past, count: int, expected: int, error: BusyError) -> BusyError:
+    wait_s = error.retry_after_s or WINDOW_S
+    found = BusyError(
+        f"cannot list {view.name!r} as it was at {iso_time(view.at_ns)} yet: the versions of"
+        f" {count} of {expected} changed files are here, and the rate limit asks to wait"
+        f" {wait_s:.0f} s",
+        hint=f"come back in {wait_s:.0f} s: only what is missing will be requested",
+    )
+    found.status, found.retry_after_s = error.status, wait_s
+    return found
 
 
 def maybe_lost(directory: Directory, name: str) -> BadResponseError:
