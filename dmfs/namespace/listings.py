@@ -211,7 +211,8 @@ class Listings:
     async def ahead(self, directory: Directory, wanted: Callable[[], bool]) -> None:
         """List speculatively; SpeculationDropped once ``wanted()`` is False."""
         if isinstance(directory, View):
-            return await self.views.ahead(directory, wanted)
+            await self.views.ahead(directory, wanted)
+            return
         if self.cache.get(directory.identity) is None:
             await self._tiers.recall(directory)
         if self.fresh_for(directory) <= 0 and not self._offline():
@@ -238,13 +239,11 @@ class Listings:
 
     def incomplete(self, directory: Directory) -> int:
         """Entries of the listing in memory that are undescribed or lost."""
-        cached = self.cache.get(directory.identity)
-        return 0 if cached is None else cached.listing.incomplete
+        return 0 if (now := self.cache.get(directory.identity)) is None else now.listing.incomplete
 
     def listed_at(self, directory: Directory) -> Moment | None:
         """When the listing in memory was valid, by the wall clock."""
-        cached = self.cache.get(directory.identity)
-        return None if cached is None else cached.moment
+        return None if (now := self.cache.get(directory.identity)) is None else now.moment
 
     def stale_count(self) -> int:
         """Listings in memory that are no longer fresh."""

@@ -13,7 +13,7 @@ from dmfs.drive import Drive
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.errors import DriveError
 from dmfs.jobs.export.job import export
-from dmfs.model import File, Shortcut
+from dmfs.model import Directory, File, Shortcut
 from dmfs.spans import MIB
 from tests.auth.person import write as write_sign_in
 
@@ -89,4 +89,11 @@ def posts(emulator: EmulatorProcess) -> dict[str, int]:
 async def shortcut(drive: Drive, path: str) -> Shortcut:
     node = await drive.resolve(path)
     assert isinstance(node, Shortcut)
+    return node
+
+
+async def directory_at(drive: Drive, path: str) -> Directory:
+    """The directory at a path of the drive."""
+    node = await drive.resolve(path)
+    assert not isinstance(node, File | Shortcut)
     return node

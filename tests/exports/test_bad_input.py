@@ -10,7 +10,7 @@ import pytest
 from dmfs.assembly import open_drive
 from dmfs.errors import DriveError, NoRoomError, SetupError, UsageError
 from dmfs.jobs.export import landing
-from tests.exports.exporting import PROJECT, exported, of_kind, posts
+from tests.exports.exporting import PROJECT, directory_at, exported, of_kind, posts
 from tests.support.helpers import real
 
 ONE, TWO = f"{PROJECT}/Part 001.url", f"{PROJECT}/Part 002.url"
@@ -109,7 +109,7 @@ async def test_nobodys_own_file_makes_way_and_an_older_export_does(emulator, set
         before = two.read_bytes()
         assert oct(two.stat().st_mode & 0o777) == "0o644"
         emulator.change("new_version", path=f"{PROJECT}/Part 002".strip("/"))
-        await drive.parts.listings.list_again(await drive.resolve(PROJECT))
+        await drive.parts.listings.list_again(await directory_at(drive, PROJECT))
         _, error = await exported(drive, TWO, output=str(out))
         assert error is None
         assert two.read_bytes() != before
@@ -225,7 +225,7 @@ async def test_a_cache_that_is_too_small_for_what_is_to_be_kept(emulator, settin
         events, error = await exported(drive, ONE, keep=True)
         assert isinstance(error, NoRoomError), events
         assert await drive.parts.blocks.disk.held() == set()
-        listing = await drive.list(await drive.resolve(PROJECT))
+        listing = await drive.list(await directory_at(drive, PROJECT))
         assert "Part 001.f3z" not in listing.names
 
 

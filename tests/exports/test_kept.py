@@ -13,7 +13,15 @@ from dmfs.exports import exports as exports_module
 from dmfs.exports.overlay import ExportOverlay
 from dmfs.exports.records import ExportedFile
 from dmfs.model import File, Folder, FolderId, HubId, Listing, ProjectId, Shortcut
-from tests.exports.exporting import PROJECT, content, exported, of_kind, posts, shortcut
+from tests.exports.exporting import (
+    PROJECT,
+    content,
+    directory_at,
+    exported,
+    of_kind,
+    posts,
+    shortcut,
+)
 from tests.exports.test_steps import DESIGN, EXPORT
 from tests.support.helpers import a_file, real
 
@@ -33,7 +41,7 @@ async def the_file(drive, path=KEPT):
 
 
 async def listed(drive):
-    return (await drive.list(await drive.resolve(PROJECT))).names
+    return (await drive.list(await directory_at(drive, PROJECT))).names
 
 
 async def until(done):
@@ -85,7 +93,7 @@ async def test_a_newer_version_takes_it_away_until_it_is_exported_again(emulator
         held = await drive.parts.blocks.disk.held()
         assert old.storage_id in held
         emulator.change("new_version", path=_world(ONE))
-        folder = await drive.resolve(PROJECT)
+        folder = await directory_at(drive, PROJECT)
         await drive.parts.listings.list_again(folder)
         assert "Part 001.f3z" not in await listed(drive)
         with pytest.raises(NotFoundError):
@@ -128,8 +136,9 @@ async def test_nothing_is_listed_that_can_be_read_nowhere(emulator, settings):
 @real
 async def test_no_lookup_and_no_open_orders_anything(emulator, settings):
     async with open_drive(settings(), keeper=True) as drive:
-        for name, node in (await drive.list(await drive.resolve(PROJECT))).entries.items():
+        for name, node in (await drive.list(await directory_at(drive, PROJECT))).entries.items():
             assert name.endswith(".url")
+            assert isinstance(node, Shortcut)
             reader = await drive.open(node)
             reader.close()
             drive.xattrs(node)

@@ -155,7 +155,7 @@ async def test_who_was_killed_before_the_end_has_told_nobody(emulator, settings,
         async def killed(_keys: Any) -> None:
             raise Killed
 
-        drive.parts.exports.maker.warned = killed  # type: ignore[method-assign]
+        drive.parts.exports.maker.warned = killed  # type: ignore[method-assign, assignment]
         with pytest.raises(Killed):
             await exported(drive, order, keep=True)
     monkeypatch.setattr(job, "wall_time_s", lambda: time.time() + 61)

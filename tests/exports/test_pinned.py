@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 
@@ -11,7 +13,7 @@ from dmfs.exports import standing
 from dmfs.exports.records import ExportedFile
 from dmfs.jobs import pinning
 from dmfs.pins import keeper
-from tests.exports.exporting import PROJECT, content, exported, posts
+from tests.exports.exporting import PROJECT, content, directory_at, exported, posts
 from tests.pins.keeping import until
 from tests.support.helpers import real
 
@@ -39,7 +41,7 @@ def pin_of(drive):
 
 
 async def kept(drive):
-    listing = await drive.list(await drive.resolve(PROJECT))
+    listing = await drive.list(await directory_at(drive, PROJECT))
     return {n: e for n, e in listing.entries.items() if isinstance(e, ExportedFile)}
 
 
@@ -54,16 +56,21 @@ async def test_all_designs_are_kept_and_each_newer_version_after_it(emulator, se
         assert len(await kept(drive)) == 40
         old = (await kept(drive))["Part 001.f3z"]
         emulator.change("new_version", path=f"{PROJECT}/Part 001".strip("/"))
-        await drive.parts.listings.list_again(await drive.resolve(PROJECT))
+        await drive.parts.listings.list_again(await directory_at(drive, PROJECT))
         assert "Part 001.f3z" not in await kept(drive)
-        await until(lambda: len(drive.parts.exports._shown) == 40 and _newer(drive, old), 20)
+        exports = drive.parts.exports
+        assert exports is not None
+        await until(lambda: len(exports._shown) == 40 and _newer(drive, old), 20)
         new = (await kept(drive))["Part 001.f3z"]
         assert new.version_number == old.version_number + 1
         assert len(await content(drive, new)) == new.size_bytes
     assert max(posts(emulator).values()) == 1
     emulator.reset()
     async with open_drive(settings(), keeper=True) as drive:
-        await until(lambda: drive.parts.pins.keeper.works and pin_of(drive).progress.state)
+        pins = drive.parts.pins
+        assert pins is not None
+        keeper: Any = pins.keeper
+        await until(lambda: keeper.works and pin_of(drive).progress.state)
         assert len(await kept(drive)) == 40
     assert not any(each["route"].startswith("download") for each in emulator.calls()["log"])
 
@@ -102,6 +109,7 @@ async def test_bad_input(emulator, settings):
     async with open_drive(settings(scopes="data:read"), keeper=True) as drive:
         with pytest.raises(AccessError, match="data:create"):
             await pinned(drive)
+        assert drive.parts.pins is not None
         assert not drive.parts.pins.contents.pins
     async with open_drive(settings(), keeper=True) as drive:
         await exported(drive, f"{PROJECT}/Part 001.url", keep=True)
