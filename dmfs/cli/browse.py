@@ -23,7 +23,7 @@ from dmfs.cli.exploring.type_words import schema_words
 from dmfs.cli.settings import Invocation
 from dmfs.drive import Drive
 from dmfs.errors import BadResponseError, DriveError, IsADirectory
-from dmfs.grammar.moments import moment_ns, past_path
+from dmfs.grammar.moments import moment_ns, past_of, past_path
 from dmfs.model import File, Folder, Hub, Node, Project, Root, Shortcut, live, mtime_ns_of
 from dmfs.names import inode_number, printable
 from dmfs.namespace.xattrs import PREFIX, attributes_of
@@ -48,7 +48,7 @@ def ls_command(call: Invocation) -> int:
     at_ns = None if given.at is None else moment_ns(given.at, wall_time_ns())
     call, path = in_the_drive(call, given.path)
     if at_ns is not None:
-        path = past_path(at_ns, path)
+        path = past_path(at_ns, past_of(path)[0])
     return with_drive(
         call,
         lambda drive: ls(drive, path, long=given.long, as_json=given.json, null=given.null),

@@ -22,14 +22,15 @@ from dmfs.control.metrics_port import metrics_port, scrape
 from dmfs.control.routes import Routes
 from dmfs.control.server import ControlServer
 from dmfs.drive import Drive
-from dmfs.errors import DriveError, SetupError
+from dmfs.errors import DriveError, NotFoundError, SetupError
 from dmfs.fuse import mount
 from dmfs.fuse.attributes import Ownership
 from dmfs.fuse.mount_place import claimed
 from dmfs.fuse.mountpoint import MountOptions, prepare_mountpoint
-from dmfs.grammar.moments import past_path
-from dmfs.model import File, Shortcut
-from dmfs.names import id_hash
+from dmfs.grammar.moments import past_of, past_path
+from dmfs.model import File, Node, Past, Shortcut
+from dmfs.names import id_hash, printable
+from dmfs.namespace.views.past import oldest_ns
 from dmfs.status import status_of
 from dmfs.system.clock import iso_seconds, local_now, wall_time_s
 from dmfs.system.concurrency import bare_errors
@@ -156,10 +157,12 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings, card: C
             settings, service_folders=options.service_folders, keeper=True, writes=writes
         ) as drive:
             drive.at_ns = options.at_ns
-            root = await drive.resolve(life.source)
+            root = await resolve_source(drive, life.source)
             if isinstance(root, File | Shortcut):
                 raise SetupError(f"{life.source!r} is a file; only directories can be mounted")
-            await drive.prepare(root)  # fail now, with the reason, rather than at the first ls
+            listing = await drive.prepare(root)  # fail now, with the reason, not at the first ls
+            if isinstance(root, Past) and not listing.entries:
+                await refuse_before_its_time(drive, root, life.source)
             if options.snapshots:
                 drive.show_snapshots(root)
             async with observed(drive, life), trio.open_nursery() as nursery:
@@ -185,6 +188,31 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings, card: C
                 nursery.cancel_scope.cancel()
 
     await life.run(work)
+
+
+async def resolve_source(drive: Drive, source: str) -> Node:
+    """What is mounted. NotFoundError, of the past also for what was not there yet."""
+    try:
+        return await drive.resolve(source)
+    except NotFoundError as error:
+        place, at = past_of(source)
+        if at is None:
+            raise
+        await drive.resolve(place)  # never there, or somewhere else: that says so
+        raise NotFoundError(
+            f"{printable(place)!r} was not there at {at}", hint=error.hint or "a later moment"
+        ) from None
+
+
+async def refuse_before_its_time(drive: Drive, root: Past, source: str) -> None:
+    """NotFoundError where nothing is shown because all of it is younger than the moment."""
+    made_ns = oldest_ns((await drive.prepare(root.of)).entries.values())
+    if made_ns is not None and made_ns > root.at_ns:
+        place, at = past_of(source)
+        raise NotFoundError(
+            f"{printable(place)!r} had nothing in it at {at}",
+            hint=f"what is oldest there is of {iso_seconds(made_ns / 1e9)}",
+        )
 
 
 def _card(life: _Life, settings: Settings, log_file: Path | None) -> Card:

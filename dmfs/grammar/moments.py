@@ -86,6 +86,22 @@ def past_path(at_ns: int, path: str) -> str:
     return f"/{SNAPSHOTS}/{snapshot_name(at_ns)}/{path.strip('/')}".rstrip("/")
 
 
+def past_words(path: str) -> str:
+    """A path as messages have it: ``'/Hub/plan.dwg'``, of the past with its moment in words."""
+    place, at = past_of(path)
+    return repr(place) if at is None else f"{place!r} as it was at {at}"
+
+
+def past_of(path: str) -> tuple[str, str | None]:
+    """A path of the drive without its moment, and the moment: ``2024-05-01T09:30:00Z``, or None."""
+    top, _, rest = path.removeprefix(f"/{SNAPSHOTS}/").partition("/")
+    match = _SNAPSHOT.fullmatch(top) if path.startswith(f"/{SNAPSHOTS}/") else None
+    if match is None:
+        return path or "/", None
+    day, time = "-".join(match.groups()[:3]), ":".join(match.groups()[3:])
+    return f"/{rest}", f"{day}T{time}Z"
+
+
 def snapshot_ns(name: str, now_ns: int) -> int | None:
     """The moment of such a name; None for any other, and for one that is still to come."""
     match = _SNAPSHOT.fullmatch(name)

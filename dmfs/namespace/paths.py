@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dmfs.errors import NotADirectory, NotFoundError
-from dmfs.grammar.moments import snapshot_ns
+from dmfs.grammar.moments import past_words
 from dmfs.model import (
     SNAPSHOTS,
     Child,
@@ -19,16 +19,6 @@ from dmfs.model import (
 )
 from dmfs.names import check_name, printable
 from dmfs.namespace.listings import Listings
-from dmfs.system.clock import iso_time, wall_time_ns
-
-
-def words_of(path: str) -> str:
-    """A path as messages have it: of the past with its moment in words."""
-    top, _, rest = path.removeprefix(f"/{SNAPSHOTS}/").partition("/")
-    at_ns = snapshot_ns(top, wall_time_ns()) if path.startswith(f"/{SNAPSHOTS}/") else None
-    if at_ns is None:
-        return repr(path or "/")
-    return f"{f'/{rest}'!r} as it was at {iso_time(at_ns)}"
 
 
 async def child_of(listings: Listings, node: Directory, name: str) -> Child | None:
@@ -47,12 +37,12 @@ async def resolve(listings: Listings, path: str) -> Node:
     seen = ""
     for part in [piece for piece in path.split("/") if piece and piece != "."]:
         if isinstance(node, File | Shortcut):
-            raise NotADirectory(f"{words_of(seen)} is a file, so there is no {part!r} in it")
+            raise NotADirectory(f"{past_words(seen)} is a file, so there is no {part!r} in it")
         check_name(part)
         child = await child_of(listings, node, part)
         if child is None:
             raise NotFoundError(
-                f"there is no {printable(part)!r} in {words_of(seen)}",
+                f"there is no {printable(part)!r} in {past_words(seen)}",
                 hint=_alternatives(part, await listings.get(node)),
             )
         node = child

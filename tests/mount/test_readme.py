@@ -16,7 +16,8 @@ import pytest
 from tests.support.mounts import Home, force_unmount, mounts_below, processes_of_session, wait_until
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "control.md", ROOT / "docs" / "links.md"]
+DOCS = [ROOT / "docs" / f"{name}.md" for name in ("control", "links", "moments")]
+PAGES = [ROOT / "README.md", *DOCS]
 TESTED = re.compile(r"^<!-- tested -->\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

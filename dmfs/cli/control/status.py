@@ -23,6 +23,7 @@ from dmfs.cli.settings import Invocation
 from dmfs.control.client import ask
 from dmfs.control.mounts import Seen
 from dmfs.errors import BadResponseError, DriveError
+from dmfs.grammar.moments import past_of
 from dmfs.names import printable
 
 PATIENCE_S = 5.0
@@ -86,6 +87,11 @@ def status_of_mount(seen: Seen) -> dict[str, Any]:
     return {**known, **answer}
 
 
+def _shown(source: str) -> str:
+    place, at = past_of(source)
+    return printable(place) + (f" as it was at {at}" if at else "")
+
+
 def status_lines(status: Mapping[str, Any]) -> list[str]:
     """For people. Pure."""
     state, person = str(status["state"]), status.get("person") or ""
@@ -95,7 +101,7 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
         return [f"{head}  {state}" + (f": {printable(str(reason))}" if reason else "")]
     who = f"profile {status['profile']}" + (f", {person}" if person else "")
     rows = [
-        ("shows", f"{printable(status['source'])}  ({printable(who)})"),
+        ("shows", f"{_shown(str(status['source']))}  ({printable(who)})"),
         ("state", f"{STATES.get(state, state)}, since {status['since']}"),
         ("calls", _calls(status["quotas"])),
         ("cache", _cache(status["cache"])),
