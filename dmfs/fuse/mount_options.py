@@ -18,12 +18,12 @@ FLAGS = {
     "nodev": "as with mount(8)",
     "nosuid": "as with mount(8)",
     "noexec": "programs on the drive cannot be started",
-    "snapshots": "answer .snapshots/@GMT-…/, the drive at each midnight; for Samba",
+    "snapshots": "answer .snapshots/@GMT-…/: each midnight, for Samba",
     "service_folders": "show the folders that BIM 360 and ACC keep for themselves",
 }
 """Options without a value, and what each does."""
 VALUED = {
-    "at": ("TIME", "the drive as it was: 2024-05-01T09:30Z, 7d, 2024-05-01 (its end)"),
+    "at": ("TIME", "the drive as it was: 2024-05-01T09:30Z, 2024-05-01, 7d"),
     "moves": ("HOW", "with rw: copy lets the service move files, by copies"),
     "uid": ("NUMBER", "owner of all entries (default: you)"),
     "gid": ("NUMBER", "group of all entries (default: yours)"),

@@ -155,7 +155,7 @@ def test_the_mount_options_are_listed_as_they_are_accepted(
             assert re.search(rf"^ *{name}(=[A-Z]+)?  +\w", text, re.MULTILINE), name
     listed = [line.split()[0] for line in lists[0].splitlines()]
     assert sorted(each.partition("=")[0] for each in listed) == sorted((*FLAGS, *VALUED))
-    values = {"NUMBER": "7", "OCTAL": "022", "NAME": "x", "HOW": "copy"}
+    values = {"NUMBER": "7", "OCTAL": "022", "NAME": "x", "HOW": "copy", "TIME": "7d"}
     for each in listed:
         name, equals, value = each.partition("=")
         parse_options(name + equals + values.get(value, ""))
