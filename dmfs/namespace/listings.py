@@ -35,7 +35,7 @@ from dmfs.errors import (
     SpeculationDropped,
     StalledError,
 )
-from dmfs.model import Child, Directory, Histories, Hub, Listing, Past, Root, View, WithDeleted
+from dmfs.model import Child, Directory, Histories, Listing, View, WithDeleted
 from dmfs.namespace.change_feed import OnChange
 from dmfs.namespace.directory_query import DirectoryQuery, FetchSize, ListChildren
 from dmfs.namespace.known.by_id import ById
@@ -229,9 +229,7 @@ class Listings:
 
     def fresh_for(self, directory: Directory) -> float:
         """Seconds for which the listing is still fresh (0 or less: stale or unknown)."""
-        if isinstance(directory, Histories) or (
-            isinstance(directory, Past) and isinstance(directory.of, Root | Hub)
-        ):
+        if isinstance(directory, Histories):
             directory = directory.of
         elif isinstance(directory, View):
             return math.inf  # of one version, of one moment

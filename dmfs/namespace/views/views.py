@@ -226,12 +226,13 @@ class Views:
 
     async def _past(self, view: Past) -> Listing:
         of = view.of
-        if not isinstance(of, Project | Folder):
-            now = await self._lists.get(of)
-            return _view(view, past_entries(view, now.entries.values(), {}), now)
         known = self._lists.known(view)
         if known is not None:
             return known
+        if not isinstance(of, Project | Folder):
+            now = await self._lists.get(of)
+            listing = _view(view, past_entries(view, now.entries.values(), {}), now)
+            return listing if listing.incomplete else await self._stored(listing)
         try:
             source = await self._lists.since(WithDeleted(of), view.at_ns / SECOND_NS)
             contents = [*source.entries.values()]
