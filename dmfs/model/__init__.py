@@ -47,6 +47,7 @@ from dmfs.model.nodes import (
     as_old,
     as_refused,
     link_ids,
+    values_of,
     version_ids,
 )
 from dmfs.model.past import (
@@ -108,6 +109,7 @@ __all__ = [
     "live",
     "mtime_ns_of",
     "own_id",
+    "values_of",
     "version_ids",
     "with_history",
 ]

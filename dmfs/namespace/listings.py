@@ -209,7 +209,8 @@ class Listings:
     async def ahead(self, directory: Directory, wanted: Callable[[], bool]) -> None:
         """List speculatively; SpeculationDropped once ``wanted()`` is False."""
         if isinstance(directory, View):
-            return await self.views.ahead(directory, wanted)
+            await self.views.ahead(directory, wanted)
+            return
         if self.cache.get(directory.identity) is None:
             await self._tiers.recall(directory)
         if self.fresh_for(directory) <= 0 and not self._offline():

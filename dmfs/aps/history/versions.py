@@ -49,4 +49,4 @@ def _version(row: Json, tip: Leaf, action: str, project: Project) -> Leaf | None
         return None
     if not leaf.version_id or leaf.version_number is None:
         raise BadResponseError(f"cannot {action}: the answer holds a version without a number")
-    return replace(leaf, created_ns=tip.created_ns, **({} if leaf.name else {"name": tip.name}))
+    return replace(leaf, created_ns=tip.created_ns, name=leaf.name or tip.name)
