@@ -358,8 +358,7 @@ class Listings:
         identity = directory.identity
         if isinstance(error, SpeculationDropped | OfflineError):
             return
-        cached = self.cache.get(identity)
-        if cached is None:
+        if (cached := self.cache.get(identity)) is None:
             if isinstance(error, AccessError) and not isinstance(error, SignedOutError):
                 self._denials[identity] = error
             return
@@ -380,8 +379,7 @@ class Listings:
 
     async def _parent_answers(self, identity: str) -> bool:
         """Whether the service still answers for the parent; only then a refusal counts."""
-        above = self.cache.parent(identity)
-        if above is None:
+        if (above := self.cache.parent(identity)) is None:
             return False
         try:
             await self._refresh(above.listing.directory, "confirm", 0.0)
