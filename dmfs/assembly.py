@@ -25,6 +25,8 @@ from dmfs.blocks.store.block_store import BlockStore
 from dmfs.config import Settings
 from dmfs.drive import Drive, Parts
 from dmfs.errors import SetupError
+from dmfs.exports.opening import open_exports
+from dmfs.exports.standing import StandingOrders
 from dmfs.fetch.hosts import HostBreakers
 from dmfs.fetch.object_client import ObjectClient
 from dmfs.fetch.process_fetcher import ProcessFetcher
@@ -35,11 +37,12 @@ from dmfs.http.engines import open_engines
 from dmfs.http.json_client import JsonClient
 from dmfs.http.probes import reaches
 from dmfs.http.tls import ca_bundle
-from dmfs.namespace.listing_store import ListingStore, cache_partition
+from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listings import Freshness, Listings
 from dmfs.namespace.page_store import PageStore
 from dmfs.namespace.poll_schedule import Periods
 from dmfs.namespace.poller import Poller
+from dmfs.namespace.stored.partition import listing_scope, scope_of
 from dmfs.pins.keeper import Keeper
 from dmfs.pins.keeper_lock import KeeperLock
 from dmfs.pins.pin_store import PinStore
@@ -105,8 +108,9 @@ async def open_drive(
     bundle = ca_bundle(settings.ca_file)
     block_store = await _open_block_store(settings)
     who = await principal(settings)
-    scope = _scope(settings, who)
-    listing_store = _listing_store(settings, _scope(settings, who, str(service_folders)))
+    scope = scope_of(settings, who)
+    whose = listing_scope(settings, who, service_folders=service_folders)
+    listing_store = _listing_store(settings, whose)
     arena = _arena(settings)
     small_fetcher = ThreadFetcher(ca_bundle=bundle, connections=settings.connections)
     small_fetcher.start()
@@ -128,6 +132,7 @@ async def open_drive(
                 )  # fmt: skip
                 try:
                     async with _writing(drive, tokens, scope, bundle, writes):
+                        drive.show_exports()
                         yield drive
                 finally:
                     with trio.CancelScope(shield=True):
@@ -151,12 +156,9 @@ async def _join(ground: _Ground) -> Drive:
     metadata_s = settings.metadata_timeout * INNER_SHARE
     store = ground.listing_store
     aps = Aps(
-        client,
-        ground.tokens,
-        url_minutes=settings.url_minutes,
-        x_user_id=settings.x_user_id,
+        client, ground.tokens, url_minutes=settings.url_minutes, x_user_id=settings.x_user_id,
         backing=None if store is None else PageStore(store, Contents),
-    )
+    )  # fmt: skip
     hosts, objects = _byte_plane(ground, aps)
     sizes = ObjectSizes(objects, ground.block_store)
     await sizes.load()
@@ -167,19 +169,19 @@ async def _join(ground: _Ground) -> Drive:
     _connect(client, listings, hosts, nursery)
     nursery.start_soon(ground.fetcher.run)
     nursery.start_soon(poller.run)
+    exports = await open_exports(
+        settings, ground.scope, client, ground.tokens, listings, blocks, sizes,
+        nursery if ground.keeper else None,
+    )  # fmt: skip
     pins = await _pins(ground, Tools(
         listings, store, blocks, sizes, poller, aps.item, lambda: client.breaker.is_open,
-        lambda: client.breaker.forced,
+        lambda: client.breaker.forced, StandingOrders(exports, nursery),
     ))  # fmt: skip
     file_prefetcher = SmallFilePrefetcher(sizes, blocks, nursery)
     tree_prefetcher = TreePrefetcher(listings, nursery, at_once=settings.walk_ahead)
     return Drive(
         Parts(
-            settings=settings,
-            aps=aps,
-            listings=listings,
-            blocks=blocks,
-            sizes=sizes,
+            settings=settings, aps=aps, listings=listings, blocks=blocks, sizes=sizes,
             fetcher=ground.fetcher,
             file_prefetcher=file_prefetcher,
             tree_prefetcher=tree_prefetcher,
@@ -190,7 +192,7 @@ async def _join(ground: _Ground) -> Drive:
             activity=ground.activity,
             sign_in=ground.tokens,
             block_store=ground.block_store,
-            pins=pins,
+            pins=pins, exports=exports,
         ),
         [
             blocks.gauges, objects.gauges, ground.fetcher.gauges, listings.gauges, poller.gauges,
@@ -326,23 +328,7 @@ def _rate_limiter(settings: Settings) -> RateLimiter:
 async def owner_of_drafts(settings: Settings) -> str | None:
     """Whose drafts a drive that is opened now would see; None where nobody is signed in."""
     who = await principal(settings)
-    return _scope(settings, who) if who or not await needs_person(settings) else None
-
-
-def _scope(settings: Settings, principal: str, *more: str) -> str:
-    """One for each sign-in of each person (``auth.principal``), whatever their mounts show."""
-    return cache_partition(
-        settings.api_url,
-        settings.client_id,
-        settings.profile,
-        settings.sign_in,
-        settings.x_user_id,
-        settings.account_id,
-        settings.key_id,
-        settings.key_file,
-        principal,
-        *more,
-    )
+    return scope_of(settings, who) if who or not await needs_person(settings) else None
 
 
 def _listing_store(settings: Settings, partition: str) -> ListingStore | None:

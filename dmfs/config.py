@@ -222,6 +222,12 @@ class Settings:
         bounds=(MIB, 1 << 50),
     )  # fmt: skip
     uploads: int = setting(4, COUNT, "Files that go up at the same time.", bounds=(1, 64))
+    export_timeout: float = setting(
+        3600.0, DURATION,
+        "How long a command waits for the service to make a file of a design. The job goes on, and "
+        "the same command goes on waiting.",
+        bounds=(0.1, 7 * DAY_S),
+    )  # fmt: skip
     local_names: str = setting(
         "", TEXT,
         "More names that programs make for themselves and that never go up, such as *.lck,~*.rvt.",

@@ -13,12 +13,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dmfs.aps.client import Aps
+from dmfs.aps.questions.publish_state import Publication, PublishStates
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.reader import AnyReader, Reader, TextReader
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.config import Settings
 from dmfs.errors import UnreachableError
+from dmfs.exports.exports import Exports
+from dmfs.exports.records import ExportedFile
 from dmfs.fetch.hosts import HostBreakers
 from dmfs.fetch.process_fetcher import ProcessFetcher
 from dmfs.http.json_client import JsonClient
@@ -44,7 +47,9 @@ from dmfs.namespace.paths import resolve
 from dmfs.namespace.poller import Poller
 from dmfs.namespace.xattrs import (
     CACHED,
+    EXPORT_OF,
     PINNED,
+    PUBLISH_STATE,
     RESERVED_BY,
     STATE,
     VERSION_MARKS,
@@ -119,6 +124,7 @@ class Parts:
     sign_in: SignInState
     block_store: BlockStore | None
     pins: Pins | None = None
+    exports: Exports | None = None
 
 
 class Drive:
@@ -129,6 +135,7 @@ class Drive:
         self.parts = parts
         self.settings = parts.settings
         self.activity = parts.activity
+        self._publish_states = PublishStates(parts.aps)
         self.writing: Writing | None = None
         """What can be changed, in a drive that was opened for it."""
         self.at_ns: int | None = None
@@ -186,6 +193,14 @@ class Drive:
         """Seconds for which the names in a directory may be believed; 0 or less: stale."""
         return self._listings.fresh_for(directory)
 
+    def is_own_name(self, directory: Directory, name: str) -> bool:
+        """Whether a change of what a name means is told by that name. One that may be a version of
+        another entry is not: a door asks each time. Never waits."""
+        if "@" not in name:
+            return True
+        listing = self.known(directory)
+        return listing is not None and name in listing.entries
+
     def subscribe(self, on_change: Callable[[Directory, Sequence[str]], None]) -> None:
         """Call ``on_change`` with a directory and the names in it that mean something else now; so
         they do in its ``.versions``, too (see ``with_history``)."""
@@ -217,6 +232,11 @@ class Drive:
             "change", path=self.path_of(directory), names=list(names[:NAMES_SHOWN]),
             more=max(0, len(names) - NAMES_SHOWN),
         )  # fmt: skip
+
+    def show_exports(self) -> None:
+        """From now on beside what is listed and written: they are neither."""
+        if self.parts.exports is not None:
+            self.parts.exports.show()
 
     # Entries
 
@@ -269,12 +289,20 @@ class Drive:
             return self.writing.state(node).value
         if name == CACHED and isinstance(node, File) and self.parts.pins is not None:
             return str(await self.parts.pins.percent_at_rest(node))
+        if name == EXPORT_OF and isinstance(node, ExportedFile):
+            return node.version_id
         if name == RESERVED_BY and isinstance(node, File):
             return node.reserved_by.partition(" ")[2] or None
+        if name == PUBLISH_STATE and (state := await self._publish_states.of(node)):
+            return state.value
         if name == PINNED and self.parts.pins is not None:
             await self.parts.pins.refresh()
             return self.parts.pins.pinned(node) or None
         return None
+
+    async def publication(self, node: Node) -> Publication | None:
+        """How a Revit cloud model is published; None for all else. Two calls."""
+        return await self._publish_states.publication(node)
 
     async def schema(self, extension_type: str) -> dict[str, Any]:
         """What the Schema Service says of an extension type."""
@@ -294,9 +322,12 @@ class Drive:
         """
         if isinstance(leaf, Shortcut):
             return TextReader(leaf)
-        pins = self.parts.pins
+        pins, exports = self.parts.pins, self.parts.exports
         whole = pins is not None and pins.is_whole(leaf) and self._sizes.is_known(leaf)
-        may_wait = whole or self._sizes.may_wait(leaf)
+        if isinstance(leaf, ExportedFile) and exports is not None:
+            may_wait = await exports.ready_to_open(leaf)
+        else:
+            may_wait = whole or self._sizes.may_wait(leaf)
         if may_wait:
             size_bytes = self._sizes.of(leaf)
         else:

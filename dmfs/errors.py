@@ -43,6 +43,7 @@ class, so the translation is complete by construction and no code searches a tex
     ├── NameTakenError         EEXIST      HTTP 409: another object of that name
     ├── InUseError             EBUSY       HTTP 409 else: modified, or being processed
     ├── UnknownOutcomeError (UnreachableError) EIO  sent, and no answer says whether it happened
+    ├── InDoubtError           EIO         a design may have been ordered: nobody can tell
     ├── PartsRefusedError      EIO         a completion that names missing or wrong parts
     ├── NoAttributeError       ENODATA     unknown xattr
     ├── UnsupportedError       EOPNOTSUPP  xattr of a foreign namespace
@@ -280,6 +281,10 @@ class InUseError(DriveError):
 
 class UnknownOutcomeError(UnreachableError):
     """A change was sent, and no answer says whether it happened: look before you send it again."""
+
+
+class InDoubtError(DriveError):
+    """An export may have been ordered, and the service has no way to tell whether it was."""
 
 
 class PartsRefusedError(DriveError):

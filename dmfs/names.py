@@ -43,7 +43,7 @@ def id_hash(identifier: str, digits: int = 8) -> str:
 def split_extension(name: str) -> tuple[str, str]:
     """``("plan", ".dwg")``; a leading or a trailing dot starts no extension."""
     stem, dot, extension = name.rpartition(".")
-    if not stem or not extension or len(extension.encode()) > _EXTENSION_MAX_BYTES:
+    if not stem or not extension or len(as_bytes(extension)) > _EXTENSION_MAX_BYTES:
         return name, ""
     return stem, dot + extension
 
@@ -57,8 +57,18 @@ def with_suffix(name: str, identifier: str, digits: int = 8) -> str:
 
 def cut(text: str, max_bytes: int) -> str:
     """The longest prefix of whole characters that fits."""
-    raw = text.encode()
-    return text if len(raw) <= max_bytes else raw[:max_bytes].decode("utf-8", "ignore")
+    raw = as_bytes(text)
+    if len(raw) <= max_bytes:
+        return text
+    found = raw[:max_bytes].decode("utf-8", "surrogateescape")
+    while not text.startswith(found):  # up to three bytes of a character that was cut in two
+        found = found[:-1]
+    return found
+
+
+def as_bytes(name: str) -> bytes:
+    """A name as the kernel has it; it may hand over bytes that are no UTF-8."""
+    return name.encode("utf-8", "surrogateescape")
 
 
 def check_name(name: str) -> None:
@@ -66,7 +76,7 @@ def check_name(name: str) -> None:
 
     Absence is another answer: a program that gets ENOENT may go on to create the name.
     """
-    if len(name.encode("utf-8", "surrogateescape")) > NAME_MAX_BYTES:
+    if len(as_bytes(name)) > NAME_MAX_BYTES:
         raise NameTooLongError(
             f"the name {printable(name[:20])!r}… is longer than {NAME_MAX_BYTES} bytes",
             hint="names that the service has longer are cut: list the directory",

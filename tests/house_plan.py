@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 ORDER = (
-    "__init__ errors compact model names grammar spans urls"
+    "__init__ errors compact model names grammar spans urls web_links"
     " system telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
@@ -17,10 +17,12 @@ ORDER = (
 """A package or a file of the top floor imports only from those that stand before it."""
 
 INSIDE = {
+    "web_links": "link pages parse",
     "grammar": "moments version_names",
     "model": "ids nodes past kinds listing",
     "system": "resources clock suspend backoff concurrency disk_health disk_threads gc_tuning"
-    " mountinfo private_files byte_locks shared_memory",
+    " mountinfo private_files byte_locks shared_memory sqlite",
+    "system.sqlite": "state_database",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
     "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
@@ -29,14 +31,16 @@ INSIDE = {
     " engines json_body json_client probes",
     "http.curl": "multi client thread",
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
-    " token_store token_sources user_session factory loopback_server",
+    " token_store token_sources user_session whose factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
     " signed_in history sending client uploads questions",
     "aps.history": "deleted versions",
-    "aps.questions": "",
+    "aps.questions": "by_id search refs publish_state exports",
     "aps.change": "documents answers",
-    "namespace": "listing_codec listing_store page_store listing_cache change_feed directory_query"
-    " listing_tiers views listings paths poll_schedule poller xattrs",
+    "namespace": "listing_codec stored listing_store page_store listing_cache known change_feed"
+    " directory_query listing_tiers views listings paths poll_schedule poller xattrs",
+    "namespace.known": "by_id",
+    "namespace.stored": "partition rows database",
     "namespace.views": "versions past views",
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
@@ -48,14 +52,14 @@ INSIDE = {
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
-    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing"
-    " history find links relations export table",
+    "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing history"
+    " find links relations export table",
     "jobs.history": "versions",
-    "jobs.find": "",
-    "jobs.links": "",
-    "jobs.relations": "",
-    "jobs.export": "",
-    "exports": "",
+    "jobs.find": "globs criteria entries narrowing ways known looking homes searching job",
+    "jobs.links": "wanted page following verbs",
+    "jobs.relations": "places verdict splitting refs",
+    "jobs.export": "designs landing job",
+    "exports": "records steps export_store maker overlay rights exports standing opening",
     "jobs.writing": "place sending remedies changes",
     "pins": "records pin_store pin_plan substitutes pins holdings keeper_lock retries"
     " pinned_listings whereabouts keeper",
@@ -80,7 +84,7 @@ INSIDE = {
     "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
     " mount login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
-    "cli.exploring": "grammar versions",
+    "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
     "emulator": "world settings http sign_in writing designs api server browser process __main__",
@@ -155,13 +159,16 @@ WITHOUT_TRIO = (
     " ratelimit.limits ratelimit.write_share"
     " write.parts.slices write.parts.put write.parts.puts"
     " prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
+    " jobs.find.globs jobs.find.criteria jobs.find.entries jobs.find.narrowing jobs.find.ways"
+    " jobs.find.known namespace.stored. auth.whose"
     " namespace.poll_schedule namespace.change_feed namespace.listing_codec ratelimit.stall_memory"
     " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"
     " telemetry.notices write.upload.plan."
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
     " fuse.push."
-    " write.settle. write.overlay.merging"
+    " write.settle. write.overlay.merging web_links."
+    " cli.exploring.type_words"
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

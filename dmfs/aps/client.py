@@ -90,7 +90,8 @@ class Aps:
     ) -> None:
         """``url_minutes``: life of a signed URL. ``x_user_id``: the user that a two-legged app acts
         for; '' for the app itself. ``backing``: where pages of unfinished listings outlive it."""
-        self._service = SignedIn(http, tokens, x_user_id)
+        self.service = SignedIn(http, tokens, x_user_id)
+        """For questions of packages beside this one."""
         self._url_minutes = url_minutes
         self._shelf = PageShelf(backing)
 
@@ -109,7 +110,7 @@ class Aps:
             case Project():
                 return await self._top(directory)
             case VersionList():
-                return await all_versions(self._service, directory)
+                return await all_versions(self.service, directory)
             case WithDeleted(of=Project() as of):
                 return await self._top(of, deleted=True)
             case WithDeleted(of=Folder() as of):
@@ -290,7 +291,7 @@ class Aps:
         self, action: str, route: str, path: str, params: Mapping[str, str], decode: Decode[T]
     ) -> T:
         call = Call(action=action, route=route, method="GET", path=path, params=params)
-        return await self._service.request(call, decode)
+        return await self.service.request(call, decode)
 
 
 ADMISSION_HINT = (

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import trio
 
 from dmfs.auth.token_sources import TokenSource
+from dmfs.auth.tokens import granted_scopes
 from dmfs.errors import StalledError, TokenRefusedError
 from dmfs.http.json_body import Decode, T
 from dmfs.http.json_client import Call, JsonClient
@@ -40,6 +41,10 @@ class SignedIn:
         except TokenRefusedError:
             token = await self._tokens.renew(token)
             return await self._http.request(self._authorized(call, token), decode)
+
+    async def scopes(self, requested: str) -> frozenset[str]:
+        """What the sign-in may do, as far as its token tells, else as it was ``requested``."""
+        return granted_scopes(await self._token("sign in"), requested)
 
     def _authorized(self, call: Call, token: str) -> Call:
         headers = {**call.headers, "Authorization": f"Bearer {token}"}

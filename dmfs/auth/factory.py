@@ -9,6 +9,7 @@ from dmfs.auth.token_sources import NO_CREDENTIALS_HINT, ServiceAccount, TwoLegg
 from dmfs.auth.token_store import TokenStore
 from dmfs.auth.tokens import login_hint, may_write
 from dmfs.auth.user_session import UserSession
+from dmfs.auth.whose import is_of_this_app, mode_by_settings, principal_of
 from dmfs.config import Settings
 from dmfs.errors import SetupError, SignedOutError
 from dmfs.http.json_client import JsonClient
@@ -19,23 +20,14 @@ async def sign_in_mode(settings: Settings, store: TokenStore) -> str:
 
     A sign-in of the profile comes before the app's own credentials, unless it is of another app.
     """
-    if settings.sign_in != "auto":
-        return settings.sign_in
-    if settings.key_file:
-        return "service-account"
-    if settings.x_user_id:
-        return "app"  # two-legged by its nature
-    if not settings.client_secret:
-        return "user"
+    decided = mode_by_settings(settings)
+    if decided:
+        return decided
     try:
         stored = await store.describe()
     except SignedOutError:
         return "user"  # there is one that cannot be used: a later error says why
-    ours = stored is not None and (stored.sign_in.client_id, stored.sign_in.api_url) == (
-        settings.client_id,
-        settings.api_url,
-    )
-    return "user" if ours else "app"
+    return "user" if is_of_this_app(stored, settings) else "app"
 
 
 def token_store(settings: Settings) -> TokenStore:
@@ -53,9 +45,7 @@ async def principal(settings: Settings) -> str:
         stored = await store.describe()
     except SignedOutError:
         return ""  # a later error will say why
-    if stored is None:
-        return ""
-    return stored.sign_in.user_id or f"signed in at {stored.sign_in.signed_in_s}"
+    return principal_of(stored)
 
 
 async def needs_person(settings: Settings) -> bool:

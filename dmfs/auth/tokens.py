@@ -30,8 +30,9 @@ def login_hint(profile: str, *, to_write: bool = False) -> str:
 
 
 READ_SCOPE = "data:read"
-WRITE_SCOPES = ("data:create", "data:write")
-"""Storage, items and versions need the first; folders, names and parts the second."""
+CREATE_SCOPE = "data:create"
+WRITE_SCOPES = (CREATE_SCOPE, "data:write")
+"""Storage, items, versions and exports need the first; folders, names and parts the second."""
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
 
 

@@ -18,6 +18,8 @@ import trio
 
 from dmfs.blocks.reader import AnyReader
 from dmfs.cli.control.runner import in_the_drive, with_drive
+from dmfs.cli.exploring.kind_facts import kind_facts
+from dmfs.cli.exploring.type_words import schema_words
 from dmfs.cli.settings import Invocation
 from dmfs.drive import Drive
 from dmfs.errors import BadResponseError, DriveError, IsADirectory
@@ -143,15 +145,17 @@ def _print_table(drive: Drive, rows: Iterable[tuple[str, Node]], *, long: bool) 
 
 
 async def stat(drive: Drive, path: str, *, as_json: bool, schema: bool) -> None:
-    """Print all attributes of one entry; with ``schema`` also what the Schema service says of its
-    extension type."""
+    """Print all attributes of one entry, and what it is in words; with ``schema`` also what the
+    Schema service says of its extension type."""
     node = await drive.resolve(path)
     entry = facts(drive, path.rstrip("/").rpartition("/")[2] or "/", node)
+    entry |= await kind_facts(drive, node)
     if schema:
         extension_type = entry.get("extension_type", "")
         if not extension_type:
             raise DriveError(f"{path!r} has no extension type, so there is no schema of it")
         entry["schema"] = await drive.schema(str(extension_type))
+        entry["schema_words"] = schema_words(entry["schema"])
     if as_json:
         _print_json(entry)
         return

@@ -81,11 +81,11 @@ class Operations(pyfuse3.Operations):
         text = name.decode("utf-8", "surrogateescape")
         access.get().path = f"{self._inodes.path(parent_inode).rstrip('/')}/{text}"
         child = await self._drive.lookup(self._inodes.directory(parent_inode), text)
+        lasts = self._drive.is_own_name(self._inodes.directory(parent_inode), text)
         if child is None:
-            return absent_entry(self._timeout_s(parent_inode, NEGATIVE_TIMEOUT_S))
-        timeout_s = self._timeout_s(parent_inode)
+            return absent_entry(lasts * self._timeout_s(parent_inode, NEGATIVE_TIMEOUT_S))
         inode = self._inodes.ref(parent_inode, text, child)
-        entry = self._entry(inode.number, child, timeout_s)
+        entry = self._entry(inode.number, child, lasts * self._timeout_s(parent_inode))
         inode.reported_size = entry.st_size
         return entry
 

@@ -15,11 +15,11 @@ SECOND_NS = 10**9
 FORMS = "such as 2024-05-01 (the end of that day), 2024-05-01T09:30Z, 12h or 7d (ago)"
 FIRST_YEAR = 2000
 """The service is younger."""
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d):?(\d\d)(?::?(\d\d))?(Z|[+-]\d\d:?\d\d)?")
-_AGO = re.compile(r"(\d{1,6})\s*(m|h|d|w)")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d):?(\d\d)(?::?(\d\d))?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
+_AGO = re.compile(r"(\d{1,6})\s*(m|h|d|w)", re.ASCII)
 _UNITS_S = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_SNAPSHOT = re.compile(r"@GMT-(\d{4})\.(\d\d)\.(\d\d)-(\d\d)\.(\d\d)\.(\d\d)")
+_SNAPSHOT = re.compile(r"@GMT-(\d{4})\.(\d\d)\.(\d\d)-(\d\d)\.(\d\d)\.(\d\d)", re.ASCII)
 
 
 def written_ns(text: str) -> int | None:

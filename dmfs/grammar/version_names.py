@@ -11,9 +11,9 @@ import re
 from typing import NamedTuple
 
 from dmfs.grammar.moments import day_ns
-from dmfs.names import NAME_MAX_BYTES, cut, split_extension
+from dmfs.names import NAME_MAX_BYTES, as_bytes, cut, split_extension
 
-_NUMBER = re.compile(r"v([1-9]\d{0,8})")
+_NUMBER = re.compile(r"v([1-9][0-9]{0,8})")
 
 
 class Meaning(NamedTuple):
@@ -28,7 +28,7 @@ def version_name(base: str, number: int) -> str:
     """``plan@v3.dwg``; a name that would be too long is cut before the ``@``."""
     stem, extension = split_extension(base)
     tail = f"@v{number}{extension}"
-    return cut(stem, NAME_MAX_BYTES - len(tail.encode("utf-8", "surrogateescape"))) + tail
+    return cut(stem, NAME_MAX_BYTES - len(as_bytes(tail))) + tail
 
 
 def meanings_of(name: str, now_ns: int) -> list[Meaning]:
@@ -53,7 +53,7 @@ def meanings_of(name: str, now_ns: int) -> list[Meaning]:
 
 def number_of_cut(name: str) -> int | None:
     """Of a name as long as names may be, the number in it: its base was cut."""
-    if len(name.encode("utf-8", "surrogateescape")) < NAME_MAX_BYTES - 3:
+    if len(as_bytes(name)) < NAME_MAX_BYTES - 3:
         return None
     number = _NUMBER.fullmatch(split_extension(name)[0].rpartition("@")[2])
     return int(number[1]) if number else None

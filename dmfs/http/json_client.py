@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, overload
 from urllib.parse import quote, urlencode
@@ -73,6 +73,7 @@ PROBE_PATIENCE = 4.0
 """The service counts as away after so many times the slowest answer of late."""
 PROBE_PATIENCE_MAX_S = 5.0
 SLOWEST_DECAY = 0.9
+SEE_OTHER = 303
 _BROKEN_GATEWAY = frozenset({408, 502, 503, 504})
 """Statuses of a gateway in front of a service that is silent."""
 
@@ -101,6 +102,11 @@ class Call:
     """Of ``json``, to the letter."""
     once: bool = False
     """It changes something, and is never sent again behind the caller's back: see ``request``."""
+    before_sending: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
+    """Runs before each try, when all waits are over: what is written down here says that the call
+    may have been sent, and a kill during a wait for the rate limit leaves nothing in doubt."""
+    see_other: bool = False
+    """A 303 is an answer: ``decode`` gets ``{"location": …}``. It is not followed."""
 
 
 OnCall = Callable[[str, str, float], None]
@@ -179,6 +185,8 @@ class JsonClient:
             self.breaker.check(call.action)
             await self._limiter.acquire(call.route, call.action)
             self.breaker.check(call.action)  # the network may have gone during the wait
+            if call.before_sending is not None:
+                await call.before_sending()
             self._retries += attempt > 1
             outcome, wait_s = await self._attempt(call, attempt, decode, watch)
             if not isinstance(outcome, DriveError):
@@ -252,6 +260,8 @@ class JsonClient:
             return await _decoded(
                 call, response, decode, pause_s if attempt < DAMAGED_ATTEMPTS else None
             )
+        if status == SEE_OTHER and call.see_other:
+            return decode({"location": headers.get("location", "")}), None
         refusal = from_refusal if call.once else from_status
         failure = refusal(call.action, status, body, headers)
         if status not in RETRY_STATUSES or (call.once and status != 429):

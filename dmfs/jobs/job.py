@@ -7,10 +7,12 @@ and passes on what it tells. Whoever cancels it loses nothing: each job can be r
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dmfs.drive import Drive
 from dmfs.errors import UsageError
+
+if TYPE_CHECKING:  # what is told of parameters is of use without a drive, too
+    from dmfs.drive import Drive
 
 Event = Mapping[str, Any]
 """One line of progress. ``event`` says of what kind it is; the last one is ``done``."""
@@ -18,7 +20,7 @@ Tell = Callable[[Event], Awaitable[None]]
 """Takes one event; waits while the reader is slow."""
 Parameters = Mapping[str, Any]
 """As they came over the wire: any JSON values."""
-Job = Callable[[Drive, Parameters, Tell], Awaitable[None]]
+Job: TypeAlias = "Callable[[Drive, Parameters, Tell], Awaitable[None]]"
 """Runs to its end; DriveError if it cannot, UsageError for parameters that make no sense."""
 
 

@@ -7,6 +7,7 @@ or the one of this drive where there is none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,8 @@ import trio
 
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, NoRoomError, NotFoundError, SetupError, UsageError
-from dmfs.jobs.job import Parameters, Tell, texts_of
+from dmfs.exports.records import ExportedFile
+from dmfs.jobs.job import Parameters, Tell, text_of, texts_of
 from dmfs.model import (
     Directory,
     File,
@@ -43,11 +45,16 @@ SETTLED = ("complete", "no room", "failed", "gone", "waiting")
 
 
 async def pin(drive: Drive, parameters: Parameters, tell: Tell) -> None:
-    """``{"paths": […]}``: tells the estimate, records, then follows until all is whole. Cancelled,
-    the pins stay."""
+    """``{"paths": […], "export"}``: tells the estimate, records, then follows until all is whole.
+    Cancelled, the pins stay. ``export``: a format for the designs below, '' for none."""
     pins = _pins(drive)
     await pins.reload()
-    wanted = [await _pin(drive, path) for path in texts_of(parameters, "paths")]
+    export = text_of(parameters, "export", "")
+    if export and drive.parts.exports is not None:
+        await drive.parts.exports.tools.require_orders()
+    wanted = [
+        _with_export(await _pin(drive, path), export) for path in texts_of(parameters, "paths")
+    ]
     needed = await _needed(drive, wanted)
     room_bytes = await _left_bytes(drive, pins)
     held = {each for file in pins.contents.files.values() for each in file.storage_ids}
@@ -97,8 +104,18 @@ def as_json(each: Pin) -> dict[str, Any]:
     return {
         "path": each.label, "kind": each.kind, "since_s": each.since_s, "state": progress.state,
         "files": progress.files, "files_done": progress.files_done, "bytes": progress.bytes,
-        "bytes_done": progress.bytes_done, "error": progress.error,
+        "bytes_done": progress.bytes_done, "error": progress.error, "export": each.export,
     }  # fmt: skip
+
+
+def _with_export(each: Pin, file_type: str) -> Pin:
+    """UsageError for a file that has bytes."""
+    if file_type and each.kind == "item":
+        raise UsageError(
+            f"{printable(each.label)!r} has bytes of its own: nothing is to be exported",
+            hint="--export is for folders and projects",
+        )
+    return replace(each, export=file_type)
 
 
 def _pins(drive: Drive) -> Pins:
@@ -117,6 +134,11 @@ async def _pin(drive: Drive, path: str) -> Pin:
         raise UsageError(f"{shown!r} is too much to pin", hint="pin projects, folders or files")
     if isinstance(node, Shortcut):
         raise UsageError(f"{shown!r} is a shortcut to a web page: there is nothing to keep of it")
+    if isinstance(node, ExportedFile):
+        raise UsageError(
+            f"{shown!r} is kept already, until a newer version of its design comes",
+            hint="dmfs pin --export FORMAT FOLDER keeps each newer one, too",
+        )
     if isinstance(node, File):
         if not node.storage_id:
             raise DriveError(f"cannot pin {shown!r}: the service does not tell what is in it")

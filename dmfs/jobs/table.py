@@ -7,7 +7,6 @@ from importlib import import_module
 
 from dmfs.drive import Drive
 from dmfs.jobs.evict import evict
-from dmfs.jobs.history.versions import versions
 from dmfs.jobs.job import Job, Parameters, Tell
 from dmfs.jobs.offline import offline
 from dmfs.jobs.pinning import pin, pins, unpin
@@ -17,11 +16,15 @@ from dmfs.jobs.warm import warm
 
 
 def _writing(module: str, verb: str) -> Job:
-    """A job of ``jobs.writing``, loaded when it is run: a drive that is read alone starts without
-    what writing needs."""
+    """A job of ``jobs.writing``: a drive that is read alone starts without what writing needs."""
+    return _later(f"writing.{module}", verb)
+
+
+def _later(module: str, verb: str) -> Job:
+    """A job loaded when it is run."""
 
     async def run(drive: Drive, parameters: Parameters, tell: Tell) -> None:
-        job: Job = getattr(import_module(f"dmfs.jobs.writing.{module}"), verb)
+        job: Job = getattr(import_module(f"dmfs.jobs.{module}"), verb)
         await lively(job)(drive, parameters, tell)
 
     return run
@@ -35,7 +38,12 @@ JOBS: Mapping[str, Job] = {
     "pin": lively(pin),
     "pins": lively(pins),
     "unpin": lively(unpin),
-    "versions": lively(versions),
+    "refs": _later("relations.refs", "refs"),
+    "path": _later("links.verbs", "path"),
+    "url": _later("links.verbs", "url"),
+    "find": _later("find.job", "find"),
+    "versions": _later("history.versions", "versions"),
+    "export": _later("export.job", "export"),
     "wait": _writing("sending", "wait"),
     "retry": _writing("remedies", "retry"),
     "discard": _writing("remedies", "discard"),

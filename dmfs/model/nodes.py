@@ -162,6 +162,8 @@ class WrittenFile(File):
     """Its identity: that of the version that was opened, or one of its own."""
     draft_id: str = ""
     """Of the content that is read instead of a version's bytes; '' where there is none."""
+    base: File | None = None
+    """The version that such content was opened from, without its time and its author."""
 
     @property
     def identity(self) -> str:

@@ -188,6 +188,10 @@ class ListingCache:
         above = self.parent(identity)
         return above.folders.get(identity) if above is not None else None
 
+    def all(self) -> list[CachedListing]:
+        """Every listing, the least recently used first; does not count as a use."""
+        return list(self._all())
+
     def chain(self, directory: Directory) -> tuple[Directory, ...]:
         """The known ancestors of a directory, the highest first, then the directory itself."""
         found: list[Directory] = [directory]

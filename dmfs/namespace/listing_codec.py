@@ -90,6 +90,12 @@ _NUMBERS = frozenset({
 _FLAGS = frozenset({"service", "no_files"})
 
 
+def row_fields(letter: str, *, whole: bool = False) -> tuple[str, ...]:
+    """Names of the values in a row of that kind, in their order, of those of releases before this
+    one, too, but for a hub's region; ``whole``: of a node by itself. KeyError."""
+    return (_FIELDS if whole else _ROW_FIELDS)[_KINDS[letter]]
+
+
 class BadRecordError(ValueError):
     """A text that no release with this format version writes."""
 

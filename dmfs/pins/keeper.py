@@ -22,7 +22,7 @@ import trio
 
 from dmfs.blocks.whole.fetch import fetch_whole, wrong_bytes_words
 from dmfs.blocks.whole.window import Window
-from dmfs.errors import DriveError, SignedOutError, UnreachableError
+from dmfs.errors import DriveError
 from dmfs.model import File, StorageId
 from dmfs.pins.holdings import Holdings
 from dmfs.pins.keeper_lock import Courtesy, KeeperLock
@@ -30,7 +30,7 @@ from dmfs.pins.pin_plan import Plan, Survey, arrived, make_plan, progress_of_all
 from dmfs.pins.pinned_listings import PinnedListings
 from dmfs.pins.pins import Pins
 from dmfs.pins.records import Contents, Key, PinnedFile, Progress, with_error
-from dmfs.pins.retries import RETRY_FIRST_S, RETRY_MAX_S, Retries, what
+from dmfs.pins.retries import RETRY_FIRST_S, RETRY_MAX_S, Retries, is_everybodys, what
 from dmfs.pins.whereabouts import Whereabouts
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
@@ -160,6 +160,7 @@ class Keeper:
             or self._listings.is_changed()
             or self._listings.is_due()
             or self._where.due()
+            or self._tools.orders.is_due()
         )
 
     # A pass
@@ -177,6 +178,8 @@ class Keeper:
         await listings.refresh_changed(contents.pins)
         await self._where.follow_folders(contents.pins)
         found = await listings.list_unknown(survey(contents.pins, listings.of), contents.pins)
+        if not self._tools.is_offline():
+            self._tools.orders.see(found.designs)
         room_bytes = await self._room_bytes(contents.others)
         waiting = listings.waiting(found)
         spared = self._where.spared(contents.pins, found, self._files, waiting=bool(waiting))
@@ -345,7 +348,7 @@ class Keeper:
             self._retries.failed(what(file), error)
             log.info("pinned %r: %s", version.name, error.message)
             changed = with_error(self._files.get(file.key, file), error.message)
-            if _is_everybodys(error):
+            if is_everybodys(error):
                 self._trouble = error.message
             elif changed.coming == version:
                 await self._change([changed])
@@ -377,6 +380,7 @@ class Keeper:
             progress_of_all, pins.contents.pins, found, plan, self._size_of, room_bytes,
             trouble=OFFLINE if self._tools.is_offline() else self._trouble,
             errors=dict(self._listings.errors),
+            designs={pin.id: self._tools.orders.of(pin.id) for pin in pins.contents.pins},
         ))  # fmt: skip
         changed = {each: p for each, p in progress.items() if self._reported.get(each) != p}
         if changed:
@@ -387,11 +391,6 @@ class Keeper:
                 for pin in pins.contents.pins
             ]
             pins.use(replace(pins.contents, pins=now))
-
-
-def _is_everybodys(error: DriveError) -> bool:
-    """Whether it says nothing of this file."""
-    return isinstance(error, UnreachableError | SignedOutError)
 
 
 async def _planned(found: Survey, work: Callable[[], T]) -> T:

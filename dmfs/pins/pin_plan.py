@@ -10,8 +10,12 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from dmfs.exports.records import is_design
+from dmfs.exports.standing import Standing
 from dmfs.model import Directory, File, Listing, Shortcut, StorageId
 from dmfs.pins.records import Key, Pin, PinnedFile, Progress
+
+NO_DESIGNS: Mapping[int, Standing] = {}
 
 
 @dataclass(slots=True)
@@ -38,6 +42,8 @@ class Survey:
     undescribed: dict[Key, set[int]] = field(default_factory=dict)
     """Files that are there, and of which the service tells nothing now; and the pins that want
     them."""
+    designs: dict[int, tuple[str, list[Shortcut]]] = field(default_factory=dict)
+    """Below pins that want them exported, and as what."""
     lost: set[str] = field(default_factory=set)
     """Those of the unknown directories that have a listing, with rows that cannot be read."""
 
@@ -88,7 +94,10 @@ def _survey_tree(
         for child in listing.entries.values():
             if isinstance(child, File):
                 _want(pin, child, directory, found)
-            elif not isinstance(child, Shortcut) and child.identity not in seen:
+            elif isinstance(child, Shortcut):
+                if pin.export and is_design(child):
+                    found.designs.setdefault(pin.id, (pin.export, []))[1].append(child)
+            elif child.identity not in seen:
                 seen.add(child.identity)
                 waiting.append(child)
 
@@ -251,12 +260,29 @@ def progress_of_all(
     *,
     trouble: str,
     errors: Mapping[str, str],
+    designs: Mapping[int, Standing] = NO_DESIGNS,
 ) -> dict[int, Progress]:
     """The same of each pin, by its number."""
-    return {
+    progress = {
         pin.id: progress_of(pin, found, plan, size_of, room_bytes, trouble=trouble, errors=errors)
         for pin in pins
     }
+    return {
+        each: with_designs(one, designs[each]) if each in designs else one
+        for each, one in progress.items()
+    }
+
+
+def with_designs(progress: Progress, designs: Standing) -> Progress:
+    """How far a pin is, with what it wants exported: files, too."""
+    state, error = progress.state, progress.error
+    if state == "complete" and designs.done < designs.designs:
+        state, error = ("failed", designs.error) if designs.error else ("fetching", "")
+    return replace(
+        progress, state=state, error=error, files=progress.files + designs.designs,
+        files_done=progress.files_done + designs.done, bytes=progress.bytes + designs.bytes,
+        bytes_done=progress.bytes_done + designs.bytes,
+    )  # fmt: skip
 
 
 def _is_done(plan: Plan, key: Key) -> bool:

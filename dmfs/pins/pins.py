@@ -11,6 +11,7 @@ from typing import Protocol
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.errors import DriveError
+from dmfs.exports.standing import StandingOrders
 from dmfs.model import Child, File, Folder, Hub, ItemId, Node, Project, Root, Shortcut, StorageId
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listings import Listings
@@ -39,6 +40,8 @@ class Tools:
     is_offline: Callable[[], bool]
     is_forced: Callable[[], bool]
     """Whether a person wants it offline."""
+    orders: StandingOrders
+    """Of designs that pins want exported."""
 
 
 class Starts(Protocol):

@@ -48,6 +48,8 @@ class Pin:
     since_s: float = 0.0
     progress: Progress = Progress()
     id: int = 0
+    export: str = ""
+    """The format as which the designs below it are kept; '' for none."""
 
     @property
     def top(self) -> Directory:
@@ -101,12 +103,12 @@ def chain_text(chain: Sequence[Directory]) -> str:
 
 def pin_of(row: Sequence[Any]) -> Pin | None:
     """The pin of a row; None for one that no release writes."""
-    number, _, kind, project_id, node_id, label, since, node, chain, *rest = row
+    number, _, kind, project_id, node_id, label, since, node, chain, *rest, export = row
     try:
         above = [decode_node(each) for each in json.loads(chain)]
         return Pin(
             kind, project_id, node_id, label, decode_node(node), above,  # type: ignore[arg-type]
-            since, Progress(*rest), number,
+            since, Progress(*rest), number, export,
         )  # fmt: skip
     except (BadRecordError, ValueError, TypeError) as error:
         log.warning("a pin of %r cannot be read (%s)", label, error)

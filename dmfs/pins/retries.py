@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from dmfs.errors import DriveError, OfflineError, WrongBytesError
+from dmfs.errors import (
+    DriveError,
+    OfflineError,
+    SignedOutError,
+    UnreachableError,
+    WrongBytesError,
+)
 from dmfs.model import StorageId
 from dmfs.pins.records import Key, PinnedFile
 from dmfs.system.backoff import Cooldown
@@ -65,6 +71,11 @@ class Retries:
     def due(self) -> bool:
         """Whether something that failed may be tried again now."""
         return any(each.pause.is_over for each in self._failed.values())
+
+
+def is_everybodys(error: DriveError) -> bool:
+    """Whether it says nothing of this file."""
+    return isinstance(error, UnreachableError | SignedOutError)
 
 
 def what(file: PinnedFile) -> tuple[Key, StorageId]:

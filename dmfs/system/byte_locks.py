@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import struct
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -37,6 +38,8 @@ class ByteLocks:
         self._threads = threads
         self._fd = -1
         self._local = False
+        self._opening = threading.Lock()
+        """Two threads that open it at once would lock in one file and unlock in another."""
 
     def close(self) -> None:
         """Call only when no task holds a lock or waits for one."""
@@ -81,13 +84,20 @@ class ByteLocks:
     def _request_now(self, kind: int, offset: int) -> bool | None:
         """True: done; False: another process has the lock; None: this filesystem has no locks."""
         try:
-            if self._fd < 0:
-                private_directory(self._path.parent)
-                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-                self._fd = os.open(self._path, flags, 0o600)
-                self._local = filesystem_of(self._fd) in LOCAL
+            self._open()
             request = _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0)
             fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, request)
         except OSError as error:
             return False if error.errno in (errno.EAGAIN, errno.EACCES) else None
         return True
+
+    def _open(self) -> None:
+        if self._fd >= 0:
+            return
+        with self._opening:
+            if self._fd < 0:
+                private_directory(self._path.parent)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                descriptor = os.open(self._path, flags, 0o600)
+                self._local = filesystem_of(descriptor) in LOCAL
+                self._fd = descriptor

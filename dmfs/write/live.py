@@ -157,6 +157,7 @@ class LiveFile:
             extension_type=base.extension_type if base is not None else "",
             key=self.key,
             draft_id=draft.id,
+            base=base.as_file(at) if base is not None else None,
         )
 
     @property

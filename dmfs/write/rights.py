@@ -4,6 +4,7 @@ as far as listings and remembered permissions tell, and with one call where they
 from __future__ import annotations
 
 from dmfs.errors import AccessError, NotPermittedError, SpoolLimitError
+from dmfs.exports.records import ExportedFile
 from dmfs.model import (
     LOCAL_FOLDER,
     Directory,
@@ -70,7 +71,7 @@ class Rights:
     async def require_delete(self, view: FolderView, node: File | Shortcut) -> None:
         """AccessError, NotPermittedError if the service would not delete it. ``view``: of its
         folder: where nothing can be deleted, a save that goes on may all the same."""
-        if isinstance(node, Shortcut):
+        if isinstance(node, Shortcut | ExportedFile):
             raise AccessError(f"cannot delete {node.name!r}: other programs make and delete it")
         live = self._drafts.content_of(node)
         if live is not None and live.draft is not None and live.draft.base is None:

@@ -29,6 +29,7 @@ from dmfs.model import (
     File,
     Folder,
     Listing,
+    OldVersion,
     Shortcut,
     View,
     WrittenFile,
@@ -49,6 +50,8 @@ from dmfs.write.spool.room import Room
 from dmfs.write.spool.spool import Spool
 
 log = logging.getLogger(__name__)
+
+COPY_IT = "old versions can be read and copied, and are never changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,11 @@ class Writing:
             handle.close()
 
     async def set_mtime(self, node: File, mtime_ns: int) -> None:
-        """utimensat(2): shown on this machine; no bytes change, and no version follows."""
+        """utimensat(2): shown on this machine; no bytes change, and no version follows. AccessError
+        for an old version: programs that were refused to write to it would take this for success.
+        """
+        if isinstance(node, OldVersion):
+            raise AccessError(f"{node.name!r} is an old version", hint=COPY_IT)
         live = self.content_of(node)
         if live is not None:
             live.mtime_ns, live.times_changed = mtime_ns, True
@@ -286,15 +293,19 @@ class Writing:
         return found
 
     async def child(self, directory: Directory, name: str) -> Child | None:
-        """What stands under a name. BadNameError for what cannot be one."""
+        """What stands under a name. BadNameError for what cannot be one; ReadOnlyError for one that
+        means what was: nothing can be made, renamed or deleted there."""
         check_name(name)
+        if isinstance(directory, View):
+            raise ReadOnlyError(f"{directory.name!r} is made of old versions", hint=COPY_IT)
         listing = await self.tools.listings.get(directory)
-        return listing.entries.get(name)
+        found = listing.entries.get(name)
+        if found is None and await self.tools.listings.views.child(directory, name) is not None:
+            raise ReadOnlyError(f"{printable(name)!r} stands for old versions", hint=COPY_IT)
+        return found
 
     async def there(self, directory: Directory, name: str) -> Child:
         """What stands under a name. NotFoundError."""
-        if isinstance(directory, View):
-            raise ReadOnlyError("what was cannot be changed")
         found = await self.child(directory, name)
         if found is None:
             raise NotFoundError(f"there is no {printable(name)!r}")

@@ -80,6 +80,16 @@ def test_stat_with_the_schema(home):
     seen = json.loads(stdout_of(home, "stat", "--json", "--schema", f"/{FILES}/README.txt"))
     assert isinstance(seen["schema"], dict)
     assert seen["schema"]
+    assert (seen["kind_words"], seen["schema_words"]) == ("file", "bim360:File")
+
+
+def test_stat_says_what_it_is(home):
+    for path, words in (
+        (f"/{PROJECT}", "ACC project"), (f"/{FILES}", "folder"),
+        ("/Emulated Fusion Team/Gearbox/Housing.url", "Fusion design"),
+    ):  # fmt: skip
+        printed = stdout_of(home, "stat", path).decode()
+        assert re.findall(r"^kind_words +(.*)$", printed, re.MULTILINE) == [words]
 
 
 def test_cat_agrees_with_the_mount(drive, home, oracle):

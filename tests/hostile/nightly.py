@@ -55,6 +55,10 @@ PARTS = [
         "pins", [*PYTEST, "tests/pins/test_killed.py"],
         {"DMFS_PIN_KILLS": "20"}, {"DMFS_PIN_KILLS": "5"},
     ),
+    Part(
+        "exports", [*PYTEST, "tests/exports/test_mounted.py", "-k", "killed"],
+        {"DMFS_EXPORT_DESIGNS": "200", "DMFS_EXPORT_KILLS": "10"}, {},
+    ),
     Part("disk", [*PYTEST, *(f"{HERE}/test_cache_disk{of}.py" for of in ("", "_filled", "_use"))]),
     Part(
         "load", [*PYTEST, f"{HERE}/test_load.py"],

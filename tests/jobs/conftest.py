@@ -16,8 +16,14 @@ __all__ = ["emulator", "running", "settings"]
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[EmulatorProcess]:
-    with running_emulator(world=WORLD) as started:
+def world_spec() -> str:
+    """Overridden by modules that need another world."""
+    return WORLD
+
+
+@pytest.fixture(scope="module")
+def running(world_spec: str) -> Iterator[EmulatorProcess]:
+    with running_emulator(world=world_spec) as started:
         yield started
 
 

@@ -16,7 +16,7 @@ import pytest
 from tests.support.mounts import Home, force_unmount, mounts_below, processes_of_session, wait_until
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "control.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "control.md", ROOT / "docs" / "links.md"]
 TESTED = re.compile(r"^<!-- tested -->\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -22,7 +22,9 @@ TESTS = Path(__file__).parents[1]
 def test_every_promise_has_its_test():
     text = (Path(__file__).parents[2] / "dmfs/help/semantics.md").read_text("utf-8")
     promised = re.findall(r"^- `(\w+)`", text, re.MULTILINE)
-    folders = ("drive", "jobs", "control", "mount", "pins", "telemetry", "write", "write/saves")
+    folders = (
+        "drive jobs jobs/find control mount pins telemetry write write/saves exports namespace"
+    ).split()
     elsewhere = [path for folder in folders for path in TESTS.glob(f"{folder}/test_*.py")]
     places = [*Path(__file__).parent.glob("test_semantics*.py"), *elsewhere]
     tested = {
@@ -240,3 +242,20 @@ def test_xattrs_carry_the_services_ids(drive, oracle):
     for name in ("security.selinux", "system.posix_acl_access"):
         found = drive.call("errno_of", "getxattr", drive.path(file.path), name)
         assert found == errno.EOPNOTSUPP, name
+
+
+def test_a_cloud_model_is_asked_about_by_name_alone(drive, calm):
+    name = "user.dmfs.publish_state"
+    model, plain = (
+        drive.path(QUIRKS, "Kinds", each)
+        for each in ("Published model.rvt", "Unknown with bytes.holo")
+    )
+    drive.call("stat", model)
+    assert name not in drive.call("listxattr", model)
+    assert drive.call("read", model, 0, 1)
+    drive.tool("ls", "-l", drive.path(QUIRKS, "Kinds"))
+    assert drive.call("errno_of", "getxattr", plain, name) == errno.ENODATA
+    assert calm.counts()["commands"] == 0
+    for _ in range(3):  # the app has no user, so the service does not say
+        assert drive.call("getxattr", model, name) == b"unknown"
+    assert calm.counts()["commands"] == 1

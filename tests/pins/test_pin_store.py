@@ -14,8 +14,9 @@ import pytest
 
 from dmfs.errors import DriveError, NoRoomError, SetupError
 from dmfs.model import Folder, FolderId, Hub, HubId, Project, ProjectId, Root
+from dmfs.namespace.listing_codec import encode_node
 from dmfs.pins.pin_store import SCHEMA_VERSION, PinStore
-from dmfs.pins.records import Pin, PinnedFile, Progress
+from dmfs.pins.records import Pin, PinnedFile, Progress, chain_text
 from tests.support.helpers import CHILD_ENVIRONMENT, a_file
 
 HUB = Hub(HubId("b.h"), "Hub")
@@ -194,3 +195,46 @@ def test_an_unusable_place_is_an_error_in_words(tmp_path):
     (tmp_path / "state").write_text("a file")
     with pytest.raises(DriveError, match=r"pins\.db"):
         PinStore(tmp_path / "state").add("me", [a_pin()])
+
+
+V1 = """
+CREATE TABLE pins (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, kind TEXT NOT NULL,
+    project_id TEXT NOT NULL, node_id TEXT NOT NULL, label TEXT NOT NULL, since REAL NOT NULL,
+    node TEXT NOT NULL, chain TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'listing', error TEXT NOT NULL DEFAULT '',
+    files INTEGER NOT NULL DEFAULT 0, files_done INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0, bytes_done INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (scope, project_id, node_id));
+CREATE TABLE files (
+    scope TEXT NOT NULL, project_id TEXT NOT NULL, item_id TEXT NOT NULL,
+    directory TEXT NOT NULL, whole TEXT NOT NULL DEFAULT '', whole_id TEXT NOT NULL DEFAULT '',
+    coming TEXT NOT NULL DEFAULT '', coming_id TEXT NOT NULL DEFAULT '',
+    error TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (scope, project_id, item_id)) WITHOUT ROWID;
+CREATE TABLE leaving (storage_id TEXT PRIMARY KEY) WITHOUT ROWID;
+PRAGMA user_version = 1
+"""
+"""As the release before wrote it."""
+
+
+def test_pins_of_the_release_before_stay_and_can_be_given_a_format(store):
+    store.add("me", [a_pin(), a_pin("g")])
+    rows = [
+        (p.id, "me", p.kind, p.project_id, p.node_id, p.label, p.since_s, encode_node(p.node),
+         chain_text(p.chain), "complete", "", 3, 3, 10, 10)
+        for p in store.load("me").pins
+    ]  # fmt: skip
+    store.close()
+    store.path.unlink()
+    with sqlite3.connect(store.path) as db:
+        db.executescript(V1)
+        db.executemany(f"INSERT INTO pins VALUES ({', '.join('?' * 15)})", rows)
+    db.close()
+    one, two = store.load("me").pins
+    assert (one.node, one.chain, one.export) == (FOLDER, [*CHAIN], "")
+    assert two.progress == Progress("complete", "", 3, 3, 10, 10)
+    store.add("me", [replace(a_pin(), export="f3z"), a_pin("g")])
+    assert [each.export for each in store.load("me").pins] == ["f3z", ""]
+    store.add("me", [a_pin()])
+    assert [each.export for each in store.load("me").pins] == ["f3z", ""], "said once is enough"

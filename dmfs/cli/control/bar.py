@@ -26,7 +26,7 @@ MARKS = {"added": "+", "removed": "-", "changed": "~"}
 @contextmanager
 def showing_events(summary: Callable[[Event], str]) -> Iterator[Show]:
     """``summary`` makes the line of the last event."""
-    with _bar() as (advance, write):
+    with bar() as (advance, write):
 
         def show(event: Event) -> None:
             match event["event"]:
@@ -39,6 +39,12 @@ def showing_events(summary: Callable[[Event], str]) -> Iterator[Show]:
                 case "listing" | "progress" if "known" in event:
                     text = f"{event['done']:,} of {event['known']:,} folders"
                     advance(text, event["done"], event["known"])
+                case "progress" if "of_items" in event:
+                    text = f"{event['items']:,} of {event['of_items']:,} files"
+                    advance(text, event["items"], event["of_items"])
+                case "exporting":
+                    text = f"{event['done']:,} of {event['of_all']:,} designs"
+                    advance(text, event["done"], event["of_all"])
                 case "progress" if "files_done" in event:
                     done = f"{size(event['bytes_done'])} of {size(event['bytes'])}"
                     text = f"{done}, {event['files_done']:,} of {event['files']:,} files"
@@ -62,7 +68,8 @@ def _pace(event: Event) -> str:
 
 
 @contextmanager
-def _bar() -> Iterator[tuple[Advance, Write]]:
+def bar() -> Iterator[tuple[Advance, Write]]:
+    """Sets a bar, and writes lines above it; without a terminal, lines alone."""
     if not sys.stderr.isatty():
         yield lambda _text, _done, _of: None, _print
         return

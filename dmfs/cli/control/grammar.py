@@ -89,6 +89,8 @@ def _add_jobs(add: Callable[[str], argparse.ArgumentParser]) -> None:
 def _add_pins(add: Callable[[str], argparse.ArgumentParser]) -> None:
     pin = add("pin")
     pin.add_argument("paths", metavar="PATH", nargs="*", help="projects, folders or files")
+    pin.add_argument("--export", metavar="F",
+                     help="also each new version of the designs below: f3z, step …")  # fmt: skip
     pin.add_argument("--list", action="store_true", help="what is pinned, and how far it is")
     pin.add_argument("--json", action="store_true", help="for programs: one JSON object a line")
     unpin = add("unpin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from dmfs.cli.settings import Invocation
 from dmfs.errors import UsageError
 from dmfs.names import printable
 
+_FORMAT = re.compile(r"[a-z0-9]{1,16}")
+
 
 def pin_command(call: Invocation) -> int:
     """Record, and show how far it is until all is there; Ctrl-C leaves it to the mounts."""
@@ -21,6 +24,8 @@ def pin_command(call: Invocation) -> int:
         raise UsageError("either PATHs or --list", hint="dmfs pin /HUB/PROJECT/folder")
     if given.list:
         return _run(call, "pins", locate(call, [], any_mount=True), {}, pin_line)
+    if given.export and not _FORMAT.fullmatch(given.export):
+        raise UsageError(f"--export: {given.export!r} is no format", hint="f3z, step, pdf …")
     located = locate(call, given.paths, any_mount=True)
     ends: list[Mapping[str, Any]] = []
 
@@ -28,7 +33,8 @@ def pin_command(call: Invocation) -> int:
         ends[:] = [event]
         return progress_line(event)
 
-    status = _run(call, "pin", located, {"paths": located.paths}, line)
+    parameters = {"paths": located.paths, "export": given.export or ""}
+    status = _run(call, "pin", located, parameters, line)
     whole = bool(ends) and all(pin["state"] == "complete" for pin in ends[-1].get("pins", ()))
     return status if whole else FAILED
 
@@ -75,7 +81,8 @@ def pin_line(event: Mapping[str, Any]) -> str:
         return "" if event.get("pins") else "nothing is pinned"
     error = f": {printable(event['error'])}" if event["error"] else ""
     counts = f"{event['files_done']:,} of {plural(event['files'], 'file')}, {_bytes(event)}"
-    return f"{printable(event['path'])}: {event['state']} ({counts}){error}"
+    designs = f", designs as {event['export']}" if event.get("export") else ""
+    return f"{printable(event['path'])}: {event['state']} ({counts}{designs}){error}"
 
 
 def unpinned_line(event: Mapping[str, Any]) -> str:

@@ -49,14 +49,7 @@ def locate(call: Invocation, given: Sequence[str], *, any_mount: bool = False) -
         (mount,) = named.values()
         return Located([drive_path(source_of(mount), place.path) for place in places], mount)
     paths = [place.path for place in places]
-    settings = start(call)
-    ours = [
-        seen
-        for seen in mounts
-        if seen.owner == os.getuid()
-        and _same_drive(seen, settings)
-        and all(shows(seen, path) for path in paths)
-    ]
+    ours = [seen for seen in ours_of(call, mounts) if all(shows(seen, path) for path in paths)]
     if len(ours) > 1 and not any_mount:
         places_words = " and ".join(seen.mountpoint for seen in ours[:3])
         raise SetupError(
@@ -64,6 +57,16 @@ def locate(call: Invocation, given: Sequence[str], *, any_mount: bool = False) -
             hint="name the path below one of them",
         )
     return Located(paths, ours[0] if ours else None)
+
+
+def ours_of(call: Invocation, mounts: Sequence[Seen]) -> list[Seen]:
+    """The mounts of this user and this profile that answer."""
+    settings = start(call)
+    return [
+        seen
+        for seen in mounts
+        if seen.socket is not None and seen.owner == os.getuid() and _same_drive(seen, settings)
+    ]
 
 
 def source_of(mount: Seen) -> str:

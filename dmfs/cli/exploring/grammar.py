@@ -29,7 +29,7 @@ def add_exploring(add: Callable[[str], argparse.ArgumentParser]) -> None:
     versions = add("versions")
     versions.add_argument("path", metavar="PATH", help=f"a file {where}")
     refs = add("refs")
-    refs.add_argument("path", metavar="PATH", help=f"a file {where}")
+    refs.add_argument("path", metavar="PATH", help=f"a file, or a folder of files, {where}")
     url = add("url")
     url.add_argument("path", metavar="PATH", help=where)
     opened = add("open")

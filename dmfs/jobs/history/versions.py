@@ -22,9 +22,9 @@ from dmfs.model import (
     Shortcut,
     VersionList,
     WithDeleted,
-    as_listed,
 )
 from dmfs.names import printable
+from dmfs.namespace.views.versions import tip_of
 from dmfs.system.clock import iso_time
 
 PERCENT = 100
@@ -86,7 +86,8 @@ async def _tip(drive: Drive, above: Node, leaf: Leaf) -> tuple[str, Leaf]:
         if isinstance(child, File | Shortcut) and child.item_id == leaf.item_id
     )
     name = next(names, leaf.name)
-    tip = as_listed(entries.get(name, leaf))
+    shown = entries.get(name, leaf)
+    tip = tip_of(shown) or shown
     if isinstance(above, Past) and isinstance(above.of, Project | Folder):
         source = await listings.since(WithDeleted(above.of), above.at_ns / SECOND_NS)
         tip = source.entries.get(leaf.item_id, tip)

@@ -12,6 +12,7 @@ from dmfs.errors import DriveError, ExistsError, NotFoundError, UsageError
 from dmfs.jobs.job import Parameters, Tell, flag_of, text_of, texts_of
 from dmfs.jobs.reports import Reports
 from dmfs.jobs.writing.place import (
+    can_change,
     directory_at,
     fresh,
     fresh_after,
@@ -76,7 +77,7 @@ async def _target(drive: Drive, path: str, name: str) -> tuple[Directory, str]:
         if not isinstance(node, File | Shortcut):
             if not name:
                 raise UsageError(f"{path!r} is a directory", hint="name the file to be made")
-            return node, name
+            return can_change(node, path), name
     above, name = split(path)
     return await directory_at(drive, above), name
 

@@ -6,9 +6,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from dmfs.drive import Drive
-from dmfs.errors import DriveError, NotADirectory, NotFoundError, SetupError, UsageError
-from dmfs.model import Directory, File, Node, Root, Shortcut
-from dmfs.write.writing import Writing
+from dmfs.errors import (
+    DriveError,
+    NotADirectory,
+    NotFoundError,
+    ReadOnlyError,
+    SetupError,
+    UsageError,
+)
+from dmfs.model import Directory, File, Node, Root, Shortcut, View
+from dmfs.write.writing import COPY_IT, Writing
 
 
 def writing_of(drive: Drive) -> Writing:
@@ -46,10 +53,17 @@ async def node_at(drive: Drive, path: str) -> Node:
 
 
 async def directory_at(drive: Drive, path: str) -> Directory:
-    """NotFoundError, NotADirectory."""
+    """NotFoundError, NotADirectory; ReadOnlyError for one of the past."""
     node = await node_at(drive, path)
     if isinstance(node, File | Shortcut):
         raise NotADirectory(f"{path!r} is a file")
+    return can_change(node, path)
+
+
+def can_change(node: Directory, path: str) -> Directory:
+    """ReadOnlyError for a directory of old versions."""
+    if isinstance(node, View):
+        raise ReadOnlyError(f"{path!r} is made of old versions", hint=COPY_IT)
     return node
 
 

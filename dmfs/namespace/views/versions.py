@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from dmfs.grammar.version_names import version_name
 from dmfs.model import (
@@ -18,16 +19,22 @@ from dmfs.model import (
 )
 
 
-def history_of(name: str, child: Child | None) -> History | None:
-    """The history of an entry, if it is a file with more than one version."""
+def tip_of(child: Child | None) -> File | None:
+    """The version that the service has of an entry; of one that is being written here, the one that
+    was opened: all that was before is as it was. None where there is none."""
+    if isinstance(child, WrittenFile) and child.draft_id:
+        base = child.base
+        return None if base is None else replace(base, mtime_ns=child.mtime_ns)
     if not isinstance(child, File) or isinstance(child, DeletedItem):
         return None
-    if isinstance(child, WrittenFile):
-        child = as_listed(child)
-        assert isinstance(child, File)
-    if not child.version or (child.version_number or 0) < 2:
-        return None
-    return History(child, name)
+    listed = as_listed(child)
+    return listed if isinstance(listed, File) and listed.version else None
+
+
+def history_of(name: str, child: Child | None) -> History | None:
+    """The history of an entry, if it is a file with more than one version."""
+    tip = tip_of(child)
+    return History(tip, name) if tip is not None and (tip.version_number or 0) > 1 else None
 
 
 def histories(listing: Listing) -> dict[str, Child]:
@@ -47,9 +54,13 @@ def with_bytes(versions: Iterable[Child]) -> list[File]:
 
 
 def version_entries(history: History, versions: Iterable[Child]) -> dict[str, File]:
-    """The entries of ``.versions/plan.dwg``, sorted by name."""
+    """The entries of ``.versions/plan.dwg``, sorted by name: up to the tip, as the folder shows it,
+    for a list may be younger than its folder's."""
+    newest_number = history.tip.version_number or 0
     found = {
-        version_name(history.name, each.version_number or 0): each for each in with_bytes(versions)
+        version_name(history.name, each.version_number or 0): each
+        for each in with_bytes(versions)
+        if (each.version_number or 0) <= newest_number
     }
     return dict(sorted(found.items()))
 
@@ -75,5 +86,5 @@ def _age(leaf: Leaf) -> tuple[int, int]:
 
 
 __all__ = [
-    "histories", "history_of", "newest", "numbered", "version_entries", "with_bytes",
+    "histories", "history_of", "newest", "numbered", "tip_of", "version_entries", "with_bytes",
 ]  # fmt: skip

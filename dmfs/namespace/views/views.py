@@ -9,7 +9,13 @@ from typing import Protocol
 
 import trio
 
-from dmfs.errors import BadResponseError, BusyError, GoneError, SpeculationDropped
+from dmfs.errors import (
+    AccessError,
+    BadResponseError,
+    BusyError,
+    GoneError,
+    SpeculationDropped,
+)
 from dmfs.grammar.moments import SECOND_NS, midnights_ns, snapshot_name, snapshot_ns
 from dmfs.grammar.version_names import meanings_of, number_of_cut, version_name
 from dmfs.model import (
@@ -27,12 +33,11 @@ from dmfs.model import (
     OldVersion,
     Past,
     Project,
-    Shortcut,
     Snapshots,
     VersionList,
     View,
     WithDeleted,
-    as_listed,
+    WrittenFile,
     as_old,
 )
 from dmfs.names import printable
@@ -43,6 +48,7 @@ from dmfs.namespace.views.versions import (
     history_of,
     newest,
     numbered,
+    tip_of,
     version_entries,
 )
 from dmfs.ratelimit.limits import WINDOW_S, Priority
@@ -160,7 +166,9 @@ class Views:
         match directory:
             case Histories():
                 listing = await get(directory.of)
-                return None if listing is None else history_of(name, listing.entries.get(name))
+                child = None if listing is None else listing.entries.get(name)
+                _check_described(child)
+                return history_of(name, child)
             case Snapshots():
                 at_ns = snapshot_ns(name, wall_time_ns())
                 return None if at_ns is None else Past(directory.of, at_ns)
@@ -176,34 +184,40 @@ class Views:
         if listing is None:
             return None
         for each in meanings_of(name, wall_time_ns()):
-            tip = _with_versions(listing.entries.get(each.base))
-            if tip is None:
+            child = listing.entries.get(each.base)
+            _check_described(child)
+            if tip_of(child) is None:
                 continue
             if each.number is not None:
-                return await self._numbered(tip, each.number, get)
+                return await self._numbered(child, each.number, get)
             assert each.until_ns is not None
-            return await self._until(tip, each.until_ns, get)
+            return await self._until(child, each.until_ns, get)
         number = number_of_cut(name)
         for base, child in listing.entries.items() if number is not None else ():
-            tip = _with_versions(child)
-            if tip is not None and number is not None and version_name(base, number) == name:
-                return await self._numbered(tip, number, get)
+            if number is not None and tip_of(child) and version_name(base, number) == name:
+                return await self._numbered(child, number, get)
         return None
 
-    async def _numbered(self, tip: File, number: int, get: Get) -> File | None:
+    async def _numbered(self, child: Child | None, number: int, get: Get) -> File | None:
         """No call for a number that the item cannot have."""
-        newest_number = tip.version_number or 0
-        if number >= newest_number:
-            return self._old(tip) if number == newest_number and tip.storage_id else None
+        tip = tip_of(child)
+        newest_number = 0 if tip is None else tip.version_number or 0
+        if tip is None or number > newest_number:
+            return None
+        if number == newest_number and child is tip:
+            return self._old(tip) if tip.storage_id else None
         versions = await get(VersionList(tip))
         found = None if versions is None else numbered(versions.entries.values(), number)
         return None if found is None else self._old(found)
 
-    async def _until(self, tip: File, until_ns: int, get: Get) -> File | None:
-        if tip.mtime_ns <= until_ns:
-            return self._old(tip) if tip.storage_id else None
-        if tip.created_ns is not None and tip.created_ns > until_ns:
+    async def _until(self, child: Child | None, until_ns: int, get: Get) -> File | None:
+        """What was written here shows a time of this machine's: there the service's list is asked
+        for the tip as well."""
+        tip = tip_of(child)
+        if tip is None or (tip.created_ns is not None and tip.created_ns > until_ns):
             return None
+        if tip.mtime_ns <= until_ns and child is tip:
+            return self._old(tip) if tip.storage_id else None
         versions = await get(VersionList(tip))
         found = None if versions is None else newest(versions.entries.values(), until_ns)
         return self._old(found) if isinstance(found, File) and found.storage_id else None
@@ -273,12 +287,12 @@ def maybe_lost(directory: Directory, name: str) -> BadResponseError:
     )
 
 
-def _with_versions(child: Child | None) -> File | None:
-    """The version that the service has of an entry."""
-    if not isinstance(child, File) or isinstance(child, Shortcut):
-        return None
-    listed = as_listed(child)
-    return listed if isinstance(listed, File) and listed.version else None
+def _check_described(child: Child | None) -> None:
+    """AccessError for an item whose details the service did not give: it may have versions."""
+    if isinstance(child, File) and not child.version and not isinstance(child, WrittenFile):
+        raise AccessError(
+            f"cannot tell the versions of {printable(child.name)!r}: its details did not come"
+        )
 
 
 def _view(view: View, entries: Mapping[str, Child], made_of: Listing) -> Listing:

@@ -102,9 +102,9 @@ class Folders:
 
     async def remove(self, directory: Directory, name: str) -> None:
         """rmdir(2); what the service has, only in ``b.`` projects."""
+        node = await self._names.there(directory, name)
         if not self._overlay.can_be_in(directory):
             raise NotPermittedError("the service does not delete this")
-        node = await self._names.there(directory, name)
         if not isinstance(node, Folder):
             raise NotADirectory(f"{printable(name)!r} is not a folder")
         if not (is_account(node) or node.is_local):

@@ -13,6 +13,7 @@ from tests.bench.rows import (  # noqa: F401, I001 - the order is the table's
     archive,
     memory,
     start,
+    find,
     saving,
     uploading,
     beside,

@@ -23,8 +23,8 @@ _VERSION_FACTOR, _LIST_FACTOR = 4, 12
 @row("start", "dmfs --version, dmfs ls of a folder listed before; python3 -c pass")
 def start(bench: Bench, result: Result) -> None:
     with bench.service("small:files=50", LOCAL, shelf=False) as service:
-        env = _environment(bench, service)
-        dmfs = _command()
+        env = environment_of(bench, service)
+        dmfs = command_of_dmfs()
         listing = [*dmfs, "ls", f"{SOURCE}/small"]
         run(listing, _TIMEOUT_S, env)  # from here on the listing is on disk
         service.emulator.reset()
@@ -32,10 +32,10 @@ def start(bench: Bench, result: Result) -> None:
             result,
             "ms",
             {
-                "python3 -c pass": _timed([sys.executable, "-c", "pass"], env),
-                "dmfs --version": _timed([*dmfs, "--version"], env),
-                "dmfs --help": _timed([*dmfs, "--help"], env),
-                "dmfs ls": _timed(listing, env),
+                "python3 -c pass": timed([sys.executable, "-c", "pass"], env),
+                "dmfs --version": timed([*dmfs, "--version"], env),
+                "dmfs --help": timed([*dmfs, "--help"], env),
+                "dmfs ls": timed(listing, env),
             },
         )
         if any(service.emulator.counts().values()):
@@ -46,13 +46,14 @@ def start(bench: Bench, result: Result) -> None:
         result.limit(goal, series[name].median / nothing, factor, "×")
 
 
-def _command() -> list[str]:
+def command_of_dmfs() -> list[str]:
     """The installed command, which people start; else the module, which costs runpy as well."""
     script = Path(sys.executable).with_name("dmfs")
     return [str(script)] if script.exists() else python("dmfs")
 
 
-def _environment(bench: Bench, service: Service) -> dict[str, str]:
+def environment_of(bench: Bench, service: Service) -> dict[str, str]:
+    """Of a user whose listings stay fresh for an hour."""
     own = bench.places.fresh("start")
     (own / "config.toml").write_text('rates = "off"\nttl = "1h"\nhub_ttl = "1h"\n')
     return environment_of_dmfs(
@@ -65,7 +66,9 @@ def _environment(bench: Bench, service: Service) -> dict[str, str]:
     )
 
 
-def _timed(command: Sequence[str], env: Mapping[str, str]) -> Callable[[], float]:
+def timed(command: Sequence[str], env: Mapping[str, str]) -> Callable[[], float]:
+    """Measures milliseconds of a start."""
+
     def measure() -> float:
         began = time.perf_counter()
         for _ in range(_RUNS):

@@ -1,0 +1,1 @@
+"""What the listings know all together, in memory and on disk."""

@@ -1,0 +1,1 @@
+"""Listings on disk as they lie there, for who has no drive and looks at very many at once."""

@@ -1,0 +1,1 @@
+"""Small databases in the state directory."""

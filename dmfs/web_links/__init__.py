@@ -1,0 +1,1 @@
+"""Links of web pages, and ids of the service. Pure."""
