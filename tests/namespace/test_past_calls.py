@@ -13,7 +13,7 @@ from dmfs.emulator.world.model import Item, name_of
 from dmfs.emulator.world.past import record, tree
 from dmfs.errors import DriveError
 from dmfs.http.client import Request, Response
-from dmfs.model import Listing, Past, Project, ProjectId, Root, Snapshots
+from dmfs.model import Listing, Past, Project, ProjectId, Root, Snapshots, own_id
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listings import Listings
 from dmfs.namespace.paths import child_of
@@ -293,3 +293,31 @@ async def test_names_that_are_no_moment_are_absent() -> None:
         then = await child_of(drive.listings, snapshots, "@GMT-2021.02.01-00.00.00")
         assert then == Past(Root(), round(ROUND_S) * 10**9)
     assert service.counts() == {}
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+@virtual
+async def test_an_item_whose_details_do_not_come_is_no_absence(status: int) -> None:
+    """Of a folder whose answer has no tips each item is asked for by itself."""
+    service = Service()
+    at_s = ROUND_S - 1
+    rows = service.rows(at_s)
+    names = service.find(f"{PROJECTS[0]}/Project Files/Names")
+    names.included = "missing"
+    victim = names.items[0]
+    service.spoil("item", victim.id, kind="status", status=status)
+    async with names_of(service) as drive:
+        top = await drive.listings.get(service.at(at_s))
+        files = await drive.listings.get(past_of(top, "Project Files"))
+        then = past_of(files, "Names")
+        try:
+            listing = await drive.listings.get(then)
+        except DriveError:
+            pass
+        else:
+            ids = {own_id(each) for each in listing.entries.values()}
+            assert ids == {each.id for each in rows if each.names[1:-1] == ("Names",)}
+            assert listing.incomplete or status != 500
+        service.emulator.faults.clear()
+        await trio.sleep(120)
+        assert await shown(drive.listings, service.at(at_s)) == rows
