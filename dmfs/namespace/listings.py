@@ -42,6 +42,7 @@ from dmfs.namespace.known.by_id import ById
 from dmfs.namespace.listing_cache import CachedListing, Freshness, ListingCache
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listing_tiers import ListingTiers
+from dmfs.namespace.views.past import refused_in
 from dmfs.namespace.views.views import Views, maybe_lost
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
@@ -159,9 +160,10 @@ class Listings:
         before it. A minute later it holds also what the service's listings showed late."""
         cached = self.cache.use(source.identity) or await self._tiers.recall(source)
         if cached is not None:
-            requested_s, age_s = cached.moment[0], cached.moment.age_s()
-            settled = requested_s >= at_s + SETTLED_S
-            if settled or (requested_s >= at_s and (age_s or 0.0) < self._freshness.ttl):
+            requested_s, shown = cached.moment[0], cached.listing
+            settled = requested_s >= at_s + SETTLED_S and not refused_in(shown.entries.values())
+            is_young = trio.current_time() - shown.listed_at < self._freshness.ttl
+            if settled or (requested_s >= at_s and (is_young or self._offline())):
                 return cached.listing
         else:
             self._raise_denial(source.identity)
@@ -356,8 +358,7 @@ class Listings:
         identity = directory.identity
         if isinstance(error, SpeculationDropped | OfflineError):
             return
-        cached = self.cache.get(identity)
-        if cached is None:
+        if (cached := self.cache.get(identity)) is None:
             if isinstance(error, AccessError) and not isinstance(error, SignedOutError):
                 self._denials[identity] = error
             return
@@ -378,8 +379,7 @@ class Listings:
 
     async def _parent_answers(self, identity: str) -> bool:
         """Whether the service still answers for the parent; only then a refusal counts."""
-        above = self.cache.parent(identity)
-        if above is None:
+        if (above := self.cache.parent(identity)) is None:
             return False
         try:
             await self._refresh(above.listing.directory, "confirm", 0.0)

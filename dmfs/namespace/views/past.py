@@ -67,10 +67,15 @@ def _in_past(child: Child, at_ns: int) -> Child:
     return Past(child, at_ns) if isinstance(child, Hub | Project | Folder) else child
 
 
+def refused_in(children: Iterable[Child]) -> int:
+    """How many items are there whose details the service refused: one day it may not."""
+    return sum(isinstance(each, File) and not each.version for each in children)
+
+
 def oldest_ns(contents: Iterable[Child]) -> int | None:
     """Since when there is something."""
     made = (each.created_ns for each in contents if isinstance(each, Folder | File | Shortcut))
     return min((each for each in made if each is not None), default=None)
 
 
-__all__ = ["changed_since", "oldest_ns", "past_entries"]
+__all__ = ["changed_since", "oldest_ns", "past_entries", "refused_in"]

@@ -4,6 +4,7 @@ answered and never listed."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -42,7 +43,7 @@ from dmfs.model import (
 )
 from dmfs.names import printable
 from dmfs.namespace.directory_query import THREAD_ENTRIES
-from dmfs.namespace.views.past import changed_since, past_entries
+from dmfs.namespace.views.past import changed_since, past_entries, refused_in
 from dmfs.namespace.views.versions import (
     histories,
     history_of,
@@ -59,6 +60,7 @@ from dmfs.system.concurrency import computed, gather
 LISTS_AT_ONCE = 12
 """Version lists of one directory under way; 800 a minute are allowed."""
 SNAPSHOT_DAYS = 30
+REFUSED_FOR_S = 60.0
 HINT_GONE = "the service does not tell what was there then"
 
 
@@ -227,7 +229,7 @@ class Views:
     async def _past(self, view: Past) -> Listing:
         of = view.of
         known = self._lists.known(view)
-        if known is not None:
+        if known is not None and _is_final(known):
             return known
         if not isinstance(of, Project | Folder):
             now = await self._lists.get(of)
@@ -246,7 +248,8 @@ class Views:
                 name: self._old(each) if isinstance(each, File) else each
                 for name, each in entries.items()
             }
-        return await self._stored(_view(view, entries, source))
+        listing = replace(_view(view, entries, source), undescribed=refused_in(contents))
+        return await self._stored(listing)
 
     async def _then(self, view: Past, leaves: Sequence[Leaf]) -> Mapping[str, Leaf | None]:
         """What each item was, by its id. One version list each, which are kept: where the rate ends
@@ -278,6 +281,11 @@ def _come_back(view: Past, count: int, expected: int, error: BusyError) -> BusyE
     )
     found.status, found.retry_after_s = error.status, wait_s
     return found
+
+
+def _is_final(past: Listing) -> bool:
+    """Not for ever, where details of an item were refused: whoever gets the right sees it then."""
+    return not past.incomplete or trio.current_time() - past.listed_at < REFUSED_FOR_S
 
 
 def maybe_lost(directory: Directory, name: str) -> BadResponseError:
