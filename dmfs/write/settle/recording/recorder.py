@@ -71,6 +71,16 @@ class FolderNames(ServiceAnswers):
         entry = self._entries.get(name)
         return None if entry is None else entry.was
 
+    def continued(self, name: str) -> Item | None:
+        """The item whose next version the draft under ``name`` is to become, although it was not
+        opened from one: that which has the name on the service, unless it is seen elsewhere."""
+        entry = self._entries.get(name)
+        if entry is None or entry.draft is None or entry.own is not None or entry.was is None:
+            return None  # nothing of ours, opened from a version, or no file of the service's
+        gone = self._gone.get(entry.was.item_id)
+        seen = entry.was.item_id in self._holder or (gone is not None and gone.done)
+        return None if seen else entry.was
+
     # What a user does
 
     def create(
