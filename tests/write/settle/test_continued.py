@@ -41,3 +41,17 @@ def test_a_draft_that_was_opened_from_a_version_or_is_new_goes_on_with_no_other(
     folder.write("c.dwg")
     folder.rename("c.dwg", F)
     assert folder.names.continued(F) is None  # it is seen as b.dwg
+
+
+def test_what_the_service_has_deleted_is_gone_on_with_by_nobody() -> None:
+    """Also while a late listing shows it still."""
+    folder = a_folder()
+    before = folder.listing()
+    folder.unlink(F)
+    folder.now += 600
+    folder.come_to_rest()
+    assert folder.listing() == {}
+    folder.write(F)
+    assert folder.names.continued(F) is None
+    folder.names.see(before, folder.now + 1)
+    assert folder.names.continued(F) is None

@@ -77,9 +77,7 @@ class FolderNames(ServiceAnswers):
         entry = self._entries.get(name)
         if entry is None or entry.draft is None or entry.own is not None or entry.was is None:
             return None  # nothing of ours, opened from a version, or no file of the service's
-        gone = self._gone.get(entry.was.item_id)
-        seen = entry.was.item_id in self._holder or (gone is not None and gone.done)
-        return None if seen else entry.was
+        return None if entry.was.item_id in self._holder else entry.was
 
     # What a user does
 
