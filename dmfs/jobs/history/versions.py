@@ -83,7 +83,7 @@ async def _tip(drive: Drive, above: Node, leaf: Leaf) -> tuple[str, Leaf]:
     names = (
         name
         for name, child in entries.items()
-        if isinstance(child, File | Shortcut) and child.item_id == leaf.item_id
+        if isinstance(child, File | Shortcut) and _is_of(leaf, child)
     )
     name = next(names, leaf.name)
     shown = entries.get(name, leaf)
@@ -94,6 +94,13 @@ async def _tip(drive: Drive, above: Node, leaf: Leaf) -> tuple[str, Leaf]:
     if not isinstance(tip, File | Shortcut) or not tip.version_id:
         raise DriveError(f"the service does not tell which version {printable(name)!r} is")
     return name, tip
+
+
+def _is_of(leaf: Leaf, child: Leaf) -> bool:
+    """Drafts without an item are told apart by their inode."""
+    if not leaf.item_id:
+        return child.identity == leaf.identity
+    return child.item_id == leaf.item_id
 
 
 async def _percents(drive: Drive, leaves: Sequence[Leaf]) -> dict[str, int]:

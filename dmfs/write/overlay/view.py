@@ -6,11 +6,12 @@ Rows of the journal are of the kind ``name``, their keys begin with the folder's
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import replace
 
 import trio
 
 from dmfs.errors import NotFoundError
-from dmfs.model import Child, Directory, File, Folder, ItemId, Listing, VersionId
+from dmfs.model import Child, Directory, File, Folder, ItemId, Listing, VersionId, WrittenFile
 from dmfs.namespace.listing_codec import BadRecordError, decode_node, encode_node
 from dmfs.system.clock import wall_time_s
 from dmfs.write.live import LiveFile
@@ -151,7 +152,14 @@ class FolderView:
             file = self.file_of(content)
             return None if file is None else self._adopted.shown(file)
         live = self._live(content)
-        return None if live is None else live.shown()
+        return None if live is None else self._continuing(name, live.shown())
+
+    def _continuing(self, name: str, node: WrittenFile) -> WrittenFile:
+        """What was saved by another name, too, has the versions of the file that it replaces: else
+        they were gone from the save to the upload."""
+        item = self.names.continued(name) if node.base is None else None
+        base = None if item is None else self.file_of(item)
+        return node if base is None else replace(node, base=base)
 
     def node_at(self, name: str, listing: Listing) -> File:
         """The file that stands under a name. NotFoundError."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from dmfs.model import Child, File, Folder, FolderId, Listing
+from dmfs.model import Child, File, Folder, FolderId, Listing, WrittenFile
 from dmfs.write.overlay.merging import merged
 from dmfs.write.overlay.view import FolderView
 from dmfs.write.records import DraftId
@@ -35,7 +36,10 @@ def plainly(folders: Folders, view: FolderView, listing: Listing) -> Mapping[str
             assert file is not None, content
             entries[name] = folders.adopted.shown(file)
         elif content is not None:
-            entries[name] = folders.drafts[content].shown()
+            node, item = folders.drafts[content].shown(), view.names.continued(name)
+            assert isinstance(node, WrittenFile)
+            base = node.base or (None if item is None else view.file_of(item))
+            entries[name] = replace(node, base=base)
     return {**entries, **view.made.shown}
 
 

@@ -258,15 +258,44 @@ def test_an_old_version_is_copied_over_the_file_to_bring_it_back(plan, folder):
 
 
 def test_a_save_by_another_name_goes_on_with_the_history(plan, folder):
-    """As editors save: what was written under another name takes the place of the file."""
+    """As editors save: what was written under another name takes the place of the file. Nothing of
+    the history is missing from then until the upload, which an open handle puts off."""
+    history = folder / ".versions" / "plan.txt"
+    (folder / "another.txt").write_text("new")
     for number, text in ((4, b"the fourth"), (5, b"the fifth one")):
-        (folder / "plan.txt.tmp").write_bytes(text)
-        (folder / "plan.txt.tmp").replace(plan)
+        with (folder / "plan.txt.tmp").open("wb") as editor:
+            editor.write(text)
+            editor.flush()
+            (folder / "plan.txt.tmp").replace(plan)
+            assert (folder / "plan@v3.txt").read_bytes() == b"and a third"
+            assert not (folder / f"plan@v{number}.txt").exists()
+            names = [f"plan@v{each}.txt" for each in range(1, number)]
+            assert sorted(each.name for each in history.iterdir()) == names
+            told = folder.drive.home.run("versions", "--json", str(plan))
+            assert (told.returncode, told.stderr) == (0, b"")
+            rows = [json.loads(line) for line in told.stdout.splitlines()]
+            assert [row["name"] for row in rows if "name" in row] == names[::-1]
+            assert plan.read_bytes() == text
         wait_until((folder / f"plan@v{number}.txt").exists)
         assert (folder / f"plan@v{number}.txt").read_bytes() == text
         assert (folder / "plan@v3.txt").read_bytes() == b"and a third"
     listed(folder)
-    history = folder / ".versions" / "plan.txt"
     assert sorted(each.name for each in history.iterdir()) == [
         f"plan@v{number}.txt" for number in range(1, 6)
     ]
+
+
+def test_what_was_moved_aside_keeps_its_history_there(plan, folder):
+    """As editors save that keep what was: the history is under one name, not under two."""
+    aside = folder / "plan.bak"
+    plan.rename(aside)
+    with plan.open("wb") as editor:
+        editor.write(b"anew")
+        editor.flush()
+        assert (folder / "plan@v3.bak").read_bytes() == b"and a third"
+        assert not (folder / "plan@v3.txt").exists()
+        aside.unlink()
+        assert not (folder / "plan@v3.bak").exists()
+        assert (folder / "plan@v3.txt").read_bytes() == b"and a third"
+    wait_until((folder / "plan@v4.txt").exists)
+    assert (folder / "plan@v4.txt").read_bytes() == b"anew"

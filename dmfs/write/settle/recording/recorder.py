@@ -71,6 +71,14 @@ class FolderNames(ServiceAnswers):
         entry = self._entries.get(name)
         return None if entry is None else entry.was
 
+    def continued(self, name: str) -> Item | None:
+        """The item whose next version the draft under ``name`` is to become, although it was not
+        opened from one: that which has the name on the service, unless it is seen elsewhere."""
+        entry = self._entries.get(name)
+        if entry is None or entry.draft is None or entry.own is not None or entry.was is None:
+            return None  # nothing of ours, opened from a version, or no file of the service's
+        return None if entry.was.item_id in self._holder else entry.was
+
     # What a user does
 
     def create(
