@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,16 +10,19 @@ from urllib.parse import quote
 import pytest
 import trio
 
+from dmfs.assembly import open_drive
+from dmfs.config import Settings
 from dmfs.emulator.world.model import Item, name_of
 from dmfs.emulator.world.past import record, tree
 from dmfs.errors import DriveError
 from dmfs.http.client import Request, Response
-from dmfs.model import Listing, Past, Project, ProjectId, Root, Snapshots, own_id
+from dmfs.model import File, Listing, Past, Project, ProjectId, Root, Snapshots, own_id
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.listings import Listings
 from dmfs.namespace.paths import child_of
 from dmfs.namespace.poll_schedule import Periods
 from dmfs.namespace.poller import Poller
+from tests.support.fixtures import running_emulator
 from tests.support.helpers import real, virtual
 from tests.support.near_service import NearService, names_of
 from tests.support.past_trees import Row, _row, recorded, shown
@@ -169,6 +173,7 @@ async def test_a_moment_whose_folders_are_known_lists_none() -> None:
     async with names_of(service) as drive:
         await shown(drive.listings, service.at(late_s))
         service.reset()
+        await trio.sleep(86_400)
         assert await shown(drive.listings, service.at(early_s)) == service.rows(early_s)
         assert service.counts() == {"versions": len(new)}
 
@@ -204,10 +209,36 @@ async def test_what_was_walked_is_never_asked_for_again_and_needs_no_service() -
             poller.on_use(service.at(at_s))
             assert await shown(drive.listings, service.at(at_s)) == rows
         assert service.counts() == {}
+        assert drive.listings.fresh_for(service.at(at_s)) == math.inf
         service.is_away = True
         await trio.sleep(600)
         assert await shown(drive.listings, service.at(at_s)) == rows
         nursery.cancel_scope.cancel()
+
+
+@real
+async def test_bytes_of_a_moment_read_again_where_there_is_no_service(tmp_path: Path) -> None:
+    folder = f"/.snapshots/@GMT-2021.01.01-00.00.00/{PROJECTS[0]}/Project Files/Models"
+    with running_emulator(world="history") as emulator:
+        settings = Settings(
+            api_url=emulator.api_url, client_id=emulator.client_id,
+            client_secret=emulator.client_secret, cache_dir=tmp_path / "cache",
+            state_dir=tmp_path / "state", poll=0.0, rates="off",
+        )  # fmt: skip
+        seen, storage = [], ""
+        for is_offline in (False, True):
+            async with open_drive(settings) as drive:
+                drive.force_offline(is_offline)
+                emulator.reset()
+                file = await drive.resolve(f"{folder}/Tower.rvt")
+                assert isinstance(file, File)
+                storage = file.storage_id
+                reader = await drive.open(file)
+                data, _ = await reader.read(0, 1 << 20)
+                seen.append(bytes(data))
+                reader.close()
+                assert any(emulator.counts().values()) != is_offline
+        assert seen == [emulator.bytes(storage)] * 2
 
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -317,7 +348,11 @@ async def test_an_item_whose_details_do_not_come_is_no_absence(status: int) -> N
         else:
             ids = {own_id(each) for each in listing.entries.values()}
             assert ids == {each.id for each in rows if each.names[1:-1] == ("Names",)}
-            assert listing.incomplete or status != 500
+            assert listing.incomplete
+            service.is_away = True
+            await trio.sleep(600)
+            assert (await drive.listings.get(then)).entries == listing.entries
+            service.is_away = False
         service.emulator.faults.clear()
         await trio.sleep(120)
         assert await shown(drive.listings, service.at(at_s)) == rows

@@ -16,6 +16,7 @@ from dmfs.errors import (
     BusyError,
     GoneError,
     SpeculationDropped,
+    UnreachableError,
 )
 from dmfs.grammar.moments import SECOND_NS, midnights_ns, snapshot_name, snapshot_ns
 from dmfs.grammar.version_names import meanings_of, number_of_cut, version_name
@@ -241,6 +242,10 @@ class Views:
             then = await self._then(view, changed_since(contents, view.at_ns))
         except GoneError as error:  # what shows, and is gone when it is asked for, is no absence
             raise BadResponseError(error.message, hint=HINT_GONE) from None
+        except UnreachableError:
+            if known is None:
+                raise
+            return known  # some of it was refused, and the rest does not change
         work = partial(past_entries, view, contents, then)
         entries = await computed(work) if len(contents) > THREAD_ENTRIES else work()
         if self.written_to:
