@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
+import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import h11
 import trio
@@ -59,8 +61,19 @@ class Origin:
                 finally:
                     for listener in listeners:
                         listener.socket.close()
-            await trio.sleep(self._pause_s)
-            listeners = await self._open_again()
+            with self._port_taken():
+                await trio.sleep(self._pause_s)
+                listeners = await self._open_again()
+
+    @contextmanager
+    def _port_taken(self) -> Iterator[None]:
+        """Bound and not listening: connections are refused, and no other process gets the port
+        meanwhile (on a busy machine one did, for an outgoing connection, and for good)."""
+        with socket.socket() as holder:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):  # it was quicker: then it is waited for
+                holder.bind((HOST, self.port))
+            yield
 
     def refuse(self, seconds: float) -> None:
         """Close the listener and drop all connections for that long."""
