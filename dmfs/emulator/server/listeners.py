@@ -67,8 +67,8 @@ class Origin:
 
     @contextmanager
     def _port_taken(self) -> Iterator[None]:
-        """Bound and not listening: connections are refused, and no other process gets the port
-        meanwhile (on a busy machine one did, for an outgoing connection, and for good)."""
+        """Bound and not listening: connections are refused, and no other process can get the port
+        meanwhile."""
         with socket.socket() as holder:
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):  # it was quicker: then it is waited for
