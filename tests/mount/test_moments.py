@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -83,6 +84,10 @@ def test_commands_below_a_mount_of_a_moment_mean_that_moment(then: Drive):
     file = next(path for path in then.point.rglob("*.txt") if path.stat().st_size)
     read = then.home.run("cat", str(file))
     assert read.stdout == file.read_bytes()
+    told = json.loads(then.home.run("stat", "--json", str(file)).stdout)
+    assert (told["size"], told["inode"]) == (file.stat().st_size, file.stat().st_ino)
+    warmed = then.home.run("warm", "--dry-run", str(then.point))
+    assert f" {len(shown(then.point))} files" in warmed.stdout.decode(), warmed.stdout
     earlier = then.home.run("ls", "--at", "2018-01-01", str(then.point))
     assert earlier.returncode == 0, earlier.stderr
     assert earlier.stdout == b""

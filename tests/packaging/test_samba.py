@@ -14,9 +14,16 @@ from tests.support.samba import SHARE, samba, why_no_samba
 from tests.support.sample import RAW_SAMPLE, SAMPLE
 
 ROOT = Path(__file__).parents[2]
-has_samba = pytest.mark.skipif(bool(why_no_samba()), reason=why_no_samba())
+has_samba = pytest.mark.usefixtures("samba_is_here")
 MAY, JUNE = "@GMT-2024.05.01-00.00.00", "@GMT-2024.06.01-00.00.00"
 DAY_S = 86_400
+
+
+@pytest.fixture(scope="module")
+def samba_is_here() -> None:
+    """Looked at by a test that needs it: not when any tests are collected, in each worker."""
+    if why := why_no_samba():
+        pytest.skip(why)
 
 
 def at_midnight(days_ago: int) -> str:
