@@ -305,6 +305,6 @@ def _failed(export: Export, reason: str) -> Export:
 
 def _unknown(message: str) -> InDoubtError:
     return InDoubtError(
-        message, hint="nobody can tell whether the service makes it: a minute later it may be wish"
+        message, hint="nobody can tell whether the service makes it: a minute later it may be asked"
         " for anew",
     )  # fmt: skip
