@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 Event = Mapping[str, Any]
 Write = Callable[[str], object]
-_UNKNOWN_SHOWN = 3
 
 
 def find_command(call: Invocation) -> int:
