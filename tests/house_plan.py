@@ -7,12 +7,12 @@ from __future__ import annotations
 
 ORDER = (
     "__init__ errors compact model names grammar spans urls web_links"
-    " system telemetry ratelimit setting_types config"
+    " system telemetry neighbours ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
-    " prefetch exports pins write"
+    " prefetch exports thumbnails pins write"
     " drive status assembly jobs"
-    " fuse control help cli __main__"
+    " fuse control help desktop cli __main__"
 ).split()
 """A package or a file of the top floor imports only from those that stand before it."""
 
@@ -25,6 +25,12 @@ INSIDE = {
     "system.sqlite": "state_database",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
+    "neighbours": "",
+    "thumbnails": "",
+    "desktop": "",
+    "cli.desktop": "",
+    "cli.documents": "",
+    "fuse.descriptor": "",
     "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
     " stall_gate",
     "http": "tls headers client errormap circuit_breaker curl httpx_client"
@@ -77,12 +83,12 @@ INSIDE = {
     "write.upload.plan": "part_plan records answers look conflicts",
     "write.parts": "slices put puts thread_sender",
     "control": "cards peer exchange metrics_port routes server client mounts",
-    "fuse": "inode_table kernel_params mount_options mount_place mountpoint attributes"
+    "fuse": "inode_table kernel_params mount_options mount_place mountpoint descriptor attributes"
     " push kernel_cache request operations write_operations workers mount",
     "fuse.push": "helper pusher",
     "help": "topics",
-    "cli": "streams secret_files settings control exploring writing parser daemonize browse serve"
-    " mount login whoami doctor demo main",
+    "cli": "streams secret_files settings control exploring writing desktop parser daemonize browse"
+    " serve mount documents login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",

@@ -1,0 +1,1 @@
+"""``dmfs desktop``: give the desktop what it needs to know of the drive."""

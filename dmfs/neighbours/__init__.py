@@ -1,0 +1,1 @@
+"""Programs of the desktop that open all they see, and what they may cost."""

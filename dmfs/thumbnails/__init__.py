@@ -1,0 +1,1 @@
+"""Pictures of files by the service, kept by version."""
