@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dmfs.neighbours.table import parse_programs
 from dmfs.ratelimit.limits import WINDOW_S, parse_rates
 from dmfs.spans import MIB
 
@@ -50,6 +51,11 @@ def _parse_flag(text: str) -> bool:
     if text.strip().lower() not in ("true", "false"):
         raise ValueError("true or false")
     return text.strip().lower() == "true"
+
+
+def _parse_programs(text: str) -> str:
+    parse_programs(text)
+    return text
 
 
 def _parse_address(text: str) -> str:
@@ -103,3 +109,4 @@ COUNT = SettingType("number", _parse_count)
 RATES = SettingType("rates", _parse_rates)
 FLAG = SettingType("true or false", _parse_flag)
 ADDRESS = SettingType("address", _parse_address)
+PROGRAMS = SettingType("programs", _parse_programs)

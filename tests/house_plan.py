@@ -7,7 +7,7 @@ from __future__ import annotations
 
 ORDER = (
     "__init__ errors compact model names grammar spans urls web_links"
-    " system telemetry neighbours ratelimit setting_types config"
+    " system neighbours telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
     " prefetch exports thumbnails pins write"
@@ -25,8 +25,8 @@ INSIDE = {
     "system.sqlite": "state_database",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
-    "drive": "parts stats unlisted drive",
-    "neighbours": "",
+    "drive": "parts stats unlisted gate drive",
+    "neighbours": "table decision programs refusals",
     "thumbnails": "",
     "desktop": "",
     "cli.desktop": "",
@@ -55,7 +55,7 @@ INSIDE = {
     "fetch.curl": "progress transfer transfers worker_protocol worker",
     "blocks": "store readahead extents memory_tier missing group_commit save_queue"
     " disk_writer disk_tier open_objects cache object_sizes reader whole",
-    "blocks.whole": "window fetch",
+    "blocks.whole": "window fetch at_hand",
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
@@ -158,7 +158,7 @@ ONLY_IN = {
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model. names grammar. spans urls setting_types config"
+    "errors compact model. names grammar. spans urls setting_types config neighbours."
     " blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
     " namespace.views.versions namespace.views.past aps.change.documents aps.change.answers"

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from dmfs.aps.questions.publish_state import Publication, PublishStates
 from dmfs.blocks.reader import AnyReader, Reader, TextReader
+from dmfs.blocks.whole.at_hand import is_cache_alone, open_at_hand
+from dmfs.drive.gate import FoundIn, Gate, Opens
 from dmfs.drive.parts import Parts
 from dmfs.drive.stats import Stat, size_of, stat_to_read, stat_to_write
 from dmfs.drive.unlisted import UnlistedXattrs
@@ -27,6 +29,7 @@ from dmfs.model import (
     Listing,
     LiveDirectory,
     Node,
+    OldVersion,
     Past,
     Root,
     Shortcut,
@@ -39,6 +42,7 @@ from dmfs.namespace.xattrs import (
     marks,
 )
 from dmfs.telemetry.durations import Durations, Histogram
+from dmfs.telemetry.processes import Process
 
 if TYPE_CHECKING:  # a read-only drive starts without it
     from dmfs.write.writing import Writing
@@ -60,6 +64,7 @@ class Drive:
         self.parts = parts
         self.settings = parts.settings
         self.activity = parts.activity
+        self._gate = Gate(parts)
         self._publish_states = PublishStates(parts.aps)
         self._unlisted = UnlistedXattrs(parts, self._publish_states)
         self.writing: Writing | None = None
@@ -216,6 +221,9 @@ class Drive:
         """
         if isinstance(leaf, Shortcut):
             return TextReader(leaf)
+        if is_cache_alone():
+            blocks, max_window = self.parts.blocks, self.settings.max_window
+            return await open_at_hand(leaf, blocks, self._sizes, max_window)
         pins, exports = self.parts.pins, self.parts.exports
         whole = pins is not None and pins.is_whole(leaf) and self._sizes.is_known(leaf)
         if isinstance(leaf, ExportedFile) and exports is not None:
@@ -244,6 +252,17 @@ class Drive:
             ask_size=partial(self._sizes.authoritative, leaf) if may_wait else None,
             on_first_read=on_first_read,
         )
+
+    async def open_by(
+        self, process: Process, leaf: Leaf, found_in: FoundIn | None, opens: Opens
+    ) -> AnyReader:
+        """For a program of the neighbours' table: as ``opens`` gives it to anybody, or from the
+        cache alone. NeighbourRefusedError at once. What was written here is for all."""
+        if self.writing is not None and isinstance(leaf, File) and not isinstance(leaf, OldVersion):
+            if self.stat(leaf).is_here:
+                return await opens(found_in)
+            leaf = self.writing.now(leaf)
+        return await self._gate.open(process, leaf, found_in, opens)
 
     async def real_size(self, file: File) -> int:
         """The size of a version as its bytes have it."""

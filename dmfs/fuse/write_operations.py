@@ -17,8 +17,8 @@ from dmfs.errors import AccessError, IsADirectory, NotPermittedError, Unsupporte
 from dmfs.fuse.attributes import Ownership, room_statfs
 from dmfs.fuse.inode_table import Inode
 from dmfs.fuse.kernel_cache import LatePushes
-from dmfs.fuse.operations import Operations, wants_to_write
-from dmfs.fuse.request import request
+from dmfs.fuse.operations import Operations
+from dmfs.fuse.request import request, wants_to_write
 from dmfs.model import Child, Directory, File, Leaf, OldVersion, Shortcut, with_history
 from dmfs.telemetry.access_log import access
 from dmfs.write.handle import Handle
