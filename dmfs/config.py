@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from dmfs.errors import SetupError, UsageError
-from dmfs.neighbours.decision import POLICIES
 from dmfs.ratelimit.limits import WINDOW_S
 from dmfs.setting_types import (
     ADDRESS,
@@ -251,7 +250,7 @@ class Settings:
         "polite", TEXT,
         "What indexers, virus scanners and thumbnailers may open that nobody started in a "
         "terminal. polite: what is cached, thumbnailers small pictures and PDFs too; closed: what "
-        "is cached; open: all.", choices=POLICIES,
+        "is cached; open: all.", choices=("polite", "open", "closed"),
     )  # fmt: skip
     neighbour_indexers: str = setting("", PROGRAMS, "More programs that are to be as indexers.")
     neighbour_thumbnailers: str = setting("", PROGRAMS, "More that are to be as thumbnailers.")

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dmfs.neighbours.table import parse_programs
 from dmfs.ratelimit.limits import WINDOW_S, parse_rates
 from dmfs.spans import MIB
 
 GIB = 1024 * MIB
+PROGRAMS_MAX, PROGRAM_CHARS = 64, 64
 
 _SIZE_UNITS = {"": 1, "k": 1024, "m": MIB, "g": GIB, "t": 1024 * GIB}
 _TIME_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -54,7 +54,15 @@ def _parse_flag(text: str) -> bool:
 
 
 def _parse_programs(text: str) -> str:
-    parse_programs(text)
+    """``my-scanner, thumbs.py`` as it is: file names of programs."""
+    names = [each.strip() for each in text.split(",")]
+    if len(names) > PROGRAMS_MAX or any(
+        len(name) > PROGRAM_CHARS or "/" in name or not name.isprintable() for name in names
+    ):
+        raise ValueError(
+            f"a list of program names without directories, such as my-scanner,thumbs.py "
+            f"({PROGRAMS_MAX} at most)"
+        )
     return text
 
 
@@ -109,4 +117,4 @@ COUNT = SettingType("number", _parse_count)
 RATES = SettingType("rates", _parse_rates)
 FLAG = SettingType("true or false", _parse_flag)
 ADDRESS = SettingType("address", _parse_address)
-PROGRAMS = SettingType("programs", _parse_programs)
+PROGRAMS = SettingType("list of programs", _parse_programs)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dmfs.neighbours.decision import OPEN
-from dmfs.neighbours.table import Kind, Table, parse_programs
+from dmfs.neighbours.table import Kind, Table, names_in
 
 KindOf = Callable[[int, str], Kind | None]
 """What the process of a pid and a name (as /proc/PID/comm has it) is."""
@@ -34,7 +34,7 @@ def kinds(settings: Lists) -> KindOf:
     if settings.neighbours == OPEN:
         return nobody_is_gated
     more = settings.neighbour_indexers, settings.neighbour_thumbnailers
-    return kind_in(Table(*map(parse_programs, more)))
+    return kind_in(Table(*map(names_in, more)))
 
 
 def kind_in(table: Table) -> KindOf:

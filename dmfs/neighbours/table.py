@@ -6,13 +6,12 @@ packages; "seen" is what was measured on a mount without a gate.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
 COMM_BYTES = 15
 """The kernel cuts the name of a program to it (``TASK_COMM_LEN`` less the NUL)."""
-NAMES_MAX, NAME_CHARS = 64, 64
 
 
 class Kind(Enum):
@@ -126,21 +125,6 @@ class Table:
         return row.kind if any(each.endswith(row.argument) for each in arguments) else None
 
 
-def parse_programs(text: str) -> tuple[str, ...]:
-    """``my-scanner, thumbs.py`` → names. ValueError, as a setting's type has it."""
-    names = tuple(filter(None, (each.strip() for each in text.split(","))))
-    if len(names) > NAMES_MAX or any(
-        len(name) > NAME_CHARS or "/" in name or not name.isprintable() for name in names
-    ):
-        raise ValueError(
-            f"a list of program names without their directories, such as my-scanner,thumbs.py"
-            f" ({NAMES_MAX} at most)"
-        )
-    return names
-
-
-def rows_by_kind() -> Mapping[Kind, tuple[str, ...]]:
-    """All names of the table, for people."""
-    return {
-        kind: tuple(name for row in ROWS if row.kind is kind for name in row.names) for kind in Kind
-    }
+def names_in(text: str) -> tuple[str, ...]:
+    """``my-scanner, thumbs.py`` → names."""
+    return tuple(filter(None, (each.strip() for each in text.split(","))))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dmfs.config import DECLARED
 from dmfs.neighbours.decision import (
     CLOSED,
     OPEN,
@@ -19,7 +20,8 @@ from dmfs.neighbours.decision import (
     decide,
     extension_of,
 )
-from dmfs.neighbours.table import COMM_BYTES, ROWS, Kind, Table, parse_programs
+from dmfs.neighbours.table import COMM_BYTES, ROWS, Kind, Table, names_in
+from dmfs.setting_types import PROGRAMS
 
 NAMES = {name for row in ROWS for name in row.names}
 CUT = {name[:COMM_BYTES] for name in NAMES}
@@ -90,18 +92,23 @@ def test_every_row_has_its_evidence() -> None:
 
 
 def test_a_person_adds_programs() -> None:
-    mine = parse_programs("my-scanner, kioworker"), parse_programs("quite-a-long-thumbnailer")
+    mine = names_in("my-scanner, kioworker"), names_in("quite-a-long-thumbnailer")
     table = Table(*mine)
     assert table.kind("my-scanner") is Kind.INDEXER
     assert table.kind("kioworker", "", []) is Kind.INDEXER, "one's own list goes first"
     assert table.kind("quite-a-long-th") is Kind.THUMBNAILER
-    assert parse_programs("") == parse_programs(" , ") == ()
+    assert names_in("") == names_in(" , ") == ()
 
 
 @pytest.mark.parametrize("text", ["/usr/bin/x", "a\nb", "x" * 65, ",".join(["x"] * 65)])
 def test_what_is_no_list_of_programs_is_refused(text: str) -> None:
+    assert PROGRAMS.parse("my-scanner, thumbs.py") == "my-scanner, thumbs.py"
     with pytest.raises(ValueError, match="a list of program names"):
-        parse_programs(text)
+        PROGRAMS.parse(text)
+
+
+def test_the_setting_knows_all_policies() -> None:
+    assert DECLARED["neighbours"].choices == POLICIES
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ def test_a_process_is_what_its_executable_says(tmp_path: Path) -> None:
     shutil.copy("/bin/sleep", program)
     with subprocess.Popen([program, "60"]) as child:
         try:
-            wait_until(lambda: executable_of(child.pid) == program.name, 5)
-            assert arguments_of(child.pid) == [str(program), "60"]
+            wait_until(lambda: arguments_of(child.pid) == [str(program), "60"], 5)
+            assert executable_of(child.pid) == program.name
             assert kinds(POLITE)(child.pid, "pool") is Kind.INDEXER
             program.unlink()
             assert executable_of(child.pid) == program.name

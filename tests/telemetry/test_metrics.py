@@ -226,8 +226,8 @@ def test_whatever_is_counted_it_is_less_than_300_series_and_no_word_of_it_is_a_l
     for (name, labels), value in found.items():
         assert value >= 0, name
         for key, word in labels:
-            assert key in ("op", "errno", "le", "tier", "route", "outcome", "quota", "state", "kind",
-                           "version")  # fmt: skip
+            assert key in ("op", "errno", "le", "tier", "route", "outcome", "quota", "state",
+                           "kind", "version")  # fmt: skip
             assert re.fullmatch(r"[A-Za-z0-9_.+]{1,12}", word), word
 
 
