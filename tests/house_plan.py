@@ -48,7 +48,7 @@ INSIDE = {
     " directory_query listing_tiers views listings paths poll_schedule poller xattrs",
     "namespace.known": "by_id",
     "namespace.stored": "partition rows database",
-    "namespace.views": "versions past views",
+    "namespace.views": "versions past markers folded views",
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
     " object_client",
@@ -161,7 +161,8 @@ WITHOUT_TRIO = (
     "errors compact model. names grammar. spans urls setting_types config neighbours."
     " blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
-    " namespace.views.versions namespace.views.past aps.change.documents aps.change.answers"
+    " namespace.views.versions namespace.views.past namespace.views.markers"
+    " namespace.views.folded aps.change.documents aps.change.answers"
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
     " write.parts.slices write.parts.put write.parts.puts"

@@ -30,6 +30,7 @@ def mount_command(call: Invocation) -> int:
     given = call.options
     options = parse_options(",".join(given.options))
     settings = read_settings(call)
+    options = options.of_profile(settings.profile)
     check_machine(options)
     check_proxies(call.environ)
     warning = prepare_limits(settings)

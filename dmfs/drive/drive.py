@@ -37,6 +37,7 @@ from dmfs.model import (
 )
 from dmfs.names import check_name
 from dmfs.namespace.paths import resolve
+from dmfs.namespace.views.folded import Folds
 from dmfs.namespace.xattrs import (
     attributes_of,
     marks,
@@ -112,6 +113,25 @@ class Drive:
         """Answer ``.snapshots`` in that directory."""
         self._listings.views.snapshots_of = root.identity
 
+    def show_markers(self, root: Directory) -> None:
+        """Answer ``.nomedia`` and the like in that directory."""
+        self._listings.views.markers_of = root.identity
+
+    def ignore_case(self) -> None:
+        """From now on a name means what is listed under it in another case, if that is one."""
+        self._listings.views.folds = Folds()
+
+    def listed_name(self, directory: Directory, name: str) -> str:
+        """The name under which an entry is listed that was looked up just now under another case;
+        of all else ``name`` itself. Never waits."""
+        folds, listing = self._listings.views.folds, None
+        if folds is not None:
+            listing = self.known(directory)
+        if folds is None or listing is None or name in listing.entries:
+            return name
+        folded = folds.peek(listing)
+        return (folded and folded.listed(name)) or name
+
     async def prepare(self, directory: Directory) -> Listing:
         """As ``list``, for a check before first use: no walk-ahead and no polling follow."""
         return await self._listings.get(directory)
@@ -126,8 +146,9 @@ class Drive:
 
     def is_own_name(self, directory: Directory, name: str) -> bool:
         """Whether a change of what a name means is told by that name. One that may be a version of
-        another entry is not: a door asks each time. Never waits."""
-        if "@" not in name:
+        another entry, or an entry's name in another case, is not: a door asks each time. Never
+        waits."""
+        if "@" not in name and self._listings.views.folds is None:
             return True
         listing = self.known(directory)
         return listing is not None and name in listing.entries

@@ -75,11 +75,12 @@ class Operations(pyfuse3.Operations):
     async def lookup(self, parent_inode: int, name: bytes, ctx: Any) -> pyfuse3.EntryAttributes:
         text = name.decode("utf-8", "surrogateescape")
         access.get().path = f"{self._inodes.path(parent_inode).rstrip('/')}/{text}"
-        child = await self._drive.lookup(self._inodes.directory(parent_inode), text)
-        lasts = self._drive.is_own_name(self._inodes.directory(parent_inode), text)
+        directory = self._inodes.directory(parent_inode)
+        child = await self._drive.lookup(directory, text)
+        lasts = self._drive.is_own_name(directory, text)
         if child is None:
             return absent_entry(lasts * self._timeout_s(parent_inode, NEGATIVE_TIMEOUT_S))
-        inode = self._inodes.ref(parent_inode, text, child)
+        inode = self._inodes.ref(parent_inode, self._drive.listed_name(directory, text), child)
         entry = self._entry(inode.number, child, lasts * self._timeout_s(parent_inode))
         inode.reported_size = entry.st_size
         return entry
@@ -162,8 +163,7 @@ class Operations(pyfuse3.Operations):
         record = AccessRecord("read", access.get().process)
         record.process.open_files += 1
         self._files[handle] = reader, Transfer(path, record, reader.size_bytes)
-        how = {"keep_cache": reader.keep_cache, "direct_io": reader.direct_io}
-        return pyfuse3.FileInfo(fh=handle, **how)
+        return pyfuse3.FileInfo(fh=handle, keep_cache=reader.keep_cache, direct_io=reader.direct_io)
 
     async def read(self, fh: int, off: int, size: int) -> Any:
         """Most reads of a stream find their bytes in memory: they skip the scopes and records of
