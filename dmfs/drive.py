@@ -6,14 +6,15 @@ Walk-ahead, polling and the prefetch of small files lie behind the verbs, so eve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dmfs.aps.client import Aps
 from dmfs.aps.questions.publish_state import Publication, PublishStates
+from dmfs.auth.whose import SignInState
 from dmfs.blocks.cache import BlockCache
 from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.reader import AnyReader, Reader, TextReader
@@ -92,16 +93,6 @@ class Stat(NamedTuple):
     """Whether a file may become another one under the same inode: it may be written to."""
     is_here: bool = False
     """Whether it was written here, and is on this machine."""
-
-
-class SignInState(Protocol):
-    """Who is signed in, and whether that works."""
-
-    @property
-    def person(self) -> str: ...
-
-    @property
-    def signed_out_since_s(self) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +196,14 @@ class Drive:
         """Call ``on_change`` with a directory and the names in it that mean something else now; so
         they do in its ``.versions``, too (see ``with_history``)."""
         self._listings.subscribe(on_change)
+
+    def passes_on(self, arrived: Callable[[], Awaitable[None]]) -> None:
+        """A door passes changes on: ``arrived()`` returns once all so far have come there."""
+        self._listings.changes.passes_on(arrived)
+
+    async def changes_arrived(self) -> None:
+        """Return once programs at all doors see what changed, or after a patience."""
+        await self._listings.changes.arrived()
 
     def path_of(self, directory: Directory) -> str:
         """Where a directory is in the drive, as far as the listings in memory know."""

@@ -12,7 +12,7 @@ import trio
 from dmfs.drive import Drive
 from dmfs.errors import SetupError
 from dmfs.fuse.attributes import Ownership
-from dmfs.fuse.kernel_cache import push_here
+from dmfs.fuse.kernel_cache import Arrivals, push_here
 from dmfs.fuse.kernel_params import raise_parameters
 from dmfs.fuse.mountpoint import clear_dead_mount
 from dmfs.fuse.operations import Operations
@@ -47,6 +47,8 @@ async def serve(
     ours, session = _mount(operations, mountpoint, set(pyfuse3.default_options) | mode | options)
     pusher = Pusher(session, push_here)
     operations.push_by = pusher.push
+    arrivals = Arrivals(pusher)
+    drive.passes_on(arrivals.wait)
     if drive.writing is not None:
         pusher.start()
     try:
@@ -60,6 +62,7 @@ async def serve(
         # by number: libfuse would take away whatever has been mounted over the drive meanwhile
         ours_still = ours is not None and mount_at(mountpoint) == ours
         pyfuse3.close(unmount=ours_still and not _detach(mountpoint))
+        arrivals.close()
         pusher.close()
 
 
