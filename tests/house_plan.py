@@ -25,6 +25,7 @@ INSIDE = {
     "system.sqlite": "state_database",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
+    "drive": "parts stats unlisted drive",
     "neighbours": "",
     "thumbnails": "",
     "desktop": "",

@@ -3,22 +3,10 @@ that finds its answer on the disk has no use for one."""
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from dmfs.auth.token_file import TokenFile
 from dmfs.auth.tokens import StoredSignIn, decode, login_hint
 from dmfs.config import Settings
 from dmfs.errors import SignedOutError
-
-
-class SignInState(Protocol):
-    """Who is signed in, and whether that works."""
-
-    @property
-    def person(self) -> str: ...
-
-    @property
-    def signed_out_since_s(self) -> float | None: ...
 
 
 def mode_by_settings(settings: Settings) -> str:

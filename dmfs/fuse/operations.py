@@ -207,7 +207,7 @@ class Operations(pyfuse3.Operations):
         access.get().path = self._inodes.path(inode)
         node, text = self._inodes.inode(inode).node, name.decode("utf-8", "surrogateescape")
         if (value := await self._drive.unlisted_xattr(node, text)) is not None:
-            return value.encode()
+            return value
         return xattr_value(text, self._drive.xattrs(node))
 
     @request()

@@ -66,7 +66,8 @@ async def test_what_is_kept_reads_in_every_drive_of_the_person_without_a_call(em
         design = await shortcut(other, ONE)
         assert file.mtime_ns == design.mtime_ns
         assert other.stat(file).size_bytes == file.size_bytes
-        assert await other.unlisted_xattr(file, "user.dmfs.export_of") == design.version_id
+        export_of = await other.unlisted_xattr(file, "user.dmfs.export_of")
+        assert export_of == str(design.version_id).encode()
         assert "user.dmfs.export_of" not in other.xattrs(file)
         assert file.identity != design.identity
     emulator.reset()

@@ -253,7 +253,7 @@ async def test_the_publish_state_of_models(
             emulator.reset()
             assert name not in drive.xattrs(node)
             assert emulator.counts()["commands"] == 0
-            assert await drive.unlisted_xattr(node, name) == words
+            assert await drive.unlisted_xattr(node, name) == words.encode()
             found = await drive.publication(node)
             assert found is not None
             assert found.state.value == words

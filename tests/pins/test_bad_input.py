@@ -207,16 +207,16 @@ async def test_attributes_tell_what_is_cached_and_pinned(emulator, settings):
         tree, one = await drive.resolve(TREE), await file_at(drive, ONE)
         below = next(iter((await drive.list(tree)).entries.values()))
         pinned_, cached = "user.dmfs.pinned", "user.dmfs.cached"
-        assert await drive.unlisted_xattr(tree, pinned_) == "yes"
-        assert await drive.unlisted_xattr(below, pinned_) == "inherited"
+        assert await drive.unlisted_xattr(tree, pinned_) == b"yes"
+        assert await drive.unlisted_xattr(below, pinned_) == b"inherited"
         assert await drive.unlisted_xattr(one, pinned_) is None
         assert await drive.unlisted_xattr(tree, cached) is None
-        assert await drive.unlisted_xattr(one, cached) == "0"
+        assert await drive.unlisted_xattr(one, cached) == b"0"
         reader = await drive.open(one)
         await reader.read(0, 5 * MIB)
         reader.close()
         await drive.parts.blocks.drain()
         assert 20 <= int(await drive.unlisted_xattr(one, cached)) <= 90
         file = await file_at(drive, f"{TREE}/f00000.dat")
-        assert await drive.unlisted_xattr(file, cached) == "100"
+        assert await drive.unlisted_xattr(file, cached) == b"100"
         assert not {pinned_, cached} & {*drive.xattrs(file), *drive.xattrs(tree)}

@@ -225,7 +225,7 @@ async def test_a_keeper_hears_of_a_pin_that_somebody_else_in_its_process_saw_fir
         async with trio.open_nursery() as nursery:
             nursery.start_soon(complete, other, TREE)
             with trio.fail_after(10):
-                while await keeps.unlisted_xattr(tree, "user.dmfs.pinned") != "yes":
+                while await keeps.unlisted_xattr(tree, "user.dmfs.pinned") != b"yes":
                     await trio.lowlevel.checkpoint()
         assert keeps.parts.pins.keeper.works
         await until(lambda: len(keeps.parts.pins.contents.files) == 9)

@@ -8,24 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from dmfs.aps.client import Aps
 from dmfs.aps.questions.publish_state import Publication, PublishStates
-from dmfs.auth.whose import SignInState
-from dmfs.blocks.cache import BlockCache
-from dmfs.blocks.object_sizes import ObjectSizes
 from dmfs.blocks.reader import AnyReader, Reader, TextReader
-from dmfs.blocks.store.block_store import BlockStore
-from dmfs.config import Settings
+from dmfs.drive.parts import Parts
+from dmfs.drive.stats import Stat, size_of, stat_to_read, stat_to_write
+from dmfs.drive.unlisted import UnlistedXattrs
 from dmfs.errors import UnreachableError
-from dmfs.exports.exports import Exports
 from dmfs.exports.records import ExportedFile
-from dmfs.fetch.hosts import HostBreakers
-from dmfs.fetch.process_fetcher import ProcessFetcher
-from dmfs.http.json_client import JsonClient
 from dmfs.model import (
     Child,
     Directory,
@@ -35,34 +27,17 @@ from dmfs.model import (
     Listing,
     LiveDirectory,
     Node,
-    OldVersion,
     Past,
     Root,
     Shortcut,
     View,
-    mtime_ns_of,
 )
 from dmfs.names import check_name
-from dmfs.namespace.listings import Listings
 from dmfs.namespace.paths import resolve
-from dmfs.namespace.poller import Poller
 from dmfs.namespace.xattrs import (
-    CACHED,
-    EXPORT_OF,
-    PINNED,
-    PUBLISH_STATE,
-    RESERVED_BY,
-    STATE,
-    VERSION_MARKS,
     attributes_of,
     marks,
-    version_mark,
 )
-from dmfs.pins.pins import Pins
-from dmfs.prefetch.list_ahead import TreePrefetcher
-from dmfs.prefetch.open_ahead import SmallFilePrefetcher
-from dmfs.ratelimit.limiter import RateLimiter
-from dmfs.telemetry.activity import Activity
 from dmfs.telemetry.durations import Durations, Histogram
 
 if TYPE_CHECKING:  # a read-only drive starts without it
@@ -71,51 +46,10 @@ if TYPE_CHECKING:  # a read-only drive starts without it
 LARGE_FILE_BYTES = 1024 * 1024
 """A file of this size is worth the start of the fetching process (0.1 CPU-s, 10 MiB)."""
 
-DIRECTORY_BYTES = 4096
-"""Programs take a directory of 0 bytes for an empty one (Samba, file managers, `test -s`)."""
-
 NAMES_SHOWN = 100
 """Of a change, in its event."""
 
 Gauges = Callable[[], Mapping[str, int]]
-
-
-class Stat(NamedTuple):
-    """What stat(2) tells of a node, apart from its owner."""
-
-    is_directory: bool
-    size_bytes: int
-    """What a read will deliver, as far as is known; DIRECTORY_BYTES for directories."""
-    mtime_ns: int
-    """0 where the service tells none."""
-    is_writable: bool = False
-    may_change: bool = False
-    """Whether a file may become another one under the same inode: it may be written to."""
-    is_here: bool = False
-    """Whether it was written here, and is on this machine."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What ``assembly.open_drive`` joins. Doors never touch it: they call the drive's verbs."""
-
-    settings: Settings
-    aps: Aps
-    listings: Listings
-    blocks: BlockCache
-    sizes: ObjectSizes
-    fetcher: ProcessFetcher
-    file_prefetcher: SmallFilePrefetcher
-    tree_prefetcher: TreePrefetcher
-    poller: Poller
-    client: JsonClient
-    hosts: HostBreakers
-    limiter: RateLimiter
-    activity: Activity
-    sign_in: SignInState
-    block_store: BlockStore | None
-    pins: Pins | None = None
-    exports: Exports | None = None
 
 
 class Drive:
@@ -127,6 +61,7 @@ class Drive:
         self.settings = parts.settings
         self.activity = parts.activity
         self._publish_states = PublishStates(parts.aps)
+        self._unlisted = UnlistedXattrs(parts, self._publish_states)
         self.writing: Writing | None = None
         """What can be changed, in a drive that was opened for it."""
         self.at_ns: int | None = None
@@ -242,29 +177,12 @@ class Drive:
     def stat(self, node: Node) -> Stat:
         """Kind, size and time of a node. Never waits."""
         if self.writing is not None:
-            return self._stat_to_write(node, self.writing)
-        return self._stat(node)
-
-    def _stat(self, node: Node) -> Stat:
-        if isinstance(node, File | Shortcut):
-            return Stat(False, self.size_of(node), node.mtime_ns)
-        return Stat(True, DIRECTORY_BYTES, mtime_ns_of(node))
-
-    def _stat_to_write(self, node: Node, writing: Writing) -> Stat:
-        if isinstance(node, OldVersion | View):
-            return self._stat(node)
-        can = writing.rights.may_change(node)
-        if not isinstance(node, File):
-            return self._stat(node)._replace(is_writable=can)
-        live = writing.content_of(node)
-        if live is not None:
-            return Stat(False, live.size_bytes, live.mtime_ns, can, may_change=True, is_here=True)
-        now = writing.now(node)
-        return Stat(False, self.size_of(now), now.mtime_ns, can, may_change=True)
+            return stat_to_write(node, self._sizes, self.writing)
+        return stat_to_read(node, self._sizes)
 
     def size_of(self, leaf: Leaf) -> int:
         """What a read will deliver, in bytes, as far as is known. Never waits."""
-        return self._sizes.of(leaf) if isinstance(leaf, File) else leaf.size_bytes
+        return size_of(leaf, self._sizes)
 
     def xattrs(self, node: Node) -> dict[str, str]:
         """Every extended attribute of a node by its full name; of a directory also the moment at
@@ -279,25 +197,10 @@ class Drive:
             )
         return found
 
-    async def unlisted_xattr(self, node: Node, name: str) -> str | None:
+    async def unlisted_xattr(self, node: Node, name: str) -> bytes | None:
         """The value of an attribute that is answered and never listed: tools that copy attributes
         would copy it. None if it is another name, or does not apply."""
-        if name in VERSION_MARKS:
-            return version_mark(node, name, self.at_ns)
-        if name == STATE and isinstance(node, File) and self.writing is not None:
-            return self.writing.state(node).value
-        if name == CACHED and isinstance(node, File) and self.parts.pins is not None:
-            return str(await self.parts.pins.percent_at_rest(node))
-        if name == EXPORT_OF and isinstance(node, ExportedFile):
-            return node.version_id
-        if name == RESERVED_BY and isinstance(node, File):
-            return node.reserved_by.partition(" ")[2] or None
-        if name == PUBLISH_STATE and (state := await self._publish_states.of(node)):
-            return state.value
-        if name == PINNED and self.parts.pins is not None:
-            await self.parts.pins.refresh()
-            return self.parts.pins.pinned(node) or None
-        return None
+        return await self._unlisted.value(node, name, self.writing, self.at_ns)
 
     async def publication(self, node: Node) -> Publication | None:
         """How a Revit cloud model is published; None for all else. Two calls."""
