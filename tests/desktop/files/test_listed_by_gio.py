@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.desktop.files.conftest import CONTROL, FEW, FOLDER, MODELS
+from tests.desktop.files.conftest import CONTROL, FEW, FOLDER
 from tests.support.mounts import Drive
 
 pytestmark = [pytest.mark.mount, pytest.mark.tool("gio")]
