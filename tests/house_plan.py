@@ -94,7 +94,7 @@ INSIDE = {
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
-    "emulator": "world settings http sign_in writing designs api server browser process __main__",
+    "emulator": "world settings http sign_in writing designs thumbnails api server browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
     " changing changes past sample designs bench catalog",
     "emulator.world.designs": "making relations orders",
@@ -108,7 +108,9 @@ INSIDE = {
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
     " token_endpoint consent_page oauth",
     "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data"
-    " relations commands cdn oss schema searching writing designs",
+    " relations commands cdn oss schema searching writing designs thumbnails",
+    "emulator.api.thumbnails": "thumbnail",
+    "emulator.thumbnails": "pictures state",
     "emulator.api.relations": "rows refs commands",
     "emulator.api.designs": "downloads",
     "emulator.api.searching": "search",
@@ -117,7 +119,7 @@ INSIDE = {
     "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control orders"
     " designs control watch handler bodies listeners",
     "emulator.server.designs": "control",
-    "emulator.server.orders": "past",
+    "emulator.server.orders": "past thumbnails",
 }
 """Inside a package a file imports only from those that stand before it."""
 
