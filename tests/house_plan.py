@@ -27,7 +27,7 @@ INSIDE = {
     " sentence notices desktop watch",
     "drive": "parts stats unlisted drive",
     "neighbours": "",
-    "thumbnails": "",
+    "thumbnails": "png subjects store thumbnails opening",
     "desktop": "",
     "cli.desktop": "",
     "cli.documents": "",
@@ -40,9 +40,10 @@ INSIDE = {
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session whose factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in history sending client uploads questions",
+    " signed_in history pictures sending client uploads questions",
+    "aps.pictures": "links",
     "aps.history": "deleted versions",
-    "aps.questions": "by_id search refs publish_state exports",
+    "aps.questions": "by_id search refs publish_state exports thumbnail",
     "aps.change": "documents answers",
     "namespace": "listing_codec stored listing_store page_store listing_cache known change_feed"
     " directory_query listing_tiers views listings paths poll_schedule poller xattrs",
@@ -94,7 +95,8 @@ INSIDE = {
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
-    "emulator": "world settings http sign_in writing designs thumbnails api server browser process __main__",
+    "emulator": "world settings http sign_in writing designs thumbnails api server browser"
+    " process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
     " changing changes past sample designs bench catalog",
     "emulator.world.designs": "making relations orders",
@@ -164,6 +166,7 @@ WITHOUT_TRIO = (
     " blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
     " namespace.views.versions namespace.views.past aps.change.documents aps.change.answers"
+    " aps.pictures. thumbnails.png"
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
     " write.parts.slices write.parts.put write.parts.puts"

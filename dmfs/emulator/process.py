@@ -276,8 +276,8 @@ class EmulatorProcess:
         self.control("DELETE", "exports")
 
     def thumbnails(self, **changes: object) -> dict[str, Any]:
-        """Set which pictures there are; ``settings``, and how often each version was ``asked``
-        for."""
+        """Set which pictures there are; ``settings``, and how often each version was asked for
+        (``calls``)."""
         method = "PATCH" if changes else "GET"
         result: dict[str, Any] = self.control(method, "thumbnails", changes or None)
         return result

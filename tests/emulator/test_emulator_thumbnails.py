@@ -53,7 +53,7 @@ def test_sizes_and_counts(emulator, api, drawing, calm):
         assert size_of(reply.body) == (size, size)
     assert api.get(drawing + "&width=150").status == 400
     assert emulator.counts()["thumbnail"] == 4
-    assert set(emulator.thumbnails()["asked"].values()) == {4}
+    assert set(emulator.thumbnails()["calls"].values()) == {4}
 
 
 def test_a_link_without_its_scopes_is_refused(emulator, api, drawing, calm):

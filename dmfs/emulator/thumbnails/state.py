@@ -1,4 +1,4 @@
-"""Which version has a picture of which kind: settings, and how often each was asked for."""
+"""Which version has a picture of which kind: settings, and how often each was called for."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Thumbnails:
 
     def reset(self) -> None:
         self.settings = ThumbnailSettings()
-        self.asked: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
         """By version id."""
 
     def kind_of(self, version: Version) -> str:
@@ -81,7 +81,7 @@ class Thumbnails:
         return "not_yet" if chance < self.settings.not_yet_share else self.settings.kind
 
     def as_dict(self) -> Json:
-        return {"settings": asdict(self.settings), "asked": dict(self.asked)}
+        return {"settings": asdict(self.settings), "calls": dict(self.calls)}
 
 
 def _has_one(version: Version, name: str) -> bool:

@@ -21,7 +21,7 @@ async def thumbnail(service: Service, request: Request, args: list[str], token: 
     """A PNG of ``width`` pixels (200 by itself), 202 while there is none yet, 404 for none."""
     version = _version(service, request, args[0], token)
     state = service.thumbnails
-    state.asked[version.id] += 1
+    state.calls[version.id] += 1
     size = _size(request)
     kind = state.kind_of(version)
     if kind == "not_yet" and state.settings.not_yet_status == 202:
