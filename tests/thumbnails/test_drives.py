@@ -24,6 +24,12 @@ async def entries(drive: Drive, path: str = FOLDER) -> list[Node]:
     return list((await drive.list(directory)).entries.values())
 
 
+async def look_anew(drive: Drive) -> None:
+    directory = await drive.resolve(FOLDER)
+    assert isinstance(directory, Directory)
+    await drive.parts.listings.renew(directory)
+
+
 async def pictures(drive: Drive, nodes: list[Node]) -> dict[str, bytes | None]:
     """By version."""
     got: dict[str, bytes | None] = {}
@@ -51,7 +57,7 @@ def calls(emulator: EmulatorProcess) -> dict[str, int]:
 
 
 @real
-async def test_a_folder_of_200_models_costs_200_calls_once(emulator, settings):
+async def test_the_picture_of_a_version_is_asked_for_once(emulator, settings):
     async with open_drive(settings()) as drive:
         got = await pictures(drive, await entries(drive))
         assert got == {version: png(version, 200) for version in got}
@@ -64,7 +70,7 @@ async def test_a_folder_of_200_models_costs_200_calls_once(emulator, settings):
     async with open_drive(settings()) as again:
         assert await pictures(again, await entries(again)) == got
         emulator.change("new_version", path=f"{FOLDER[1:]}/Tower 000.rvt", size=1000)
-        await again.parts.listings.renew(await again.resolve(FOLDER))
+        await look_anew(again)
         newer = await pictures(again, await entries(again))
     assert calls(emulator) == {"thumbnail": 201}
     assert len(newer.keys() - got.keys()) == 1
@@ -120,7 +126,7 @@ async def test_regions_designs_and_files_without_pictures(emulator, settings):
                 assert await picture(drive, f"{FOLDER}/{name}") is None
         assert emulator.counts()["thumbnail"] == 3
         emulator.change("add_item", path=FOLDER[1:], name="notes.txt", size=10)
-        await drive.parts.listings.renew(await drive.resolve(FOLDER))
+        await look_anew(drive)
         assert await picture(drive, f"{FOLDER}/notes.txt") is None
         assert await picture(drive, FOLDER) is None
         assert emulator.counts()["thumbnail"] == 3
