@@ -14,8 +14,10 @@ from dmfs.cli import DONE, FAILED
 from dmfs.cli.daemonize import start_in_background
 from dmfs.cli.settings import Invocation, check_proxies, prepare_limits, read_settings
 from dmfs.errors import SetupError
+from dmfs.fuse.descriptor.given import Given, number_of, refuse_contradictions, take
 from dmfs.fuse.mount_place import FILESYSTEM, true_path
 from dmfs.fuse.mountpoint import (
+    MountOptions,
     check_machine,
     clear_dead_mount,
     mounts,
@@ -27,20 +29,27 @@ from dmfs.fuse.mountpoint import (
 
 def mount_command(call: Invocation) -> int:
     """Return when the drive answers (background), or when it is unmounted (``--foreground``)."""
-    given = call.options
-    options = parse_options(",".join(given.options))
+    words = call.options
+    options = parse_options(",".join(words.options))
     settings = read_settings(call)
-    check_machine(options)
+    given = _given_descriptor(call, options)
+    if given is None:
+        check_machine(options)
     check_proxies(call.environ)
     warning = prepare_limits(settings)
     if warning:
         sys.stderr.write(f"dmfs: {warning}\n")
-    mountpoint = prepare_mountpoint(given.mountpoint, partial(_is_gone, call))
-    if not given.foreground and given.ready_fd is None:
+    if given is None:
+        mountpoint = prepare_mountpoint(words.mountpoint, partial(_is_gone, call))
+    else:
+        mountpoint = given.place
+    if not words.foreground and words.ready_fd is None:
         try:
-            failure = start_in_background(call.argv, call.environ)
+            passed_on = () if given is None else (given.number,)
+            failure = start_in_background(call.argv, call.environ, passed_on)
         except BaseException:
-            clear_dead_mount(mountpoint)  # where the child had to be killed
+            if given is None:
+                clear_dead_mount(mountpoint)  # where the child had to be killed
             raise
         if failure:
             sys.stderr.write(f"dmfs: {failure}\n")
@@ -48,8 +57,19 @@ def mount_command(call: Invocation) -> int:
 
     from dmfs.cli.serve import serve
 
-    serve(call, options, settings, mountpoint)
+    serve(call, options, settings, mountpoint, given)
     return DONE
+
+
+def _given_descriptor(call: Invocation, options: MountOptions) -> Given | None:
+    """The descriptor that is named in the place of a mountpoint, checked."""
+    number = number_of(call.options.mountpoint)
+    if number is None:
+        return None
+    given = take(number, call.environ)
+    shared = "shared_identity" in ",".join(call.options.options).split(",")
+    refuse_contradictions(given, writes=options.writes, shared_identity=shared)
+    return given
 
 
 def _is_gone(call: Invocation, mountpoint: str) -> bool:
