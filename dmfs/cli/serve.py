@@ -204,6 +204,8 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings, card: C
                     raise
                 finally:
                     log.info("the drive ends: %s", life.because)
+                    if life.given is not None and life.because != "unmounted":
+                        log.info("%s stays, dead, until its opener unmounts it", life.mountpoint)
                     await control.end(life.because)
                 life.on_stopping()
                 nursery.cancel_scope.cancel()

@@ -159,3 +159,7 @@ def _become(
         os.execvpe(command[0], list(command), environ)
     except OSError as error:
         raise SetupError(f"{command[0]} cannot be started: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

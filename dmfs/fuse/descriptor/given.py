@@ -46,10 +46,8 @@ class Given:
         return self.name if self.mount is None else self.mount.mountpoint
 
 
-def number_of(mountpoint: str) -> int | None:
-    """3 for ``/dev/fd/3``; None for a directory. UsageError for ``/dev/fd/x``."""
-    if not mountpoint.startswith(PREFIX):
-        return None
+def number_of(mountpoint: str) -> int:
+    """3 for ``/dev/fd/3``. UsageError for ``/dev/fd/x``."""
     word = mountpoint.removeprefix(PREFIX)
     if not _NUMBER.fullmatch(word):
         raise UsageError(
