@@ -17,7 +17,7 @@ FUSE_KINDS = ("fuse", "fuseblk")
 """Filesystem types of a process; most have a subtype, such as ``fuse.dmfs``."""
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 _OWNER = re.compile(rb"(?:^|,)user_id=(\d{1,10})(?:,|$)")
-_MOUNTPOINT, _OPTIONS, _OPTIONAL = 4, 5, 6
+_MOUNTPOINT, _OPTIONAL = 4, 6
 """Places of fields in a row; from the latter on there is any number, up to one that is ``-``."""
 
 
@@ -37,8 +37,8 @@ class Mount:
     owner: int | None = None
     """The user id whose process answers for a FUSE mount; None for others."""
     options: frozenset[str] = field(default=frozenset(), compare=False)
-    """Of the mount and of its filesystem: ``ro``, ``nodev``, ``allow_other``. A remount changes
-    them, and it is the same mount still."""
+    """Of the filesystem: ``ro``, ``allow_other``. A remount changes them, and it is the same mount
+    still. (One mount of it may be read-only alone: in a service's namespace all are.)"""
 
     @property
     def is_fuse(self) -> bool:
@@ -60,10 +60,10 @@ def _row(fields: list[bytes]) -> Mount | None:
     mountpoint = _unescaped(fields[_MOUNTPOINT])
     of_filesystem = fields[kind_at + 2] if len(fields) > kind_at + 2 else b""
     owner = _OWNER.search(of_filesystem)
-    options = b",".join((fields[_OPTIONS], of_filesystem)).split(b",")
+    options = frozenset(map(_unescaped, of_filesystem.split(b",")))
     return Mount(
         number, _unescaped(fields[2]), mountpoint, _unescaped(kind), _unescaped(source),
-        None if owner is None else int(owner[1]), frozenset(map(_unescaped, options)),
+        None if owner is None else int(owner[1]), options,
     )  # fmt: skip
 
 

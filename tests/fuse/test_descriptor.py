@@ -24,9 +24,9 @@ from dmfs.system.mountinfo import Mount, mount_at, parse_mountinfo
 
 TABLE = parse_mountinfo(
     b"30 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
-    b"40 30 0:45 / /mnt/a ro,nosuid,nodev - fuse.dmfs dmfs rw,user_id=7,allow_other\n"
-    b"41 30 0:46 / /mnt/b\\040c rw,nosuid - fuse x rw,user_id=7,default_permissions\n"
-    b"42 30 0:45 / /mnt/bound ro,nosuid - fuse.dmfs dmfs rw,user_id=7,allow_other\n"
+    b"40 30 0:45 / /mnt/a ro,nosuid,nodev - fuse.dmfs dmfs ro,user_id=7,allow_other\n"
+    b"41 30 0:46 / /mnt/b\\040c ro,nosuid - fuse x rw,user_id=7,default_permissions\n"
+    b"42 30 0:45 / /mnt/bound ro,nosuid - fuse.dmfs dmfs ro,user_id=7,allow_other\n"
 )
 
 

@@ -2,6 +2,7 @@
 
     dmfs-mountfd MOUNTPOINT -- dmfs mount SOURCE /dev/fd/3     mounts, then becomes the command
     dmfs-mountfd --store MOUNTPOINT                            … hands it to the service manager
+    dmfs-mountfd --tune MOUNTPOINT                             … once it is served: as root mounts
     dmfs-mountfd --release MOUNTPOINT                          … and after the service has ended
 
 Standard library only.
@@ -23,6 +24,7 @@ from dmfs.errors import DriveError, SetupError, UsageError
 from dmfs.fuse.descriptor import storing
 from dmfs.fuse.descriptor.given import MOUNTED_AT
 from dmfs.fuse.descriptor.opening import detach, open_mounted
+from dmfs.fuse.kernel_params import raise_parameters
 from dmfs.fuse.mount_place import FILESYSTEM
 from dmfs.fuse.mountpoint import parse_options
 from dmfs.system.mountinfo import mount_at
@@ -56,9 +58,9 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     at = words.index("--") if "--" in words else len(words)
     options = _parser().parse_args(words[:at])
     command = words[at + 1 :]
-    stands_alone = options.store or options.release
+    stands_alone = options.store or options.tune or options.release
     if stands_alone and command:
-        raise UsageError("--store and --release take no command")
+        raise UsageError("--store, --tune and --release take no command")
     if not stands_alone and not command:
         raise UsageError(
             "a command is missing", hint=f"{PROGRAM} MOUNTPOINT -- dmfs mount SOURCE /dev/fd/3"
@@ -70,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         PROGRAM, allow_abbrev=False,
         usage=f"{PROGRAM} [options] MOUNTPOINT -- COMMAND…\n"
-        f"       {PROGRAM} --store [options] MOUNTPOINT\n       {PROGRAM} --release MOUNTPOINT",
+        f"       {PROGRAM} --store [options] MOUNTPOINT\n"
+        f"       {PROGRAM} --tune MOUNTPOINT\n       {PROGRAM} --release MOUNTPOINT",
         description="Open /dev/fuse, mount it, and let another process serve it "
         "(dmfs mount SOURCE /dev/fd/N).",
     )  # fmt: skip
@@ -86,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     does = parser.add_mutually_exclusive_group()
     does.add_argument("--store", action="store_true",
                       help="hand the descriptor to the service manager, as fuse")  # fmt: skip
+    does.add_argument("--tune", action="store_true",
+                      help="raise the kernel's read-ahead of a drive that is served")  # fmt: skip
     does.add_argument("--release", action="store_true",
                       help="take it back and unmount; a drive that was killed ($SERVICE_RESULT) "
                       "stays mounted, and dead")  # fmt: skip
@@ -98,6 +103,9 @@ def _run(options: argparse.Namespace, command: list[str], environ: Mapping[str, 
     if options.release:
         storing.forget(address)
         _release(options.mountpoint, environ.get("SERVICE_RESULT", ""))
+        return DONE
+    if options.tune:
+        raise_parameters(os.path.abspath(options.mountpoint))
         return DONE
     if options.store:
         storing.forget(address)  # of a start before this one
