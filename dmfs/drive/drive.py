@@ -6,7 +6,7 @@ Walk-ahead, polling and the prefetch of small files lie behind the verbs, so eve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -157,6 +157,14 @@ class Drive:
         """Call ``on_change`` with a directory and the names in it that mean something else now; so
         they do in its ``.versions``, too (see ``with_history``)."""
         self._listings.subscribe(on_change)
+
+    def passes_on(self, arrived: Callable[[], Awaitable[None]]) -> None:
+        """A door passes changes on: ``arrived()`` returns once all so far have come there."""
+        self._listings.changes.passes_on(arrived)
+
+    async def changes_arrived(self) -> None:
+        """Return once programs at all doors see what changed, or after a patience."""
+        await self._listings.changes.arrived()
 
     def path_of(self, directory: Directory) -> str:
         """Where a directory is in the drive, as far as the listings in memory know."""
