@@ -17,6 +17,7 @@ import pytest
 from dmfs.emulator.process import EmulatorProcess
 from tests.support.commands import stdout_of
 from tests.support.mounts import Drive
+from tests.write.conftest import WRITES
 
 PROJECT = "Bench/Bench Project/Project Files"
 MIB = 1024 * 1024
@@ -150,6 +151,25 @@ def test_who_was_kept_away_is_counted(walked: Drive, run: Run) -> None:
     (status,) = json.loads(stdout_of(walked.home, "status", "--json", str(walked.point)))
     assert {"program": "localsearch-ext", "kind": "indexer", "refused": 40} in status["kept_away"]
     assert not any("localsearch" in each["message"] for each in status["failures"])
+
+
+def test_what_was_written_here_is_for_all(
+    make_drive: Callable[..., Drive], calm: EmulatorProcess, run: Run
+) -> None:
+    drive = make_drive(config=WRITES | {"upload_delay": "10m"}, options=["rw"])
+    first, second = models(drive)[:2]
+    draft = Path(drive.path(PROJECT, "draft.rvt"))
+    draft.write_bytes(b"new")
+    Path(first).write_bytes(b"newer")
+    calm.reset()
+    found = run("baloo_file", str(draft), first, second)
+    assert found.stdout == b"newnewer"
+    assert found.stderr.count(DENIED) == 1, "what was not written here is not cached"
+    assert drive.counts() == {}
+    whole = Path(second).read_bytes()
+    calm.reset()
+    assert run("baloo_file", second).stdout == whole
+    assert drive.counts() == {}
 
 
 @pytest.mark.parametrize("policy", ["open", "closed"])
