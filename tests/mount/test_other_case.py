@@ -1,9 +1,9 @@
 """Promises of ``dmfs/help/semantics.md`` about names of another case, and the drive's own
 small files.
 
-What Wine does is done here without it. Seen with strace of Wine 8.0 (``cmd /c type``): a stat of the
-whole path; where that fails, of each part; for one that fails a stat of ``.ciopfs``, and where that
-fails all entries of the directory.
+What Wine does is done here without it. Seen with strace of Wine 8.0 (``cmd /c type``): a stat of
+the whole path; where that fails, of each part; for one that fails a stat of ``.ciopfs``, and where
+that fails all entries of the directory.
 """
 
 from __future__ import annotations
