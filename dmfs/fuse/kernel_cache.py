@@ -108,14 +108,6 @@ class LatePushes:
         else:
             push_changes(self._inodes, directory, names, self._push)
 
-    def of_other_case(self, directory: Directory, listed: str, given: str) -> None:
-        """A name that is being changed was given in another case than the listed one: the kernel
-        knows one of them afterwards, and goes on to believe the other."""
-        if listed != given:
-            parent = self._inodes.referenced(directory)
-            if parent is not None and self._changing[parent]:
-                self._late.setdefault(parent, []).append((directory, [listed, given]))
-
     @contextlib.contextmanager
     def held(self, *parents: int) -> Iterator[None]:
         """During a request that changes names in these directories."""

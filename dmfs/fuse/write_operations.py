@@ -226,9 +226,9 @@ class WriteOperations(Operations):
     ) -> None:
         if flags & ~RENAME_NOREPLACE:
             raise pyfuse3.FUSEError(errno.EINVAL)
+        target, new = self._named(parent_inode_new, name_new)
+        directory, old = self._named(parent_inode_old, name_old)  # last: its path is the request's
         with self._pushes.held(parent_inode_old, parent_inode_new):
-            target, new = self._named(parent_inode_new, name_new)
-            directory, old = self._named(parent_inode_old, name_old)  # last: the request's path
             moved = await self._writing.rename(
                 directory, old, target, new, replace=not flags & RENAME_NOREPLACE
             )
@@ -254,7 +254,6 @@ class WriteOperations(Operations):
     def _named(self, parent_inode: int, name: bytes) -> tuple[Directory, str]:
         directory = self._inodes.directory(parent_inode)
         text = self._drive.listed_name(directory, _text(name))
-        self._pushes.of_other_case(directory, text, _text(name))
         access.get().path = f"{self._inodes.path(parent_inode).rstrip('/')}/{text}"
         return directory, text
 

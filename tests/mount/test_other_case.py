@@ -20,6 +20,7 @@ from tests.support.mounts import Drive, wait_until
 from tests.write.conftest import WRITES
 
 PROJECT = "Bench/Bench Project/Project Files"
+THIRD = "small-00003.txt"
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +149,12 @@ def test_a_real_entry_goes_before_a_marker_and_no_markers_takes_them_away(
     assert Path(real.path(".nomedia")).exists()
     assert Path(real.path("SMALL-00001.TXT")).exists() is False, "without ignore_case"
     assert Path(real.path(".ciopfs")).exists() is False
-    plain = make_drive(name="plain", options=["no_markers"])
+    plain = make_drive(name="plain", options=["no_markers,ignore_case"])
     assert not Path(plain.path("CACHEDIR.TAG")).exists()
     assert not Path(plain.path(".trackerignore")).exists()
+    spellings = [Path(plain.path(PROJECT, "small", name)) for name in (THIRD, THIRD.upper())]
+    for size in (61, 62):  # read-only, where the kernel believes listed names
+        emulator.change("new_version", path=f"{PROJECT}/small/{THIRD}", size=size)
+        plain.home.run("refresh", str(spellings[0].parent))
+        for path in spellings:
+            assert (path.stat().st_size, len(path.read_bytes())) == (size, size)
