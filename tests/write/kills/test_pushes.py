@@ -177,9 +177,11 @@ def test_a_refresh_ends_when_the_kernel_was_told(make_drive: Callable[..., Drive
     os.kill(process, signal.SIGSTOP)  # as on a machine that has no time for it
     with ThreadPoolExecutor(1) as other:
         refresh = other.submit(look_again, drive, SAMPLE)
-        wait_until(lambda: drive.counts().get("contents"))
-        assert not wait([refresh], 0.2).done
-        os.kill(process, signal.SIGCONT)
+        try:
+            wait_until(lambda: drive.counts().get("contents"))
+            assert not wait([refresh], 0.2).done
+        finally:
+            os.kill(process, signal.SIGCONT)
         refresh.result(20)
     assert path.read_text() == "second"
     os.kill(process, signal.SIGKILL)  # then nobody tells, and nobody waits for it
