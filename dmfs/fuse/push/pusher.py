@@ -53,7 +53,8 @@ class Pusher:
 
     def _start(self) -> None:
         """OSError where this machine gives no second descriptor, no process or no thread."""
-        device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        # by the session's: a service that was given it may have no /dev/fuse of its own
+        device = os.open(f"/proc/self/fd/{self._session}", os.O_RDWR | os.O_CLOEXEC)
         theirs = -1
         try:
             self._marks, theirs = os.pipe()  # (neither is inherited by others)
