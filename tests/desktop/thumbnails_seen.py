@@ -1,8 +1,8 @@
 """Nightly: file managers on a virtual screen show the pictures of a folder of models.
 
 What the screen shows is looked at: the share of it that has the colours of the pictures.
-Screenshots stay in ``DMFS_SCREENSHOTS`` if that names a directory. Needs xvfb, xauth, dbus-x11, imagemagick,
-shared-mime-info, attr, and thunar with tumbler, nautilus or pcmanfm.
+Screenshots stay in ``DMFS_SCREENSHOTS`` if that names a directory. Needs xvfb, xauth, xdotool,
+dbus-x11, imagemagick, shared-mime-info, attr, and thunar with tumbler, nautilus or pcmanfm.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TONES = 14
 PROGRAMS = {
     "thunar": ("thunar {folder} & sleep {s}; thunar -q", 35),
     "pcmanfm": ("pcmanfm -n {folder} & sleep {s}; kill $!", 35),
-    "nautilus": ("nautilus -w {folder} & sleep {s}; nautilus -q", 45),
+    "nautilus": ("nautilus -w {folder} & sleep {s}; nautilus -q", 80),
 }
 """By program: what shows a folder, and for how many seconds."""
 
