@@ -39,6 +39,7 @@ QUIET_S = 25.0
 DRAWN_S = 8.0
 
 pytestmark = [
+    pytest.mark.timeout(900),
     pytest.mark.mount,
     pytest.mark.tool("xvfb-run", "dbus-run-session", "import", "convert", "update-mime-database"),
 ]
