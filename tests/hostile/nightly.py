@@ -116,6 +116,7 @@ PARTS = [
         "fsx", [*PYTEST, "tests/write/kills/test_fsx.py"],
         {"DMFS_FSX_S": "600"}, {"DMFS_FSX_S": "60"},
     ),
+    Part("pictures seen", [*PYTEST, "tests/desktop/thumbnails_seen.py"], long=True),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
 ]  # fmt: skip
 
