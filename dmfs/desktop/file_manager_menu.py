@@ -225,13 +225,14 @@ class DmfsMenu(GObject.GObject, Manager.MenuProvider, Manager.InfoProvider):  # 
 
     def get_file_items(self, *arguments: Any) -> list[Any]:
         """``(files)``, or ``(window, files)`` before Nautilus 43 and in Nemo and Caja."""
-        return self._items(list(arguments[-1]))
+        return self._items("Dmfs", list(arguments[-1]))
 
     def get_background_items(self, *arguments: Any) -> list[Any]:
-        """Of the folder that is shown."""
-        return self._items([arguments[-1]] if arguments[-1] else [])
+        """Of the folder that is shown. Their names are others than those of files: Nautilus 43
+        has one action for each name, and *Keep* of a file kept the whole folder."""
+        return self._items("DmfsFolder", [arguments[-1]] if arguments[-1] else [])
 
-    def _items(self, files: list[Any]) -> list[Any]:
+    def _items(self, group: str, files: list[Any]) -> list[Any]:
         if not files or len(files) > SELECTED_MAX:
             return []
         found = [path for file in files if (path := self._path(file)) is not None]
@@ -242,7 +243,7 @@ class DmfsMenu(GObject.GObject, Manager.MenuProvider, Manager.InfoProvider):  # 
         items = []
         for name, place, verb in verbs(found, [each.is_directory() for each in files], pinned):
             label = WORDS.get(language, WORDS["en"])[place]
-            item = Manager.MenuItem(name=f"Dmfs::{name}", label=label, tip=f"dmfs {verb}")
+            item = Manager.MenuItem(name=f"{group}::{name}", label=label, tip=f"dmfs {verb}")
             item.connect("activate", self._on_activate, verb, found, files)
             items.append(item)
         return items
