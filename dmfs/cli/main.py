@@ -210,5 +210,6 @@ COMMANDS: dict[str, Callable[[Invocation], int]] = {
     "whoami": _lazy("whoami"),
     "doctor": _lazy("doctor.service"),
     "demo": _demo,
+    "documents": _lazy("documents.command"),
     "help": _help,
 }
