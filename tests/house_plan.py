@@ -31,7 +31,7 @@ INSIDE = {
     "desktop": "",
     "cli.desktop": "",
     "cli.documents": "roff markdown grammar_page settings_page pages command",
-    "cli.completion": "",
+    "cli.completion": "shell_words wanted local remote answer",
     "fuse.descriptor": "",
     "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
     " stall_gate",
@@ -89,14 +89,14 @@ INSIDE = {
     " push kernel_cache request operations write_operations workers mount",
     "fuse.push": "helper pusher",
     "help": "topics",
-    "cli": "streams secret_files settings control exploring writing desktop parser completion daemonize"
-    " browse serve mount documents login whoami doctor demo main",
+    "cli": "streams secret_files settings control exploring writing desktop parser completion"
+    " daemonize browse serve mount documents login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
-    "emulator": "world settings command_line http sign_in writing designs api server browser process"
-    " __main__",
+    "emulator": "world settings command_line http sign_in writing designs api server browser"
+    " process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
     " changing changes past sample designs bench catalog",
     "emulator.world.designs": "making relations orders",

@@ -54,6 +54,10 @@ def _main(arguments: list[str]) -> int:
         return DONE
 
     streams.begin_in_utf8(arguments)
+    if arguments[:1] == ["_complete"]:
+        from dmfs.cli.completion.answer import complete
+
+        return complete(arguments[1:], os.environ)
     from dmfs.cli.parser import help_of, parse
 
     options, ordered = parse(arguments)

@@ -78,8 +78,8 @@ def tagged(tag: str, *texts: str) -> list[str]:
 def example(code: str | Sequence[str]) -> list[str]:
     """Lines as they are."""
     lines = code.splitlines() if isinstance(code, str) else code
-    kept = [_no_request(escaped(line)) for line in lines]
-    return [".PP", ".in +4n", ".EX", *kept, ".EE", ".in"]
+    literal = [_no_request(escaped(line)) for line in lines]
+    return [".PP", ".in +4n", ".EX", *literal, ".EE", ".in"]
 
 
 def section(title: str, lines: Iterable[str]) -> list[str]:
