@@ -109,9 +109,12 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BaseExceptionGroup as group:
-        if group.subgroup(KeyboardInterrupt) is None:
+        if group.subgroup(KeyboardInterrupt) is not None:
+            return INTERRUPTED
+        unwritten = streams.unwritten(group)
+        if unwritten is None:
             raise
-        return INTERRUPTED
+        raise unwritten from None
 
 
 def _have_home() -> None:
