@@ -77,7 +77,7 @@ def answer(words: Sequence[str], typed: str, environ: Mapping[str, str]) -> tupl
             return FILES, []
         case "directory":
             return DIRECTORIES, []
-        case "nothing":
+        case "nothing" | "unknown":
             return WORDS, []
         case _:
             return _looked_up(at, environ)

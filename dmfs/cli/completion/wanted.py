@@ -11,7 +11,7 @@ TYPE_CHECKING = False  # as in dmfs.cli.parser
 if TYPE_CHECKING:
     import argparse
 
-NOTHING = "nothing"
+NOTHING, UNKNOWN = "nothing", "unknown"
 COMMAND, OPTION, CHOICE = "command", "option", "choice"
 ENTRY, FOLDER = "entry", "folder"
 """A path of the drive, or one below a mountpoint."""
@@ -175,7 +175,7 @@ def _value(
 
 
 def kind_of(command: str, action: argparse.Action) -> str:
-    """Of what kind the values of an argument are. KeyError for one that no table knows."""
+    """Of what kind the values of an argument are; UNKNOWN for one that stands in no table."""
     place = BY_PLACE.get((command, action.dest))
     if place is not None:
         return place
@@ -183,7 +183,7 @@ def kind_of(command: str, action: argparse.Action) -> str:
         return PROFILE
     if action.choices is not None:
         return CHOICE
-    return BY_METAVAR[str(action.metavar or action.dest.upper())]
+    return BY_METAVAR.get(str(action.metavar or action.dest.upper()), UNKNOWN)
 
 
 def _subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
