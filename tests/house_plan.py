@@ -32,7 +32,7 @@ INSIDE = {
     "cli.desktop": "menu install",
     "cli.documents": "roff markdown grammar_page settings_page pages command",
     "cli.completion": "shell_words wanted local remote answer",
-    "fuse.descriptor": "",
+    "fuse.descriptor": "given opening storing command",
     "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
     " stall_gate",
     "http": "tls headers client errormap circuit_breaker curl httpx_client"
@@ -174,7 +174,7 @@ WITHOUT_TRIO = (
     " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"
     " telemetry.notices write.upload.plan."
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
-    " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
+    " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params fuse.descriptor."
     " fuse.push."
     " write.settle. write.overlay.merging web_links."
     " cli.exploring.type_words desktop. cli.desktop. cli.documents. cli.completion."
@@ -193,5 +193,5 @@ PROCESS_CLOCK_IN = {
     "http.curl.multi": "the curl thread has libcurl's timers to keep, and no trio",
 }
 ENVIRONMENT = {"os.environ", "os.getenv", "os.environb", "sys.argv"}
-ENVIRONMENT_IN = {"cli.main"}
+ENVIRONMENT_IN = {"cli.main", "fuse.descriptor.command"}
 PRINT_IN = {"cli.main"}

@@ -49,7 +49,8 @@ class Pusher:
 
     def _start(self) -> None:
         """OSError where this machine gives no second descriptor, no process or no thread."""
-        device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        # by the session's: a service that was given it may have no /dev/fuse of its own
+        device = os.open(f"/proc/self/fd/{self._session}", os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.ioctl(device, _CLONE, struct.pack("i", self._session))
             self._child = subprocess.Popen(
