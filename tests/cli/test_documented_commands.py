@@ -6,6 +6,7 @@ the others, too: at a login in a browser, at what takes an hour, at what needs a
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Iterator
@@ -93,9 +94,12 @@ def test_commands_and_options_that_a_page_names_exist(page: Path) -> None:
         check_names(text)
 
 
+every_parser = functools.cache(parsers)
+
+
 def check_names(text: str) -> None:
     """The command of ``dmfs COMMAND …``, and its long options."""
-    top, commands = parsers()
+    top, commands = every_parser()
     _, *words = [*text.split(), ""]
     command = next((word for word in words if not word.startswith("-")), "")
     if re.fullmatch(r"[a-z]+", command) is None:
