@@ -32,7 +32,9 @@ def desktop_command(call: Invocation) -> int:
     def which(program: str) -> str | None:
         return shutil.which(program, path=call.environ.get("PATH"))
 
-    place = Place(_directory(call), which)
+    from dmfs.cli.documents.command import documents  # the menu has no use for it
+
+    place = Place(_directory(call), which, documents(""))
     answer: dict[str, Any] = {"action": options.action, "directory": str(place.directory)}
     if options.action == "status":
         answer["files"] = place.states()
