@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dmfs.desktop.plan import RECORD, Plan, digest, install_plan, remove_plan, state_of
+from dmfs.desktop.plan import RECORD, Plan, State, digest, install_plan, remove_plan, state_of
 from dmfs.desktop.share_files import share_files
 from dmfs.errors import SetupError
 
@@ -35,6 +35,7 @@ class Place:
     ) -> None:
         self.directory = directory
         self._which = which
+        self._made = frozenset(documents or {})
         try:
             self.files = {
                 each.name: (each.source.read_bytes(), each.mode) for each in share_files()
@@ -63,6 +64,11 @@ class Place:
             name: state_of(ours, found.get(name), record.get(name)).value
             for name, ours in wanted.items()
         }
+
+    def is_complete(self) -> bool:
+        """Whether all is there but man pages, which packages compress."""
+        states = self.states()
+        return all(states[name] == State.CURRENT for name in states.keys() - self._made)
 
     def refresh(self) -> list[str]:
         """Have the desktop's databases made anew. What failed or is not installed, in words."""
