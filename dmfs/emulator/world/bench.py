@@ -11,6 +11,11 @@ from dmfs.emulator.world.model import Folder, World
 from dmfs.emulator.world.zip_content import ZipArchive
 
 _TREE_FILE_BYTES = 100_000
+_MODELS = (
+    "rvt dwg nwd ifc skp step ipt 3dm rfa nwc iam dgn stp f3d sldprt rcp"
+    " dwg rvt ifc dwf fbx rvt nwd e57 iges dwg pdf rvt stl sldasm dwfx jpg"
+).split()
+"""Of each 32 files of a project: models but for a document and a picture."""
 
 
 class Bench:
@@ -55,6 +60,17 @@ class Bench:
         folder = self._build.folder(self._top, "wide")
         for number in range(items_):
             self._build.file(folder, f"item-{number:06d}.dwg", 1000 + number)
+
+    def models(self, folders_: int, files_: int, min_: int, max_: int) -> None:
+        """Files of the field's formats, of sizes between the two in bytes, in so many folders."""
+        if max_ < min_ or folders_ < 1:
+            raise ValueError("models: max is not less than min, and there is a folder")
+        top = self._build.folder(self._top, "models")
+        folders = [self._build.folder(top, f"Level {number:03d}") for number in range(folders_)]
+        for number in range(files_):
+            spread = int.from_bytes(ids.digest(f"model {number}")[:4], "big")
+            name = f"model {number:05d}.{_MODELS[number // folders_ % len(_MODELS)]}"
+            self._build.file(folders[number % folders_], name, min_ + spread % (max_ - min_ + 1))
 
     def small(self, files_: int, min_: int, max_: int) -> None:
         """Small files of sizes between the two, in bytes."""
