@@ -12,8 +12,8 @@ from dmfs.emulator.world.zip_content import ZipArchive
 
 _TREE_FILE_BYTES = 100_000
 _MODELS = (
-    "rvt dwg nwd ifc skp step ipt 3dm rfa nwc iam dgn stp f3d sldprt rcp"
-    " dwg rvt ifc dwf fbx rvt nwd e57 iges dwg pdf rvt stl sldasm dwfx jpg"
+    "rvt dwg jpg nwd ifc skp pdf step ipt 3dm rfa nwc iam dgn stp f3d sldprt"
+    " rcp dwg rvt ifc dwf fbx rvt nwd e57 iges dwg rvt stl sldasm dwfx"
 ).split()
 """Of each 32 files of a project: models but for a document and a picture."""
 

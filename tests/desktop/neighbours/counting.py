@@ -28,18 +28,18 @@ class Spent:
     note: str = ""
 
 
-def spent(calls: Mapping[str, Any], persons: Iterable[str]) -> Spent:
+def spent(calls: Mapping[str, Any], persons_marks: Iterable[str]) -> Spent:
     """From what the emulator answers to ``GET calls``; what was signed and fetched for the person
-    is left out, told by the names of the objects."""
+    is left out, told by marks of their objects in the paths."""
     counts, log = calls["counts"], calls["log"]
-    keys = tuple(persons)
+    marks = tuple(persons_marks)
     theirs = Counter(
         entry["route"] for entry in log
-        if entry["route"] in ("sign", "cdn_get") and any(key in entry["path"] for key in keys)
+        if entry["route"] in ("sign", "cdn_get") and any(mark in entry["path"] for mark in marks)
     )  # fmt: skip
     taken = sum(
         entry.get("bytes") or 0 for entry in log
-        if entry["route"] == "cdn_get" and any(key in entry["path"] for key in keys)
+        if entry["route"] == "cdn_get" and any(mark in entry["path"] for mark in marks)
     )  # fmt: skip
     return Spent(
         listings=counts.get("contents", 0),

@@ -119,10 +119,7 @@ def tracker(place: Place) -> bool:
         "index-single-directories=@as []\ninitial-sleep=0\nthrottle=0\n"
         "enable-monitors=false\nindex-removable-devices=true\n",
     )
-    miner = place.session.start(the("tracker-miner-fs-3"), "--initial-sleep", "0")
-    time.sleep(1.0)
-    place.session.run("tracker3", "index", "--add", "--recursive", place.models)
-    return place.for_all(miner)
+    return place.for_all(place.session.start(the("tracker-miner-fs-3")))
 
 
 def baloo(place: Place) -> bool:
@@ -137,15 +134,16 @@ def baloo(place: Place) -> bool:
 
 
 def tumbler(place: Place) -> bool:
-    """Asked for thumbnails of all files of ten folders, as a file manager asks."""
-    files = [each for folder in place.folders[:10] for each in sorted(folder.iterdir())]
-    uris = ", ".join(f"'{each.as_uri()}'" for each in files)
-    types = ", ".join(f"'{_type(each)}'" for each in files)
-    queue = "org.freedesktop.thumbnails.Thumbnailer1"
-    place.session.run(
-        "gdbus", "call", "--session", "-d", queue, "-o", "/org/freedesktop/thumbnails/Thumbnailer1",
-        "-m", f"{queue}.Queue", f"[{uris}]", f"[{types}]", "normal", "default", "0",
-    )  # fmt: skip
+    """Asked for thumbnails of all files of ten folders, as a file manager asks for a folder's."""
+    name = "org.freedesktop.thumbnails.Thumbnailer1"
+    for folder in place.folders[:10]:
+        files = sorted(folder.iterdir())
+        uris = ", ".join(f"'{each.as_uri()}'" for each in files)
+        types = ", ".join(f"'{_type(each)}'" for each in files)
+        place.session.run(
+            "gdbus", "call", "--session", "-d", name, "-o", f"/{name.replace('.', '/')}",
+            "-m", f"{name}.Queue", f"[{uris}]", f"[{types}]", "normal", "default", "0",
+        )  # fmt: skip
     time.sleep(place.seconds)
     return False
 

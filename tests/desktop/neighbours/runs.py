@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -16,8 +17,8 @@ from typing import Any
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.emulator.world.catalog import make_world
 from dmfs.emulator.world.content import hex_digest
+from dmfs.emulator.world.model import Storage
 from tests.desktop.neighbours import counting
-from tests.desktop.neighbours.person import NAME
 from tests.desktop.neighbours.programs import Neighbour, Place
 from tests.desktop.neighbours.rows import Person, Row
 from tests.desktop.neighbours.session import Session
@@ -31,6 +32,8 @@ WORLD = f"models:folders={FOLDERS},files={FILES}+{SMALL}"
 ALL_FOLDERS = FOLDERS + 5
 """With the top folders of the project, ``models`` and ``small``."""
 TOP = "Bench/Bench Project/Project Files"
+PLACE = "/var/tmp"
+"""GNOME's index leaves out what is below /tmp."""
 PERSONS_PAUSE_S = 0.2
 LOOK_S = 60.0
 LINK = {"api_latency_ms": 150, "cdn_latency_ms": 40, "cdn_mb_per_s": 20}
@@ -38,16 +41,27 @@ LINK = {"api_latency_ms": 150, "cdn_latency_ms": 40, "cdn_mb_per_s": 20}
 
 
 @cache
-def persons_files() -> dict[str, tuple[str, str]]:
-    """``(SHA-256, name of the object)`` by the file's name; the emulator's world is the same on
-    each start."""
+def persons_files() -> dict[str, str]:
+    """SHA-256 by the file's name; the emulator's world is the same on each start."""
+    return {name: hex_digest(storage.content, "sha256") for name, storage in _small().items()}
+
+
+@cache
+def persons_marks() -> tuple[str, ...]:
+    """What tells the person's objects in the paths of signings (the object's key) and of GETs (a
+    hash of its urn)."""
+    urns = [storage.urn for storage in _small().values()]
+    hashes = [hashlib.sha256(urn.encode()).hexdigest()[6:40] for urn in urns]
+    return (*(urn.rpartition("/")[2] for urn in urns), *hashes)
+
+
+@cache
+def _small() -> dict[str, Storage]:
     found = {}
     for item in make_world(SMALL).items.values():
         storage = item.versions[-1].storage
         assert storage is not None
-        found[item.versions[-1].name] = (
-            hex_digest(storage.content, "sha256"), storage.urn.rpartition("/")[2]
-        )  # fmt: skip
+        found[item.versions[-1].name] = storage
     return found
 
 
@@ -80,7 +94,7 @@ def person(drive: Drive, directory: Path, found: Person) -> Iterator[None]:
     """A person's program, who reads and lists until the end; what it saw is in ``found`` then."""
     folders = [drive.path(TOP, "models", f"Level {number:03d}") for number in range(FOLDERS)]
     order = directory / "order.json"
-    files = {drive.path(TOP, "small", name): sha for name, (sha, _) in persons_files().items()}
+    files = {drive.path(TOP, "small", name): sha for name, sha in persons_files().items()}
     order.write_text(
         json.dumps({"files": files, "folders": folders[:20], "pause_s": PERSONS_PAUSE_S})
     )
@@ -111,7 +125,9 @@ def let_loose(
     neighbour: Neighbour, emulator: EmulatorProcess, seconds: float, *, types: bool
 ) -> Row:
     """One run. ``types``: with our list of types, thumbnailer and menus in its home."""
-    with tempfile.TemporaryDirectory(prefix="dmfs-near-", ignore_cleanup_errors=True) as at:
+    with tempfile.TemporaryDirectory(
+        prefix="dmfs-near-", dir=PLACE, ignore_cleanup_errors=True
+    ) as at:
         directory = Path(at)
         # as a user has it: polls and limits are what they are from the start
         config: dict[str, Any] = {"poll": 30, "rates": ""}
@@ -143,17 +159,22 @@ def _with_drive(
             ended = neighbour.run(place)
             took_s = time.monotonic() - started
         calls = emulator.calls()
+        asked = counting.seen(events.read_text("utf-8", "replace").splitlines())
+        if not (asked.walked or asked.opened or asked.refused):
+            _tell(session.logs)
     finally:
         session.close()
-    cost = counting.spent(calls, [key for _, key in persons_files().values()])
-    asked = counting.seen(events.read_text("utf-8", "replace").splitlines())
+    cost = counting.spent(calls, persons_marks())
     print(f"  {neighbour.name}: calls {dict(asked.calls)}, events lost {asked.dropped}", flush=True)
     return Row(
         neighbour.name, neighbour.known, round(took_s, 1), ended,
-        **{name: value for name, value in vars(cost).items()},
+        **vars(cost),
         opened=dict(asked.opened), refused=dict(asked.refused), walked=dict(asked.walked),
         person=beside,
     )  # fmt: skip
 
 
-__all__ = ["ALL_FOLDERS", "NAME", "let_loose", "world"]
+def _tell(logs: Path) -> None:
+    """What the programs said, where a run came to nothing."""
+    for log in sorted(logs.iterdir()):
+        print(f"  {log.name}: {log.read_text('utf-8', 'replace')[-1500:]}", flush=True)

@@ -1,4 +1,4 @@
-"""A session of a user's own: home, message bus, virtual screen, and an end for all that it starts."""
+"""A session of a user's own: home, message bus, virtual screen, and the end of all of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _START_S = 20.0
 
 
 class Session:
-    """Programs of one neighbour. What a bus activates is a child of the bus, so it ends here too."""
+    """Programs of one neighbour. What a bus activates is a child of the bus: it ends here too."""
 
     def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
         self.home = directory / "home"
