@@ -57,11 +57,11 @@ def persons_marks() -> tuple[str, ...]:
 
 @cache
 def _small() -> dict[str, Storage]:
-    found = {}
+    found: dict[str, Storage] = {}
     for item in make_world(SMALL).items.values():
         storage = item.versions[-1].storage
         assert storage is not None
-        found[item.versions[-1].name] = storage
+        found[item.versions[-1].name or ""] = storage
     return found
 
 
