@@ -56,6 +56,7 @@ from dmfs.system.concurrency import bare_errors, in_thread
 from dmfs.system.shared_memory import Arena
 from dmfs.system.suspend import watch_suspend
 from dmfs.telemetry.activity import Activity
+from dmfs.thumbnails.opening import open_thumbnails
 
 if TYPE_CHECKING:
     from dmfs.write.opening import Writes
@@ -177,6 +178,7 @@ async def _join(ground: _Ground) -> Drive:
         listings, store, blocks, sizes, poller, aps.item, lambda: client.breaker.is_open,
         lambda: client.breaker.forced, StandingOrders(exports, nursery),
     ))  # fmt: skip
+    thumbnails = open_thumbnails(settings, ground.scope, aps, client.breaker, nursery)
     file_prefetcher = SmallFilePrefetcher(sizes, blocks, nursery)
     tree_prefetcher = TreePrefetcher(listings, nursery, at_once=settings.walk_ahead)
     return Drive(
@@ -192,11 +194,12 @@ async def _join(ground: _Ground) -> Drive:
             activity=ground.activity,
             sign_in=ground.tokens,
             block_store=ground.block_store,
-            pins=pins, exports=exports,
+            pins=pins, exports=exports, thumbnails=thumbnails,
         ),
         [
             blocks.gauges, objects.gauges, ground.fetcher.gauges, listings.gauges, poller.gauges,
             file_prefetcher.gauges, tree_prefetcher.gauges, client.gauges, ground.limiter.gauges,
+            thumbnails.gauges,
         ],
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ INSIDE = {
     " sentence notices desktop watch",
     "drive": "parts stats unlisted drive",
     "neighbours": "",
-    "thumbnails": "",
+    "thumbnails": "png subjects store thumbnails opening",
     "desktop": "types mime_xml share_files plan installing missing file_manager_menu",
     "cli.desktop": "menu install",
     "cli.documents": "",
@@ -40,9 +40,10 @@ INSIDE = {
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session whose factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in history sending client uploads questions",
+    " signed_in history pictures sending client uploads questions",
+    "aps.pictures": "links",
     "aps.history": "deleted versions",
-    "aps.questions": "by_id search refs publish_state exports",
+    "aps.questions": "by_id search refs publish_state exports thumbnail",
     "aps.change": "documents answers",
     "namespace": "listing_codec stored listing_store page_store listing_cache known change_feed"
     " directory_query listing_tiers views listings paths poll_schedule poller xattrs",
@@ -94,7 +95,8 @@ INSIDE = {
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
-    "emulator": "world settings http sign_in writing designs api server browser process __main__",
+    "emulator": "world settings http sign_in writing designs thumbnails api server browser"
+    " process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
     " changing changes past sample designs bench catalog",
     "emulator.world.designs": "making relations orders",
@@ -108,7 +110,9 @@ INSIDE = {
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
     " token_endpoint consent_page oauth",
     "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data"
-    " relations commands cdn oss schema searching writing designs",
+    " relations commands cdn oss schema searching writing designs thumbnails",
+    "emulator.api.thumbnails": "thumbnail",
+    "emulator.thumbnails": "pictures state",
     "emulator.api.relations": "rows refs commands",
     "emulator.api.designs": "downloads",
     "emulator.api.searching": "search",
@@ -117,7 +121,7 @@ INSIDE = {
     "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control orders"
     " designs control watch handler bodies listeners",
     "emulator.server.designs": "control",
-    "emulator.server.orders": "past",
+    "emulator.server.orders": "past thumbnails",
 }
 """Inside a package a file imports only from those that stand before it."""
 
@@ -162,6 +166,7 @@ WITHOUT_TRIO = (
     " blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
     " namespace.views.versions namespace.views.past aps.change.documents aps.change.answers"
+    " aps.pictures. thumbnails.png"
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
     " write.parts.slices write.parts.put write.parts.puts"

@@ -28,9 +28,9 @@ from tests.support.mounts import Drive, dmfs_command
 FOLDERS, FILES = 100, 10_000
 SMALL = "small:files=150,min=50000,max=400000"
 """What the person reads: 34 MB, so that it lasts for a run."""
-WORLD = f"models:folders={FOLDERS},files={FILES}+{SMALL}"
+WORLD = f"levels:folders={FOLDERS},files={FILES}+{SMALL}"
 ALL_FOLDERS = FOLDERS + 5
-"""With the top folders of the project, ``models`` and ``small``."""
+"""With the top folders of the project, ``levels`` and ``small``."""
 TOP = "Bench/Bench Project/Project Files"
 PLACE = "/var/tmp"
 """GNOME's index leaves out what is below /tmp."""
@@ -92,7 +92,7 @@ def watched(drive: Drive, into: Path) -> Iterator[None]:
 @contextmanager
 def person(drive: Drive, directory: Path, found: Person) -> Iterator[None]:
     """A person's program, who reads and lists until the end; what it saw is in ``found`` then."""
-    folders = [drive.path(TOP, "models", f"Level {number:03d}") for number in range(FOLDERS)]
+    folders = [drive.path(TOP, "levels", f"Level {number:03d}") for number in range(FOLDERS)]
     order = directory / "order.json"
     files = {drive.path(TOP, "small", name): sha for name, sha in persons_files().items()}
     order.write_text(
@@ -116,7 +116,7 @@ def person(drive: Drive, directory: Path, found: Person) -> Iterator[None]:
 
 def look_at_all(drive: Drive) -> list[Path]:
     """All folders, listed as ``find`` does, so that they are known."""
-    models = Path(drive.path(TOP, "models"))
+    models = Path(drive.path(TOP, "levels"))
     subprocess.run(["find", models], stdout=subprocess.DEVNULL, timeout=LOOK_S * 3, check=True)
     return [models / f"Level {number:03d}" for number in range(FOLDERS)]
 
@@ -142,7 +142,7 @@ def _with_drive(
     neighbour: Neighbour, emulator: EmulatorProcess, drive: Drive, directory: Path,
     seconds: float, types: bool,
 ) -> Row:  # fmt: skip
-    models = Path(drive.path(TOP, "models"))
+    models = Path(drive.path(TOP, "levels"))
     session = Session(directory / "session", drive.home.environment())
     events, beside = directory / "events", Person()
     try:
