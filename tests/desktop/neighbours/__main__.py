@@ -32,19 +32,30 @@ def install(neighbours: list[Neighbour]) -> None:
         )  # fmt: skip
 
 
-def as_ordinary_user(words: list[str], into: Path | None) -> int:
-    """The same again as ``nobody``, with mounts and processes of its own that end with it."""
+OWN = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+"""Mounts and processes of its own, which end with it."""
+
+
+def as_ordinary_user(words: list[str], into: Path) -> int:
+    """The same again as ``nobody``; its rows are in a file then."""
+    try:
+        can = subprocess.run([*OWN, "true"], capture_output=True, text=True, check=False)
+        why = can.stderr.strip() if can.returncode else ""
+    except OSError as error:
+        why = str(error)
+    if why:
+        print(f"root cannot drop to an ordinary user here: {why}")
+        return IMPOSSIBLE
     with tempfile.TemporaryDirectory(prefix="dmfs-neighbours-") as at:
         os.chown(at, NOBODY, NOBODY)
         rows = Path(at) / "rows.json"
         done = subprocess.run(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-             sys.executable, "-m", "tests.support.ordinary", at,
+            [*OWN, sys.executable, "-m", "tests.support.ordinary", at,
              sys.executable, "-m", "tests.desktop.neighbours", *words, "--json", str(rows)],
             cwd=CHECKOUT, check=False,
             env={**os.environ, "HOME": at, "TMPDIR": at, "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
-        if into is not None and rows.exists():
+        if rows.exists():
             into.write_bytes(rows.read_bytes())
     return done.returncode
 
@@ -75,7 +86,10 @@ def judged(rows: list[Row], failed: int, *, lenient: bool) -> int:
         for words in found:
             print(f"WRONG {row.neighbour}: {words}", flush=True)
     print(f"{len(rows) - bad} passed, {bad + failed} failed", flush=True)
-    return 0 if lenient else int(bool(bad + failed or not rows))
+    if not (rows or failed):
+        print("none of them can be installed here")
+        return IMPOSSIBLE
+    return 0 if lenient else int(bool(bad + failed))
 
 
 def main() -> int:
@@ -90,24 +104,29 @@ def main() -> int:
     args = parser.parse_args()
     wanted = [word for word in args.only.split(",") if word]
     chosen = [each for each in NEIGHBOURS if not wanted or any(w in each.name for w in wanted)]
-    if os.geteuid() == 0:
-        install(chosen)
-        into = args.json
-        words = ["--only", args.only, "--seconds", str(args.seconds)]
-        words += ["--without-types"] * args.without_types + ["--lenient"] * args.lenient
-        if args.before:
-            print("compare as root: --before is read there")
-        return as_ordinary_user(words, into)
-    if (why := why_no_mounts()) != "":
-        print(f"no mounts here: {why}")
-        return IMPOSSIBLE
-    rows, failed = run_all(chosen, args.seconds, types=not args.without_types)
-    if args.json:
-        args.json.write_text(json.dumps([row.as_dict() for row in rows], indent=1))
-    print(table(rows))
-    if args.before:
-        print(both([Row.of(each) for each in json.loads(args.before.read_text())], rows))
-    return judged(rows, failed, lenient=args.lenient)
+    with tempfile.TemporaryDirectory() as at:
+        into = args.json or Path(at) / "rows.json"
+        if os.geteuid() == 0:
+            install(chosen)
+            words = ["--only", args.only, "--seconds", str(args.seconds)]
+            words += ["--without-types"] * args.without_types + ["--lenient"] * args.lenient
+            status = as_ordinary_user(words, into)
+        elif (why := why_no_mounts()) != "":
+            print(f"no mounts here: {why}")
+            return IMPOSSIBLE
+        else:
+            rows, failed = run_all(chosen, args.seconds, types=not args.without_types)
+            into.write_text(json.dumps([row.as_dict() for row in rows], indent=1))
+            print(table(rows))
+            status = judged(rows, failed, lenient=args.lenient)
+        if args.before and into.exists():
+            print(both(read(args.before), read(into)))
+    return status
+
+
+def read(path: Path) -> list[Row]:
+    """Rows that a run has written."""
+    return [Row.of(each) for each in json.loads(path.read_text("utf-8"))]
 
 
 if __name__ == "__main__":

@@ -49,6 +49,8 @@ class Row:
     """Directories read, by program."""
     person: Person = field(default_factory=Person)
     note: str = ""
+    allowed: int = SIGNINGS_MAX
+    """Signings that it may cost."""
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Row:
@@ -61,8 +63,8 @@ class Row:
 
 def wrong(row: Row, folders: int) -> Iterator[str]:
     """Each bound that it broke, in words. ``folders``: how many there are in the world."""
-    if row.signings > SIGNINGS_MAX:
-        yield f"{row.signings} signings, {SIGNINGS_MAX} are allowed"
+    if row.signings > row.allowed:
+        yield f"{row.signings} signings, {row.allowed} are allowed"
     if row.listings > folders:
         yield f"{row.listings} listings of {folders} folders"
     if row.limited:
