@@ -7,7 +7,7 @@ from __future__ import annotations
 
 ORDER = (
     "__init__ errors compact model names grammar spans urls web_links"
-    " system telemetry neighbours ratelimit setting_types config"
+    " system neighbours telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
     " prefetch exports thumbnails pins write"
@@ -25,13 +25,13 @@ INSIDE = {
     "system.sqlite": "state_database",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
-    "drive": "parts stats unlisted drive",
-    "neighbours": "",
+    "drive": "parts stats unlisted gate drive",
+    "neighbours": "table decision programs refusals",
     "thumbnails": "png subjects store thumbnails opening",
     "desktop": "types mime_xml share_files plan installing missing file_manager_menu",
     "cli.desktop": "menu install",
     "cli.documents": "",
-    "fuse.descriptor": "",
+    "fuse.descriptor": "given opening storing command",
     "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
     " stall_gate",
     "http": "tls headers client errormap circuit_breaker curl httpx_client"
@@ -49,14 +49,14 @@ INSIDE = {
     " directory_query listing_tiers views listings paths poll_schedule poller xattrs",
     "namespace.known": "by_id",
     "namespace.stored": "partition rows database",
-    "namespace.views": "versions past views",
+    "namespace.views": "versions past markers folded views",
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
     " object_client",
     "fetch.curl": "progress transfer transfers worker_protocol worker",
     "blocks": "store readahead extents memory_tier missing group_commit save_queue"
     " disk_writer disk_tier open_objects cache object_sizes reader whole",
-    "blocks.whole": "window fetch",
+    "blocks.whole": "window fetch at_hand",
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
@@ -162,11 +162,13 @@ ONLY_IN = {
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model. names grammar. spans urls setting_types config"
+    "errors compact model. names grammar. spans urls setting_types config neighbours."
     " blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
     " namespace.views.versions namespace.views.past aps.change.documents aps.change.answers"
     " aps.pictures. thumbnails.png"
+    " namespace.views.versions namespace.views.past namespace.views.markers"
+    " namespace.views.folded aps.change.documents aps.change.answers"
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
     " write.parts.slices write.parts.put write.parts.puts"
@@ -177,7 +179,7 @@ WITHOUT_TRIO = (
     " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"
     " telemetry.notices write.upload.plan."
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
-    " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
+    " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params fuse.descriptor."
     " fuse.push."
     " write.settle. write.overlay.merging web_links."
     " cli.exploring.type_words desktop. cli.desktop."
@@ -196,5 +198,5 @@ PROCESS_CLOCK_IN = {
     "http.curl.multi": "the curl thread has libcurl's timers to keep, and no trio",
 }
 ENVIRONMENT = {"os.environ", "os.getenv", "os.environb", "sys.argv"}
-ENVIRONMENT_IN = {"cli.main"}
+ENVIRONMENT_IN = {"cli.main", "fuse.descriptor.command"}
 PRINT_IN = {"cli.main"}

@@ -20,7 +20,7 @@ RULE = f"/modelderivative/v2/designdata/{PLACE}/thumbnail"
 """What links look like, for projects that told none."""
 REMEMBERED = 5000
 """Projects and hubs."""
-_PATH = re.compile(r"/(modelderivative|viewingservice)/[\w./:@{}-]{1,500}")
+_PATH = re.compile(r"/(modelderivative|viewingservice)/[\w./:@{}-]{1,500}", re.ASCII)
 _REGION = re.compile(r"[A-Z]{2,8}")
 
 
@@ -119,7 +119,7 @@ class PictureLinks:
 
     def as_json(self) -> dict[str, Any]:
         """For the disk."""
-        projects = {key: [each.path, *each.query] for key, each in self.projects.items()}
+        projects = {key: [each.path, *map(list, each.query)] for key, each in self.projects.items()}
         return {"projects": projects, "regions": dict(self.regions)}
 
     def add(self, stored: Mapping[str, Any]) -> None:

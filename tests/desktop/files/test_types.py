@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -21,8 +20,6 @@ FIELD = (
     " idw ipn sldprt sldasm slddrw 3dm rcp rcs e57 las laz fbx dgn dwt dws catpart catproduct prt"
     " asm par psm x_t x_b sat smt jt max usdz"
 ).split()
-OTHERS = "dwg dxf iges igs stl gltf glb 3mf pln pla blend pdf xlsx docx csv txt png jpg mp4 zip"
-"""Known to shared-mime-info, each as one type."""
 
 
 def test_the_file_is_what_the_table_says():
@@ -79,23 +76,6 @@ def test_what_the_system_knows_is_not_claimed():
         if not line.startswith("#"):
             _, name, pattern, *_ = line.split(":")
             assert pattern.lower() not in ours or name in mine, line
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    """A person's share directory with the types installed."""
-    if shutil.which("update-mime-database") is None:
-        pytest.skip("there is no update-mime-database")
-    data = tmp_path_factory.mktemp("data")
-    (data / "mime/packages").mkdir(parents=True)
-    shutil.copy(SHARE / "mime/packages/dmfs.xml", data / "mime/packages")
-    done = subprocess.run(
-        ["update-mime-database", str(data / "mime")], capture_output=True, text=True, timeout=60,
-        env={"PATH": "/usr/bin:/bin", "XDG_DATA_HOME": str(data)}, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "arning" not in done.stdout
-    return data
 
 
 @pytest.mark.tool("gio")
