@@ -116,6 +116,9 @@ PARTS = [
         "fsx", [*PYTEST, "tests/write/kills/test_fsx.py"],
         {"DMFS_FSX_S": "600"}, {"DMFS_FSX_S": "60"},
     ),
+    Part(
+        "neighbours", [sys.executable, "-m", "tests.desktop.neighbours"], script=True, long=True,
+    ),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
 ]  # fmt: skip
 
