@@ -32,7 +32,7 @@ APIS = {
 TABLE_OF_MOUNTS = Path("/proc/self/mountinfo")
 TABLE_US = 2_000_000
 """For so long it is taken to be the same: a folder of 1000 files asks 1000 times."""
-FRESH_US = 3_000_000
+FRESH_US = 1_000_000
 """A file manager asks again when it shows a folder anew; the menu asks nobody."""
 LOOK_AGAIN_S = 5
 LOOKS = 60

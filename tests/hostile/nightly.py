@@ -119,6 +119,10 @@ PARTS = [
     Part(
         "neighbours", [sys.executable, "-m", "tests.desktop.neighbours"], script=True, long=True,
     ),
+    Part(
+        "menus", [*PYTEST, "tests/desktop/menus/test_nautilus.py"],
+        {"DMFS_NAUTILUS": "1"}, {"DMFS_NAUTILUS": "1"},
+    ),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
 ]  # fmt: skip
 

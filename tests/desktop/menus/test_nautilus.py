@@ -3,6 +3,7 @@ DMFS_NAUTILUS=1 with nautilus, python3-nautilus, xvfb, dbus, xdotool and ImageMa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -25,6 +26,8 @@ pytestmark = [
 ]
 FOLDER = "Bench/Bench Project/Project Files/models"
 COUNT = 12
+OUTLINE = "#9A9996"
+"""Of the icons of types."""
 GREEN = "#2EC27E"
 """Of the emblem of what is here."""
 
@@ -74,17 +77,26 @@ def test_emblems_and_menu_in_nautilus(drive: Drive, session: Session, tmp_path: 
         lambda: "models" in session.run("xdotool", "search", "--name", "models", "getwindowname"),
         30,
     )
+    wait_until(lambda: pixels(session, tmp_path, OUTLINE) > 20, 60)
     assert costs(drive) == {}
     assert pixels(session, tmp_path, GREEN) == 0
     # the first file; of its menu the fifth item from below
-    session.run("xdotool", "mousemove", "336", "130", "click", "1")
-    session.run("xdotool", "key", "--delay", "500", "shift+F10", *["Up"] * 5, "Return")
-    wait_until(lambda: pinned(drive, first) == "yes", 30)
-    assert pinned(drive, second) == ""
-    assert costs(drive) == {"sign": 1, "cdn_get": 1}
+    for _ in range(3):  # a key that comes before its menu is lost
+        session.run("xdotool", "key", "Escape", "Escape")
+        session.run("xdotool", "mousemove", "336", "130", "click", "1")
+        session.run("xdotool", "key", "--delay", "700", "shift+F10", *["Up"] * 5, "Return")
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: pinned(drive, first), 15)
+            break
+    assert (pinned(drive, first), pinned(drive, second)) == ("yes", "")
+    wait_until(lambda: costs(drive) == {"sign": 1, "cdn_get": 1}, 30)
     session.run("dmfs", "unpin", first)
-    session.run("xdotool", "key", "F5")
-    wait_until(lambda: pixels(session, tmp_path, GREEN) > 20, 30)
+    for _ in range(3):  # within a second of the last look it shows the same
+        session.run("xdotool", "key", "F5")
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: pixels(session, tmp_path, GREEN) > 20, 5)
+            break
+    assert pixels(session, tmp_path, GREEN) > 20
     assert "Traceback" not in log.read_text()
 
 
