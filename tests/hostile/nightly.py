@@ -117,6 +117,13 @@ PARTS = [
         {"DMFS_FSX_S": "600"}, {"DMFS_FSX_S": "60"},
     ),
     Part("pictures seen", [*PYTEST, "tests/desktop/thumbnails_seen.py"], long=True),
+    Part(
+        "neighbours", [sys.executable, "-m", "tests.desktop.neighbours"], script=True, long=True,
+    ),
+    Part(
+        "menus", [*PYTEST, "tests/desktop/menus/test_nautilus.py"],
+        {"DMFS_NAUTILUS": "1"}, {"DMFS_NAUTILUS": "1"},
+    ),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
 ]  # fmt: skip
 
