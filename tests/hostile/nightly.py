@@ -117,6 +117,7 @@ PARTS = [
         {"DMFS_FSX_S": "600"}, {"DMFS_FSX_S": "60"},
     ),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
+    Part("system unit", [sys.executable, "-m", "tests.packaging.booted"], script=True, long=True),
 ]  # fmt: skip
 
 
