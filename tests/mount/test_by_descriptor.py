@@ -139,7 +139,7 @@ def test_writing_on_a_mount_that_is_read_only_is_refused(home, point):
     assert mounted_at(point), "it is its opener's"
 
 
-def test_a_signal_ends_it_and_leaves_a_dead_mountpoint(emulator, home, point):
+def test_a_mount_by_descriptor_is_left_to_its_opener(emulator, home, point):
     """One in the background: it has the descriptor still."""
     done = home.tool(*opener(point), *dmfs_command(), "mount", "/", "/dev/fd/3")
     assert (done.returncode, done.stderr) == (0, b"")
