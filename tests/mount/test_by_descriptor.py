@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from dmfs.fuse.kernel_params import READ_AHEAD_KB, parameter_paths
 from tests.support.commands import the_line
 from tests.support.fixtures import calmed
 from tests.support.mounts import (
@@ -239,3 +240,15 @@ umount {point}
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == home.run("cat", f"/{SAMPLE}/README.txt").stdout
+
+
+def test_root_raises_what_the_drive_may_not(given):
+    """``--tune``: the step after a service has started, which has no right to do it."""
+    path = parameter_paths(str(given.point))["read_ahead_kb"]
+    if not os.access(path, os.W_OK):
+        pytest.skip(f"{path} is not ours to write")
+    path.write_text("128")
+    done = given.tool(*MOUNTFD, "--tune", str(given.point))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert int(path.read_text()) == READ_AHEAD_KB
+    assert given.tool(*MOUNTFD, "--tune", "/nowhere").returncode == 0
