@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dmfs.errors import SetupError
+from dmfs.fuse import mount
 from dmfs.fuse.confinement import apparmor
 from dmfs.fuse.confinement.apparmor import (
     Profile,
@@ -177,6 +180,25 @@ def test_a_refusal_has_its_remedy(machine: Path) -> None:
     assert hint_of_refusal("/mnt/autodesk", {"ro"}) == "", "then it is something else"
     (machine / "LOCAL").write_text("\n".join(lines_for("/srv/autodesk")))
     assert hint_of_refusal("/srv/autodesk", {"ro"}) == ""
+
+
+def test_a_mount_that_is_refused_says_so(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("fuse_session_mount failed")
+
+    monkeypatch.setattr("pyfuse3.init", refuse)
+    place = str(tmp_path / "place")  # below /tmp, or wherever tests are
+    (machine / "PROFILE").write_text("profile fusermount3 /usr/bin/fusermount3 {\n}\n")
+    operations: Any = None
+    with pytest.raises(SetupError, match="the kernel does not mount") as caught:
+        mount._mount(operations, place, {"ro", "fsname=dmfs"})
+    assert lines_for(place)[0] in caught.value.hint
+    (machine / "SWITCH").write_text("N")
+    with pytest.raises(SetupError) as caught:
+        mount._mount(operations, place, {"ro", "fsname=dmfs"})
+    assert caught.value.hint == ""
 
 
 def test_where_the_profile_is_not_in_force_nothing_is_said(

@@ -80,6 +80,8 @@ def test_it_is_found_by_its_mountpoint(given):
     (status,) = json.loads(given.home.run("status", "--json", str(given.point)).stdout)
     assert (status["mountpoint"], status["descriptor"]) == (str(given.point), "/dev/fd/3")
     assert status["state"] == "online"
+    said = given.home.run("status", str(given.point)).stdout.decode()
+    assert "mounted   by its opener, as /dev/fd/3, who unmounts it" in said
 
 
 def test_a_drive_that_is_read_alone_refuses_changes_itself(given):
