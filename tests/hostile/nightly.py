@@ -125,6 +125,7 @@ PARTS = [
         {"DMFS_NAUTILUS": "1"}, {"DMFS_NAUTILUS": "1"},
     ),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
+    Part("system unit", [sys.executable, "-m", "tests.packaging.booted"], script=True, long=True),
 ]  # fmt: skip
 
 
