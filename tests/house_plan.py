@@ -28,8 +28,8 @@ INSIDE = {
     "drive": "parts stats unlisted drive",
     "neighbours": "",
     "thumbnails": "",
-    "desktop": "",
-    "cli.desktop": "",
+    "desktop": "types mime_xml share_files plan installing missing file_manager_menu",
+    "cli.desktop": "menu install",
     "cli.documents": "",
     "fuse.descriptor": "",
     "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
@@ -175,7 +175,7 @@ WITHOUT_TRIO = (
     " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params"
     " fuse.push."
     " write.settle. write.overlay.merging web_links."
-    " cli.exploring.type_words"
+    " cli.exploring.type_words desktop. cli.desktop."
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

@@ -209,6 +209,7 @@ COMMANDS: dict[str, Callable[[Invocation], int]] = {
     "logout": _lazy("login"),
     "whoami": _lazy("whoami"),
     "doctor": _lazy("doctor.service"),
+    "desktop": _lazy("desktop.install"),
     "demo": _demo,
     "help": _help,
 }

@@ -14,7 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dmfs import __version__
 from dmfs.cli import USAGE
 from dmfs.cli.control.grammar import COMMANDS as CONTROL_COMMANDS
-from dmfs.cli.control.grammar import WRITING_COMMANDS, add_control, add_writing
+from dmfs.cli.control.grammar import (
+    DESKTOP_COMMANDS,
+    WRITING_COMMANDS,
+    add_control,
+    add_desktop,
+    add_writing,
+)
 from dmfs.cli.exploring.grammar import COMMANDS as EXPLORING_COMMANDS
 from dmfs.cli.exploring.grammar import add_exploring, values_joined
 from dmfs.fuse.mount_options import option_lines
@@ -46,6 +52,7 @@ COMMANDS = {
         "whoami": "who is signed in, to which app, until when",
         "doctor": "what is wrong with this machine, this sign-in, this account",
     },
+    "Your desktop": DESKTOP_COMMANDS,
     "To try it": {
         "demo": "emulator + mount + a short tour; Ctrl-C leaves nothing behind",
         "emulator": "the bundled stand-in for the service",
@@ -204,6 +211,7 @@ def parsers() -> tuple[_Parser, Mapping[str, _Parser]]:
     add_writing(add)
     add_control(add)
     _add_account(add)
+    add_desktop(add)
     demo = add("demo", settings=False)
     demo.add_argument("mountpoint", metavar="MOUNTPOINT", nargs="?",
                       help="an empty directory (default: one of its own)")  # fmt: skip

@@ -27,6 +27,9 @@ WRITING_COMMANDS = {
     "mkdir": "make folders",
     "restore": "bring the file back that was deleted last under a name",
 }
+DESKTOP_COMMANDS = {
+    "desktop": "file types, icons and menus for file managers: install, remove, status",
+}
 VERBS = ("retry", "discard", "get")
 """Of ``uploads``."""
 EPILOG = """\
@@ -145,3 +148,20 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
     return seconds
+
+
+def add_desktop(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Its parser."""
+    desktop = add("desktop", settings=False)
+    desktop.add_argument("action", metavar="install|remove|status",
+                         choices=("install", "remove", "status", "menu"),
+                         help="it may be repeated; files of others stay as they are")  # fmt: skip
+    desktop.add_argument("words", metavar="WORD", nargs="*",
+                         help="of `menu`, which the menus of file managers run")  # fmt: skip
+    add_option = desktop.add_mutually_exclusive_group().add_argument
+    add_option("--user", action="store_true",
+               help="for yourself, in $XDG_DATA_HOME or ~/.local/share (the default)")  # fmt: skip
+    add_option("--system", action="store_true", help="for all users, in /usr/local/share")
+    add_option("--directory", metavar="DIR",
+               help="another share directory, for packages: files alone, no databases")  # fmt: skip
+    desktop.add_argument("--json", action="store_true", help="for programs")
