@@ -7,11 +7,11 @@ extras=prometheus-client
 
 # make_tree KIND: sets $tree, which is what will be installed. deb and rpm differ in few places.
 make_tree() {
-    local kind=$1 lib own minor
+    local kind=$1 lib minor
     tree=$build/$kind
     minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     rm -rf -- "$tree"
-    mkdir -p -- "$tree$home" "$tree/usr/bin" "$tree/usr/sbin" "$tree/usr/share/doc/dmfs"
+    mkdir -p -- "$tree$home" "$tree/usr/bin" "$tree/usr/sbin" "$tree/usr/share/doc/dmfs" "$tree/etc/dmfs"
 
     # A venv that finds the distribution's Python by its own version's name: a newer one has
     # another name, and would not find these packages.
@@ -26,18 +26,26 @@ make_tree() {
     pip --python "$tree$home/bin/python" check
     settle "$minor" "$lib"
 
-    own=$tree$home/bin/dmfs
-    ln -s -- "../lib/dmfs/bin/dmfs" "$tree/usr/bin/dmfs"
-    ln -s -- "../lib/dmfs/bin/mount.dmfs" "$tree/usr/sbin/mount.dmfs"
+    put_commands
     put_desktop_files "$lib"
     put_documents "$lib"
     put_units
     if [ "$kind" = rpm ] && [ -d "$tree/usr/share/zsh/vendor-completions" ]; then
         mv -- "$tree/usr/share/zsh/vendor-completions" "$tree/usr/share/zsh/site-functions"
     fi
-    chmod -R u=rwX,go=rX -- "$tree"
-    chmod 755 "$own" "$tree$home/bin/mount.dmfs"
     find "$tree" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+}
+
+# put_commands: those of the wheel; mount(8) looks for its helper in /sbin, which is /usr/sbin
+put_commands() {
+    local name
+    for name in "$tree$home"/bin/*dmfs*; do
+        name=${name##*/}
+        case $name in
+            mount.*) ln -s -- "../lib/dmfs/bin/$name" "$tree/usr/sbin/$name" ;;
+            *) ln -s -- "../lib/dmfs/bin/$name" "$tree/usr/bin/$name" ;;
+        esac
+    done
 }
 
 # names_of LOCK LEFT_OUT: the packages of a lock, but for one
@@ -48,18 +56,21 @@ settle() {
     local minor=$1 lib=$2 bin=$tree$home/bin name
     for name in "$bin"/*; do
         case ${name##*/} in
-            dmfs | mount.dmfs) sed -i "1s|.*|#!$home/bin/python3|" "$name" ;;
+            dmfs | dmfs-* | mount.dmfs) sed -i "1s|.*|#!$home/bin/python3|" "$name" ;;
             *) rm -f -- "$name" ;;
         esac
     done
-    ln -s -- "/usr/bin/python$minor" "$bin/python3"
+    ln -s -- "../../../bin/python$minor" "$bin/python3"
     rm -rf -- "$tree$home"/{include,share,lib64}
     printf '%s\n' 'home = /usr/bin' 'include-system-site-packages = false' \
         "executable = /usr/bin/python$minor" >"$tree$home/pyvenv.cfg"
-    # Where a wheel came from and who installed it are of this machine; sources in C need no room.
+    # Where a wheel came from and who installed it are of this machine; sources in C and
+    # the packages' own tests need no room.
     find "$lib" \( -name direct_url.json -o -name INSTALLER -o -name REQUESTED \) -delete
     find "$lib" \( -name '*.c' -o -name '*.h' -o -name '*.pyx' -o -name '*.pxi' -o -name '*.pxd' \
         \) -delete
+    find "$lib" -depth -type d \( -name tests -o -name _tests \) -exec rm -rf -- {} +
+    find "$lib" -type f -exec chmod 644 -- {} +
     # The bytes are trusted by hash and not by the time of a file: packages set that as they like.
     "$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         -s "$tree" -p / "$tree$home" || fail "the tree cannot be compiled"
@@ -75,7 +86,6 @@ in_tree() {
 # put_desktop_files LIB: types, pictures, menus, icons, with the permissions that dmfs knows
 put_desktop_files() {
     local lib=$1 name source mode
-    [ -e dmfs/desktop/share_files.py ] || return 0 # TODO
     while IFS=$'\t' read -r name mode source; do
         install -D -m "$mode" -- "$source" "$tree/usr/share/$name"
     done < <(PYTHONPATH=$lib PYTHONDONTWRITEBYTECODE=1 "$python" -s packaging/share_files.py)
@@ -84,7 +94,7 @@ put_desktop_files() {
 # put_documents LIB: man pages, completions, and what people read
 put_documents() {
     local lib=$1 doc=$tree/usr/share/doc/dmfs
-    grep -q documents dmfs/cli/main.py && in_tree "$lib" documents "$tree/usr/share" >/dev/null || true # TODO
+    in_tree "$lib" documents "$tree/usr/share" >/dev/null || fail "dmfs documents failed"
     if [ -d "$tree/usr/share/man" ]; then
         find "$tree/usr/share/man" -type f -exec gzip -9n -- {} +
     fi
@@ -112,12 +122,12 @@ put_units() {
             *) place=system ;;
         esac
         install -D -m 644 -- "$unit" "$tree/usr/lib/systemd/$place/${unit##*/}"
-        # those of the file's own words that tell how it is copied by hand stay true
     done < <(find systemd -type f -name '*.service' -o -type f -name '*.socket' \
         -o -type f -name '*.target' -o -type f -name '*.mount' | sort)
 }
 
-maintainer='dmfs developers <dmfs@localhost>'
+# Who publishes says who that is.
+maintainer=${MAINTAINER:-dmfs developers <dmfs@localhost>}
 
 # release: one build of a version for each Python; that of a newer Debian is the newer package
 release() { "$python" -c 'import sys; print("1~py%d%d" % sys.version_info[:2])'; }
