@@ -26,9 +26,11 @@ END_S = 15.0
 """A start that is given up ends within a second; a disk that hangs keeps it for ten."""
 
 
-def start_in_background(argv: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Run ``dmfs ARGV`` (of which the first word is ``mount``) detached; '' when it is ready, else
-    its error message.
+def start_in_background(
+    argv: Sequence[str], environ: Mapping[str, str], descriptors: Sequence[int] = ()
+) -> str:
+    """Run ``dmfs ARGV`` (of which the first word is ``mount``) detached, with the same open
+    ``descriptors``; '' when it is ready, else its error message.
 
     The child starts in the same working directory, so that relative paths mean the same files; it
     changes to ``/`` once it has read its settings. An interruption of this process, however it
@@ -44,7 +46,7 @@ def start_in_background(argv: Sequence[str], environ: Mapping[str, str]) -> str:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), *descriptors),
                 start_new_session=True,
                 env=dict(environ),
             )

@@ -16,6 +16,7 @@ from dmfs.cli.settings import Invocation, check_proxies, prepare_limits, read_se
 from dmfs.errors import SetupError
 from dmfs.fuse.mount_place import FILESYSTEM, true_path
 from dmfs.fuse.mountpoint import (
+    MountOptions,
     check_machine,
     clear_dead_mount,
     mounts,
@@ -24,24 +25,37 @@ from dmfs.fuse.mountpoint import (
     prepare_mountpoint,
     unmount,
 )
+from dmfs.system.mountinfo import FUSE_KINDS
+
+TYPE_CHECKING = False  # importing typing for its constant would cost a third of argparse
+if TYPE_CHECKING:
+    from dmfs.fuse.descriptor.given import Given
 
 
 def mount_command(call: Invocation) -> int:
     """Return when the drive answers (background), or when it is unmounted (``--foreground``)."""
-    given = call.options
-    options = parse_options(",".join(given.options))
+    words = call.options
+    options = parse_options(",".join(words.options))
     settings = read_settings(call)
-    check_machine(options)
+    options = options.of_profile(settings.profile)
+    given = _given_descriptor(call, options)
+    if given is None:
+        check_machine(options)
     check_proxies(call.environ)
     warning = prepare_limits(settings)
     if warning:
         sys.stderr.write(f"dmfs: {warning}\n")
-    mountpoint = prepare_mountpoint(given.mountpoint, partial(_is_gone, call))
-    if not given.foreground and given.ready_fd is None:
+    if given is None:
+        mountpoint = prepare_mountpoint(words.mountpoint, partial(_is_gone, call))
+    else:
+        mountpoint = given.place
+    if not words.foreground and words.ready_fd is None:
         try:
-            failure = start_in_background(call.argv, call.environ)
+            passed_on = () if given is None else (given.number,)
+            failure = start_in_background(call.argv, call.environ, passed_on)
         except BaseException:
-            clear_dead_mount(mountpoint)  # where the child had to be killed
+            if given is None:
+                clear_dead_mount(mountpoint)  # where the child had to be killed
             raise
         if failure:
             sys.stderr.write(f"dmfs: {failure}\n")
@@ -55,8 +69,21 @@ def mount_command(call: Invocation) -> int:
             raise
         raise no_library(f"cannot be loaded: {error}") from None
 
-    serve(call, options, settings, mountpoint)
+    serve(call, options, settings, mountpoint, given)
     return DONE
+
+
+def _given_descriptor(call: Invocation, options: MountOptions) -> Given | None:
+    """The descriptor that is named in the place of a mountpoint, checked."""
+    if not call.options.mountpoint.startswith("/dev/fd/"):
+        return None
+    from dmfs.fuse.descriptor.given import number_of, refuse_contradictions, take
+
+    number = number_of(call.options.mountpoint)
+    given = take(number, call.environ)
+    shared = "shared_identity" in ",".join(call.options.options).split(",")
+    refuse_contradictions(given, writes=options.writes, shared_identity=shared)
+    return given
 
 
 def _is_gone(call: Invocation, mountpoint: str) -> bool:
@@ -78,7 +105,11 @@ def umount_command(call: Invocation) -> int:
         except FileNotFoundError:
             raise SetupError("the working directory is gone", hint="name the whole path") from None
     waiting = []
-    if mounts().get(true_path(mountpoint)) == FILESYSTEM:
+    by_descriptor = mountpoint.startswith("/dev/fd/")
+    kind = FUSE_KINDS[0] if by_descriptor else mounts().get(true_path(mountpoint))
+    if kind in FUSE_KINDS:  # under that type only others mount
+        _refuse_mounts_of_others(call, mountpoint)
+    elif kind == FILESYSTEM:
         from dmfs.cli.writing.leaving import rows_of_mount, send_first
 
         if call.options.wait:
@@ -91,3 +122,20 @@ def umount_command(call: Invocation) -> int:
 
         say_what_waits(waiting)
     return DONE
+
+
+def _refuse_mounts_of_others(call: Invocation, mountpoint: str) -> None:
+    """SetupError for a drive that was mounted by descriptor, in another namespace or as another
+    type: it cannot be unmounted from here."""
+    from dmfs.cli.control.target import mounts_of
+
+    for seen in mounts_of(call):
+        card = seen.card
+        if card is None or not card.descriptor or not seen.is_mounted:
+            continue
+        if mountpoint in (seen.mountpoint, card.descriptor):
+            raise SetupError(
+                f"the drive at {seen.mountpoint} was mounted by the program that opened "
+                f"{card.descriptor}, and is for that to unmount (or for root: umount)",
+                hint=f"to end the drive, and leave a dead mountpoint: kill {card.pid}",
+            )

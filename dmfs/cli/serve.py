@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -25,6 +26,7 @@ from dmfs.drive import Drive
 from dmfs.errors import DriveError, NotFoundError, SetupError
 from dmfs.fuse import mount
 from dmfs.fuse.attributes import Ownership
+from dmfs.fuse.descriptor.given import Given, stored_as
 from dmfs.fuse.mount_place import claimed
 from dmfs.fuse.mountpoint import MountOptions, prepare_mountpoint
 from dmfs.grammar.moments import past_of, past_path
@@ -43,8 +45,12 @@ from dmfs.telemetry.watch import beat, watch
 log = logging.getLogger(__name__)
 
 
-def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoint: str) -> None:
-    """Serve until the drive is unmounted or a signal ends it. DriveErrors come out bare;
+def serve(
+    call: Invocation, options: MountOptions, settings: Settings, mountpoint: str,
+    given: Given | None = None,
+) -> None:  # fmt: skip
+    """Serve until the drive is unmounted or a signal ends it; ``given`` is what was mounted for us
+    at ``mountpoint``, if it was. DriveErrors come out bare;
     KeyboardInterrupt if a signal, or the end of a waiting parent, came before the drive answered.
     """
     os.umask(0o077)  # whatever is made from here on, also by libraries, is ours alone
@@ -55,12 +61,17 @@ def serve(call: Invocation, options: MountOptions, settings: Settings, mountpoin
         log_file = settings.state_dir / "log" / log_name(mountpoint)
         own_state_directory(log_file.parent)
     set_up_logging(call.options.log_level or "info", log_file)
-    with claimed(mountpoint, settings.state_dir) as release:
-        prepare_mountpoint(mountpoint)  # again: another one may have been quicker
+    with contextlib.ExitStack() as stack:
+        if given is None:
+            release = stack.enter_context(claimed(mountpoint, settings.state_dir))
+            prepare_mountpoint(mountpoint)  # again: another one may have been quicker
+        else:
+            release = stack.close
         if in_background:
             os.chdir("/")  # all paths are absolute by now; it must not keep a directory busy
         set_up_heap(writes=options.writes)
-        life = _Life(call, mountpoint, release, options.at_ns)
+        life = _Life(call, mountpoint, release, options.at_ns, given)
+        life.take_over()
         with bare_errors():
             trio.run(_serve, life, options, settings, _card(life, settings, log_file))
     if life.interrupted:
@@ -71,12 +82,14 @@ class _Life:
     """From the start, which a signal ends without a trace, to the first answer, to the end."""
 
     def __init__(
-        self, call: Invocation, mountpoint: str, release: Callable[[], None], at_ns: int | None
-    ) -> None:
+        self, call: Invocation, mountpoint: str, release: Callable[[], None], at_ns: int | None,
+        given: Given | None,
+    ) -> None:  # fmt: skip
         self.source = (
             call.options.source if at_ns is None else past_path(at_ns, call.options.source)
         )
         self.mountpoint = mountpoint
+        self.given = given
         self.because = "unmounted"
         """Why it ends, for whoever asks later."""
         self._environ = call.environ
@@ -100,6 +113,14 @@ class _Life:
         self._ready = True
         self._release()
         self.manager.send("READY=1", f"STATUS=serving {self.source} at {self.mountpoint}")
+
+    def take_over(self) -> None:
+        """Be the only one with the descriptor: while the manager stores it, a drive that was killed
+        hangs those who look at it."""
+        if self.given is not None:
+            stored = stored_as(self._environ, os.getpid(), self.given.number)
+            if stored:
+                self.manager.send("FDSTOREREMOVE=1", f"FDNAME={stored}")
 
     def on_stopping(self) -> None:
         self.manager.send("STOPPING=1")
@@ -165,6 +186,10 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings, card: C
                 await refuse_before_its_time(drive, root, life.source)
             if options.snapshots:
                 drive.show_snapshots(root)
+            if options.markers:
+                drive.show_markers(root)
+            if options.ignores_case:
+                drive.ignore_case()
             async with observed(drive, life), trio.open_nursery() as nursery:
                 nursery.start_soon(keep_trimmed)
                 control = ControlServer(Routes(drive, card), card, life.run_directories(settings))
@@ -174,8 +199,8 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings, card: C
                 ownership = Ownership(options.uid, options.gid, options.umask)
                 try:
                     await mount.serve(
-                        drive, root, life.mountpoint, ownership, set(options.kernel), life.on_ready,
-                        life.stop,
+                        drive, root, life.given or life.mountpoint, ownership, set(options.kernel),
+                        life.on_ready, life.stop,
                     )  # fmt: skip
                 except Exception as error:
                     words = error.message if isinstance(error, DriveError) else type(error).__name__
@@ -183,6 +208,8 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings, card: C
                     raise
                 finally:
                     log.info("the drive ends: %s", life.because)
+                    if life.given is not None and life.because != "unmounted":
+                        log.info("%s stays, dead, until its opener unmounts it", life.mountpoint)
                     await control.end(life.because)
                 life.on_stopping()
                 nursery.cancel_scope.cancel()
@@ -227,6 +254,7 @@ def _card(life: _Life, settings: Settings, log_file: Path | None) -> Card:
         state_dir=str(settings.state_dir),
         cache_dir=str(settings.cache_dir),
         log="" if log_file is None else str(log_file),
+        descriptor="" if life.given is None else life.given.name,
     )
 
 

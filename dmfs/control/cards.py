@@ -49,6 +49,8 @@ class Card:
     ended_at: str = ""
     because: str = ""
     """Why it ended; '' for one that lives, and for one that was killed."""
+    descriptor: str = ""
+    """``/dev/fd/N`` of a drive that somebody else has mounted, and unmounts; '' for all others."""
 
 
 def stem_of(mountpoint: str) -> str:

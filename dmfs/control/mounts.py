@@ -6,9 +6,10 @@ what is no longer there ended. A stat of a mountpoint may hang: nobody makes one
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,12 +52,33 @@ def all_mounts(environ: Mapping[str, str], state_dir: Path, uid: int) -> list[Se
         elif card is not None and card.ended_at:
             card = None  # of a drive before this one, which says nothing of itself
         living.append(Seen(mountpoint, True, owners[mountpoint], card, socket))
+    living += _given(directories, strangers, owners, uid)
     ended = [
         Seen(card.mountpoint, False, uid, card)
         for path, card in read_cards(directories).items()
         if card.mountpoint not in owners and not is_alive(path)
     ]
+    living.sort(key=lambda seen: seen.mountpoint)
     return living + sorted(ended, key=lambda seen: seen.mountpoint)
+
+
+def _given(
+    directories: Sequence[Path], strangers: Mapping[str, Path], known: Container[str], uid: int
+) -> list[Seen]:
+    """Drives that others mounted for them, under another type or in another mount namespace: the
+    kernel's table does not tell that they are dmfs's, their cards do."""
+    found = {
+        card.mountpoint: Seen(card.mountpoint, True, uid, card, path.with_suffix(".sock"))
+        for path, card in read_cards(directories).items()
+        if card.descriptor and is_alive(path)
+    }
+    for socket in strangers.values():
+        card = read_card(socket.with_suffix(".json"))
+        if card is not None and card.descriptor and card.mountpoint not in found:
+            with contextlib.suppress(OSError):  # it has just ended
+                owner = socket.stat().st_uid
+                found[card.mountpoint] = Seen(card.mountpoint, True, owner, card, socket)
+    return [seen for seen in found.values() if seen.mountpoint not in known]
 
 
 def process_is_gone(seen: Seen) -> bool:

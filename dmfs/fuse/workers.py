@@ -28,14 +28,16 @@ _module: Any = pyfuse3
 _session_loop, _wait_fuse_readable = _module._session_loop, _module._wait_fuse_readable  # noqa: SLF001
 
 
-def replace_workers() -> int:
-    """For the session that ``pyfuse3.init`` has just begun; its descriptor. OSError where
-    descriptors are short."""
+def replace_workers(descriptor: int | None = None) -> int:
+    """For the session that ``pyfuse3.init`` has just begun; its descriptor, which is looked for
+    where it is not known. OSError where descriptors are short."""
     requests, session = select.poll(), -1
     for entry in Path("/proc/self/fd").iterdir():
         number = int(entry.name)
         with suppress(OSError):  # the listing's own
-            if os.fstat(number).st_rdev == _DEV_FUSE:
+            if number == descriptor or (
+                descriptor is None and os.fstat(number).st_rdev == _DEV_FUSE
+            ):
                 # A program that is killed takes its request back, also between our being told of
                 # it and the read. Blocked there, the whole process stood still until anybody's
                 # next request; now the read fails with EAGAIN.

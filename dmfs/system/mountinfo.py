@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 FUSE_KINDS = ("fuse", "fuseblk")
@@ -36,6 +36,9 @@ class Mount:
     source: str
     owner: int | None = None
     """The user id whose process answers for a FUSE mount; None for others."""
+    options: frozenset[str] = field(default=frozenset(), compare=False)
+    """Of the filesystem: ``ro``, ``allow_other``. A remount changes them, and it is the same mount
+    still. (One mount of it may be read-only alone: in a service's namespace all are.)"""
 
     @property
     def is_fuse(self) -> bool:
@@ -55,10 +58,12 @@ def _row(fields: list[bytes]) -> Mount | None:
     except (ValueError, IndexError):
         return None
     mountpoint = _unescaped(fields[_MOUNTPOINT])
-    owner = _OWNER.search(fields[kind_at + 2]) if len(fields) > kind_at + 2 else None
+    of_filesystem = fields[kind_at + 2] if len(fields) > kind_at + 2 else b""
+    owner = _OWNER.search(of_filesystem)
+    options = frozenset(map(_unescaped, of_filesystem.split(b",")))
     return Mount(
         number, _unescaped(fields[2]), mountpoint, _unescaped(kind), _unescaped(source),
-        None if owner is None else int(owner[1]),
+        None if owner is None else int(owner[1]), options,
     )  # fmt: skip
 
 

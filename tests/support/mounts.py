@@ -229,13 +229,17 @@ class Drive:
         log_level: str = "debug",
         environ: Mapping[str, str | None] | None = None,
         home: Home | None = None,
+        opener: Sequence[str] = (),
     ) -> None:
+        """``opener``: words before the command that open and mount descriptor 3 for it."""
         self.emulator = emulator
+        self._opener = list(opener)
         self.home = home or Home(directory, emulator, config or {})
         self.point = directory / "drive"
         self.point.mkdir(parents=True, exist_ok=True)
         self.log_file = directory / "mount.log"
-        self._words = ["mount", "--foreground", source, str(self.point), "--log-level", log_level]
+        place = "/dev/fd/3" if opener else str(self.point)
+        self._words = ["mount", "--foreground", source, place, "--log-level", log_level]
         for option in options:
             self._words += ["-o", option]
         self._environ = environ
@@ -248,7 +252,7 @@ class Drive:
             STARTED.append(self)
         with Manager() as manager, self.log_file.open("ab") as log:
             process = self.process = subprocess.Popen(
-                [*dmfs_command(), *self._words],
+                [*self._opener, *dmfs_command(), *self._words],
                 env=self.home.environment(self._environ) | {"NOTIFY_SOCKET": manager.address},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip

@@ -23,6 +23,8 @@ def mounts_of(call: Invocation) -> list[Seen]:
 def mount_named(given: str, mounts: Sequence[Seen]) -> Seen:
     """The drive at (or around) a path, mounted or not. NotFoundError, SetupError."""
     named = {seen.mountpoint: seen for seen in mounts}
+    if given in named:  # also /dev/fd/3, which leads elsewhere in this process
+        return named[given]
     mounted = [seen.mountpoint for seen in mounts if seen.is_mounted]
     at, rest = split_at(given, mounted)
     if rest is None and at not in named:

@@ -1,1 +1,1 @@
-"""A mount by a descriptor of /dev/fuse that somebody else has mounted."""
+"""Mounting by descriptor: somebody with the right to mount opens and mounts, we only serve."""
