@@ -21,11 +21,15 @@ clean_up() {
     if [ -n "$work" ]; then rm -rf --one-file-system -- "$work"; fi
 }
 
+# may_make_debian: or ends with 77, before anything long is done
+may_make_debian() {
+    [ "$(id -u)" -eq 0 ] || cannot "needs root: a fresh Debian is made with debootstrap and chroot"
+    unshare --mount --pid --fork true 2>/dev/null || cannot "may not make namespaces here (unshare)"
+}
+
 # fresh_debian: sets $base, a Debian of the suite of this one, and $work, a place for one run
 fresh_debian() {
     local suite
-    [ "$(id -u)" -eq 0 ] || cannot "needs root: a fresh Debian is made with debootstrap and chroot"
-    unshare --mount --pid --fork true 2>/dev/null || cannot "may not make namespaces here (unshare)"
     # shellcheck source=/dev/null
     suite=$(. /etc/os-release && [ "${ID:-}" = debian ] && echo "${VERSION_CODENAME:-}") ||
         cannot "needs to run on Debian: the fresh one is of the same release"
@@ -91,4 +95,24 @@ check_package() {
     say "the package is well"
 }
 
-make_image() { fail "not yet"; }
+# make_image: the steps of the Containerfile in a fresh Debian, since no registry of images is asked
+make_image() {
+    local sizes arch image=$dist/dmfs-$version-image.tar
+    make_package deb
+    fresh_debian
+    mkdir -- "$work/given"
+    cp -- "$package" packaging/image-root packaging/try-image "$work/given/"
+    in_fresh bash -c "apt-get -q update && apt-get -q -y --no-install-recommends install \
+        ca-certificates /tmp/given/${package##*/} && /tmp/given/image-root /out &&
+        tar --numeric-owner --sort=name --mtime=@$SOURCE_DATE_EPOCH -C /out \
+            -cf /tmp/given/root.tar ." >"$work/log" 2>&1 || {
+        tail -n 20 -- "$work/log" >&2
+        fail "the image's root cannot be made"
+    }
+    in_fresh bash /tmp/given/try-image /out || fail "dmfs does not run in the image's root"
+    case $(uname -m) in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; *) arch=$(uname -m) ;; esac
+    sizes=$("$python" packaging/oci.py "$work/given/root.tar" "$image" "dmfs:$version" "$arch" \
+        "$(date --utc --date="@$SOURCE_DATE_EPOCH" +%FT%TZ)")
+    say "made ${image#"$root/"}: layer ${sizes% *} bytes, unpacked ${sizes#* } (120000000 at most)"
+    [ "${sizes#* }" -le 120000000 ] || fail "the image is larger than 120 MB"
+}
