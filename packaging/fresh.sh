@@ -95,10 +95,12 @@ check_package() {
     say "the package is well"
 }
 
-# make_image: the steps of the Containerfile in a fresh Debian, since no registry of images is asked
+# make_image [DEB]: the steps of the Containerfile in a fresh Debian, since no registry of images is asked
 make_image() {
     local sizes arch image=$dist/dmfs-$version-image.tar
-    make_package deb
+    package=${1:-}
+    if [ -z "$package" ]; then make_package deb; fi
+    [ -f "$package" ] || fail "there is no $package"
     fresh_debian
     mkdir -- "$work/given"
     cp -- "$package" packaging/image-root packaging/try-image "$work/given/"
@@ -106,7 +108,7 @@ make_image() {
         ca-certificates /tmp/given/${package##*/} && /tmp/given/image-root /out &&
         tar --numeric-owner --sort=name --mtime=@$SOURCE_DATE_EPOCH -C /out \
             -cf /tmp/given/root.tar ." >"$work/log" 2>&1 || {
-        tail -n 20 -- "$work/log" >&2
+        tail -n 5 -- "$work/log" >&2
         fail "the image's root cannot be made"
     }
     in_fresh bash /tmp/given/try-image /out || fail "dmfs does not run in the image's root"
