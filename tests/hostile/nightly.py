@@ -126,6 +126,9 @@ PARTS = [
     ),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
     Part("system unit", [sys.executable, "-m", "tests.packaging.booted"], script=True, long=True),
+    Part("package", ["scripts/package", "check"], script=True, long=True),
+    Part("image", ["scripts/package", "image"], script=True, long=True),
+    Part("rpm", ["scripts/package", "rpm"], script=True, long=True),
 ]  # fmt: skip
 
 
