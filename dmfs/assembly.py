@@ -43,6 +43,7 @@ from dmfs.namespace.page_store import PageStore
 from dmfs.namespace.poll_schedule import Periods
 from dmfs.namespace.poller import Poller
 from dmfs.namespace.stored.partition import listing_scope, scope_of
+from dmfs.neighbours.programs import kinds
 from dmfs.pins.keeper import Keeper
 from dmfs.pins.keeper_lock import KeeperLock
 from dmfs.pins.pin_store import PinStore
@@ -56,6 +57,8 @@ from dmfs.system.concurrency import bare_errors, in_thread
 from dmfs.system.shared_memory import Arena
 from dmfs.system.suspend import watch_suspend
 from dmfs.telemetry.activity import Activity
+from dmfs.telemetry.processes import Processes
+from dmfs.thumbnails.opening import open_thumbnails
 
 if TYPE_CHECKING:
     from dmfs.write.opening import Writes
@@ -118,7 +121,7 @@ async def open_drive(
     try:
         with bare_errors():
             async with open_engines(bundle) as engines, trio.open_nursery() as nursery:
-                limiter, activity = _rate_limiter(settings), Activity()
+                limiter, activity = _rate_limiter(settings), Activity(Processes(kinds(settings)))
                 client = JsonClient(settings.api_url, engines, limiter, on_call=activity.on_call)
                 fetcher = ProcessFetcher(
                     small_fetcher, arena, ca_bundle=bundle, connections=settings.connections
@@ -177,6 +180,7 @@ async def _join(ground: _Ground) -> Drive:
         listings, store, blocks, sizes, poller, aps.item, lambda: client.breaker.is_open,
         lambda: client.breaker.forced, StandingOrders(exports, nursery),
     ))  # fmt: skip
+    thumbnails = open_thumbnails(settings, ground.scope, aps, client.breaker, nursery)
     file_prefetcher = SmallFilePrefetcher(sizes, blocks, nursery)
     tree_prefetcher = TreePrefetcher(listings, nursery, at_once=settings.walk_ahead)
     return Drive(
@@ -192,11 +196,12 @@ async def _join(ground: _Ground) -> Drive:
             activity=ground.activity,
             sign_in=ground.tokens,
             block_store=ground.block_store,
-            pins=pins, exports=exports,
+            pins=pins, exports=exports, thumbnails=thumbnails,
         ),
         [
             blocks.gauges, objects.gauges, ground.fetcher.gauges, listings.gauges, poller.gauges,
             file_prefetcher.gauges, tree_prefetcher.gauges, client.gauges, ground.limiter.gauges,
+            thumbnails.gauges,
         ],
     )  # fmt: skip
 

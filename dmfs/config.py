@@ -25,6 +25,7 @@ from dmfs.setting_types import (
     FILE,
     FLAG,
     GIB,
+    PROGRAMS,
     RATES,
     SIZE,
     TEXT,
@@ -245,6 +246,14 @@ class Settings:
         "Desktop notifications of a mount: signed out, pins complete, no room for pins, offline "
         "for ten minutes with files open.",
     )  # fmt: skip
+    neighbours: str = setting(
+        "polite", TEXT,
+        "What indexers, virus scanners and thumbnailers may open that nobody started in a "
+        "terminal. polite: what is cached, thumbnailers small pictures and PDFs too; closed: what "
+        "is cached; open: all.", choices=("polite", "open", "closed"),
+    )  # fmt: skip
+    neighbour_indexers: str = setting("", PROGRAMS, "More programs that are to be as indexers.")
+    neighbour_thumbnailers: str = setting("", PROGRAMS, "More that are to be as thumbnailers.")
 
 
 DECLARED: Mapping[str, Setting] = {each.name: each.metadata["setting"] for each in fields(Settings)}

@@ -117,6 +117,11 @@ class AccessError(DriveError):
     errno = errno.EACCES
 
 
+class NeighbourRefusedError(AccessError):
+    """The file would have to be fetched for a program that opens all it sees. Counted by the drive,
+    and no failure that a person has to hear of."""
+
+
 class TokenRefusedError(AccessError):
     """HTTP 401: the token expired, was revoked, or lacks a scope. Renewed once, never in a loop."""
 

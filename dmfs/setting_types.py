@@ -11,6 +11,7 @@ from dmfs.ratelimit.limits import WINDOW_S, parse_rates
 from dmfs.spans import MIB
 
 GIB = 1024 * MIB
+PROGRAMS_MAX, PROGRAM_CHARS = 64, 64
 
 _SIZE_UNITS = {"": 1, "k": 1024, "m": MIB, "g": GIB, "t": 1024 * GIB}
 _TIME_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -50,6 +51,19 @@ def _parse_flag(text: str) -> bool:
     if text.strip().lower() not in ("true", "false"):
         raise ValueError("true or false")
     return text.strip().lower() == "true"
+
+
+def _parse_programs(text: str) -> str:
+    """``my-scanner, thumbs.py`` as it is: file names of programs."""
+    names = [each.strip() for each in text.split(",")]
+    if len(names) > PROGRAMS_MAX or any(
+        len(name) > PROGRAM_CHARS or "/" in name or not name.isprintable() for name in names
+    ):
+        raise ValueError(
+            f"a list of program names without directories, such as my-scanner,thumbs.py "
+            f"({PROGRAMS_MAX} at most)"
+        )
+    return text
 
 
 def _parse_address(text: str) -> str:
@@ -103,3 +117,4 @@ COUNT = SettingType("number", _parse_count)
 RATES = SettingType("rates", _parse_rates)
 FLAG = SettingType("true or false", _parse_flag)
 ADDRESS = SettingType("address", _parse_address)
+PROGRAMS = SettingType("list of programs", _parse_programs)

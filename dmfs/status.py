@@ -61,6 +61,10 @@ async def status_of(drive: Drive) -> dict[str, Any]:
         },
         "pins": _pins(drive),
         "writing": _writing(drive),
+        "kept_away": [
+            {"program": each.program, "kind": each.kind.value, "refused": each.times}
+            for each in drive.activity.refusals.rows()
+        ],
         "processes": _processes(drive, under_way, now),
         "transfers": _transfers(drive, now),
         "failures": [

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -22,6 +23,10 @@ settings.register_profile("short", max_examples=60, deadline=None)
 settings.register_profile("nightly-short", max_examples=1000, deadline=None)
 settings.register_profile("nightly", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
+
+# What failed in what the tests of a folder share is shown as in a test itself.
+_FOLDERS = (each.name for each in Path(__file__).parent.iterdir() if each.is_dir())
+pytest.register_assert_rewrite(*(f"tests.{each}" for each in _FOLDERS if each != "support"))
 
 GUARD = pytest.StashKey[pure.Guard]()
 

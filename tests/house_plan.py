@@ -7,7 +7,7 @@ from __future__ import annotations
 
 ORDER = (
     "__init__ errors compact model names grammar spans urls web_links"
-    " system telemetry neighbours ratelimit setting_types config"
+    " system neighbours telemetry ratelimit setting_types config"
     " http auth aps"
     " namespace fetch blocks"
     " prefetch exports thumbnails pins write"
@@ -25,9 +25,9 @@ INSIDE = {
     "system.sqlite": "state_database",
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
-    "drive": "parts stats unlisted drive",
-    "neighbours": "",
-    "thumbnails": "",
+    "drive": "parts stats unlisted gate drive",
+    "neighbours": "table decision programs refusals",
+    "thumbnails": "png subjects store thumbnails opening",
     "desktop": "types mime_xml share_files plan installing missing file_manager_menu",
     "cli.desktop": "menu install",
     "cli.documents": "roff markdown grammar_page settings_page pages command",
@@ -41,22 +41,23 @@ INSIDE = {
     "auth": "tokens token_endpoint authorization_code jwt_assertion token_file desktop_keyring"
     " token_store token_sources user_session whose factory loopback_server",
     "aps": "json_values item_types signed_urls jsonapi hubs contents paging page_shelf change"
-    " signed_in history sending client uploads questions",
+    " signed_in history pictures sending client uploads questions",
+    "aps.pictures": "links",
     "aps.history": "deleted versions",
-    "aps.questions": "by_id search refs publish_state exports",
+    "aps.questions": "by_id search refs publish_state exports thumbnail",
     "aps.change": "documents answers",
     "namespace": "listing_codec stored listing_store page_store listing_cache known change_feed"
     " directory_query listing_tiers views listings paths poll_schedule poller xattrs",
     "namespace.known": "by_id",
     "namespace.stored": "partition rows database",
-    "namespace.views": "versions past views",
+    "namespace.views": "versions past markers folded views",
     "fetch": "curl link_stats connection_slots generation etags"
     " hosts thread_fetcher process_fetcher read_leave signed_urls dead_stretches stalls"
     " object_client",
     "fetch.curl": "progress transfer transfers worker_protocol worker",
     "blocks": "store readahead extents memory_tier missing group_commit save_queue"
     " disk_writer disk_tier open_objects cache object_sizes reader whole",
-    "blocks.whole": "window fetch",
+    "blocks.whole": "window fetch at_hand",
     "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
@@ -95,8 +96,8 @@ INSIDE = {
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings machine service",
-    "emulator": "world settings command_line http sign_in writing designs api server browser"
-    " process __main__",
+    "emulator": "world settings command_line http sign_in writing designs thumbnails api server"
+    " browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
     " changing changes past sample designs bench catalog",
     "emulator.world.designs": "making relations orders",
@@ -110,7 +111,9 @@ INSIDE = {
     "emulator.sign_in": "apps tokens service_keys sessions service grants service_accounts"
     " token_endpoint consent_page oauth",
     "emulator.api": "s3_presign url_signing page_cache service jsonapi lookup project data"
-    " relations commands cdn oss schema searching writing designs",
+    " relations commands cdn oss schema searching writing designs thumbnails",
+    "emulator.api.thumbnails": "thumbnail",
+    "emulator.thumbnails": "pictures state",
     "emulator.api.relations": "rows refs commands",
     "emulator.api.designs": "downloads",
     "emulator.api.searching": "search",
@@ -119,7 +122,7 @@ INSIDE = {
     "emulator.server": "call_log faults races emulator routes fault_kinds sign_in_control orders"
     " designs control watch handler bodies listeners",
     "emulator.server.designs": "control",
-    "emulator.server.orders": "past",
+    "emulator.server.orders": "past thumbnails",
 }
 """Inside a package a file imports only from those that stand before it."""
 
@@ -160,10 +163,13 @@ ONLY_IN = {
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model. names grammar. spans urls setting_types config"
+    "errors compact model. names grammar. spans urls setting_types config neighbours."
     " blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
     " namespace.views.versions namespace.views.past aps.change.documents aps.change.answers"
+    " aps.pictures. thumbnails.png"
+    " namespace.views.versions namespace.views.past namespace.views.markers"
+    " namespace.views.folded aps.change.documents aps.change.answers"
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
     " write.parts.slices write.parts.put write.parts.puts"

@@ -23,6 +23,7 @@ from dmfs.aps.json_values import Json
 from dmfs.aps.jsonapi import decode_warnings, failed_parts, next_page
 from dmfs.aps.page_shelf import KEEP_FROM_PAGES, Backing, PageShelf
 from dmfs.aps.paging import Query, all_pages, pages_expected
+from dmfs.aps.pictures.links import PictureLinks
 from dmfs.aps.signed_in import SignedIn, path_id
 from dmfs.aps.signed_urls import bucket_and_key, decode_signed
 from dmfs.auth.token_sources import TokenSource
@@ -92,6 +93,7 @@ class Aps:
         for; '' for the app itself. ``backing``: where pages of unfinished listings outlive it."""
         self.service = SignedIn(http, tokens, x_user_id)
         """For questions of packages beside this one."""
+        self.picture_links = PictureLinks()
         self._url_minutes = url_minutes
         self._shelf = PageShelf(backing)
 
@@ -152,6 +154,7 @@ class Aps:
         action = "list hubs"
         answer = await self._get(action, "hubs", "/project/v1/hubs", {})
         lost: list[str] = []
+        self.picture_links.learn_regions(answer)
         hubs: list[Child] = [*decode_hubs(answer, action, lost)]
         warnings, failed = decode_warnings(answer), failed_parts(answer)
         if not hubs and not failed:
@@ -203,6 +206,7 @@ class Aps:
         path = f"/data/v1/projects/{path_id(project.id)}/folders/{path_id(folder_id)}/contents"
 
         def decode(page: Json) -> tuple[Contents, Query | None]:
+            self.picture_links.learn(project.id, page)
             found = decode_contents(page, action, project, [], deleted=deleted)
             children = [_in_folder(child, folder_id) for child in found.children]
             return replace(found, children=children), next_page(page, action, path)

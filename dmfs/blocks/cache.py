@@ -71,7 +71,7 @@ class BlockCache:
         self._check = check
         self._connections = ConnectionLimiter(connections, connections_per_file)
         self._objects = OpenObjects(self._memory, self._disk, nursery)
-        self.evict = self._objects.evict
+        self.evict, self.attached = self._objects.evict, self._objects.attached
         self.epoch = 0
         """Moves when memory or a connection was given back."""
         self._memory_hits = self._memory_bytes = 0

@@ -82,6 +82,10 @@ class OpenObjects:
         elif id(opened) in self._detached:
             self._over[id(opened)] = opened
 
+    def attached(self, storage_id: StorageId) -> CachedObject | None:
+        """The object that is open or was closed lately. Never waits; counts no user."""
+        return self._known.get(storage_id)
+
     async def look_up(self, storage_ids: Iterable[StorageId]) -> None:
         """These will be opened soon: find those of which there is nothing on disk."""
         unknown = [each for each in storage_ids if each not in self._known]

@@ -36,6 +36,7 @@ def mount_command(call: Invocation) -> int:
     words = call.options
     options = parse_options(",".join(words.options))
     settings = read_settings(call)
+    options = options.of_profile(settings.profile)
     given = _given_descriptor(call, options)
     if given is None:
         check_machine(options)

@@ -186,6 +186,10 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings, card: C
                 await refuse_before_its_time(drive, root, life.source)
             if options.snapshots:
                 drive.show_snapshots(root)
+            if options.markers:
+                drive.show_markers(root)
+            if options.ignores_case:
+                drive.ignore_case()
             async with observed(drive, life), trio.open_nursery() as nursery:
                 nursery.start_soon(keep_trimmed)
                 control = ControlServer(Routes(drive, card), card, life.run_directories(settings))

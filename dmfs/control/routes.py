@@ -116,9 +116,15 @@ class Routes:
         if not isinstance(parameters, dict):
             await exchange.refuse(400, "the body is no JSON object")
             return
+
+        async def tell(event: Mapping[str, Any]) -> None:
+            if event["event"] == "done":  # a command ends: what comes after it sees what it did
+                await self._drive.changes_arrived()
+            await exchange.write(event)
+
         await exchange.begin()
         try:
-            await JOBS[verb](self._drive, parameters, exchange.write)
+            await JOBS[verb](self._drive, parameters, tell)
         except DriveError as error:
             await exchange.write(error_event(error))
         except (trio.BrokenResourceError, trio.ClosedResourceError):

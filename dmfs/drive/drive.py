@@ -6,13 +6,15 @@ Walk-ahead, polling and the prefetch of small files lie behind the verbs, so eve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dmfs.aps.questions.publish_state import Publication, PublishStates
 from dmfs.blocks.reader import AnyReader, Reader, TextReader
+from dmfs.blocks.whole.at_hand import is_cache_alone, open_at_hand
+from dmfs.drive.gate import FoundIn, Gate, Opens
 from dmfs.drive.parts import Parts
 from dmfs.drive.stats import Stat, size_of, stat_to_read, stat_to_write
 from dmfs.drive.unlisted import UnlistedXattrs
@@ -27,6 +29,7 @@ from dmfs.model import (
     Listing,
     LiveDirectory,
     Node,
+    OldVersion,
     Past,
     Root,
     Shortcut,
@@ -34,11 +37,13 @@ from dmfs.model import (
 )
 from dmfs.names import check_name
 from dmfs.namespace.paths import resolve
+from dmfs.namespace.views.folded import Folds
 from dmfs.namespace.xattrs import (
     attributes_of,
     marks,
 )
 from dmfs.telemetry.durations import Durations, Histogram
+from dmfs.telemetry.processes import Process
 
 if TYPE_CHECKING:  # a read-only drive starts without it
     from dmfs.write.writing import Writing
@@ -60,6 +65,7 @@ class Drive:
         self.parts = parts
         self.settings = parts.settings
         self.activity = parts.activity
+        self._gate = Gate(parts)
         self._publish_states = PublishStates(parts.aps)
         self._unlisted = UnlistedXattrs(parts, self._publish_states)
         self.writing: Writing | None = None
@@ -107,6 +113,25 @@ class Drive:
         """Answer ``.snapshots`` in that directory."""
         self._listings.views.snapshots_of = root.identity
 
+    def show_markers(self, root: Directory) -> None:
+        """Answer ``.nomedia`` and the like in that directory."""
+        self._listings.views.markers_of = root.identity
+
+    def ignore_case(self) -> None:
+        """From now on a name means what is listed under it in another case, if that is one."""
+        self._listings.views.folds = Folds()
+
+    def listed_name(self, directory: Directory, name: str) -> str:
+        """The name under which an entry is listed that was looked up just now under another case;
+        of all else ``name`` itself. Never waits."""
+        folds, listing = self._listings.views.folds, None
+        if folds is not None:
+            listing = self.known(directory)
+        if folds is None or listing is None or name in listing.entries:
+            return name
+        folded = folds.peek(listing)
+        return (folded and folded.listed(name)) or name
+
     async def prepare(self, directory: Directory) -> Listing:
         """As ``list``, for a check before first use: no walk-ahead and no polling follow."""
         return await self._listings.get(directory)
@@ -121,8 +146,9 @@ class Drive:
 
     def is_own_name(self, directory: Directory, name: str) -> bool:
         """Whether a change of what a name means is told by that name. One that may be a version of
-        another entry is not: a door asks each time. Never waits."""
-        if "@" not in name:
+        another entry, or an entry's name in another case, is not: a door asks each time. Never
+        waits."""
+        if "@" not in name and self._listings.views.folds is None:
             return True
         listing = self.known(directory)
         return listing is not None and name in listing.entries
@@ -131,6 +157,14 @@ class Drive:
         """Call ``on_change`` with a directory and the names in it that mean something else now; so
         they do in its ``.versions``, too (see ``with_history``)."""
         self._listings.subscribe(on_change)
+
+    def passes_on(self, arrived: Callable[[], Awaitable[None]]) -> None:
+        """A door passes changes on: ``arrived()`` returns once all so far have come there."""
+        self._listings.changes.passes_on(arrived)
+
+    async def changes_arrived(self) -> None:
+        """Return once programs at all doors see what changed, or after a patience."""
+        await self._listings.changes.arrived()
 
     def path_of(self, directory: Directory) -> str:
         """Where a directory is in the drive, as far as the listings in memory know."""
@@ -216,6 +250,9 @@ class Drive:
         """
         if isinstance(leaf, Shortcut):
             return TextReader(leaf)
+        if is_cache_alone():
+            blocks, max_window = self.parts.blocks, self.settings.max_window
+            return await open_at_hand(leaf, blocks, self._sizes, max_window)
         pins, exports = self.parts.pins, self.parts.exports
         whole = pins is not None and pins.is_whole(leaf) and self._sizes.is_known(leaf)
         if isinstance(leaf, ExportedFile) and exports is not None:
@@ -244,6 +281,17 @@ class Drive:
             ask_size=partial(self._sizes.authoritative, leaf) if may_wait else None,
             on_first_read=on_first_read,
         )
+
+    async def open_by(
+        self, process: Process, leaf: Leaf, found_in: FoundIn | None, opens: Opens
+    ) -> AnyReader:
+        """For a program of the neighbours' table: as ``opens`` gives it to anybody, or from the
+        cache alone. NeighbourRefusedError at once. What was written here is for all."""
+        if self.writing is not None and isinstance(leaf, File) and not isinstance(leaf, OldVersion):
+            if self.stat(leaf).is_here:
+                return await opens(found_in)
+            leaf = self.writing.now(leaf)
+        return await self._gate.open(process, leaf, found_in, opens)
 
     async def real_size(self, file: File) -> int:
         """The size of a version as its bytes have it."""

@@ -21,6 +21,7 @@ from dmfs.prefetch.list_ahead import TreePrefetcher
 from dmfs.prefetch.open_ahead import SmallFilePrefetcher
 from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.telemetry.activity import Activity
+from dmfs.thumbnails.thumbnails import Thumbnails
 
 
 class SignInState(Protocol):
@@ -54,3 +55,4 @@ class Parts:
     block_store: BlockStore | None
     pins: Pins | None = None
     exports: Exports | None = None
+    thumbnails: Thumbnails | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dmfs.aps.questions.publish_state import PublishStates
 from dmfs.drive.parts import Parts
 from dmfs.exports.records import ExportedFile
-from dmfs.model import File, Node
+from dmfs.model import File, Node, OldVersion
 from dmfs.namespace.xattrs import (
     CACHED,
     EXPORT_OF,
@@ -16,6 +16,7 @@ from dmfs.namespace.xattrs import (
     PUBLISH_STATE,
     RESERVED_BY,
     STATE,
+    THUMBNAIL,
     VERSION_MARKS,
     version_mark,
 )
@@ -35,8 +36,20 @@ class UnlistedXattrs:
         self, node: Node, name: str, writing: Writing | None, at_ns: int | None
     ) -> bytes | None:
         """None if it is another name, or does not apply. ``at_ns``: the moment that is shown."""
+        if name == THUMBNAIL:
+            return await self._thumbnail(node, writing)
         text = await self._text(node, name, writing, at_ns)
         return None if text is None else text.encode()
+
+    async def _thumbnail(self, node: Node, writing: Writing | None) -> bytes | None:
+        """Of the service's version; what is only here has none."""
+        if self._parts.thumbnails is None:
+            return None
+        if writing is not None and isinstance(node, File) and not isinstance(node, OldVersion):
+            if writing.content_of(node) is not None:
+                return None
+            node = writing.now(node)
+        return await self._parts.thumbnails.of(node)
 
     async def _text(
         self, node: Node, name: str, writing: Writing | None, at_ns: int | None

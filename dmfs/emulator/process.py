@@ -275,6 +275,17 @@ class EmulatorProcess:
         """No jobs, counts and rules; settings as at the start."""
         self.control("DELETE", "exports")
 
+    def thumbnails(self, **changes: object) -> dict[str, Any]:
+        """Set which pictures there are; ``settings``, and how often each version was asked for
+        (``calls``)."""
+        method = "PATCH" if changes else "GET"
+        result: dict[str, Any] = self.control(method, "thumbnails", changes or None)
+        return result
+
+    def clear_thumbnails(self) -> None:
+        """Settings as at the start, and nothing was asked for."""
+        self.control("DELETE", "thumbnails")
+
     def changes(self, *orders: dict[str, Any]) -> list[str]:
         """Change the world in many steps, each ``at`` a moment perhaps; the id of each result."""
         ids: list[str] = self.control("POST", "changes", {"changes": list(orders)})["ids"]

@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import pyfuse3
+import trio
 
 from dmfs.fuse.inode_table import InodeTable
+from dmfs.fuse.push.pusher import Pusher
 from dmfs.model import Directory
 from dmfs.names import printable
 from dmfs.system.concurrency import in_thread
@@ -20,6 +22,10 @@ log = logging.getLogger(__name__)
 NAMES_PUSHED = 10_000
 """Changed names that the kernel is given at once, 20 ms of the loop; only new ones come last. The
 kernel believes the rest until their timeout, which is the ttl."""
+
+ARRIVAL_S = 5.0
+"""So long the end of a command waits for the kernel, which takes a name once no lookup, unlink or
+rename in its directory is under way."""
 
 
 async def report_size(inode: int) -> None:
@@ -56,6 +62,29 @@ def push_changes(
             log.debug("changed: %s/%s", inodes.path(parent).rstrip("/"), printable(name))
     for name in names[:NAMES_PUSHED]:
         push(parent, name.encode())
+
+
+class Arrivals:
+    """When the kernel has taken what was pushed. (``dmfs refresh`` had ended, and the next read
+    still gave the bytes of before.)"""
+
+    def __init__(self, pusher: Pusher) -> None:
+        self._pusher = pusher
+        self._turn = trio.Lock()  # one task at a time may wait for a descriptor
+
+    async def wait(self) -> None:
+        """Until it has all that was pushed so far, or for ``ARRIVAL_S``."""
+        pusher = self._pusher
+        mark = pusher.mark()
+        with contextlib.suppress(trio.ClosedResourceError), trio.move_on_after(ARRIVAL_S):
+            async with self._turn:
+                while not pusher.has_passed(mark):
+                    await trio.lowlevel.wait_readable(pusher.marks)
+
+    def close(self) -> None:
+        """Nobody waits any more; before the pusher is closed."""
+        if self._pusher.marks >= 0:
+            trio.lowlevel.notify_closing(self._pusher.marks)
 
 
 class LatePushes:

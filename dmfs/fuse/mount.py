@@ -16,7 +16,7 @@ from dmfs.errors import SetupError
 from dmfs.fuse.attributes import Ownership
 from dmfs.fuse.descriptor.given import Given, served_before
 from dmfs.fuse.descriptor.opening import detach
-from dmfs.fuse.kernel_cache import push_here
+from dmfs.fuse.kernel_cache import Arrivals, push_here
 from dmfs.fuse.kernel_params import raise_parameters
 from dmfs.fuse.mountpoint import clear_dead_mount
 from dmfs.fuse.operations import Operations
@@ -67,6 +67,8 @@ async def serve(
         ours, session = _mount(operations, mountpoint, kernel)
     pusher = Pusher(session, push_here)
     operations.push_by = pusher.push
+    arrivals = Arrivals(pusher)
+    drive.passes_on(arrivals.wait)
     if drive.writing is not None:
         pusher.start()
     try:
@@ -83,6 +85,7 @@ async def serve(
         # by number: libfuse would take away whatever has been mounted over the drive meanwhile
         ours_still = ours is not None and mount_at(mountpoint) == ours
         pyfuse3.close(unmount=ours_still and not detach(mountpoint))
+        arrivals.close()
         pusher.close()
 
 

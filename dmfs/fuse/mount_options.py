@@ -18,6 +18,8 @@ FLAGS = {
     "nodev": "as with mount(8)",
     "nosuid": "as with mount(8)",
     "noexec": "programs on the drive cannot be started",
+    "ignore_case": "PLAN.DWG opens plan.dwg, as Windows programs in Wine expect it",
+    "no_markers": "no unlisted .trackerignore, .nomedia and CACHEDIR.TAG at the top",
     "snapshots": "answer .snapshots/@GMT-…/: each midnight, for Samba",
     "service_folders": "show the folders that BIM 360 and ACC keep for themselves",
 }
@@ -28,7 +30,7 @@ VALUED = {
     "uid": ("NUMBER", "owner of all entries (default: you)"),
     "gid": ("NUMBER", "group of all entries (default: yours)"),
     "umask": ("OCTAL", "permissions to take away, such as 022"),
-    "fsname": ("NAME", "source in the table of mounts (default: dmfs)"),
+    "fsname": ("NAME", "source in the table of mounts (default: dmfs:PROFILE)"),
 }
 """Options with a value: what it is, and what the option does."""
 FSTAB = frozenset(

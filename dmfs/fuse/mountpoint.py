@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,14 +51,26 @@ class MountOptions:
     snapshots: bool = False
     moves: bool = False
     """With ``writes``: an item moves between folders by a copy and a deletion of the service."""
+    markers: bool = True
+    ignores_case: bool = False
+
+    def of_profile(self, profile: str) -> MountOptions:
+        """With the source that the table of mounts shows: df(1) and its like take one with a colon
+        for another machine's."""
+        if any(word.startswith("fsname=") for word in self.kernel):
+            return self
+        return replace(self, kernel=self.kernel | {f"fsname=dmfs:{profile}"})
 
 
-OURS = {"service_folders", "ro", "rw", "sync", "shared_identity", "snapshots"}
+OURS = {
+    "service_folders", "ro", "rw", "sync", "shared_identity", "snapshots", "no_markers",
+    "ignore_case",
+}  # fmt: skip
 
 
 def parse_options(text: str) -> MountOptions:
     """``ro,allow_other,uid=1000`` → options. UsageError names an unknown one and the nearest."""
-    kernel: set[str] = {"fsname=dmfs", "subtype=dmfs"}
+    kernel: set[str] = {"subtype=dmfs"}
     values: dict[str, str] = {}
     flags: set[str] = set()
     for word in filter(None, (piece.strip() for piece in text.split(","))):
@@ -77,7 +89,6 @@ def parse_options(text: str) -> MountOptions:
             hint = f"{nearest(name, (*FLAGS, *VALUED))} (dmfs mount -o help explains them)"
             raise UsageError(f"unknown mount option {name!r}", hint=hint)
     if "fsname" in values:
-        kernel.discard("fsname=dmfs")
         kernel.add("fsname=" + values["fsname"].replace("\\", "\\\\"))
     writes = "rw" in flags
     _check_writing(writes, flags, values)
@@ -93,6 +104,8 @@ def parse_options(text: str) -> MountOptions:
         at_ns=moment_ns(values["at"], wall_time_ns()) if "at" in values else None,
         snapshots="snapshots" in flags,
         moves="moves" in values,
+        markers="no_markers" not in flags,
+        ignores_case="ignore_case" in flags,
     )
 
 

@@ -10,8 +10,8 @@ import contextlib
 import errno
 import itertools
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyfuse3
@@ -23,7 +23,7 @@ from dmfs.errors import BadResponseError, DriveError, IsADirectory, ReadOnlyErro
 from dmfs.fuse.attributes import Ownership, absent_entry, empty_statfs, entry_attributes
 from dmfs.fuse.inode_table import InodeTable
 from dmfs.fuse.kernel_cache import Push, push_changes, push_here, report_size
-from dmfs.fuse.request import request
+from dmfs.fuse.request import request, wants_to_write
 from dmfs.model import Directory, File, Leaf, Listing, Node, Shortcut, with_history
 from dmfs.namespace.xattrs import xattr_value
 from dmfs.telemetry.access_log import AccessRecord, access
@@ -39,11 +39,6 @@ STALE_TIMEOUT_S = 1.0
 NAME_TIMEOUT_MAX_S = 3600.0
 ENTRIES_A_STEP = 100
 """Entries of a readdir reply before other requests get a turn: 770 of them take 15 to 80 ms."""
-
-
-def wants_to_write(flags: int) -> bool:
-    """Whether the flags of an open(2) ask for more than reading."""
-    return flags & os.O_ACCMODE != os.O_RDONLY or bool(flags & os.O_TRUNC)
 
 
 class Operations(pyfuse3.Operations):
@@ -76,15 +71,16 @@ class Operations(pyfuse3.Operations):
 
     # Names
 
-    @request()
+    @request(names=True)
     async def lookup(self, parent_inode: int, name: bytes, ctx: Any) -> pyfuse3.EntryAttributes:
         text = name.decode("utf-8", "surrogateescape")
         access.get().path = f"{self._inodes.path(parent_inode).rstrip('/')}/{text}"
-        child = await self._drive.lookup(self._inodes.directory(parent_inode), text)
-        lasts = self._drive.is_own_name(self._inodes.directory(parent_inode), text)
+        directory = self._inodes.directory(parent_inode)
+        child = await self._drive.lookup(directory, text)
+        lasts = self._drive.is_own_name(directory, text)
         if child is None:
             return absent_entry(lasts * self._timeout_s(parent_inode, NEGATIVE_TIMEOUT_S))
-        inode = self._inodes.ref(parent_inode, text, child)
+        inode = self._inodes.ref(parent_inode, self._drive.listed_name(directory, text), child)
         entry = self._entry(inode.number, child, lasts * self._timeout_s(parent_inode))
         inode.reported_size = entry.st_size
         return entry
@@ -101,7 +97,7 @@ class Operations(pyfuse3.Operations):
         row.reported_size = entry.st_size
         return entry
 
-    @request()
+    @request(names=True)
     async def opendir(self, inode: int, ctx: Any) -> int:
         access.get().path = self._inodes.path(inode)
         listing = await self._drive.list(self._inodes.directory(inode))
@@ -145,7 +141,12 @@ class Operations(pyfuse3.Operations):
             raise IsADirectory(f"{path} is a directory")
         parent = self._inodes.directory_if_referenced(row.parent)
         found_in = None if parent is None else (parent, row.name)
-        reader = await self._open(row.node, found_in, flags)
+        process = access.get().process
+        if process.kind is None or wants_to_write(flags):
+            reader = await self._open(row.node, found_in, flags)
+        else:
+            opens = partial(self._open, row.node, flags=flags)
+            reader = await self._drive.open_by(process, row.node, found_in, opens)
         if reader.size_bytes != row.reported_size:
             await report_size(inode)
         return self._opened(reader, path)
@@ -162,8 +163,7 @@ class Operations(pyfuse3.Operations):
         record = AccessRecord("read", access.get().process)
         record.process.open_files += 1
         self._files[handle] = reader, Transfer(path, record, reader.size_bytes)
-        how = {"keep_cache": reader.keep_cache, "direct_io": reader.direct_io}
-        return pyfuse3.FileInfo(fh=handle, **how)
+        return pyfuse3.FileInfo(fh=handle, keep_cache=reader.keep_cache, direct_io=reader.direct_io)
 
     async def read(self, fh: int, off: int, size: int) -> Any:
         """Most reads of a stream find their bytes in memory: they skip the scopes and records of

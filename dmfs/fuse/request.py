@@ -11,13 +11,16 @@ from __future__ import annotations
 import errno
 import functools
 import logging
+import os
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pyfuse3
 import trio
 
-from dmfs.errors import DriveError, ShortageError
+from dmfs.errors import DriveError, NeighbourRefusedError, ShortageError
+from dmfs.ratelimit.limits import Priority
+from dmfs.ratelimit.priority import RequestPriority, at_priority
 from dmfs.system.concurrency import deadline
 from dmfs.system.resources import shortage_of
 from dmfs.telemetry.access_log import AccessRecord, access
@@ -30,6 +33,11 @@ EVERYDAY = frozenset(
     {errno.ENOENT, errno.ENAMETOOLONG, errno.EROFS, errno.ENODATA, errno.EOPNOTSUPP, errno.EISDIR}
 )
 """Programs meet these all the time: no warning in the log."""
+
+
+def wants_to_write(flags: int) -> bool:
+    """Whether the flags of an open(2) ask for more than reading."""
+    return flags & os.O_ACCMODE != os.O_RDONLY or bool(flags & os.O_TRUNC)
 
 
 class Handlers(Protocol):
@@ -51,8 +59,11 @@ R = TypeVar("R")
 Handler = Callable[Concatenate[H, P], Coroutine[Any, Any, R]]
 
 
-def request(*, data: bool = False) -> Callable[[Handler[H, P, R]], Handler[H, P, R]]:
-    """Decorate a handler; ``data`` chooses the longer deadline."""
+def request(
+    *, data: bool = False, names: bool = False
+) -> Callable[[Handler[H, P, R]], Handler[H, P, R]]:
+    """Decorate a handler; ``data`` chooses the longer deadline, ``names`` means that indexers and
+    thumbnailers wait behind all others, and nothing is listed ahead of them nor polled for them."""
 
     def wrap(handler: Handler[H, P, R]) -> Handler[H, P, R]:
         name = handler.__name__.strip("_")
@@ -65,13 +76,18 @@ def request(*, data: bool = False) -> Callable[[Handler[H, P, R]], Handler[H, P,
             code = errno.EIO
             try:
                 with deadline(self.data_timeout_s if data else self.metadata_timeout_s, name):
-                    result = await handler(self, *args, **kwargs)
+                    if names and record.process.kind is not None:
+                        with at_priority(RequestPriority(Priority.POLL)):
+                            result = await handler(self, *args, **kwargs)
+                    else:
+                        result = await handler(self, *args, **kwargs)
                 code = 0
                 return result
             except DriveError as error:
                 code = error.errno
-                record.failed(error, logging.DEBUG if code in EVERYDAY else logging.WARNING)
-                if code not in EVERYDAY:
+                quiet = code in EVERYDAY or isinstance(error, NeighbourRefusedError)
+                record.failed(error, logging.DEBUG if quiet else logging.WARNING)
+                if not quiet:
                     self.activity.on_failure(record, error, errno.errorcode.get(code, str(code)))
             except pyfuse3.FUSEError as error:
                 code = error.errno

@@ -17,8 +17,8 @@ from dmfs.errors import AccessError, IsADirectory, NotPermittedError, Unsupporte
 from dmfs.fuse.attributes import Ownership, room_statfs
 from dmfs.fuse.inode_table import Inode
 from dmfs.fuse.kernel_cache import LatePushes
-from dmfs.fuse.operations import Operations, wants_to_write
-from dmfs.fuse.request import request
+from dmfs.fuse.operations import Operations
+from dmfs.fuse.request import request, wants_to_write
 from dmfs.model import Child, Directory, File, Leaf, OldVersion, Shortcut, with_history
 from dmfs.telemetry.access_log import access
 from dmfs.write.handle import Handle
@@ -56,7 +56,7 @@ class WriteOperations(Operations):
         writes = wants_to_write(flags)
         if isinstance(node, Shortcut):
             if writes:
-                raise AccessError(f"{node.name!r} stands for a page and has no bytes to change")
+                raise AccessError(f"{node.name!r} has no bytes of its own to change")
             return await self._drive.open(node, found_in)
         if isinstance(node, OldVersion) and not writes:
             return await self._drive.open(node, found_in)
@@ -68,9 +68,8 @@ class WriteOperations(Operations):
     async def create(
         self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: Any
     ) -> tuple[pyfuse3.FileInfo, pyfuse3.EntryAttributes]:
-        text = _text(name)
-        path = access.get().path = f"{self._inodes.path(parent_inode).rstrip('/')}/{text}"
-        directory = self._inodes.directory(parent_inode)
+        directory, text = self._named(parent_inode, name)
+        path = access.get().path
         with self._pushes.held(parent_inode):
             node, handle = await self._writing.create(
                 directory, text,
@@ -228,8 +227,8 @@ class WriteOperations(Operations):
     ) -> None:
         if flags & ~RENAME_NOREPLACE:
             raise pyfuse3.FUSEError(errno.EINVAL)
-        directory, old = self._named(parent_inode_old, name_old)
-        target, new = self._inodes.directory(parent_inode_new), _text(name_new)
+        target, new = self._named(parent_inode_new, name_new)
+        directory, old = self._named(parent_inode_old, name_old)  # last: its path is the request's
         with self._pushes.held(parent_inode_old, parent_inode_new):
             moved = await self._writing.rename(
                 directory, old, target, new, replace=not flags & RENAME_NOREPLACE
@@ -254,9 +253,10 @@ class WriteOperations(Operations):
         return self._handed_out(parent_inode, text, node)
 
     def _named(self, parent_inode: int, name: bytes) -> tuple[Directory, str]:
-        text = _text(name)
+        directory = self._inodes.directory(parent_inode)
+        text = self._drive.listed_name(directory, _text(name))
         access.get().path = f"{self._inodes.path(parent_inode).rstrip('/')}/{text}"
-        return self._inodes.directory(parent_inode), text
+        return directory, text
 
     def _place(self, row: Inode) -> tuple[Directory, str] | None:
         parent = self._inodes.directory_if_referenced(row.parent)

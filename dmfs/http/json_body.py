@@ -44,6 +44,12 @@ def is_web_page(headers: Mapping[str, str], body: bytes) -> bool:
     return "html" in headers.get("content-type", "") or body[:64].lstrip()[:1] == b"<"
 
 
+def as_raw(response: Response) -> dict[str, Any]:
+    """What ``decode`` gets of a success that is no JSON."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return {"status": response.status, "type": kind, "body": response.body}
+
+
 async def decode_body(action: str, response: Response, decode: Decode[T]) -> T:
     """What ``decode`` makes of the body's JSON object. BadResponseError if ``decode`` raises it,
     DamagedBodyError if there is no JSON object."""

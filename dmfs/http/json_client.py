@@ -45,6 +45,7 @@ from dmfs.http.json_body import (
     DamagedBodyError,
     Decode,
     T,
+    as_raw,
     decode_body,
     is_web_page,
 )
@@ -105,6 +106,9 @@ class Call:
     before_sending: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
     """Runs before each try, when all waits are over: what is written down here says that the call
     may have been sent, and a kill during a wait for the rate limit leaves nothing in doubt."""
+    raw_max_bytes: int = 0
+    """More than 0: the answer is no JSON, and so long at most; ``decode`` gets its ``status``,
+    ``type`` and ``body``."""
     see_other: bool = False
     """A 303 is an answer: ``decode`` gets ``{"location": …}``. It is not followed."""
 
@@ -351,7 +355,7 @@ class JsonClient:
             form=call.form,
             content=content,
             silence_s=call.silence_s or SILENCE_S,
-            body_max_bytes=BODY_MAX_BYTES,
+            body_max_bytes=call.raw_max_bytes or BODY_MAX_BYTES,
             error_max_bytes=ERROR_BODY_MAX_BYTES,
         )
 
@@ -367,6 +371,8 @@ async def _decoded(
     try:
         if call.may_be_empty and not response.body.strip():
             return decode({}), None
+        if call.raw_max_bytes:
+            return decode(as_raw(response)), None
         return await decode_body(call.action, response, decode), None
     except DamagedBodyError as damage:
         return _final(call, damage.error), None if call.once else pause_s
@@ -384,5 +390,5 @@ def _unknown(call: Call, error: DriveError) -> DriveError:
 
 
 def _too_large(call: Call) -> BadResponseError:
-    limit_mib = BODY_MAX_BYTES // MIB
+    limit_mib = (call.raw_max_bytes or BODY_MAX_BYTES) // MIB
     return BadResponseError(f"cannot {call.action}: the answer is larger than {limit_mib} MiB")

@@ -198,6 +198,18 @@ class Shortcut:
         return len(self.body)
 
 
+@dataclass(frozen=True, slots=True)
+class Marker(Shortcut):
+    """A small file of the drive's own, answered under a name that is not listed."""
+
+    within: str = ""
+    """The identity of its directory."""
+
+    @property
+    def identity(self) -> str:
+        return f"marker {self.within} {self.name}"
+
+
 LiveDirectory = Root | Hub | Project | Folder
 """As the service has it now."""
 Leaf = File | Shortcut

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from dmfs.model import Child, Directory
 
@@ -18,6 +18,7 @@ class ChangeFeed:
 
     def __init__(self) -> None:
         self._subscribers: list[OnChange] = []
+        self._arrivals: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def has_subscribers(self) -> bool:
@@ -26,6 +27,17 @@ class ChangeFeed:
     def subscribe(self, callback: OnChange) -> None:
         """Call ``callback`` for each change from now on; it must not block."""
         self._subscribers.append(callback)
+
+    def passes_on(self, arrived: Callable[[], Awaitable[None]]) -> None:
+        """A subscriber passes changes on: ``arrived()`` returns once the far side has heard of all
+        so far, or after a patience."""
+        self._arrivals.append(arrived)
+
+    async def arrived(self) -> None:
+        """Return once all that was published has come to where subscribers pass it on: the kernel,
+        for a mount."""
+        for each in self._arrivals:
+            await each()
 
     def publish(self, directory: Directory, names: Sequence[str]) -> None:
         """Call all subscribers; the log gets the exception of one that fails."""

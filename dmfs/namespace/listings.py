@@ -96,6 +96,7 @@ class Listings:
         self._timeout_s = timeout_s
         self._offline = offline
         self._tiers = ListingTiers(freshness, nursery, store)
+        self.changes = self._tiers.changes
         self.by_id = ById(self._tiers.memory, store)
         self._flights: SingleFlight[str, Listing] = SingleFlight(nursery)
         self._priorities: dict[str, RequestPriority] = {}

@@ -17,7 +17,7 @@ from dmfs.namespace.listing_cache import NEVER
 from dmfs.namespace.listings import Listings
 from dmfs.namespace.poll_schedule import Periods, PollSchedule
 from dmfs.ratelimit.limits import Priority
-from dmfs.ratelimit.priority import RequestPriority, at_priority
+from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,9 @@ class Poller:
         self._polls = self._refreshes = 0
 
     def on_use(self, directory: Directory) -> None:
-        """A program uses a directory. Returns at once."""
-        if directory.identity in self._recent_uses:
+        """A program uses a directory. Returns at once. Whoever only passes (at ``POLL``) leaves
+        nothing to look at again: an indexer's walk would have all folders polled for an hour."""
+        if directory.identity in self._recent_uses or current_priority().level >= Priority.POLL:
             return
         self._recent_uses[directory.identity] = True
         target, min_period_s = self._target(directory)

@@ -12,7 +12,7 @@ from dmfs.system.clock import Moment, iso_seconds, iso_time
 PREFIX = "user.dmfs."
 CACHED, PINNED, RESERVED_BY = PREFIX + "cached", PREFIX + "pinned", PREFIX + "reserved_by"
 STATE, PUBLISH_STATE = PREFIX + "state", PREFIX + "publish_state"
-EXPORT_OF = PREFIX + "export_of"
+EXPORT_OF, THUMBNAIL = PREFIX + "export_of", PREFIX + "thumbnail"
 """Answered, never listed."""
 AT, VERSION_LABEL, VERSION_NAME = PREFIX + "at", PREFIX + "version_label", PREFIX + "version_name"
 VERSION_MARKS = frozenset({AT, VERSION_LABEL, VERSION_NAME})

@@ -177,7 +177,7 @@ class Keeper:
         await listings.recall(contents.pins)
         await listings.refresh_changed(contents.pins)
         await self._where.follow_folders(contents.pins)
-        found = await listings.list_unknown(survey(contents.pins, listings.of), contents.pins)
+        found = await listings.list_unknown(survey(contents.pins, listings.look), contents.pins)
         if not self._tools.is_offline():
             self._tools.orders.see(found.designs)
         room_bytes = await self._room_bytes(contents.others)

@@ -50,6 +50,9 @@ class PinnedListings:
         """Of directories that cannot be listed, by identity."""
         self._seen: dict[str, tuple[Directory, Listing | None]] = {}
         """At the last pass."""
+        self._looked: dict[str, Listing] = {}
+        """What this pass saw of each, the first time that it looked: what is listed after that is
+        news, also while the pass still goes on. (It was forgotten then, for 300 s.)"""
         self._listed: frozenset[str] = frozenset()
         self._rounds: dict[str, int] = {}
         """How often incomplete listings were listed anew."""
@@ -60,7 +63,9 @@ class PinnedListings:
     def remember(self, pins: Collection[Pin], found: Survey) -> None:
         """A pass saw these."""
         directories = {each.identity: each for each in directories_of(pins)} | found.directories
-        self._seen = {key: (each, self.of(each)) for key, each in directories.items()}
+        before = {key: listing for key, (_, listing) in self._seen.items()}
+        looked = before | self._looked
+        self._seen = {key: (each, looked.get(key)) for key, each in directories.items()}
         incomplete = {
             key: listing.listed_at
             for key, (each, listing) in self._seen.items()
@@ -85,6 +90,15 @@ class PinnedListings:
         """As it was listed, also where it is not in memory just now."""
         return self._known(directory) or self._seen.get(directory.identity, (None, None))[1]
 
+    def look(self, directory: Directory) -> Listing | None:
+        """``of``, for this pass's survey."""
+        return self._look(directory, self.of(directory))
+
+    def _look(self, directory: Directory, listing: Listing | None) -> Listing | None:
+        if listing is not None:
+            self._looked.setdefault(directory.identity, listing)
+        return listing
+
     async def recall(self, pins: Collection[Pin]) -> None:
         """What is known on disk, from the top down; it costs no call."""
         listings = self._listings
@@ -105,6 +119,7 @@ class PinnedListings:
         below = {pin.top.identity for pin in pins if not isinstance(pin.node, File)}
         seen: set[str] = set()
         self.outdated.clear()
+        self._looked.clear()
         while waiting:
             directory = waiting.pop(0)
             if directory.identity in seen:
@@ -113,7 +128,7 @@ class PinnedListings:
             if isinstance(directory, Folder) and self._is_outdated(directory):
                 self.outdated.add(directory.identity)
                 await self._renew(cache.directory(directory.identity) or directory)
-            listing = self._known(directory)
+            listing = self._look(directory, self._known(directory))
             if listing is not None and directory.identity in below:
                 children = [each for each in listing.entries.values() if isinstance(each, Folder)]
                 below |= {each.identity for each in children}
@@ -169,7 +184,7 @@ class PinnedListings:
                 async with trio.open_nursery() as nursery:
                     for directory in unknown:
                         nursery.start_soon(self._list, directory, slots)
-            found = survey(pins, self.of)
+            found = survey(pins, self.look)
         return found
 
     async def _list(self, directory: Directory, slots: trio.CapacityLimiter) -> None:

@@ -20,7 +20,7 @@ from dmfs.model import Directory
 from dmfs.namespace.listings import Listings
 from dmfs.prefetch.tree_walk import VISITS_MAX, Walk, WalkPlanner
 from dmfs.ratelimit.limits import Priority
-from dmfs.ratelimit.priority import RequestPriority, at_priority
+from dmfs.ratelimit.priority import RequestPriority, at_priority, current_priority
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,11 @@ class TreePrefetcher:
 
     @contextmanager
     def entering(self, directory: Directory) -> Iterator[None]:
-        """Wrap the listing of a directory that a program opens."""
+        """Wrap the listing of a directory that a program opens. Those of indexers, which nobody
+        waits for, are no walk."""
+        if current_priority().level >= Priority.AHEAD:
+            yield
+            return
         chain = [each.identity for each in self._listings.cache.chain(directory)]
         walk = self._planner.on_open(chain, trio.current_time())
         try:

@@ -27,9 +27,11 @@ PUBLISHED_PER_MIN: Mapping[str, int] = MappingProxyType({
     "formats": 50, "new_download": 50, "job": 300, "download": 300,
     "token": 500,
     "oss": 1000,
+    "thumbnail": 60,
 })  # fmt: skip
 """By endpoint as ``Call.route`` names it; ``oss`` is one quota for all of OSS. ``change`` is any
-PATCH: each endpoint has its 50, as far as is known, and they are counted together here."""
+PATCH: each endpoint has its 50, as far as is known, and they are counted together here.
+Of ``thumbnail`` none is published: a modest one of our own."""
 
 SHARED_QUOTA: Mapping[str, str] = MappingProxyType({
     "sign": "oss", "upload_urls": "oss", "complete": "oss", "details": "oss",

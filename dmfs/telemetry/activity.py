@@ -15,6 +15,7 @@ from typing import Any
 import trio
 
 from dmfs.errors import DriveError
+from dmfs.neighbours.refusals import Refusals
 from dmfs.system.clock import iso_seconds, wall_time_s
 from dmfs.telemetry.access_log import AccessRecord, access
 from dmfs.telemetry.processes import Process, Processes
@@ -91,6 +92,8 @@ class Activity:
     failures: deque[Failure] = field(default_factory=lambda: deque(maxlen=FAILURES_MAX))
     own: Process = field(default_factory=lambda: Process(0, "dmfs"))
     """What no program asked for: polls, refreshes of a sign-in, pins."""
+    refusals: Refusals = field(default_factory=Refusals)
+    """Programs of the desktop that were refused files."""
     transfers: Callable[[], list[Transfer]] = list
     """A door's open files."""
 

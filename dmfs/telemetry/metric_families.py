@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from dmfs.neighbours.table import Kind
 from dmfs.telemetry.durations import BOUNDS_S, Histogram
 
 OTHER = "other"
@@ -225,6 +226,15 @@ def _uploaded(seen: Seen) -> Iterable[Sample]:
         yield Sample((), _number(seen.gauges.get("writing.uploaded_bytes", 0)) or 0.0)
 
 
+def _refusals(seen: Seen) -> Iterable[Sample]:
+    counts: Counter[tuple[str, ...]] = Counter({(kind.value,): 0 for kind in Kind})
+    rows = _within(seen.status, "kept_away")
+    for row in rows if isinstance(rows, list | tuple) else ():
+        kind = _one_of([each.value for each in Kind], _within(row, "kind"))
+        counts[(kind,)] += int(_number(_within(row, "refused")) or 0)
+    return _summed(counts)
+
+
 def _online(seen: Seen) -> Iterable[Sample]:
     return [Sample((), float(seen.status.get("state", "online") == "online"))]
 
@@ -316,6 +326,11 @@ FAMILIES = (
     Family("dmfs_pins", "gauge", "Pinned files by state.", ("state",), _pins),
     Family(
         "dmfs_pinned_bytes", "gauge", "Bytes that pins keep on disk.", (), _plain("pins", "bytes")
+    ),
+    Family(
+        "dmfs_neighbour_refusals_total", "counter",
+        "Opens of files that were not cached, by indexers and thumbnailers, that were refused.",
+        ("kind",), _refusals,
     ),
     Family(
         "dmfs_drafts", "gauge",

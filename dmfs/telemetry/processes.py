@@ -12,23 +12,34 @@ from typing import NamedTuple
 
 import trio
 
+from dmfs.neighbours.programs import KindOf, nobody_is_gated
+from dmfs.neighbours.table import Kind
+
 MEMORY_S = 1.0
 """How long a thread's process and program are believed: a shell's child becomes another program
 by exec within milliseconds, and a thread's number is given out again."""
 THREADS_MAX = 1024
 PROCESSES_MAX = 256
 """More than that, and what those did that were seen longest ago is forgotten."""
+LAUNCHERS = frozenset({
+    "bash", "bwrap", "cron", "dash", "env", "fish", "ionice", "nice", "sh", "sudo", "systemd",
+    "systemd-executor", "timeout", "zsh",
+})  # fmt: skip
+"""Programs that become others by exec: not believed for a moment, or an indexer that is started by
+one of them would have its first second as a shell."""
 UNKNOWN = "-"
 
 
 class Process:
     """A program, and what it did since it was first seen. Ints, changed on the loop alone."""
 
-    __slots__ = ("bytes", "calls", "name", "open_files", "pid", "requests", "seen_at")
+    __slots__ = ("bytes", "calls", "kind", "name", "open_files", "pid", "requests", "seen_at")
 
-    def __init__(self, pid: int, name: str) -> None:
+    def __init__(self, pid: int, name: str, kind: Kind | None = None) -> None:
         self.pid = pid
         self.name = name
+        self.kind = kind
+        """Whether it is a program that opens all it sees (``neighbours``)."""
         self.requests = 0
         """Requests of the kernel, without the reads that were answered at once."""
         self.bytes = 0
@@ -52,7 +63,9 @@ class _Seen(NamedTuple):
 class Processes:
     """Bounded memories of threads, and of the processes that they belong to."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind_of: KindOf = nobody_is_gated) -> None:
+        """``kind_of``: asked once for each process."""
+        self._kind_of = kind_of
         self._threads: dict[int, _Seen] = {}
         self._known: OrderedDict[tuple[int, str], Process] = OrderedDict()
         self.nobody = Process(0, UNKNOWN)
@@ -69,7 +82,8 @@ class Processes:
             del self._threads[next(iter(self._threads))]
         process = self._process(*process_of(thread))
         process.seen_at = now
-        self._threads[thread] = _Seen(process, now + MEMORY_S)
+        if process.name not in LAUNCHERS:
+            self._threads[thread] = _Seen(process, now + MEMORY_S)
         return process
 
     def _process(self, pid: int, name: str) -> Process:
@@ -79,7 +93,7 @@ class Processes:
         if process is None:
             if len(self._known) >= PROCESSES_MAX:
                 self._forget_one()
-            process = self._known[pid, name] = Process(pid, name)
+            process = self._known[pid, name] = Process(pid, name, self._kind_of(pid, name))
         else:
             self._known.move_to_end((pid, name))
         return process

@@ -29,6 +29,7 @@ from dmfs.model import (
     File,
     Folder,
     Listing,
+    Marker,
     OldVersion,
     Shortcut,
     View,
@@ -300,7 +301,10 @@ class Writing:
             raise ReadOnlyError(f"{directory.name!r} is made of old versions", hint=COPY_IT)
         listing = await self.tools.listings.get(directory)
         found = listing.entries.get(name)
-        if found is None and await self.tools.listings.views.child(directory, name) is not None:
+        other = None if found else await self.tools.listings.views.child(directory, name)
+        if isinstance(other, Marker):
+            raise ReadOnlyError(f"{printable(name)!r} is the drive's own", hint="-o no_markers")
+        if other is not None:
             raise ReadOnlyError(f"{printable(name)!r} stands for old versions", hint=COPY_IT)
         return found
 

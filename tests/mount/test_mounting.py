@@ -203,7 +203,7 @@ def test_options_are_seen(make_drive):
 
 def test_defaults_are_seen(drive):
     source, _, kind, options = mounted_at(drive.point) or ("", "", "", "")
-    assert (source, kind) == ("dmfs", "fuse.dmfs")
+    assert (source, kind) == ("dmfs:default", "fuse.dmfs")
     assert {"ro", "nosuid", "nodev"} <= set(options.split(","))
     assert "allow_other" not in options.split(",")
 

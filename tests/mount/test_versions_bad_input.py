@@ -124,17 +124,19 @@ def unknown(unknowns: Iterator[str], drive: Drive, calm: EmulatorProcess) -> str
     return drive.path(FILES, next(unknowns))
 
 
-REFUSALS: dict[str, tuple[str, dict[str, int], int]] = {
-    "403": ("status", {"status": 403}, errno.EACCES),
-    "404": ("status", {"status": 404}, errno.ESTALE),
-    "410": ("status", {"status": 410}, errno.ESTALE),
-    "400": ("status", {"status": 400}, errno.EIO),
-    "500": ("status", {"status": 500}, errno.EIO),
-    "html": ("html_200", {}, errno.EIO),
-    "truncated": ("truncated_json", {}, errno.EIO),
-    "types": ("wrong_json_types", {}, errno.EIO),
-    "reset": ("reset_before_headers", {}, errno.EIO),
-    "slow": ("stall_before_headers", {"seconds": 3}, errno.ETIMEDOUT),
+TRIED_AGAIN = (errno.EIO, errno.ETIMEDOUT)
+"""As long as the deadline of a second allows, which on a busy machine passes during a try."""
+REFUSALS: dict[str, tuple[str, dict[str, int], tuple[int, ...]]] = {
+    "403": ("status", {"status": 403}, (errno.EACCES,)),
+    "404": ("status", {"status": 404}, (errno.ESTALE,)),
+    "410": ("status", {"status": 410}, (errno.ESTALE,)),
+    "400": ("status", {"status": 400}, (errno.EIO,)),
+    "500": ("status", {"status": 500}, TRIED_AGAIN),
+    "html": ("html_200", {}, (errno.EIO,)),
+    "truncated": ("truncated_json", {}, TRIED_AGAIN),
+    "types": ("wrong_json_types", {}, (errno.EIO,)),
+    "reset": ("reset_before_headers", {}, TRIED_AGAIN),
+    "slow": ("stall_before_headers", {"seconds": 3}, (errno.ETIMEDOUT,)),
 }
 
 
@@ -146,14 +148,14 @@ def test_a_refused_list_of_versions_is_never_absence(unknown, drive, case):
     drive.emulator.fault(kind, route="versions", times=None, **fields)
     folder, _, name = unknown.rpartition("/")
     paths = [f"{unknown}@v1.txt", f"{unknown}@v2.txt"]
-    assert set(drive.call("probe", paths)) == {expected}
+    assert set(drive.call("probe", paths)) <= {*expected}
     history = f"{folder}/.versions/{name}.txt"
-    assert drive.call("errno_of", "listdir", history) == expected
+    assert drive.call("errno_of", "listdir", history) in expected
     assert drive.call("errno_of", "stat", history) == 0
     assert drive.call("probe", [f"{unknown}@v3.txt", f"{unknown}@v4.txt"]) == [0, errno.ENOENT]
     drive.emulator.clear_faults()
-    if expected == errno.EACCES:
-        assert drive.call("errno_of", "read", paths[0]) == expected
+    if case == "403":
+        assert drive.call("errno_of", "read", paths[0]) in expected
     else:
         wait_until(lambda: drive.call("errno_of", "read", paths[0]) == 0)
         assert drive.call("read", paths[0]) == b"1"

@@ -135,6 +135,27 @@ async def test_after_a_move_that_was_followed_nothing_is_done_each_second(
         assert passes <= 1
 
 
+@real
+async def test_what_the_poller_finds_during_a_pass_is_seen_by_the_next_one(emulator, settings):
+    async with keeping(settings()) as drive:
+        await complete(drive, TREE)
+        listings = drive.parts.pins.keeper._listings
+        keep, late = listings.keep, ["first.bin", "second.bin"]
+
+        async def poll_finds(*_):
+            emulator.change("add_item", path=f"{FILES}/tree", name=late.pop(), size=5000)
+            await drive.parts.listings.list_again(await drive.resolve(PROJECT))
+
+        async def keep_later(*words):  # the pass has looked at all listings, and goes on
+            if late:
+                await poll_finds()
+            await keep(*words)
+
+        listings.keep = keep_later
+        await poll_finds()
+        await until(lambda: pin_of(drive, TREE).progress.files_done == 10, 20)
+
+
 @virtual
 async def test_what_failed_and_is_not_wanted_any_more_is_never_due():
     retries = Retries()
@@ -234,7 +255,7 @@ async def test_an_incomplete_listing_is_listed_anew_after_a_while_that_doubles()
     while trio.current_time() < began + 4 * 3600:
         if pinned.is_due() or len(times) == 1:
             await pinned.refresh_changed(pins)
-            pinned.remember(pins, survey(pins, pinned.of))
+            pinned.remember(pins, survey(pins, pinned.look))
         await trio.sleep(1)
     pauses = [round(b - a) for a, b in pairwise(times)]
     assert pauses[:6] == [31, 61, 121, 241, 481, 961]

@@ -30,6 +30,11 @@ STATUS: dict[str, Any] = {
     "open_files": 12,
     "requests": {"waiting": 3, "oldest_s": 1.5},
     "pins": {"done": 1, "total": 5, "bytes": 99, "failed": 1},
+    "kept_away": [
+        {"program": "baloo_file", "kind": "indexer", "refused": 312},
+        {"program": "updatedb", "kind": "indexer", "refused": 3},
+        {"program": "tumblerd", "kind": "thumbnailer", "refused": 4},
+    ],
 }
 GAUGES = {
     "requests.read.ok": 4, "requests.read.at_hand": 100, "requests.open.EACCES": 2,
@@ -79,6 +84,8 @@ def test_each_number_has_its_place() -> None:
         "dmfs_listing_entries": 70,
         "dmfs_pins state=done": 1, "dmfs_pins state=failed": 1, "dmfs_pins state=waiting": 3,
         "dmfs_pinned_bytes": 99,
+        "dmfs_neighbour_refusals_total kind=indexer": 315,
+        "dmfs_neighbour_refusals_total kind=thumbnailer": 4,
     }  # fmt: skip
 
 
@@ -220,7 +227,7 @@ def test_whatever_is_counted_it_is_less_than_300_series_and_no_word_of_it_is_a_l
         assert value >= 0, name
         for key, word in labels:
             assert key in ("op", "errno", "le", "tier", "route", "outcome", "quota", "state",
-                           "version")  # fmt: skip
+                           "kind", "version")  # fmt: skip
             assert re.fullmatch(r"[A-Za-z0-9_.+]{1,12}", word), word
 
 

@@ -30,6 +30,7 @@ PATIENCE_S = 5.0
 QUESTIONS_AT_ONCE = 16
 ENDED_SHOWN = 3
 PATH_COLUMNS = 40
+PROGRAMS_SHOWN = 5
 STATES = {
     "online": "online",
     "offline": "offline: the service cannot be reached",
@@ -111,6 +112,8 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
         ),
         ("files", _files(status)),
     ]
+    if status.get("kept_away"):
+        rows.append(("kept away", _refusals(status["kept_away"])))
     if status["pins"]["pins"]:
         rows.append(("pins", _pins(status["pins"])))
     if status.get("writing"):
@@ -160,6 +163,13 @@ def _files(status: Mapping[str, Any]) -> str:
         f"{duration(requests['oldest_s'])}: {oldest['op']} {path} "
         f"by {printable(oldest['program'])} ({oldest['pid']})"
     )
+
+
+def _refusals(programs: Sequence[Mapping[str, Any]]) -> str:
+    """Programs that open all they see, by how many opens they were refused."""
+    words = [f"{each['program']} {each['refused']} ({each['kind']})" for each in programs]
+    more = len(words) - PROGRAMS_SHOWN
+    return ", ".join(words[:PROGRAMS_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _pins(pins: Mapping[str, Any]) -> str:

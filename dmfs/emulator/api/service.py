@@ -9,6 +9,7 @@ from dmfs.emulator.api.page_cache import PageCache
 from dmfs.emulator.api.url_signing import Signer
 from dmfs.emulator.designs.jobs import Exports
 from dmfs.emulator.settings import Origins, Settings
+from dmfs.emulator.thumbnails.state import Thumbnails
 from dmfs.emulator.world.model import World
 from dmfs.emulator.writing.state import Writing
 
@@ -33,6 +34,7 @@ class Service:
         self.signer = Signer(self.settings)
         self.writing = Writing()
         self.exports = Exports(self.world)
+        self.thumbnails = Thumbnails()
         self.later: Callable[[float, Later], None] = _not_at_all
         """Call something in so many seconds; a server sets it to what can wait."""
 

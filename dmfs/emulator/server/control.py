@@ -11,7 +11,7 @@ from dmfs.emulator.http.messages import Answer, Request, bytes_answer, json_answ
 from dmfs.emulator.server import sign_in_control
 from dmfs.emulator.server.designs import control as designs
 from dmfs.emulator.server.emulator import Emulator
-from dmfs.emulator.server.orders import past
+from dmfs.emulator.server.orders import past, thumbnails
 from dmfs.emulator.world import content_threads, facts
 from dmfs.emulator.world.changing import finding
 from dmfs.emulator.world.content import read
@@ -193,4 +193,5 @@ _HANDLERS: dict[tuple[str, str], _Handler] = {
     **past.HANDLERS,
     **sign_in_control.HANDLERS,
     **designs.HANDLERS,
+    **thumbnails.HANDLERS,
 }

@@ -10,6 +10,7 @@ from dmfs.emulator.api import cdn, commands, data, oss, project, schema
 from dmfs.emulator.api.designs import downloads
 from dmfs.emulator.api.relations import refs
 from dmfs.emulator.api.searching import search
+from dmfs.emulator.api.thumbnails import thumbnail
 from dmfs.emulator.api.writing import folders, items, parts, signing, storage, versions
 from dmfs.emulator.http.messages import Answer
 from dmfs.emulator.sign_in import oauth, token_endpoint
@@ -131,6 +132,10 @@ API_ROUTES = (
     *_DESIGN_ROUTES,
     *_RELATION_ROUTES,
     _route("commands", "POST /data/v1/projects/:p/commands", commands.commands),
+    _route(
+        "thumbnail", "GET /modelderivative/v2/designdata/:urn/thumbnail", thumbnail.thumbnail,
+        scope="data:read|viewables:read",
+    ),
     _route("schema", "GET /schema/v1/versions/:s", schema.schema),
     _route("sign", f"{_OSS}/signeds3download", oss.sign, limit="oss"),
     _route("details", f"{_OSS}/details", oss.details, limit="oss"),

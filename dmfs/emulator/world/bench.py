@@ -11,6 +11,7 @@ from dmfs.emulator.world.model import Folder, World
 from dmfs.emulator.world.zip_content import ZipArchive
 
 _TREE_FILE_BYTES = 100_000
+_MODELS = "rvt ifc nwd rfa dwfx ipt iam skp step f3d 3dm sldprt".split()
 
 
 class Bench:
@@ -55,6 +56,14 @@ class Bench:
         folder = self._build.folder(self._top, "wide")
         for number in range(items_):
             self._build.file(folder, f"item-{number:06d}.dwg", 1000 + number)
+
+    def models(self, count_: int) -> None:
+        """Models of many formats in one folder."""
+        folder = self._build.folder(self._top, "models")
+        for number in range(count_):
+            ending = _MODELS[number % len(_MODELS)]
+            size = 200_000 + int.from_bytes(ids.digest(f"model {number}")[:4], "big") % 2_000_000
+            self._build.file(folder, f"Tower {number:03d}.{ending}", size)
 
     def small(self, files_: int, min_: int, max_: int) -> None:
         """Small files of sizes between the two, in bytes."""

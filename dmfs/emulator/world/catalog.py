@@ -12,6 +12,7 @@ from dmfs.emulator.world.sample.hubs import make_sample
 _PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
     "tree": (Bench.tree, {"folders": 265, "files": 3000, "depth": 6}),
     "wide": (Bench.wide, {"items": 10000}),
+    "models": (Bench.models, {"count": 200}),
     "small": (Bench.small, {"files": 1000, "min": 1024, "max": 40960}),
     "big": (Bench.big, {"size": 1 << 30, "count": 8, "zip": 0, "members": 256}),
     "relations": (Bench.relations, {}),

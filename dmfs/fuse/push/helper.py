@@ -1,7 +1,7 @@
 """A program of its own: writes notifications to the kernel, and breaks the connection in the end.
 
 ``python -IS helper.py``. On stdin come orders (see ``ORDER``) until the daemon has ended; stdout is
-a clone of the session's descriptor. Standard library only.
+a clone of the session's descriptor; to what comes as stderr go the marks. Standard library only.
 
 The kernel takes a push under a lock of the directory that a pending lookup, unlink or rename holds.
 Were the daemon killed while a thread of it waits there, that thread could not end, the connection
@@ -24,7 +24,10 @@ import struct
 import threading
 
 ORDER = struct.Struct("=QI")
-"""Number of the directory, length of the name that follows."""
+"""Number of the directory, length of the name that follows. Without a name it is a mark, which is
+told back when the kernel has taken all names before it."""
+MARK = struct.Struct("=Q")
+"""Number of a mark."""
 _NOTIFY = struct.Struct("=IiQ QII")
 """Length of the whole, what it is, 0; number of the directory, length of the name, 0."""
 _REQUEST, _ANSWER = struct.Struct("=IIQ"), struct.Struct("=IiQ")
@@ -41,8 +44,8 @@ _LOOK_S = 0.02
 class Helper:
     """One thread pushes; this one reads orders, and then refuses requests."""
 
-    def __init__(self, device: int) -> None:
-        self._device = device
+    def __init__(self, device: int, marks: int) -> None:
+        self._device, self._marks = device, marks
         self._orders: queue.SimpleQueue[tuple[int, bytes]] = queue.SimpleQueue()
         self._turn = threading.Lock()
         self._pushing = self._over = False
@@ -61,12 +64,18 @@ class Helper:
             while len(head := orders.read(ORDER.size)) == ORDER.size:
                 parent, length = ORDER.unpack(head)
                 name = orders.read(length)
-                if self._orders.qsize() < WAITING_MAX:  # never waits: it has to see the end
+                if (
+                    not length or self._orders.qsize() < WAITING_MAX
+                ):  # never waits: it has to see the end
                     self._orders.put((parent, name))
 
     def _push_all(self) -> None:
         while True:
             parent, name = self._orders.get()
+            if not name:
+                with contextlib.suppress(OSError):  # the daemon has gone
+                    os.write(self._marks, MARK.pack(parent))
+                continue
             size = _NOTIFY.size + len(name) + 1
             head = _NOTIFY.pack(size, _INVAL_ENTRY, 0, parent, len(name), 0)
             with self._turn:
@@ -96,9 +105,13 @@ class Helper:
 
 
 def main() -> None:
+    """Until the daemon has ended."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # sent to all of a unit or terminal: the daemon's
-    Helper(1).run()
+    marks = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)  # a traceback is no mark
+    Helper(1, marks).run()
     os._exit(0)  # whatever the other thread does
 
 

@@ -37,6 +37,10 @@ class Pusher:
         self._is_alive, self._is_started = True, False
         self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._marks = -1
+        """Where the helper tells of the marks."""
+        self._marked = self._mark = 0
+        """The last one that it told of, and the last one that it was given."""
 
     def start(self) -> None:
         """Some milliseconds. Without a helper a kill may hang the programs on the mount."""
@@ -51,15 +55,20 @@ class Pusher:
         """OSError where this machine gives no second descriptor, no process or no thread."""
         # by the session's: a service that was given it may have no /dev/fuse of its own
         device = os.open(f"/proc/self/fd/{self._session}", os.O_RDWR | os.O_CLOEXEC)
+        theirs = -1
         try:
+            self._marks, theirs = os.pipe()  # (neither is inherited by others)
+            os.set_blocking(self._marks, False)
             fcntl.ioctl(device, _CLONE, struct.pack("i", self._session))
             self._child = subprocess.Popen(
                 [sys.executable, "-I", "-S", helper.__file__],
-                stdin=subprocess.PIPE, stdout=device, stderr=subprocess.DEVNULL,
+                stdin=subprocess.PIPE, stdout=device, stderr=theirs,
                 cwd="/", env={}, start_new_session=True,
             )  # fmt: skip
         finally:
             os.close(device)  # only the helper's keeps the connection
+            if theirs >= 0:
+                os.close(theirs)
         thread = threading.Thread(target=self._hand_over, name="pushes", daemon=True)
         try:
             thread.start()
@@ -83,13 +92,43 @@ class Pusher:
         elif self._orders.qsize() < helper.WAITING_MAX:
             self._orders.put(helper.ORDER.pack(parent, len(name)) + name)
 
+    def mark(self) -> int:
+        """A mark behind all names so far, for ``has_passed``. Returns at once."""
+        if self._is_started and self._is_alive:
+            self._mark += 1
+            self._orders.put(helper.ORDER.pack(self._mark, 0))
+            return self._mark
+        return 0
+
+    def has_passed(self, mark: int) -> bool:
+        """Whether the kernel has taken all names before a mark, or nobody will tell. Never waits:
+        if not, look again once ``marks`` is readable."""
+        while self._marked < mark:
+            try:
+                numbers = os.read(self._marks, 1024 * helper.MARK.size)
+            except BlockingIOError:
+                return False
+            except OSError:
+                return True
+            if not numbers:  # the helper has ended
+                return True
+            (self._marked,) = helper.MARK.unpack(numbers[-helper.MARK.size :])
+        return True
+
+    @property
+    def marks(self) -> int:
+        """A descriptor, once there was a mark."""
+        return self._marks
+
     def close(self) -> None:
-        """Once the session is over, or before."""
-        if self._thread is None:
-            return
-        self._orders.put(None)
-        self._thread.join(_END_S)
-        self._wait()
+        """Once the session is over, or before; nobody looks at ``marks`` any more."""
+        if self._thread is not None:
+            self._orders.put(None)
+            self._thread.join(_END_S)
+            self._wait()
+        if self._marks >= 0:
+            os.close(self._marks)
+            self._marks = -1
 
     def _wait(self) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):

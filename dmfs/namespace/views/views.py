@@ -44,6 +44,8 @@ from dmfs.model import (
 )
 from dmfs.names import printable
 from dmfs.namespace.directory_query import THREAD_ENTRIES
+from dmfs.namespace.views.folded import FoldedNames, Folds
+from dmfs.namespace.views.markers import CASELESS, MARKERS, marker
 from dmfs.namespace.views.past import changed_since, past_entries, refused_in
 from dmfs.namespace.views.versions import (
     histories,
@@ -93,6 +95,10 @@ class Views:
         own."""
         self.snapshots_of = ""
         """The identity of the directory in which ``.snapshots`` is answered; '' for none."""
+        self.markers_of = ""
+        """The same of ``MARKERS``."""
+        self.folds: Folds | None = None
+        """Where names of another case mean the listed ones."""
 
     async def get(self, view: View) -> Listing:
         """All entries. DriveError if what it is made of cannot be had."""
@@ -162,8 +168,32 @@ class Views:
         self, directory: Directory, name: str, *, without_call: bool = False
     ) -> Child | None:
         """What is answered under a name that the listing of its directory does not have: a version,
-        or a view."""
+        a view, a marker, or what has this name in another case."""
         get: Get = self._lists.recall if without_call else self._lists.get
+        found = await self._unlisted(directory, name, get)
+        if found is not None or self.folds is None:
+            return found
+        listing = await get(directory)
+        if listing is None:
+            return None
+        folded = await self._folded(listing, self.folds)
+        if name == CASELESS:
+            return marker(directory.identity, name) if folded.differ else None
+        listed = folded.listed(name)
+        return None if listed is None else listing.entries.get(listed)
+
+    @staticmethod
+    async def _folded(listing: Listing, folds: Folds) -> FoldedNames:
+        folded = folds.peek(listing)
+        if folded is None:
+            work = partial(FoldedNames, listing.names)
+            folded = await computed(work) if len(listing.names) > THREAD_ENTRIES else work()
+            folds.put(listing, folded)
+        return folded
+
+    async def _unlisted(self, directory: Directory, name: str, get: Get) -> Child | None:
+        if name in MARKERS and self.markers_of and directory.identity == self.markers_of:
+            return marker(directory.identity, name)
         if name == SNAPSHOTS and self.snapshots_of and directory.identity == self.snapshots_of:
             return Snapshots(directory) if isinstance(directory, LiveDirectory) else None
         match directory:

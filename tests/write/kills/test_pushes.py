@@ -10,13 +10,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 
+from dmfs.fuse import kernel_cache
 from dmfs.fuse.push import helper
 from dmfs.fuse.push.pusher import Pusher
+from tests.support.helpers import real
+from tests.support.histories import look_again
 from tests.support.mounts import Drive, wait_until
 from tests.support.sample import RAW_SAMPLE, SAMPLE
 
@@ -150,10 +156,65 @@ def test_a_drive_that_is_read_alone_has_none_until_something_changes(
     with pytest.raises(AssertionError, match="there is none"):
         helper_of(drive)
     drive.emulator.change("add_item", path=RAW_SAMPLE, name="pushed.txt", size=5)
-    drive.tool("dmfs", "refresh", str(folder))
-    wait_until((folder / "pushed.txt").exists)
+    look_again(drive, SAMPLE)
+    assert (folder / "pushed.txt").exists()
     assert helper_of(drive)
     assert drive.stop() == 0
+
+
+def test_a_refresh_ends_when_the_kernel_was_told(make_drive: Callable[..., Drive]) -> None:
+    drive = make_drive(options=["ro"])
+    path = Path(drive.path(SAMPLE), "told.txt")
+    for text in ("before", "first", "second"):  # the helper starts with the first change
+        op = "add_item" if text == "before" else "new_version"
+        where = RAW_SAMPLE if op == "add_item" else f"{RAW_SAMPLE}/told.txt"
+        drive.emulator.change(op, path=where, name="told.txt", text=text)
+        if text != "second":
+            look_again(drive, SAMPLE)
+            assert path.read_text() == text
+    process = helper_of(drive)
+    drive.emulator.reset()
+    os.kill(process, signal.SIGSTOP)  # as on a machine that has no time for it
+    with ThreadPoolExecutor(1) as other:
+        refresh = other.submit(look_again, drive, SAMPLE)
+        wait_until(lambda: drive.counts().get("contents"))
+        assert not wait([refresh], 0.2).done
+        os.kill(process, signal.SIGCONT)
+        refresh.result(20)
+    assert path.read_text() == "second"
+    os.kill(process, signal.SIGKILL)  # then nobody tells, and nobody waits for it
+    look_again(drive, SAMPLE)
+    assert drive.stop() == 0
+
+
+@real
+async def test_a_helper_that_does_not_answer_is_waited_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fcntl, "ioctl", lambda *_: 0)
+    monkeypatch.setattr(kernel_cache, "ARRIVAL_S", 0.1)
+    pusher = Pusher(-1, lambda *_: None)
+    arrivals = kernel_cache.Arrivals(pusher)
+    await arrivals.wait()  # nothing was ever pushed
+    pusher.push(1, b"a")
+    os.kill(pusher.pid, signal.SIGSTOP)
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(arrivals.wait)
+    assert not pusher.has_passed(3)
+    os.kill(pusher.pid, signal.SIGCONT)
+    monkeypatch.setattr(kernel_cache, "ARRIVAL_S", 20.0)
+    await arrivals.wait()
+    assert pusher.has_passed(4)
+    assert not pusher.has_passed(5)
+    async with trio.open_nursery() as nursery:
+        os.kill(pusher.pid, signal.SIGSTOP)
+        nursery.start_soon(arrivals.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        arrivals.close()  # the mount ends
+    os.kill(pusher.pid, signal.SIGKILL)
+    await arrivals.wait()
+    pusher.close()
 
 
 def test_orders_after_its_end_are_carried_out_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Where the service has pictures of versions."""

@@ -1,0 +1,1 @@
+"""Pictures of versions, and what the service makes of being asked for them."""
