@@ -112,6 +112,7 @@ def check_names(text: str) -> None:
 
 ELSEWHERE = {
     "scripts/demo": "cli/test_demo.py",
+    "apt install ./dmfs_": "packaging/test_recipes.py",
     "pipx install": "packaging/test_packaging.py",
     "export DMFS_CLIENT_ID": "auth/test_login.py",
     "cp systemd/": "packaging/test_systemd.py",

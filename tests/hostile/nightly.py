@@ -117,6 +117,9 @@ PARTS = [
         {"DMFS_FSX_S": "600"}, {"DMFS_FSX_S": "60"},
     ),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
+    Part("package", ["scripts/package", "check"], script=True, long=True),
+    Part("image", ["scripts/package", "image"], script=True, long=True),
+    Part("rpm", ["scripts/package", "rpm"], script=True, long=True),
 ]  # fmt: skip
 
 
