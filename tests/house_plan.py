@@ -97,7 +97,8 @@ INSIDE = {
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings updatedb surroundings machine service",
-    " process __main__",
+    "emulator": "world settings command_line http sign_in writing designs thumbnails api server"
+    " browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
     " changing changes past sample designs bench catalog",
     "emulator.world.designs": "making relations orders",
