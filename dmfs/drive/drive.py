@@ -217,6 +217,8 @@ class Drive:
     def xattrs(self, node: Node) -> dict[str, str]:
         """Every extended attribute of a node by its full name; of a directory also the moment at
         which its listing was true."""
+        if self.writing is not None and isinstance(node, File) and not isinstance(node, OldVersion):
+            node = self.writing.now(node)
         found = attributes_of(node)
         if not isinstance(node, File | Shortcut):
             stale = self._listings.fresh_for(node) <= 0
