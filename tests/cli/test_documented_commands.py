@@ -110,6 +110,28 @@ def check_names(text: str) -> None:
         assert option in known or command == "emulator", text
 
 
+ELSEWHERE = {
+    "scripts/demo": "cli/test_demo.py",
+    "apt install ./dmfs_": "packaging/test_recipes.py",
+    "pipx install": "packaging/test_packaging.py",
+    "export DMFS_CLIENT_ID": "auth/test_login.py",
+    "cp systemd/": "packaging/test_systemd.py",
+    "systemctl --user": "packaging/test_systemd.py",
+    "/  /": "mount/test_mounting.py",
+}
+"""Beginnings of lines of the README → the test that does the same in its own way."""
+
+
+def test_every_line_of_the_readme_is_run_or_parsed_somewhere() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    others = re.sub(r"<!-- tested -->\n```sh\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    for block in FENCED.findall(others):
+        for line in map(str.strip, block.splitlines()):
+            where = next((each for each in ELSEWHERE if line.startswith(each)), None)
+            assert where or list(commands_in(line)), line
+            assert where is None or (ROOT / "tests" / ELSEWHERE[where]).exists(), line
+
+
 def test_commands_are_found_in_lines_of_shell() -> None:
     assert list(commands_in('page=$(dmfs url "/a b") && dmfs ls / | wc # dmfs no')) == [
         ["dmfs", "url", "/a b"], ["dmfs", "ls", "/"],
@@ -118,3 +140,9 @@ def test_commands_are_found_in_lines_of_shell() -> None:
         ["dmfs", "umount", "~/x"]
     ]
     assert sum(len(typed_on(page)) for page in PAGES) > 130
+
+
+def test_the_pictures_and_pages_that_pages_lead_to_are_there() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

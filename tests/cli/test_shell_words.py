@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmfs.cli.completion.shell_words import bash_words, fish_word
+from dmfs.cli.completion.shell_words import bash_words, fish_word, quoted_for_bash
 
 BREAKS = " \t\n\"'@><=;|&(:"
 """COMP_WORDBREAKS of bash."""
@@ -38,7 +38,7 @@ NAMES = st.text(st.sampled_from("aB \"'\\$`/=:@é図~#(…"), max_size=12)
 def test_the_words_of_a_line_and_what_readline_replaces(
     line: str, words: list[str], cut: int
 ) -> None:
-    assert bash_words(line, BREAKS) == (words, cut)
+    assert bash_words(line, BREAKS)[:2] == (words, cut)
 
 
 @given(st.lists(NAMES, min_size=1, max_size=4))
@@ -53,15 +53,23 @@ def test_half_a_word_is_its_beginning(word: str, end: int) -> None:
     single = "'" + word.replace("'", "x") + "'"
     plain = "".join(f"\\{each}" for each in word)
     for line, whole in ((double, word), (plain, word), (single, word.replace("'", "x"))):
-        half, cut = bash_words(f"dmfs {line[: end + 1]}", BREAKS)
+        half, cut, _ = bash_words(f"dmfs {line[: end + 1]}", BREAKS)
         assert len(half) == 2
         assert whole.startswith(half[1].rstrip("\\") if line is double else half[1])
         assert 0 <= cut <= len(half[1])
 
 
+@given(NAMES, st.sampled_from(["", "'", '"']))
+def test_what_is_quoted_is_read_as_it_was(name: str, mark: str) -> None:
+    line = f"dmfs {mark}{quoted_for_bash(name, mark)}"
+    assert bash_words(line, BREAKS)[0] == ["dmfs", name]
+    if name and mark != '"':  # shlex knows no backslash before a $ there
+        assert shlex.split(line + mark) == ["dmfs", name]
+
+
 @given(NAMES)
 def test_no_line_is_too_bad(line: str) -> None:
-    words, cut = bash_words(line, BREAKS)
+    words, cut, _ = bash_words(line, BREAKS)
     assert words
     assert cut <= len(words[-1])
     fish_word(line)

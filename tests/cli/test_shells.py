@@ -6,10 +6,12 @@ brackets: so the quoting is right, or it shows.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -62,24 +64,65 @@ def test_tab_in_bash_zsh_and_fish(tmp_path: Path, home: Home, emulator: Emulator
         "PATH": f"{directory}:{os.environ['PATH']}", "COLUMNS": "250",
     }  # fmt: skip
     missing = [shell for shell in ("bash", "zsh", "fish") if shutil.which(shell) is None]
-    if "bash" not in missing:
-        with terminal(["bash", "--norc", "--noprofile"], environ, tmp_path) as at:
-            at.type(f"source '{SCRIPTS / 'dmfs.bash'}'; echo rea''dy\n")
-            at.shows("ready")
-            type_and_look(at, "bash")
-    if "zsh" not in missing:
-        (tmp_path / "functions").mkdir()
-        shutil.copy(SCRIPTS / "dmfs.zsh", tmp_path / "functions/_dmfs")
-        with terminal(["zsh", "-f", "-i"], environ, tmp_path) as at:
-            at.type("fpath=($PWD/functions $fpath); bindkey -e; autoload -U compinit; "
-                    "compinit -u -D; echo rea''dy\n")  # fmt: skip
-            at.shows("ready")
-            type_and_look(at, "zsh")
+    for shell in {"bash", "zsh"} - set(missing):
+        with shell_at_terminal(shell, environ, tmp_path) as at:
+            type_and_look(at, shell)
     if "fish" not in missing:
         look_in_fish(environ, tmp_path)
     assert not any(emulator.counts().values())
     if missing:
         pytest.skip(f"the others did well; {', '.join(missing)}: not installed")
+
+
+@contextlib.contextmanager
+def shell_at_terminal(shell: str, environ: Mapping[str, str], place: Path) -> Iterator[Terminal]:
+    """Without anybody's own configuration, and with our completion."""
+    if shell == "bash":
+        command = ["bash", "--norc", "--noprofile"]
+        begin = f"set +H; source '{SCRIPTS / 'dmfs.bash'}'"  # no history in quotation marks
+    else:
+        (place / "functions").mkdir()
+        shutil.copy(SCRIPTS / "dmfs.zsh", place / "functions/_dmfs")
+        command = ["zsh", "-f", "-i"]
+        begin = "fpath=($PWD/functions $fpath); bindkey -e; autoload -U compinit; compinit -u -D"
+    with terminal(command, environ, place) as at:
+        at.type(f"{begin}; echo rea''dy\n")
+        at.shows("ready")
+        yield at
+
+
+HOSTILE = "/q $HOME $(touch X) `touch Y`;\"z'\u00e9&|<>*?[a]{b,c}!h#~=:@\\n.dwg"
+"""A name, and nothing that any shell should do."""
+STAND_IN = """\
+#!/bin/sh
+# As dmfs, in a drive where this is the only entry
+exec "$PYTHON" -c '
+import os, sys
+from dmfs.cli.completion import answer
+answer.answer = lambda *_: ("paths", [(os.environ["HOSTILE"], "")])
+answer.complete(sys.argv[2:], {})
+' "$@"
+"""
+
+
+@pytest.mark.tool
+def test_no_name_is_taken_for_something_to_do(tmp_path: Path) -> None:
+    program = tmp_path / "dmfs"
+    program.write_text(STAND_IN)
+    program.chmod(0o755)
+    environ = {
+        **os.environ, "TERM": "dumb", "LC_ALL": "C.UTF-8", "PS1": "$ ", "COLUMNS": "250",
+        "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOSTILE": HOSTILE, "PYTHON": sys.executable,
+    }  # fmt: skip
+    missing = [shell for shell in ("bash", "zsh") if shutil.which(shell) is None]
+    for shell in {"bash", "zsh"} - set(missing):
+        with shell_at_terminal(shell, environ, tmp_path) as at:
+            for begin in ("/q", '"/q', "'/q"):
+                at.type(f"dmfs ls {begin}\t\x01printf '<%s>' \n")
+                at.shows(f"<dmfs><ls><{HOSTILE}>")
+    assert not {"X", "Y"} & {each.name for each in tmp_path.iterdir()}
+    if missing:
+        pytest.skip(f"{', '.join(missing)}: not installed")
 
 
 def type_and_look(at: Terminal, shell: str) -> None:

@@ -5,9 +5,9 @@
     fish WORD… TOKEN          the last one as fish holds it
 
 The first line of the answer says of what kind the others are: ``words``; ``paths``, of which those
-that end in a slash go on; ``files`` or ``directories``, which the shell knows better itself. Then
-one a line, with a tab and a description behind it (not for bash). No answer ever costs a call, and
-a mistake is no answer: who presses Tab wants no message.
+that end in a slash go on (``quoted``: with quotation marks already); ``files`` or ``directories``,
+which the shell knows better itself. Then one a line, with a tab and a description behind it (not
+for bash). No answer ever costs a call, and a mistake is no answer: who presses Tab wants no words.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dmfs.cli import DONE
-from dmfs.cli.completion.shell_words import bash_words, fish_word
+from dmfs.cli.completion.shell_words import bash_words, fish_word, quoted_for_bash
 from dmfs.cli.completion.wanted import (
     CHOICE,
     ENTRY,
@@ -40,15 +40,16 @@ if TYPE_CHECKING:
 
 Rows = list[tuple[str, str]]
 """What fits, and what it is."""
-WORDS, PATHS, FILES, DIRECTORIES = "words", "paths", "files", "directories"
+WORDS, PATHS, QUOTED = "words", "paths", "quoted"
+FILES, DIRECTORIES = "files", "directories"
 
 
 def complete(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Answer one shell."""
     shell, *rest = arguments or ("",)
-    cut = 0
+    cut, still_open = 0, ""
     if shell == "bash" and len(rest) == 2:
-        words, cut = bash_words(*rest)
+        words, cut, still_open = bash_words(*rest)
     elif shell == "fish" and rest:
         words = ["dmfs", *rest[:-1], fish_word(rest[-1])]
     else:
@@ -56,11 +57,20 @@ def complete(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     if len(words) < 2:
         return DONE
     kind, rows = answer(words[1:-1], words[-1], environ)
-    lines = [kind]
-    for value, text in rows:
-        lines.append(value[cut:] if shell == "bash" else f"{value}\t{text}".rstrip("\t"))
+    if shell == "bash":
+        lines = _for_bash(kind, [value[cut:] for value, _ in rows], still_open)
+    else:
+        lines = [kind, *(f"{value}\t{text}".rstrip("\t") for value, text in rows)]
     sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
     return DONE
+
+
+def _for_bash(kind: str, values: list[str], still_open: str) -> list[str]:
+    """bash quotes paths itself, but takes a ``$`` in one that is no file of this machine for a
+    variable, and leaves it as it is."""
+    if kind == PATHS and any("$" in value or "`" in value for value in values):
+        return [QUOTED, *(quoted_for_bash(value, still_open) for value in values)]
+    return [kind, *values]
 
 
 def answer(words: Sequence[str], typed: str, environ: Mapping[str, str]) -> tuple[str, Rows]:

@@ -38,7 +38,7 @@ def _listing(cache_dir: Path, scope: str, parts: list[str]) -> str:
         _, text = next(stored.texts([identity]), ("", ""))
         for name in parts:
             head = head_of(text, identity)
-            row = next((row for row in rows_of(text) if row.name == name), None)
+            row = next((row for row in rows_of(text, name) if row.name == name), None)
             if head is None or row is None or row.letter in LEAVES:
                 return ""
             try:
@@ -51,11 +51,9 @@ def _listing(cache_dir: Path, scope: str, parts: list[str]) -> str:
 
 def _matching(text: str, above: str, begin: str, *, folders_only: bool) -> list[tuple[str, str]]:
     found = []
-    for row in rows_of(text):
+    for row in rows_of(text, begin):
         is_leaf = row.letter in LEAVES
-        if not row.name.startswith(begin) or (folders_only and is_leaf):
-            continue
-        if _CONTROL.search(row.name):
-            continue  # no line of a shell can hold it
+        if (folders_only and is_leaf) or _CONTROL.search(row.name):
+            continue  # no line of a shell can hold the latter
         found.append((f"{above}{row.name}{'' if is_leaf else '/'}", KINDS.get(row.letter, "")))
     return found

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 _ESCAPED_IN_DOUBLE = '"\\$`\n'
+_SPECIAL = frozenset("\"'\\$` \t|&;()<>*?[]{}!#~^=")
 
 
-def bash_words(line: str, word_breaks: str) -> tuple[list[str], int]:
+def bash_words(line: str, word_breaks: str) -> tuple[list[str], int, str]:
     """The words of a line up to the cursor, without their quotes; the last one is being typed.
 
     Also how many characters of the last one stand before what readline replaces: it takes a word
     to begin anew behind each of ``word_breaks`` (COMP_WORDBREAKS: ``=``, ``:``) and behind an open
-    quotation mark, and the whole of a word whose quotation marks are closed.
+    quotation mark, and the whole of a word whose quotation marks are closed. Last the mark that is
+    open, or ''.
     """
     words: list[str] = []
     word: list[str] = []
-    is_word, prefix_length, at = False, 0, 0
+    is_word, prefix_length, at, still_open = False, 0, 0, ""
     while at < len(line):
         letter = line[at]
         if letter in "'\"":
             end, inner = _quoted(line, at)
             is_word = True
             if end < 0:  # still open
-                prefix_length = len(word)
+                prefix_length, still_open = len(word), letter
                 at = len(line)
             else:
                 at = end
@@ -38,7 +40,15 @@ def bash_words(line: str, word_breaks: str) -> tuple[list[str], int]:
             is_word, at = True, at + 1
             if letter in word_breaks:
                 prefix_length = len(word)
-    return [*words, "".join(word)], prefix_length
+    return [*words, "".join(word)], prefix_length, still_open
+
+
+def quoted_for_bash(text: str, still_open: str) -> str:
+    """The rest of a word as it is typed behind an open quotation mark, or behind none."""
+    if still_open == "'":
+        return text.replace("'", "'\\''")
+    special = '"\\$`' if still_open else _SPECIAL
+    return "".join(f"\\{letter}" if letter in special else letter for letter in text)
 
 
 def fish_word(token: str) -> str:

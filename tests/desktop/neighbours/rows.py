@@ -102,8 +102,8 @@ def _line(row: Row) -> str:
 
 
 BOTH = (
-    "neighbour", "folders known", "listings", "signings", "GETs", "MB", "refused, now",
-    "a person's errors, now",
+    "neighbour", "folders known", "listings", "signings", "GETs", "MB", "pictures, now",
+    "refused, now", "a person's errors, now",
 )  # fmt: skip
 
 
@@ -117,7 +117,8 @@ def both(before: Sequence[Row], after: Sequence[Row]) -> str:
             f"{'–' if was is None else told(was)} → {told(row)}"
             for told in (_listings, _signings, _gets, _megabytes)
         ]
-        cells = [row.neighbour, "yes" if row.known else "no", *pairs, named(row.refused)]
+        cells = [row.neighbour, "yes" if row.known else "no", *pairs,
+                 str(row.thumbnails), named(row.refused)]  # fmt: skip
         lines.append("| " + " | ".join([*cells, str(len(row.person.errors))]) + " |")
     return "\n".join(lines)
 

@@ -31,10 +31,12 @@ class Session:
         self._children: list[subprocess.Popen[bytes]] = []
         self.mark = f"{MARK}={directory.name}.{time.time_ns()}"
         name, _, value = self.mark.partition("=")
+        # Cairo: drawn by a software GL, on a busy machine, Nautilus's spinner took all of its main
+        # loop, and it showed "Loading…" for good (3 of 3 times; with Cairo it never did).
         self.environ = {
             **environ, name: value, "HOME": str(self.home), "XDG_RUNTIME_DIR": str(runtime),
             "QT_QPA_PLATFORM": "offscreen", "GSETTINGS_BACKEND": "keyfile", "NO_AT_BRIDGE": "1",
-            "GDK_BACKEND": "x11", "LIBGL_ALWAYS_SOFTWARE": "1",
+            "GDK_BACKEND": "x11", "GSK_RENDERER": "cairo",
         }  # fmt: skip
 
     def start(self, *words: str | Path) -> subprocess.Popen[bytes]:

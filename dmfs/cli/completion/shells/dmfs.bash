@@ -17,6 +17,7 @@ _dmfs() {
             return
             ;;
         paths) compopt -o filenames 2>/dev/null ;; # readline quotes them, and shows their last parts
+        quoted) compopt -o filenames -o noquote 2>/dev/null ;;
     esac
     COMPREPLY=("${answer[@]:1}")
     if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[/=] ]]; then
