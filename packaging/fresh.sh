@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # For scripts/package: a fresh Debian, as it comes, in a folder; the package is tried in a copy of it.
+# shellcheck disable=SC2154,SC2034 # its parts are of one script, and share their variables
 
 debian=/var/tmp/dmfs-package # 200 MB for each suite, where the next run finds it
 

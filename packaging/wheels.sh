@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # For scripts/package: dmfs' wheel, and a wheel of pyfuse3 that needs no compiler and no libfuse3.
+# shellcheck disable=SC2154,SC2034 # its parts are of one script, and share their variables
 
 # pip ARGUMENT…: of the tools' venv, quietly
 pip() {
