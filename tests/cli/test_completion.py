@@ -25,6 +25,12 @@ HUB = "/Emulated Builders \uff0f Headquarters"
 NO_HOME = {"HOME": "/nowhere"}
 
 
+@pytest.fixture(autouse=True)
+def no_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens to be mounted on this machine is not what is tested."""
+    monkeypatch.setattr(local, "mount_table", list)
+
+
 def fits(*words: str, environ: dict[str, str] | None = None) -> list[str]:
     """What may stand for the last word."""
     _, rows = answer(words[:-1], words[-1], environ or NO_HOME)

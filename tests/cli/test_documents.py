@@ -18,6 +18,7 @@ from dmfs.cli.main import COMMANDS, main
 from dmfs.cli.parser import parsers
 from dmfs.config import DECLARED
 from dmfs.emulator.command_line import command_line
+from dmfs.fuse.descriptor.command import command_line as descriptor_command_line
 from dmfs.fuse.mount_options import FLAGS, VALUED
 
 DATE = "2026-05-01"
@@ -38,15 +39,19 @@ def test_every_command_has_a_page() -> None:
     expected = {f"dmfs-{name}.1" for name in (*COMMANDS, "emulator")}
     assert set(PAGES) == expected | {
         "dmfs.1", "dmfs-config.5", "dmfs-semantics.7", "mount.dmfs.8",
+        "dmfs-mountfd.8",
     }  # fmt: skip
     for name in (*COMMANDS, "emulator"):
         assert f"dmfs-{name}(1)" in plain("dmfs.1"), name
 
 
-@pytest.mark.parametrize("command", every_parser())
-def test_every_option_of_every_parser_is_in_its_page(command: str) -> None:
-    parser = every_parser()[command]
-    text = plain(f"dmfs-{command}.1")
+PAGE_OF = {f"dmfs-{name}.1": parser for name, parser in every_parser().items()}
+PAGE_OF["dmfs-mountfd.8"] = descriptor_command_line()
+
+
+@pytest.mark.parametrize("page", PAGE_OF)
+def test_every_option_of_every_parser_is_in_its_page(page: str) -> None:
+    parser, text = PAGE_OF[page], plain(page)
     for each in (parser, *subcommands(parser).values()):
         for action in each._actions:
             shown = action.help is not argparse.SUPPRESS

@@ -33,7 +33,7 @@ BY_METAVAR = {
     "DIRECTORY": DIRECTORY,
     "KEY=VALUE": SETTING,
     "OPT[,OPT...]": MOUNT_OPTION,
-    **dict.fromkeys("GLOB TIME SIZE N S [+-]N URL URL|URN NAME F".split(), NOTHING),
+    **dict.fromkeys("GLOB TIME SIZE WORD N S [+-]N URL URL|URN NAME F".split(), NOTHING),
 }
 BY_PLACE = {
     ("mount", "mountpoint"): DIRECTORY,

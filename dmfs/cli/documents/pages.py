@@ -24,6 +24,7 @@ from dmfs.cli.documents.roff import (
 from dmfs.cli.documents.settings_page import environment_of, settings_sections
 from dmfs.cli.parser import COMMANDS, HELP_TEXT, MORE, parsers
 from dmfs.emulator.command_line import command_line as emulator_command_line
+from dmfs.fuse.descriptor.command import command_line as descriptor_command_line
 from dmfs.fuse.mount_options import FLAGS, FSTAB, VALUED
 
 SOURCE = f"dmfs {__version__}"
@@ -72,6 +73,7 @@ def pages(date: str) -> dict[str, str]:
         *as_sections(_text("semantics.md")), *_see("dmfs(1) dmfs-mount(1)"),
     ])  # fmt: skip
     found["mount.dmfs.8"] = _helper_page(date)
+    found["dmfs-mountfd.8"] = _descriptor_page(date, texts["dmfs-mountfd"])
     return found
 
 
@@ -177,6 +179,20 @@ def _mount_options() -> Iterator[str]:
         "What fstab alone needs is taken without effect: "
         + ", ".join(f"`{word}`" for word in sorted(FSTAB)) + "."
     )  # fmt: skip
+
+
+def _descriptor_page(date: str, text: str) -> str:
+    parser = descriptor_command_line()
+    body, examples = _parts(text)
+    forms = [line.removeprefix("usage:").strip() for line in (parser.usage or "").splitlines()]
+    return page("dmfs-mountfd", 8, date, SOURCE, [
+        *_name("dmfs-mountfd", "mount a drive that another process serves"),
+        *section("synopsis", example(forms)),
+        *section("description", body),
+        *arguments_and_options(parser),
+        *_ending(STATUS, [], examples),
+        *_see("dmfs-mount(1) systemd.service(5)"),
+    ])  # fmt: skip
 
 
 def _sentence(text: str) -> str:
