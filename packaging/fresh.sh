@@ -32,8 +32,8 @@ may_make_debian() {
 fresh_debian() {
     local suite
     # shellcheck source=/dev/null
-    suite=$(. /etc/os-release && [ "${ID:-}" = debian ] && echo "${VERSION_CODENAME:-}") ||
-        cannot "needs to run on Debian: the fresh one is of the same release"
+    suite=${SUITE:-$(. /etc/os-release && [ "${ID:-}" = debian ] && echo "$VERSION_CODENAME")} ||
+        cannot "this is no Debian, so say which one is to be made: SUITE=bookworm, for example"
     base=$debian/$suite
     trap clean_up EXIT
     trap 'exit 130' INT
