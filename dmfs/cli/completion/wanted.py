@@ -82,7 +82,7 @@ def wanted(words: Sequence[str], typed: str) -> Wanted:
         return Wanted(NOTHING, typed, top)
     parser: argparse.ArgumentParser = commands[name]
     if name == "emulator":  # it has a parser of its own
-        from dmfs.emulator.command_line import command_line  # noqa: PLC0415 - for this one alone
+        from dmfs.emulator.command_line import command_line
 
         parser = command_line()
     arguments = [*front, *rest[1:]]
