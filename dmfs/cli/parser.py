@@ -311,8 +311,11 @@ def _add_account(add: Callable[..., _Parser]) -> None:
         "--keep", action="store_true",
         help="also while files wait to go up: they wait for the next sign-in of the same user",
     )  # fmt: skip
-    for name in ("whoami", "doctor"):
-        add(name).add_argument("--json", action="store_true", help="for programs")
+    add("whoami").add_argument("--json", action="store_true", help="for programs")
+    doctor = add("doctor")
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument("mountpoint", metavar="MOUNTPOINT", nargs="?",
+                        help="where you want to mount: is it permitted?")  # fmt: skip
 
 
 # What is said of mistakes

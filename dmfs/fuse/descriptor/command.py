@@ -112,7 +112,8 @@ def _run(options: argparse.Namespace, command: list[str], environ: Mapping[str, 
         storing.forget(address)  # of a start before this one
     user = _user(options.user)
     uid, gid = (os.getuid(), os.getgid()) if user is None else (user.pw_uid, user.pw_gid)
-    wanted = parse_options(",".join(options.options))
+    profile = environ.get("DMFS_PROFILE") or "default"
+    wanted = parse_options(",".join(options.options)).of_profile(profile)
     if command and shutil.which(command[0], path=environ.get("PATH")) is None:
         raise SetupError(f"there is no command {command[0]!r}")
     path, descriptor = open_mounted(options.mountpoint, wanted, uid, gid)
