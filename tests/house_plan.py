@@ -30,7 +30,8 @@ INSIDE = {
     "thumbnails": "png subjects store thumbnails opening",
     "desktop": "types mime_xml share_files plan installing missing file_manager_menu",
     "cli.desktop": "menu install",
-    "cli.documents": "",
+    "cli.documents": "roff markdown grammar_page settings_page pages command",
+    "cli.completion": "shell_words wanted local remote answer",
     "fuse.confinement": "apparmor",
     "fuse.descriptor": "given opening storing command",
     "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
@@ -90,14 +91,14 @@ INSIDE = {
     " attributes push kernel_cache request operations write_operations workers mount",
     "fuse.push": "helper pusher",
     "help": "topics",
-    "cli": "streams secret_files settings control exploring writing desktop parser daemonize browse"
-    " serve mount documents login whoami doctor demo main",
+    "cli": "streams secret_files settings control exploring writing parser completion"
+    " daemonize browse serve mount documents desktop login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
     "cli.doctor": "findings updatedb surroundings machine service",
-    "emulator": "world settings http sign_in writing designs thumbnails api server browser"
-    " process __main__",
+    "emulator": "world settings command_line http sign_in writing designs thumbnails api server"
+    " browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
     " changing changes past sample designs bench catalog",
     "emulator.world.designs": "making relations orders",
@@ -184,7 +185,7 @@ WITHOUT_TRIO = (
     " fuse.descriptor. fuse.confinement. cli.doctor.updatedb"
     " fuse.push."
     " write.settle. write.overlay.merging web_links."
-    " cli.exploring.type_words desktop. cli.desktop."
+    " cli.exploring.type_words desktop. cli.desktop. cli.documents. cli.completion."
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

@@ -56,7 +56,7 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The options, and the command behind ``--``."""
     words = list(arguments)
     at = words.index("--") if "--" in words else len(words)
-    options = _parser().parse_args(words[:at])
+    options = command_line().parse_args(words[:at])
     command = words[at + 1 :]
     stands_alone = options.store or options.tune or options.release
     if stands_alone and command:
@@ -68,7 +68,8 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, command
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Its parser, for the program and for its man page."""
     parser = argparse.ArgumentParser(
         PROGRAM, allow_abbrev=False,
         usage=f"{PROGRAM} [options] MOUNTPOINT -- COMMAND…\n"
