@@ -113,6 +113,7 @@ def test_wheel_has_both_commands_and_the_licence(wheel: zipfile.Path) -> None:
     text = wheel.joinpath(entry_points).read_text()
     assert "dmfs = dmfs.cli.main:main" in text
     assert "mount.dmfs = dmfs.cli.main:mount_helper" in text
+    assert "dmfs-mountfd = dmfs.fuse.descriptor.command:main" in text
     assert any(name.endswith("/LICENSE") for name in names)
 
 
