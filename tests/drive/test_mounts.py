@@ -90,12 +90,12 @@ def test_two_mounts_and_a_command_at_once_make_one_call(emulator, make_drive):
 
 
 def test_all_mounts_of_an_app_keep_to_its_rates_together(emulator, make_drive):
-    """A tenth of the published rates, in minutes of 6 s: 30 listings each; two walks of 61."""
-    config = {"rates": "contents=30,topFolders=30", "rate_window": "6s", "ttl": "10m"}
+    """A fifth of the published rates, in minutes of 6 s: 60 listings each; two walks of 61."""
+    config = {"rates": "contents=60,topFolders=60", "rate_window": "6s", "ttl": "10m"}
     one = make_drive(config=config)
     apart = {"DMFS_CACHE_DIR": str(one.home.directory / "another cache")}
     two = make_drive("two", home=one.home, environ=apart)
-    emulator.settings(rate_limits="0.1", rate_window_s=6)
+    emulator.settings(rate_limits="0.2", rate_window_s=6)
     emulator.reset()
     with ThreadPoolExecutor(2) as pool:
         walks = [pool.submit(find, drive, "Project Files", "tree") for drive in (one, two)]
@@ -191,7 +191,7 @@ def test_a_mount_starts_offline(emulator, make_drive):
     drive = make_drive(source=PROJECT)
     first = find(drive, "Project Files", "tree")
     drive.stop()
-    emulator.refuse("api", 12.0)
+    emulator.refuse("api", 8.0)
     again = make_drive("again", home=drive.home)
     assert len(find(again, "Project Files", "tree")) == len(first)
 

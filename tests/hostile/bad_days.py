@@ -16,6 +16,7 @@ CONFIG = {"memory_budget": "16MiB", "cache_free_percent": 0, "ttl": "1s"}
 """Little memory and short-lived listings, so that the disk is asked."""
 DEADLINE_S = 30.0
 """Of a read of some MB here: hangs are borne for 5 s, several one after the other if need be."""
+HANGS = "fails ([Errno 110] the disk hangs)"
 WORLD = f"small:files=60+big:size={BIG},count={len(BIGS)}"
 
 
@@ -68,14 +69,28 @@ def is_cached(drive: Drive, name: str) -> None:
     drive.emulator.clear_faults()
 
 
+def keeps_in_peace(witness: Witness, name: str) -> None:
+    """All of it at rest, without a complaint. Where this machine itself stood still for so long
+    that its disk counted as one that hangs, the day begins anew."""
+    drive = witness.drive
+    for _ in range(3):
+        witness.keeps(name)
+        complaints = witness.complaints()
+        if not any(HANGS in line for line in complaints):
+            break
+        assert drive.stop() == 0
+        drive.log_file.unlink()
+        drive.start()
+    assert complaints == []
+
+
 def bad_day(
     drive: Drive, turn_bad: Callable[[], object], turn_well: Callable[[], object],
     at_rest: Callable[[], int],
 ) -> list[str]:  # fmt: skip
     """What every bad day has in common; its complaints."""
     witness = Witness(drive)
-    witness.keeps(BIGS[0])
-    assert witness.complaints() == []
+    keeps_in_peace(witness, BIGS[0])
     turn_bad()
     # what is at rest there, what is not, names, and a small file
     assert witness.reads(BIGS[0], 0, 8 << 20) < DEADLINE_S

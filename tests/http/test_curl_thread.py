@@ -91,8 +91,8 @@ def test_reports_are_joined_and_the_end_comes_once_and_last(thread: CurlThread[L
             worked.set()
 
         assert thread.command(work)
-        assert worked.wait(5), "the loop stands still meanwhile, and hears of it all at once"
-        with trio.fail_after(5):
+        assert worked.wait(20), "the loop stands still meanwhile, and hears of it all at once"
+        with trio.fail_after(20):
             await side.done.wait()
         side.report(lambda: said.append("too late"))
         await trio.sleep(0.01)

@@ -52,7 +52,7 @@ async def test_a_lookup_never_queues_behind_speculation():
                 calls += 1
 
     async with trio.open_nursery() as nursery:
-        for _ in range(20):
+        for _ in range(6):
             nursery.start_soon(speculate)
         for _ in range(40):
             await trio.sleep(6)

@@ -36,7 +36,7 @@ async def test_what_two_threads_lock_at_the_first_use_is_unlocked_again(tmp_path
         nursery.start_soon(use, 1)
         nursery.start_soon(use, 2)
     other = ByteLocks(tmp_path / "locks", DiskThreads(1))
-    with trio.fail_after(2):
+    with trio.fail_after(20):
         async with other.lock(1), other.lock(2):
             pass
     assert len(opened) == 2, "one for each object"

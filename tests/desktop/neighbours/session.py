@@ -28,6 +28,7 @@ class Session:
         for each in (self.home, self.logs, runtime):
             each.mkdir(parents=True)
         runtime.chmod(0o700)
+        self._children: list[subprocess.Popen[bytes]] = []
         self.mark = f"{MARK}={directory.name}.{time.time_ns()}"
         name, _, value = self.mark.partition("=")
         # Cairo: drawn by a software GL, on a busy machine, Nautilus's spinner took all of its main
@@ -42,10 +43,12 @@ class Session:
         """A program, in the background; what it says goes to a file of ``logs``."""
         name = Path(words[0]).name
         with (self.logs / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(
+            child = subprocess.Popen(
                 list(words), env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=self.home, start_new_session=True,
             )  # fmt: skip
+        self._children.append(child)
+        return child
 
     def run(self, *words: str | Path, timeout_s: float = 20.0) -> str:
         """A short program to its end; its stdout. What it says on stderr goes to ``logs``."""
@@ -74,10 +77,12 @@ class Session:
                 words, env=self.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=log, start_new_session=True,
             )  # fmt: skip
+        self._children.append(child)
         assert child.stdout is not None
         if not select.select([child.stdout], [], [], _START_S)[0]:
             raise AssertionError(f"{words[0]} said nothing in {_START_S:g} s")
-        line = child.stdout.readline().decode().strip()
+        with child.stdout:
+            line = child.stdout.readline().decode().strip()
         if not line:
             raise AssertionError(f"{words[0]} ended: {(self.logs / f'{words[0]}.log').read_text()}")
         return line
@@ -104,4 +109,6 @@ class Session:
                 with contextlib.suppress(ChildProcessError):
                     while os.waitpid(-1, os.WNOHANG)[0]:
                         pass
+        for child in self._children:
+            child.poll()  # it was waited for above
         shutil.rmtree(self.home, ignore_errors=True)

@@ -46,6 +46,14 @@ def program(drive: Drive, *words: str) -> Iterator[subprocess.Popen[bytes]]:
                 subprocess.run(["umount", "-f", str(drive.point)], timeout=20, check=False)
 
 
+@pytest.fixture
+def session() -> Iterator[int]:
+    """A descriptor as that of a session that nobody has mounted yet."""
+    descriptor = os.open("/dev/fuse", os.O_RDWR)
+    yield descriptor
+    os.close(descriptor)
+
+
 def waits_in(process: int, function: str) -> bool:
     """Whether a thread of it is in the kernel there."""
     stacks = Path(f"/proc/{process}/task").glob("*/wchan")
@@ -132,7 +140,7 @@ def test_somebody_kills_it(make_drive: Callable[..., Drive]) -> None:
 
 
 def test_without_a_thread_names_are_pushed_here(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    session: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -140,7 +148,7 @@ def test_without_a_thread_names_are_pushed_here(
     monkeypatch.setattr(fcntl, "ioctl", lambda *_: 0)
     monkeypatch.setattr(threading.Thread, "start", refuse)
     here: list[tuple[int, bytes]] = []
-    pusher = Pusher(-1, lambda parent, name: here.append((parent, name)))
+    pusher = Pusher(session, lambda parent, name: here.append((parent, name)))
     pusher.push(1, b"a")
     assert here == [(1, b"a")]
     assert "thread" in caplog.text
@@ -177,9 +185,11 @@ def test_a_refresh_ends_when_the_kernel_was_told(make_drive: Callable[..., Drive
     os.kill(process, signal.SIGSTOP)  # as on a machine that has no time for it
     with ThreadPoolExecutor(1) as other:
         refresh = other.submit(look_again, drive, SAMPLE)
-        wait_until(lambda: drive.counts().get("contents"))
-        assert not wait([refresh], 0.2).done
-        os.kill(process, signal.SIGCONT)
+        try:
+            wait_until(lambda: drive.counts().get("contents"))
+            assert not wait([refresh], 0.2).done
+        finally:
+            os.kill(process, signal.SIGCONT)
         refresh.result(20)
     assert path.read_text() == "second"
     os.kill(process, signal.SIGKILL)  # then nobody tells, and nobody waits for it
@@ -189,11 +199,11 @@ def test_a_refresh_ends_when_the_kernel_was_told(make_drive: Callable[..., Drive
 
 @real
 async def test_a_helper_that_does_not_answer_is_waited_for_a_while(
-    monkeypatch: pytest.MonkeyPatch,
+    session: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fcntl, "ioctl", lambda *_: 0)
     monkeypatch.setattr(kernel_cache, "ARRIVAL_S", 0.1)
-    pusher = Pusher(-1, lambda *_: None)
+    pusher = Pusher(session, lambda *_: None)
     arrivals = kernel_cache.Arrivals(pusher)
     await arrivals.wait()  # nothing was ever pushed
     pusher.push(1, b"a")
@@ -217,11 +227,13 @@ async def test_a_helper_that_does_not_answer_is_waited_for_a_while(
     pusher.close()
 
 
-def test_orders_after_its_end_are_carried_out_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_orders_after_its_end_are_carried_out_here(
+    session: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of a helper that has no session, and so pushes nothing."""
     monkeypatch.setattr(fcntl, "ioctl", lambda *_: 0)
     here: list[tuple[int, bytes]] = []
-    pusher = Pusher(-1, lambda parent, name: here.append((parent, name)))
+    pusher = Pusher(session, lambda parent, name: here.append((parent, name)))
     pusher.push(1, b"before")
     assert here == []
     os.kill(pusher.pid, signal.SIGKILL)

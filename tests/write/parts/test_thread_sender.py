@@ -173,7 +173,7 @@ async def test_cancelling_gives_the_connection_up_and_the_descriptor_is_free(
         os.close(ours)
         other = os.memfd_create("another")
         os.ftruncate(other, 64 * MIB)
-        with trio.CancelScope(shield=True), trio.fail_after(5):
+        with trio.CancelScope(shield=True), trio.fail_after(20):
             await ended.wait()
             count = len(figures)
             await sender.put(part(storage.url("/next"), b"abc"))
@@ -197,7 +197,7 @@ async def test_cancelling_while_nothing_moves_gives_the_connection_up(descriptor
         nursery.start_soon(sender.put, part(storage.url(), FileSlice(descriptor, 0, MIB)))
         await arrived.wait()
         nursery.cancel_scope.cancel()
-        with trio.CancelScope(shield=True), trio.fail_after(5):
+        with trio.CancelScope(shield=True), trio.fail_after(20):
             await ended.wait()
 
 

@@ -74,6 +74,18 @@ class Folder:
         except AssertionError:
             assert self.sums() == sums, self.drive.log()[-3000:]
 
+    def ends_as(self, name: str, wanted: bytes, *before: bytes) -> None:
+        """Wait until the service has this file alone, of this newest version. Those of ``before``
+        may have gone up as well: on a busy machine more than ``upload_delay`` passes between two
+        steps of a test."""
+        allowed = {sha256(each) for each in before}
+
+        def is_so() -> bool:
+            *earlier, newest = self.sums().get(name, [""])
+            return newest == sha256(wanted) and {*earlier} <= allowed and len(self.sums()) == 1
+
+        wait_until(is_so, SEEN_S, f"{name} as the newest version: {self.sums()}")
+
     def write(self, name: str, data: bytes) -> Path:
         (self.path / name).write_bytes(data)
         return self.path / name

@@ -69,7 +69,7 @@ def test_a_map_that_is_stored_to_after_the_close(folder: Folder) -> None:
     view.close()
     wanted = b"a" * 5_000 + b"HERE" + b"a" * 4_996
     wait_until(lambda: read_elsewhere(path) == wanted)
-    folder.comes_to_all({"map.bin": [wanted]})
+    folder.ends_as("map.bin", wanted, b"a" * 10_000)
 
 
 def test_a_map_of_a_version(folder: Folder) -> None:
@@ -99,9 +99,13 @@ def test_two_processes_append(folder: Folder) -> None:
         "import os, sys\nfd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)\n"
         "for n in range(100): os.write(fd, f'{sys.argv[2]}{n:04}\\n'.encode())\n"
     )
+    whole = os.open(path, os.O_WRONLY | os.O_APPEND)
+    os.write(whole, b"begin\n")  # and it stays open, whenever the two begin and end
     both = [subprocess.Popen([sys.executable, "-IS", "-c", code, path, who]) for who in "ab"]
     assert [each.wait(30) for each in both] == [0, 0]
-    lines = path.read_bytes().splitlines()
+    os.close(whole)
+    begin, *lines = path.read_bytes().splitlines()
+    assert begin == b"begin"
     for who in "ab":
         assert [each for each in lines if each.startswith(who.encode())] == [
             f"{who}{number:04}".encode() for number in range(100)
@@ -128,7 +132,7 @@ def test_ftruncate_shrinks_and_grows(folder: Folder) -> None:
         assert os.pread(fd, 100, 0) == b"0123\0\0\0\0"
     os.truncate(folder / "f", 2)
     assert read_elsewhere(folder / "f") == b"01"
-    folder.comes_to(f=[b"01"])
+    folder.ends_as("f", b"01", b"0123\0\0\0\0")
 
 
 def test_fallocated_room_takes_none_of_the_spool(folder: Folder) -> None:
@@ -203,7 +207,7 @@ def test_o_trunc_empties_at_once(folder: Folder) -> None:
         assert read_elsewhere(path) == b""
         os.write(fd, b"second")
     assert read_elsewhere(path) == b"second"
-    folder.comes_to(f=[b"second"])
+    folder.ends_as("f", b"second", b"first")
 
 
 def test_others_read_what_is_being_written(folder: Folder) -> None:
@@ -217,8 +221,10 @@ def test_others_read_what_is_being_written(folder: Folder) -> None:
 
 
 def test_many_handles_of_one_file(folder: Folder) -> None:
-    path = folder.write("f", bytes(200))
-    many = [os.open(path, os.O_RDWR) for _ in range(200)]
+    path = folder.path / "f"
+    first = os.open(path, os.O_RDWR | os.O_CREAT)
+    os.pwrite(first, bytes(200), 0)  # and it stays open: what is closed goes up
+    many = [first, *(os.open(path, os.O_RDWR) for _ in range(199))]
     for number, fd in enumerate(many):
         os.pwrite(fd, bytes([number]), number)
     assert {os.pread(fd, 200, 0) for fd in many} == {bytes(range(200))}
@@ -245,15 +251,16 @@ def test_an_open_without_a_write_costs_nothing(folder: Folder) -> None:
 def test_a_handle_that_does_not_write_holds_nothing_back(folder: Folder) -> None:
     """Office programs have their document open for writing all the time."""
     path = folder.write("f", b"first")
+    folder.comes_to(f=[b"first"])
     with opened(path, os.O_RDWR) as idle:
         path.write_bytes(b"second")
-        folder.comes_to(f=[b"second"])
+        folder.comes_to(f=[b"first", b"second"])
         os.pwrite(idle, b"S", 0)
         os.fsync(idle)
         assert read_elsewhere(path) == b"Second"
         time.sleep(REST_S)
-        folder.comes_to(f=[b"second"])  # this one is not finished
-    folder.comes_to(f=[b"second", b"Second"])
+        folder.comes_to(f=[b"first", b"second"])  # this one is not finished
+    folder.comes_to(f=[b"first", b"second", b"Second"])
 
 
 def test_the_same_bytes_again_are_no_version(folder: Folder) -> None:
