@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # For scripts/package: a fresh Debian, as it comes, in a folder; the package is tried in a copy of it.
+# shellcheck disable=SC2154,SC2034 # its parts are of one script, and share their variables
 
 debian=/var/tmp/dmfs-package # 200 MB for each suite, where the next run finds it
 
@@ -31,8 +32,8 @@ may_make_debian() {
 fresh_debian() {
     local suite
     # shellcheck source=/dev/null
-    suite=$(. /etc/os-release && [ "${ID:-}" = debian ] && echo "${VERSION_CODENAME:-}") ||
-        cannot "needs to run on Debian: the fresh one is of the same release"
+    suite=${SUITE:-$(. /etc/os-release && [ "${ID:-}" = debian ] && echo "$VERSION_CODENAME")} ||
+        cannot "this is no Debian, so say which one is to be made: SUITE=bookworm, for example"
     base=$debian/$suite
     trap clean_up EXIT
     trap 'exit 130' INT

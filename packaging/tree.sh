@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # For scripts/package: the files of a package as they will lie below /, and nfpm that packs them.
+# shellcheck disable=SC2154,SC2034 # its parts are of one script, and share their variables
 
 home=/usr/lib/dmfs
 # What a package has beyond the locks of running: the extra `metrics`.
@@ -61,7 +62,7 @@ settle() {
         esac
     done
     ln -s -- "../../../bin/python$minor" "$bin/python3"
-    rm -rf -- "$tree$home"/{include,share,lib64}
+    rm -rf -- "${tree:?}$home"/{include,share,lib64}
     printf '%s\n' 'home = /usr/bin' 'include-system-site-packages = false' \
         "executable = /usr/bin/python$minor" >"$tree$home/pyvenv.cfg"
     # Where a wheel came from and who installed it are of this machine; sources in C and

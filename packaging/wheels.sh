@@ -1,10 +1,20 @@
 # shellcheck shell=bash
 # For scripts/package: dmfs' wheel, and a wheel of pyfuse3 that needs no compiler and no libfuse3.
+# shellcheck disable=SC2154,SC2034 # its parts are of one script, and share their variables
 
 # pip ARGUMENT…: of the tools' venv, quietly
 pip() {
     with_progress "package: pip $1" env PIP_PROGRESS_BAR=off "$build/tools/bin/python" -m pip \
         --disable-pip-version-check --no-input --no-color "$@" 9<&-
+}
+
+# needs PACKAGE…: of Debian; installed where that can be done without asking, else named
+needs() {
+    if command -v apt-get >/dev/null && may_install; then
+        say "installing $*"
+        if apt_install "$@" 9<&-; then return; fi
+    fi
+    fail "this machine lacks: $*"
 }
 
 # make_tools: a venv of PYTHON with the pinned tools; made anew when the pins have changed.
@@ -15,7 +25,8 @@ make_tools() {
         sha256sum "$locks/build.lock" "$locks/package.lock")
     if [ -f "$build/tools/stamp" ] && [ "$(<"$build/tools/stamp")" = "$stamp" ]; then return; fi
     rm -rf -- "$build/tools"
-    "$python" -m venv "$build/tools" || fail "$python cannot make a venv: install python3-venv"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || needs python3-venv
+    "$python" -m venv "$build/tools"
     # A recent pip: `--python`, with which the tree is filled, is younger than some of Debian's.
     pip install --upgrade pip
     pip install --require-hashes -r "$locks/build.lock"
@@ -44,10 +55,13 @@ pinned() {
 # the wheel's own; fusermount3, which is set-user-id, is the distribution's.
 make_pyfuse3() {
     local raw=$build/raw
-    for need in gcc pkg-config; do
-        command -v "$need" >/dev/null || fail "needs $need: apt-get install gcc pkg-config"
-    done
-    pkg-config --exists fuse3 || fail "needs libfuse3's headers: apt-get install libfuse3-dev"
+    local missing=() headers
+    headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+    command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+    command -v pkg-config >/dev/null && pkg-config --exists fuse3 ||
+        missing+=(pkg-config libfuse3-dev)
+    [ -e "$headers/Python.h" ] || missing+=(python3-dev)
+    if [ ${#missing[@]} -gt 0 ]; then needs "${missing[@]}"; fi
     rm -rf -- "$raw"
     mkdir -p -- "$raw"
     pinned run.lock pyfuse3 >"$raw/pyfuse3.lock"

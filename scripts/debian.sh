@@ -33,7 +33,7 @@ make_debian() {
     PATH=$PATH:/usr/sbin
     if ! command -v debootstrap >/dev/null; then
         say "installing debootstrap"
-        # shellcheck source=scripts/apt.sh
+        # shellcheck source=scripts/apt.sh disable=SC2154 # ours is given, as said above
         source "$root/scripts/apt.sh"
         if ! may_install || ! apt_install debootstrap; then
             cannot "needs debootstrap, and could not install it"

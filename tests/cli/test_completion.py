@@ -16,6 +16,7 @@ from dmfs.cli.completion.local import is_in_mount, profiles, spelled_like, steps
 from dmfs.cli.documents.grammar_page import subcommands
 from dmfs.cli.exploring.grammar import FORMATS
 from dmfs.cli.parser import COMMANDS, LOG_LEVELS, parsers
+from dmfs.emulator.command_line import command_line
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.fuse.mount_options import FLAGS, VALUED
 from tests.cli.test_imports import HEAVY, imported
@@ -42,7 +43,7 @@ def kind(*words: str) -> str:
 
 
 def test_every_argument_of_every_command_is_of_a_kind_that_completion_knows() -> None:
-    for name, parser in parsers()[1].items():
+    for name, parser in {**parsers()[1], "emulator": command_line()}.items():
         nested = subcommands(parser)
         for command, each in (nested or {name: parser}).items():
             for action in each._actions:
@@ -81,6 +82,8 @@ def test_every_argument_of_every_command_is_of_a_kind_that_completion_knows() ->
         (["ls", "--no-such-option="], []),
         (["ls", "--", "--l"], []),
         (["find", "-name", ""], []),
+        (["emulator", "--wo"], ["--world"]),
+        (["emulator", "--log-level=e"], ["--log-level=error"]),
     ],
 )
 def test_words_come_from_the_parsers(words: list[str], expected: list[str]) -> None:

@@ -106,7 +106,7 @@ def test_a_thumbnailer_in_a_sandbox_is_known_all_the_same(walked: Drive, run: Ru
     if subprocess.run([*sandbox, "true"], check=False, capture_output=True).returncode:
         pytest.skip("bwrap makes no sandbox here")
     file, other = models(walked)[3], "/mnt/input.rvt"
-    elsewhere = ("--tmpfs", "/mnt", "--ro-bind", file, other)
+    elsewhere = ("--as-pid-1", "--tmpfs", "/mnt", "--ro-bind", file, other)
     for more, opened in (((), file), (("--as-pid-1",), file), (elsewhere, other)):
         done = run("evince-thumbnailer", opened, before=(*sandbox, *more))
         assert DENIED in done.stderr, (more, done.stderr)

@@ -33,7 +33,9 @@ BY_METAVAR = {
     "DIRECTORY": DIRECTORY,
     "KEY=VALUE": SETTING,
     "OPT[,OPT...]": MOUNT_OPTION,
-    **dict.fromkeys("GLOB TIME SIZE WORD N S [+-]N URL URL|URN NAME F".split(), NOTHING),
+    **dict.fromkeys(
+        "GLOB TIME SIZE WORD HOST SPEC RATES N S [+-]N URL URL|URN NAME F".split(), NOTHING
+    ),
 }
 BY_PLACE = {
     ("mount", "mountpoint"): DIRECTORY,
@@ -79,6 +81,10 @@ def wanted(words: Sequence[str], typed: str) -> Wanted:
     if name not in commands:
         return Wanted(NOTHING, typed, top)
     parser: argparse.ArgumentParser = commands[name]
+    if name == "emulator":  # it has a parser of its own
+        from dmfs.emulator.command_line import command_line
+
+        parser = command_line()
     arguments = [*front, *rest[1:]]
     nested = _subcommands(parser)
     if nested:

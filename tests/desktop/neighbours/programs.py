@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import time
@@ -64,6 +65,9 @@ class Neighbour:
     screen: bool = False
     signings: int = SIGNINGS_MAX
     """That it may cost."""
+    persons: bool = False
+    least_s: float = 0.0
+    """It looks at names first, and only then opens files."""
 
     @property
     def missing(self) -> bool:
@@ -98,6 +102,14 @@ def _signatures(place: Place) -> Path:
 def clamscan(place: Place) -> bool:
     words = ["-r", "--no-summary", "-d", str(_signatures(place)), str(place.models)]
     return place.until_end(place.session.start(the("clamscan"), *words))
+
+
+def clamscan_in_a_terminal(place: Place) -> bool:
+    """As somebody runs it who wants a folder scanned."""
+    words = [the("clamscan"), "-r", "-d", str(_signatures(place)), str(place.folders[0])]
+    return place.until_end(
+        place.session.start("script", "--quiet", "--command", shlex.join(words), "/dev/null")
+    )
 
 
 def clamd(place: Place) -> bool:
@@ -193,10 +205,12 @@ def _until(done: Callable[[], bool], timeout_s: float) -> None:
 NEIGHBOURS = (
     Neighbour("plocate: updatedb", "plocate", "updatedb.plocate", updatedb),
     Neighbour("clamscan -r", "clamav", "clamscan", clamscan),
+    Neighbour("clamscan in a terminal, 100 files", "clamav bsdutils", "clamscan",
+              clamscan_in_a_terminal, persons=True),
     Neighbour("clamd, clamdscan -m", "clamav-daemon clamdscan", "clamdscan", clamd),
     Neighbour("tracker-miner-fs-3", "tracker tracker-extract tracker-miner-fs",
               "tracker-miner-fs-3", tracker, bus=True),
-    Neighbour("baloo_file", "baloo-kf5", "baloo_file", baloo, bus=True),
+    Neighbour("baloo_file", "baloo-kf5", "baloo_file", baloo, bus=True, least_s=120.0),
     Neighbour("gio list, 1000 files", "libglib2.0-bin", "gio", gio_list, known=True,
               signings=0),
     Neighbour("tumblerd, 1000 files", "tumbler", "tumblerd", tumbler,

@@ -51,6 +51,8 @@ class Row:
     note: str = ""
     allowed: int = SIGNINGS_MAX
     """Signings that it may cost."""
+    persons: bool = False
+    """Somebody started it in a terminal: it gets what it wants."""
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Row:
@@ -63,7 +65,10 @@ class Row:
 
 def wrong(row: Row, folders: int) -> Iterator[str]:
     """Each bound that it broke, in words. ``folders``: how many there are in the world."""
-    if row.signings > row.allowed:
+    if row.persons:
+        if row.refused or not row.opened:
+            yield f"what a person started was kept away: {named(row.refused)}"
+    elif row.signings > row.allowed:
         yield f"{row.signings} signings, {row.allowed} are allowed"
     if row.listings > folders:
         yield f"{row.listings} listings of {folders} folders"

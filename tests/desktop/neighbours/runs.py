@@ -136,7 +136,8 @@ def let_loose(
             if neighbour.known:
                 look_at_all(drive)
             emulator.reset()
-            return _with_drive(neighbour, emulator, drive, directory, seconds, types)
+            longest_s = max(seconds, neighbour.least_s)
+            return _with_drive(neighbour, emulator, drive, directory, longest_s, types)
 
 
 def _with_drive(
@@ -173,7 +174,7 @@ def _with_drive(
         neighbour.name, neighbour.known, round(took_s, 1), ended,
         **vars(cost),
         opened=dict(asked.opened), refused=dict(asked.refused), walked=dict(asked.walked),
-        allowed=neighbour.signings, person=beside,
+        allowed=neighbour.signings, persons=neighbour.persons, person=beside,
     )  # fmt: skip
 
 

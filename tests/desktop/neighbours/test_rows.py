@@ -41,6 +41,13 @@ def test_each_bound_can_be_broken(changes: dict[str, object], words: str) -> Non
     assert words in told
 
 
+def test_what_a_person_started_gets_all_it_wants() -> None:
+    assert broken(persons=True, signings=99, opened={"clamscan": 99}) == []
+    (words,) = broken(persons=True, opened={"clamscan": 9}, refused={"clamscan": 1})
+    assert words == "what a person started was kept away: clamscan 1"
+    assert broken(persons=True), "it opened nothing"
+
+
 def test_rows_go_to_json_and_back() -> None:
     assert Row.of(json.loads(json.dumps(GOOD.as_dict()))) == GOOD
 
