@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,7 +137,12 @@ def test_the_call_of_the_kernel() -> None:
 @pytest.mark.parametrize(
     ("words", "status", "line"),
     [
+        ([], 2, "MOUNTPOINT"),
         (["/mnt/x"], 2, "a command is missing"),
+        (["--nope", "/mnt/x", "--", "true"], 2, "--nope"),
+        (["--fd", "three", "/mnt/x", "--", "true"], 2, "--fd"),
+        (["--fd", "-1", "/mnt/x", "--", "true"], 2, "--fd"),
+        (["--store", "--release", "/mnt/x"], 2, "not allowed with"),
         (["--store", "/mnt/x", "--", "true"], 2, "take no command"),
         (["/mnt/x", "-o", "rww", "--", "true"], 2, "unknown mount option 'rww'"),
         (["/mnt/x", "-o", "rw,allow_other", "--", "true"], 2, "in your name"),
@@ -154,6 +161,16 @@ def test_bad_words_of_the_opener_are_one_line(
     assert said.startswith("dmfs-mountfd: ")
     assert line in said
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.process
+def test_what_runs_as_root_is_of_the_standard_library_alone() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import dmfs.fuse.descriptor.command\n"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, check=True)
+    assert set(done.stdout.decode().split()) - set(sys.stdlib_module_names) == {"dmfs"}
 
 
 @pytest.mark.process

@@ -34,6 +34,8 @@ PROGRAM = "dmfs-mountfd"
 KILLED = frozenset({"signal", "core-dump", "watchdog", "oom-kill", "timeout"})
 """``$SERVICE_RESULT`` of a drive that did not end by itself: its mountpoint stays, dead. An empty
 directory in its place would look as if all files were gone."""
+FD_MIN, FD_MAX = 3, 1023
+"""Behind stdin, stdout and stderr; below the usual limit of a process."""
 _PR_SET_NO_NEW_PRIVS = 38
 
 
@@ -58,6 +60,8 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     at = words.index("--") if "--" in words else len(words)
     options = command_line().parse_args(words[:at])
     command = words[at + 1 :]
+    if not FD_MIN <= options.fd <= FD_MAX:
+        raise UsageError(f"--fd {options.fd}: it is a number from {FD_MIN} to {FD_MAX}")
     stands_alone = options.store or options.tune or options.release
     if stands_alone and command:
         raise UsageError("--store, --tune and --release take no command")
@@ -68,9 +72,16 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, command
 
 
+class _Parser(argparse.ArgumentParser):
+    """Its errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"see {PROGRAM} --help")
+
+
 def command_line() -> argparse.ArgumentParser:
     """Its parser, for the program and for its man page."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         PROGRAM, allow_abbrev=False,
         usage=f"{PROGRAM} [options] MOUNTPOINT -- COMMAND…\n"
         f"       {PROGRAM} --store [options] MOUNTPOINT\n"
@@ -152,10 +163,13 @@ def _become(
     environ: dict[str, str],
 ) -> NoReturn:  # fmt: skip
     """Run a command in the place of this process, with no more rights than its user has."""
-    if number != descriptor:
-        os.dup2(descriptor, number)
-        os.close(descriptor)
-    os.set_inheritable(number, True)
+    try:
+        if number != descriptor:
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.set_inheritable(number, True)
+    except OSError as error:
+        raise SetupError(f"no descriptor {number} can be had: {error.strerror}") from None
     if user is not None and user.pw_uid != os.getuid():
         try:
             os.initgroups(user.pw_name, user.pw_gid)
