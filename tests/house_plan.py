@@ -30,7 +30,9 @@ INSIDE = {
     "thumbnails": "png subjects store thumbnails opening",
     "desktop": "types mime_xml share_files plan installing missing file_manager_menu",
     "cli.desktop": "menu install",
-    "cli.documents": "",
+    "cli.documents": "roff markdown grammar_page settings_page pages command",
+    "cli.completion": "shell_words wanted local remote answer",
+    "fuse.confinement": "apparmor",
     "fuse.descriptor": "given opening storing command",
     "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
     " stall_gate",
@@ -85,18 +87,18 @@ INSIDE = {
     "write.upload.plan": "part_plan records answers look conflicts",
     "write.parts": "slices put puts thread_sender",
     "control": "cards peer exchange metrics_port routes server client mounts",
-    "fuse": "inode_table kernel_params mount_options mount_place mountpoint descriptor attributes"
-    " push kernel_cache request operations write_operations workers mount",
+    "fuse": "inode_table kernel_params mount_options mount_place mountpoint descriptor confinement"
+    " attributes push kernel_cache request operations write_operations workers mount",
     "fuse.push": "helper pusher",
     "help": "topics",
-    "cli": "streams secret_files settings control exploring writing desktop parser daemonize browse"
-    " serve mount documents login whoami doctor demo main",
+    "cli": "streams secret_files settings control exploring writing parser completion"
+    " daemonize browse serve mount documents desktop login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
-    "cli.doctor": "findings machine service",
-    "emulator": "world settings http sign_in writing designs thumbnails api server browser"
-    " process __main__",
+    "cli.doctor": "findings updatedb surroundings machine service",
+    "emulator": "world settings command_line http sign_in writing designs thumbnails api server"
+    " browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
     " changing changes past sample designs bench catalog",
     "emulator.world.designs": "making relations orders",
@@ -179,10 +181,11 @@ WITHOUT_TRIO = (
     " telemetry.durations telemetry.metric_families telemetry.metrics telemetry.sentence"
     " telemetry.notices write.upload.plan."
     " help. cli.main cli.parser cli.streams cli.settings cli.mount cli.daemonize"
-    " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params fuse.descriptor."
+    " fuse.mountpoint fuse.mount_options fuse.mount_place fuse.kernel_params "
+    " fuse.descriptor. fuse.confinement. cli.doctor.updatedb"
     " fuse.push."
     " write.settle. write.overlay.merging web_links."
-    " cli.exploring.type_words desktop. cli.desktop."
+    " cli.exploring.type_words desktop. cli.desktop. cli.documents. cli.completion."
 ).split()
 """Decide without I/O, and block without a loop: a name with a dot at its end is a package."""
 

@@ -106,6 +106,8 @@ def tour(path: str, emulator: EmulatorProcess) -> list[Stop]:
     """Five commands worth trying, each with the check of its output."""
     files = f"{path}/{_FILES}"
     world = _World(emulator)
+    # a package needs a Python of its version, and that may have no other name
+    python = "python3" if shutil.which("python3") else shlex.quote(sys.executable)
     drawing, archive = "Drawings/Room 1.dxf", "Large Files/Site scan.zip"
     return [
         Stop(
@@ -129,7 +131,7 @@ def tour(path: str, emulator: EmulatorProcess) -> list[Stop]:
             lambda out: out.split()[:1] == [world.sha256(drawing)],
         ),
         Stop(
-            f"python3 -m zipfile -l {shlex.quote(f'{files}/{archive}')} | tail -n +2 | wc -l",
+            f"{python} -m zipfile -l {shlex.quote(f'{files}/{archive}')} | tail -n +2 | wc -l",
             "look into a 1 GiB archive without downloading it",
             lambda out: out.strip() == str(world.zip_members(archive)),
         ),

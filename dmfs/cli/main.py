@@ -54,6 +54,10 @@ def _main(arguments: list[str]) -> int:
         return DONE
 
     streams.begin_in_utf8(arguments)
+    if arguments[:1] == ["_complete"]:
+        from dmfs.cli.completion.answer import complete
+
+        return complete(arguments[1:], os.environ)
     from dmfs.cli.parser import help_of, parse
 
     options, ordered = parse(arguments)
@@ -105,9 +109,12 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BaseExceptionGroup as group:
-        if group.subgroup(KeyboardInterrupt) is None:
+        if group.subgroup(KeyboardInterrupt) is not None:
+            return INTERRUPTED
+        unwritten = streams.unwritten(group)
+        if unwritten is None:
             raise
-        return INTERRUPTED
+        raise unwritten from None
 
 
 def _have_home() -> None:
@@ -211,5 +218,6 @@ COMMANDS: dict[str, Callable[[Invocation], int]] = {
     "doctor": _lazy("doctor.service"),
     "desktop": _lazy("desktop.install"),
     "demo": _demo,
+    "documents": _lazy("documents.command"),
     "help": _help,
 }

@@ -20,6 +20,7 @@ from dmfs.fuse.mountpoint import (
     check_machine,
     clear_dead_mount,
     mounts,
+    no_library,
     parse_options,
     prepare_mountpoint,
     unmount,
@@ -60,7 +61,13 @@ def mount_command(call: Invocation) -> int:
             sys.stderr.write(f"dmfs: {failure}\n")
         return FAILED if failure else DONE
 
-    from dmfs.cli.serve import serve
+    try:
+        from dmfs.cli.serve import serve
+    except ImportError as error:
+        # one that is there, and whose libfuse3 is not
+        if not (error.name or error.path or "").rpartition("/")[2].startswith("pyfuse3"):
+            raise
+        raise no_library(f"cannot be loaded: {error}") from None
 
     serve(call, options, settings, mountpoint, given)
     return DONE

@@ -60,6 +60,8 @@ COMMANDS = {
 }
 """What each command is for, in the groups of `dmfs --help`."""
 HELP_TEXT = "explain a command or a topic"
+MORE = {"documents": "write man pages and completions to a directory"}
+"""For those who make packages of it."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -126,6 +128,7 @@ class _TopParser(_Parser):
             lines += [f"  {name:<10}{text}" for name, text in commands.items()]
         lines += ["", "More"]
         lines += [f"  help {name:<12}{text}" for name, text in TOPICS.items()]
+        lines += [f"  {name:<17}{text}" for name, text in MORE.items()]
         lines += [f"  {'--version':<17}which dmfs this is"]
         return "\n".join(lines) + "\n"
 
@@ -188,14 +191,14 @@ def help_of(command: str | None) -> str:
 COMMON = "options of every command that asks the service"
 
 
-def parsers() -> tuple[_Parser, Mapping[str, _Parser]]:
+def parsers() -> tuple[_Parser, dict[str, _Parser]]:
     """The parser of the whole command line, and each command's own."""
     top = _TopParser(prog="dmfs")
     _add_help_option(top)
     top.add_argument("--version", action="version", version=f"dmfs {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     texts = {name: text for group in COMMANDS.values() for name, text in group.items()}
-    texts["help"] = HELP_TEXT
+    texts |= {"help": HELP_TEXT, **MORE}
     made: dict[str, _Parser] = {}
 
     def add(name: str, *, settings: bool = True) -> _Parser:
@@ -217,6 +220,9 @@ def parsers() -> tuple[_Parser, Mapping[str, _Parser]]:
                       help="an empty directory (default: one of its own)")  # fmt: skip
     demo.add_argument("--check", action="store_true", help="run the tour, compare, clean up, exit")
     add("emulator", settings=False)
+    documents = add("documents", settings=False)
+    documents.add_argument("directory", metavar="DIRECTORY", type=_not_empty,
+                           help="laid out as /usr/share is")  # fmt: skip
     topic = add("help", settings=False)
     topic.add_argument("topic", metavar="TOPIC", choices=sorted((*TOPICS, *made)), nargs="?",
                        help=f"{', '.join(TOPICS)}, or a command")  # fmt: skip
@@ -305,8 +311,11 @@ def _add_account(add: Callable[..., _Parser]) -> None:
         "--keep", action="store_true",
         help="also while files wait to go up: they wait for the next sign-in of the same user",
     )  # fmt: skip
-    for name in ("whoami", "doctor"):
-        add(name).add_argument("--json", action="store_true", help="for programs")
+    add("whoami").add_argument("--json", action="store_true", help="for programs")
+    doctor = add("doctor")
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument("mountpoint", metavar="MOUNTPOINT", nargs="?",
+                        help="where you want to mount: is it permitted?")  # fmt: skip
 
 
 # What is said of mistakes

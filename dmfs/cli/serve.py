@@ -198,10 +198,11 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings, card: C
                 await listening.wait()  # who waits for the drive may ask it at once
                 ownership = Ownership(options.uid, options.gid, options.umask)
                 try:
-                    await mount.serve(
-                        drive, root, life.given or life.mountpoint, ownership, set(options.kernel),
-                        life.on_ready, life.stop,
-                    )  # fmt: skip
+                    with bare_errors():
+                        await mount.serve(
+                            drive, root, life.given or life.mountpoint, ownership,
+                            set(options.kernel), life.on_ready, life.stop,
+                        )  # fmt: skip
                 except Exception as error:
                     words = error.message if isinstance(error, DriveError) else type(error).__name__
                     life.because = f"failed: {words}"

@@ -43,6 +43,14 @@ def start(call: Invocation) -> Settings:
 
 def read_settings(call: Invocation) -> Settings:
     """All sources merged, with absolute paths. SetupError or UsageError says what is wrong."""
+    settings, has_file = settings_of(call)
+    if has_file:
+        warn_once(config_path(call), settings)
+    return settings
+
+
+def settings_of(call: Invocation) -> tuple[Settings, bool]:
+    """The same without a word to anybody, and whether there is a configuration file."""
     options = call.options
     path = config_path(call)
     text = ""
@@ -56,10 +64,8 @@ def read_settings(call: Invocation) -> Settings:
     values = dict(_assignment(word) for word in options.settings)
     if options.profile:
         values["profile"] = options.profile
-    settings = _with_absolute_paths(load_settings(text, call.environ, values, toml_name=str(path)))
-    if text:
-        warn_once(path, settings)
-    return settings
+    settings = load_settings(text, call.environ, values, toml_name=str(path))
+    return _with_absolute_paths(settings), bool(text)
 
 
 def _read(path: Path) -> str:

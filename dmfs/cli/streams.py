@@ -58,6 +58,20 @@ def why_not_written(error: OSError) -> str:
     return ""
 
 
+def unwritten(group: BaseExceptionGroup[BaseException]) -> OSError | None:
+    """The failed write to stdout that ended tasks, where nothing else did."""
+    lost, others = group.split(
+        lambda each: (
+            isinstance(each, OSError)
+            and (isinstance(each, BrokenPipeError) or bool(why_not_written(each)))
+        )
+    )
+    first: BaseException | None = None if others is not None else lost
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first if isinstance(first, OSError) else None
+
+
 def give_up_stdout() -> None:
     """Python flushes what is left when it ends: that must not fail once more."""
     try:

@@ -32,7 +32,7 @@ APIS = {
 TABLE_OF_MOUNTS = Path("/proc/self/mountinfo")
 TABLE_US = 2_000_000
 """For so long it is taken to be the same: a folder of 1000 files asks 1000 times."""
-FRESH_US = 3_000_000
+FRESH_US = 1_000_000
 """A file manager asks again when it shows a folder anew; the menu asks nobody."""
 LOOK_AGAIN_S = 5
 LOOKS = 60
@@ -225,13 +225,14 @@ class DmfsMenu(GObject.GObject, Manager.MenuProvider, Manager.InfoProvider):  # 
 
     def get_file_items(self, *arguments: Any) -> list[Any]:
         """``(files)``, or ``(window, files)`` before Nautilus 43 and in Nemo and Caja."""
-        return self._items(list(arguments[-1]))
+        return self._items("Dmfs", list(arguments[-1]))
 
     def get_background_items(self, *arguments: Any) -> list[Any]:
-        """Of the folder that is shown."""
-        return self._items([arguments[-1]] if arguments[-1] else [])
+        """Of the folder that is shown. Their names are others than those of files: Nautilus 43
+        has one action for each name, and *Keep* of a file kept the whole folder."""
+        return self._items("DmfsFolder", [arguments[-1]] if arguments[-1] else [])
 
-    def _items(self, files: list[Any]) -> list[Any]:
+    def _items(self, group: str, files: list[Any]) -> list[Any]:
         if not files or len(files) > SELECTED_MAX:
             return []
         found = [path for file in files if (path := self._path(file)) is not None]
@@ -242,7 +243,7 @@ class DmfsMenu(GObject.GObject, Manager.MenuProvider, Manager.InfoProvider):  # 
         items = []
         for name, place, verb in verbs(found, [each.is_directory() for each in files], pinned):
             label = WORDS.get(language, WORDS["en"])[place]
-            item = Manager.MenuItem(name=f"Dmfs::{name}", label=label, tip=f"dmfs {verb}")
+            item = Manager.MenuItem(name=f"{group}::{name}", label=label, tip=f"dmfs {verb}")
             item.connect("activate", self._on_activate, verb, found, files)
             items.append(item)
         return items

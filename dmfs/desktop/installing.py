@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dmfs.desktop.plan import RECORD, Plan, digest, install_plan, remove_plan, state_of
-from dmfs.desktop.share_files import ShareFile, share_files
+from dmfs.desktop.plan import RECORD, Plan, State, digest, install_plan, remove_plan, state_of
+from dmfs.desktop.share_files import share_files
 from dmfs.errors import SetupError
 
 TOOL_S = 60.0
@@ -24,12 +24,28 @@ FOUND_MAX_BYTES = 1 << 20
 
 
 class Place:
-    """One share directory."""
+    """One share directory. ``documents``: name → text of what is made for it, man pages and
+    completions."""
 
-    def __init__(self, directory: Path, which: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        which: Callable[[str], str | None],
+        documents: Mapping[str, str] | None = None,
+    ) -> None:
         self.directory = directory
         self._which = which
-        self.files: Mapping[str, ShareFile] = {each.name: each for each in share_files()}
+        self._made = frozenset(documents or {})
+        try:
+            self.files = {
+                each.name: (each.source.read_bytes(), each.mode) for each in share_files()
+            }
+        except OSError as error:
+            raise SetupError(
+                f"a file of dmfs itself cannot be read: {error}", hint="install dmfs again"
+            ) from None
+        for name, text in (documents or {}).items():
+            self.files[name] = (text.encode(), 0o644)
 
     def install(self) -> dict[str, Any]:
         """Write what is missing or older. ``written``, ``removed``, ``foreign``: names."""
@@ -48,6 +64,11 @@ class Place:
             name: state_of(ours, found.get(name), record.get(name)).value
             for name, ours in wanted.items()
         }
+
+    def is_complete(self) -> bool:
+        """Whether all is there but man pages, which packages compress."""
+        states = self.states()
+        return all(states[name] == State.CURRENT for name in states.keys() - self._made)
 
     def refresh(self) -> list[str]:
         """Have the desktop's databases made anew. What failed or is not installed, in words."""
@@ -82,12 +103,7 @@ class Place:
         return [f"{tool} failed: {said[0] if said else done.returncode}"] if done.returncode else []
 
     def _wanted(self) -> dict[str, str]:
-        try:
-            return {each.name: digest(each.source.read_bytes()) for each in self.files.values()}
-        except OSError as error:
-            raise SetupError(
-                f"a file of dmfs itself cannot be read: {error}", hint="install dmfs again"
-            ) from None
+        return {name: digest(data) for name, (data, _) in self.files.items()}
 
     def _found(self) -> dict[str, str]:
         found = {}
@@ -122,7 +138,7 @@ class Place:
         try:
             for name in plan.write:
                 path = self.directory / name
-                _write(path, self.files[name].source.read_bytes(), self.files[name].mode)
+                _write(path, *self.files[name])
             for name in plan.remove:
                 path = self.directory / name
                 path.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ class ShareFile:
     name: str
     """Below the share directory: ``mime/packages/dmfs.xml``."""
     source: Path
-    mode: int
+    mode: int = 0o644
     """Permission bits: 0o644, or 0o755."""
 
 

@@ -72,6 +72,9 @@ class Drive:
         """What can be changed, in a drive that was opened for it."""
         self.at_ns: int | None = None
         """The moment that is shown, in a drive that shows none but one."""
+        self.names_last = True
+        """Whether a door may believe a name without asking. Not where one file has names of several
+        cases and is changed under one: nobody tells the door of the others."""
         # the verbs that serve each request of the kernel find their part in one step
         self._listings = parts.listings
         self._sizes = parts.sizes
@@ -120,6 +123,7 @@ class Drive:
     def ignore_case(self) -> None:
         """From now on a name means what is listed under it in another case, if that is one."""
         self._listings.views.folds = Folds()
+        self.names_last = self.writing is None
 
     def listed_name(self, directory: Directory, name: str) -> str:
         """The name under which an entry is listed that was looked up just now under another case;
@@ -213,6 +217,8 @@ class Drive:
     def xattrs(self, node: Node) -> dict[str, str]:
         """Every extended attribute of a node by its full name; of a directory also the moment at
         which its listing was true."""
+        if self.writing is not None and isinstance(node, File) and not isinstance(node, OldVersion):
+            node = self.writing.now(node)
         found = attributes_of(node)
         if not isinstance(node, File | Shortcut):
             stale = self._listings.fresh_for(node) <= 0

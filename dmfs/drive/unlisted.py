@@ -25,6 +25,10 @@ if TYPE_CHECKING:  # a read-only drive starts without it
     from dmfs.write.writing import Writing
 
 
+CLEAN = "clean"
+"""The ``STATE`` of what the service has."""
+
+
 class UnlistedXattrs:
     """Their values, each asked of the part that knows it."""
 
@@ -46,7 +50,7 @@ class UnlistedXattrs:
         if self._parts.thumbnails is None:
             return None
         if writing is not None and isinstance(node, File) and not isinstance(node, OldVersion):
-            if writing.content_of(node) is not None:
+            if writing.state(node).value != CLEAN:
                 return None
             node = writing.now(node)
         return await self._parts.thumbnails.of(node)

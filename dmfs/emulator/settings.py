@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+HOST = "127.0.0.1"
+"""Loopback, always: the control endpoint and the fixed secrets must not be reachable."""
+
 
 @dataclass(slots=True)
 class Origins:

@@ -14,6 +14,7 @@ import trio
 from dmfs.drive import Drive
 from dmfs.errors import SetupError
 from dmfs.fuse.attributes import Ownership
+from dmfs.fuse.confinement.apparmor import hint_of_refusal
 from dmfs.fuse.descriptor.given import Given, served_before
 from dmfs.fuse.descriptor.opening import detach
 from dmfs.fuse.kernel_cache import Arrivals, push_here
@@ -98,7 +99,8 @@ def _mount(operations: Operations, mountpoint: str, options: set[str]) -> tuple[
         pyfuse3.init(operations, mountpoint, options)
     except RuntimeError as error:
         clear_dead_mount(mountpoint)  # of a fusermount3 that a signal ended halfway
-        raise SetupError(f"the kernel does not mount at {mountpoint}: {error}") from None
+        hint = hint_of_refusal(mountpoint, options & {"ro", "noatime", "noexec"})
+        raise SetupError(f"the kernel does not mount at {mountpoint}: {error}", hint=hint) from None
     try:
         session = replace_workers()
         return mount_at(mountpoint), session

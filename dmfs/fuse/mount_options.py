@@ -18,8 +18,8 @@ FLAGS = {
     "nodev": "as with mount(8)",
     "nosuid": "as with mount(8)",
     "noexec": "programs on the drive cannot be started",
-    "ignore_case": "PLAN.DWG opens plan.dwg, as Windows programs in Wine expect it",
-    "no_markers": "no unlisted .trackerignore, .nomedia and CACHEDIR.TAG at the top",
+    "ignore_case": "PLAN.DWG opens plan.dwg, as programs in Wine expect it",
+    "no_markers": "no unlisted .trackerignore, .nomedia, CACHEDIR.TAG at the top",
     "snapshots": "answer .snapshots/@GMT-…/: each midnight, for Samba",
     "service_folders": "show the folders that BIM 360 and ACC keep for themselves",
 }

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -138,8 +139,19 @@ def _number(text: str | None, name: str, base: int, default: int, most: int = 2*
     return value
 
 
+def no_library(what: str) -> SetupError:
+    """That there is no mounting without pyfuse3, and how one has it; ``what`` is wrong with it."""
+    return SetupError(
+        f"mounting needs pyfuse3, which {what}",
+        hint='pip install "dmfs[mount]" (compiles it: needs libfuse3-dev, pkg-config, gcc and '
+        "python3-dev); `dmfs ls` and `dmfs cat` work without",
+    )
+
+
 def check_machine(options: MountOptions) -> None:
     """SetupError with the remedy if this machine has no FUSE, or does not permit the options."""
+    if not any(finder.find_spec("pyfuse3", None) for finder in sys.meta_path):
+        raise no_library("is not installed")
     if not os.path.exists(FUSE_DEVICE):
         raise SetupError(
             f"there is no {FUSE_DEVICE}: this machine (or container) cannot mount FUSE filesystems",

@@ -243,7 +243,7 @@ class Operations(pyfuse3.Operations):
         """For how long the kernel may believe a name in a directory (or its absence)."""
         directory = self._inodes.directory_if_referenced(inode)
         fresh_s = 0.0 if directory is None else self._drive.fresh_for_s(directory)
-        return min(max(fresh_s, STALE_TIMEOUT_S), at_most_s)
+        return min(max(fresh_s, STALE_TIMEOUT_S), at_most_s) * self._drive.names_last
 
     def _gauges(self) -> Mapping[str, int]:
         return {

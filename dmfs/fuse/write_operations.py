@@ -69,13 +69,12 @@ class WriteOperations(Operations):
         self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: Any
     ) -> tuple[pyfuse3.FileInfo, pyfuse3.EntryAttributes]:
         directory, text = self._named(parent_inode, name)
-        path = access.get().path
         with self._pushes.held(parent_inode):
             node, handle = await self._writing.create(
                 directory, text,
                 exclusive=bool(flags & os.O_EXCL), truncate=bool(flags & os.O_TRUNC),
             )  # fmt: skip
-        return self._opened(handle, path), self._handed_out(parent_inode, text, node)
+        return self._opened(handle, access.get().path), self._handed_out(parent_inode, text, node)
 
     async def write(self, fh: int, off: int, buf: bytes) -> int:
         """Most writes go to memory: they skip the scopes and records of ``@request``, as reads do

@@ -30,14 +30,14 @@ def topic_json(topic: str | None) -> str:
     if topic == "semantics":
         value = {"topic": topic, "text": _semantics()}
     elif topic == "config":
-        value = [_as_object(key, declared) for key, declared in _visible()]
+        value = [_as_object(key, declared) for key, declared in visible()]
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def config_toml() -> str:
     """All settings with their defaults as a valid configuration file, explained in comments."""
     lines = []
-    for key, declared in _visible():
+    for key, declared in visible():
         assignment = f"{key} = {_toml(key, declared)}"
         comments = [_limits(declared), *textwrap.wrap(declared.help, _TEXT_COLUMNS)]
         if len(assignment) >= _KEY_COLUMNS:
@@ -55,8 +55,14 @@ def config_toml() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _visible() -> Iterator[tuple[str, Setting]]:
+def visible() -> Iterator[tuple[str, Setting]]:
+    """Every setting that is for people."""
     return ((key, declared) for key, declared in DECLARED.items() if not declared.hidden)
+
+
+def facts_of(key: str, declared: Setting) -> tuple[str, str]:
+    """The default as TOML, and what values are allowed."""
+    return _toml(key, declared), _limits(declared)
 
 
 def _semantics() -> str:

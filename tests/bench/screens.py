@@ -64,8 +64,8 @@ def main(directory: Path) -> None:
     shown.highlight_regex(r"(?m)^  \w+ ", "bold cyan")
     shown.highlight_regex(r"(?m)^/.*$", "bold")
     place = str(drive.point)
-    _save(directory / "top.svg", "dmfs top", _renamed(top, place))
-    _save(directory / "status.svg", "dmfs status", _renamed(shown, place))
+    save(directory / "top.svg", "dmfs top", _renamed(top, place))
+    save(directory / "status.svg", "dmfs status", _renamed(shown, place))
 
 
 def _renamed(text: Text, place: str) -> Text:
@@ -77,7 +77,8 @@ def _renamed(text: Text, place: str) -> Text:
     return text
 
 
-def _save(path: Path, title: str, text: Text) -> None:
+def save(path: Path, title: str, text: Text) -> None:
+    """Draw a terminal."""
     with Path("/dev/null").open("w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
         console.print(text, no_wrap=title == "dmfs top")

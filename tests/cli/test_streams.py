@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dmfs.cli import streams
+from dmfs.cli.main import COMMANDS, main
+from dmfs.cli.settings import Invocation
 from tests.support.mounts import Home, dmfs_command
 
 DMFS = " ".join(dmfs_command())
@@ -82,3 +85,22 @@ def test_data_that_cannot_be_written(home: Home, words: str) -> None:
         done = shell(home, f"{DMFS} {words} {target}")
         assert done.returncode == 1
         assert done.stderr.startswith(b"dmfs: stdout cannot be written: "), done.stderr
+
+
+def test_two_tasks_that_found_the_reader_gone_are_no_news_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with ``dmfs find / | head -1``: two folders were being told at the same time."""
+
+    def fail_with(*errors: Exception) -> None:
+        def command(call: Invocation) -> int:
+            raise ExceptionGroup("of a nursery", [ExceptionGroup("inner", list(errors))])
+
+        monkeypatch.setitem(COMMANDS, "help", command)
+
+    monkeypatch.setattr(streams, "give_up_stdout", lambda: None)
+    fail_with(BrokenPipeError(32, "Broken pipe"), BrokenPipeError(32, "Broken pipe"))
+    assert main(["help"]) == 1
+    fail_with(BrokenPipeError(32, "Broken pipe"), ValueError("a bug"))
+    with pytest.raises(ExceptionGroup):
+        main(["help"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dmfs.cli.control.target import mount_named
 from dmfs.control import mounts as mounts_module
 from dmfs.control.cards import Card, Place, is_alive, read_cards, run_directories, stem_of
 from dmfs.control.mounts import Seen, all_mounts, drive_path, place_of, shows
@@ -105,6 +106,25 @@ def test_living_dead_and_ended_ones(machine: Path) -> None:
     assert found["/mnt/dead"].card is not None
     assert found["/mnt/stranger"].owner == os.getuid() + 1
     assert found["/mnt/gone"].is_mounted is False
+
+
+def test_a_drive_that_others_mounted_is_known_by_its_card_alone(machine: Path) -> None:
+    """In another mount namespace, or as a type that is not ours to know."""
+    run, given = machine / "run", "/dev/fd/3"
+    own = os.getuid()
+    with (
+        Place(run, card(given, descriptor=given)).taken(),
+        Place(run, card("/mnt/sshfs", descriptor=given)).taken(),
+        Place(run, card("/mnt/starting")).taken(),  # not mounted yet
+    ):
+        found = {seen.mountpoint: seen for seen in all_mounts({}, machine, own)}
+    for place in (given, "/mnt/sshfs"):
+        assert found[place].is_mounted
+        assert (found[place].owner, found[place].socket) == (own, run / f"{stem_of(place)}.sock")
+    assert "/mnt/starting" not in found
+    assert mount_named(given, list(found.values())) == found[given]
+    after = {seen.mountpoint: seen for seen in all_mounts({}, machine, own)}
+    assert [after[each].is_mounted for each in (given, "/mnt/sshfs")] == [False, False]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ UNDOCUMENTED = {
     "POST /authentication/v2/authorize": "the form of the page on which a person consents",
     "GET /data/v1/projects/x/downloads/x/source": "a link in the documented example of a download",
     "GET /schema/v1/versions/x": "the Schema service has no such file",
+    "GET /modelderivative/v2/designdata/x/thumbnail": "nor has the Model Derivative service",
 }
 
 

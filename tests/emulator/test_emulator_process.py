@@ -57,7 +57,7 @@ def test_bad_arguments_from_outside():
     assert (child.returncode, out) == (2, "")
     assert err == (
         "dmfs emulator: --world: unknown world 'nonsense', known are sample, empty, tree, wide,"
-        " small, big, relations, designs, history (see dmfs emulator --help)\n"
+        " models, small, big, relations, designs, history (see dmfs emulator --help)\n"
     )
 
 

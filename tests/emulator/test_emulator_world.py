@@ -310,6 +310,19 @@ class TestBenches:
         sizes = [item["versions"][0]["size"] for item in files["folders"][0]["items"]]
         assert all(10 <= size <= 20 for size in sizes)
 
+    def test_levels(self):
+        world = make_world("levels:folders=3,files=60,min=1000,max=2000")
+        files = world_facts(world)["hubs"][0]["projects"][0]["folders"][0]["folders"][0]
+        (levels,) = files["folders"]
+        assert [len(folder["items"]) for folder in levels["folders"]] == [20, 20, 20]
+        names = [item["displayName"] for item in levels["folders"][1]["items"]]
+        assert names[:3] == ["model 00001.rvt", "model 00004.dwg", "model 00007.jpg"]
+        sizes = {item["versions"][0]["size"] for item in levels["folders"][2]["items"]}
+        assert min(sizes) >= 1000
+        assert max(sizes) <= 2000
+        with pytest.raises(ValueError, match="max is not less"):
+            make_world("levels:min=2,max=1")
+
     def test_empty_and_sample_with_bench(self):
         assert make_world("empty").hubs == []
         assert [hub.name for hub in make_world("sample+wide:items=1").hubs][-1] == "Bench"

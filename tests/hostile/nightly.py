@@ -116,7 +116,19 @@ PARTS = [
         "fsx", [*PYTEST, "tests/write/kills/test_fsx.py"],
         {"DMFS_FSX_S": "600"}, {"DMFS_FSX_S": "60"},
     ),
+    Part("pictures seen", [*PYTEST, "tests/desktop/thumbnails_seen.py"], long=True),
+    Part(
+        "neighbours", [sys.executable, "-m", "tests.desktop.neighbours"], script=True, long=True,
+    ),
+    Part(
+        "menus", [*PYTEST, "tests/desktop/menus/test_nautilus.py"],
+        {"DMFS_NAUTILUS": "1"}, {"DMFS_NAUTILUS": "1"},
+    ),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
+    Part("system unit", [sys.executable, "-m", "tests.packaging.booted"], script=True, long=True),
+    Part("package", ["scripts/package", "check"], script=True, long=True),
+    Part("image", ["scripts/package", "image"], script=True, long=True),
+    Part("rpm", ["scripts/package", "rpm"], script=True, long=True),
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from dmfs.fuse.kernel_params import READ_AHEAD_KB, parameter_paths
 from tests.support.commands import the_line
 from tests.support.fixtures import calmed
 from tests.support.mounts import (
@@ -79,6 +80,8 @@ def test_it_is_found_by_its_mountpoint(given):
     (status,) = json.loads(given.home.run("status", "--json", str(given.point)).stdout)
     assert (status["mountpoint"], status["descriptor"]) == (str(given.point), "/dev/fd/3")
     assert status["state"] == "online"
+    said = given.home.run("status", str(given.point)).stdout.decode()
+    assert "mounted   by its opener, as /dev/fd/3, who unmounts it" in said
 
 
 def test_a_drive_that_is_read_alone_refuses_changes_itself(given):
@@ -139,7 +142,7 @@ def test_writing_on_a_mount_that_is_read_only_is_refused(home, point):
     assert mounted_at(point), "it is its opener's"
 
 
-def test_a_signal_ends_it_and_leaves_a_dead_mountpoint(emulator, home, point):
+def test_a_mount_by_descriptor_is_left_to_its_opener(emulator, home, point):
     """One in the background: it has the descriptor still."""
     done = home.tool(*opener(point), *dmfs_command(), "mount", "/", "/dev/fd/3")
     assert (done.returncode, done.stderr) == (0, b"")
@@ -239,3 +242,15 @@ umount {point}
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == home.run("cat", f"/{SAMPLE}/README.txt").stdout
+
+
+def test_root_raises_what_the_drive_may_not(given):
+    """``--tune``: the step after a service has started, which has no right to do it."""
+    path = parameter_paths(str(given.point))["read_ahead_kb"]
+    if not os.access(path, os.W_OK):
+        pytest.skip(f"{path} is not ours to write")
+    path.write_text("128")
+    done = given.tool(*MOUNTFD, "--tune", str(given.point))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert int(path.read_text()) == READ_AHEAD_KB
+    assert given.tool(*MOUNTFD, "--tune", "/nowhere").returncode == 0

@@ -17,6 +17,7 @@ import pytest
 from dmfs.emulator.process import EmulatorProcess
 from tests.support.commands import stdout_of
 from tests.support.mounts import Drive
+from tests.write.conftest import WRITES
 
 PROJECT = "Bench/Bench Project/Project Files"
 MIB = 1024 * 1024
@@ -105,7 +106,7 @@ def test_a_thumbnailer_in_a_sandbox_is_known_all_the_same(walked: Drive, run: Ru
     if subprocess.run([*sandbox, "true"], check=False, capture_output=True).returncode:
         pytest.skip("bwrap makes no sandbox here")
     file, other = models(walked)[3], "/mnt/input.rvt"
-    elsewhere = ("--tmpfs", "/mnt", "--ro-bind", file, other)
+    elsewhere = ("--as-pid-1", "--tmpfs", "/mnt", "--ro-bind", file, other)
     for more, opened in (((), file), (("--as-pid-1",), file), (elsewhere, other)):
         done = run("evince-thumbnailer", opened, before=(*sandbox, *more))
         assert DENIED in done.stderr, (more, done.stderr)
@@ -152,12 +153,30 @@ def test_who_was_kept_away_is_counted(walked: Drive, run: Run) -> None:
     assert not any("localsearch" in each["message"] for each in status["failures"])
 
 
-@pytest.mark.parametrize("policy", ["open", "closed"])
-def test_the_setting_neighbours_decides(
-    policy: str, make_drive: Callable[..., Drive], calm: EmulatorProcess, pictures: None, run: Run
+def test_what_was_written_here_is_for_all(
+    make_drive: Callable[..., Drive], calm: EmulatorProcess, run: Run
 ) -> None:
-    drive = make_drive(config={"neighbours": policy, "neighbour_indexers": "my-indexer"})
+    drive = make_drive(config=WRITES | {"upload_delay": "10m"}, options=["rw"])
+    first, second = models(drive)[:2]
+    draft = Path(drive.path(PROJECT, "draft.rvt"))
+    draft.write_bytes(b"new")
+    Path(first).write_bytes(b"newer")
+    calm.reset()
+    found = run("baloo_file", str(draft), first, second)
+    assert found.stdout == b"newnewer"
+    assert found.stderr.count(DENIED) == 1, "what was not written here is not cached"
+    assert drive.counts() == {}
+    whole = Path(second).read_bytes()
+    calm.reset()
+    assert run("baloo_file", second).stdout == whole
+    assert drive.counts() == {}
+
+
+def test_the_setting_neighbours_decides(
+    make_drive: Callable[..., Drive], calm: EmulatorProcess, pictures: None, run: Run
+) -> None:
+    drive = make_drive(config={"neighbours": "closed", "neighbour_indexers": "my-indexer"})
     files = models(drive)[:2]
     found = [run("baloo_file", files[0]), run("my-indexer", files[1])]
     found.append(run("tumblerd", drive.path(PROJECT, PHOTO)))
-    assert [each.returncode == 0 for each in found] == [policy == "open"] * 3
+    assert all(DENIED in each.stderr for each in found), "open: tests/neighbours"

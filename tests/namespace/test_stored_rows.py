@@ -49,6 +49,18 @@ def record(entries: dict[str, Child], directory: Folder | Root | Hub = TOP) -> R
     )
 
 
+@given(st.dictionaries(HARD, files() | folders() | shortcuts(), max_size=6), HARD, st.data())
+def test_rows_that_begin_so_are_all_of_them_and_no_others(
+    entries: dict[str, Child], begin: str, data: st.DataObject
+) -> None:
+    if entries:
+        name = data.draw(st.sampled_from(sorted(entries)))
+        begin = data.draw(st.sampled_from([begin, *(name[:end] for end in range(len(name) + 1))]))
+    text = encode(record(entries)).decode("ascii")
+    expected = [row for row in rows_of(text) if row.name.startswith(begin)]
+    assert list(rows_of(text, begin)) == expected
+
+
 @given(st.dictionaries(HARD, files() | folders() | shortcuts(), max_size=4))
 def test_rows_are_what_was_written(entries: dict[str, Child]) -> None:
     text = encode(record(entries)).decode("ascii")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from dmfs.fuse.descriptor.given import MOUNTED_AT
 from tests.packaging.test_systemd import ROOT, sections
 from tests.support.mounts import (
     Home,
@@ -96,6 +97,10 @@ def test_only_the_steps_that_need_it_are_roots(service: configparser.SectionProx
 def test_the_mount_is_made_where_all_see_it() -> None:
     for step in [*lines("ExecStartPre")[1:], *lines("ExecStartPost"), *lines("ExecStopPost")]:
         assert "/usr/bin/nsenter --mount=/proc/1/ns/mnt -- /usr/bin/env dmfs-mountfd --" in step
+
+
+def test_older_kernels_do_not_say_where_it_is_mounted_so_the_unit_does() -> None:
+    assert f"{MOUNTED_AT}=%f" in lines("Environment")
 
 
 def test_the_secret_is_a_credential(service: configparser.SectionProxy) -> None:

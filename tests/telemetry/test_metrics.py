@@ -180,6 +180,7 @@ def test_a_mount_that_writes_tells_what_waits_and_one_that_reads_tells_nothing()
 def test_each_published_quota_has_a_label_of_its_own() -> None:
     others = {"storage", "new_item", "new_version", "new_folder", "change", "commands"}
     others |= {"version", "versions", "search", "new_download", "job", "download", "formats"}
+    others |= {"thumbnail"}
     assert set(QUOTAS) | others == set(PUBLISHED_PER_MIN)
     assert not set(QUOTAS) & others
 

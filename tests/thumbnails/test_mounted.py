@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,9 +14,10 @@ import pytest
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.emulator.thumbnails.pictures import png
 from tests.support.fixtures import drives
-from tests.support.mounts import Drive
+from tests.support.mounts import Drive, wait_until
 from tests.thumbnails.conftest import FOLDER
 from tests.thumbnails.sandbox import command, in_sandbox
+from tests.write.conftest import WRITES
 
 pytestmark = pytest.mark.mount
 ODD = 'Tür "a" & b\'s $x.rvt'
@@ -26,7 +29,8 @@ def mounted(running: EmulatorProcess, tmp_path_factory: pytest.TempPathFactory) 
     running.clear_thumbnails()
     running.change("add_item", path=FOLDER[1:], name=ODD.replace('"', "”"), size=3000)
     running.thumbnails(by_name={"*.nwd": "none"})
-    with drives(tmp_path_factory.mktemp("pictures"), running, source=FOLDER) as make:
+    place, how = tmp_path_factory.mktemp("pictures"), {"options": ["rw"], "config": WRITES}
+    with drives(place, running, source=FOLDER, **how) as make:
         yield make()
     running.change("hide", path=f"{FOLDER[1:]}/{ODD.replace(chr(34), '”')}")
     running.clear_thumbnails()
@@ -103,3 +107,28 @@ def test_a_thumbnailer_comes_again_while_the_quota_is_used_up(tmp_path):
     assert subprocess.run(words, env=environ, check=False, timeout=30).returncode == 1
     assert len(tries.read_text().split()) == 20
     assert not out.exists()
+
+
+def has_none(path: Path) -> bool:
+    try:
+        os.getxattr(path, ATTRIBUTE)
+    except OSError as error:
+        return error.errno == errno.ENODATA
+    return False
+
+
+def state(path: Path) -> bytes:
+    return os.getxattr(path, "user.dmfs.state")
+
+
+def test_what_is_only_here_has_no_picture_and_each_version_has_its_own(running, mounted):
+    path, made = mounted.point / "Saved.rvt", []
+    for text in (b"first", b"second"):
+        path.write_bytes(text)
+        assert has_none(path) or state(path) == b"clean"
+        wait_until(lambda: state(path) == b"clean")
+        version = os.getxattr(path, "user.dmfs.version_id").decode()
+        made.append(version)
+        assert os.getxattr(path, ATTRIBUTE) == png(version, 200)
+    assert len(set(made)) == 2
+    running.change("hide", path=f"{FOLDER[1:]}/Saved.rvt")

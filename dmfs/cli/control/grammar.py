@@ -28,7 +28,7 @@ WRITING_COMMANDS = {
     "restore": "bring the file back that was deleted last under a name",
 }
 DESKTOP_COMMANDS = {
-    "desktop": "file types, icons and menus for file managers: install, remove, status",
+    "desktop": "file types, icons and menus for file managers",
 }
 VERBS = ("retry", "discard", "get")
 """Of ``uploads``."""

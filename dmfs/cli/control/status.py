@@ -114,6 +114,8 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     ]
     if status.get("kept_away"):
         rows.append(("kept away", _refusals(status["kept_away"])))
+    if status.get("descriptor"):
+        rows.insert(1, ("mounted", f"by its opener, as {status['descriptor']}, who unmounts it"))
     if status["pins"]["pins"]:
         rows.append(("pins", _pins(status["pins"])))
     if status.get("writing"):

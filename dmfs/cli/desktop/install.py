@@ -18,6 +18,7 @@ from dmfs.errors import SetupError, UsageError
 from dmfs.names import printable
 
 SYSTEM = Path("/usr/local/share")
+MAX_DIRECTORIES = 16
 
 
 def desktop_command(call: Invocation) -> int:
@@ -32,7 +33,15 @@ def desktop_command(call: Invocation) -> int:
     def which(program: str) -> str | None:
         return shutil.which(program, path=call.environ.get("PATH"))
 
-    place = Place(_directory(call), which)
+    from dmfs.cli.documents.command import documents  # the menu has no use for it
+
+    made = documents("")
+    place = Place(_directory(call), which, made)
+    if not (options.user or options.system or options.directory or options.action == "remove"):
+        for other in _of_all_users(call.environ):
+            packaged = Place(other, which, made)
+            if packaged.is_complete():
+                return _say_packaged(call, packaged)
     answer: dict[str, Any] = {"action": options.action, "directory": str(place.directory)}
     if options.action == "status":
         answer["files"] = place.states()
@@ -63,6 +72,22 @@ def _directory(call: Invocation) -> Path:
     if not home.startswith("/"):
         raise SetupError("there is no home directory to install in", hint="use --directory DIR")
     return Path(home) / ".local/share"
+
+
+def _of_all_users(environ: Mapping[str, str]) -> list[Path]:
+    """Where packages install, and ``--system`` does."""
+    words = environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    return [Path(word) for word in words.split(":")[:MAX_DIRECTORIES] if word.startswith("/")]
+
+
+def _say_packaged(call: Invocation, place: Place) -> int:
+    """A second copy in a person's own place would show each item of a menu twice."""
+    if call.options.json:
+        answer = {"action": call.options.action, "directory": str(place.directory)}
+        sys.stdout.write(json.dumps(answer | {"files": place.states()}, indent=2) + "\n")
+    else:
+        sys.stdout.write(f"installed for all users in {place.directory}: nothing is to be done\n")
+    return DONE
 
 
 def _lines(answer: Mapping[str, Any], count: int) -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 import trio
 
@@ -19,6 +18,7 @@ from dmfs.auth.tokens import login_hint
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.doctor.findings import ERROR, NOTE, OK, WARNING, Finding, as_json, as_text, has_error
 from dmfs.cli.doctor.machine import check_here
+from dmfs.cli.doctor.surroundings import check_surroundings
 from dmfs.cli.login import open_json_client
 from dmfs.cli.settings import Invocation, config_path, start
 from dmfs.config import Settings
@@ -29,6 +29,7 @@ from dmfs.errors import (
     PartialAnswerError,
     SignedOutError,
 )
+from dmfs.fuse.mount_place import true_path
 from dmfs.http.client import HttpClient
 from dmfs.http.json_client import JsonClient
 from dmfs.http.probes import get_anonymously
@@ -48,14 +49,21 @@ def doctor_command(call: Invocation) -> int:
     """Print all findings; FAILED if one is an error."""
     settings = start(call)
     with bare_errors():
-        findings = trio.run(_check, settings, config_path(call))
+        findings = trio.run(_check, settings, call)
     sys.stdout.write((as_json(findings) if call.options.json else as_text(findings)) + "\n")
     return FAILED if has_error(findings) else DONE
 
 
-async def _check(settings: Settings, config: Path) -> list[Finding]:
-    findings = await trio.to_thread.run_sync(check_here, settings, config)
-    return findings + await check_service(settings)
+async def _check(settings: Settings, call: Invocation) -> list[Finding]:
+    def here() -> list[Finding]:
+        place = call.options.mountpoint
+        wanted = None if place is None else true_path(place)
+        return [
+            *check_here(settings, config_path(call)),
+            *check_surroundings(call.environ, wanted),
+        ]
+
+    return await trio.to_thread.run_sync(here) + await check_service(settings)
 
 
 async def check_service(settings: Settings) -> list[Finding]:

@@ -19,11 +19,10 @@ from dmfs.emulator.http.messages import Request
 from dmfs.emulator.server.bodies import Receiver
 from dmfs.emulator.server.emulator import Emulator
 from dmfs.emulator.server.handler import handle
+from dmfs.emulator.settings import HOST
 
 _log = logging.getLogger("dmfs.emulator")
 
-HOST = "127.0.0.1"
-"""Loopback, always: the control endpoint and the fixed secrets must not be reachable."""
 _RECEIVE_BYTES = 64 * 1024
 _RECEIVE_PART_BYTES = 1024 * 1024
 _BODY_MAX_BYTES = 16 * 1024 * 1024

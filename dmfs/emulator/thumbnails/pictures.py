@@ -73,7 +73,7 @@ _SHAPES: tuple[Callable[[float], Iterator[Run]], ...] = (_house, _disc, _towers,
 
 
 def png(version_id: str, size: int) -> bytes:
-    """A square PNG of ``size`` pixels (a kilobyte or two)."""
+    """A square PNG of ``size`` pixels (a kilobyte or two). It names the version in a text chunk."""
     item, _, number = version_id.partition("?version=")
     item_hash, own = ids.digest(item), ids.digest(version_id)
     card = _toned(CARDS[item_hash[0] % len(CARDS)], own[0])
@@ -83,7 +83,8 @@ def png(version_id: str, size: int) -> bytes:
         y = (row + 0.5) / size
         runs = [*shape(y), *_number_runs(number, y)]
         rows += b"\0" + _row(size, y, card, runs)
-    return _wrapped(size, bytes(rows))
+    name = _chunk(b"tEXt", b"Title\0" + version_id.encode("utf-8", "surrogatepass"))
+    return _wrapped(size, bytes(rows), name)
 
 
 def heavy_png(version_id: str, size: int, extra_bytes: int = 0) -> bytes:

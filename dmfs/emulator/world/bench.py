@@ -12,6 +12,11 @@ from dmfs.emulator.world.zip_content import ZipArchive
 
 _TREE_FILE_BYTES = 100_000
 _MODELS = "rvt ifc nwd rfa dwfx ipt iam skp step f3d 3dm sldprt".split()
+_LEVELS = (
+    "rvt dwg jpg nwd ifc skp pdf step ipt 3dm rfa nwc iam dgn stp f3d sldprt"
+    " rcp dwg rvt ifc dwf fbx rvt nwd e57 iges dwg rvt stl sldasm dwfx"
+).split()
+"""Of each 32 files of a project: models but for a document and a picture."""
 
 
 class Bench:
@@ -64,6 +69,17 @@ class Bench:
             ending = _MODELS[number % len(_MODELS)]
             size = 200_000 + int.from_bytes(ids.digest(f"model {number}")[:4], "big") % 2_000_000
             self._build.file(folder, f"Tower {number:03d}.{ending}", size)
+
+    def levels(self, folders_: int, files_: int, min_: int, max_: int) -> None:
+        """Files of the field's formats, of sizes between the two in bytes, in so many folders."""
+        if max_ < min_ or folders_ < 1:
+            raise ValueError("levels: max is not less than min, and there is a folder")
+        top = self._build.folder(self._top, "levels")
+        folders = [self._build.folder(top, f"Level {number:03d}") for number in range(folders_)]
+        for number in range(files_):
+            spread = int.from_bytes(ids.digest(f"model {number}")[:4], "big")
+            name = f"model {number:05d}.{_LEVELS[number // folders_ % len(_LEVELS)]}"
+            self._build.file(folders[number % folders_], name, min_ + spread % (max_ - min_ + 1))
 
     def small(self, files_: int, min_: int, max_: int) -> None:
         """Small files of sizes between the two, in bytes."""

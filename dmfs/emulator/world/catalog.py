@@ -11,6 +11,10 @@ from dmfs.emulator.world.sample.hubs import make_sample
 
 _PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
     "tree": (Bench.tree, {"folders": 265, "files": 3000, "depth": 6}),
+    "levels": (
+        Bench.levels,
+        {"folders": 100, "files": 10000, "min": 1_000_000, "max": 60_000_000},
+    ),
     "wide": (Bench.wide, {"items": 10000}),
     "models": (Bench.models, {"count": 200}),
     "small": (Bench.small, {"files": 1000, "min": 1024, "max": 40960}),

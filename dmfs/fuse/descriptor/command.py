@@ -56,7 +56,7 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The options, and the command behind ``--``."""
     words = list(arguments)
     at = words.index("--") if "--" in words else len(words)
-    options = _parser().parse_args(words[:at])
+    options = command_line().parse_args(words[:at])
     command = words[at + 1 :]
     stands_alone = options.store or options.tune or options.release
     if stands_alone and command:
@@ -68,7 +68,8 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, command
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Its parser, for the program and for its man page."""
     parser = argparse.ArgumentParser(
         PROGRAM, allow_abbrev=False,
         usage=f"{PROGRAM} [options] MOUNTPOINT -- COMMAND…\n"
@@ -111,7 +112,8 @@ def _run(options: argparse.Namespace, command: list[str], environ: Mapping[str, 
         storing.forget(address)  # of a start before this one
     user = _user(options.user)
     uid, gid = (os.getuid(), os.getgid()) if user is None else (user.pw_uid, user.pw_gid)
-    wanted = parse_options(",".join(options.options))
+    profile = environ.get("DMFS_PROFILE") or "default"
+    wanted = parse_options(",".join(options.options)).of_profile(profile)
     if command and shutil.which(command[0], path=environ.get("PATH")) is None:
         raise SetupError(f"there is no command {command[0]!r}")
     path, descriptor = open_mounted(options.mountpoint, wanted, uid, gid)

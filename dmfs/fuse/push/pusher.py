@@ -53,8 +53,11 @@ class Pusher:
 
     def _start(self) -> None:
         """OSError where this machine gives no second descriptor, no process or no thread."""
-        # by the session's: a service that was given it may have no /dev/fuse of its own
-        device = os.open(f"/proc/self/fd/{self._session}", os.O_RDWR | os.O_CLOEXEC)
+        flags = os.O_RDWR | os.O_CLOEXEC
+        try:
+            device = os.open("/dev/fuse", flags)
+        except OSError:  # by the session's: who was given that may see no device
+            device = os.open(f"/proc/self/fd/{self._session}", flags)
         theirs = -1
         try:
             self._marks, theirs = os.pipe()  # (neither is inherited by others)

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from dmfs.namespace.listing_codec import FORMAT_VERSION, row_fields
 from dmfs.system.clock import Moment
 
-_ROW = re.compile(r'\["([^"\\]*(?:\\.[^"\\]*)*)", "([hpdfs])", "')
+_REST = r'[^"\\]*(?:\\.[^"\\]*)*)", "([hpdfs])", "'
+_ROW = re.compile(r'\["(' + _REST)
 _decoder: Any = json.JSONDecoder()
 _values = _decoder.raw_decode
 _string = _decoder.parse_string
@@ -66,12 +67,14 @@ def head_of(text: str, identity: str) -> Head | None:
         return None
 
 
-def rows_of(text: str) -> Iterator[Row]:
-    """All entries, in their order."""
+def rows_of(text: str, begin: str = "") -> Iterator[Row]:
+    """All entries whose names begin so, in their order. Names that do not are not looked at: to
+    complete one of 50 000 takes a tenth of what it takes to go through all."""
     at = text.find("\n")
     if at < 0:
         return
-    for match in _ROW.finditer(text, at):
+    pattern = re.compile(r'\["(' + re.escape(json.dumps(begin)[1:-1]) + _REST) if begin else _ROW
+    for match in pattern.finditer(text, at):
         name, letter = match.groups()
         if "\\" in name:
             name, _ = _string(text, match.start(1))

@@ -12,7 +12,7 @@ import cachetools
 
 from dmfs.model import Child, Listing
 
-NAMES_KEPT = 200_000
+NAMES_MAX = 200_000
 """Of the directories that were asked about last: some 20 MB."""
 
 
@@ -49,16 +49,16 @@ class Folds:
     """The folded names of the directories that were asked about last."""
 
     def __init__(self) -> None:
-        self._kept: cachetools.LRUCache[str, tuple[Mapping[str, Child], FoldedNames]] = (
-            cachetools.LRUCache(NAMES_KEPT, getsizeof=lambda kept: len(kept[0]) + 1)
+        self._made: cachetools.LRUCache[str, tuple[Mapping[str, Child], FoldedNames]] = (
+            cachetools.LRUCache(NAMES_MAX, getsizeof=lambda made: len(made[0]) + 1)
         )
 
     def peek(self, listing: Listing) -> FoldedNames | None:
         """Those of this very listing, if they were made. Never works for long."""
-        kept = self._kept.get(listing.directory.identity)
-        return kept[1] if kept is not None and kept[0] is listing.entries else None
+        made = self._made.get(listing.directory.identity)
+        return made[1] if made is not None and made[0] is listing.entries else None
 
     def put(self, listing: Listing, folded: FoldedNames) -> None:
         """Keep what was made of a listing."""
-        if len(listing.entries) < NAMES_KEPT:
-            self._kept[listing.directory.identity] = listing.entries, folded
+        if len(listing.entries) < NAMES_MAX:
+            self._made[listing.directory.identity] = listing.entries, folded

@@ -17,10 +17,13 @@ from tests.bench.service import LOCAL, SOURCE, Service
 _RUNS = 5
 """A figure is the mean of so many: one start takes some ten milliseconds."""
 _TIMEOUT_S = 60
-_VERSION_FACTOR, _LIST_FACTOR = 4, 12
+TAB = "Tab: paths of a folder"
+_VERSION_FACTOR, _LIST_FACTOR, _TAB_FACTOR = 4, 12, 9
+_TAB_MS = 150
+"""What a person who presses Tab takes for at once."""
 
 
-@row("start", "dmfs --version, dmfs ls of a folder listed before; python3 -c pass")
+@row("start", "dmfs --version, dmfs ls of a folder listed before, Tab; python3 -c pass")
 def start(bench: Bench, result: Result) -> None:
     with bench.service("small:files=50", LOCAL, shelf=False) as service:
         env = environment_of(bench, service)
@@ -36,14 +39,18 @@ def start(bench: Bench, result: Result) -> None:
                 "dmfs --version": timed([*dmfs, "--version"], env),
                 "dmfs --help": timed([*dmfs, "--help"], env),
                 "dmfs ls": timed(listing, env),
+                TAB: timed([*dmfs, "_complete", "zsh", "ls", f"{SOURCE}/small/"], env),
             },
         )
         if any(service.emulator.counts().values()):
-            raise CommandFailed("dmfs ls of a known folder called the service")
+            raise CommandFailed("dmfs ls of a known folder or Tab called the service")
     nothing = series["python3 -c pass"].median
     for name, factor in (("dmfs --version", _VERSION_FACTOR), ("dmfs ls", _LIST_FACTOR)):
         goal = f"{name} ≤ {factor} × python3 -c pass"
         result.limit(goal, series[name].median / nothing, factor, "×")
+    result.limit(f"{TAB} ≤ {_TAB_FACTOR} × python3 -c pass", series[TAB].median / nothing,
+                 _TAB_FACTOR, "×")  # fmt: skip
+    result.limit(f"{TAB} ≤ {_TAB_MS} ms", series[TAB].median, _TAB_MS, "ms")
 
 
 def command_of_dmfs() -> list[str]:

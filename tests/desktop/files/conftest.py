@@ -15,7 +15,7 @@ from dmfs.emulator.process import EmulatorProcess
 from tests.support.fixtures import running_emulator
 from tests.support.mounts import Drive
 
-MODELS, FEW = 1000, 40
+MODELS, FEW = 1000, 20
 OTHERS = "dwg dxf iges igs stl gltf glb 3mf pln pla blend pdf xlsx docx csv txt png jpg mp4 zip"
 """Known to shared-mime-info, each as one type."""
 FOLDER = "Bench/Bench Project/Project Files/models"

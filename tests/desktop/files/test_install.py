@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dmfs.cli import main as command
+from dmfs.cli.documents.command import documents
 from dmfs.desktop import share_files
 from dmfs.desktop.installing import Place
 from dmfs.desktop.missing import missing
@@ -43,10 +44,15 @@ def person(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("XDG_DATA_DIRS", str(tmp_path / "usr/share"))
+    # made once for all tests, and not all 43
+    monkeypatch.setattr("dmfs.cli.documents.command.documents", lambda _: MADE)
     return Person(tmp_path, capsys)
 
 
-ALL = {each.name for each in share_files.share_files()}
+FILES = {each.name for each in share_files.share_files()}
+MADE = {name: text for name, text in documents("").items() if name.endswith(("/dmfs.1", "/dmfs"))}
+ALL = FILES | set(MADE)
 
 
 def test_the_list_has_what_the_desktop_needs():
@@ -57,7 +63,9 @@ def test_the_list_has_what_the_desktop_needs():
         "nemo-python/extensions/dmfs_menu.py",
         "caja-python/extensions/dmfs_menu.py",
         "kio/servicemenus/dmfs-menu.desktop",
-    } <= ALL
+    } <= FILES
+    assert {"man/man1/dmfs.1", "bash-completion/completions/dmfs"} <= set(MADE)
+    assert not FILES & set(MADE)
 
 
 def test_install_status_remove(person):
@@ -192,6 +200,21 @@ def test_mistakes_are_one_line(person, words, status, expected):
     said = person.run(*words, status=status)
     assert expected in said
     assert said.count("\n") == 1
+
+
+def test_what_a_package_installed_is_not_installed_again(person, tmp_path, monkeypatch):
+    """Or each item of a menu stands there twice."""
+    monkeypatch.setenv("XDG_DATA_DIRS", f"relative:{tmp_path}/none:{tmp_path}/usr")
+    person.run("install", "--directory", str(tmp_path / "usr"))
+    (tmp_path / "usr/man/man1/dmfs.1").unlink()  # it is dmfs.1.gz there
+    for action in ("install", "status"):
+        assert f"for all users in {tmp_path}/usr" in person.run(action)
+    assert json.loads(person.run("status", "--json"))["directory"] == f"{tmp_path}/usr"
+    assert person.files() == set()
+    person.run("install", "--user")
+    assert person.files() == ALL | {RECORD}
+    (tmp_path / "usr/mime/packages/dmfs.xml").write_text("of another version")
+    assert "nothing was to be done" in person.run("install")
 
 
 def test_without_a_home_it_says_so(person, monkeypatch):

@@ -1,0 +1,1 @@
+"""What may be typed next, for bash, zsh and fish: never a call to the service."""

@@ -1,0 +1,1 @@
+"""What this machine's security policy permits fusermount3, by which ordinary users mount."""
