@@ -43,8 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[GUARD] = pure.Guard()
         if "HYPOTHESIS_PROFILE" not in os.environ:
             settings.load_profile("pure")
-    else:
-        own_mounts.leave_the_machines_mounts()
+    elif own_mounts.leave_the_machines_mounts():
+        own_mounts.keep_files_in_memory()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
