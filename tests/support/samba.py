@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.support.mounts import wait_until
@@ -94,27 +95,49 @@ class Share:
         return into.read_bytes()
 
 
+TRIES = 3
+"""A port that was free may be somebody's by the time smbd takes it."""
+
+
 @contextmanager
 def samba(directory: Path, path: Path, *options: str) -> Iterator[Share]:
     """``path`` as a share, from ``directory``, with more ``options`` of the share."""
-    own, port = directory / "samba", _free_port()
-    for name in ("run", "lock", "state", "cache", "private"):
-        (own / name).mkdir(parents=True)
-    lines = "".join(f"    {option}\n" for option in options)
-    config = own / "smb.conf"
-    config.write_text(_SERVER.format(port=port, own=own) + SHARE.format(path=path) + lines)
-    command = ["smbd", "--foreground", "--no-process-group", f"--configfile={config}"]
-    with (own / "out").open("wb") as out:
-        server = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-        )
+    lines = SHARE.format(path=path) + "".join(f"    {option}\n" for option in options)
+    server, share = _started(directory, lines)
+    try:
+        yield share
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _started(directory: Path, lines: str) -> tuple[subprocess.Popen[bytes], Share]:
+    said = ""
+    for number in range(TRIES):
+        own, port = directory / f"samba{number}", _free_port()
+        for name in ("run", "lock", "state", "cache", "private"):
+            (own / name).mkdir(parents=True)
+        config = own / "smb.conf"
+        config.write_text(_SERVER.format(port=port, own=own) + lines)
+        command = ["smbd", "--foreground", "--no-process-group", f"--configfile={config}"]
+        with (own / "out").open("wb") as out:
+            server = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            )
         try:
-            wait_until(lambda: server.poll() is not None or _answers(port), 20, "smbd answers")
-            assert server.poll() is None, (own / "out").read_text()
-            yield Share(port, own)
-        finally:
-            server.terminate()
+            wait_until(partial(_tells, server, port), 20, "smbd answers")
+        except BaseException:
+            server.kill()
             server.wait(20)
+            raise
+        if server.poll() is None:
+            return server, Share(port, own)
+        said += f"status {server.returncode}: {(own / 'out').read_text()}"
+    raise AssertionError(f"smbd does not start: {said}")
+
+
+def _tells(server: subprocess.Popen[bytes], port: int) -> bool:
+    return server.poll() is not None or _answers(port)
 
 
 def _free_port() -> int:
