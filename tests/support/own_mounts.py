@@ -45,7 +45,8 @@ def keep_files_in_memory() -> None:
     root = "PYTEST_DEBUG_TEMPROOT"  # pytest's own
     if not os.environ.get(IN_MEMORY) or root in os.environ or _free_bytes() < ROOM_BYTES:
         return
-    place = Path(tempfile.gettempdir()) / "dmfs-tests"
+    # a short one: Samba's sockets are below, and their paths hold 107 bytes
+    place = Path(tempfile.gettempdir()) / "m"
     place.mkdir(exist_ok=True)
     words = f"size={ROOM_BYTES},mode=1777".encode()
     if ctypes.CDLL(None).mount(b"tests", os.fsencode(place), b"tmpfs", 0, words) == 0:
