@@ -120,6 +120,7 @@ PARTS = [
     Part(
         "neighbours", [sys.executable, "-m", "tests.desktop.neighbours"], script=True, long=True,
     ),
+    Part("tools", [sys.executable, "-m", "tests.desktop.tools"], script=True, long=True),
     Part(
         "menus", [*PYTEST, "tests/desktop/menus/test_nautilus.py"],
         {"DMFS_NAUTILUS": "1"}, {"DMFS_NAUTILUS": "1"},
