@@ -56,8 +56,8 @@ def test_bad_arguments_from_outside():
     out, err = child.communicate(timeout=20)
     assert (child.returncode, out) == (2, "")
     assert err == (
-        "dmfs emulator: --world: unknown world 'nonsense', known are sample, empty, tree, wide,"
-        " models, small, big, relations, designs, history (see dmfs emulator --help)\n"
+        "dmfs emulator: --world: unknown world 'nonsense', known are sample, empty, tree, levels,"
+        " wide, models, small, big, relations, designs, history (see dmfs emulator --help)\n"
     )
 
 
