@@ -75,7 +75,8 @@ async def test_the_estimate_of_a_dry_run_is_what_the_run_costs(
         emulator.reset()
         told = await run_job(drive, "warm", paths=[tree])
         (again,) = told.of("estimate")
-        assert again == estimate | {"listing_calls": 0}
+        # what is free on the disk is not ours alone
+        assert again == estimate | {"listing_calls": 0, "room": again["room"]}
         assert cost(emulator) == (0, estimate["calls"], estimate["bytes_missing"])
         assert (told.last["files"], told.last["bytes"]) == (FILES, BYTES)
         assert told.last["calls"] == FILES
