@@ -38,10 +38,7 @@ from dmfs.model import (
 from dmfs.names import check_name
 from dmfs.namespace.paths import resolve
 from dmfs.namespace.views.folded import Folds
-from dmfs.namespace.xattrs import (
-    attributes_of,
-    marks,
-)
+from dmfs.namespace.xattrs import attributes_of, marks
 from dmfs.telemetry.durations import Durations, Histogram
 from dmfs.telemetry.processes import Process
 
@@ -128,9 +125,8 @@ class Drive:
     def listed_name(self, directory: Directory, name: str) -> str:
         """The name under which an entry is listed that was looked up just now under another case;
         of all else ``name`` itself. Never waits."""
-        folds, listing = self._listings.views.folds, None
-        if folds is not None:
-            listing = self.known(directory)
+        folds = self._listings.views.folds
+        listing = None if folds is None else self.known(directory)
         if folds is None or listing is None or name in listing.entries:
             return name
         folded = folds.peek(listing)
@@ -244,7 +240,7 @@ class Drive:
 
     # Bytes
 
-    async def open(self, leaf: Leaf, found_in: tuple[Directory, str] | None = None) -> AnyReader:
+    async def open(self, leaf: Leaf, found_in: FoundIn | None = None) -> AnyReader:
         """A reader pinned to this version. AccessError if it may be listed but not read.
 
         One signing call if it is not signed yet. Where a sibling was signed lately none: it goes

@@ -32,17 +32,15 @@ class Gate:
         self, process: Process, leaf: Leaf, found_in: FoundIn | None, opens: Opens
     ) -> AnyReader:
         """A reader, as the policy has it. NeighbourRefusedError at once, and without a call."""
-        settings, file = self._parts.settings, leaf
+        if not isinstance(leaf, File):
+            return await opens(found_in)
+        policy, sizes = self._parts.settings.neighbours, self._parts.sizes
         caller = Caller(process.kind, has_terminal(process.pid))
-        if process.kind is None or not isinstance(file, File):
+        if not is_gated(policy, caller):  # no look at the cache for these
             return await opens(found_in)
-        if not is_gated(settings.neighbours, caller):
-            return await opens(found_in)
-        sizes = self._parts.sizes
-        size_bytes = sizes.of(file) if sizes.is_known(file) else None
-        cached = await is_at_hand(self._parts.blocks, sizes, file)
-        what = What(size_bytes, extension_of(file.name), cached)
-        match decide(settings.neighbours, caller, what):
+        size_bytes = sizes.of(leaf) if sizes.is_known(leaf) else None
+        cached = await is_at_hand(self._parts.blocks, sizes, leaf)
+        match decide(policy, caller, What(size_bytes, extension_of(leaf.name), cached)):
             case Verdict.FREELY:
                 return await opens(found_in)
             case Verdict.ALONE:
@@ -53,7 +51,7 @@ class Gate:
             case Verdict.REFUSED:
                 self._count(process)
                 raise NeighbourRefusedError(
-                    f"{printable(process.name)} is kept away from {printable(file.name)!r}"
+                    f"{printable(process.name)} is kept away from {printable(leaf.name)!r}"
                 )
 
     def _count(self, process: Process) -> None:

@@ -25,10 +25,6 @@ if TYPE_CHECKING:  # a read-only drive starts without it
     from dmfs.write.writing import Writing
 
 
-CLEAN = "clean"
-"""The ``STATE`` of what the service has."""
-
-
 class UnlistedXattrs:
     """Their values, each asked of the part that knows it."""
 
@@ -50,7 +46,7 @@ class UnlistedXattrs:
         if self._parts.thumbnails is None:
             return None
         if writing is not None and isinstance(node, File) and not isinstance(node, OldVersion):
-            if writing.state(node).value != CLEAN:
+            if not writing.is_clean(node):
                 return None
             node = writing.now(node)
         return await self._parts.thumbnails.of(node)

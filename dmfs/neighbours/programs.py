@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -38,14 +39,10 @@ def kinds(settings: Lists) -> KindOf:
 
 
 def kind_in(table: Table) -> KindOf:
-    """Asked once for each process: one readlink, 3 µs."""
+    """Asked once for each process: one readlink."""
 
     def kind_of(pid: int, comm: str) -> Kind | None:
-        executable = executable_of(pid)
-        row = table.row(comm, executable)
-        if row is None:
-            return None
-        return table.kind(comm, executable, arguments_of(pid) if row.argument else ())
+        return table.kind(comm, executable_of(pid), partial(arguments_of, pid))
 
     return kind_of
 

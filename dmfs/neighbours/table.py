@@ -6,7 +6,7 @@ packages; "seen" is what was measured on a mount without a gate.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import NamedTuple
 
@@ -117,12 +117,17 @@ class Table:
         other = comm not in self._rows and executable.startswith(comm)  # that is cut to the same
         return None if other else self._by_comm.get(comm)
 
-    def kind(self, comm: str, executable: str = "", arguments: Iterable[str] = ()) -> Kind | None:
-        """What a process is; None for all that are not in the table."""
+    def kind(
+        self, comm: str, executable: str = "", arguments: Callable[[], Iterable[str]] = tuple
+    ) -> Kind | None:
+        """What a process is; None for all that are not in the table. ``arguments()`` is called
+        where they decide."""
         row = self.row(comm, executable)
-        if row is None or not row.argument:
-            return None if row is None else row.kind
-        return row.kind if any(each.endswith(row.argument) for each in arguments) else None
+        if row is None:
+            return None
+        if row.argument and not any(each.endswith(row.argument) for each in arguments()):
+            return None
+        return row.kind
 
 
 def names_in(text: str) -> tuple[str, ...]:

@@ -114,6 +114,10 @@ class Writing:
             return State.CLEAN
         return live.draft.state
 
+    def is_clean(self, file: File) -> bool:
+        """Whether the service has what is read under it."""
+        return self.state(file) is State.CLEAN
+
     # Files
 
     async def open(

@@ -63,7 +63,7 @@ def test_a_thumbnailer_gets_small_pictures_unless_closed(what: What) -> None:
 def test_a_name_that_is_not_in_the_table_is_nobodys(name: str, executable: str) -> None:
     if name in NAMES or executable in NAMES or name[:COMM_BYTES] in CUT:
         return
-    assert Table().kind(name[:COMM_BYTES], executable, ["x/thumbnail.so"]) is None
+    assert Table().kind(name[:COMM_BYTES], executable, lambda: ["x/thumbnail.so"]) is None
 
 
 @given(st.sampled_from(sorted(NAMES)), st.booleans())
@@ -73,8 +73,8 @@ def test_each_name_is_known_by_its_first_bytes_and_by_its_executable(
     row = next(row for row in ROWS if name in row.names)
     comm, executable = (name[:COMM_BYTES], "") if by_comm else ("pool-worker", name)
     arguments = [f"/usr/lib/{row.argument}"]
-    assert Table().kind(comm, executable, arguments) is row.kind
-    assert Table().kind(comm, executable, []) is (None if row.argument else row.kind)
+    assert Table().kind(comm, executable, lambda: arguments) is row.kind
+    assert Table().kind(comm, executable) is (None if row.argument else row.kind)
 
 
 @given(st.sampled_from(sorted(name for name in NAMES if len(name) > COMM_BYTES)), WORDS)
@@ -95,7 +95,7 @@ def test_a_person_adds_programs() -> None:
     mine = names_in("my-scanner, kioworker"), names_in("quite-a-long-thumbnailer")
     table = Table(*mine)
     assert table.kind("my-scanner") is Kind.INDEXER
-    assert table.kind("kioworker", "", []) is Kind.INDEXER, "one's own list goes first"
+    assert table.kind("kioworker") is Kind.INDEXER, "one's own list goes first"
     assert table.kind("quite-a-long-th") is Kind.THUMBNAILER
     assert names_in("") == names_in(" , ") == ()
 

@@ -64,9 +64,8 @@ class Helper:
             while len(head := orders.read(ORDER.size)) == ORDER.size:
                 parent, length = ORDER.unpack(head)
                 name = orders.read(length)
-                if (
-                    not length or self._orders.qsize() < WAITING_MAX
-                ):  # never waits: it has to see the end
+                # never waits: it has to see the end
+                if not length or self._orders.qsize() < WAITING_MAX:
                     self._orders.put((parent, name))
 
     def _push_all(self) -> None:
