@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dmfs.config import Settings
 from dmfs.emulator.process import EmulatorProcess
-from tests.support.fixtures import calmed, drives, running_emulator
+from tests.support.fixtures import calmed, drive_settings, drives, running_emulator
 from tests.support.mounts import Drive
 
 WORLD = "tree:folders=60,files=300,depth=5+wide:items=2300"
@@ -39,16 +39,4 @@ def make_drive(emulator: EmulatorProcess, tmp_path: Path) -> Iterator[Callable[.
 def settings(emulator: EmulatorProcess, tmp_path: Path) -> Callable[..., Settings]:
     """Settings of a drive without a mount."""
 
-    def make(**more: Any) -> Settings:
-        chosen: dict[str, Any] = {
-            "api_url": emulator.api_url,
-            "client_id": emulator.client_id,
-            "client_secret": emulator.client_secret,
-            "cache_dir": tmp_path / "cache",
-            "state_dir": tmp_path / "state",
-            "poll": 0.0,
-            "rates": "off",
-        }
-        return Settings(**(chosen | more))
-
-    return make
+    return partial(drive_settings, emulator, tmp_path)

@@ -11,7 +11,6 @@ import pytest
 import trio
 
 from dmfs.assembly import open_drive
-from dmfs.config import Settings
 from dmfs.emulator.world.model import Item, name_of
 from dmfs.emulator.world.past import record, tree
 from dmfs.errors import DriveError
@@ -22,7 +21,7 @@ from dmfs.namespace.listings import Listings
 from dmfs.namespace.paths import child_of
 from dmfs.namespace.poll_schedule import Periods
 from dmfs.namespace.poller import Poller
-from tests.support.fixtures import running_emulator
+from tests.support.fixtures import drive_settings, running_emulator
 from tests.support.helpers import real, virtual
 from tests.support.near_service import NearService, names_of
 from tests.support.past_trees import Row, _row, recorded, shown
@@ -220,11 +219,7 @@ async def test_what_was_walked_is_never_asked_for_again_and_needs_no_service() -
 async def test_bytes_of_a_moment_read_again_where_there_is_no_service(tmp_path: Path) -> None:
     folder = f"/.snapshots/@GMT-2021.01.01-00.00.00/{PROJECTS[0]}/Project Files/Models"
     with running_emulator(world="history") as emulator:
-        settings = Settings(
-            api_url=emulator.api_url, client_id=emulator.client_id,
-            client_secret=emulator.client_secret, cache_dir=tmp_path / "cache",
-            state_dir=tmp_path / "state", poll=0.0, rates="off",
-        )  # fmt: skip
+        settings = drive_settings(emulator, tmp_path)
         seen, storage = [], ""
         for is_offline in (False, True):
             async with open_drive(settings) as drive:

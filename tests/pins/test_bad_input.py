@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import trio
 
-from dmfs.config import Settings
 from dmfs.errors import DriveError, NoRoomError, NotFoundError, SetupError, UsageError
 from dmfs.model import File, Root, Shortcut
 from dmfs.spans import MIB
@@ -29,7 +28,7 @@ from tests.pins.keeping import (
     unpinned,
     until,
 )
-from tests.support.fixtures import running_emulator
+from tests.support.fixtures import drive_settings, running_emulator
 from tests.support.helpers import real
 
 
@@ -87,11 +86,7 @@ async def test_what_makes_no_sense_to_pin_is_refused_with_the_reason(emulator, s
 async def test_a_shortcut_has_nothing_to_keep(tmp_path):
 
     with running_emulator(world="sample") as emulator:
-        settings = Settings(
-            api_url=emulator.api_url, client_id=emulator.client_id,
-            client_secret=emulator.client_secret, cache_dir=tmp_path / "cache",
-            state_dir=tmp_path / "state", poll=0.0, rates="off",
-        )  # fmt: skip
+        settings = drive_settings(emulator, tmp_path)
         async with keeping(settings) as drive:
             path = await _a_shortcut(drive)
             with pytest.raises(UsageError, match="shortcut"):

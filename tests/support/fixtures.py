@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dmfs.config import Settings
 from dmfs.emulator.process import EmulatorProcess
 from tests.support.mounts import Drive, start_emulator, stop_emulator
 
@@ -48,6 +49,20 @@ def calmed(emulator: EmulatorProcess) -> Iterator[EmulatorProcess]:
     emulator.clear_faults()
     emulator.clear_races()
     emulator.settings(**SETTINGS)
+
+
+def drive_settings(emulator: EmulatorProcess, directory: Path, **more: Any) -> Settings:
+    """Of a drive without a mount, with its files below a directory, and ``more``."""
+    chosen: dict[str, Any] = {
+        "api_url": emulator.api_url,
+        "client_id": emulator.client_id,
+        "client_secret": emulator.client_secret,
+        "cache_dir": directory / "cache",
+        "state_dir": directory / "state",
+        "poll": 0.0,
+        "rates": "off",
+    }
+    return Settings(**(chosen | more))
 
 
 @contextmanager

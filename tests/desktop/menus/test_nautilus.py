@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from dmfs.desktop.missing import missing
 from tests.desktop.files.conftest import fill
 from tests.desktop.neighbours.session import Session
+from tests.support.apt import install
 from tests.support.fixtures import running_emulator
 from tests.support.mounts import Drive, wait_until
 
@@ -45,13 +45,8 @@ def programs() -> None:
         names = [name for name in PROGRAMS if shutil.which(name) is None]
         return names + [each for each in missing({}, shutil.which) if "Nautilus" in each]
 
-    if absent() and os.getuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(
-            ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "-qq",
-             "--no-install-recommends", *PACKAGES.split()],
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=900, check=False,
-        )  # fmt: skip
+    if absent():
+        install([PACKAGES])
     if absent():
         pytest.skip(f"missing: {', '.join(absent())}")
 

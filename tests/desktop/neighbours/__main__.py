@@ -13,23 +13,12 @@ from pathlib import Path
 from tests.desktop.neighbours.programs import NEIGHBOURS, Neighbour
 from tests.desktop.neighbours.rows import Row, both, table, wrong
 from tests.desktop.neighbours.runs import ALL_FOLDERS, let_loose, world
+from tests.support.apt import install
 from tests.support.mounts import leftovers, why_no_mounts
 from tests.support.ordinary import CHECKOUT, NOBODY
 
 SECONDS = 40.0
 IMPOSSIBLE = 77
-
-
-def install(neighbours: list[Neighbour]) -> None:
-    """What is missing, as root by apt; what cannot be had is left out later, and said so."""
-    for words in {each.packages for each in neighbours if each.missing}:
-        print(f"installing {words}", flush=True)
-        subprocess.run(
-            ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "-qq",
-             "--no-install-recommends", *words.split()],
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=900, check=False,
-        )  # fmt: skip
 
 
 OWN = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -107,7 +96,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as at:
         into = args.json or Path(at) / "rows.json"
         if os.geteuid() == 0:
-            install(chosen)
+            install(each.packages for each in chosen if each.missing)
             words = ["--only", args.only, "--seconds", str(args.seconds)]
             words += ["--without-types"] * args.without_types + ["--lenient"] * args.lenient
             status = as_ordinary_user(words, into)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tests.support import markdown
+
 SIGNINGS_MAX = 10
 """Of 10 000 models: some small picture may be worth one."""
 SHOWN = 4
@@ -90,20 +92,17 @@ HEAD = (
 
 def table(rows: Iterable[Row]) -> str:
     """As Markdown."""
-    return "\n".join(
-        ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|", *(_line(row) for row in rows)]
-    )
+    return markdown.table(HEAD, map(_cells, rows))
 
 
-def _line(row: Row) -> str:
-    cells = (
+def _cells(row: Row) -> Sequence[str]:
+    return (
         row.neighbour + (f" ({row.note})" if row.note else ""),
         "yes" if row.known else "no",
         f"{row.seconds:.0f}" + ("" if row.ended else ", cut"),
         str(row.listings), str(row.signings), str(row.gets), f"{row.bytes / 1e6:.1f}",
         named(row.opened), named(row.refused), f"{row.person.reads}, {len(row.person.errors)}",
     )  # fmt: skip
-    return "| " + " | ".join(cells) + " |"
 
 
 BOTH = (
@@ -115,17 +114,16 @@ BOTH = (
 def both(before: Sequence[Row], after: Sequence[Row]) -> str:
     """The two side by side, as Markdown: each cell is ``before → after``."""
     old = {row.neighbour: row for row in before}
-    lines = ["| " + " | ".join(BOTH) + " |", "|---" * len(BOTH) + "|"]
+    lines = []
     for row in after:
         was = old.get(row.neighbour)
         pairs = [
             f"{'–' if was is None else told(was)} → {told(row)}"
             for told in (_listings, _signings, _gets, _megabytes)
         ]
-        cells = [row.neighbour, "yes" if row.known else "no", *pairs,
-                 str(row.thumbnails), named(row.refused)]  # fmt: skip
-        lines.append("| " + " | ".join([*cells, str(len(row.person.errors))]) + " |")
-    return "\n".join(lines)
+        lines.append([row.neighbour, "yes" if row.known else "no", *pairs, str(row.thumbnails),
+                      named(row.refused), str(len(row.person.errors))])  # fmt: skip
+    return markdown.table(BOTH, lines)
 
 
 def _listings(row: Row) -> str:

@@ -11,24 +11,13 @@ import tempfile
 from pathlib import Path
 
 from tests.desktop.tools import documents
-from tests.desktop.tools.programs import PROGRAMS, Program
+from tests.desktop.tools.programs import PROGRAMS
 from tests.desktop.tools.rows import Row, table, wrong
 from tests.desktop.tools.runs import proven, world
+from tests.support.apt import install
 from tests.support.mounts import leftovers, why_no_mounts
 
 IMPOSSIBLE = 77
-
-
-def install(programs: list[Program]) -> None:
-    """What is missing, as root by apt; what cannot be had is left out later, and said so."""
-    for words in sorted({each.packages for each in programs if each.missing and each.packages}):
-        print(f"installing {words}", flush=True)
-        subprocess.run(
-            ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "-qq",
-             "--no-install-recommends", *words.split()],
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=1200, check=False,
-        )  # fmt: skip
 
 
 def main() -> int:
@@ -42,7 +31,7 @@ def main() -> int:
     wanted = [word for word in args.only.split(",") if word]
     chosen = [each for each in PROGRAMS if not wanted or any(w in each.name for w in wanted)]
     if os.geteuid() == 0:
-        install(chosen)
+        install(each.packages for each in chosen if each.missing)
     documents.libraries()
     documents.make()
     rows: list[Row] = []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from tests.support import markdown
 
 SLACK_BYTES = 2 << 20
 """Read ahead of a program that then ends."""
@@ -56,17 +58,14 @@ HEAD = (
 
 def table(rows: Iterable[Row]) -> str:
     """As Markdown."""
-    return "\n".join(
-        ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|", *(_line(row) for row in rows)]
-    )
+    return markdown.table(HEAD, map(_cells, rows))
 
 
-def _line(row: Row) -> str:
+def _cells(row: Row) -> Sequence[str]:
     share = row.bytes / row.size_bytes if row.size_bytes else 0.0
-    cells = (
+    return (
         row.program, row.document, f"{row.size_bytes / 1e6:.1f}",
         "the same" if row.same else "ANOTHER", str(row.signings), str(row.gets),
         f"{row.bytes / 1e6:.2f}", f"{share:.1%}" if share < 0.1 else f"{share:.0%}",
         f"{row.mount_s:.1f}", f"{row.plain_s:.1f}",
     )  # fmt: skip
-    return "| " + " | ".join(cells) + " |"
