@@ -315,6 +315,24 @@ class Drafts:
 
     # What became of them
 
+    def renamed_there(self, before: File, after: File) -> list[Change]:
+        """The service made ``after`` of the bytes of ``before``, under another name: it goes on as
+        the same inode, and what is written to that stands on it. The rows to commit. (As an inode
+        of its own it took the name from an open file: what was written to that went up under the
+        name that it had before.)"""
+        shown = self.adopted.shown(before)
+        live = self.by_key.get(shown.identity)
+        mtime_ns = shown.mtime_ns if live is None else live.mtime_ns
+        changes = self.adopted.add(plain(after), shown.identity, mtime_ns)
+        draft = None if live is None else live.draft
+        if live is None or draft is None or draft.base is None:
+            return changes
+        if draft.base.version_id == before.version_id:
+            live.draft = replace(draft, base=Base.of(after, draft.base.size_bytes))
+            if draft.generation:
+                changes.append(Change(KIND, draft.id, live.draft.as_row()))
+        return changes
+
     def set_state(self, live: LiveFile, state: State, reason: str) -> None:
         """In memory; ``note`` writes it down."""
         if live.draft is not None:

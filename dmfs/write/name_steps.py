@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import trio
 
 from dmfs.errors import DriveError, NameTakenError
-from dmfs.model import FolderId
+from dmfs.model import File, FolderId
 from dmfs.namespace.listings import Listings
 from dmfs.write.calls.name_calls import NameCalls
+from dmfs.write.drafts import Drafts
 from dmfs.write.overlay.view import FolderView
+from dmfs.write.records import Change
 from dmfs.write.settle.nouns import CopyItem, DeleteItem, MakeDraft, RenameItem, Step
 from dmfs.write.spool.spool import Spool
 from dmfs.write.upload_orders import OnEvent, UploadOrders
@@ -57,12 +59,13 @@ class NameSteps:
     """See above. At most one step of a folder is carried out at a time: ``Settler`` sees to it."""
 
     def __init__(
-        self, spool: Spool, names: NameCalls, listings: Listings, orders: UploadOrders,
-        on_event: OnEvent, still_due: StillDue,
+        self, spool: Spool, names: NameCalls, drafts: Drafts, listings: Listings,
+        orders: UploadOrders, on_event: OnEvent, still_due: StillDue,
     ) -> None:  # fmt: skip
         """``still_due``: whether a step would be planned now."""
         self._spool = spool
         self._names = names
+        self._drafts = drafts
         self._listings = listings
         self._orders = orders
         self._on_event = on_event
@@ -94,13 +97,23 @@ class NameSteps:
             return await self._name_taken(view, step, error)
         except DriveError as error:
             return self._hold(view, step, error, final=self._names.is_final(error))
+        changes: list[Change] = []
         if done:
+            if file is not None and isinstance(step, RenameItem):
+                changes = self._goes_on(view, step, file)
             view.done(step, began_at, file)
         else:  # it is planned no more; were it all the same, it would be without end
             self._keep(view, step, Held(began_at + RETRY_S, "it has changed meanwhile"))
-        await self._spool.commit(view.rows())
+        await self._spool.commit([*changes, *view.rows()])
         self._orders.show_anew(view, [step.place, getattr(step, "name", "")])
         return trio.current_time()
+
+    def _goes_on(self, view: FolderView, step: RenameItem, file: File) -> list[Change]:
+        """In ``b.`` projects a rename is the next version, of the same bytes."""
+        before = view.file_of(step.item)
+        if before is None or file.version_number != (before.version_number or 0) + 1:
+            return []
+        return self._drafts.renamed_there(before, file)
 
     def _hold(self, view: FolderView, step: Any, error: DriveError, *, final: bool) -> float:
         until = NEVER if final else trio.current_time() + RETRY_S

@@ -69,7 +69,9 @@ class Settler:
         self.orders = orders
         self._due: dict[FolderId, float] = {}
         self._busy: set[FolderId] = set()
-        self._steps = NameSteps(spool, names, listings, orders, on_event, self._still_due)
+        self._steps = NameSteps(
+            spool, names, drafts, listings, orders, on_event, self._still_due
+        )  # fmt: skip
         self._announced: set[FolderId] = set()
         """Folders of which it was said that their deletions wait."""
         self._wake = trio.Event()

@@ -176,6 +176,37 @@ def test_a_rename_keeps_the_item(folder, calm):
     assert (folder / "new.txt").read_bytes() == b"text"
 
 
+@pytest.mark.parametrize("was_written", [True, False])
+def test_an_open_file_goes_with_its_name(folder, calm, was_written):
+    """Also once the service has made a version of the rename: what is written then goes up under
+    the name that the file has, and nowhere else."""
+    before, name, last = (
+        f"before {was_written}.txt",
+        f"name {was_written}.txt",
+        f"{was_written}.txt",
+    )
+    if was_written:
+        (folder / before).write_bytes(b"text")
+        arrives(calm, before, b"text")
+    else:
+        calm.change("add_item", path=folder.raw, name=before, text="text")
+        refreshed = folder.drive.home.run("refresh", str(folder.path))
+        assert refreshed.returncode == 0, refreshed.stderr
+    with (folder / before).open("r+b", buffering=0) as file:
+        first = os.fstat(file.fileno())
+        (folder / before).rename(folder / name)
+        wait_until(lambda: os.getxattr(folder / name, "user.dmfs.version_number") == b"2")
+        (folder / name).rename(folder / last)
+        file.seek(0, os.SEEK_END)
+        file.write(b" and more")
+        after, held = (folder / last).stat(), os.fstat(file.fileno())
+        assert first.st_ino == after.st_ino == held.st_ino
+        assert after.st_size == held.st_size == len(b"text and more")
+    arrives(calm, last, b"text and more")
+    assert listed(folder) == [last]
+    assert {each["id"] for each in named(calm, name)} == {each["id"] for each in named(calm, last)}
+
+
 def test_a_deletion_can_be_restored(folder, calm):
     (folder / "deleted.txt").write_bytes(b"text")
     arrives(calm, "deleted.txt", b"text")
