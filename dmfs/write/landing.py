@@ -72,17 +72,16 @@ class Landing:
         if live is None:
             return
         async with live.at_rest:
-            if live.place is not None:
-                view = self._overlay.of(live.place)
-                view.goes_beside(step, live.place.name, name)
-                live.place = view.place(name)
-            beside = UploadNewItem(step.draft, name, name)
-            await self._posted(live, beside, generation, file, size_bytes)
             if live.draft is None:
                 return
-            if isinstance(step, UploadNewVersion):
-                view = self._overlay.of(live.place or live.draft.place)
-                view.revive(step.item.item_id)
+            view = self._overlay.of(live.place or live.draft.place)
+            if live.place is not None:
+                view.goes_beside(step, live.place.name, name)
+                live.place = view.place(name)
+            if isinstance(step, UploadNewVersion):  # before any wait: its name is never empty
+                view.parts(step.draft, step.item.item_id)
+            beside = UploadNewItem(step.draft, name, name)
+            await self._posted(live, beside, generation, file, size_bytes)
             if live.draft.state is State.CLEAN:
                 self._drafts.set_state(
                     live, State.CONFLICT, f"somebody else changed {step.place!r}"

@@ -259,6 +259,12 @@ class FolderView:
             self.names.rename(name, other, trio.current_time())
         self._changed()
 
+    def parts(self, draft_id: DraftId, item_id: ItemId) -> None:
+        """A draft does not become the next version of its item, which is seen again where the
+        service has it."""
+        self.names.part(draft_id, item_id)
+        self.revive(item_id)
+
     def begun(self, step: Step) -> None:
         """A step is being carried out."""
         self.names.begun(step, trio.current_time())

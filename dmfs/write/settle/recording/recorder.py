@@ -172,6 +172,14 @@ class FolderNames(ServiceAnswers):
         if gone is not None and not gone.done:
             self._unmark_gone(item_id)
 
+    def part(self, draft: DraftId, item_id: ItemId) -> None:
+        """The draft is not to become the next version of its item."""
+        entry = self._entries.get(self._draft_at.get(draft, ""))
+        if entry is not None and entry.own is not None and entry.own.item_id == item_id:
+            del self._holder[item_id]
+            entry.own = None
+            self._note(entry)
+
     def put_beside(self, draft: DraftId, item: Item, name: str, at: float) -> None:
         """The draft does not become the next version of ``item``, which is as somebody else made it
         and is seen again. The draft goes up beside: as ``name`` if it stood under the item's,
