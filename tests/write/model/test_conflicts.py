@@ -53,6 +53,28 @@ def copy_in(place, *others):
 
 
 @fast
+async def test_the_name_is_never_empty_while_ours_goes_beside(machine, place, monkeypatch):
+    """Whoever looks while the spool's disk works finds a file."""
+    place.add(F, OLD)
+    async with machine.on():
+        spool, seen = machine.writing.spool, []
+        commit = spool.commit
+
+        async def looked_at(changes, **how):
+            seen.append(await machine.find(f"{place.path}/{F}") is not None)
+            await commit(changes, **how)
+            seen.append(await machine.find(f"{place.path}/{F}") is not None)
+
+        monkeypatch.setattr(spool, "commit", looked_at)
+        async with an_edit(machine, place):
+            place.change("new_version", F, text=THEIRS.decode())
+        await machine.comes_to_rest()
+        assert place.has_all({F: THEIRS, copy_in(place, F): OURS})
+    assert len(seen) > 2
+    assert all(seen)
+
+
+@fast
 async def test_a_tip_that_changed_means_a_conflict_copy(machine, place):
     place.add(F, OLD)
     async with machine.on():
