@@ -88,7 +88,7 @@ async def test_a_spent_patience_gives_no_older_listing_than_others_have_seen() -
         async def too_late(directory: Directory) -> None:
             await listings.renew(directory)
 
-        listings._refresh_within_patience = too_late  # type: ignore[method-assign, assignment]
+        listings._refresh_within_patience = too_late  # type: ignore[method-assign]
         assert list((await listings.get(PROJECT)).entries) == ["new"]
 
 

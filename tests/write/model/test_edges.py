@@ -7,6 +7,7 @@ import os
 import pytest
 
 from dmfs.errors import NoRoomError
+from dmfs.write.handle import Handle
 from tests.write.model.machine import fast
 from tests.write.model.place import sha256
 from tests.write.model.test_conflicts import shows_all
@@ -49,8 +50,8 @@ async def test_a_file_written_to_while_others_are_let_go_of_stays(machine, place
         for name in (F, G):
             await machine.save(f"{place.path}/{name}", OLD)
         await machine.comes_to_rest()
-        drafts, handles = machine.writing.drafts, []
-        remove = drafts._remove
+        drafts = machine.writing.drafts
+        remove, handles = drafts._remove, list[tuple[str, Handle]]()
 
         async def writes_meanwhile(live, changes):
             if not handles:
