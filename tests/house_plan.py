@@ -7,12 +7,12 @@ from __future__ import annotations
 
 ORDER = (
     "__init__ errors compact model names grammar spans urls web_links"
-    " system telemetry neighbours ratelimit setting_types config"
+    " system telemetry neighbours ratelimit setting_types config settings_sources"
     " http auth aps"
     " namespace fetch blocks"
     " prefetch exports thumbnails pins write"
     " drive status assembly jobs"
-    " fuse control help desktop cli __main__"
+    " fuse spec control help desktop cli __main__"
 ).split()
 """A package or a file of the top floor imports only from those that stand before it."""
 
@@ -26,6 +26,8 @@ INSIDE = {
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
     "drive": "parts stats unlisted drive",
+    "spec": "address oserrors facts knowledge memory listing reading settings loop sessions file"
+    " filesystem",
     "neighbours": "",
     "thumbnails": "",
     "desktop": "",
@@ -153,6 +155,7 @@ ONLY_IN = {
         "cli.writing.uploads",
     },
     "prometheus_client": {"telemetry.metrics"},
+    "fsspec": {"spec.filesystem"},
     "jeepney": {"telemetry.desktop"},
 }
 """Library → the files that may import it."""
