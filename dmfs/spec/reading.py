@@ -146,7 +146,7 @@ async def get_file(drive: Drive, leaf: Leaf, target: str, on_bytes: OnBytes) -> 
     reader = await drive.open(leaf)
     partial_path = Path(f"{target}.{os.getpid()}.part")
     try:
-        file = await in_thread(partial(partial_path.open, "wb"))
+        file = await in_thread(lambda: partial_path.open("wb"))  # noqa: SIM115 - closed below
         try:
             await _copy(reader, file, on_bytes)
             await in_thread(file.close)
