@@ -26,8 +26,8 @@ INSIDE = {
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
     "drive": "parts stats unlisted gate drive",
-    "spec": "address oserrors facts knowledge memory listing reading settings loop sessions file"
-    " filesystem",
+    "spec": "address absence copying oserrors facts knowledge memory listing reading settings loop"
+    " sessions file filesystem",
     "neighbours": "table decision programs refusals",
     "thumbnails": "png subjects store thumbnails opening",
     "desktop": "types mime_xml share_files plan installing missing file_manager_menu",
