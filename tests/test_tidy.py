@@ -223,6 +223,19 @@ def test_only_the_cli_reads_the_environment_and_the_arguments() -> None:
     assert users_of(ENVIRONMENT) == ENVIRONMENT_IN
 
 
+def test_no_python_of_ours_imports_from_the_working_directory() -> None:
+    """Whose files lie there is not known: words that have Python run a module hold ``-P``."""
+    ours = [
+        words
+        for tree in TREES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.List)
+        and "-m" in (words := [each.value for each in node.elts if isinstance(each, ast.Constant)])
+    ]
+    assert len(ours) >= 7
+    assert [words for words in ours if "-P" not in words[: words.index("-m")]] == []
+
+
 def test_only_doors_print() -> None:
     printing = {
         name

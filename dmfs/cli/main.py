@@ -48,7 +48,7 @@ def _main(arguments: list[str]) -> int:
     from dmfs.cli import streams
 
     if arguments[:1] == ["emulator"]:
-        os.execv(sys.executable, [sys.executable, "-m", "dmfs.emulator", *arguments[1:]])
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "dmfs.emulator", *arguments[1:]])
     if arguments == ["--version"]:  # programs call it; argparse takes as long as Python itself
         print(f"dmfs {__version__}")
         return DONE
@@ -62,7 +62,7 @@ def _main(arguments: list[str]) -> int:
 
     options, ordered = parse(arguments)
     if options.command == "emulator":
-        os.execv(sys.executable, [sys.executable, "-m", "dmfs.emulator", *ordered[1:]])
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "dmfs.emulator", *ordered[1:]])
     if options.command is None:
         sys.stdout.write(help_of(None))
         return USAGE
