@@ -15,10 +15,9 @@ from dmfs.cli.exploring.browser import show_folder
 from dmfs.cli.settings import Invocation
 from dmfs.errors import DriveError, SetupError, UsageError
 from dmfs.names import printable
-from dmfs.system.mountinfo import Mount, mount_table
+from dmfs.system.mountinfo import FILESYSTEM, Mount, mount_table
 
 VERBS = ("pin", "unpin", "evict", "open", "versions")
-KIND = "fuse.dmfs"
 NOTIFY_S = 10.0
 WORDS_MAX = 500
 """Characters of a notification."""
@@ -51,7 +50,7 @@ def on_drive(path: str, table: Sequence[Mount]) -> bool:
         below = f"{path}/".startswith(mount.mountpoint.rstrip("/") + "/")
         if below and len(mount.mountpoint) >= longest:
             kind, longest = mount.kind, len(mount.mountpoint)
-    return kind == KIND
+    return kind == FILESYSTEM
 
 
 def run_verb(verb: str, paths: Sequence[str], environ: Mapping[str, str]) -> int:
