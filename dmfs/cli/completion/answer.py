@@ -22,7 +22,6 @@ from dmfs.cli import DONE
 from dmfs.cli.completion.shell_words import bash_words, fish_word, quoted_for_bash
 from dmfs.cli.completion.wanted import (
     CHOICE,
-    ENTRY,
     FOLDER,
     FORMAT,
     MOUNT,
@@ -170,7 +169,7 @@ def _looked_up(at: Wanted, environ: Mapping[str, str]) -> tuple[str, Rows]:
     try:
         if at.kind == PROFILE:
             return WORDS, _profiles(at, environ)
-        if at.kind in (MOUNT, UPLOADS) and not (at.kind == UPLOADS and at.taken):
+        if at.kind == MOUNT or (at.kind == UPLOADS and not at.taken):
             return PATHS, _mounts(at, environ)
         return _paths(at, environ)
     except (DriveError, OSError):
@@ -217,7 +216,7 @@ def _paths(at: Wanted, environ: Mapping[str, str]) -> tuple[str, Rows]:
     from dmfs.cli.completion.remote import names_below
 
     typed = at.typed or "/"
-    names = names_below(_settings_of(at, environ), typed, folders_only=at.kind != ENTRY)
+    names = names_below(_settings_of(at, environ), typed, folders_only=at.kind in (FOLDER, SOURCE))
     if at.kind == UPLOADS:
         names = [row for row in names if row[0] not in at.taken]
     known = [(at.prefix + value, text) for value, text in [*rows, *names]]
