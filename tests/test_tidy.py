@@ -133,6 +133,16 @@ def wrong_imports(name: str) -> Iterator[str]:
             yield f"{name} → {used}"
 
 
+def test_the_page_for_engineers_has_every_floor_in_its_order() -> None:
+    """Of the drawing of the house; the emulator stands beside it."""
+    drawn = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("```")[3]
+    heads = [line.split("  ")[0] for line in drawn.splitlines() if line[:1].isalpha()]
+    words = [word for head in heads for word in head.split()]
+    words += re.findall(r" {2}(assembly|jobs) ", drawn)
+    named = [each for each in ORDER if each not in {"__init__", "__main__"}]
+    assert [each for each in named if each not in words] == []
+
+
 def test_imports_go_one_way() -> None:
     assert [each for name in FILES for each in wrong_imports(name)] == []
 

@@ -60,6 +60,21 @@ def test_every_option_of_every_parser_is_in_its_page(page: str) -> None:
         assert escaped(str(action.metavar)).replace(r"\-", "-") in text
 
 
+def test_values_are_spelled_as_they_are_typed() -> None:
+    for name, first in (
+        ("mount", "debug, info"), ("offline", "on, or off"), ("emulator", "sample, empty"),
+        ("emulator", "off, published"),
+    ):  # fmt: skip
+        assert first in plain(f"dmfs-{name}.1")
+        assert first.capitalize() not in plain(f"dmfs-{name}.1")
+    assert "Stay, and log to stderr" in plain("dmfs-mount.1")
+
+
+def test_the_page_of_mount_knows_descriptors() -> None:
+    assert "/dev/fd/N" in plain("dmfs-mount.1")
+    assert "dmfs-mountfd(8)" in plain("dmfs-mount.1").partition("SEE ALSO")[2]
+
+
 @pytest.mark.parametrize("command", every_parser())
 def test_every_command_has_prose_examples_and_a_purpose(command: str) -> None:
     text = PAGES[f"dmfs-{command}.1"]

@@ -63,6 +63,9 @@ def help_of(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     text = action.help or ""
     if "%" in text:
         text = parser._get_formatter()._expand_help(action)
+    first = text.partition(" ")[0].rstrip(",:;")
+    if first in {*map(str, action.choices or ()), str(action.default)}:
+        return text  # what may be typed stays as it is typed
     return _sentence(text)
 
 
