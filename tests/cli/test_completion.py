@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dmfs.cli.completion import local, wanted
+from dmfs.cli.completion import local, remote, wanted
 from dmfs.cli.completion.answer import answer, complete
 from dmfs.cli.completion.local import is_in_mount, profiles, spelled_like, steps_to
 from dmfs.cli.control.grammar import VERBS
@@ -194,6 +194,13 @@ def test_a_shell_that_asks_badly_gets_nothing_or_something_and_no_trace(
 ) -> None:
     assert complete(words, NO_HOME) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_listing_that_is_damaged_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = '{"version"\n["a\\x", "f", "'
+    monkeypatch.setattr(remote, "_listing", lambda *_: text)
+    environ = {"DMFS_CLIENT_ID": "x", "HOME": "/nowhere"}
+    assert answer(["ls"], "/", environ) == ("words", [])
 
 
 @pytest.mark.mount  # for the emulator of its fixtures
