@@ -30,7 +30,7 @@ INSIDE = {
     " sessions file filesystem",
     "neighbours": "table decision programs refusals",
     "thumbnails": "png subjects store thumbnails opening",
-    "desktop": "types mime_xml share_files plan installing missing file_manager_menu",
+    "desktop": "types mime_xml share_files data_places plan installing missing file_manager_menu",
     "cli.desktop": "menu install",
     "cli.documents": "roff markdown grammar_page settings_page pages command",
     "cli.completion": "shell_words wanted local remote answer",
