@@ -26,9 +26,9 @@ from dmfs.spec.address import PROTOCOL, address_of, path_of, profile_of
 from dmfs.spec.copying import Pairs
 from dmfs.spec.facts import facts_of, joined, moment
 from dmfs.spec.file import OpenFile, RawFile
-from dmfs.spec.knowledge import FORMAT, pack
-from dmfs.spec.listing import entries_of, found_below, resolved
-from dmfs.spec.memory import Memory
+from dmfs.spec.known.knowledge import FORMAT, pack
+from dmfs.spec.known.listing import entries_of, found_below, resolved
+from dmfs.spec.known.memory import Memory
 from dmfs.spec.oserrors import as_oserror, oserrors
 from dmfs.spec.reading import OnBytes, Range, Source, cat_ranges, get_files
 from dmfs.spec.sessions import end_drive, run_in_drive

@@ -11,7 +11,7 @@ from dmfs.drive import Drive
 from dmfs.errors import BadResponseError, NotFoundError
 from dmfs.model import Child, Directory, File, Node, Shortcut
 from dmfs.spec.facts import joined
-from dmfs.spec.memory import Memory
+from dmfs.spec.known.memory import Memory
 from dmfs.system.concurrency import gather
 
 LISTED_AT_ONCE = 12
