@@ -38,6 +38,13 @@ def kind_of(fs: _Names, path: str) -> str | None:
         raise
 
 
+def taker_of(on_error: OnError) -> Callable[[OSError], object] | None:
+    """What takes an error; None if it is raised."""
+    if callable(on_error):
+        return on_error
+    return (lambda _: None) if on_error == "omit" else None
+
+
 class HonestNames:
     """For a filesystem of fsspec that has ``info`` and ``ls``."""
 
@@ -66,9 +73,10 @@ class HonestNames:
         try:
             listing = self.ls(path, detail=True, **more)
         except OSError as error:
-            if callable(on_error):
-                on_error(error)
-            elif on_error != "omit" and error.errno not in ABSENT:
+            taker = taker_of(on_error)
+            if taker is not None:
+                taker(error)
+            elif error.errno not in ABSENT:
                 raise
             return
         facts = {each["name"].rpartition("/")[2]: each for each in listing if each["name"] != path}

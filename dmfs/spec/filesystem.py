@@ -21,7 +21,7 @@ from dmfs.drive import Drive
 from dmfs.errors import DriveError, IsADirectory
 from dmfs.model import File, Leaf, Node, Shortcut
 from dmfs.names import id_hash
-from dmfs.spec.absence import HonestNames
+from dmfs.spec.absence import HonestNames, OnError, taker_of
 from dmfs.spec.address import PROTOCOL, address_of, path_of, profile_of
 from dmfs.spec.copying import Pairs
 from dmfs.spec.facts import facts_of, joined, moment
@@ -104,10 +104,10 @@ class DmfsFileSystem(HonestNames, AbstractFileSystem):  # type: ignore[misc]
 
     def find(
         self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False,
-        **more: Any,
+        on_error: OnError = "raise", **more: Any,
     ) -> Any:  # fmt: skip
         """As fsspec has it, but for failures: a directory that cannot be listed is an error, for
-        what is missing would look as if it were not there."""
+        what is missing would look as if it were not there. ``on_error`` is that of ``walk``."""
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
         path = self._strip_protocol(path)
@@ -125,7 +125,9 @@ class DmfsFileSystem(HonestNames, AbstractFileSystem):  # type: ignore[misc]
             else:
                 if withdirs:
                     found[path] = top
-                found |= await found_below(drive, self._memory, top, path, maxdepth)
+                found |= await found_below(
+                    drive, self._memory, top, path, maxdepth, taker_of(on_error)
+                )
             return {where: _facts(drive, where, node) for where, node in found.items()}
 
         found = self._run(look, path)

@@ -136,6 +136,9 @@ def test_a_failure_is_not_an_absence_to_fsspec(
     assert [where for where, _, _ in fs.walk(FILES, on_error=told.append)] == [FILES]
     assert {each.errno for each in told} == {errno.EACCES}
     assert [where for where, _, _ in fs.walk(FILES, on_error="omit")] == [FILES]
+    also: list[OSError] = []
+    assert README in fs.find(FILES, on_error=also.append) == fs.find(FILES, on_error="omit")
+    assert {each.filename for each in also} == {each.filename for each in told}
     assert not fs.exists(f"{FILES}/nothing")
     assert not fs.isdir(f"{README}/nothing")
 
