@@ -48,6 +48,7 @@ class, so the translation is complete by construction and no code searches a tex
     ├── NoAttributeError       ENODATA     unknown xattr
     ├── UnsupportedError       EOPNOTSUPP  xattr of a foreign namespace
     └── SetupError             EINVAL      configuration, mountpoint: fix it and start again
+        ├── SpoolTakenError                another process has the spool
         └── UsageError                     the command line: exit code 2
 """
 
@@ -321,6 +322,10 @@ class SetupError(DriveError):
     """Bad configuration, credentials or mountpoint; the start fails with this line."""
 
     errno = errno.EINVAL
+
+
+class SpoolTakenError(SetupError):
+    """Another process has the spool."""
 
 
 class UsageError(SetupError):

@@ -23,6 +23,8 @@ from dmfs.model import File, Leaf, Node, Shortcut
 from dmfs.names import id_hash
 from dmfs.spec.absence import HonestNames, OnError, taker_of
 from dmfs.spec.address import PROTOCOL, address_of, path_of, profile_of
+from dmfs.spec.changing.facts import written_facts
+from dmfs.spec.changing.verbs import Changes
 from dmfs.spec.copying import Pairs
 from dmfs.spec.facts import facts_of, joined, moment
 from dmfs.spec.file import OpenFile, RawFile
@@ -35,23 +37,26 @@ from dmfs.spec.sessions import end_drive, run_in_drive
 from dmfs.spec.settings import settings_of
 
 T = TypeVar("T")
-READ_ONLY = "the drive is read-only here"
 
 
-class DmfsFileSystem(HonestNames, AbstractFileSystem):  # type: ignore[misc]
+class DmfsFileSystem(Changes, HonestNames, AbstractFileSystem):  # type: ignore[misc]
     """A signed-in drive. ``profile``: which sign-in; ``settings``: further keys of the
-    configuration, by name (no secret: these show in reprs, in graphs and in pickles)."""
+    configuration, by name (no secret: these show in reprs, in graphs and in pickles). ``rw``:
+    it can be changed; ``auto_mkdir``: files make the folders above them; ``wait``: a close waits
+    for the service."""
 
     protocol = PROTOCOL
     root_marker = "/"
 
     def __init__(
-        self, profile: str = "", settings: Mapping[str, Any] | None = None, **more: Any
-    ) -> None:
+        self, profile: str = "", settings: Mapping[str, Any] | None = None, *, rw: bool = False,
+        auto_mkdir: bool = False, wait: bool = False, **more: Any,
+    ) -> None:  # fmt: skip
         super().__init__(profile=profile, settings=settings, **more)
         with oserrors():
             self._settings = settings_of(os.environ, profile, settings or {})
         self._memory = Memory()
+        self.rw, self.auto_mkdir, self.wait = rw, auto_mkdir, wait
 
     # Names of fsspec
 
@@ -179,10 +184,10 @@ class DmfsFileSystem(HonestNames, AbstractFileSystem):  # type: ignore[misc]
 
     def _open(
         self, path: str, mode: str = "rb", block_size: int | None = None, autocommit: bool = True,
-        cache_options: Any = None, version_id: str = "", **more: Any,
-    ) -> OpenFile:  # fmt: skip
+        cache_options: Any = None, version_id: str = "", wait: bool | None = None, **more: Any,
+    ) -> Any:  # fmt: skip
         if mode != "rb":
-            raise OSError(errno.EROFS, READ_ONLY, path)
+            return self._open_to_write(path, mode, autocommit=autocommit, wait=wait)
 
         async def look(drive: Drive) -> tuple[Leaf, dict[str, Any]]:
             leaf, _ = await self._source(drive, path)
@@ -302,15 +307,6 @@ class DmfsFileSystem(HonestNames, AbstractFileSystem):  # type: ignore[misc]
         except DriveError as error:
             return as_oserror(error, path)
 
-    # What would change the drive
-
-    def _read_only(self, path: Any, *_: Any, **__: Any) -> Any:
-        raise OSError(errno.EROFS, READ_ONLY, str(path))
-
-    mkdir = makedirs = rmdir = rm_file = rm = cp_file = mv = touch = pipe_file = put_file = (
-        _read_only
-    )
-
     # Travelling
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -326,10 +322,10 @@ class DmfsFileSystem(HonestNames, AbstractFileSystem):  # type: ignore[misc]
     def close(self) -> None:
         """End this process's drive of these settings, with its connections and its memory; all
         objects of the same settings share it. The next use opens it again."""
-        end_drive(self._settings)
+        end_drive(self._settings, writes=self.rw)
 
     def _run(self, work: Callable[[Drive], Awaitable[T]], path: str = "") -> T:
-        return run_in_drive(self._settings, work, path)
+        return run_in_drive(self._settings, work, path, writes=self.rw)
 
 
 def arrived(
@@ -344,5 +340,7 @@ def arrived(
 
 
 def _facts(drive: Drive, path: str, node: Node) -> dict[str, Any]:
+    if drive.writing is not None and isinstance(node, File):
+        return written_facts(drive, drive.writing, path, node)
     size_bytes = drive.size_of(node) if isinstance(node, File | Shortcut) else 0
     return facts_of(path, node, size_bytes)

@@ -20,10 +20,12 @@ from dmfs.assembly import open_drive
 from dmfs.config import Settings
 from dmfs.drive import Drive
 from dmfs.errors import DriveError
+from dmfs.spec.changing.settling import settle
 from dmfs.spec.loop import Loop
 from dmfs.spec.oserrors import oserrors
 from dmfs.system.private_files import own_state_directory
 from dmfs.system.resources import raise_descriptor_limit
+from dmfs.write.opening import Writes
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -32,12 +34,24 @@ SPARE_DESCRIPTORS = 128
 END_S = 5.0
 """At the end of a process its drives get so long to give to the disk what they fetched."""
 
+GO_UP_S = 60.0
+"""And so long to the service to take what was written; the rest goes up with the next process."""
+WRITES = Writes("fsspec", several=True)
+
+
+async def _go_up(drive: Drive) -> None:
+    """What was written, before its process ends."""
+    try:
+        await settle(drive, GO_UP_S)
+    except DriveError as error:
+        log.warning("%s: it goes up with the next process that writes here", error.message)
+
 
 class _OpenDrive:
     """A drive in the loop, from its first use on."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, *, writes: bool) -> None:
+        self._settings, self.writes = settings, writes
         self._opening = trio.Lock()
         self._drive: Drive | None = None
         self._stop = trio.Event()
@@ -57,7 +71,7 @@ class _OpenDrive:
         """Never raises: the error of one drive must not end the others' loop."""
         started = False
         try:
-            async with open_drive(self._settings) as drive:
+            async with open_drive(self._settings, writes=WRITES if self.writes else None) as drive:
                 task_status.started(drive)
                 started = True
                 await self._stop.wait()
@@ -76,6 +90,8 @@ class _OpenDrive:
 
     async def end(self) -> None:
         if self._drive is not None:
+            if self.writes:
+                await _go_up(self._drive)
             self._stop.set()
             await self._ended.wait()
 
@@ -86,7 +102,7 @@ class _Process:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: Loop | None = None
-        self._drives: dict[Settings, _OpenDrive] = {}
+        self._drives: dict[tuple[Settings, bool], _OpenDrive] = {}
 
     def loop(self) -> Loop:
         with self._lock:
@@ -95,17 +111,17 @@ class _Process:
                 self._loop = Loop()
             return self._loop
 
-    async def drive(self, settings: Settings) -> Drive:
+    async def drive(self, settings: Settings, *, writes: bool) -> Drive:
         """On the loop."""
-        found = self._drives.get(settings)
+        found = self._drives.get((settings, writes))
         if found is None:
             own_state_directory(settings.state_dir)
-            found = self._drives[settings] = _OpenDrive(settings)
+            found = self._drives[settings, writes] = _OpenDrive(settings, writes=writes)
         return await found.get(self.loop().nursery)
 
-    async def end_drive(self, settings: Settings) -> None:
+    async def end_drive(self, settings: Settings, *, writes: bool) -> None:
         """On the loop."""
-        found = self._drives.pop(settings, None)
+        found = self._drives.pop((settings, writes), None)
         if found is not None:
             await found.end()
 
@@ -116,7 +132,8 @@ class _Process:
         loop, self._loop = self._loop, None
 
         async def end_all() -> None:
-            with trio.move_on_after(END_S):
+            writes = any(each.writes for each in self._drives.values())
+            with trio.move_on_after(END_S + (GO_UP_S if writes else 0.0)):
                 async with trio.open_nursery() as nursery:
                     for drive in self._drives.values():
                         nursery.start_soon(drive.end)
@@ -130,22 +147,25 @@ _of_parents: list[_Process] = []
 """Kept and never used: to let go of what is in there would close it under the parent."""
 
 
-def run_in_drive(settings: Settings, work: Callable[[Drive], Awaitable[T]], path: str = "") -> T:
+def run_in_drive(
+    settings: Settings, work: Callable[[Drive], Awaitable[T]], path: str = "", *,
+    writes: bool = False,
+) -> T:  # fmt: skip
     """Run ``work`` with the drive of these settings, and wait for it. DriveErrors come out as
     OSErrors, with ``path`` as the file that they are about."""
 
     async def run() -> T:
-        return await work(await process.drive(settings))
+        return await work(await process.drive(settings, writes=writes))
 
     process = _process
     with oserrors(path):
         return process.loop().call(run)
 
 
-def end_drive(settings: Settings) -> None:
+def end_drive(settings: Settings, *, writes: bool = False) -> None:
     """End the drive of these settings, if there is one. The next use opens it again."""
     process = _process
-    process.loop().call(lambda: process.end_drive(settings))
+    process.loop().call(lambda: process.end_drive(settings, writes=writes))
 
 
 def _in_child() -> None:

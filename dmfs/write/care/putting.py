@@ -34,7 +34,7 @@ async def put(
     """Save what a descriptor can be read of as ``name``: a new file, or what the next version of
     the one that is there will be. It is safe on this machine then, and goes up next. DriveErrors;
     OSError of the descriptor."""
-    await _check(writing, directory, name)
+    await check(writing, directory, name)
     aside = f".{id_hash(new_draft_id(), 16)}.partial"
     _, handle = await writing.create(directory, aside, exclusive=True, truncate=False)
     try:
@@ -43,13 +43,13 @@ async def put(
         await writing.rename(directory, aside, directory, name, replace=True)
     except BaseException:
         handle.close()
-        await _drop(writing, directory, aside)
+        await drop(writing, directory, aside)
         raise
     handle.close()
     return handle.live
 
 
-async def _check(writing: Writing, directory: Directory, name: str) -> None:
+async def check(writing: Writing, directory: Directory, name: str) -> None:
     """What would be refused at the end is refused at the beginning."""
     listing = await writing.tools.listings.get(directory)
     there = listing.entries.get(name)
@@ -73,7 +73,7 @@ async def _copy(descriptor: int, handle: Handle, progress: Progress) -> None:
         await progress(at, max(at, total))
 
 
-async def _drop(writing: Writing, directory: Directory, name: str) -> None:
+async def drop(writing: Writing, directory: Directory, name: str) -> None:
     with trio.move_on_after(DROP_S, shield=True):
         try:
             await writing.unlink(directory, name)

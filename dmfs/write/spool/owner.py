@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from dmfs.errors import SetupError, SpoolError
+from dmfs.errors import SetupError, SpoolError, SpoolTakenError
 from dmfs.system.mountinfo import mount_at
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Owner:
                 f"the spool's lock {self._path} cannot be made: {error.strerror or error}"
             ) from error
         if words:
-            raise SetupError(
+            raise SpoolTakenError(
                 f"this profile is written to already: {words}",
                 hint="one mount of a profile may write; unmount that one, or mount this one ro",
             )
