@@ -40,6 +40,7 @@ class Aside:
         self._aside, self.handle, self._exclusive = aside, handle, exclusive
 
     async def commit(self, *, wait: bool = False) -> None:
+        """As ``Target.commit``; what fails leaves what was there."""
         try:
             await self.handle.confirm()
             await self._writing.rename(
@@ -65,6 +66,7 @@ class InPlace:
         self._writing, self.handle = writing, handle
 
     async def commit(self, *, wait: bool = False) -> None:
+        """As ``Target.commit``."""
         try:
             await self.handle.confirm()
         finally:

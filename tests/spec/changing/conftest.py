@@ -14,7 +14,8 @@ from tests.support.fixtures import running_emulator
 
 WRITES = {
     "scopes": "data:read data:create data:write", "upload_delay": "200ms",
-    "version_interval": 0, "any_spool_disk": True, "ttl": "10m", "hub_ttl": "10m", "poll": 0, "rates": "off",
+    "version_interval": 0, "any_spool_disk": True, "ttl": "10m", "hub_ttl": "10m", "poll": 0,
+    "rates": "off",
 }  # fmt: skip
 _numbers = itertools.count(1)
 
