@@ -33,7 +33,7 @@ INSIDE = {
     "cli.documents": "roff markdown grammar_page settings_page pages command",
     "cli.completion": "shell_words wanted local remote answer",
     "fuse.confinement": "apparmor",
-    "fuse.descriptor": "given opening storing command",
+    "fuse.descriptor": "given opening storing becoming command",
     "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
     " stall_gate",
     "http": "tls headers client errormap circuit_breaker curl httpx_client"

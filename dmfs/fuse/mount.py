@@ -16,9 +16,9 @@ from dmfs.errors import SetupError
 from dmfs.fuse.attributes import Ownership
 from dmfs.fuse.confinement.apparmor import hint_of_refusal
 from dmfs.fuse.descriptor.given import Given, served_before
-from dmfs.fuse.descriptor.opening import detach
 from dmfs.fuse.kernel_cache import Arrivals, push_here
 from dmfs.fuse.kernel_params import raise_parameters
+from dmfs.fuse.mount_place import detach
 from dmfs.fuse.mountpoint import clear_dead_mount
 from dmfs.fuse.operations import Operations
 from dmfs.fuse.push.pusher import Pusher
