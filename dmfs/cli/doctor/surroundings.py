@@ -46,8 +46,16 @@ def desktop_findings(environ: Mapping[str, str]) -> list[Finding]:
         return []
     home = environ.get("XDG_DATA_HOME") or f"{environ.get('HOME', '')}/.local/share"
     places = [home, *(environ.get("XDG_DATA_DIRS") or DATA_DIRS).split(":")]
-    if any(Path(each, TYPES).is_file() for each in places if each):
+    if any(_is_file(Path(each, TYPES)) for each in places if each):
         return [Finding("desktop", OK, "the desktop knows the types of models by their names")]
     what = "the desktop does not know the types of models by their names"
     why = "file managers open each model in a folder to guess its type, and fetch its first bytes"
     return [Finding("desktop", NOTE, what, why, "dmfs desktop install --user")]
+
+
+def _is_file(path: Path) -> bool:
+    """False also where a drive that is dead lies on the way."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
