@@ -12,9 +12,9 @@ from pathlib import Path
 
 from dmfs.cli.doctor.findings import ERROR, NOTE, OK, Finding
 from dmfs.errors import DriveError
-from dmfs.fuse.mount_place import FILESYSTEM, true_path
+from dmfs.fuse.mount_place import true_path
 from dmfs.fuse.mountpoint import prepare_mountpoint
-from dmfs.system.mountinfo import Mount, mount_at
+from dmfs.system.mountinfo import FILESYSTEM, Mount, mount_at
 
 CHECK = "mountpoint"
 _WHY = "`dmfs mount` refuses it"
