@@ -116,6 +116,10 @@ PARTS = [
         "fsx", [*PYTEST, "tests/write/kills/test_fsx.py"],
         {"DMFS_FSX_S": "600"}, {"DMFS_FSX_S": "60"},
     ),
+    Part(
+        "fsspec's own", [*PYTEST, "tests/spec/changing/test_abstract.py"],
+        {"HYPOTHESIS_PROFILE": "nightly"}, {"HYPOTHESIS_PROFILE": "nightly"},
+    ),
     Part("pictures seen", [*PYTEST, "tests/desktop/thumbnails_seen.py"], long=True),
     Part(
         "neighbours", [sys.executable, "-m", "tests.desktop.neighbours"], script=True, long=True,

@@ -13,7 +13,6 @@ from dmfs.spec.filesystem import DmfsFileSystem
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE", "").startswith("nightly")
 
 
-
 @pytest.fixture(autouse=True)
 def in_its_time(request: pytest.FixtureRequest) -> None:
     name = f"{request.cls.__name__} {request.node.name}"
