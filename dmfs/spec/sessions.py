@@ -12,6 +12,8 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable
+from multiprocessing import parent_process
+from multiprocessing.util import Finalize
 from typing import TypeVar
 
 import trio
@@ -102,6 +104,7 @@ class _Process:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: Loop | None = None
+        self._ends_with_a_pool = False
         self._drives: dict[tuple[Settings, bool], _OpenDrive] = {}
 
     def loop(self) -> Loop:
@@ -116,6 +119,10 @@ class _Process:
         found = self._drives.get((settings, writes))
         if found is None:
             own_state_directory(settings.state_dir)
+            if writes and parent_process() is not None and not self._ends_with_a_pool:
+                # a child of multiprocessing ends by os._exit, without atexit
+                self._ends_with_a_pool = True
+                Finalize(None, _at_exit, exitpriority=10)
             found = self._drives[settings, writes] = _OpenDrive(settings, writes=writes)
         return await found.get(self.loop().nursery)
 

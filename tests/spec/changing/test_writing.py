@@ -175,6 +175,19 @@ def test_a_forked_child_takes_nothing_from_an_open_file(
     assert writer.cat_file(f"{folder}/forked") == b"ours"
 
 
+POOL = """
+import multiprocessing
+from dmfs.spec.filesystem import DmfsFileSystem
+
+def work(path):
+    DmfsFileSystem(settings={settings!r}, rw=True).pipe_file(path, b"by a child")
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("fork").Process(target=work, args=({path!r},))
+    child.start()
+    child.join()
+    raise SystemExit(child.exitcode)
+"""
 KILLED = """
 import os, signal, sys
 from dmfs.spec.filesystem import DmfsFileSystem
@@ -209,6 +222,8 @@ def test_a_process_that_is_killed_or_ends_loses_nothing(
     assert hashes(service, "k.txt") == [sha256(b"closed")]
     assert hashes(service, "e.txt") == [sha256(b"last")]
     assert hashes(service, "cut.txt") == []
+    assert child(service, tmp_path, POOL.format(settings=slow, path=f"{folder}/p.txt")) == 0
+    assert hashes(service, "p.txt") == [sha256(b"by a child")]
 
 
 def test_each_process_has_a_spool_of_its_own(
