@@ -61,8 +61,7 @@ def analyze(*words: str | Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.tool
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze not installed")
+@pytest.mark.tool("systemd-analyze")
 class TestAnalyze:
     @pytest.mark.parametrize("instance", ["srv-autodesk", r"srv-my\x20drive"])
     def test_systemd_accepts_it(self, tmp_path: Path, instance: str) -> None:
