@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.hostile.nightly import PARTS
 from tests.write.saves.test_programs import WAYS
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERYWHERE = frozenset("bash cp git perl python3 script sed tac tar unshare".split())
 """In each Debian, or needed to have a checkout with a ``.venv`` at all."""
-LARGE = frozenset("convert dbus-run-session emacs import soffice vim xvfb-run".split())
-"""Hundreds of megabytes together: the nightly parts install some of them; where they are not, their
-tests are left out of the suite."""
+LARGE = frozenset(program for part in PARTS for program in part.packages)
+"""Hundreds of megabytes, that only the nightly run installs."""
 
 
 def installed() -> dict[str, str]:
