@@ -113,3 +113,12 @@ def new_file(emulator: EmulatorProcess) -> Callable[[int], File]:
     """A file of that size that no test has read before."""
 
     return lambda size: a_new_file(emulator, size)
+
+
+@pytest.fixture
+def point(tmp_path: Path) -> Iterator[Path]:
+    """An empty directory to mount on."""
+    path = tmp_path / "point"
+    path.mkdir()
+    yield path
+    mounts.force_unmount(path)

@@ -15,7 +15,7 @@ from tests.desktop.neighbours.rows import Row, both, table, wrong
 from tests.desktop.neighbours.runs import ALL_FOLDERS, let_loose, world
 from tests.support.apt import install
 from tests.support.mounts import leftovers, why_no_mounts
-from tests.support.ordinary import CHECKOUT, NOBODY
+from tests.support.ordinary import CHECKOUT, as_nobody, nobodys_directory, why_not
 
 SECONDS = 40.0
 IMPOSSIBLE = 77
@@ -27,20 +27,14 @@ OWN = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 def as_ordinary_user(words: list[str], into: Path) -> int:
     """The same again as ``nobody``; its rows are in a file then."""
-    try:
-        can = subprocess.run([*OWN, "true"], capture_output=True, text=True, check=False)
-        why = can.stderr.strip() if can.returncode else ""
-    except OSError as error:
-        why = str(error)
-    if why:
-        print(f"root cannot drop to an ordinary user here: {why}")
-        return IMPOSSIBLE
-    with tempfile.TemporaryDirectory(prefix="dmfs-neighbours-") as at:
-        os.chown(at, NOBODY, NOBODY)
-        rows = Path(at) / "rows.json"
+    with nobodys_directory() as work:
+        if (why := why_not(work, "true", own=OWN)) != "":
+            print(f"root cannot drop to an ordinary user here: {why}")
+            return IMPOSSIBLE
+        rows, at = work / "rows.json", str(work)
+        words = [sys.executable, "-m", "tests.desktop.neighbours", *words, "--json", str(rows)]
         done = subprocess.run(
-            [*OWN, sys.executable, "-m", "tests.support.ordinary", at,
-             sys.executable, "-m", "tests.desktop.neighbours", *words, "--json", str(rows)],
+            as_nobody(work, *words, own=OWN),
             cwd=CHECKOUT, check=False,
             env={**os.environ, "HOME": at, "TMPDIR": at, "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
