@@ -21,6 +21,7 @@ from dmfs.fuse.descriptor.command import command_line as descriptor_command_line
 from dmfs.fuse.mount_options import FLAGS, VALUED
 
 DATE = "2026-05-01"
+SEMANTICS = Path(__file__).parents[2] / "dmfs/help/semantics.md"
 PAGES = pages(DATE)
 
 
@@ -94,9 +95,7 @@ def test_every_mount_option_and_every_setting_has_its_lines() -> None:
 
 
 def test_every_promise_is_in_the_page_of_semantics() -> None:
-    promises = re.findall(
-        r"^- `(\w+)`:", Path("dmfs/help/semantics.md").read_text("utf-8"), re.MULTILINE
-    )
+    promises = re.findall(r"^- `(\w+)`:", SEMANTICS.read_text("utf-8"), re.MULTILINE)
     assert len(promises) > 100
     for promise in promises:
         assert f".TP\n\\fB{promise}\\fR\n" in PAGES["dmfs-semantics.7"], promise
