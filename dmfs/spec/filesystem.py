@@ -23,7 +23,7 @@ from dmfs.model import File, Leaf, Node, Shortcut
 from dmfs.names import id_hash
 from dmfs.spec.absence import HonestNames, OnError, taker_of
 from dmfs.spec.address import PROTOCOL, address_of, path_of, profile_of
-from dmfs.spec.changing.facts import written_facts
+from dmfs.spec.changing.facts import require_clean, written_facts
 from dmfs.spec.changing.verbs import Changes
 from dmfs.spec.copying import Pairs
 from dmfs.spec.facts import facts_of, joined, moment
@@ -171,6 +171,7 @@ class DmfsFileSystem(Changes, HonestNames, AbstractFileSystem):  # type: ignore[
             node = await resolved(drive, self._memory, path)
             if not isinstance(node, File):
                 raise IsADirectory(f"{path!r} has no bytes at the service")
+            require_clean(drive, node)
             return await drive.signed_url(node, expiration)
 
         return self._run(look, path)

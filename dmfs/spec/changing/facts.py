@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dmfs.drive import Drive
+from dmfs.errors import DriveError
 from dmfs.model import File
+from dmfs.names import printable
 from dmfs.spec.facts import NS, facts_of
 from dmfs.write.writing import Writing
 
@@ -21,3 +23,11 @@ def written_facts(drive: Drive, writing: Writing, path: str, node: File) -> dict
         for each in OF_A_VERSION:
             found.pop(each, None)
     return found
+
+
+def require_clean(drive: Drive, file: File) -> None:
+    """DriveError for what the service does not have yet."""
+    if drive.writing is not None and not drive.writing.is_clean(file):
+        raise DriveError(
+            f"{printable(file.name)!r} has not gone up yet", hint="settle() waits until it has"
+        )

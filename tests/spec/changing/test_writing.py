@@ -57,6 +57,8 @@ def test_what_is_written_by_fsspec_is_seen_at_once_and_goes_up_once(
     facts = writer.info(path)
     assert facts["size"] == len(data)
     assert "storage_id" not in facts
+    with pytest.raises(OSError, match="not gone up yet"):
+        writer.sign(path)
     with writer.open(path, "r+b") as file:
         file.seek(5)
         file.write(b"five")
