@@ -124,6 +124,8 @@ PARTS = [
     Part(
         "fsspec's own", [*PYTEST, "tests/spec/changing/test_abstract.py"],
         {"HYPOTHESIS_PROFILE": "nightly"}, {"HYPOTHESIS_PROFILE": "nightly"},
+    ),
+    Part(
         "editors",
         [*PYTEST, "tests/write/saves/test_programs.py", "tests/write/saves/test_office.py"],
         packages={"vim": "vim", "emacs": "emacs-nox", "soffice": "libreoffice-calc python3-uno"},

@@ -27,7 +27,8 @@ def written_facts(drive: Drive, writing: Writing, path: str, node: File) -> dict
 
 def require_clean(drive: Drive, file: File) -> None:
     """DriveError for what the service does not have yet."""
-    if drive.writing is not None and not drive.writing.is_clean(file):
+    writing = drive.writing
+    if writing is not None and not writing.is_clean(file):
         raise DriveError(
             f"{printable(file.name)!r} has not gone up yet", hint="settle() waits until it has"
         )
