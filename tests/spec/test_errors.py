@@ -1,0 +1,27 @@
+"""What an error of the drive is to a program, and to one on another machine."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from dmfs.spec.filesystem import DmfsFileSystem
+
+pytestmark = pytest.mark.process  # a thread of its own
+
+
+def test_an_error_travels_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Engines pickle an error with its context, which was as deep as the loop's stack: what arrived
+    was not a PermissionError any more."""
+    for key in ("DMFS_CLIENT_ID", "DMFS_CLIENT_SECRET", "DMFS_CONFIG"):
+        monkeypatch.delenv(key, raising=False)
+    for key in ("HOME", "DMFS_CACHE_DIR", "DMFS_STATE_DIR"):
+        monkeypatch.setenv(key, str(tmp_path / key))
+    with pytest.raises(PermissionError) as caught:
+        DmfsFileSystem(skip_instance_cache=True).ls("/")
+    error = caught.value
+    assert "no client id is configured" in str(error)
+    assert (error.__context__, error.__cause__) == (None, None)
+    assert pickle.loads(pickle.dumps(error)).args == error.args
