@@ -15,7 +15,7 @@ from dmfs.spec import sessions
 from dmfs.spec.filesystem import DmfsFileSystem
 
 TOP = "/Local/Local Project/Project Files"
-LISTS = ("hubs", "projects", "topFolders", "contents", "folder", "project_hub")
+LISTS = ("hubs", "projects", "topFolders", "contents", "folder", "project_hub", "versions")
 SIGNS = ("sign", "details", "signed_resource")
 FREE = {"token", "cdn_get", *LISTS, *SIGNS}
 

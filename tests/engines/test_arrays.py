@@ -1,10 +1,7 @@
-"""Arrays, models, drawings and paths."""
+"""Arrays and paths."""
 
 from __future__ import annotations
 
-import io
-
-import ezdxf
 import kerchunk.hdf
 import numpy as np
 import xarray as xr
@@ -62,10 +59,3 @@ def test_universal_pathlib(place: Place):
     place.told(
         "universal-pathlib", "`glob`, `stat`, `read_bytes`", 5, 1, 1, place.size("tables/doors.csv")
     )
-
-
-def test_ezdxf(place: Place):
-    with place.fs().open(place.path("drawings/grid.dxf")) as file:
-        drawing = ezdxf.read(io.TextIOWrapper(file, "utf-8"))
-    assert len(drawing.modelspace().query('LINE[layer=="GRID"]')) == 200
-    place.told("ezdxf", "a drawing", 5, 1, 1, place.size("drawings/grid.dxf"))
