@@ -26,11 +26,12 @@ INSIDE = {
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
     "drive": "parts stats unlisted gate drive",
-    "spec": "address oserrors facts knowledge memory listing reading settings loop sessions file"
+    "spec": "address absence copying oserrors facts known reading settings loop sessions file"
     " filesystem",
+    "spec.known": "knowledge memory listing",
     "neighbours": "table decision programs refusals",
     "thumbnails": "png subjects store thumbnails opening",
-    "desktop": "types mime_xml share_files plan installing missing file_manager_menu",
+    "desktop": "types mime_xml share_files data_places plan installing missing file_manager_menu",
     "cli.desktop": "menu install",
     "cli.documents": "roff markdown grammar_page settings_page pages command",
     "cli.completion": "shell_words wanted local remote answer",

@@ -3,30 +3,52 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from dmfs.blocks.reader import AnyReader
+from dmfs.drive import Drive
+from dmfs.model import Leaf
 from dmfs.spec.reading import read_into, read_range
 
 BUFFER_BYTES = 128 * 1024
 """Small reads are served from here: a read that goes to the loop takes some 100 µs."""
 
 
-class RawFile(io.RawIOBase):
-    """Reads go to the loop, whose planner reads ahead and whose blocks are the only cache."""
+Run = Callable[[Callable[[Drive], Awaitable[Any]], str], Any]
+"""Runs work with the drive of this process, and waits for it; the path is for its errors."""
 
-    def __init__(self, reader: AnyReader, path: str, run: Callable[..., Any]) -> None:
-        """``run(work, path)`` runs work on the loop of the reader's drive."""
+
+class RawFile(io.RawIOBase):
+    """Reads go to the loop, whose planner reads ahead and whose blocks are the only cache.
+
+    A file that a forked child inherits reads on there, through the drive of the child: what the
+    parent opened lives on the parent's loop.
+    """
+
+    def __init__(self, leaf: Leaf, path: str, run: Run) -> None:
+        """OSError if it cannot be opened."""
         super().__init__()
-        self._reader = reader
+        self._leaf = leaf
         self._path = path
         self._run = run
         self._position = 0
+        self._opened: tuple[Drive, AnyReader] | None = None
+        self.size_bytes: int = run(self._size_bytes, path)
 
-    @property
-    def size_bytes(self) -> int:
-        return self._reader.size_bytes
+    async def _reader(self, drive: Drive) -> AnyReader:
+        """Of this process's drive. On its loop."""
+        if self._opened is None or self._opened[0] is not drive:
+            reader = await drive.open(self._leaf)
+            if self._opened is not None and self._opened[0] is drive:
+                reader.close()  # another thread was faster
+            else:
+                self._opened = drive, reader
+        return self._opened[1]
+
+    async def _size_bytes(self, drive: Drive) -> int:
+        return (await self._reader(drive)).size_bytes
 
     def readable(self) -> bool:
         return True
@@ -56,25 +78,35 @@ class RawFile(io.RawIOBase):
         if not wanted:
             return 0
         start = self._position
-        done: int = self._run(lambda: read_into(self._reader, start, target[:wanted]), self._path)
+
+        async def read(drive: Drive) -> int:
+            return await read_into(await self._reader(drive), start, target[:wanted])
+
+        done: int = self._run(read, self._path)
         self._position += done
         return done
 
     def readall(self) -> bytes:
         self._check()
         start, stop = self._position, max(self._position, self.size_bytes)
-        data: bytes = self._run(lambda: read_range(self._reader, start, stop), self._path)
+
+        async def read(drive: Drive) -> bytes:
+            return await read_range(await self._reader(drive), start, stop)
+
+        data: bytes = self._run(read, self._path)
         self._position += len(data)
         return data
 
     def close(self) -> None:
         if not self.closed:
             super().close()
+            if self._opened is not None and not sys.is_finalizing():
+                self._run(self._close, self._path)
 
-            async def close() -> None:
-                self._reader.close()
-
-            self._run(close, self._path)
+    async def _close(self, drive: Drive) -> None:
+        if self._opened is not None and self._opened[0] is drive:
+            self._opened[1].close()
+        self._opened = None
 
     def _check(self) -> None:
         if self.closed:

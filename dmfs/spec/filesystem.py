@@ -19,24 +19,26 @@ from fsspec.utils import stringify_path
 
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, IsADirectory
-from dmfs.model import File, Node, Shortcut
+from dmfs.model import File, Leaf, Node, Shortcut
 from dmfs.names import id_hash
+from dmfs.spec.absence import HonestNames, OnError, taker_of
 from dmfs.spec.address import PROTOCOL, address_of, path_of, profile_of
+from dmfs.spec.copying import Pairs
 from dmfs.spec.facts import facts_of, joined, moment
 from dmfs.spec.file import OpenFile, RawFile
-from dmfs.spec.knowledge import FORMAT, pack
-from dmfs.spec.listing import entries_of, found_below, resolved
-from dmfs.spec.memory import Memory
+from dmfs.spec.known.knowledge import FORMAT, pack
+from dmfs.spec.known.listing import entries_of, found_below, resolved
+from dmfs.spec.known.memory import Memory
 from dmfs.spec.oserrors import as_oserror, oserrors
-from dmfs.spec.reading import Range, Source, cat_ranges, get_files
-from dmfs.spec.sessions import run_in_drive
+from dmfs.spec.reading import OnBytes, Range, Source, cat_ranges, get_files
+from dmfs.spec.sessions import end_drive, run_in_drive
 from dmfs.spec.settings import settings_of
 
 T = TypeVar("T")
 READ_ONLY = "the drive is read-only here"
 
 
-class DmfsFileSystem(AbstractFileSystem):  # type: ignore[misc]
+class DmfsFileSystem(HonestNames, AbstractFileSystem):  # type: ignore[misc]
     """A signed-in drive. ``profile``: which sign-in; ``settings``: further keys of the
     configuration, by name (no secret: these show in reprs, in graphs and in pickles)."""
 
@@ -102,10 +104,10 @@ class DmfsFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def find(
         self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False,
-        **more: Any,
+        on_error: OnError = "raise", **more: Any,
     ) -> Any:  # fmt: skip
         """As fsspec has it, but for failures: a directory that cannot be listed is an error, for
-        what is missing would look as if it were not there."""
+        what is missing would look as if it were not there. ``on_error`` is that of ``walk``."""
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
         path = self._strip_protocol(path)
@@ -123,7 +125,9 @@ class DmfsFileSystem(AbstractFileSystem):  # type: ignore[misc]
             else:
                 if withdirs:
                     found[path] = top
-                found |= await found_below(drive, self._memory, top, path, maxdepth)
+                found |= await found_below(
+                    drive, self._memory, top, path, maxdepth, taker_of(on_error)
+                )
             return {where: _facts(drive, where, node) for where, node in found.items()}
 
         found = self._run(look, path)
@@ -180,15 +184,14 @@ class DmfsFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if mode != "rb":
             raise OSError(errno.EROFS, READ_ONLY, path)
 
-        async def look(drive: Drive) -> tuple[RawFile, dict[str, Any]]:
+        async def look(drive: Drive) -> tuple[Leaf, dict[str, Any]]:
             leaf, _ = await self._source(drive, path)
             if version_id and isinstance(leaf, File) and leaf.version_id != version_id:
                 leaf = await drive.version_of(leaf, version_id)
-            reader = await drive.open(leaf)
-            return RawFile(reader, path, self._run_with), _facts(drive, path, leaf)
+            return leaf, _facts(drive, path, leaf)
 
-        raw, details = self._run(look, path)
-        return OpenFile(raw, self, path, details)
+        leaf, details = self._run(look, path)
+        return OpenFile(RawFile(leaf, path, self._run), self, path, details)
 
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **more: Any
@@ -242,6 +245,17 @@ class DmfsFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
         return self._run(read)
 
+    def get(
+        self, rpath: Any, lpath: Any, recursive: bool = False, callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None, **more: Any,
+    ) -> None:  # fmt: skip
+        """As fsspec has it, all files at once. A file is there whole or not at all; the first error
+        comes out when the others are done."""
+        pairs = Pairs(self)
+        AbstractFileSystem.get(pairs, rpath, lpath, recursive, maxdepth=maxdepth, **more)
+        callback.set_size(len(pairs.found))
+        self._copy_here(pairs.found, lambda _: None, callback.relative_update)
+
     def get_file(
         self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, outfile: Any = None,
         **more: Any,
@@ -249,21 +263,31 @@ class DmfsFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if outfile is not None or not isinstance(lpath, str | os.PathLike):
             super().get_file(rpath, lpath, callback=callback, outfile=outfile, **more)
             return
-        path = self._strip_protocol(rpath)
-        if self.isdir(path):
-            Path(lpath).mkdir(parents=True, exist_ok=True)
-            return
-        target = os.fspath(lpath)
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        callback.set_size(self.info(rpath)["size"])
+        self._copy_here([(rpath, os.fspath(lpath))], callback.relative_update, lambda: None)
 
-        async def read(drive: Drive) -> dict[str, OSError]:
-            source = await self._source(drive, path)
-            callback.set_size(drive.size_of(source[0]))
-            return await get_files(
-                drive, {target: source}, lambda _, size: callback.relative_update(size)
-            )
+    def _copy_here(
+        self, pairs: Sequence[tuple[str, str]], on_bytes: OnBytes, on_file: Callable[[], object]
+    ) -> None:
+        """Copy files to local paths; of a directory make its like."""
 
-        for error in self._run(read, path).values():
+        async def look(drive: Drive) -> dict[str, Source | Path]:
+            found: dict[str, Source | Path] = {}
+            for path, target in ((self._strip_protocol(each), to) for each, to in pairs):
+                node = await resolved(drive, self._memory, path)
+                if isinstance(node, File | Shortcut):
+                    found[target] = node, path
+                else:
+                    found[target] = Path(target)
+            return found
+
+        found = self._run(look)
+        for target, each in found.items():
+            directory = each if isinstance(each, Path) else Path(target).parent
+            directory.mkdir(parents=True, exist_ok=True)
+        sources = {to: each for to, each in found.items() if not isinstance(each, Path)}
+        failed = self._run(lambda drive: get_files(drive, sources, on_bytes, on_file))
+        for error in failed.values():
             raise error
 
     async def _source(self, drive: Drive, path: str) -> Source:
@@ -299,11 +323,13 @@ class DmfsFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     # The loop
 
+    def close(self) -> None:
+        """End this process's drive of these settings, with its connections and its memory; all
+        objects of the same settings share it. The next use opens it again."""
+        end_drive(self._settings)
+
     def _run(self, work: Callable[[Drive], Awaitable[T]], path: str = "") -> T:
         return run_in_drive(self._settings, work, path)
-
-    def _run_with(self, work: Callable[[], Awaitable[T]], path: str) -> T:
-        return self._run(lambda _: work(), path)
 
 
 def arrived(

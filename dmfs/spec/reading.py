@@ -125,9 +125,10 @@ async def _ranges(
 
 
 async def get_files(
-    drive: Drive, wanted: Mapping[str, Source], on_bytes: Callable[[str, int], object]
+    drive: Drive, wanted: Mapping[str, Source], on_bytes: OnBytes, on_file: Callable[[], object]
 ) -> dict[str, OSError]:
-    """Copy files to local paths; the errors, by path. A file is there whole or not at all."""
+    """Copy files to local paths; the errors, by local path. A file is there whole or not at all.
+    ``on_bytes`` and ``on_file`` hear of each step on the loop."""
     files = trio.CapacityLimiter(FILES_AT_ONCE)
     failed: dict[str, OSError] = {}
 
@@ -135,11 +136,12 @@ async def get_files(
         leaf, path = source
         async with files:
             try:
-                await get_file(drive, leaf, target, partial(on_bytes, target))
+                await get_file(drive, leaf, target, on_bytes)
             except DriveError as error:
                 failed[target] = as_oserror(error, path)
             except OSError as error:
                 failed[target] = error
+        on_file()
 
     await gather([partial(one, *each) for each in wanted.items()])
     return failed

@@ -104,7 +104,14 @@ class _Process:
             found = self._drives[settings] = _OpenDrive(settings)
         return await found.get(self.loop().nursery)
 
+    async def end_drive(self, settings: Settings) -> None:
+        """On the loop."""
+        found = self._drives.pop(settings, None)
+        if found is not None:
+            await found.end()
+
     def end(self) -> None:
+        """Of all."""
         if self._loop is None:
             return
         loop, self._loop = self._loop, None
@@ -146,6 +153,12 @@ def run_in_drive(settings: Settings, work: Callable[[Drive], Awaitable[T]], path
     if isinstance(found, _Failed):
         raise found.error
     return found
+
+
+def end_drive(settings: Settings) -> None:
+    """End the drive of these settings, if there is one. The next use opens it again."""
+    process = _process
+    process.loop().call(lambda: process.end_drive(settings))
 
 
 def _in_child() -> None:

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from dmfs.emulator.world.catalog import make_world
+from dmfs.emulator.command_line import command_line
+from dmfs.emulator.world.catalog import PARTS, make_world
 from dmfs.emulator.world.content import read
 from dmfs.emulator.world.facts import world as world_facts
 from dmfs.emulator.world.sample import hubs, names
@@ -361,3 +362,9 @@ class TestBenches:
         (tmp_path / os.fsdecode(b"\xff")).touch()
         with pytest.raises(ValueError, match="not UTF-8"):
             make_world(f"directory:{tmp_path}")
+
+
+def test_the_help_names_every_world():
+    option = command_line()._option_string_actions["--world"]
+    for name in ("sample", "empty", "history", *PARTS, "directory"):
+        assert re.search(rf"\b{name}\b", str(option.help).partition(";")[0]), name

@@ -12,7 +12,7 @@ from dmfs.emulator.world.model import World
 from dmfs.emulator.world.sample.history import make_history
 from dmfs.emulator.world.sample.hubs import make_sample
 
-_PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
+PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
     "tree": (Bench.tree, {"folders": 265, "files": 3000, "depth": 6}),
     "levels": (
         Bench.levels,
@@ -25,6 +25,7 @@ _PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
     "relations": (Bench.relations, {}),
     "designs": (Bench.designs, {"count": 200, "versions": 1}),
 }
+"""Name → what adds it, and its parameters. ``--world`` of the command line names them all."""
 
 _DIRECTORY = re.compile(r"(?:^|\+)directory:")
 """Its path may hold anything, a plus too: it ends the specification."""
@@ -46,10 +47,10 @@ def make_world(spec: str) -> World:
     bench = Bench(world) if parts else None
     for part in parts:
         name, _, text = part.partition(":")
-        if name not in _PARTS:
-            known = ", ".join(("sample", "empty", *_PARTS, "history", "directory"))
+        if name not in PARTS:
+            known = ", ".join(("sample", "empty", *PARTS, "history", "directory"))
             raise ValueError(f"unknown world {name!r}, known are {known}")
-        make, defaults = _PARTS[name]
+        make, defaults = PARTS[name]
         make(bench, **_arguments(name, text, defaults))
     for path in paths:
         add_directory(world, path)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import trio
 
 from dmfs.drive import Drive
-from dmfs.errors import BadResponseError, NotFoundError
+from dmfs.errors import BadResponseError, DriveError, NotFoundError
 from dmfs.model import Child, Directory, File, Node, Shortcut
 from dmfs.spec.facts import joined
-from dmfs.spec.memory import Memory
+from dmfs.spec.known.memory import Memory
+from dmfs.spec.oserrors import as_oserror
 from dmfs.system.concurrency import gather
 
 LISTED_AT_ONCE = 12
@@ -44,10 +45,12 @@ async def entries_of(
 
 
 async def found_below(
-    drive: Drive, memory: Memory, top: Directory, path: str, depth_max: int | None
-) -> dict[str, Node]:
+    drive: Drive, memory: Memory, top: Directory, path: str, depth_max: int | None,
+    on_error: Callable[[OSError], object] | None = None,
+) -> dict[str, Node]:  # fmt: skip
     """Everything below a directory by its path, ``depth_max`` levels deep. DriveError if any
-    directory cannot be listed; one that is gone meanwhile is left out."""
+    directory cannot be listed, unless ``on_error`` takes it; one that is gone meanwhile is left
+    out."""
     found: dict[str, Node] = {}
     slots = trio.CapacityLimiter(LISTED_AT_ONCE)
     level: list[tuple[str, Directory]] = [(path, top)]
@@ -59,6 +62,11 @@ async def found_below(
             except NotFoundError:
                 if directory is top:
                     raise
+                return
+            except DriveError as error:
+                if on_error is None:
+                    raise
+                on_error(as_oserror(error, at))
                 return
         for name, child in entries.items():
             where = joined(at, name)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from dmfs.drive import Drive
 from dmfs.model import Child, Directory, File, Listing, Node, Root, Shortcut
-from dmfs.spec.knowledge import Knowledge, unpack
+from dmfs.spec.known.knowledge import Knowledge, unpack
 
 DIRECTORIES_MAX = 4096
 SNAPSHOTS_MAX = 8
