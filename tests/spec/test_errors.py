@@ -19,9 +19,11 @@ def test_an_error_travels_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delenv(key, raising=False)
     for key in ("HOME", "DMFS_CACHE_DIR", "DMFS_STATE_DIR"):
         monkeypatch.setenv(key, str(tmp_path / key))
+    fs = DmfsFileSystem(skip_instance_cache=True)
     with pytest.raises(PermissionError) as caught:
-        DmfsFileSystem(skip_instance_cache=True).ls("/")
+        fs.ls("/")
     error = caught.value
+    fs.close()
     assert "no client id is configured" in str(error)
     assert (error.__context__, error.__cause__) == (None, None)
     assert pickle.loads(pickle.dumps(error)).args == error.args
