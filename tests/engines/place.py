@@ -14,6 +14,7 @@ from dmfs.emulator.process import EmulatorProcess
 from dmfs.spec import sessions
 from dmfs.spec.filesystem import DmfsFileSystem
 
+PAGE = Path(__file__).parents[2] / "docs" / "fsspec.md"
 TOP = "/Local/Local Project/Project Files"
 LISTS = ("hubs", "projects", "topFolders", "contents", "folder", "project_hub", "versions")
 SIGNS = ("sign", "details", "signed_resource")
@@ -79,9 +80,11 @@ class Place:
         shared: bool = False,
     ) -> None:
         """Check what it cost so far, and keep it as a row of the table in docs/fsspec.md. Calls are
-        exact; GETs and bytes may become fewer. ``shared`` by processes: each signs what it
-        reads, and which one reads what is chance."""
+        exact and stand in the page; GETs and bytes may become fewer. ``shared`` by processes:
+        each signs what it reads, and which one reads what is chance."""
         cost = self.cost()
+        calls = f"{listings} |" if shared else f"{listings} | {signings} |"
+        assert f"| {program} | {work} | {calls}" in PAGE.read_text("utf-8"), "another row there"
         self.rows.append(
             f"| {program} | {work} | {cost.listings} | {cost.signings} | {cost.gets} |"
             f" {cost.size_bytes:,} |"

@@ -47,6 +47,14 @@ def size_of(file: fsspec.core.OpenFile) -> tuple[int, int]:
         return os.getpid(), len(opened.read())
 
 
+def no_sign_in() -> str:
+    """In a worker whose environment has no sign-in."""
+    for key in ("DMFS_CLIENT_ID", "DMFS_CLIENT_SECRET"):
+        os.environ.pop(key, None)
+    DmfsFileSystem.clear_instance_cache()
+    return str(fsspec.filesystem("dmfs").ls("/"))
+
+
 def test_dask_dataframe(place: Place, client: Client):
     frame = dd.read_parquet(place.url("tables/by floor"), columns=["n", "c1", "floor"])
     found = frame.groupby("floor")["c1"].sum().compute()
@@ -99,14 +107,6 @@ def test_ray_data(place: Place, monkeypatch: pytest.MonkeyPatch):
     finally:
         ray.shutdown()
         shutil.rmtree(short, ignore_errors=True)
-
-
-def no_sign_in() -> str:
-    """In a worker whose environment has no sign-in."""
-    for key in ("DMFS_CLIENT_ID", "DMFS_CLIENT_SECRET"):
-        os.environ.pop(key, None)
-    DmfsFileSystem.clear_instance_cache()
-    return str(fsspec.filesystem("dmfs").ls("/"))
 
 
 def test_no_sign_in_in_the_worker(place: Place, client: Client):

@@ -13,4 +13,3 @@ def test_the_blocks_of_the_page(place: Place):
     assert (len(made["doors"]), made["table"].num_rows) == (24, 24)
     assert made["wide"] == [(int((made["doors"].width_mm > 900).sum()),)]
     assert made["before"] == b"First meeting.\n"
-    place.told("Python", "all of docs/fsspec.md", 10, 4, 3, 1_000)

@@ -18,6 +18,7 @@ def test_the_blocks_of_the_page(open_fs: Open, emulator: EmulatorProcess):
         assert (made["before"], made["parts"][0]) == (b"First meeting.\n", b"Welcome to")
         assert [each.rpartition("/")[2] for each in made["fs"].glob(made["folder"] + "/*/*.ifc")]
         assert [len(made[each]) for each in ("versions", "first")] == [2, 31]
+        assert made["member"].startswith(b"door,width_mm")
         assert made["address"].startswith("http")
         assert emulator.counts()["contents"] == 6
     finally:
