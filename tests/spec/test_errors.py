@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
 
 from dmfs.spec.filesystem import DmfsFileSystem
@@ -27,3 +29,21 @@ def test_an_error_travels_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "no client id is configured" in str(error)
     assert (error.__context__, error.__cause__) == (None, None)
     assert pickle.loads(pickle.dumps(error)).args == error.args
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"client_secret": "hush"}, "client_secret would show in every task"),
+        ({"settings": {"client_secret": "hush"}}, "client_secret would show in every task"),
+        ({"memory_budget": "64M"}, "memory_budget is no option by itself .give it as settings="),
+        ({"settings": {"memory_bugdet": "64M"}}, "unknown key 'memory_bugdet' .*memory_budget"),
+        ({"settings": {"memory_budget": "a lot"}}, "memory_budget"),
+    ],
+)
+def test_options_that_are_none(options: dict[str, Any], words: str):
+    """Neither without effect nor with a secret in them."""
+    with pytest.raises(OSError, match=words) as caught:
+        fsspec.filesystem("dmfs", skip_instance_cache=True, **options)
+    assert "hush" not in str(caught.value)
+    assert "\n" not in str(caught.value)
