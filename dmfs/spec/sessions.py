@@ -12,7 +12,6 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import trio
@@ -22,7 +21,7 @@ from dmfs.config import Settings
 from dmfs.drive import Drive
 from dmfs.errors import DriveError
 from dmfs.spec.loop import Loop
-from dmfs.spec.oserrors import as_oserror
+from dmfs.spec.oserrors import oserrors
 from dmfs.system.private_files import own_state_directory
 from dmfs.system.resources import raise_descriptor_limit
 
@@ -126,11 +125,6 @@ class _Process:
         loop.end(END_S)
 
 
-@dataclass
-class _Failed:
-    error: OSError
-
-
 _process = _Process()
 _of_parents: list[_Process] = []
 """Kept and never used: to let go of what is in there would close it under the parent."""
@@ -140,19 +134,12 @@ def run_in_drive(settings: Settings, work: Callable[[Drive], Awaitable[T]], path
     """Run ``work`` with the drive of these settings, and wait for it. DriveErrors come out as
     OSErrors, with ``path`` as the file that they are about."""
 
-    async def run() -> T | _Failed:
-        # What is raised here drags the loop's frames along as its context: too deep for the pickles
-        # in which Dask sends an error home, which then came as a bare Exception.
-        try:
-            return await work(await process.drive(settings))
-        except DriveError as error:
-            return _Failed(as_oserror(error, path))
+    async def run() -> T:
+        return await work(await process.drive(settings))
 
     process = _process
-    found = process.loop().call(run)
-    if isinstance(found, _Failed):
-        raise found.error
-    return found
+    with oserrors(path):
+        return process.loop().call(run)
 
 
 def end_drive(settings: Settings) -> None:
