@@ -103,6 +103,8 @@ def test_ray_data(place: Place, elsewhere: dict[str, str], monkeypatch: pytest.M
             place.path("tables/by floor"), filesystem=arrow, columns=["n", "c1"]
         )
         assert found.sum("n") == data.ROWS * (data.ROWS - 1) // 2
+        with pytest.raises(PermissionError, match="no client id is configured"):
+            ray.get(ray.remote(no_sign_in).remote())
         place.told(
             "Ray Data",
             "sum of a column, 6 files, 2 worker processes",
