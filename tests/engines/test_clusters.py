@@ -1,5 +1,7 @@
-"""Many processes: what the program has listed goes with its tasks, so that no worker lists. GETs are
-at most one a file and process: two that begin at the same moment may each fetch."""
+"""Many processes: what the program has listed goes with its tasks, so that no worker lists.
+
+GETs are at most one a file and process: two that begin at the same moment may each fetch.
+"""
 
 from __future__ import annotations
 
