@@ -103,11 +103,12 @@ INSIDE = {
     "emulator": "world settings command_line http sign_in writing designs thumbnails api server"
     " browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
-    " changing changes past sample designs bench catalog",
+    " changing changes past sample designs bench local catalog",
     "emulator.world.designs": "making relations orders",
     "emulator.designs": "rules jobs",
     "emulator.world.changing": "finding moments versions",
     "emulator.world.past": "record tree",
+    "emulator.world.local": "directory",
     "emulator.writing": "part_file part_digest uploads looks local_names violations history state"
     " views",
     "emulator.world.sample": "documents files folders names versions hubs history",
