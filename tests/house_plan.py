@@ -7,7 +7,7 @@ from __future__ import annotations
 
 ORDER = (
     "__init__ errors compact model names grammar spans urls web_links"
-    " system neighbours telemetry ratelimit setting_types config settings_sources"
+    " system neighbours telemetry ratelimit setting_types config settings_sources quota"
     " http auth aps"
     " namespace fetch blocks"
     " prefetch exports thumbnails pins write"
@@ -37,8 +37,9 @@ INSIDE = {
     "cli.completion": "shell_words wanted local remote answer",
     "fuse.confinement": "apparmor",
     "fuse.descriptor": "given opening storing command",
-    "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
+    "ratelimit": "limits priority call_tally write_share shared_log cluster limiter stall_memory"
     " stall_gate",
+    "ratelimit.cluster": "address plan coordinator ledger",
     "http": "tls headers client errormap circuit_breaker curl httpx_client"
     " engines json_body json_client probes",
     "http.curl": "multi client thread",
@@ -164,11 +165,13 @@ ONLY_IN = {
     "prometheus_client": {"telemetry.metrics"},
     "fsspec": {"spec.filesystem"},
     "jeepney": {"telemetry.desktop"},
+    "limits": {"ratelimit.cluster.coordinator"},
+    "valkey": {"ratelimit.cluster.coordinator"},
 }
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model. names grammar. spans urls setting_types config settings_sources"
+    "errors compact model. names grammar. spans urls setting_types config settings_sources quota"
     " neighbours. spec.address spec.facts"
     " blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
@@ -178,6 +181,7 @@ WITHOUT_TRIO = (
     " namespace.views.folded aps.change.documents aps.change.answers"
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
+    " ratelimit.cluster.address ratelimit.cluster.plan ratelimit.cluster.coordinator"
     " write.parts.slices write.parts.put write.parts.puts"
     " prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
     " jobs.find.globs jobs.find.criteria jobs.find.entries jobs.find.narrowing jobs.find.ways"
