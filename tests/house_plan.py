@@ -100,7 +100,7 @@ INSIDE = {
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
-    "cli.doctor": "findings updatedb surroundings machine service",
+    "cli.doctor": "findings updatedb surroundings machine quota service",
     "emulator": "world settings command_line http sign_in writing designs thumbnails api server"
     " browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
@@ -171,7 +171,7 @@ ONLY_IN = {
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model. names grammar. spans urls setting_types config settings_sources quota"
+    "errors compact model. names grammar. spans urls setting_types config settings_sources"
     " neighbours. spec.address spec.facts"
     " blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
