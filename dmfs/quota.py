@@ -9,8 +9,9 @@ from dmfs.ratelimit.limiter import RateLimiter
 from dmfs.ratelimit.limits import parse_rates
 from dmfs.ratelimit.shared_log import FileRateLog
 
-ALONE = "-alone"
-"""After the directory of a client id: calls that were made without the coordinator."""
+ALONE, UNTOLD = "-alone", "-untold"
+"""After the directory of a client id: calls that were made without the coordinator, and those of
+them that it does not know yet."""
 
 
 async def open_limiter(settings: Settings, nursery: trio.Nursery) -> RateLimiter:
@@ -25,8 +26,12 @@ async def open_limiter(settings: Settings, nursery: trio.Nursery) -> RateLimiter
     from dmfs.ratelimit.cluster.ledger import ClusterRateLog  # noqa: PLC0415
 
     coordinator = Coordinator(settings.quota, settings.client_id)
-    alone = FileRateLog(settings.state_dir, settings.client_id, kind=ALONE)
+    alone, untold = (
+        FileRateLog(settings.state_dir, settings.client_id, kind=kind) for kind in (ALONE, UNTOLD)
+    )
     marker = settings.state_dir / "budget" / "cluster"
-    log = ClusterRateLog(coordinator, machine, alone, rates, settings.cluster_workers, marker)
+    log = ClusterRateLog(
+        coordinator, machine, alone, untold, rates, settings.cluster_workers, marker
+    )
     await nursery.start(log.run)
     return RateLimiter(rates, log)

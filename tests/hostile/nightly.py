@@ -125,6 +125,10 @@ PARTS = [
         "menus", [*PYTEST, "tests/desktop/menus/test_nautilus.py"],
         {"DMFS_NAUTILUS": "1"}, {"DMFS_NAUTILUS": "1"},
     ),
+    Part(
+        "quota", [sys.executable, "-m", "tests.ratelimit.cluster.nightly_quota"],
+        script=True, long=True,
+    ),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
     Part("system unit", [sys.executable, "-m", "tests.packaging.booted"], script=True, long=True),
     Part("package", ["scripts/package", "check"], script=True, long=True),

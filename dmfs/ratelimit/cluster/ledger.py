@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import trio
 
 from dmfs.errors import UnreachableError
-from dmfs.ratelimit.cluster.coordinator import TIMEOUT_S, Coordinator, Seen
+from dmfs.ratelimit.cluster.coordinator import CALLS_MAX, TIMEOUT_S, Coordinator, Seen
 from dmfs.ratelimit.cluster.plan import (
     ASK_PAUSE_S,
     BEAT_S,
@@ -55,10 +55,13 @@ class ClusterRateLog:
 
     def __init__(
         self, coordinator: Coordinator, machine: FileRateLog, alone: FileRateLog,
-        rates: Mapping[str, Rate], workers: int, marker: Path,
+        untold: FileRateLog, rates: Mapping[str, Rate], workers: int, marker: Path,
         clock: Callable[[], float] = boot_time_s,
     ) -> None:  # fmt: skip
-        self._coordinator, self._machine, self._alone = coordinator, machine, alone
+        self._coordinator, self._machine = coordinator, machine
+        self._alone, self._untold = alone, untold
+        """Calls without the coordinator: those count against the share for a window, whether they
+        were told or not; these are to be told."""
         self._rates, self._workers, self._marker, self._clock = rates, workers, marker, clock
         self._threads = trio.CapacityLimiter(PLACES)
         self._locks: dict[str, trio.Lock] = {}
@@ -143,7 +146,9 @@ class ClusterRateLog:
         if calls < 1:
             return max(share_grows_in_s(among_all, known, self._workers, now), ASK_PAUSE_S)
         seconds = await self._alone.take(quota, Rate(calls, among_all.window_s), priority)
-        self._alone_calls += seconds <= 0
+        if seconds <= 0:
+            self._alone_calls += 1
+            await self._untold.take(quota, Rate(CALLS_MAX, among_all.window_s), Priority.LOOKUP)
         return seconds
 
     def back_off(self, quota: str, seconds: float) -> None:
@@ -244,7 +249,7 @@ class ClusterRateLog:
     async def _tell(self, memory: str) -> None:
         """Enter what was called without the coordinator; all calls of this machine if it lost its
         memory. What cannot be told is told the next time."""
-        alone = {quota: await self._alone.drain(quota) for quota in self._rates}
+        alone = {quota: await self._untold.drain(quota) for quota in self._rates}
 
         def tell() -> None:
             for quota, calls in self._machine.read(self._rates).items():
@@ -261,7 +266,7 @@ class ClusterRateLog:
             await self._thread(work)
         finally:
             for quota, calls in alone.items():
-                self._alone.give_back(quota, calls)
+                self._untold.give_back(quota, calls)
 
     def _enter(self, quota: str, calls: list[float]) -> None:
         """In a thread."""

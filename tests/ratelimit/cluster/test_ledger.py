@@ -60,6 +60,7 @@ async def machines(server: Server, directory: Path, count: int, *, workers: int 
             coordinator = Coordinator(server.url, "app", wall=partial(_wall, off))
             log = ClusterRateLog(
                 coordinator, FileRateLog(state, "app"), FileRateLog(state, "app", kind="-alone"),
+                FileRateLog(state, "app", kind="-untold"),
                 RATES, workers, state / "cluster",
             )  # fmt: skip
             await nursery.start(log.run)
@@ -157,6 +158,9 @@ async def test_a_server_that_lost_its_memory_is_not_believed_at_once(server, tmp
     async with machines(server, tmp_path, 2) as (one, _):
         assert one.sharing()["state"] == SETTLING
         assert await taken(one, 24) == 8, "its share"
+        assert await one._beat()
+        assert one.gauges()["ratelimit.cluster.entered"] == 8
+        assert await taken(one, 24) == 0, "what was told counts on"
 
 
 @real
