@@ -13,7 +13,7 @@ import trio
 from dmfs.assembly import open_drive
 from dmfs.config import Settings
 from dmfs.errors import DriveError
-from dmfs.model import File
+from dmfs.model import File, Folder
 
 PLACE = "/Emulated Builders ／ Headquarters/Quirks/Project Files/Folders"
 
@@ -23,7 +23,9 @@ async def _read(settings: Settings, number: int, count: int, seconds: float) -> 
     async with open_drive(settings) as drive:
         files: list[File] = []
         for name in json.loads(os.environ["QUOTA_FOLDERS"]):
-            listing = await drive.list(await drive.resolve(name))
+            folder = await drive.resolve(name)
+            assert isinstance(folder, Folder)
+            listing = await drive.list(folder)
             files += [child for child in listing.entries.values() if isinstance(child, File)]
         with trio.move_on_after(seconds):
             for file in files[number::count]:
