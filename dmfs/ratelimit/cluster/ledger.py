@@ -84,6 +84,7 @@ class ClusterRateLog:
         if held_s > 0:
             return held_s
         if rate is None:
+            self._calls.setdefault(quota, [])  # looked at for the other machines' 429s
             return await self._machine.take(quota, None, priority)
         granted_at = now
         async with self._locks.setdefault(quota, trio.Lock()):

@@ -111,6 +111,16 @@ async def test_a_429_of_one_machine_holds_all(server, tmp_path):
 
 
 @real
+async def test_without_rates_the_429s_of_other_machines_hold_too(server, tmp_path):
+    async with machines(server, tmp_path, 2) as (one, two):
+        assert await two.take("oss", None, Priority.READ) == 0
+        one.back_off("oss", 30.0)
+        await trio.sleep(0.1)
+        assert await two._beat()
+        assert await two.take("oss", None, Priority.READ) == pytest.approx(30.0, abs=1.0)
+
+
+@real
 async def test_without_the_server_each_has_its_share_of_what_was_left(server, tmp_path, caplog):
     async with machines(server, tmp_path, 3) as logs:
         assert await taken(logs[0], 6) == 6
