@@ -22,6 +22,7 @@ async def open_limiter(settings: Settings, nursery: trio.Nursery) -> RateLimiter
     if not settings.quota:
         return RateLimiter(rates, machine)
     # 0.1 s of a start, and few drives share
+    from dmfs.ratelimit.cluster.address import digest_of  # noqa: PLC0415
     from dmfs.ratelimit.cluster.coordinator import Coordinator  # noqa: PLC0415
     from dmfs.ratelimit.cluster.ledger import ClusterRateLog  # noqa: PLC0415
 
@@ -29,7 +30,8 @@ async def open_limiter(settings: Settings, nursery: trio.Nursery) -> RateLimiter
     alone, untold = (
         FileRateLog(settings.state_dir, settings.client_id, kind=kind) for kind in (ALONE, UNTOLD)
     )
-    marker = settings.state_dir / "budget" / "cluster"
+    # of each client id its own: with one for all, each start would tell its calls again
+    marker = settings.state_dir / "budget" / f"{digest_of(settings.client_id)}-told"
     log = ClusterRateLog(
         coordinator, machine, alone, untold, rates, settings.cluster_workers, marker
     )

@@ -48,7 +48,11 @@ def shown(text: str) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path}"
 
 
+def digest_of(client_id: str) -> str:
+    """16 hex digits in its place."""
+    return hashlib.sha256(client_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def key_of(client_id: str, *words: str) -> str:
     """A key at the coordinator; the client id is in it as a hash alone."""
-    digest = hashlib.sha256(client_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return ":".join(("dmfs", f"{{{digest}}}", *words))
+    return ":".join(("dmfs", f"{{{digest_of(client_id)}}}", *words))

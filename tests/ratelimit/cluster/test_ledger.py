@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from dmfs.config import Settings
+from dmfs.quota import open_limiter
 from dmfs.ratelimit.cluster import ledger, plan
 from dmfs.ratelimit.cluster.coordinator import Coordinator
 from dmfs.ratelimit.cluster.ledger import ALONE, SETTLING, SHARED, ClusterRateLog
@@ -178,3 +180,19 @@ async def test_no_server_from_the_start(tmp_path):
     async with machines(Server(tmp_path / "none"), tmp_path, 1) as (log,):
         assert log.sharing()["state"] == ALONE
         assert await taken(log, 24) == 8
+
+
+@real
+async def test_commands_one_after_the_other_count_their_calls_once(server, tmp_path):
+    for app in ("app", "another") * 2:
+        chosen = Settings(
+            client_id=app, state_dir=tmp_path, quota=server.url, rates="oss=24", rate_window=30.0
+        )
+        async with trio.open_nursery() as nursery:
+            limiter = await open_limiter(chosen, nursery)
+            assert limiter.sharing()["state"] == SHARED
+            for _ in range(6):
+                await limiter.acquire("oss", "sign")
+            (used,) = [each.used for each in await limiter.quotas() if each.name == "oss"]
+            nursery.cancel_scope.cancel()
+    assert used == 12
