@@ -26,9 +26,8 @@ INSIDE = {
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
     "drive": "parts stats unlisted gate drive",
-    "spec": "address absence copying oserrors facts known reading settings loop changing sessions"
-    " file filesystem",
-    "spec.changing": "settling steps file verbs",
+    "spec": "address absence copying oserrors facts known reading settings loop sessions file"
+    " filesystem",
     "spec.known": "knowledge memory listing",
     "neighbours": "table decision programs refusals",
     "thumbnails": "png subjects store thumbnails opening",
@@ -36,8 +35,8 @@ INSIDE = {
     "cli.desktop": "menu install",
     "cli.documents": "roff markdown grammar_page settings_page pages command",
     "cli.completion": "shell_words wanted local remote answer",
-    "fuse.confinement": "apparmor",
-    "fuse.descriptor": "given opening storing command",
+    "fuse.confinement": "apparmor refusals",
+    "fuse.descriptor": "given opening storing becoming command",
     "ratelimit": "limits priority call_tally write_share shared_log cluster limiter stall_memory"
     " stall_gate",
     "ratelimit.cluster": "address plan coordinator ledger",
@@ -101,7 +100,7 @@ INSIDE = {
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
-    "cli.doctor": "findings updatedb surroundings machine quota service",
+    "cli.doctor": "findings updatedb surroundings machine place quota service",
     "emulator": "world settings command_line http sign_in writing designs thumbnails api server"
     " browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"

@@ -1,1 +1,0 @@
-"""What changes the drive, for programs without a mount: by the same spool and uploads."""
