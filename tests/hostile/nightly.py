@@ -137,6 +137,10 @@ PARTS = [
         {"DMFS_NAUTILUS": "1"}, {"DMFS_NAUTILUS": "1"},
     ),
     Part("engines", ["scripts/engines"], script=True, long=True),
+    Part(
+        "quota", [sys.executable, "-m", "tests.ratelimit.cluster.nightly_quota"],
+        script=True, long=True,
+    ),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
     Part("system unit", [sys.executable, "-m", "tests.packaging.booted"], script=True, long=True),
     Part("package", ["scripts/package", "check"], script=True, long=True),
