@@ -1,11 +1,11 @@
 """Where each inode is that an exported mount ever gave out, in ``<state>/export/….db``.
 
-    handles(number, parent, name, version, directory, used)
+    handles(number, parent, name, item, version, directory, used)
 
-``parent`` is a number too, 1 for the root of the mount. ``version``: the version's number of a
-file, 0 where it is not known. ``used``: the day of the last new reference. What is not in the table
-is ESTALE for a client that comes back; nothing else is lost with it. All methods block, as those of
-``StateDatabase``.
+``parent`` is a number too, 1 for the root of the mount. ``item`` is a hash of the id that all
+versions of a file share, and ``version`` the number of this one; 0 for all else. ``used``: the day
+of the last new reference. What is not in the table is ESTALE for a client that comes back with it;
+nothing else is lost with it. All methods block, as those of ``StateDatabase``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dmfs.system.sqlite.state_database import StateDatabase
 
 ROWS_MAX = 4_000_000
 """Some 450 MB: 111 bytes a row, with names of 24."""
-KEPT = 0.9
+ROOM_MADE_TO = 0.9
 """Of a full table: making room is done for many at once."""
 ROWS_A_STEP = 10_000
 """Deleted in one transaction (40 ms): others get a turn in between."""
@@ -31,12 +31,14 @@ _STEPS = (
     """
 CREATE TABLE handles (
     number INTEGER PRIMARY KEY, parent INTEGER NOT NULL, name BLOB NOT NULL,
-    version INTEGER NOT NULL, directory INTEGER NOT NULL, used INTEGER NOT NULL);
+    item INTEGER NOT NULL, version INTEGER NOT NULL, directory INTEGER NOT NULL,
+    used INTEGER NOT NULL);
 CREATE INDEX by_use ON handles (directory, used)
 """,
 )
 _PUT = """
-INSERT INTO handles (number, parent, name, version, directory, used) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO handles (number, parent, name, item, version, directory, used)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (number) DO UPDATE SET parent = excluded.parent, name = excluded.name,
     version = excluded.version, directory = excluded.directory, used = excluded.used
 WHERE used != excluded.used OR parent != excluded.parent OR name != excluded.name
@@ -52,6 +54,7 @@ class Handle(NamedTuple):
     number: int
     parent: int
     name: str
+    item: int
     version: int
     is_directory: bool
 
@@ -75,8 +78,8 @@ class HandleTable:
     def put(self, handles: Iterable[Handle], day: int) -> None:
         """Add or replace rows, all or none; the oldest of too many go."""
         rows = [
-            (each.number, each.parent, _blob(each.name), each.version, each.is_directory, day)
-            for each in handles
+            (number, parent, _blob(name), item, version, is_directory, day)
+            for number, parent, name, item, version, is_directory in handles
         ]
         with self._db.writing() as db:
             db.executemany(_PUT, rows)
@@ -91,24 +94,26 @@ class HandleTable:
         with self._db.used(make=False) as db:
             while db is not None and len(found) < WAY_MAX:
                 row = db.execute(
-                    "SELECT number, parent, name, version, directory FROM handles"
+                    "SELECT number, parent, name, item, version, directory FROM handles"
                     " WHERE number = ?", (number,),
                 ).fetchone()  # fmt: skip
                 if row is None:
                     break
-                _, number, name, version, directory = row
-                found.append(Handle(row[0], number, _text(name), version, bool(directory)))
+                this, number, name, item, version, directory = row
+                found.append(Handle(this, number, _text(name), item, version, bool(directory)))
         return found
 
     def count(self) -> int:
         with self._db.used(make=False) as db:
-            return 0 if db is None else int(db.execute("SELECT count(*) FROM handles").fetchone()[0])
+            return (
+                0 if db is None else int(db.execute("SELECT count(*) FROM handles").fetchone()[0])
+            )
 
     def _make_room(self) -> None:
         excess = self.count() - self._rows_max
         if excess <= 0:
             return
-        excess += round(self._rows_max * (1 - KEPT))
+        excess += round(self._rows_max * (1 - ROOM_MADE_TO))
         while excess > 0:
             step = min(excess, ROWS_A_STEP)
             with self._db.writing() as db:

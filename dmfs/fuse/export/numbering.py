@@ -14,7 +14,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from dmfs.model import Child, Listing
+from dmfs.model import Child, File, Listing, Node
 from dmfs.names import as_bytes, inode_number
 
 DOTS = 2
@@ -30,12 +30,21 @@ def generation_of(identity: str) -> int:
     return int.from_bytes(digest, "big") or 1
 
 
-def named_by(listing: Listing, number: int) -> tuple[str, Child] | None:
-    """The entry whose identity has this inode number, with its name; None if there is none."""
+def item_hash(node: Node) -> int:
+    """Of what all versions of a file share; 0 for what is no file."""
+    return inode_number(f"item {node.item_id}") if isinstance(node, File) else 0
+
+
+def named_by(listing: Listing, number: int, item: int) -> tuple[str, Child] | None:
+    """The entry whose identity has this inode number, else the file of that ``item``, with its
+    name; None if there is neither."""
+    versions = None
     for name, child in listing.entries.items():
         if inode_number(child.identity) == number:
             return name, child
-    return None
+        if item and item_hash(child) == item:
+            versions = name, child
+    return versions
 
 
 class Cookies:

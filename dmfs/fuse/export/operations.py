@@ -20,12 +20,12 @@ import trio
 from dmfs.errors import BadResponseError, DriveError, GoneError
 from dmfs.fuse.export.handle_table import WAY_MAX, Handle
 from dmfs.fuse.export.handles import Handles
-from dmfs.fuse.export.numbering import Cookies, generation_of, named_by
+from dmfs.fuse.export.numbering import Cookies, generation_of, item_hash, named_by
 from dmfs.fuse.inode_table import ROOT_INODE, Inode
 from dmfs.fuse.operations import ENTRIES_A_STEP, Operations
 from dmfs.fuse.request import request
 from dmfs.grammar.version_names import version_name
-from dmfs.model import Child, Directory, File, Listing, Node, Shortcut, with_history
+from dmfs.model import Child, Directory, File, Listing, Node, Root, Shortcut, Source, with_history
 from dmfs.names import inode_number
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import RequestPriority, at_priority
@@ -40,8 +40,8 @@ DIRECTORY_ATTR_S = 1.0
 kernel must not be what keeps it from hearing of a change."""
 LOOK_EVERY_S = 1.0
 """A client that has names asks for the time of their directory, and for nothing else. One such
-directory a second is listed again if it is stale: a client's ``ls -l`` of a thousand folders must not
-list each of them."""
+directory a second is listed again if it is stale: a client's ``ls -l`` of a thousand folders must
+not list each of them."""
 ORDERED_MAX = 16
 """Directories whose order is remembered: a server opens one anew for each 30 or so entries."""
 THREAD_ENTRIES = 2000
@@ -52,19 +52,19 @@ class Exporting(Operations):
     """Over the operations of a mount, read-only or not: see there."""
 
     supports_dot_lookup = True
-    _handles: Handles
+    _stored: Handles
 
     def keep_handles(self, handles: Handles) -> None:
         """Before the first request."""
-        self._handles = handles
+        self._stored = handles
         self._orders: cachetools.LRUCache[str, Cookies] = cachetools.LRUCache(ORDERED_MAX)
         self._look_at = float("-inf")
         self._inodes.inode(ROOT_INODE).changed_ns = wall_time_ns()
         self._inodes.subscribe(self._on_place)
         self._drive.add_gauges(handles.gauges)
 
-    def close_handles(self) -> None:
-        self._handles.close()
+    def close(self) -> None:
+        self._stored.close()
 
     # Handles
 
@@ -73,11 +73,16 @@ class Exporting(Operations):
             entry = await self._by_handle(parent_inode, name, ctx)
         else:
             entry = await super().lookup(parent_inode, name, ctx)
-        await self._handles.written()
+        await self._stored.written()
         return entry
 
     @request(names=True)
-    async def _by_handle(self, inode: int, name: bytes, ctx: Any) -> pyfuse3.EntryAttributes:
+    async def _by_handle(
+        self,
+        inode: int,
+        name: bytes,
+        ctx: Any,  # noqa: ARG002 - who asks, for ``request``
+    ) -> pyfuse3.EntryAttributes:
         access.get().path = self._inodes.path(inode)
         number = inode if name == b"." else self._inodes.inode(inode).parent
         if number == ROOT_INODE:
@@ -85,11 +90,11 @@ class Exporting(Operations):
         try:
             parent, listed, node = await self._found(number)
         except GoneError:
-            self._handles.stale += 1
+            self._stored.stale += 1
             raise
         row = self._inodes.ref(parent, listed, node)
         access.get().path = self._inodes.path(number)
-        self._handles.restored += 1
+        self._stored.restored += 1
         entry = self._entry(number, node, self._timeout_s(parent))
         row.reported_size = entry.st_size
         return entry
@@ -100,18 +105,20 @@ class Exporting(Operations):
         way: list[Handle] = []
         at = number
         while (row := self._inodes.row(at)) is None:
-            stored = await self._handles.get(at)
+            stored = await self._stored.get(at)
             if stored is None or len(way) == WAY_MAX:
                 raise GoneError(f"inode {number} is not known any more")
             way.append(stored)
             at = stored.parent
-        if not way:  # the kernel has asked for it in the moment of forgetting it
-            assert not isinstance(row.node, Directory) or row.number != ROOT_INODE
-            return row.parent, row.name, row.node  # type: ignore[return-value]
-        node: Node = row.node
-        for stored in reversed(way):
-            name, node = await self._entry_of(node, stored)
-        return way[0].parent, name, node
+        if not way:  # the kernel asks for it in the moment of forgetting it
+            assert not isinstance(row.node, Root | Source)
+            return row.parent, row.name, row.node
+        name, child = await self._entry_of(row.node, way.pop())
+        parent = row.number
+        while way:
+            parent = way[-1].parent
+            name, child = await self._entry_of(child, way.pop())
+        return parent, name, child
 
     async def _entry_of(self, directory: Node, stored: Handle) -> tuple[str, Child]:
         """What a stored handle means in its directory, with its name of now."""
@@ -120,16 +127,16 @@ class Exporting(Operations):
             if child is not None and inode_number(child.identity) == stored.number:
                 return stored.name, child
             listing = await self._drive.prepare(directory)
-            work = partial(named_by, listing, stored.number)
+            work = partial(named_by, listing, stored.number, stored.item)
             found = await computed(work) if len(listing.names) > THREAD_ENTRIES else work()
-            if found is not None:
+            if found is not None and inode_number(found[1].identity) == stored.number:
                 return found
-            if isinstance(child, File) and stored.version and self._drive.writing is None:
-                old = await self._drive.lookup(
-                    directory, version_name(stored.name, stored.version)
-                )
+            if found is not None and stored.version and self._drive.writing is None:
+                # one call: the versions of what is there now
+                name = version_name(found[0], stored.version)
+                old = await self._drive.lookup(directory, name)
                 if old is not None and inode_number(old.identity) == stored.number:
-                    return stored.name, old
+                    return found[0], old
         raise GoneError(f"what inode {stored.number} was is not there any more")
 
     def _on_place(self, row: Inode) -> None:
@@ -137,8 +144,10 @@ class Exporting(Operations):
         if not row.generation:
             row.generation = generation_of(row.node.identity)
             row.changed_ns = wall_time_ns() if is_directory else 0
-        version = 0 if is_directory else getattr(row.node, "version_number", None) or 0
-        self._handles.note(Handle(row.number, row.parent, row.name, version, is_directory))
+        version = row.node.version_number or 0 if isinstance(row.node, File) else 0
+        self._stored.note(
+            Handle(row.number, row.parent, row.name, item_hash(row.node), version, is_directory)
+        )
 
     # Attributes
 
@@ -186,7 +195,7 @@ class Exporting(Operations):
 
     async def readdir(self, fh: int, start_id: int, token: Any) -> None:
         await self._readdir(fh, start_id, token)
-        await self._handles.written()
+        await self._stored.written()
 
     @request()
     async def _readdir(self, fh: int, start_id: int, token: Any) -> None:

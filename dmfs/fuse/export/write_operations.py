@@ -17,19 +17,19 @@ class ExportWriteOperations(Exporting, WriteOperations):
         self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: Any
     ) -> tuple[pyfuse3.FileInfo, pyfuse3.EntryAttributes]:
         made = await super().create(parent_inode, name, mode, flags, ctx)
-        await self._handles.written()
+        await self._stored.written()
         return made
 
     async def mkdir(
         self, parent_inode: int, name: bytes, mode: int, ctx: Any
     ) -> pyfuse3.EntryAttributes:
         made = await super().mkdir(parent_inode, name, mode, ctx)
-        await self._handles.written()
+        await self._stored.written()
         return made
 
     async def mknod(self, parent_inode: int, name: bytes, mode: int, rdev: int, ctx: Any) -> Any:
         made = await super().mknod(parent_inode, name, mode, rdev, ctx)
-        await self._handles.written()
+        await self._stored.written()
         return made
 
     async def rename(
@@ -41,7 +41,5 @@ class ExportWriteOperations(Exporting, WriteOperations):
         flags: int,
         ctx: Any,
     ) -> None:
-        await super().rename(
-            parent_inode_old, name_old, parent_inode_new, name_new, flags, ctx
-        )
-        await self._handles.written()
+        await super().rename(parent_inode_old, name_old, parent_inode_new, name_new, flags, ctx)
+        await self._stored.written()
