@@ -42,6 +42,9 @@ LOOK_EVERY_S = 1.0
 """A client that has names asks for the time of their directory, and for nothing else. One such
 directory a second is listed again if it is stale: a client's ``ls -l`` of a thousand folders must
 not list each of them."""
+SETTLED_NS = 5 * 10**9
+"""So long the time of a directory goes on after a change: the kernel takes changed names a moment
+later than it may ask for that time, and a client would keep what it was given in between."""
 ORDERED_MAX = 16
 """Directories whose order is remembered: a server opens one anew for each 30 or so entries."""
 THREAD_ENTRIES = 2000
@@ -158,10 +161,15 @@ class Exporting(Operations):
             entry.generation = row.generation if row else generation_of(node.identity)
         if not isinstance(node, File | Shortcut):
             entry.attr_timeout = min(entry.attr_timeout, DIRECTORY_ATTR_S)
-            entry.st_ctime_ns = max(
-                entry.st_ctime_ns, row.changed_ns if row is not None else wall_time_ns()
-            )
+            entry.st_ctime_ns = max(entry.st_ctime_ns, self._changed_ns(row))
         return entry
+
+    @staticmethod
+    def _changed_ns(row: Inode | None) -> int:
+        """The time of a directory: a client that goes by it is to come once more after the kernel
+        has taken the names that changed."""
+        now = wall_time_ns()
+        return now if row is None else min(now, row.changed_ns + SETTLED_NS)
 
     async def getattr(self, inode: int, ctx: Any) -> pyfuse3.EntryAttributes:
         row = self._inodes.row(inode)
