@@ -7,12 +7,12 @@ from __future__ import annotations
 
 ORDER = (
     "__init__ errors compact model names grammar spans urls web_links"
-    " system neighbours telemetry ratelimit setting_types config"
+    " system neighbours telemetry ratelimit setting_types config settings_sources"
     " http auth aps"
     " namespace fetch blocks"
     " prefetch exports thumbnails pins write"
     " drive status assembly jobs"
-    " fuse control help desktop cli __main__"
+    " fuse spec control help desktop cli __main__"
 ).split()
 """A package or a file of the top floor imports only from those that stand before it."""
 
@@ -26,9 +26,12 @@ INSIDE = {
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
     "drive": "parts stats unlisted gate drive",
+    "spec": "address absence copying oserrors facts known reading settings loop sessions file"
+    " filesystem",
+    "spec.known": "knowledge memory listing",
     "neighbours": "table decision programs refusals",
     "thumbnails": "png subjects store thumbnails opening",
-    "desktop": "types mime_xml share_files plan installing missing file_manager_menu",
+    "desktop": "types mime_xml share_files data_places plan installing missing file_manager_menu",
     "cli.desktop": "menu install",
     "cli.documents": "roff markdown grammar_page settings_page pages command",
     "cli.completion": "shell_words wanted local remote answer",
@@ -161,12 +164,14 @@ ONLY_IN = {
         "cli.writing.uploads",
     },
     "prometheus_client": {"telemetry.metrics"},
+    "fsspec": {"spec.filesystem"},
     "jeepney": {"telemetry.desktop"},
 }
 """Library → the files that may import it."""
 
 WITHOUT_TRIO = (
-    "errors compact model. names grammar. spans urls setting_types config neighbours."
+    "errors compact model. names grammar. spans urls setting_types config settings_sources"
+    " neighbours. spec.address spec.facts"
     " blocks.store. fetch.curl."
     " aps.json_values aps.item_types aps.jsonapi aps.hubs aps.contents aps.signed_urls"
     " namespace.views.versions namespace.views.past aps.change.documents aps.change.answers"
@@ -203,5 +208,5 @@ PROCESS_CLOCK_IN = {
     "http.curl.multi": "the curl thread has libcurl's timers to keep, and no trio",
 }
 ENVIRONMENT = {"os.environ", "os.getenv", "os.environb", "sys.argv"}
-ENVIRONMENT_IN = {"cli.main", "fuse.descriptor.command"}
+ENVIRONMENT_IN = {"cli.main", "fuse.descriptor.command", "spec.filesystem"}
 PRINT_IN = {"cli.main"}

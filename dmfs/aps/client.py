@@ -127,8 +127,10 @@ class Aps:
                 return await self._contents(project, directory.id, action, expected)
         raise TypeError(f"{type(directory).__name__} is made here, the service has none")
 
-    async def sign(self, file: File) -> SignedObject:
-        """Signed URLs of a file's bytes, with the longest life that the service gives. One call."""
+    async def sign(self, file: File, minutes: int = 0) -> SignedObject:
+        """Signed URLs of a file's bytes, which live so long; 0: as long as the drive's own. One
+        call."""
+        minutes = minutes or self._url_minutes
         action = f"open {file.name!r}"
         bucket, key = bucket_and_key(file.storage_id)
         sent_at = trio.current_time()
@@ -136,9 +138,9 @@ class Aps:
             action,
             "sign",
             f"/oss/v2/buckets/{path_id(bucket)}/objects/{path_id(key)}/signeds3download",
-            {"minutesExpiration": str(self._url_minutes)},
+            {"minutesExpiration": str(minutes)},
         )
-        return decode_signed(answer, action, sent_at + self._url_minutes * 60)
+        return decode_signed(answer, action, sent_at + minutes * 60)
 
     async def schema(self, extension_type: str) -> dict[str, Any]:
         """The Schema service's JSON for an extension type (``items:autodesk.bim360:File``)."""

@@ -131,7 +131,7 @@ def tour(path: str, emulator: EmulatorProcess) -> list[Stop]:
             lambda out: out.split()[:1] == [world.sha256(drawing)],
         ),
         Stop(
-            f"{python} -m zipfile -l {shlex.quote(f'{files}/{archive}')} | tail -n +2 | wc -l",
+            f"{python} -I -m zipfile -l {shlex.quote(f'{files}/{archive}')} | tail -n +2 | wc -l",
             "look into a 1 GiB archive without downloading it",
             lambda out: out.strip() == str(world.zip_members(archive)),
         ),
@@ -203,7 +203,7 @@ def _mounted(
     default.mkdir()
     path = prepare_mountpoint(mountpoint or str(default))
     child = subprocess.Popen(
-        [sys.executable, "-m", "dmfs", "mount", "-f", "/", path, "--log-level", "warning"],
+        [sys.executable, "-P", "-m", "dmfs", "mount", "-f", "/", path, "--log-level", "warning"],
         env=_environment(emulator, own, environ),
         start_new_session=True,  # Ctrl-C is ours to pass on, in the right order
         preexec_fn=_die_with_parent,  # noqa: PLW1509 - no other thread runs yet

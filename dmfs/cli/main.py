@@ -48,12 +48,13 @@ def _main(arguments: list[str]) -> int:
     from dmfs.cli import streams
 
     if arguments[:1] == ["emulator"]:
-        os.execv(sys.executable, [sys.executable, "-m", "dmfs.emulator", *arguments[1:]])
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "dmfs.emulator", *arguments[1:]])
     if arguments == ["--version"]:  # programs call it; argparse takes as long as Python itself
         print(f"dmfs {__version__}")
         return DONE
 
     streams.begin_in_utf8(arguments)
+    _leave_no_core()
     if arguments[:1] == ["_complete"]:
         from dmfs.cli.completion.answer import complete
 
@@ -62,7 +63,7 @@ def _main(arguments: list[str]) -> int:
 
     options, ordered = parse(arguments)
     if options.command == "emulator":
-        os.execv(sys.executable, [sys.executable, "-m", "dmfs.emulator", *ordered[1:]])
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "dmfs.emulator", *ordered[1:]])
     if options.command is None:
         sys.stdout.write(help_of(None))
         return USAGE
@@ -87,15 +88,18 @@ def mount_helper(argv: Sequence[str] | None = None) -> int:
     return main(["mount", *without_default_rw(words, fstab)])
 
 
-def _run(options: argparse.Namespace, arguments: list[str]) -> int:
+def _leave_no_core() -> None:
+    """A core file would hold tokens; the client's secret at least."""
     import resource
 
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _run(options: argparse.Namespace, arguments: list[str]) -> int:
     from dmfs.cli import streams
     from dmfs.cli.settings import Invocation
     from dmfs.errors import DriveError, UsageError
 
-    # a core file would hold tokens
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     _have_home()
     try:
         return COMMANDS[options.command](Invocation(options, arguments, os.environ))

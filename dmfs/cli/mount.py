@@ -14,7 +14,7 @@ from dmfs.cli import DONE, FAILED
 from dmfs.cli.daemonize import start_in_background
 from dmfs.cli.settings import Invocation, check_proxies, prepare_limits, read_settings
 from dmfs.errors import SetupError
-from dmfs.fuse.mount_place import FILESYSTEM, true_path
+from dmfs.fuse.mount_place import true_path
 from dmfs.fuse.mountpoint import (
     MountOptions,
     check_machine,
@@ -25,7 +25,7 @@ from dmfs.fuse.mountpoint import (
     prepare_mountpoint,
     unmount,
 )
-from dmfs.system.mountinfo import FUSE_KINDS
+from dmfs.system.mountinfo import FILESYSTEM, FUSE_KINDS
 
 TYPE_CHECKING = False  # importing typing for its constant would cost a third of argparse
 if TYPE_CHECKING:

@@ -252,7 +252,10 @@ def _add_mount(add: Callable[..., _Parser]) -> None:
     mount.add_argument("source", metavar="SOURCE", type=_not_empty,
                        help="/, /HUB, /HUB/PROJECT or /HUB/PROJECT/folder")  # fmt: skip
     mount.add_argument(
-        "mountpoint", metavar="MOUNTPOINT", type=_not_empty, help="an empty directory"
+        "mountpoint",
+        metavar="MOUNTPOINT",
+        type=_not_empty,
+        help="an empty directory, or /dev/fd/N that dmfs-mountfd has mounted",
     )
     mount.add_argument("-o", metavar="OPT[,OPT...]", action=_MountOptions, default=[],
                        dest="options", help="mount options, as below (`-o help` lists them, too)",

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from dmfs import settings_sources
 from dmfs.cli.secret_files import warn_once
-from dmfs.config import DECLARED, KEYS, Settings, default_paths, load_settings, nearest
-from dmfs.errors import SetupError, UsageError
+from dmfs.config import KEYS, Settings, nearest
+from dmfs.errors import UsageError
+from dmfs.settings_sources import read_sources
 from dmfs.system.resources import raise_descriptor_limit
 
 SPARE_DESCRIPTORS = 128
 """Beside a connection each: 48 of the API, the cache's files and indexes, epolls, pipes."""
-CONFIG_MAX_BYTES = 1024 * 1024
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -52,35 +50,16 @@ def read_settings(call: Invocation) -> Settings:
 def settings_of(call: Invocation) -> tuple[Settings, bool]:
     """The same without a word to anybody, and whether there is a configuration file."""
     options = call.options
-    path = config_path(call)
-    text = ""
-    try:
-        text = _read(path)
-    except FileNotFoundError:
-        if options.config or call.environ.get("DMFS_CONFIG"):
-            raise SetupError(f"the configuration file {path} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"the configuration file {path} cannot be read: {error}") from None
     values = dict(_assignment(word) for word in options.settings)
     if options.profile:
         values["profile"] = options.profile
-    settings = load_settings(text, call.environ, values, toml_name=str(path))
-    return _with_absolute_paths(settings), bool(text)
-
-
-def _read(path: Path) -> str:
-    """The text of a configuration file, as editors of other systems save it too (with a BOM).
-    OSError, UnicodeDecodeError; EFBIG for what never ends, such as a device."""
-    with path.open("rb") as file:
-        content = file.read(CONFIG_MAX_BYTES + 1)
-    if len(content) > CONFIG_MAX_BYTES:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-    return content.decode("utf-8-sig")
+    settings, text = read_sources(call.environ, values, options.config)
+    return settings, bool(text)
 
 
 def config_path(call: Invocation) -> Path:
     """The configuration file, there or not."""
-    return Path(call.options.config or default_paths(call.environ)["config"])
+    return settings_sources.config_path(call.environ, call.options.config)
 
 
 def prepare_limits(settings: Settings) -> str:
@@ -110,15 +89,3 @@ def _assignment(word: str) -> tuple[str, str]:
             "--set client_secret would show in the process list", hint="use DMFS_CLIENT_SECRET"
         )
     return key, value
-
-
-def _with_absolute_paths(settings: Settings) -> Settings:
-    """A background mount changes its working directory; its files must stay the same ones."""
-    changes: dict[str, Any] = {}
-    for key, declared in DECLARED.items():
-        value = getattr(settings, key)
-        # "~/…" is expanded where the file is opened
-        if declared.type.is_path and value and not str(value).startswith(("~", "/")):
-            # not abspath: it would resolve ".." behind a symbolic link in another way than Linux
-            changes[key] = type(value)(Path.cwd() / value)
-    return replace(settings, **changes)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmfs.control.cards import Card, is_alive, read_card, read_cards, run_directories, stem_of
-from dmfs.fuse.mount_place import FILESYSTEM, split_at
-from dmfs.system.mountinfo import mount_table
+from dmfs.fuse.mount_place import split_at
+from dmfs.system.mountinfo import FILESYSTEM, mount_table
 
 _SOCKET = re.compile(rb" (/[^\n]*/[0-9a-f]{16}\.sock)$", re.MULTILINE)
 

@@ -36,7 +36,7 @@ FRESH_US = 1_000_000
 """A file manager asks again when it shows a folder anew; the menu asks nobody."""
 LOOK_AGAIN_S = 5
 LOOKS = 60
-"""What goes up is looked at again, for five minutes from when it was last shown."""
+"""What goes up is looked at again for five minutes; when it is shown after that, for five more."""
 WATCHED_MAX, KNOWN_MAX, SELECTED_MAX = 200, 10_000, 1000
 ATTRIBUTES = "xattr::dmfs.pinned,xattr::dmfs.cached,xattr::dmfs.state"
 UP, TROUBLE = ("waiting", "uploading"), ("conflict", "failed")

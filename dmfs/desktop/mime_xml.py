@@ -1,7 +1,7 @@
 """The types as a package of shared-mime-info (``share/mime/packages/dmfs.xml``). Pure.
 
-``python -m dmfs.desktop.mime_xml`` prints that file, and a test compares the two: packages are
-built from files.
+``python -m dmfs.desktop.mime_xml >dmfs/desktop/share/mime/packages/dmfs.xml`` writes that file,
+and a test compares the two: packages are built from files.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def missing(
     found = []
     if which("update-mime-database") is None:
         found.append("shared-mime-info, without which no file manager knows the types")
-    if which("getfattr") is None:
+    if which("getfattr") is None and which("python3") is None:  # the thumbnailer takes either
         found.append("attr, for pictures of models")
     for program, package in BINDINGS.items():
         if which(program) is not None and not _has_binding(program, libraries):

@@ -18,7 +18,7 @@ from dmfs.drive.gate import FoundIn, Gate, Opens
 from dmfs.drive.parts import Parts
 from dmfs.drive.stats import Stat, size_of, stat_to_read, stat_to_write
 from dmfs.drive.unlisted import UnlistedXattrs
-from dmfs.errors import UnreachableError
+from dmfs.errors import GoneError, UnreachableError, UnsupportedError
 from dmfs.exports.records import ExportedFile
 from dmfs.model import (
     Child,
@@ -33,6 +33,7 @@ from dmfs.model import (
     Past,
     Root,
     Shortcut,
+    VersionList,
     View,
 )
 from dmfs.names import check_name
@@ -294,6 +295,22 @@ class Drive:
                 return await opens(found_in)
             leaf = self.writing.now(leaf)
         return await self._gate.open(process, leaf, found_in, opens)
+
+    async def signed_url(self, file: File, lifetime_s: int) -> str:
+        """A URL, of that lifetime at most, from which anybody can read the bytes. One call.
+        UnsupportedError for an object that the service serves in several pieces."""
+        signed = await self.parts.aps.sign(file, minutes=-(-lifetime_s // 60))
+        if len(signed.parts) != 1:
+            raise UnsupportedError(f"{file.name!r} has no single URL: it is served in pieces")
+        return signed.parts[0].url
+
+    async def version_of(self, file: File, version_id: str) -> File:
+        """Another version of the same item. GoneError if there is none. One call, once."""
+        listing = await self._listings.get(VersionList(file))
+        for each in listing.entries.values():
+            if isinstance(each, File) and each.version_id == version_id:
+                return each
+        raise GoneError(f"that version of {file.name!r} is not there any more")
 
     async def real_size(self, file: File) -> int:
         """The size of a version as its bytes have it."""

@@ -71,7 +71,7 @@ class EmulatorProcess:
         paths = [root, *filter(None, [environment.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(paths)
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "dmfs.emulator", *self._arguments],
+            [sys.executable, "-P", "-m", "dmfs.emulator", *self._arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, env=environment,
             # Ctrl-C in our terminal is ours to handle: what depends on the emulator ends first.
             start_new_session=True,

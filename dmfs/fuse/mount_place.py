@@ -23,8 +23,6 @@ from dmfs.names import id_hash
 from dmfs.system.mountinfo import Mount, mount_at, mount_table
 from dmfs.system.private_files import private_directory
 
-FILESYSTEM = "fuse.dmfs"
-"""The type of our mounts, and of no others."""
 ANSWER_S = 3.0
 """A drive that is well answers within a millisecond; its prober needs a twentieth of a second."""
 TURN_S = 10.0

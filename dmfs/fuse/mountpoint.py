@@ -16,7 +16,6 @@ from dmfs.config import nearest
 from dmfs.errors import SetupError, UsageError
 from dmfs.fuse.mount_options import FLAGS, FSTAB, VALUED
 from dmfs.fuse.mount_place import (
-    FILESYSTEM,
     Condition,
     abort_connection,
     condition_of,
@@ -27,7 +26,7 @@ from dmfs.fuse.mount_place import (
 )
 from dmfs.grammar.moments import moment_ns
 from dmfs.system.clock import wall_time_ns
-from dmfs.system.mountinfo import Mount, mount_at, mount_table
+from dmfs.system.mountinfo import FILESYSTEM, Mount, mount_at, mount_table
 
 FUSE_DEVICE = "/dev/fuse"
 FUSE_CONF = Path("/etc/fuse.conf")

@@ -196,7 +196,7 @@ class Listings:
                 # the refresh logged it; an old listing is better than none
                 self._raise_denial(identity)
         self._stale_hits += 1
-        return cached.listing
+        return (self.cache.get(identity) or cached).listing  # never older than others have seen
 
     async def renew(self, directory: Directory) -> Listing:
         """A listing of now: refresh whatever is known, and wait for it without ``patience``."""

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+FILESYSTEM = "fuse.dmfs"
+"""The type of our mounts, and of no others."""
 FUSE_KINDS = ("fuse", "fuseblk")
 """Filesystem types of a process; most have a subtype, such as ``fuse.dmfs``."""
 _ESCAPE = re.compile(rb"\\([0-7]{3})")

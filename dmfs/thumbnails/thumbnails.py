@@ -11,13 +11,13 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import cachetools
 import trio
 
 from dmfs.aps.pictures.links import PictureLinks
-from dmfs.aps.questions.thumbnail import SIZES, Subject
+from dmfs.aps.questions.thumbnail import SIZES, BeforeSending, Subject
 from dmfs.errors import BadResponseError, BusyError, DeadlineError, DriveError
 from dmfs.model import Node, VersionId
 from dmfs.ratelimit.limits import Priority
@@ -29,6 +29,8 @@ from dmfs.thumbnails.store import PictureStore
 from dmfs.thumbnails.subjects import subject_of
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 ANSWER_S = 5.0
 """Of a call that was sent."""
@@ -46,6 +48,7 @@ FAILURES_MAX = 2
 PAUSE_S = 15.0
 """No calls for so long after so many failures: a service that is silent costs each asker 5 s."""
 _UNUSABLE = b"?"
+_REGIONS = "regions"
 
 
 class Calls(Protocol):
@@ -53,8 +56,12 @@ class Calls(Protocol):
 
     links: PictureLinks
 
+    async def learn_pattern(self, subject: Subject, before_sending: BeforeSending) -> None: ...
+
+    async def learn_regions(self, before_sending: BeforeSending) -> None: ...
+
     async def picture(
-        self, subject: Subject, size: int, before_sending: Callable[[], Awaitable[None]]
+        self, subject: Subject, size: int, before_sending: BeforeSending
     ) -> bytes: ...
 
 
@@ -83,6 +90,8 @@ class Thumbnails:
         self._service, self._store = calls, store
         self._is_away, self._wait_s = is_away, wait_s
         self._flights: SingleFlight[VersionId, bytes | None] = SingleFlight(nursery)
+        self._learning: SingleFlight[str, None] = SingleFlight(nursery)
+        """By project, and of all regions."""
         self._wishes: dict[VersionId, _Wish] = {}
         self._recent: cachetools.LRUCache[VersionId, bytes] = cachetools.LRUCache(
             RECENT_BYTES, getsizeof=len
@@ -148,6 +157,7 @@ class Thumbnails:
             if self._saved_revision < 0:
                 await self._load_links()
             with at_priority(RequestPriority(Priority.AHEAD, wish.is_alive)):
+                await self._learn(subject)
                 picture = await self._ask(subject)
             self._failures = 0
             self._counts["none" if picture is None else "fetched"] += 1
@@ -179,22 +189,29 @@ class Thumbnails:
                 break
         return None
 
+    async def _learn(self, subject: Subject) -> None:
+        """What is not known of the links of its project and hub: one call for all who ask at once.
+        It has a deadline of its own: that of the picture begins when the picture is asked for."""
+        links, learning = self._service.links, self._learning
+        project_id, hub_id = subject.project_id, subject.hub_id
+        if project_id not in links.projects:
+            pattern = partial(self._service.learn_pattern, subject)
+            await learning.join(project_id, partial(self._look, pattern)).wait()
+        if hub_id not in links.regions:
+            await learning.join(_REGIONS, partial(self._look, self._service.learn_regions)).wait()
+            links.regions.setdefault(hub_id, "")
+
+    async def _look(self, call: Callable[[BeforeSending], Awaitable[None]]) -> None:
+        with at_priority(RequestPriority(Priority.AHEAD)):  # for all: no asker's leaving ends it
+            await _in_time("look where a picture is", call)
+
     async def _call(self, subject: Subject, size: int) -> bytes:
-        sent = False
-        with trio.move_on_after(QUEUE_S) as scope:
-
-            async def before_sending() -> None:
-                nonlocal sent
-                sent = True
-                scope.deadline = trio.current_time() + ANSWER_S
-
-            try:
-                return await self._service.picture(subject, size, before_sending)
-            except BadResponseError:  # too long, perhaps: a smaller one may do
-                return _UNUSABLE
-        if not sent:
-            raise _busy()
-        raise DeadlineError(f"cannot ask for a picture: no answer within {ANSWER_S:g} s")
+        try:
+            return await _in_time(
+                "ask for a picture", partial(self._service.picture, subject, size)
+            )
+        except BadResponseError:  # too long, perhaps: a smaller one may do
+            return _UNUSABLE
 
     async def _load_links(self) -> None:
         links = self._service.links
@@ -216,6 +233,23 @@ class Thumbnails:
         names = ("memory", "disk", "fetched", "none", "failed")
         counts = {f"thumbnails.{name}": self._counts[name] for name in names}
         return counts | {"thumbnails.waiting": len(self._wishes)}
+
+
+async def _in_time(action: str, call: Callable[[BeforeSending], Awaitable[T]]) -> T:
+    """What ``call`` returns. It may wait long for the quota, and not for the answer: BusyError,
+    DeadlineError."""
+    sent = False
+    with trio.move_on_after(QUEUE_S) as scope:
+
+        async def before_sending() -> None:
+            nonlocal sent
+            sent = True
+            scope.deadline = trio.current_time() + ANSWER_S
+
+        return await call(before_sending)
+    if not sent:
+        raise _busy()
+    raise DeadlineError(f"cannot {action}: no answer within {ANSWER_S:g} s")
 
 
 def _busy() -> BusyError:

@@ -351,12 +351,14 @@ class Drafts:
 
     async def trim(self) -> None:
         """Let go of bytes that the service has, oldest first."""
-        clean = [
-            live
-            for live in self.by_id.values()
-            if live.draft is not None and live.draft.state is State.CLEAN and not live.handles
-        ]
+        clean = list(filter(self._may_go, self.by_id.values()))
         room = self._spool.room()
         crowded = room.free_bytes < room.total_bytes // 4
         for live in clean if crowded else clean[:-CLEAN_MAX]:
-            await self._remove(live, ())
+            if self._may_go(live):  # opened, or written to, while the one before went
+                await self._remove(live, ())
+
+    def _may_go(self, live: LiveFile) -> bool:
+        draft = live.draft
+        clean = draft is not None and draft.state is State.CLEAN and not live.handles
+        return clean and live.draft_id in self.by_id

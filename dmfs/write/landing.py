@@ -75,9 +75,11 @@ class Landing:
             if live.draft is None:
                 return
             view = self._overlay.of(live.place or live.draft.place)
-            if live.place is not None:
-                view.goes_beside(step, live.place.name, name)
+            if live.place is not None and live.place.name == step.place:
+                view.goes_beside(step, step.place, name)
                 live.place = view.place(name)
+            else:  # renamed here meanwhile: it keeps that name
+                view.failed(step)
             if isinstance(step, UploadNewVersion):  # before any wait: its name is never empty
                 view.parts(step.draft, step.item.item_id)
             beside = UploadNewItem(step.draft, name, name)

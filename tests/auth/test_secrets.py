@@ -110,8 +110,9 @@ def test_an_attempt_shows_neither_state_nor_verifier() -> None:
     assert attempt.verifier not in attempt.url
 
 
-def test_no_core_files(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("words", [["help"], ["_complete", "zsh", "hel"]])
+def test_no_core_files(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[tuple[int, tuple[int, int]]] = []
     monkeypatch.setattr(resource, "setrlimit", lambda *given: limits.append(given))
-    assert cli.main(["help"]) == 0
+    assert cli.main(words) == 0
     assert [(what, soft) for what, (soft, _) in limits] == [(resource.RLIMIT_CORE, 0)]

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from dmfs.cli.completion import local, wanted
+from dmfs.cli.completion import local, remote, wanted
 from dmfs.cli.completion.answer import answer, complete
 from dmfs.cli.completion.local import is_in_mount, profiles, spelled_like, steps_to
-from dmfs.cli.documents.grammar_page import subcommands
+from dmfs.cli.control.grammar import VERBS
 from dmfs.cli.exploring.grammar import FORMATS
 from dmfs.cli.parser import COMMANDS, LOG_LEVELS, parsers
 from dmfs.emulator.command_line import command_line
@@ -44,14 +44,10 @@ def kind(*words: str) -> str:
 
 def test_every_argument_of_every_command_is_of_a_kind_that_completion_knows() -> None:
     for name, parser in {**parsers()[1], "emulator": command_line()}.items():
-        nested = subcommands(parser)
-        for command, each in (nested or {name: parser}).items():
-            for action in each._actions:
-                if action.nargs == 0 or action.help == argparse.SUPPRESS:
-                    continue
-                if not isinstance(action, argparse._SubParsersAction):
-                    place = command if command == name else f"{name} {command}"
-                    assert wanted.kind_of(place, action) != wanted.UNKNOWN, (place, action.dest)
+        for action in parser._actions:
+            if action.nargs != 0 and action.help != argparse.SUPPRESS:
+                assert not isinstance(action, argparse._SubParsersAction), "none has commands below"
+                assert wanted.kind_of(name, action) != wanted.UNKNOWN, (name, action.dest)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +108,7 @@ def test_an_option_is_offered_once_unless_it_may_be_given_again() -> None:
         (["uploads", "get", "x", "-o", ""], "files"),
         (["export", "x", "-o", ""], "directories"),
         (["mount", "/", ""], "directories"),
+        (["doctor", ""], "directories"),
         (["umount", ""], "paths"),
         (["ls", ""], "paths"),
         (["put", "x", ""], "paths"),
@@ -199,6 +196,13 @@ def test_a_shell_that_asks_badly_gets_nothing_or_something_and_no_trace(
     assert capsys.readouterr().err == ""
 
 
+def test_a_listing_that_is_damaged_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = '{"version"\n["a\\x", "f", "'
+    monkeypatch.setattr(remote, "_listing", lambda *_: text)
+    environ = {"DMFS_CLIENT_ID": "x", "HOME": "/nowhere"}
+    assert answer(["ls"], "/", environ) == ("words", [])
+
+
 @pytest.mark.mount  # for the emulator of its fixtures
 def test_paths_of_the_drive_come_from_the_disk_without_a_call_or_a_library(
     tmp_path: Path, home: Home, emulator: EmulatorProcess
@@ -213,6 +217,8 @@ def test_paths_of_the_drive_come_from_the_disk_without_a_call_or_a_library(
     assert f"{HUB}/" in fits("mount", "", environ=environ)
     assert fits("cat", f"{folder}/R", environ=environ) == [f"{folder}/README.txt"]
     assert fits("find", f"{folder}/R", environ=environ) == []
+    for verb in VERBS:
+        assert fits("uploads", verb, f"{folder}/R", environ=environ) == [f"{folder}/README.txt"]
     assert fits("cat", f"{folder}//Dr", environ=environ) == [f"{folder}//Drawings/"]
     assert dict(answer(["ls"], f"{HUB}/Sam", environ)[1]) == {f"{HUB}/Sample Project/": "project"}
     for unknown in (f"{folder}/Drawings/", f"{folder}/README.txt/", "/no hub/", f"{HUB}/x/y/"):

@@ -21,7 +21,7 @@ PAGES = [
     ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "dmfs/help").glob("*.md")),
 ]  # fmt: skip
-FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^ *```\w*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(dmfs(?: [^`]*)?)`")
 ENDS = {"|", "||", "&&", ";", "&", "(", ")", "|&"}
 REDIRECTS = (">", "<", ">>", ">|", "<<<")
@@ -111,25 +111,30 @@ def check_names(text: str) -> None:
 
 
 ELSEWHERE = {
-    "scripts/demo": "cli/test_demo.py",
-    "apt install ./dmfs_": "packaging/test_recipes.py",
-    "pipx install": "packaging/test_packaging.py",
-    "export DMFS_CLIENT_ID": "auth/test_login.py",
-    "cp systemd/": "packaging/test_systemd.py",
-    "systemctl --user": "packaging/test_systemd.py",
-    "/  /": "mount/test_mounting.py",
+    "scripts/demo": ("tests/cli/test_demo.py", '"demo", "--check"'),
+    "apt install ./dmfs_": ("packaging/try-package", 'apt install "$given/dmfs.deb"'),
+    "pipx install": ("packaging/try-package", "/tmp/venv/bin/pip -q install"),
+    "export DMFS_CLIENT_ID": ("tests/auth/test_login.py", '"DMFS_CLIENT_ID"'),
+    "cp systemd/": ("tests/packaging/test_systemd.py", "shutil.copy(UNIT, tmp_path)"),
+    "systemctl --user": ("tests/packaging/test_systemd.py", "dmfs@Autodesk.service"),
+    "/  /": ("packaging/try-package", "echo '/  /mnt/autodesk  dmfs"),
 }
-"""Beginnings of lines of the README → the test that does the same in its own way."""
+"""Beginnings of lines of the README → the file that does the same in its own way, and its words for
+it. (systemd only verifies the unit; nothing enables it.)"""
 
 
 def test_every_line_of_the_readme_is_run_or_parsed_somewhere() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     others = re.sub(r"<!-- tested -->\n```sh\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    used = set()
     for block in FENCED.findall(others):
         for line in map(str.strip, block.splitlines()):
             where = next((each for each in ELSEWHERE if line.startswith(each)), None)
+            used.add(where)
             assert where or list(commands_in(line)), line
-            assert where is None or (ROOT / "tests" / ELSEWHERE[where]).exists(), line
+    assert used - {None} == set(ELSEWHERE)
+    for path, words in ELSEWHERE.values():
+        assert words in (ROOT / path).read_text("utf-8"), path
 
 
 def test_commands_are_found_in_lines_of_shell() -> None:

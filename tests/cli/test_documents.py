@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dmfs.cli.documents.command import documents
-from dmfs.cli.documents.grammar_page import positionals, subcommands
+from dmfs.cli.documents.grammar_page import positionals
 from dmfs.cli.documents.pages import pages
 from dmfs.cli.documents.roff import escaped, inline
 from dmfs.cli.main import COMMANDS, main
@@ -52,13 +52,27 @@ PAGE_OF["dmfs-mountfd.8"] = descriptor_command_line()
 @pytest.mark.parametrize("page", PAGE_OF)
 def test_every_option_of_every_parser_is_in_its_page(page: str) -> None:
     parser, text = PAGE_OF[page], plain(page)
-    for each in (parser, *subcommands(parser).values()):
-        for action in each._actions:
-            shown = action.help is not argparse.SUPPRESS
-            for word in action.option_strings:
-                assert bool(re.search(rf"(?<![-\w]){re.escape(word)}(?![-\w])", text)) == shown
-        for action in positionals(each):
-            assert escaped(str(action.metavar)).replace(r"\-", "-") in text
+    for action in parser._actions:
+        shown = action.help is not argparse.SUPPRESS
+        for word in action.option_strings:
+            assert bool(re.search(rf"(?<![-\w]){re.escape(word)}(?![-\w])", text)) == shown
+    for action in positionals(parser):
+        assert escaped(str(action.metavar)).replace(r"\-", "-") in text
+
+
+def test_values_are_spelled_as_they_are_typed() -> None:
+    for name, first in (
+        ("mount", "debug, info"), ("offline", "on, or off"), ("emulator", "sample, empty"),
+        ("emulator", "off, published"),
+    ):  # fmt: skip
+        assert first in plain(f"dmfs-{name}.1")
+        assert first.capitalize() not in plain(f"dmfs-{name}.1")
+    assert "Stay, and log to stderr" in plain("dmfs-mount.1")
+
+
+def test_the_page_of_mount_knows_descriptors() -> None:
+    assert "/dev/fd/N" in plain("dmfs-mount.1")
+    assert "dmfs-mountfd(8)" in plain("dmfs-mount.1").partition("SEE ALSO")[2]
 
 
 @pytest.mark.parametrize("command", every_parser())

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from dmfs.emulator.world.catalog import make_world
+from dmfs.emulator.command_line import command_line
+from dmfs.emulator.world.catalog import PARTS, make_world
 from dmfs.emulator.world.facts import world as world_facts
 from dmfs.emulator.world.sample import hubs, names
 
@@ -331,3 +332,9 @@ class TestBenches:
     def test_bad_specifications(self, spec):
         with pytest.raises(ValueError, match=r"."):
             make_world(spec)
+
+
+def test_the_help_names_every_world():
+    option = command_line()._option_string_actions["--world"]
+    for name in ("sample", "empty", "history", *PARTS):
+        assert re.search(rf"\b{name}\b", str(option.help).partition(";")[0]), name

@@ -218,6 +218,24 @@ class TestRepeated:
         assert lost is not None
         assert not lost.looked
 
+    def test_a_look_counts_from_when_its_answer_may_be_there(self):
+        """Its client may repeat the call before the task that sends the answer goes on."""
+        looks, who = Looks(), ("app", "user")
+        looks.lose(who, "complete a", ["a"])
+        with looks.handing_over(who, ["a"], time.time()):
+            lost = looks.found(who, "complete a")
+        assert lost is not None
+        assert lost.looked
+
+    def test_a_look_whose_answer_is_cut_is_none(self):
+        looks, who = Looks(), ("app", "user")
+        looks.lose(who, "complete a", ["a"])
+        with pytest.raises(ConnectionError), looks.handing_over(who, ["a"], time.time()):
+            raise ConnectionError
+        lost = looks.found(who, "complete a")
+        assert lost is not None
+        assert not lost.looked
+
     def test_long_after(self, place, lost, counted):
         place.emulator.settings(lost_look_s=0)
         lost()

@@ -76,6 +76,23 @@ async def test_a_stale_listing_waits_for_the_new_one_up_to_the_patience() -> Non
 
 
 @virtual
+async def test_a_spent_patience_gives_no_older_listing_than_others_have_seen() -> None:
+    """The refresh ends in the same step of the loop: a name that is in the newer listing, and of
+    which nothing else is remembered since, was absent for this one caller."""
+    world = World()
+    async with listings_of(world) as listings:
+        await listings.get(PROJECT)
+        world.children[PROJECT.identity] = [folder("new", 1)]
+        await trio.sleep(61)
+
+        async def too_late(directory: Directory) -> None:
+            await listings.renew(directory)
+
+        listings._refresh_within_patience = too_late  # type: ignore[method-assign]
+        assert list((await listings.get(PROJECT)).entries) == ["new"]
+
+
+@virtual
 async def test_a_walk_over_known_folders_that_stall_spends_the_patience_once() -> None:
     """It spent one in each of 100 folders, and left a call for each in the stretch that stalled."""
     world = World()

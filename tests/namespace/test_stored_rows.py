@@ -12,7 +12,7 @@ from dmfs.model import Child, File, Folder, FolderId, Hub, HubId, Project, Proje
 from dmfs.namespace.listing_codec import Record, encode
 from dmfs.namespace.listing_store import ListingStore
 from dmfs.namespace.stored.database import StoredListings
-from dmfs.namespace.stored.rows import details_of, head_of, identity_of, rows_of
+from dmfs.namespace.stored.rows import details_of, head_of, identity_of, names_of, rows_of
 from dmfs.system.clock import Moment
 from tests.support.helpers import real
 
@@ -59,6 +59,7 @@ def test_rows_that_begin_so_are_all_of_them_and_no_others(
     text = encode(record(entries)).decode("ascii")
     expected = [row for row in rows_of(text) if row.name.startswith(begin)]
     assert list(rows_of(text, begin)) == expected
+    assert names_of(text, begin) == [(row.name, row.letter) for row in expected]
 
 
 @given(st.dictionaries(HARD, files() | folders() | shortcuts(), max_size=4))

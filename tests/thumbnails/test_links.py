@@ -110,3 +110,32 @@ def test_memory_has_a_limit():
     for number in range(REMEMBERED + 5):
         links.learn(f"b.{number}", {"included": [row(ONE, link(ONE))]})
     assert len(links.projects) == REMEMBERED
+
+
+def test_what_is_refused_is_looked_for_once_more_and_then_kept():
+    links = learned(link(ONE))
+    links.forget("b.1")
+    assert links.projects == {}
+    links.learn("b.1", {"data": row(ONE, link(ONE))})
+    told_again = dict(links.projects)
+    links.forget("b.1")
+    assert links.projects == told_again != {}
+
+
+def test_a_pattern_that_was_refused_gives_way_to_another():
+    links = learned(link(ONE))
+    links.forget("b.1")
+    links.learn("b.1", {"data": row(ONE, link(ONE))})
+    links.learn("b.1", {"data": row(TWO, link(TWO).replace("27638224", "1"))})
+    assert links.projects["b.1"].query == (("scopes", SCOPES.replace("27638224", "1")),)
+    links.forget("b.1")
+    assert links.projects == {}
+
+
+def test_where_no_link_is_named_the_usual_one_is_refused_once():
+    links = PictureLinks()
+    links.suppose("b.1")
+    for _ in range(3):
+        links.forget("b.1")
+        links.suppose("b.1")
+    assert links.revision == 2

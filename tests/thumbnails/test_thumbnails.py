@@ -43,6 +43,24 @@ class Service:
         self.calls: list[tuple[str, int]] = []
         self.levels: set[Priority] = set()
         self.wanted: list[bool] = []
+        self.looks: list[str] = []
+        self.may_end = False
+        """Whether a look ends with its first asker."""
+        self.look_s = 0.0
+        """Before the service answers where pictures are."""
+
+    async def learn_pattern(self, subject: Subject, before_sending: Any) -> None:
+        await self._look("pattern", before_sending)
+        self.links.suppose(subject.project_id)
+
+    async def learn_regions(self, before_sending: Any) -> None:
+        await self._look("regions", before_sending)
+
+    async def _look(self, what: str, before_sending: Any) -> None:
+        self.looks.append(what)
+        self.may_end |= current_priority().may_end
+        await before_sending()
+        await trio.sleep(self.look_s)
 
     async def picture(self, subject: Subject, size: int, before_sending: Any) -> bytes:
         given = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
@@ -226,4 +244,51 @@ async def test_what_cannot_have_one_is_not_asked_for():
     service = Service(PICTURE)
     async with thumbnails(service) as pictures:
         assert await pictures.of(a_file("notes.txt")) is None
+    assert service.calls == []
+
+
+@virtual
+async def test_where_pictures_are_is_looked_up_once_for_all_and_on_a_time_of_its_own():
+    """The quota of pictures is waited for after it: the time for an answer has not begun."""
+    service = Service(2 * ANSWER_S)
+    service.look_s = ANSWER_S - 1
+    got: list[bytes | None] = []
+    async with thumbnails(service) as pictures:
+
+        async def ask(number: int) -> None:
+            got.append(await pictures.of(a_file(number=number)))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(ask, number)
+    assert got == [PICTURE] * 20
+    assert sorted(service.looks) == ["pattern", "regions"]
+
+
+@virtual
+async def test_who_leaves_does_not_end_the_look_that_others_wait_for():
+    service = Service(PICTURE)
+    service.look_s = ANSWER_S - 1
+    async with thumbnails(service) as pictures, trio.open_nursery() as nursery:
+
+        async def ask_and_leave() -> None:
+            with trio.move_on_after(0.5):
+                await pictures.of(a_file(number=1))
+
+        nursery.start_soon(ask_and_leave)
+        await trio.sleep(0.1)
+        assert await pictures.of(a_file(number=2)) == PICTURE
+    assert service.looks == ["pattern", "regions"]
+    assert not service.may_end
+
+
+@virtual
+async def test_a_look_that_is_not_answered_is_no_picture_for_now():
+    service = Service(PICTURE)
+    service.look_s = ANSWER_S + 1
+    async with thumbnails(service) as pictures:
+        began = trio.current_time()
+        assert await pictures.of(a_file()) is None
+        assert trio.current_time() - began == pytest.approx(ANSWER_S)
+        assert pictures.gauges()["thumbnails.failed"] == 1
     assert service.calls == []

@@ -73,14 +73,20 @@ class PictureLinks:
 
     def __init__(self) -> None:
         self.projects: dict[str, Pattern] = {}
+        self._refused: dict[str, Pattern] = {}
+        """By project: the pattern that was forgotten last."""
         self.regions: dict[str, str] = {}
         """By hub."""
         self.revision = 0
         """Counts what was learned."""
 
     def learn(self, project_id: str, answer: Json) -> None:
-        """From any answer that holds versions; of a known project nothing is looked at."""
-        if project_id in self.projects or len(self.projects) >= REMEMBERED:
+        """From any answer that holds versions; of a known project nothing is looked at, unless its
+        pattern was refused once."""
+        known = self.projects.get(project_id)
+        if known is not None and project_id not in self._refused:
+            return
+        if known is None and len(self.projects) >= REMEMBERED:
             return
         for rows in (answer.get("included"), answer.get("data")):
             for row in rows if isinstance(rows, list) else [rows]:
@@ -88,7 +94,8 @@ class PictureLinks:
                     continue
                 pattern = pattern_of(row)
                 if pattern is not None:
-                    self._put(project_id, pattern)
+                    if pattern != known:
+                        self._put(project_id, pattern)
                     return
 
     def learn_regions(self, answer: Json) -> None:
@@ -103,15 +110,27 @@ class PictureLinks:
                 self.revision += 1
 
     def forget(self, project_id: str) -> None:
-        """Its pattern is refused: the next answer may tell another one."""
-        self.projects.pop(project_id, None)
+        """Its pattern is refused: the next answer may tell another one. Where the service told the
+        same one again, it is the version that is refused, and nothing is forgotten: of a project
+        whose pictures are all forbidden each would cost a second call."""
+        known = self.projects.get(project_id)
+        if known is not None and self._refused.get(project_id) != known:
+            self._refused[project_id] = known
+            del self.projects[project_id]
+
+    def region(self, hub_id: str) -> str:
+        """That of a hub; '' for one that the list of hubs tells none of."""
+        return self.regions.get(hub_id, "")
 
     def pattern(self, project_id: str) -> Pattern:
-        """That of a project; of one whose versions name no link (it is not looked for again) the
-        usual one."""
+        """That of a project, or the usual one."""
+        return self.projects.get(project_id) or Pattern(RULE)
+
+    def suppose(self, project_id: str) -> None:
+        """Its versions name no link, if no pattern is known now: it is the usual one, and not
+        looked for again."""
         if project_id not in self.projects:
             self._put(project_id, Pattern(RULE))
-        return self.projects[project_id]
 
     def _put(self, project_id: str, pattern: Pattern) -> None:
         self.projects[project_id] = pattern

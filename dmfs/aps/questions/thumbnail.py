@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from dmfs.aps.client import Aps
 from dmfs.aps.json_values import Json
-from dmfs.aps.pictures.links import Pattern
 from dmfs.aps.signed_in import path_id
 from dmfs.errors import AccessError, DriveError, TokenRefusedError
 from dmfs.http.json_body import MIB
@@ -41,19 +40,32 @@ class ThumbnailCalls:
         self._service = aps.service
         self.links = aps.picture_links
 
+    async def learn_pattern(self, subject: Subject, before_sending: BeforeSending) -> None:
+        """What links of the subject's project look like: of one whose listings were read before
+        there were patterns, or whose pattern was refused. One call. DriveErrors."""
+        where = f"/data/v1/projects/{path_id(subject.project_id)}/versions/"
+        path = where + path_id(subject.version_id)
+        call = Call(LOOK, "version", "GET", path, before_sending=before_sending)
+        try:
+            self.links.learn(subject.project_id, await self._service.request(call, _as_is))
+        except DriveError as error:
+            if error.status not in NONE_STATUSES or isinstance(error, TokenRefusedError):
+                raise
+        self.links.suppose(subject.project_id)
+
+    async def learn_regions(self, before_sending: BeforeSending) -> None:
+        """The regions of all hubs. One call. DriveErrors."""
+        call = Call(LOOK, "hubs", "GET", HUBS, before_sending=before_sending)
+        self.links.learn_regions(await self._service.request(call, _as_is))
+
     async def picture(self, subject: Subject, size: int, before_sending: BeforeSending) -> bytes:
         """What the service has for a version in ``size`` pixels, of whatever type; empty where it
-        has none, or none yet. One call. ``before_sending`` as in ``Call``.
+        has none, or none yet. One call, by what was learned. ``before_sending`` as in ``Call``.
 
         DriveErrors: what is to be asked for again.
         """
-        pattern = self.links.projects.get(subject.project_id)
-        if pattern is None:
-            pattern = await self._pattern(subject, before_sending)
-        path, query = pattern.of(subject.version_id)
-        region = self.links.regions.get(subject.hub_id)
-        if region is None:
-            region = await self._region(subject, before_sending)
+        path, query = self.links.pattern(subject.project_id).of(subject.version_id)
+        region = self.links.region(subject.hub_id)
         call = Call(
             "ask for a picture", "thumbnail", "GET", path, {"width": str(size)} | query,
             headers={"Accept": ACCEPT} | ({"region": region} if region else {}),
@@ -69,24 +81,6 @@ class ThumbnailCalls:
             if isinstance(error, AccessError):
                 self.links.forget(subject.project_id)
             return b""
-
-    async def _pattern(self, subject: Subject, before_sending: BeforeSending) -> Pattern:
-        """Of a project whose listings were read before there were patterns. One call."""
-        where = f"/data/v1/projects/{path_id(subject.project_id)}/versions/"
-        path = where + path_id(subject.version_id)
-        call = Call(LOOK, "version", "GET", path, before_sending=before_sending)
-        try:
-            self.links.learn(subject.project_id, await self._service.request(call, _as_is))
-        except DriveError as error:
-            if error.status not in NONE_STATUSES:
-                raise
-        return self.links.pattern(subject.project_id)
-
-    async def _region(self, subject: Subject, before_sending: BeforeSending) -> str:
-        """The same, of a hub; '' where the service tells none. One call."""
-        call = Call(LOOK, "hubs", "GET", HUBS, before_sending=before_sending)
-        self.links.learn_regions(await self._service.request(call, _as_is))
-        return self.links.regions.setdefault(subject.hub_id, "")
 
 
 def _as_is(answer: dict[str, Any]) -> Json:

@@ -22,7 +22,6 @@ from dmfs.cli import DONE
 from dmfs.cli.completion.shell_words import bash_words, fish_word, quoted_for_bash
 from dmfs.cli.completion.wanted import (
     CHOICE,
-    ENTRY,
     FOLDER,
     FORMAT,
     MOUNT,
@@ -60,8 +59,8 @@ def complete(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     if shell == "bash":
         lines = _for_bash(kind, [value[cut:] for value, _ in rows], still_open)
     else:
-        lines = [kind, *(f"{value}\t{text}".rstrip("\t") for value, text in rows)]
-    sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
+        lines = [kind, *(f"{value}\t{text}" if text else value for value, text in rows)]
+    sys.stdout.buffer.write(("\n".join(lines) + "\n").encode("utf-8", "replace"))
     return DONE
 
 
@@ -164,16 +163,16 @@ def _settings(at: Wanted) -> Rows:
 
 
 def _looked_up(at: Wanted, environ: Mapping[str, str]) -> tuple[str, Rows]:
-    """What this machine has to be asked for. DriveErrors are no answer."""
+    """What this machine has to be asked for. Errors, and files that are damaged, are no answer."""
     from dmfs.errors import DriveError
 
     try:
         if at.kind == PROFILE:
             return WORDS, _profiles(at, environ)
-        if at.kind in (MOUNT, UPLOADS) and not (at.kind == UPLOADS and at.taken):
+        if at.kind == MOUNT or (at.kind == UPLOADS and not at.taken):
             return PATHS, _mounts(at, environ)
         return _paths(at, environ)
-    except (DriveError, OSError):
+    except (DriveError, OSError, ValueError):
         return WORDS, []
 
 
@@ -217,11 +216,12 @@ def _paths(at: Wanted, environ: Mapping[str, str]) -> tuple[str, Rows]:
     from dmfs.cli.completion.remote import names_below
 
     typed = at.typed or "/"
-    names = names_below(_settings_of(at, environ), typed, folders_only=at.kind != ENTRY)
+    names = names_below(_settings_of(at, environ), typed, folders_only=at.kind in (FOLDER, SOURCE))
     if at.kind == UPLOADS:
         names = [row for row in names if row[0] not in at.taken]
-    known = [(at.prefix + value, text) for value, text in [*rows, *names]]
-    return PATHS, list(dict.fromkeys(known))
+    if rows:  # a drive's hub may be called like a directory on the way to a mountpoint
+        names = list(dict.fromkeys([*rows, *names]))
+    return PATHS, [(at.prefix + value, text) for value, text in names] if at.prefix else names
 
 
 def _settings_of(at: Wanted, environ: Mapping[str, str]) -> Settings:

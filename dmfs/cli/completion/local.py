@@ -7,8 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from dmfs.fuse.mount_place import FILESYSTEM
-from dmfs.system.mountinfo import mount_table
+from dmfs.system.mountinfo import FILESYSTEM, mount_table
 
 CONFIG_MAX_BYTES = 1024 * 1024
 

@@ -9,9 +9,9 @@ from dmfs.auth.whose import principal_on_disk
 from dmfs.config import Settings
 from dmfs.namespace.stored.database import StoredListings
 from dmfs.namespace.stored.partition import listing_scope
-from dmfs.namespace.stored.rows import LEAVES, details_of, head_of, identity_of, rows_of
+from dmfs.namespace.stored.rows import LEAVES, details_of, head_of, identity_of, names_of, rows_of
 
-KINDS = {"h": "hub", "p": "project", "d": "folder", "s": "shortcut"}
+KINDS = {"h": "hub", "p": "project", "d": "folder", "s": "shortcut", "f": ""}
 """Letter → what to say beside the name; a file is said by its name."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -50,10 +50,11 @@ def _listing(cache_dir: Path, scope: str, parts: list[str]) -> str:
 
 
 def _matching(text: str, above: str, begin: str, *, folders_only: bool) -> list[tuple[str, str]]:
-    found = []
-    for row in rows_of(text, begin):
-        is_leaf = row.letter in LEAVES
-        if (folders_only and is_leaf) or _CONTROL.search(row.name):
-            continue  # no line of a shell can hold the latter
-        found.append((f"{above}{row.name}{'' if is_leaf else '/'}", KINDS.get(row.letter, "")))
-    return found
+    ends = {letter: ("" if letter in LEAVES else "/", kind) for letter, kind in KINDS.items()}
+    wanted = KINDS.keys() - (LEAVES if folders_only else "")
+    return [
+        (f"{above}{name}{ends[letter][0]}", ends[letter][1])
+        for name, letter in names_of(text, begin)
+        # no line of a shell can hold control characters
+        if letter in wanted and (name.isprintable() or not _CONTROL.search(name))
+    ]

@@ -40,6 +40,7 @@ BY_METAVAR = {
 BY_PLACE = {
     ("mount", "mountpoint"): DIRECTORY,
     ("demo", "mountpoint"): DIRECTORY,
+    ("doctor", "mountpoint"): DIRECTORY,
     ("uploads", "to"): SOURCE,
     ("find", "path"): FOLDER,
     ("refresh", "path"): FOLDER,
@@ -85,18 +86,7 @@ def wanted(words: Sequence[str], typed: str) -> Wanted:
         from dmfs.emulator.command_line import command_line
 
         parser = command_line()
-    arguments = [*front, *rest[1:]]
-    nested = _subcommands(parser)
-    if nested:
-        chosen = next((word for word in arguments if word in nested), None)
-        if chosen is None and not typed.startswith("-"):
-            found = Wanted(CHOICE, typed, parser)
-            found.choices = tuple(nested)
-            return found
-        if chosen is not None:
-            arguments.remove(chosen)
-            parser, name = nested[chosen], f"{name} {chosen}"
-    return _of_command(name, parser, arguments, typed)
+    return _of_command(name, parser, [*front, *rest[1:]], typed)
 
 
 def _front_options(words: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
@@ -190,11 +180,3 @@ def kind_of(command: str, action: argparse.Action) -> str:
     if action.choices is not None:
         return CHOICE
     return BY_METAVAR.get(str(action.metavar or action.dest.upper()), UNKNOWN)
-
-
-def _subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    found: dict[str, argparse.ArgumentParser] = {}
-    for action in parser._actions:
-        if not action.option_strings and action.choices and hasattr(action, "_name_parser_map"):
-            found.update(action._name_parser_map)
-    return found

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.desktop.menu import menu_command
 from dmfs.cli.settings import Invocation
+from dmfs.desktop.data_places import data_dirs, data_home
 from dmfs.desktop.installing import Place
 from dmfs.desktop.missing import missing
 from dmfs.errors import SetupError, UsageError
 from dmfs.names import printable
 
 SYSTEM = Path("/usr/local/share")
-MAX_DIRECTORIES = 16
 
 
 def desktop_command(call: Invocation) -> int:
@@ -38,10 +38,10 @@ def desktop_command(call: Invocation) -> int:
     made = documents("")
     place = Place(_directory(call), which, made)
     if not (options.user or options.system or options.directory or options.action == "remove"):
-        for other in _of_all_users(call.environ):
+        for other in data_dirs(call.environ):
             packaged = Place(other, which, made)
             if packaged.is_complete():
-                return _say_packaged(call, packaged)
+                return _say_packaged(call, packaged, which)
     answer: dict[str, Any] = {"action": options.action, "directory": str(place.directory)}
     if options.action == "status":
         answer["files"] = place.states()
@@ -66,28 +66,29 @@ def _directory(call: Invocation) -> Path:
         return Path(options.directory).absolute()
     if options.system:
         return SYSTEM
-    data, home = call.environ.get("XDG_DATA_HOME", ""), call.environ.get("HOME", "")
-    if data.startswith("/"):  # the specification has others ignored
-        return Path(data)
-    if not home.startswith("/"):
+    data = data_home(call.environ)
+    if data is None:
         raise SetupError("there is no home directory to install in", hint="use --directory DIR")
-    return Path(home) / ".local/share"
+    return data
 
 
-def _of_all_users(environ: Mapping[str, str]) -> list[Path]:
-    """Where packages install, and ``--system`` does."""
-    words = environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
-    return [Path(word) for word in words.split(":")[:MAX_DIRECTORIES] if word.startswith("/")]
-
-
-def _say_packaged(call: Invocation, place: Place) -> int:
-    """A second copy in a person's own place would show each item of a menu twice."""
+def _say_packaged(call: Invocation, place: Place, which: Callable[[str], str | None]) -> int:
+    """A second copy in a person's own place would show each item of a menu twice. What is missing
+    is so all the same: packages only recommend it."""
+    lacking = missing(call.environ, which)
     if call.options.json:
         answer = {"action": call.options.action, "directory": str(place.directory)}
-        sys.stdout.write(json.dumps(answer | {"files": place.states()}, indent=2) + "\n")
-    else:
-        sys.stdout.write(f"installed for all users in {place.directory}: nothing is to be done\n")
+        states = {"files": place.states(), "missing": lacking}
+        sys.stdout.write(json.dumps(answer | states, indent=2) + "\n")
+        return DONE
+    lines = [f"installed for all users in {place.directory}: nothing is to be done"]
+    for line in [*lines, *_lacking(lacking)]:
+        sys.stdout.write(printable(line) + "\n")
     return DONE
+
+
+def _lacking(names: Sequence[str]) -> list[str]:
+    return [f"missing: {each}" for each in names]
 
 
 def _lines(answer: Mapping[str, Any], count: int) -> list[str]:
@@ -109,4 +110,4 @@ def _lines(answer: Mapping[str, Any], count: int) -> list[str]:
         lines = [f"{len(answer['removed'])} files removed from {where}"]
     lines += [f"left as it is, for it is not of dmfs: {where}/{name}" for name in foreign]
     lines += answer.get("problems", [])
-    return lines + [f"missing: {each}" for each in answer.get("missing", [])]
+    return lines + _lacking(answer.get("missing", []))

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from dmfs.cli import DONE, FAILED
+from dmfs.cli.exploring.browser import show_folder
 from dmfs.cli.settings import Invocation
 from dmfs.errors import DriveError, SetupError, UsageError
 from dmfs.names import printable
-from dmfs.system.mountinfo import Mount, mount_table
+from dmfs.system.mountinfo import FILESYSTEM, Mount, mount_table
 
 VERBS = ("pin", "unpin", "evict", "open", "versions")
-KIND = "fuse.dmfs"
 NOTIFY_S = 10.0
 WORDS_MAX = 500
 """Characters of a notification."""
@@ -34,9 +34,10 @@ def menu_command(call: Invocation) -> int:
             if not on_drive(os.path.abspath(path), table):
                 raise SetupError(f"{path!r} is not on a drive of dmfs")
         if verb == "versions":
-            _show_versions(paths[0], call.environ)
+            folder, name = os.path.split(os.path.abspath(paths[0]))
+            show_folder(f"{folder}/.versions/{name}", call.environ)
             return DONE
-        return _run(verb, paths, call.environ)
+        return run_verb(verb, paths, call.environ)
     except DriveError as error:
         _notify(verb, f"{error.message}. {error.hint}".strip(), call.environ)
         raise
@@ -49,12 +50,15 @@ def on_drive(path: str, table: Sequence[Mount]) -> bool:
         below = f"{path}/".startswith(mount.mountpoint.rstrip("/") + "/")
         if below and len(mount.mountpoint) >= longest:
             kind, longest = mount.kind, len(mount.mountpoint)
-    return kind == KIND
+    return kind == FILESYSTEM
 
 
-def _run(verb: str, paths: Sequence[str], environ: Mapping[str, str]) -> int:
+def run_verb(verb: str, paths: Sequence[str], environ: Mapping[str, str]) -> int:
+    """``dmfs VERB PATHS`` in a process of its own; its words are shown as well where it fails.
+    DONE or FAILED."""
     done = subprocess.run(
-        [sys.executable, "-m", "dmfs", verb, "--", *paths], stdin=subprocess.DEVNULL,
+        # -P: the working directory is the folder that somebody looks at
+        [sys.executable, "-P", "-m", "dmfs", verb, "--", *paths], stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE, env=dict(environ), check=False,
     )  # fmt: skip
     words = done.stderr.decode("utf-8", "replace")
@@ -63,20 +67,6 @@ def _run(verb: str, paths: Sequence[str], environ: Mapping[str, str]) -> int:
         return DONE
     _notify(verb, words.strip().rpartition("\n")[2].removeprefix("dmfs: "), environ)
     return FAILED
-
-
-def _show_versions(path: str, environ: Mapping[str, str]) -> None:
-    folder, name = os.path.split(os.path.abspath(path))
-    program = _which("xdg-open", environ)
-    if program is None:
-        raise SetupError("there is no xdg-open on this machine (package xdg-utils)")
-    with suppress(subprocess.TimeoutExpired):  # some openers stay in the foreground
-        status = subprocess.run(
-            [program, f"{folder}/.versions/{name}"], stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=NOTIFY_S, env=dict(environ), check=False,
-        ).returncode  # fmt: skip
-        if status:
-            raise SetupError(f"xdg-open could not show the versions (status {status})")
 
 
 def _notify(verb: str, words: str, environ: Mapping[str, str]) -> None:

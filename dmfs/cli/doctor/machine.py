@@ -14,13 +14,14 @@ from dmfs.cli.secret_files import exposed_files
 from dmfs.config import Settings
 from dmfs.errors import DriveError
 from dmfs.fuse.kernel_params import READ_AHEAD_KB, parameter_paths
-from dmfs.fuse.mount_place import FILESYSTEM, Condition, condition_of
+from dmfs.fuse.mount_place import Condition, condition_of
 from dmfs.fuse.mountpoint import (
     MountOptions,
     check_machine,
     mounts,
     user_allow_other,
 )
+from dmfs.system.mountinfo import FILESYSTEM
 
 _CACHE_WHY = "without a cache on disk every read fetches from the service"
 

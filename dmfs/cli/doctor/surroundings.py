@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
 
 from dmfs.cli.doctor import updatedb
 from dmfs.cli.doctor.findings import ERROR, NOTE, OK, Finding
+from dmfs.desktop.data_places import data_dirs, data_home
 from dmfs.fuse.confinement.apparmor import Profile, profile_in_force, remedy
 from dmfs.system.mountinfo import mount_table
 
 SESSION = ("XDG_CURRENT_DESKTOP", "WAYLAND_DISPLAY", "DISPLAY")
 TYPES = "mime/packages/dmfs.xml"
-DATA_DIRS = "/usr/local/share:/usr/share"
 
 
 def check_surroundings(environ: Mapping[str, str], mountpoint: str | None) -> list[Finding]:
@@ -44,9 +43,9 @@ def desktop_findings(environ: Mapping[str, str]) -> list[Finding]:
     """Whether a desktop that is there knows models by their names."""
     if not any(environ.get(each) for each in SESSION) or shutil.which("gio") is None:
         return []
-    home = environ.get("XDG_DATA_HOME") or f"{environ.get('HOME', '')}/.local/share"
-    places = [home, *(environ.get("XDG_DATA_DIRS") or DATA_DIRS).split(":")]
-    if any(Path(each, TYPES).is_file() for each in places if each):
+    home = data_home(environ)
+    places = [*([home] if home else []), *data_dirs(environ)]
+    if any((each / TYPES).is_file() for each in places):
         return [Finding("desktop", OK, "the desktop knows the types of models by their names")]
     what = "the desktop does not know the types of models by their names"
     why = "file managers open each model in a folder to guess its type, and fetch its first bytes"

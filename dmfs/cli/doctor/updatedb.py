@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dmfs.cli.doctor.findings import NOTE, OK, WARNING, Finding
-from dmfs.fuse.mount_place import FILESYSTEM
-from dmfs.system.mountinfo import Mount
+from dmfs.system.mountinfo import FILESYSTEM, Mount
 
 CONF = Path("/etc/updatedb.conf")
 CONF_MAX_BYTES = 1 << 20

@@ -10,10 +10,7 @@ from dmfs.cli.documents.roff import bold, escaped, filled, italic, section, subs
 
 
 def synopsis(parser: argparse.ArgumentParser) -> list[str]:
-    """``dmfs mount [options] SOURCE MOUNTPOINT``; with subcommands one line each."""
-    nested = subcommands(parser)
-    if nested:
-        return [line for each in nested.values() for line in [*synopsis(each), ".br"]][:-1]
+    """``dmfs mount [options] SOURCE MOUNTPOINT``."""
     words = [bold(parser.prog), rf"[\fI{escaped('options')}\fR]"]
     words += [_placed(action) for action in positionals(parser)]
     return filled(" ".join(words))
@@ -21,34 +18,12 @@ def synopsis(parser: argparse.ArgumentParser) -> list[str]:
 
 def arguments_and_options(parser: argparse.ArgumentParser) -> list[str]:
     """The sections ARGUMENTS and OPTIONS."""
-    lines: list[str] = []
-    nested = subcommands(parser)
-    for each in nested.values():
-        inner = [*_arguments(each), *_options(each)]
-        lines += section(each.prog, [*filled(escaped(each.description or "")), *inner])
-    return [
-        *lines,
-        *section("arguments", _arguments(parser)),
-        *section("options", _options(parser)),
-    ]
+    return [*section("arguments", _arguments(parser)), *section("options", _options(parser))]
 
 
 def positionals(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """What has its place instead of a name, but for subcommands."""
-    return [
-        action
-        for action in _actions(parser)
-        if not action.option_strings and not isinstance(action, argparse._SubParsersAction)
-    ]
-
-
-def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Those of a command, by name."""
-    found: dict[str, argparse.ArgumentParser] = {}
-    for action in _actions(parser):
-        if isinstance(action, argparse._SubParsersAction):
-            found.update(action.choices)
-    return found
+    """What has its place instead of a name."""
+    return [action for action in _actions(parser) if not action.option_strings]
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
@@ -88,6 +63,9 @@ def help_of(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     text = action.help or ""
     if "%" in text:
         text = parser._get_formatter()._expand_help(action)
+    first = text.partition(" ")[0].rstrip(",:;")
+    if first in {*map(str, action.choices or ()), str(action.default)}:
+        return text  # what may be typed stays as it is typed
     return _sentence(text)
 
 

@@ -36,7 +36,8 @@ FILES = {
 }
 """Of every command; in dmfs(1)."""
 SEE_ALSO = {
-    "mount": "dmfs-umount(1) dmfs-status(1) dmfs-config(5) dmfs-semantics(7) mount.dmfs(8)",
+    "mount": "dmfs-umount(1) dmfs-status(1) dmfs-config(5) dmfs-semantics(7) mount.dmfs(8)"
+    " dmfs-mountfd(8)",
     "umount": "dmfs-mount(1) dmfs-uploads(1) fusermount3(1)",
     "find": "find(1) dmfs-ls(1) dmfs-refresh(1)",
     "uploads": "dmfs-mount(1) dmfs-put(1) dmfs-semantics(7)",

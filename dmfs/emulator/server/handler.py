@@ -41,15 +41,19 @@ async def handle(
     effect = _Effect(emulator, request, route, args, emulator.races.pick(call))
     answer, delivery = await _prepare(effect, fault)
     entry["client"] = request.client_id
-    if fault is not None:  # before its client knows: it may look before this task goes on
+    seen: list[str] = []
+    if fault is None:
+        seen = watch.seen_in(emulator, request, name, args, answer.status)
+    else:  # before its client knows: it may look before this task goes on
         watch.after(emulator, request, name, args, fault)
     answer.date_offset_s = emulator.settings.date_offset_s
+    looks = emulator.service.writing.looks
     try:
-        await deliver(stream, connection, answer, delivery)
+        with looks.handing_over(watch.who(request), seen, request.called_s):
+            await deliver(stream, connection, answer, delivery)
         if fault is None:
             for delivered in request.delivered:
                 delivered()
-            watch.looked(emulator, request, name, args, answer.status)
     finally:
         status = 0 if delivery.reset_before_headers else answer.status
         emulator.calls.end(entry, status, delivery.sent_bytes)

@@ -30,10 +30,12 @@ def who(request: Request) -> Who:
     return request.client_id, request.user_id
 
 
-def looked(emulator: Emulator, request: Request, route: str, args: list[str], status: int) -> None:
-    """A true answer was handed over: what it was about has been seen as it was then."""
+def seen_in(
+    emulator: Emulator, request: Request, route: str, args: list[str], status: int
+) -> list[str]:
+    """Ids of what a true answer is about: whoever has it has seen them as they were then."""
     if status not in _TELLING:
-        return
+        return []
     world = emulator.world
     seen: list[str] = []
     if route in _OBJECT_LOOKS:
@@ -45,11 +47,10 @@ def looked(emulator: Emulator, request: Request, route: str, args: list[str], st
     elif route in _DATA_LOOKS:
         seen = [args[1]]
         if route == "contents" and not _is_last_page(emulator, request, args[1]):
-            return
+            return []
         if args[1] in world.versions:
             seen = [world.versions[args[1]][0].id]
-    if seen:
-        emulator.service.writing.looks.look(who(request), seen, request.called_s)
+    return seen
 
 
 def _is_last_page(emulator: Emulator, request: Request, folder_id: str) -> bool:

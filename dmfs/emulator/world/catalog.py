@@ -9,7 +9,7 @@ from dmfs.emulator.world.model import World
 from dmfs.emulator.world.sample.history import make_history
 from dmfs.emulator.world.sample.hubs import make_sample
 
-_PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
+PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
     "tree": (Bench.tree, {"folders": 265, "files": 3000, "depth": 6}),
     "levels": (
         Bench.levels,
@@ -22,6 +22,7 @@ _PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
     "relations": (Bench.relations, {}),
     "designs": (Bench.designs, {"count": 200, "versions": 1}),
 }
+"""Name → what adds it, and its parameters. ``--world`` of the command line names them all."""
 
 
 def make_world(spec: str) -> World:
@@ -39,10 +40,10 @@ def make_world(spec: str) -> World:
     bench = Bench(world) if parts else None
     for part in parts:
         name, _, text = part.partition(":")
-        if name not in _PARTS:
-            known = ", ".join(("sample", "empty", *_PARTS, "history"))
+        if name not in PARTS:
+            known = ", ".join(("sample", "empty", *PARTS, "history"))
             raise ValueError(f"unknown world {name!r}, known are {known}")
-        make, defaults = _PARTS[name]
+        make, defaults = PARTS[name]
         make(bench, **_arguments(name, text, defaults))
     world.note_rest()
     return world

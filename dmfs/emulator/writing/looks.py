@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 Who = tuple[str, str]
@@ -28,10 +29,23 @@ class Looks:
 
     _looks: OrderedDict[tuple[Who, str], float] = field(default_factory=OrderedDict)
     _lost: OrderedDict[tuple[Who, str], Lost] = field(default_factory=OrderedDict)
+    _on_their_way: list[tuple[Who, frozenset[str], float]] = field(default_factory=list)
 
     def reset(self) -> None:
         self._looks.clear()
         self._lost.clear()
+
+    @contextmanager
+    def handing_over(self, who: Who, ids: Iterable[str], at_s: float) -> Iterator[None]:
+        """The body hands over an answer that shows these as they were at that moment. Its client
+        may have all of it, and go on, before the body ends."""
+        look = who, frozenset(ids), at_s
+        self._on_their_way.append(look)
+        try:
+            yield
+        finally:
+            self._on_their_way.remove(look)
+        self.look(*look)
 
     def look(self, who: Who, ids: Iterable[str], at_s: float) -> None:
         """Answers about these were handed over that show them as they were at that moment."""
@@ -56,4 +70,10 @@ class Looks:
 
     def found(self, who: Who, call: str) -> Lost | None:
         """The lost answer that a call repeats; it is lost no more."""
-        return self._lost.pop((who, call), None)
+        lost = self._lost.pop((who, call), None)
+        if lost is not None:
+            lost.looked |= any(
+                looker == who and ids & lost.ids and at_s >= lost.at_s
+                for looker, ids, at_s in self._on_their_way
+            )
+        return lost

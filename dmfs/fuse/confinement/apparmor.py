@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-FILESYSTEM = "fuse.dmfs"
+from dmfs.system.mountinfo import FILESYSTEM
+
 PROFILE = Path("/etc/apparmor.d/fusermount3")
 LOCAL = Path("/etc/apparmor.d/local/fusermount3")
 DISABLED = Path("/etc/apparmor.d/disable/fusermount3")

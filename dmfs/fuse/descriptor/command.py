@@ -25,9 +25,8 @@ from dmfs.fuse.descriptor import storing
 from dmfs.fuse.descriptor.given import MOUNTED_AT
 from dmfs.fuse.descriptor.opening import detach, open_mounted
 from dmfs.fuse.kernel_params import raise_parameters
-from dmfs.fuse.mount_place import FILESYSTEM
 from dmfs.fuse.mountpoint import parse_options
-from dmfs.system.mountinfo import mount_at
+from dmfs.system.mountinfo import FILESYSTEM, mount_at
 
 DONE, FAILED, USAGE = 0, 1, 2
 PROGRAM = "dmfs-mountfd"

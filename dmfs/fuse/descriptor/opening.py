@@ -12,9 +12,9 @@ import os
 from dataclasses import dataclass
 
 from dmfs.errors import SetupError, UsageError
-from dmfs.fuse.mount_place import FILESYSTEM, Condition, condition_of
+from dmfs.fuse.mount_place import Condition, condition_of
 from dmfs.fuse.mountpoint import FUSE_DEVICE, MountOptions, prepare_mountpoint
-from dmfs.system.mountinfo import mount_at
+from dmfs.system.mountinfo import FILESYSTEM, mount_at
 
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_NOATIME = 1, 2, 4, 8, 1024
 _FLAGS = {"noexec": _MS_NOEXEC, "noatime": _MS_NOATIME, "nosuid": 0, "nodev": 0}

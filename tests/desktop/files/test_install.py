@@ -210,6 +210,8 @@ def test_what_a_package_installed_is_not_installed_again(person, tmp_path, monke
     for action in ("install", "status"):
         assert f"for all users in {tmp_path}/usr" in person.run(action)
     assert json.loads(person.run("status", "--json"))["directory"] == f"{tmp_path}/usr"
+    assert "missing: attr, for pictures" in person.run("install")
+    assert "dmfs on PATH" in json.loads(person.run("status", "--json"))["missing"][-1]
     assert person.files() == set()
     person.run("install", "--user")
     assert person.files() == ALL | {RECORD}
@@ -245,6 +247,8 @@ def test_the_databases_are_made_where_their_tools_are(tmp_path):
 
 def test_what_is_missing_is_named_with_its_package(tmp_path):
     assert len(missing({}, lambda _: None, tmp_path)) == 3
+    found = missing({}, lambda name: None if name == "getfattr" else f"/usr/bin/{name}", tmp_path)
+    assert not any("attr" in each for each in found), "the thumbnailer takes Python then"
     assert missing({}, lambda name: f"/usr/bin/{name}", tmp_path) == [
         "python3-nautilus or nautilus-python, for menus and emblems in Nautilus",
         "nemo-python or python3-nemo, for menus and emblems in Nemo",

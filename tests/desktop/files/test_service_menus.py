@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from dmfs.cli.desktop.menu import VERBS, on_drive
+from dmfs.cli.exploring import browser
 from dmfs.desktop.share_files import SHARE, share_files
+from dmfs.errors import SetupError
 from dmfs.system.mountinfo import parse_mountinfo
 from tests.desktop.files.conftest import CONTROL
-from tests.support.mounts import Drive
+from tests.support.mounts import Drive, wait_until
 
 MENUS = sorted((SHARE / "kio/servicemenus").glob("*.desktop"))
 
@@ -54,6 +56,21 @@ def test_a_drive_is_known_by_the_table_of_mounts(path, expected):
     assert on_drive(path, table) is expected
 
 
+def test_a_file_manager_that_stays_in_the_foreground_is_not_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    opener = tmp_path / "xdg-open"
+    opener.write_text('#!/bin/sh\nsleep 0.2\nprintf "%s" "$1" >"$0.said"\n')
+    opener.chmod(0o755)
+    monkeypatch.setattr(browser, "WAIT_S", 0.01)
+    browser.show_folder("/d/.versions/-a b", {"PATH": f"{tmp_path}:/bin", "DISPLAY": ":9"})
+    said = tmp_path / "xdg-open.said"
+    assert not said.exists()
+    wait_until(lambda: said.exists() and said.read_text() == "/d/.versions/-a b", 20, "it goes on")
+    with pytest.raises(SetupError, match="no desktop here"):
+        browser.show_folder("/d", {"PATH": str(tmp_path)})
+
+
 @pytest.mark.mount
 def test_the_menu_on_a_drive(models: Drive, tmp_path: Path):
     """What is done, what is shown, and what is said of a failure."""
@@ -61,10 +78,10 @@ def test_the_menu_on_a_drive(models: Drive, tmp_path: Path):
         tool = tmp_path / name
         tool.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >>{tmp_path}/{name}.said\n')
         tool.chmod(0o755)
-    path = f"{tmp_path}:{models.home.environ['PATH']}"
+    environ = {"PATH": f"{tmp_path}:{models.home.environ['PATH']}", "DISPLAY": ":9"}
 
     def menu(*words: str) -> int:
-        done = models.tool("dmfs", "desktop", "menu", *words, environ={"PATH": path})
+        done = models.tool("dmfs", "desktop", "menu", *words, environ=environ)
         assert done.stderr.count(b"\n") == (done.returncode != 0)
         return done.returncode
 

@@ -53,6 +53,50 @@ def copy_in(place, *others):
 
 
 @fast
+async def test_the_name_is_never_empty_while_ours_goes_beside(machine, place, monkeypatch):
+    """Whoever looks while the spool's disk works finds a file."""
+    place.add(F, OLD)
+    async with machine.on():
+        spool, seen = machine.writing.spool, []
+        commit = spool.commit
+
+        async def looked_at(changes, **how):
+            seen.append(await machine.find(f"{place.path}/{F}") is not None)
+            await commit(changes, **how)
+            seen.append(await machine.find(f"{place.path}/{F}") is not None)
+
+        monkeypatch.setattr(spool, "commit", looked_at)
+        async with an_edit(machine, place):
+            place.change("new_version", F, text=THEIRS.decode())
+        await machine.comes_to_rest()
+        assert place.has_all({F: THEIRS, copy_in(place, F): OURS})
+    assert len(seen) > 2
+    assert all(seen)
+
+
+@fast
+async def test_ours_that_was_renamed_while_it_went_beside_keeps_that_name(
+    machine, place, monkeypatch
+):
+    place.add(F, OLD)
+    async with machine.on():
+        landing = machine.writing.settler.orders._landing
+        went_beside = landing.went_beside
+
+        async def renamed_before(*values):
+            await machine.rename(f"{place.path}/{F}", f"{place.path}/{G}")
+            await went_beside(*values)
+            assert await machine.find(f"{place.path}/{G}") is not None
+
+        monkeypatch.setattr(landing, "went_beside", renamed_before)
+        async with an_edit(machine, place):
+            place.change("new_version", F, text=THEIRS.decode())
+        await machine.comes_to_rest()
+        await shows_all(machine, place, {F: THEIRS, G: OURS})
+    assert place.has_all({F: THEIRS, G: OURS})
+
+
+@fast
 async def test_a_tip_that_changed_means_a_conflict_copy(machine, place):
     place.add(F, OLD)
     async with machine.on():

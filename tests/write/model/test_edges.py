@@ -7,6 +7,7 @@ import os
 import pytest
 
 from dmfs.errors import NoRoomError
+from dmfs.write.handle import Handle
 from tests.write.model.machine import fast
 from tests.write.model.place import sha256
 from tests.write.model.test_conflicts import shows_all
@@ -40,6 +41,35 @@ async def test_a_clean_file_that_is_truncated_to_its_size_stays_clean(machine, p
         await handle.confirm()
         handle.close()
         assert await machine.state(f"{place.path}/{F}") == ("clean", "")
+
+
+@fast
+async def test_a_file_written_to_while_others_are_let_go_of_stays(machine, place, monkeypatch):
+    """The service had its bytes when it was found out which may go."""
+    async with machine.on():
+        for name in (F, G):
+            await machine.save(f"{place.path}/{name}", OLD)
+        await machine.comes_to_rest()
+        drafts = machine.writing.drafts
+        remove, handles = drafts._remove, list[tuple[str, Handle]]()
+
+        async def writes_meanwhile(live, changes):
+            if not handles:
+                other = G if live.place.name == F else F
+                handles.append((other, await machine.open(f"{place.path}/{other}", os.O_RDWR)))
+                await handles[0][1].write(0, OURS)
+            await remove(live, changes)
+
+        monkeypatch.setattr(drafts, "_remove", writes_meanwhile)
+        monkeypatch.setattr("dmfs.write.drafts.CLEAN_MAX", -9)  # all may go
+        await drafts.trim()
+        ((name, handle),) = handles
+        written = OURS + OLD[len(OURS) :]
+        assert await machine.read(f"{place.path}/{name}") == written
+        await handle.confirm()
+        handle.close()
+        await machine.comes_to_rest()
+        assert place.tips()[name] == sha256(written)
 
 
 @fast

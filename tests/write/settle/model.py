@@ -128,6 +128,18 @@ class Folder:
         self._drop(self.names.rename(old, new, self.now))
         self.seen[new] = self.seen.pop(old)
 
+    def goes_beside(self, draft: DraftId, item_id: ItemId, name: str, place: str = "") -> None:
+        """Somebody else has changed the item: as ``Landing.went_beside``, before the draft is up.
+        Theirs is seen once a listing has it. ``place``: where it stood when its upload began, if
+        that is another than now."""
+        now_at = self.names.draft_name(draft)
+        assert now_at is not None
+        if place in ("", now_at):
+            self.names.rename(now_at, name, self.now)
+        self.names.part(draft, item_id)
+        if not self.names.revive(item_id, self.now):
+            self.names.spare(item_id)
+
     def unlink(self, name: str) -> None:
         self._drop(self.names.unlink(name, self.now))
         del self.seen[name]

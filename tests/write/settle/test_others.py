@@ -53,7 +53,7 @@ class Shared(Folder):
             super().begin(step)
         elif isinstance(step, UploadNewVersion):
             beside = f"conflict {next(self.fresh)}.dwg"
-            self.names.put_beside(step.draft, tip, beside, self.now)
+            self.goes_beside(step.draft, item.item_id, beside)
         elif isinstance(step, DeleteItem):
             assert self.names.revive(item.item_id, self.now)
 

@@ -232,7 +232,8 @@ def test_a_conflict_shows_theirs_and_ours_beside() -> None:
     folder = a_folder()
     draft = folder.write(F)
     ours = folder.seen[F]
-    folder.names.put_beside(draft, theirs(folder), "plan (conflict).dwg", folder.now)
+    folder.goes_beside(draft, theirs(folder).item_id, "plan (conflict).dwg")
+    folder.look()
     assert folder.names.draft_name(draft) == "plan (conflict).dwg"
     assert folder.content_of(F) == 4711
     folder.look()
@@ -244,7 +245,8 @@ def test_so_it_does_for_a_file_that_was_renamed_over_theirs() -> None:
     folder = a_folder()
     draft = folder.write("lu123456.tmp")
     folder.rename("lu123456.tmp", F)
-    folder.names.put_beside(draft, theirs(folder), "plan (conflict).dwg", folder.now)
+    folder.goes_beside(draft, theirs(folder).item_id, "plan (conflict).dwg")
+    folder.look()
     assert folder.content_of(F) == 4711
     assert [type(each).__name__ for each in folder.come_to_rest()] == ["UploadNewItem"]
 
@@ -253,7 +255,8 @@ def test_a_draft_that_has_another_name_by_now_keeps_that_name() -> None:
     folder = a_folder()
     draft = folder.write(F)
     folder.rename(F, "b.dwg")
-    folder.names.put_beside(draft, theirs(folder), "plan (conflict).dwg", folder.now)
+    folder.goes_beside(draft, theirs(folder).item_id, "plan (conflict).dwg", F)
+    folder.look()
     assert folder.names.draft_name(draft) == "b.dwg"
     assert folder.content_of(F) == 4711
     assert [type(each).__name__ for each in folder.come_to_rest()] == ["UploadNewItem"]
@@ -323,7 +326,8 @@ def test_a_conflict_of_a_file_renamed_over_another_keeps_its_own_item() -> None:
     draft = folder.write("a.dwg")
     folder.rename("a.dwg", "b.dwg")
     folder.service[other].versions.append(4711)
-    folder.names.put_beside(draft, folder.item(other), "b (conflict).dwg", folder.now)
+    folder.goes_beside(draft, other, "b (conflict).dwg")
+    folder.look()
     assert folder.content_of("b.dwg") == 4711
     assert [type(each).__name__ for each in folder.come_to_rest()] == ["UploadNewVersion"]
     assert folder.service[own].name == "b (conflict).dwg"

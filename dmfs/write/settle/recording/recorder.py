@@ -180,34 +180,6 @@ class FolderNames(ServiceAnswers):
             entry.own = None
             self._note(entry)
 
-    def put_beside(self, draft: DraftId, item: Item, name: str, at: float) -> None:
-        """The draft does not become the next version of ``item``, which is as somebody else made it
-        and is seen again. The draft goes up beside: as ``name`` if it stood under the item's,
-        else under the name that it has by now."""
-        now_at, home = self._draft_at.get(draft), self._home.get(item.item_id)
-        if now_at is None:
-            return
-        entry = self._entries[now_at]
-        if entry.own is not None and entry.own.item_id == item.item_id:
-            del self._holder[item.item_id]
-            entry.own = None
-        if now_at == home:
-            target = self._touch(name, at)
-            target.draft, target.own, target.local = draft, entry.own, False
-            if entry.own is not None:
-                self._holder[entry.own.item_id] = name
-            self._draft_at[draft] = name
-            entry.clear()
-        if home is not None and item.item_id not in self._holder:
-            place = self._touch(home, at)
-            place.was, place.begun = item, False
-            if place.empty:
-                self._unmark_gone(item.item_id)
-                place.clean = item
-                self._holder[item.item_id] = home
-            self._tidy(place)
-        self._note(entry)
-
 
 class _Siblings(Set[str]):
     """All names of a folder. It is looked into for a few of them: a folder of 100 000 must not be

@@ -1,0 +1,93 @@
+"""What a program has listed, in a form that travels: its workers list nothing.
+
+A snapshot: what a name meant when the program looked, however old. A job that runs on a hundred
+machines so reads one state of the drive, and spends no listing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+
+from dmfs.model import Child, Directory, File, Listing, Root, Shortcut
+from dmfs.namespace.listing_codec import BadRecordError, Record, decode, encode
+from dmfs.system.clock import Moment
+
+FORMAT = 1
+MAX_BYTES = 4 * 1024 * 1024
+"""Of a snapshot, packed: it is sent with each task of some engines."""
+_SEPARATOR = b"\n\n"
+_UNPACKED_MAX_BYTES = 64 * 1024 * 1024
+
+
+class Knowledge:
+    """Listings by the identity of their directory. May be used by several threads: its table is
+    never changed."""
+
+    def __init__(self, listings: Iterable[Record] = ()) -> None:
+        self._records = {each.directory.identity: each for each in listings}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def child(self, directory: Directory, name: str) -> Child | None:
+        """What a name means; None if it is not known, or not there."""
+        record = self._records.get(directory.identity)
+        return None if record is None else record.entries.get(name)
+
+    def entries(self, directory: Directory) -> Mapping[str, Child] | None:
+        """All that is in a directory; None if it is not known."""
+        record = self._records.get(directory.identity)
+        return None if record is None else record.entries
+
+    def node(self, path: str) -> Directory | Child | None:
+        """What a path means; None where it leads out of what is known."""
+        node: Directory | Child = Root()
+        for part in [each for each in path.split("/") if each]:
+            if isinstance(node, File | Shortcut):
+                return None
+            child = self.child(node, part)
+            if child is None:
+                return None
+            node = child
+        return node
+
+
+def pack(chains: Iterable[Iterable[Listing]], max_bytes: int = MAX_BYTES) -> bytes:
+    """Those listings that fit, each chain (from the root down) as a whole: what comes first is
+    worth most. b'' for none."""
+    seen: set[str] = set()
+    texts: list[bytes] = []
+    size_bytes = 0
+    for chain in chains:
+        anew = [each for each in chain if each.directory.identity not in seen]
+        found = [encode(_record(each)) for each in anew]
+        packed = sum(len(zlib.compress(text, 1)) for text in found)
+        if size_bytes + packed > max_bytes:
+            continue
+        size_bytes += packed
+        texts += found
+        seen.update(each.directory.identity for each in anew)
+    return zlib.compress(_SEPARATOR.join(texts), 6) if texts else b""
+
+
+def unpack(packed: bytes) -> Knowledge:
+    """What is in a snapshot. Nothing, for one that another release wrote in another form: then the
+    worker lists by itself."""
+    if not packed:
+        return Knowledge()
+    try:
+        expanded = zlib.decompressobj()
+        text = expanded.decompress(packed, _UNPACKED_MAX_BYTES)
+        if expanded.unconsumed_tail:
+            return Knowledge()
+        return Knowledge([decode(each) for each in text.split(_SEPARATOR)])
+    except (zlib.error, BadRecordError):
+        return Knowledge()
+
+
+def _record(listing: Listing) -> Record:
+    return Record(
+        moment=Moment.now(), directory=listing.directory, parent="", rollup_ns=listing.rollup_ns,
+        entries=listing.entries, undescribed=listing.undescribed, lost=listing.lost,
+    )  # fmt: skip

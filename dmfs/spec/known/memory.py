@@ -1,0 +1,79 @@
+"""What a filesystem object has used, and what it was given of what another one had."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from dmfs.drive import Drive
+from dmfs.model import Child, Directory, File, Listing, Node, Root, Shortcut
+from dmfs.spec.known.knowledge import Knowledge, unpack
+
+DIRECTORIES_MAX = 4096
+SNAPSHOTS_MAX = 8
+
+
+class Memory:
+    """Paths of the directories that were used, the last ones at the end. On the loop alone."""
+
+    def __init__(self) -> None:
+        self._paths: OrderedDict[str, None] = OrderedDict()
+        self._given: tuple[tuple[bytes, Knowledge], ...] = ()
+        """The one that came last goes first. Replaced as a whole, so that any thread may look."""
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @property
+    def given(self) -> bytes:
+        """The snapshot that came last; b'' for none."""
+        return self._given[0][0] if self._given else b""
+
+    def give(self, packed: bytes) -> None:
+        """Take a snapshot over: each task of an engine may bring the same one."""
+        known = dict(self._given)
+        knowledge = known.pop(packed, None) or unpack(packed)
+        self._given = ((packed, knowledge), *list(known.items())[: SNAPSHOTS_MAX - 1])
+
+    def forget(self) -> None:
+        """Let go of all snapshots."""
+        self._given = ()
+
+    def node(self, path: str) -> Node | None:
+        """What a path means by a snapshot; None if none tells."""
+        found = (knowledge.node(path) for _, knowledge in self._given)
+        return next((node for node in found if node is not None), None)
+
+    def entries(self, directory: Directory) -> Mapping[str, Child] | None:
+        """All that is in a directory by a snapshot; None if none tells."""
+        found = (knowledge.entries(directory) for _, knowledge in self._given)
+        return next((entries for entries in found if entries is not None), None)
+
+    def used(self, path: str) -> None:
+        """A directory was listed, or a name in it was resolved."""
+        self._paths[path] = None
+        self._paths.move_to_end(path)
+        if len(self._paths) > DIRECTORIES_MAX:
+            self._paths.popitem(last=False)
+
+    def chains(self, drive: Drive) -> list[list[Listing]]:
+        """For each of them the listings from the root down that lead there and show it, as far as
+        they are in memory; the last one used comes first."""
+        chains = (self._chain(drive, path) for path in reversed(self._paths))
+        return [chain for chain in chains if chain]
+
+    def _chain(self, drive: Drive, path: str) -> list[Listing]:
+        node: Directory = Root()
+        found: list[Listing] = []
+        for part in [*(each for each in path.split("/") if each), None]:
+            listing = drive.known(node)
+            if listing is None or listing.lost:
+                return []
+            found.append(listing)
+            if part is None:
+                break
+            child = listing.entries.get(part)
+            if child is None or isinstance(child, File | Shortcut):
+                return []
+            node = child
+        return found

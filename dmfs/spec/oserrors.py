@@ -1,0 +1,24 @@
+"""The one place where a domain error becomes the OSError of Python, for whoever reads without a
+mount."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dmfs.errors import DriveError
+
+
+def as_oserror(error: DriveError, path: str = "") -> OSError:
+    """The OSError of the same errno: FileNotFoundError, PermissionError and so on."""
+    words = f"{error.message} ({error.hint})" if error.hint else error.message
+    return OSError(error.errno, words, path) if path else OSError(error.errno, words)
+
+
+@contextmanager
+def oserrors(path: str = "") -> Iterator[None]:
+    """DriveErrors of the body come out as OSErrors."""
+    try:
+        yield
+    except DriveError as error:
+        raise as_oserror(error, path) from None

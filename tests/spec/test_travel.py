@@ -1,0 +1,139 @@
+"""Filesystem objects and open files in other processes: what they bring, and what they never do."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dmfs.emulator.process import EmulatorProcess
+from dmfs.model import Root
+from dmfs.spec.filesystem import DmfsFileSystem, arrived
+from dmfs.spec.known.knowledge import FORMAT, Knowledge, pack, unpack
+from tests.spec.conftest import FILES, HUB, SMALL, Open, environment_of
+
+ELSEWHERE = """
+import pickle, sys, hashlib
+fs, paths = pickle.load(sys.stdin.buffer)
+print(*(hashlib.sha256(fs.cat_file(each)).hexdigest() for each in paths))
+"""
+
+
+def elsewhere(
+    emulator: EmulatorProcess, directory: Path, given: object, program: str = ELSEWHERE
+) -> str:
+    """What a fresh process on another machine prints; its cache and its state are its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=pickle.dumps(given), capture_output=True,
+        env=environment_of(emulator, directory), timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def test_what_was_listed_travels(
+    emulator: EmulatorProcess, fs: DmfsFileSystem, tmp_path: Path
+) -> None:
+    paths = fs.find(SMALL)
+    expected = [emulator.sha256(fs.info(each)["storage_id"])[0] for each in paths]
+    emulator.reset()
+    assert elsewhere(emulator, tmp_path / "other", (fs, paths)).split() == expected
+    counts = emulator.counts()
+    names = ("hubs", "projects", "topFolders", "contents", "item", "tip", "versions")
+    assert {counts[each] for each in names} == {0}
+    assert (counts["sign"], counts["cdn_get"]) == (len(paths), len(paths))
+
+
+@pytest.mark.parametrize("brought", [b"", b"not packed", b"x\x9c\x03\x00\x00\x00\x00\x01"])
+def test_what_cannot_be_unpacked_is_listed_anew(
+    emulator: EmulatorProcess, fs: DmfsFileSystem, brought: bytes
+) -> None:
+    path = fs.find(SMALL)[0]
+    options = {**fs.storage_options, "skip_instance_cache": True}
+    other = arrived(DmfsFileSystem, (), options, FORMAT, brought)
+    assert other.info(path) == fs.info(path)
+    assert len(unpack(brought)) == 0
+
+
+def test_a_pickle_of_another_form_is_listed_anew(fs: DmfsFileSystem) -> None:
+    path = fs.find(SMALL)[0]
+    options = {**fs.storage_options, "skip_instance_cache": True}
+    packed = fs.__reduce__()[1][-1]
+    other = arrived(DmfsFileSystem, (), options, FORMAT + 1, packed)
+    assert other.__reduce__()[1][-1] == b""
+    assert other.info(path) == fs.info(path)
+
+
+def test_an_open_file_travels_with_its_version_and_its_place(
+    emulator: EmulatorProcess, fs: DmfsFileSystem, tmp_path: Path
+) -> None:
+    path = fs.find(SMALL)[0]
+    old = fs.cat_file(path)
+    with fs.open(path) as file:
+        file.seek(5)
+        emulator.change("new_version", path=path.lstrip("/"), text="what came later")
+        program = "import pickle, sys\nprint(pickle.load(sys.stdin.buffer).read().hex())"
+        text = elsewhere(emulator, tmp_path / "other", file, program)
+    assert bytes.fromhex(text) == old[5:]
+
+
+def test_a_snapshot_holds_until_it_is_let_go(
+    emulator: EmulatorProcess, fs: DmfsFileSystem, open_fs: Open
+) -> None:
+    fs.find(SMALL)
+    other = open_fs()
+    other._memory.give(fs.__reduce__()[1][-1])
+    emulator.change("add_item", path=SMALL.lstrip("/"), name="later.txt", text="later")
+    before = other.find(SMALL)
+    assert f"{SMALL}/later.txt" not in before
+    other.invalidate_cache()
+    other.close()
+    other._memory.forget()
+    assert before == [each for each in other.find(SMALL) if not each.endswith("later.txt")]
+
+
+def test_a_snapshot_is_bounded_and_holds_what_was_used_last(fs: DmfsFileSystem) -> None:
+    fs.find(HUB, maxdepth=3, on_error="omit")
+    fs.find(FILES)
+    fs.ls(SMALL)
+
+    async def packed(drive: object) -> list[bytes]:
+        chains = fs._memory.chains(drive)  # type: ignore[arg-type]
+        return [pack(chains), pack(chains, max_bytes=4096), pack(chains, max_bytes=0)]
+
+    whole, small, none = fs._run(packed)
+    assert len(none) == 0 < len(small) < len(whole)
+    assert len(small) <= 4096
+    known = unpack(small)
+    assert known.node(SMALL) is not None
+    assert known.node(FILES) is None
+    assert unpack(whole).node(FILES) is not None
+    assert unpack(whole).entries(Root()) is not None
+
+
+def test_what_is_not_in_a_snapshot_is_unknown_and_not_absent() -> None:
+    assert Knowledge().node("/a") is None
+    assert Knowledge().entries(Root()) is None
+
+
+def test_a_shortcut_reads_as_the_file_that_the_mount_shows(fs: DmfsFileSystem) -> None:
+    shortcuts = [each for each in fs.find("/Emulated Fusion Team") if each.endswith(".url")]
+    text = fs.cat_file(shortcuts[0])
+    assert text.startswith(b"[InternetShortcut]")
+    assert fs.info(shortcuts[0])["size"] == len(text)
+    with fs.open(shortcuts[0]) as file:
+        assert file.read() == text
+
+
+def test_a_profile_without_a_sign_in_is_one_clear_error(
+    open_fs: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_fs()
+    monkeypatch.delenv("DMFS_CLIENT_SECRET")
+    fs = DmfsFileSystem(profile="nobody", skip_instance_cache=True)
+    with pytest.raises(OSError, match="nobody"):
+        fs.ls("/")
+    fs.close()
