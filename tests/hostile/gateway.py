@@ -1,4 +1,4 @@
-"""A mount served by NFS in user space (Ganesha, and libnfs as its client) and by Samba, on loopback.
+"""A mount served by NFS (Ganesha, with libnfs as its client) and by Samba, on loopback.
 
 ``python -m tests.hostile.gateway``: lists, copies, compares; the drive is killed in the middle, and
 both start anew. Exit status 77 where that cannot be done here. Some 40 s.

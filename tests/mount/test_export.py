@@ -15,6 +15,7 @@ from dmfs.emulator.process import EmulatorProcess
 from tests.support.file_handles import Handle, handle_of, open_handle
 from tests.support.fixtures import drives
 from tests.support.mounts import Drive, wait_until
+from tests.write.conftest import WRITES
 
 FILES = "Emulated Builders ／ Headquarters/Sample Project/Project Files"
 RAW = "Emulated Builders ~1 Headquarters/Sample Project/Project Files"
@@ -30,9 +31,9 @@ def drive_config() -> dict[str, object]:
 
 
 @pytest.fixture
-def make(own_emulator: EmulatorProcess, tmp_path: Path) -> Iterator[Callable[..., Drive]]:
+def make(calm: EmulatorProcess, tmp_path: Path) -> Iterator[Callable[..., Drive]]:
     config = {"ttl": "200ms", "hub_ttl": "200ms", "patience": "3s", "rollup_trust": 0}
-    with drives(tmp_path, own_emulator, options=EXPORT, config=config) as made:
+    with drives(tmp_path, calm, options=EXPORT, config=config) as made:
         yield made
 
 
@@ -75,7 +76,7 @@ def stale(look: Callable[[], object]) -> bool:
     return failed.value.errno == errno.ESTALE
 
 
-def test_a_handle_of_an_export_means_the_same_file_for_ever(make, own_emulator):
+def test_a_handle_of_an_export_means_the_same_file_for_ever(make, calm):
     drive = make("one")
     path, folder = drive.path(FILES, "README.txt"), drive.path(FILES)
     content, names = Path(path).read_bytes(), sorted(p.name for p in Path(folder).iterdir())
@@ -96,17 +97,17 @@ def test_a_handle_of_an_export_means_the_same_file_for_ever(make, own_emulator):
     assert handle_of(folder) == directory
 
     # a new version is another file, and the handle stays that of the old one
-    own_emulator.change("new_version", path=f"{RAW}/README.txt", size=5000)
+    calm.change("new_version", path=f"{RAW}/README.txt", size=5000)
     wait_until(lambda: Path(path).stat().st_size == 5000, 10)
     assert handle_of(path) != file
     assert after_forgetting(calls, lambda: read_by(calls, file)) == content
     newer = handle_of(path)
 
-    own_emulator.change("rename", path=f"{RAW}/README.txt", name="READ ME.txt")
+    calm.change("rename", path=f"{RAW}/README.txt", name="READ ME.txt")
     wait_until(lambda: not Path(path).exists(), 10)
     assert len(after_forgetting(calls, lambda: read_by(calls, newer))) == 5000
 
-    own_emulator.change("hide", path=f"{RAW}/READ ME.txt")
+    calm.change("hide", path=f"{RAW}/READ ME.txt")
     wait_until(lambda: not Path(folder, "READ ME.txt").exists(), 10)
     wait_until(lambda: gone(calls, newer), 10)
     assert stale(lambda: read_by(calls, file))
@@ -118,25 +119,25 @@ def gone(drive: Drive, handle: Handle) -> bool:
     return stale(lambda: read_by(drive, handle))
 
 
-def test_a_change_in_an_export_changes_the_time_of_its_directory(make, own_emulator):
+def test_a_change_in_an_export_changes_the_time_of_its_directory(make, calm):
     """Seen by stat(2) of the directory alone: a client that has its names asks for nothing else."""
     drive = make("one")
     folder = drive.path(FILES)
-    assert Path(folder, "README.txt").exists()
+    assert Path(folder, "Documents", "Minutes.txt").exists()
     before = Path(folder).stat()
-    own_emulator.change("new_version", path=f"{RAW}/README.txt", size=5000)
+    calm.change("new_version", path=f"{RAW}/Documents/Minutes.txt", size=5000)
     wait_until(lambda: Path(folder).stat().st_ctime_ns > before.st_ctime_ns, 10)
     after = Path(folder).stat()
     assert after.st_mtime_ns >= before.st_mtime_ns
-    wait_until(lambda: Path(folder, "README.txt").stat().st_size == 5000, 10)
+    wait_until(lambda: Path(folder, "Documents", "Minutes.txt").stat().st_size == 5000, 10)
     drive.close()
     assert Path(make("one").path(FILES)).stat().st_ctime_ns > after.st_ctime_ns
 
 
-def test_the_handles_of_a_walk_outlive_a_kill(tmp_path, own_emulator):
+def test_the_handles_of_a_walk_outlive_a_kill(tmp_path, calm):
     """With those of its folders; and a walk by handles lists nothing again that is stored."""
     config = {"ttl": "10m", "hub_ttl": "10m"}
-    with drives(tmp_path, own_emulator, options=EXPORT, config=config) as make:
+    with drives(tmp_path, calm, options=EXPORT, config=config) as make:
         drive = make("one")
         paths = [
             os.path.join(at, name)  # noqa: PTH118
@@ -147,7 +148,7 @@ def test_the_handles_of_a_walk_outlive_a_kill(tmp_path, own_emulator):
         numbers = {path: os.lstat(path).st_ino for path in paths}
         drive.kill()
         drive.close()
-        own_emulator.reset()
+        calm.reset()
         drive = make("one")
         for path, handle in handles.items():
             number = open_handle(str(drive.point), handle, os.O_PATH)
@@ -155,3 +156,20 @@ def test_the_handles_of_a_walk_outlive_a_kill(tmp_path, own_emulator):
             os.close(number)
         assert len(handles) > 15
         assert drive.counts().get("contents", 0) <= 1  # the kill may cost what was being stored
+
+
+def test_what_was_written_has_the_handle_that_it_had_over_its_upload_and_a_restart(tmp_path, calm):
+    options = ("rw", "shared_identity", *EXPORT)
+    with drives(tmp_path, calm, options=options, config=WRITES) as make:
+        drive = make("one")
+        path = Path(drive.path(FILES, "Documents", "new.txt"))
+        path.write_bytes(b"first")
+        handle = handle_of(str(path))
+        path.write_bytes(b"second")
+        assert handle_of(str(path)) == handle
+        assert after_forgetting(drive, lambda: read_by(drive, handle)) == b"second"
+        drive.home.run("uploads", "--wait")
+        assert after_forgetting(drive, lambda: read_by(drive, handle)) == b"second"
+        drive.kill()
+        drive.close()
+        assert read_by(make("one"), handle) == b"second"

@@ -17,7 +17,15 @@ import cachetools
 import pyfuse3
 import trio
 
-from dmfs.errors import BadResponseError, DriveError, GoneError
+from dmfs.errors import (
+    AccessError,
+    BadResponseError,
+    DeadlineError,
+    DriveError,
+    GoneError,
+    NotFoundError,
+    SignedOutError,
+)
 from dmfs.fuse.export.handle_table import WAY_MAX, Handle
 from dmfs.fuse.export.handles import Handles
 from dmfs.fuse.export.numbering import Cookies, generation_of, item_hash, named_by
@@ -49,6 +57,15 @@ ORDERED_MAX = 16
 """Directories whose order is remembered: a server opens one anew for each 30 or so entries."""
 THREAD_ENTRIES = 2000
 """A thread is worth it from so many hashes on (2 ms)."""
+
+
+def as_told(error: DriveError) -> DriveError:
+    """The kernel's server makes ESTALE of every failure to open a handle but this one, and a client
+    gives up for good what is stale; for ETIMEDOUT it tells clients to come again."""
+    lasting = isinstance(error, GoneError | NotFoundError | AccessError)
+    if isinstance(error, SignedOutError) or not lasting:
+        return DeadlineError(f"a handle cannot be followed now: {error.message}", hint=error.hint)
+    return error if isinstance(error, GoneError) else GoneError(error.message, hint=error.hint)
 
 
 class Exporting(Operations):
@@ -92,9 +109,10 @@ class Exporting(Operations):
             return self._entry(number, self._inodes.inode(number).node, DIRECTORY_ATTR_S)
         try:
             parent, listed, node = await self._found(number)
-        except GoneError:
-            self._stored.stale += 1
-            raise
+        except DriveError as error:
+            told = as_told(error)
+            self._stored.stale += isinstance(told, GoneError)
+            raise told from error
         row = self._inodes.ref(parent, listed, node)
         access.get().path = self._inodes.path(number)
         self._stored.restored += 1

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 import trio
 
-from dmfs.errors import DriveError
+from dmfs.errors import (
+    AccessError,
+    BusyError,
+    DriveError,
+    GoneError,
+    NotFoundError,
+    SignedOutError,
+    UnreachableError,
+    UsageError,
+)
 from dmfs.fuse.export.handle_table import Handle, HandleTable
 from dmfs.fuse.export.handles import Handles
+from dmfs.fuse.export.operations import as_told
+from dmfs.fuse.mountpoint import parse_options
 from tests.support.helpers import virtual
 
 
@@ -91,3 +103,23 @@ async def test_a_table_that_cannot_be_written_stops_nothing_and_says_so_once(
     assert len(caplog.records) == 1
     with pytest.raises(DriveError):  # not "there is none": a client would give its file up
         await handles.get(99)
+
+
+def test_export_is_for_servers_whose_users_are_others() -> None:
+    assert parse_options("export,allow_other").exported
+    assert "export" not in parse_options("export,allow_other").kernel
+    with pytest.raises(UsageError, match="others") as refused:
+        parse_options("export")
+    assert "allow_other" in (refused.value.hint or "")
+    with pytest.raises(UsageError, match="takes no value"):
+        parse_options("export=1,allow_other")
+
+
+def test_a_service_that_is_away_is_no_stale_handle() -> None:
+    """A client gives up for good what is stale."""
+    for gone in (GoneError("x"), NotFoundError("x"), AccessError("x")):
+        assert as_told(gone).errno == errno.ESTALE
+    for passing in (UnreachableError("x"), SignedOutError("x"), BusyError("x"), DriveError("x")):
+        told = as_told(passing)
+        assert told.errno == errno.ETIMEDOUT
+        assert "x" in told.message
