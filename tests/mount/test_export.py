@@ -119,21 +119,6 @@ def gone(drive: Drive, handle: Handle) -> bool:
     return stale(lambda: read_by(drive, handle))
 
 
-def test_a_change_in_an_export_changes_the_time_of_its_directory(make, calm):
-    """Seen by stat(2) of the directory alone: a client that has its names asks for nothing else."""
-    drive = make("one")
-    folder = drive.path(FILES)
-    assert Path(folder, "Documents", "Minutes.txt").exists()
-    before = Path(folder).stat()
-    calm.change("new_version", path=f"{RAW}/Documents/Minutes.txt", size=5000)
-    wait_until(lambda: Path(folder).stat().st_ctime_ns > before.st_ctime_ns, 10)
-    after = Path(folder).stat()
-    assert after.st_mtime_ns >= before.st_mtime_ns
-    wait_until(lambda: Path(folder, "Documents", "Minutes.txt").stat().st_size == 5000, 10)
-    drive.close()
-    assert Path(make("one").path(FILES)).stat().st_ctime_ns > after.st_ctime_ns
-
-
 def test_the_handles_of_a_walk_outlive_a_kill(tmp_path, calm):
     """With those of its folders; and a walk by handles lists nothing again that is stored."""
     config = {"ttl": "10m", "hub_ttl": "10m"}

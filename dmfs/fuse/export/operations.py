@@ -59,7 +59,7 @@ THREAD_ENTRIES = 2000
 """A thread is worth it from so many hashes on (2 ms)."""
 
 
-def as_told(error: DriveError) -> DriveError:
+def reported_error(error: DriveError) -> DriveError:
     """The kernel's server makes ESTALE of every failure to open a handle but this one, and a client
     gives up for good what is stale; for ETIMEDOUT it tells clients to come again."""
     lasting = isinstance(error, GoneError | NotFoundError | AccessError)
@@ -110,9 +110,9 @@ class Exporting(Operations):
         try:
             parent, listed, node = await self._found(number)
         except DriveError as error:
-            told = as_told(error)
-            self._stored.stale += isinstance(told, GoneError)
-            raise told from error
+            reported = reported_error(error)
+            self._stored.stale += isinstance(reported, GoneError)
+            raise reported from error
         row = self._inodes.ref(parent, listed, node)
         access.get().path = self._inodes.path(number)
         self._stored.restored += 1

@@ -20,7 +20,7 @@ from dmfs.errors import (
 )
 from dmfs.fuse.export.handle_table import Handle, HandleTable
 from dmfs.fuse.export.handles import Handles
-from dmfs.fuse.export.operations import as_told
+from dmfs.fuse.export.operations import reported_error
 from dmfs.fuse.mountpoint import parse_options
 from tests.support.helpers import virtual
 
@@ -118,8 +118,8 @@ def test_export_is_for_servers_whose_users_are_others() -> None:
 def test_a_service_that_is_away_is_no_stale_handle() -> None:
     """A client gives up for good what is stale."""
     for gone in (GoneError("x"), NotFoundError("x"), AccessError("x")):
-        assert as_told(gone).errno == errno.ESTALE
+        assert reported_error(gone).errno == errno.ESTALE
     for passing in (UnreachableError("x"), SignedOutError("x"), BusyError("x"), DriveError("x")):
-        told = as_told(passing)
+        told = reported_error(passing)
         assert told.errno == errno.ETIMEDOUT
         assert "x" in told.message
