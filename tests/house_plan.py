@@ -35,8 +35,8 @@ INSIDE = {
     "cli.desktop": "menu install",
     "cli.documents": "roff markdown grammar_page settings_page pages command",
     "cli.completion": "shell_words wanted local remote answer",
-    "fuse.confinement": "apparmor",
-    "fuse.descriptor": "given opening storing command",
+    "fuse.confinement": "apparmor refusals",
+    "fuse.descriptor": "given opening storing becoming command",
     "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
     " stall_gate",
     "http": "tls headers client errormap circuit_breaker curl httpx_client"
@@ -101,7 +101,7 @@ INSIDE = {
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
-    "cli.doctor": "findings updatedb surroundings machine service",
+    "cli.doctor": "findings updatedb surroundings machine place service",
     "emulator": "world settings command_line http sign_in writing designs thumbnails api server"
     " browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"

@@ -15,10 +15,11 @@ from dmfs.drive import Drive
 from dmfs.errors import SetupError
 from dmfs.fuse.attributes import Ownership
 from dmfs.fuse.confinement.apparmor import hint_of_refusal
+from dmfs.fuse.confinement.refusals import overheard
 from dmfs.fuse.descriptor.given import Given, served_before
-from dmfs.fuse.descriptor.opening import detach
 from dmfs.fuse.kernel_cache import Arrivals, push_here
 from dmfs.fuse.kernel_params import raise_parameters
+from dmfs.fuse.mount_place import detach
 from dmfs.fuse.mountpoint import clear_dead_mount
 from dmfs.fuse.operations import Operations
 from dmfs.fuse.push.pusher import Pusher
@@ -111,12 +112,15 @@ def _mount(operations: Operations, mountpoint: str, options: set[str]) -> tuple[
     it cannot be done."""
     if mount_at(mountpoint) is not None:
         raise SetupError(f"something has just been mounted at {mountpoint}")
+    said: list[str] = []
     try:
-        pyfuse3.init(operations, mountpoint, options)
+        with overheard() as said:
+            pyfuse3.init(operations, mountpoint, options)
     except RuntimeError as error:
         clear_dead_mount(mountpoint)  # of a fusermount3 that a signal ended halfway
         hint = hint_of_refusal(mountpoint, options & {"ro", "noatime", "noexec"})
-        raise SetupError(f"the kernel does not mount at {mountpoint}: {error}", hint=hint) from None
+        why = "; ".join(said) or error
+        raise SetupError(f"the kernel does not mount at {mountpoint}: {why}", hint=hint) from None
     try:
         session = replace_workers()
         return mount_at(mountpoint), session

@@ -19,6 +19,7 @@ from dmfs.fuse.mount_place import (
     Condition,
     abort_connection,
     condition_of,
+    detach,
     is_claimed,
     is_dead,
     true_path,
@@ -31,6 +32,8 @@ from dmfs.system.mountinfo import FILESYSTEM, Mount, mount_at, mount_table
 FUSE_DEVICE = "/dev/fuse"
 FUSE_CONF = Path("/etc/fuse.conf")
 FUSERMOUNT_S = 10.0
+STACKED_MAX = 8
+"""Dead drives over each other at one place that are cleared in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class MountOptions:
     writes: bool = False
     sync: bool = False
     """With ``writes``: close waits for the service."""
+    shared_identity: bool = False
+    """With ``writes``: others who may use the mount write in the owner's name."""
     at_ns: int | None = None
     """The moment that is shown; None for now."""
     snapshots: bool = False
@@ -103,6 +108,7 @@ def parse_options(text: str) -> MountOptions:
         service_folders="service_folders" in flags,
         writes=writes,
         sync="sync" in flags,
+        shared_identity="shared_identity" in flags,
         at_ns=moment_ns(values["at"], wall_time_ns()) if "at" in values else None,
         snapshots="snapshots" in flags,
         moves="moves" in values,
@@ -250,17 +256,21 @@ def _check_empty_directory(path: str) -> None:
 
 
 def clear_dead_mount(path: str) -> None:
-    """Detach the drive of a process that was killed, and nothing else. SetupError if that fails."""
+    """Detach the drives of processes that were killed, and nothing else. SetupError if that
+    fails."""
     with turn_to_clear(path):
-        mount = mount_at(path)
-        if mount is None or mount.kind != FILESYSTEM or not is_dead(path):
-            return  # another process was quicker
-        done = _fusermount("-u", "-z", "--", path)
-    if done.returncode != 0:
-        raise SetupError(
-            f"a dead mount at {path} cannot be cleared: {done.stderr.strip()}",
-            hint=f"fusermount3 -uz {path}",
-        )
+        for _ in range(STACKED_MAX):
+            mount = mount_at(path)
+            if mount is None or mount.kind != FILESYSTEM or not is_dead(path):
+                return  # another process was quicker
+            if detach(path):
+                continue
+            done = _fusermount("-u", "-z", "--", path)  # which has the right, where we have not
+            if done.returncode != 0:
+                raise SetupError(
+                    f"a dead mount at {path} cannot be cleared: {done.stderr.strip()}",
+                    hint=f"fusermount3 -uz {path}",
+                )
 
 
 def mounts() -> dict[str, str]:

@@ -30,7 +30,6 @@ def environment_of(emulator: EmulatorProcess, directory: Path) -> dict[str, str]
         "DMFS_CLIENT_SECRET": emulator.client_secret,
         "DMFS_CACHE_DIR": str(directory / "cache"),
         "DMFS_STATE_DIR": str(directory / "state"),
-        "DMFS_RATES": "off",
     }
 
 
@@ -44,8 +43,8 @@ def open_fs(
     made: list[DmfsFileSystem] = []
 
     def make(**settings: Any) -> DmfsFileSystem:
-        options: dict[str, Any] = {"settings": settings} if settings else {}
-        fs = DmfsFileSystem(**options, skip_instance_cache=True)
+        settings = {"rates": "off", **settings}
+        fs = DmfsFileSystem(settings=settings, skip_instance_cache=True)
         made.append(fs)
         return fs
 
