@@ -92,7 +92,9 @@ INSIDE = {
     "write.parts": "slices put puts thread_sender",
     "control": "cards peer exchange metrics_port routes server client mounts",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint descriptor confinement"
-    " attributes push kernel_cache request operations write_operations workers mount",
+    " attributes push kernel_cache request operations write_operations export workers"
+    " mount",
+    "fuse.export": "numbering handle_table handles operations write_operations opening",
     "fuse.push": "helper pusher",
     "help": "topics",
     "cli": "streams secret_files settings control exploring writing parser completion"
@@ -149,7 +151,7 @@ ONLY_IN = {
             "fuse.operations",
             "fuse.write_operations",
         ),
-        *("fuse.workers", "fuse.mount"),
+        *("fuse.workers", "fuse.mount", "fuse.export.operations", "fuse.export.write_operations"),
     },
     "httpx": {"http.httpx_client", "control.client"},
     "pycurl": {"http.curl.multi", "http.curl.client", "fetch.curl.transfers", "write.parts.puts"},

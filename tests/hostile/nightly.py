@@ -131,6 +131,7 @@ PARTS = [
     Part(
         "neighbours", [sys.executable, "-m", "tests.desktop.neighbours"], script=True, long=True,
     ),
+    Part("gateway", [sys.executable, "-m", "tests.hostile.gateway"], script=True, long=True),
     Part("tools", [sys.executable, "-m", "tests.desktop.tools"], script=True, long=True),
     Part(
         "menus", [*PYTEST, "tests/desktop/menus/test_nautilus.py"],
