@@ -50,14 +50,13 @@ async def serve(
     options: set[str],
     on_ready: Callable[[], None],
     stop: trio.Event,
+    *,
+    exported: bool = False,
 ) -> None:
     """Mount, call ``on_ready`` once the drive answers, serve until unmounted or ``stop``. ``place``
     is an empty directory, or what somebody else has mounted: that stays mounted behind us."""
-    operations, mode = Operations(drive, root, ownership), {"ro"}
-    if drive.writing is not None:
-        from dmfs.fuse.write_operations import WriteOperations  # noqa: PLC0415 - see assembly
-
-        operations, mode = WriteOperations(drive, root, ownership, drive.writing), set()
+    mode = {"ro"} if drive.writing is None else set()
+    operations, end = _operations(drive, root, ownership, exported=exported)
     greeted = trio.Event()
     if isinstance(place, Given):
         given, mountpoint, ours = place, place.place, None
@@ -89,6 +88,23 @@ async def serve(
         pyfuse3.close(unmount=ours_still and not detach(mountpoint))
         arrivals.close()
         pusher.close()
+        end()
+
+
+def _operations(
+    drive: Drive, root: Directory, ownership: Ownership, *, exported: bool
+) -> tuple[Operations, Callable[[], None]]:
+    """With what follows the last request."""
+    if exported:
+        from dmfs.fuse.export.opening import exporting  # noqa: PLC0415 - see assembly
+
+        exports = exporting(drive, root, ownership)
+        return exports, exports.close
+    if drive.writing is not None:
+        from dmfs.fuse.write_operations import WriteOperations  # noqa: PLC0415 - see assembly
+
+        return WriteOperations(drive, root, ownership, drive.writing), lambda: None
+    return Operations(drive, root, ownership), lambda: None
 
 
 def _mount(operations: Operations, mountpoint: str, options: set[str]) -> tuple[Mount | None, int]:

@@ -58,6 +58,8 @@ class MountOptions:
     """With ``writes``: an item moves between folders by a copy and a deletion of the service."""
     markers: bool = True
     ignores_case: bool = False
+    exported: bool = False
+    """An NFS server may serve it to other machines."""
 
     def of_profile(self, profile: str) -> MountOptions:
         """With the source that the table of mounts shows: df(1) and its like take one with a colon
@@ -69,7 +71,7 @@ class MountOptions:
 
 OURS = {
     "service_folders", "ro", "rw", "sync", "shared_identity", "snapshots", "no_markers",
-    "ignore_case",
+    "ignore_case", "export",
 }  # fmt: skip
 
 
@@ -112,6 +114,7 @@ def parse_options(text: str) -> MountOptions:
         moves="moves" in values,
         markers="no_markers" not in flags,
         ignores_case="ignore_case" in flags,
+        exported="export" in flags,
     )
 
 
@@ -122,6 +125,11 @@ def _check_writing(writes: bool, flags: set[str], values: Mapping[str, str]) -> 
         raise UsageError("mount options rw and at exclude each other: the past cannot be changed")
     if "at" in values and "snapshots" in flags:
         raise UsageError("mount options at and snapshots exclude each other")
+    if "export" in flags and "allow_other" not in flags:
+        raise UsageError(
+            "mount option export is for servers, whose users are others",
+            hint="say -o export,allow_other",
+        )
     if values.get("moves", "copy") != "copy":
         raise UsageError(f"mount option moves={values['moves']}: known is moves=copy")
     if writes and flags & {"allow_other", "allow_root"} and "shared_identity" not in flags:

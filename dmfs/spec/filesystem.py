@@ -34,7 +34,7 @@ from dmfs.spec.known.memory import Memory
 from dmfs.spec.oserrors import as_oserror, oserrors
 from dmfs.spec.reading import OnBytes, Range, Source, cat_ranges, get_files
 from dmfs.spec.sessions import end_drive, run_in_drive
-from dmfs.spec.settings import settings_of
+from dmfs.spec.settings import check_options, settings_of
 
 T = TypeVar("T")
 
@@ -54,6 +54,7 @@ class DmfsFileSystem(Changes, HonestNames, AbstractFileSystem):  # type: ignore[
     ) -> None:  # fmt: skip
         super().__init__(profile=profile, settings=settings, **more)
         with oserrors():
+            check_options(more)
             self._settings = settings_of(os.environ, profile, settings or {})
         self._memory = Memory()
         self.rw, self.auto_mkdir, self.wait = rw, auto_mkdir, wait

@@ -135,10 +135,16 @@ PARTS = [
     Part(
         "neighbours", [sys.executable, "-m", "tests.desktop.neighbours"], script=True, long=True,
     ),
+    Part("gateway", [sys.executable, "-m", "tests.hostile.gateway"], script=True, long=True),
     Part("tools", [sys.executable, "-m", "tests.desktop.tools"], script=True, long=True),
     Part(
         "menus", [*PYTEST, "tests/desktop/menus/test_nautilus.py"],
         {"DMFS_NAUTILUS": "1"}, {"DMFS_NAUTILUS": "1"},
+    ),
+    Part("engines", ["scripts/engines"], script=True, long=True),
+    Part(
+        "quota", [sys.executable, "-m", "tests.ratelimit.cluster.nightly_quota"],
+        script=True, long=True,
     ),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
     Part("system unit", [sys.executable, "-m", "tests.packaging.booted"], script=True, long=True),

@@ -23,6 +23,7 @@ import pytest
 import yaml
 
 from dmfs.cli.parser import parse
+from dmfs.config import DECLARED, load_settings
 from dmfs.fuse.descriptor.command import _parsed
 from dmfs.fuse.mountpoint import parse_options
 
@@ -235,6 +236,23 @@ def test_kubernetes_s_commands_are_understood() -> None:
     volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
     for container in (drive, *pod["spec"]["containers"]):
         assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+
+
+def test_kubernetes_s_job_has_no_right_and_a_configuration_that_is_understood() -> None:
+    text = (EXAMPLES / "kubernetes-job.yaml").read_text("utf-8")
+    secret, config, job = yaml.safe_load_all(text)
+    settings = load_settings(config["data"]["config.toml"], {"HOME": "/"}, {})
+    assert (settings.cache_size, settings.memory_budget) == (8 << 30, 64 << 20)
+    pod = job["spec"]["template"]["spec"]
+    (worker,) = pod["containers"]
+    rights = worker["securityContext"]
+    assert rights["capabilities"] == {"drop": ["ALL"]}
+    assert not rights["allowPrivilegeEscalation"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    read = {declared.environment for declared in DECLARED.values()} | {"DMFS_CONFIG"}
+    assert {*secret["stringData"], *(each["name"] for each in worker["env"])} <= read
+    places = {mount["name"] for mount in worker["volumeMounts"]}
+    assert places == {volume["name"] for volume in pod["volumes"]}
 
 
 def test_wheels_of_a_release_are_for_every_python_that_we_say() -> None:

@@ -20,6 +20,7 @@ from dmfs.cli import DONE, FAILED
 from dmfs.cli.doctor.findings import ERROR, NOTE, OK, WARNING, Finding, as_json, as_text, has_error
 from dmfs.cli.doctor.machine import check_here
 from dmfs.cli.doctor.place import place_of
+from dmfs.cli.doctor.quota import check_quota
 from dmfs.cli.doctor.surroundings import check_surroundings
 from dmfs.cli.login import open_json_client
 from dmfs.cli.settings import Invocation, config_path, start
@@ -65,7 +66,11 @@ async def _check(settings: Settings, call: Invocation) -> list[Finding]:
             *check_surroundings(call.environ, wanted),
         ]
 
-    return await trio.to_thread.run_sync(here) + await check_service(settings)
+    return [
+        *await trio.to_thread.run_sync(here),
+        *await check_quota(settings),
+        *await check_service(settings),
+    ]
 
 
 async def check_service(settings: Settings) -> list[Finding]:
