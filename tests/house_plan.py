@@ -60,9 +60,10 @@ INSIDE = {
     " object_client",
     "fetch.curl": "progress transfer transfers worker_protocol worker",
     "blocks": "store readahead extents memory_tier missing group_commit save_queue"
-    " disk_writer disk_tier open_objects cache object_sizes reader whole",
+    " disk_writer disk_tier sharing open_objects cache object_sizes reader whole",
     "blocks.whole": "window fetch at_hand",
-    "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
+    "blocks.sharing": "filling",
+    "blocks.store": "leases index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
     "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing history"
