@@ -10,7 +10,7 @@ from typing import Any
 from dmfs.blocks.reader import AnyReader
 from dmfs.drive import Drive
 from dmfs.model import Leaf
-from dmfs.spec.reading import read_into, read_range
+from dmfs.spec.reading import open_leaf, read_into, read_range
 
 BUFFER_BYTES = 128 * 1024
 """Small reads are served from here: a read that goes to the loop takes some 100 µs."""
@@ -40,7 +40,7 @@ class RawFile(io.RawIOBase):
     async def _reader(self, drive: Drive) -> AnyReader:
         """Of this process's drive. On its loop."""
         if self._opened is None or self._opened[0] is not drive:
-            reader = await drive.open(self._leaf)
+            reader = await open_leaf(drive, self._leaf)
             if self._opened is not None and self._opened[0] is drive:
                 reader.close()  # another thread was faster
             else:

@@ -19,36 +19,39 @@ from fsspec.utils import stringify_path
 
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, IsADirectory
-from dmfs.model import File, Leaf, Node, Shortcut
+from dmfs.model import File, Leaf, Node, OldVersion, Shortcut
 from dmfs.names import id_hash
 from dmfs.spec.absence import HonestNames, OnError, taker_of
 from dmfs.spec.address import PROTOCOL, address_of, path_of, profile_of
+from dmfs.spec.changing.verbs import Changes
 from dmfs.spec.copying import Pairs
-from dmfs.spec.facts import facts_of, joined, moment
+from dmfs.spec.facts import NS, facts_of, joined, moment
 from dmfs.spec.file import OpenFile, RawFile
 from dmfs.spec.known.knowledge import FORMAT, pack
 from dmfs.spec.known.listing import entries_of, found_below, resolved
 from dmfs.spec.known.memory import Memory
 from dmfs.spec.oserrors import as_oserror, oserrors
 from dmfs.spec.reading import OnBytes, Range, Source, cat_ranges, get_files
-from dmfs.spec.sessions import end_drive, run_in_drive
+from dmfs.spec.sessions import Wanted, end_drive, run_in_drive
 from dmfs.spec.settings import settings_of
 
 T = TypeVar("T")
-READ_ONLY = "the drive is read-only here"
 
 
-class DmfsFileSystem(HonestNames, AbstractFileSystem):  # type: ignore[misc]
+class DmfsFileSystem(Changes, HonestNames, AbstractFileSystem):  # type: ignore[misc]
     """A signed-in drive. ``profile``: which sign-in; ``settings``: further keys of the
-    configuration, by name (no secret: these show in reprs, in graphs and in pickles)."""
+    configuration, by name (no secret: these show in reprs, in graphs and in pickles). ``rw``: it
+    can be changed, which one process of a sign-in and a state directory can do at a time."""
 
     protocol = PROTOCOL
     root_marker = "/"
 
     def __init__(
-        self, profile: str = "", settings: Mapping[str, Any] | None = None, **more: Any
-    ) -> None:
-        super().__init__(profile=profile, settings=settings, **more)
+        self, profile: str = "", settings: Mapping[str, Any] | None = None, *, rw: bool = False,
+        **more: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(profile=profile, settings=settings, rw=rw, **more)
+        self.writes = bool(rw)
         with oserrors():
             self._settings = settings_of(os.environ, profile, settings or {})
         self._memory = Memory()
@@ -180,9 +183,9 @@ class DmfsFileSystem(HonestNames, AbstractFileSystem):  # type: ignore[misc]
     def _open(
         self, path: str, mode: str = "rb", block_size: int | None = None, autocommit: bool = True,
         cache_options: Any = None, version_id: str = "", **more: Any,
-    ) -> OpenFile:  # fmt: skip
+    ) -> Any:  # fmt: skip
         if mode != "rb":
-            raise OSError(errno.EROFS, READ_ONLY, path)
+            return self._open_to_write(path, mode, autocommit)
 
         async def look(drive: Drive) -> tuple[Leaf, dict[str, Any]]:
             leaf, _ = await self._source(drive, path)
@@ -302,15 +305,6 @@ class DmfsFileSystem(HonestNames, AbstractFileSystem):  # type: ignore[misc]
         except DriveError as error:
             return as_oserror(error, path)
 
-    # What would change the drive
-
-    def _read_only(self, path: Any, *_: Any, **__: Any) -> Any:
-        raise OSError(errno.EROFS, READ_ONLY, str(path))
-
-    mkdir = makedirs = rmdir = rm_file = rm = cp_file = mv = touch = pipe_file = put_file = (
-        _read_only
-    )
-
     # Travelling
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -326,10 +320,10 @@ class DmfsFileSystem(HonestNames, AbstractFileSystem):  # type: ignore[misc]
     def close(self) -> None:
         """End this process's drive of these settings, with its connections and its memory; all
         objects of the same settings share it. The next use opens it again."""
-        end_drive(self._settings)
+        end_drive(Wanted(self._settings, self.writes))
 
     def _run(self, work: Callable[[Drive], Awaitable[T]], path: str = "") -> T:
-        return run_in_drive(self._settings, work, path)
+        return run_in_drive(Wanted(self._settings, self.writes), work, path)
 
 
 def arrived(
@@ -344,5 +338,12 @@ def arrived(
 
 
 def _facts(drive: Drive, path: str, node: Node) -> dict[str, Any]:
-    size_bytes = drive.size_of(node) if isinstance(node, File | Shortcut) else 0
-    return facts_of(path, node, size_bytes)
+    seen = drive.stat(node)
+    facts = facts_of(path, node, seen.size_bytes)
+    if drive.writing is not None and isinstance(node, File) and not isinstance(node, OldVersion):
+        facts["mtime"] = seen.mtime_ns / NS
+        facts["state"] = drive.writing.state(node).value
+        if not drive.writing.is_clean(node):  # these bytes are no version yet
+            for key in ("storage_id", "version_id", "version_number"):
+                facts.pop(key, None)
+    return facts

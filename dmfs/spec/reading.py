@@ -15,7 +15,7 @@ import trio
 from dmfs.blocks.reader import AnyReader
 from dmfs.drive import Drive
 from dmfs.errors import DriveError
-from dmfs.model import Leaf
+from dmfs.model import File, Leaf, OldVersion
 from dmfs.spec.oserrors import as_oserror
 from dmfs.system.concurrency import gather, in_thread
 
@@ -39,6 +39,13 @@ class Range(NamedTuple):
     def within(self, size_bytes: int) -> tuple[int, int]:
         start, stop, _ = slice(self.start, self.stop).indices(size_bytes)
         return start, max(start, stop)
+
+
+async def open_leaf(drive: Drive, leaf: Leaf) -> AnyReader:
+    """What was written under it here, or the version."""
+    if drive.writing is not None and isinstance(leaf, File) and not isinstance(leaf, OldVersion):
+        return await drive.writing.open(leaf, None, writes=False, truncate=False)
+    return await drive.open(leaf)
 
 
 async def read_range(reader: AnyReader, start: int, stop: int) -> bytes:
@@ -87,7 +94,7 @@ async def cat_ranges(
         leaf, path = sources[identity]
         async with files:
             try:
-                reader = await drive.open(leaf)
+                reader = await open_leaf(drive, leaf)
             except DriveError as error:
                 for index in indices:
                     results[index] = as_oserror(error, path)
@@ -149,7 +156,7 @@ async def get_files(
 
 async def get_file(drive: Drive, leaf: Leaf, target: str, on_bytes: OnBytes) -> None:
     """Copy a file to a local path. DriveErrors of the drive, OSErrors of this machine."""
-    reader = await drive.open(leaf)
+    reader = await open_leaf(drive, leaf)
     partial_path = Path(f"{target}.{os.getpid()}.part")
     try:
         file = await in_thread(lambda: partial_path.open("wb"))

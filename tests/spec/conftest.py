@@ -15,6 +15,7 @@ from dmfs.spec.filesystem import DmfsFileSystem
 HUB = "/Emulated Builders ／ Headquarters"
 FILES = f"{HUB}/Sample Project/Project Files"
 BENCH = "/Bench/Bench Project/Project Files"
+WRITE_SCOPES = "data:read data:create data:write"
 SMALL = f"{BENCH}/small"
 
 Open = Callable[..., DmfsFileSystem]
@@ -30,7 +31,6 @@ def environment_of(emulator: EmulatorProcess, directory: Path) -> dict[str, str]
         "DMFS_CLIENT_SECRET": emulator.client_secret,
         "DMFS_CACHE_DIR": str(directory / "cache"),
         "DMFS_STATE_DIR": str(directory / "state"),
-        "DMFS_RATES": "off",
     }
 
 
@@ -43,9 +43,9 @@ def open_fs(
         monkeypatch.setenv(key, text)
     made: list[DmfsFileSystem] = []
 
-    def make(**settings: Any) -> DmfsFileSystem:
-        options: dict[str, Any] = {"settings": settings} if settings else {}
-        fs = DmfsFileSystem(**options, skip_instance_cache=True)
+    def make(*, rw: bool = False, **settings: Any) -> DmfsFileSystem:
+        settings = {"rates": "off", **settings}
+        fs = DmfsFileSystem(settings=settings, rw=rw, skip_instance_cache=True)
         made.append(fs)
         return fs
 

@@ -20,8 +20,9 @@ LISTED_AT_ONCE = 12
 
 
 async def resolved(drive: Drive, memory: Memory, path: str) -> Node:
-    """What a path means: as the program saw it that this object comes from, if it did."""
-    known = memory.node(path)
+    """What a path means: as the program saw it that this object comes from, if it did. Where the
+    drive is written to, what is there now: a snapshot would hide what was written."""
+    known = None if drive.writing is not None else memory.node(path)
     if known is not None:
         return known
     node = await drive.resolve(path)
@@ -34,7 +35,7 @@ async def entries_of(
 ) -> Mapping[str, Child]:
     """All entries. BadResponseError if some cannot be told: a shorter list would look whole.
     ``ahead``: list ahead of a walk, if this seems to be one."""
-    known = memory.entries(directory)
+    known = None if drive.writing is not None else memory.entries(directory)
     if known is not None:
         return known
     listing = await (drive.list(directory) if ahead else drive.prepare(directory))

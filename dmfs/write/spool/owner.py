@@ -47,6 +47,22 @@ def _has_lock(pid: int, path: Path) -> bool:
     return row.search(table) is not None
 
 
+_held: set[int] = set()
+"""Descriptors of the locks of this process."""
+
+
+def _let_go_in_child() -> None:
+    """The child of a fork has the parent's descriptors: it would keep the lock when the parent has
+    ended. To close them takes nothing from the parent."""
+    for descriptor in _held:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
+
+
 class Owner:
     """Of one spool. All methods block."""
 
@@ -68,6 +84,7 @@ class Owner:
                 hint="one mount of a profile may write; unmount that one, or mount this one ro",
             )
         self._descriptor = descriptor
+        _held.add(descriptor)
 
     def check(self) -> None:
         """Whether the spool is still ours. A lock file that was deleted locks out nobody: it is
@@ -87,8 +104,10 @@ class Owner:
                 f"the spool's lock {self._path} was deleted, and another process has it: {words}",
                 hint="unmount this one",
             )
+        _held.discard(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = descriptor
+        _held.add(descriptor)
         log.warning("the spool's lock %s was deleted: it is made again", self._path)
 
     def release(self) -> None:
@@ -96,6 +115,7 @@ class Owner:
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
+            _held.discard(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
 
