@@ -26,7 +26,7 @@ INSIDE = {
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
     "drive": "parts stats unlisted gate drive",
-    "spec": "address absence copying oserrors facts known reading settings loop changing sessions"
+    "spec": "address absence copying oserrors room facts known reading settings loop changing sessions"
     " file filesystem",
     "spec.changing": "settling steps file verbs",
     "spec.known": "knowledge memory listing",
