@@ -26,8 +26,8 @@ INSIDE = {
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
     "drive": "parts stats unlisted gate drive",
-    "spec": "address absence copying oserrors room facts known reading settings loop changing sessions"
-    " file filesystem",
+    "spec": "address absence copying oserrors room facts known reading settings loop changing"
+    " sessions file filesystem",
     "spec.changing": "settling steps file verbs",
     "spec.known": "knowledge memory listing",
     "neighbours": "table decision programs refusals",
