@@ -26,7 +26,7 @@ INSIDE = {
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
     "drive": "parts stats unlisted gate drive",
-    "spec": "address absence copying oserrors facts known reading changing settings loop"
+    "spec": "address absence copying oserrors room facts known reading changing settings loop"
     " sessions file filesystem",
     "spec.changing": "target names settling facts file verbs",
     "spec.known": "knowledge memory listing",
@@ -62,9 +62,10 @@ INSIDE = {
     " object_client",
     "fetch.curl": "progress transfer transfers worker_protocol worker",
     "blocks": "store readahead extents memory_tier missing group_commit save_queue"
-    " disk_writer disk_tier open_objects cache object_sizes reader whole",
+    " disk_writer disk_tier sharing open_objects cache object_sizes reader whole",
     "blocks.whole": "window fetch at_hand",
-    "blocks.store": "index_view index eviction pending sparse_file stored_object attached"
+    "blocks.sharing": "filling",
+    "blocks.store": "leases index_view index eviction pending sparse_file stored_object attached"
     " held inventory block_store",
     "prefetch": "tree_walk list_ahead file_series listing_orders open_ahead",
     "jobs": "job reports tree selection estimate refresh warm evict offline pinning writing history"

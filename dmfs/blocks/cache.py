@@ -24,6 +24,7 @@ from dmfs.blocks.memory_tier import MemoryTier
 from dmfs.blocks.missing import missing_spans
 from dmfs.blocks.open_objects import OpenObjects
 from dmfs.blocks.readahead import MIN_PART_BYTES, PART_BYTES
+from dmfs.blocks.sharing.filling import Filling
 from dmfs.blocks.store.block_store import BlockStore
 from dmfs.errors import DriveError
 from dmfs.fetch.connection_slots import ConnectionLimiter
@@ -61,11 +62,11 @@ class BlockCache:
     ) -> None:
         """``memory_bytes`` is also for what ``elsewhere_bytes`` says. ``check`` raises the
         DriveError of a fetch that would fail at once."""
-        self._source = source
         self._nursery = nursery
         self._disk = DiskTier(
             store, sha1_of, nursery, timeout_s=timeout_s, memory_bytes=memory_bytes
         )
+        self._filling = Filling(source, self._disk, timeout_s)
         self._memory = MemoryTier(memory_bytes, arena, elsewhere_bytes, self._disk.writer.give_up)
         self._timeout_s = timeout_s
         self._check = check
@@ -342,7 +343,7 @@ class BlockCache:
                         self._check(opened, extent.span)
                         await self._connections.acquire(opened)
                         connected = True
-                    await self._fetch(extent, opened)
+                    await self._filling.fill(extent, opened)
         except Exception as error:
             if not isinstance(error, DriveError):
                 log.exception("reading %r failed", opened.file.name)
@@ -357,12 +358,9 @@ class BlockCache:
             self._land(extent, opened)
         if not extent.from_disk and not opened.detached:
             await self.save(extent, opened)
+            self._filling.done(extent, came=opened)
+        self._filling.done(extent)
         self._objects.let_go(opened)
-
-    async def _fetch(self, extent: Extent, opened: CachedObject) -> None:
-        mark = opened.link.requested(trio.current_time())
-        await self._source.fill(opened, extent.span, extent.writable(), extent)
-        opened.link.arrived(mark, extent.span.length, trio.current_time())
 
     def _land(self, extent: Extent, opened: CachedObject) -> None:
         if extent.error is not None:

@@ -21,6 +21,7 @@ from dmfs.blocks.store.block_store import BlockStore
 from dmfs.blocks.store.eviction import Evicted
 from dmfs.blocks.store.held import AtRest, Room
 from dmfs.blocks.store.inventory import Space
+from dmfs.blocks.store.leases import Leases
 from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.errors import DriveError
 from dmfs.fetch.generation import Sample, sample_of
@@ -74,10 +75,11 @@ class DiskTier:
         self._unreleased: list[StoredObject] = []
         self._nursery = nursery
         self._tidying = False
-        self._absent: cachetools.TTLCache[StorageId, float] = cachetools.TTLCache(
+        self._absent: cachetools.TTLCache[StorageId, tuple[float, int]] = cachetools.TTLCache(
             ABSENT_MAX, LOOK_AGAIN_S, timer=trio.current_time
         )
-        """When (trio's clock) it was found that nothing is at rest of each."""
+        """When (trio's clock, and by the count of ``Leases``) it was found that nothing is at rest
+        of each."""
         # Readers do not queue behind writers.
         patience_s = min(STUCK_S, timeout_s * PATIENCE_SHARE)
         self._readers = DiskThreads(THREADS, patience_s)
@@ -100,13 +102,13 @@ class DiskTier:
 
     async def attach(self, opened: CachedObject) -> None:
         """Find what is at rest of an object."""
-        opened.looked_at = trio.current_time()
+        self._looks(opened)
         store = self._usable()
         if store is None or opened.size_bytes == 0:
             return
         looked_at = self._absent.pop(opened.file.storage_id, None)
         if looked_at is not None:
-            opened.looked_at = looked_at
+            opened.looked_at, opened.looked_count = looked_at
             if opened.stored is None:
                 opened.stored = store.attach_absent(
                     opened.file.storage_id, opened.size_bytes, opened.generation
@@ -133,12 +135,13 @@ class DiskTier:
         if store is None:
             return
         looked_at = trio.current_time()
+        counts = {} if self.leases is None else {i: self.leases.count(i) for i in storage_ids}
         try:
             absent = await self._lookups.run(partial(store.absent, storage_ids))
         except BROKEN as error:
             self._failed("read", error)
             return
-        self._absent.update(dict.fromkeys(absent, looked_at))
+        self._absent.update({each: (looked_at, counts.get(each, -1)) for each in absent})
 
     async def release(self, parted: Iterable[CachedObject]) -> None:
         """Close objects: now or, while the disk hangs, with the next ones."""
@@ -189,21 +192,53 @@ class DiskTier:
         there, or the disk is back."""
         if trio.current_time() - opened.looked_at < LOOK_AGAIN_S:
             return False
+        await self.look(extent, opened)
+        return extent.from_disk
+
+    @property
+    def leases(self) -> Leases | None:
+        """Of the store; None if there is none, or it cannot have any."""
+        return None if self._store is None else self._store.leases
+
+    @property
+    def may_write(self) -> bool:
+        """Whether what is fetched is going to be at rest, as far as is known."""
+        return self._usable("write") is not None
+
+    def came_since(self, opened: CachedObject) -> bool:
+        """Whether another process may have put bytes of it to rest since the last look."""
+        leases = self.leases
+        return leases is not None and leases.count(opened.file.storage_id) != opened.looked_count
+
+    def _looks(self, opened: CachedObject) -> None:
         opened.looked_at = trio.current_time()
+        if self.leases is not None:
+            opened.looked_count = self.leases.count(opened.file.storage_id)
+
+    def came(self, opened: CachedObject) -> None:
+        """Bytes of it are at rest by our doing: tell the others."""
+        if self.leases is not None:
+            known = not self.came_since(opened)
+            self.leases.came(opened.file.storage_id)
+            if known:
+                opened.looked_count = self.leases.count(opened.file.storage_id)
+
+    async def look(self, extent: Extent, opened: CachedObject) -> None:
+        """Learn what of an extent is at rest by now; ``from_disk`` says whether all of it is."""
+        opened.looked_at = trio.current_time()  # the count is of a look at all of the object
         if opened.stored is None:
             await self.attach(opened)
         store, stored = self._usable(), opened.stored
         if store is None or stored is None:
-            return False
+            return
         try:
             await self._lookups.run(partial(store.refresh, stored, extent.blocks))
         except BROKEN as error:
             self._failed("read", error)
-            return False
+            return
         extent.from_disk = all(
             opened.on_disk(number) for number in range(extent.blocks.start, extent.blocks.stop)
         )
-        return extent.from_disk
 
     async def read(self, extent: Extent, opened: CachedObject) -> None:
         """Fill an extent. DriveError means "not on disk", which the states say then as well."""
@@ -227,6 +262,17 @@ class DiskTier:
         if good < extent.span.length:
             self._tidy_if_due(store)
             raise DriveError("a block on disk was damaged")
+
+    async def read_blocks(self, opened: CachedObject, blocks: Span, buffer: memoryview) -> int:
+        """Fill ``buffer`` with blocks at rest; how many bytes of it are good."""
+        store, stored = self._usable(), opened.stored
+        if store is None or stored is None:
+            return 0
+        try:
+            return await self._readers.run(partial(store.read, stored, blocks, buffer))
+        except BROKEN as error:
+            self._failed("read", error)
+            return 0
 
     async def save(self, extent: Extent, opened: CachedObject) -> None:
         """Put the whole blocks of an extent at rest; errors of the disk only count. Returns when

@@ -127,6 +127,8 @@ class CachedObject:
     """Open files, and extents on their way: while there are any, no descriptor is closed."""
     looked_at: float = 0.0
     """When the disk was searched last for what other processes have put there (trio's clock)."""
+    looked_count: int = -1
+    """Of ``Leases``, before that look; -1 for none."""
     size_bytes: int = field(init=False)
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from dmfs.blocks.reader import AnyReader
 from dmfs.drive import Drive
 from dmfs.model import Leaf
 from dmfs.spec.reading import open_to_read, read_into, read_range
+from dmfs.spec.room import check_room
 
 BUFFER_BYTES = 128 * 1024
 """Small reads are served from here: a read that goes to the loop takes some 100 µs."""
@@ -91,6 +92,7 @@ class RawFile(io.RawIOBase):
         start, stop = self._position, max(self._position, self.size_bytes)
 
         async def read(drive: Drive) -> bytes:
+            await check_room(stop - start, f"{self._path!r}")
             return await read_range(await self._reader(drive), start, stop)
 
         data: bytes = self._run(read, self._path)

@@ -17,6 +17,7 @@ from dmfs.drive import Drive
 from dmfs.errors import DriveError
 from dmfs.model import File, Leaf, OldVersion
 from dmfs.spec.oserrors import as_oserror
+from dmfs.spec.room import check_room
 from dmfs.system.concurrency import gather, in_thread
 
 FILES_AT_ONCE = 16
@@ -80,6 +81,13 @@ async def cat_ranges(
 ) -> list[bytes | OSError]:
     """The bytes of each range, or its error, in the order of ``wanted``. Each file is opened once;
     its ranges are read in the order of the file, as far as they begin at once."""
+    spans = (
+        span.within(drive.size_of(source[0]))
+        for source, span in wanted
+        if not isinstance(source, OSError)
+    )
+    needed = sum(stop - start for start, stop in spans)
+    await check_room(needed, f"{len(wanted)} ranges")
     results: list[bytes | OSError] = [b""] * len(wanted)
     by_file: dict[str, list[int]] = defaultdict(list)
     sources: dict[str, Source] = {}

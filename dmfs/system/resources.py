@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
+from pathlib import Path
 
 DESCRIPTORS, MEMORY, THREADS, DISK = "file descriptors", "memory", "threads", "disk space"
 _KINDS = {
@@ -76,3 +78,43 @@ def raise_descriptor_limit(needed: int) -> str:
         f"only {soft} files may be open at once here, and a busy drive needs {needed}: reads will "
         f"fail — {HINTS[DESCRIPTORS]}"
     )
+
+
+def memory_left_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """So much memory can this process still have, by what it may hold (RLIMIT_AS), by the limits of
+    its control groups, and by what the machine has; the last one if nothing else limits it. Reads a
+    few files of the kernel."""
+    found = [_field(proc / "meminfo", "MemAvailable") + _field(proc / "meminfo", "SwapFree")]
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        found.append(soft - _field(proc / "self/status", "VmSize"))
+    return max(0, min([*found, *_left_in_groups(proc / "self/cgroup", cgroups)]))
+
+
+def _left_in_groups(own: Path, cgroups: Path) -> list[int]:
+    """Of each control group that limits memory, from ours up to the root: the lower one counts. The
+    page cache of a group is given back before it is full."""
+    paths = re.findall(r"^0::/(.*)$", _text(own), re.MULTILINE)
+    if not paths:
+        return []
+    group = cgroups / paths[0]
+    found = []
+    for each in [group, *(above for above in group.parents if above.is_relative_to(cgroups))]:
+        limit, used = (_text(each / name).strip() for name in ("memory.max", "memory.current"))
+        if limit.isdecimal() and used.isdecimal():
+            spare = re.search(r"^inactive_file (\d+)$", _text(each / "memory.stat"), re.MULTILINE)
+            found.append(int(limit) - int(used) + (int(spare[1]) if spare else 0))
+    return found
+
+
+def _field(path: Path, name: str) -> int:
+    """Bytes of a line ``NAME: 123 kB``; 0 for none."""
+    line = re.search(rf"^{name}:\s+(\d+) kB$", _text(path), re.MULTILINE)
+    return int(line[1]) * 1024 if line else 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""

@@ -145,7 +145,7 @@ def test_parts_are_of_one_content_with_what_was_read_before(
         storage.in_parts = in_parts[1]
         storage.content = int(changes)
         opened = await cache.open(file, SIZE)
-        cache._source._urls.forget(file)  # type: ignore[attr-defined]
+        cache._filling._source._urls.forget(file)  # type: ignore[attr-defined]
         if changes:
             with pytest.raises(ObjectChangedError):
                 await cache.get(opened, LAST)
@@ -303,7 +303,7 @@ class Program:
                 self.storage.content += 1
             case "layout":
                 self.storage.in_parts = not self.storage.in_parts
-                cache._source._urls.forget(self.file)  # type: ignore[attr-defined]
+                cache._filling._source._urls.forget(self.file)  # type: ignore[attr-defined]
             case "odd":
                 self.storage.odd_gets = 1
             case "evict":

@@ -110,6 +110,10 @@ PARTS = [
         {"DMFS_WRITE_KILLS": "full"}, long=True,
     ),
     Part(
+        "workers", [*PYTEST, "tests/spec/test_workers.py"],
+        {"DMFS_SPEC_WORKERS": "16", "DMFS_SPEC_FILES": "496"}, {},
+    ),
+    Part(
         "two machines", [*PYTEST, "tests/write/model/test_two_machines.py"],
         {"DMFS_WRITE_RACES": "1000"}, {"DMFS_WRITE_RACES": "60"},
     ),

@@ -33,6 +33,7 @@ from dmfs.blocks.store.eviction import Evictor
 from dmfs.blocks.store.held import HeldObjects
 from dmfs.blocks.store.index import open_index
 from dmfs.blocks.store.inventory import Inventory
+from dmfs.blocks.store.leases import open_leases
 from dmfs.blocks.store.pending import BadBlock
 from dmfs.blocks.store.sparse_file import SparseFile
 from dmfs.blocks.store.stored_object import (
@@ -78,6 +79,7 @@ class BlockStore:
         own_cache_directory(directory)
         _take_over(directory / OLDER_DIRECTORY, directory / DIRECTORY)
         self._directory, self._index = open_index(directory / DIRECTORY)
+        self.leases = open_leases(directory)
         self.limit_bytes = limit_bytes
         self._evictor = Evictor(
             self._directory, self._index, limit_bytes=limit_bytes, free_percent=free_percent
@@ -98,6 +100,8 @@ class BlockStore:
                     self.tidy()
             self.attached.release_all()
             self._index.close(hurry=hurry)
+            if self.leases is not None:
+                self.leases.close()
 
     @property
     def untidy(self) -> bool:

@@ -1,0 +1,1 @@
+"""What the design gives a thousand workers, computed and checked."""

@@ -1,0 +1,137 @@
+"""The model against a run: python -m tests.scale.run [--workers 10] [--files 100000] [--rate 250].
+
+Ten workers that share a log of calls (as machines do by a server) read every file once from an
+emulator that keeps to the same rates; each has a cache of its own. Exits with 1 if a prediction is
+wrong by more than a tenth, or a call was answered with 429.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from dmfs.emulator.process import EmulatorProcess
+from dmfs.ratelimit.limits import MARGIN_S
+from tests.scale.model import Cost, Job, Rates, cost_of
+from tests.spec.conftest import BENCH, environment_of
+
+WINDOW_S = 6.0
+TOLERANCE = 0.1
+TREE = f"{BENCH}/tree"
+LIST = """
+import pickle, sys
+from dmfs.spec.filesystem import DmfsFileSystem
+fs = DmfsFileSystem()
+found = fs.find(sys.argv[1], detail=True)
+size = sum(each["size"] for each in found.values())
+sys.stdout.buffer.write(pickle.dumps((fs, list(found), size)))
+"""
+READ = """
+import pickle, sys
+fs, paths = pickle.load(sys.stdin.buffer)
+fs.info(paths[0])  # the drive is open, before the clock starts
+print("ready", flush=True)
+sys.stdin.buffer.close()
+import time; time.sleep(max(0, float(sys.argv[1]) - time.time()))
+print(sum(len(fs.cat_file(each)) for each in paths) if len(paths) < 1
+      else sum(len(data) for at in range(0, len(paths), 500)
+               for data in fs.cat(paths[at:at + 500] + paths[:0]).values()))
+"""
+
+
+def environment(
+    emulator: EmulatorProcess, directory: Path, rates: Rates, cache: str
+) -> dict[str, str]:
+    return environment_of(emulator, directory) | {
+        "DMFS_CACHE_DIR": str(directory / cache),
+        "DMFS_RATES": f"contents={rates.listings},oss={rates.signings}",
+        "DMFS_RATE_WINDOW": f"{WINDOW_S:g}s",
+        "DMFS_POLL": "0",
+        "DMFS_METADATA_TIMEOUT": "600",
+        "DMFS_READ_TIMEOUT": "600",
+    }
+
+
+def read_all(
+    emulator: EmulatorProcess, directory: Path, rates: Rates, workers: int, given: Any
+) -> float:
+    """Seconds until all workers have read their share."""
+    fs, paths, size_bytes = given
+    start_at = time.time() + 3 + workers * 0.8
+    children = []
+    for number in range(workers):
+        child = subprocess.Popen(
+            [sys.executable, "-c", READ, str(start_at)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, env=environment(emulator, directory, rates, f"of {number}"),
+        )  # fmt: skip
+        assert child.stdin is not None
+        child.stdin.write(pickle.dumps((fs, paths[number::workers])))
+        child.stdin.close()
+        child.stdin = None
+        children.append(child)
+    total = 0
+    for child in children:
+        output, _ = child.communicate(timeout=900)
+        assert child.returncode == 0
+        total += int(output.split()[-1])
+    assert total == size_bytes, (total, size_bytes)
+    return time.time() - start_at
+
+
+def compared(name: str, predicted: float, measured: float, failed: list[str]) -> None:
+    error = measured / predicted - 1 if predicted else float(measured != 0)
+    print(f"{name:28} predicted {predicted:10.1f}  measured {measured:10.1f}  {error:+7.1%}")
+    if abs(error) > TOLERANCE:
+        failed.append(name)
+
+
+def run(workers: int, files: int, rate: int) -> list[str]:
+    """What was wrong by more than a tenth."""
+    rates = Rates(max(1, int(rate * WINDOW_S * 0.3)), int(rate * WINDOW_S), WINDOW_S, MARGIN_S)
+    job = Job(workers, files, 100, rates=rates)
+    predicted: Cost = cost_of(job, listers=1)
+    failed: list[str] = []
+    world = f"tree:folders={job.folders},files={files},depth=3"
+    with (
+        EmulatorProcess(world=world, start_timeout_s=120) as emulator,
+        tempfile.TemporaryDirectory() as name,
+    ):
+        directory = Path(name)
+        began_s = time.time()
+        listed = subprocess.run(
+            [sys.executable, "-c", LIST, TREE], capture_output=True, check=True, timeout=900,
+            env=environment(emulator, directory, rates, "driver"),
+        )  # fmt: skip
+        compared("listing, s", max(predicted.listing_s, 0.1), time.time() - began_s, failed)
+        counts = emulator.counts()
+        compared("listings", predicted.listings, counts["contents"], failed)
+        emulator.reset()
+        took_s = read_all(emulator, directory, rates, workers, pickle.loads(listed.stdout))
+        counts = emulator.counts()
+        compared("signing and reading, s", predicted.signing_s, took_s, failed)
+        compared("signings", predicted.signings, counts["sign"], failed)
+        compared("listings by workers", 0, counts["contents"], failed)
+        compared("bytes again", 1, emulator.calls()["cdn_bytes"] / pickle.loads(listed.stdout)[2],
+                 failed)  # fmt: skip
+    return failed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=10)
+    parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--rate", type=int, default=250, help="signings a second")
+    words = parser.parse_args()
+    failed = run(words.workers, words.files, words.rate)
+    print("\n".join(f"wrong: {each}" for each in failed) or "all within a tenth")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
