@@ -28,6 +28,7 @@ class, so the translation is complete by construction and no code searches a tex
     ├── DeadlineError          ETIMEDOUT   slower than the deadline
     │   └── StalledError                   it just was, and is not waited for again
     ├── ShortageError          ENOBUFS     this machine ran out of something
+    │   └── TooLargeError      ENOMEM      a result does not fit into memory
     ├── GoneError              ESTALE      the bytes of an open version are gone
     ├── ReadOnlyError          EROFS       any write without ``rw``
     ├── NoRoomError            ENOSPC      no room on the disk for what is to be stored
@@ -203,6 +204,12 @@ class ShortageError(DriveError):
     and nothing to remember."""
 
     errno = errno.ENOBUFS
+
+
+class TooLargeError(ShortageError):
+    """A result is larger than the memory that this process may have."""
+
+    errno = errno.ENOMEM
 
 
 class NoRoomError(DriveError):

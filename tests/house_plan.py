@@ -26,8 +26,9 @@ INSIDE = {
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
     "drive": "parts stats unlisted gate drive",
-    "spec": "address absence copying oserrors room facts known reading changing settings loop"
-    " sessions file filesystem",
+    "spec": "address absence copying oserrors room facts known reading changing settings"
+    " process file filesystem",
+    "spec.process": "loop sessions",
     "spec.changing": "target names settling facts file verbs",
     "spec.known": "knowledge memory listing",
     "neighbours": "table decision programs refusals",

@@ -32,8 +32,8 @@ from dmfs.spec.known.knowledge import FORMAT, pack
 from dmfs.spec.known.listing import entries_of, found_below, resolved
 from dmfs.spec.known.memory import Memory
 from dmfs.spec.oserrors import as_oserror, oserrors
+from dmfs.spec.process.sessions import end_drive, run_in_drive
 from dmfs.spec.reading import OnBytes, Range, Source, cat_ranges, get_files
-from dmfs.spec.sessions import end_drive, run_in_drive
 from dmfs.spec.settings import check_options, settings_of
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import fsspec
 
 from dmfs.emulator.process import EmulatorProcess
-from dmfs.spec import sessions
 from dmfs.spec.filesystem import DmfsFileSystem
+from dmfs.spec.process import sessions
 
 PAGE = Path(__file__).parents[2] / "docs" / "fsspec.md"
 TOP = "/Local/Local Project/Project Files"

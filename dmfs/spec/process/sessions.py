@@ -23,8 +23,8 @@ from dmfs.config import Settings
 from dmfs.drive import Drive
 from dmfs.errors import DriveError
 from dmfs.spec.changing.settling import settle
-from dmfs.spec.loop import Loop
 from dmfs.spec.oserrors import oserrors
+from dmfs.spec.process.loop import Loop
 from dmfs.system.private_files import own_state_directory
 from dmfs.system.resources import raise_descriptor_limit
 from dmfs.write.opening import Writes
