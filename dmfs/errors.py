@@ -204,6 +204,12 @@ class ShortageError(DriveError):
     errno = errno.ENOBUFS
 
 
+class TooLargeError(ShortageError):
+    """More was asked for at once than this process may hold in memory."""
+
+    errno = errno.ENOMEM
+
+
 class NoRoomError(DriveError):
     """The cache on disk has no room for what is to be kept there."""
 

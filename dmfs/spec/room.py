@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-
-from dmfs.errors import ShortageError
+from dmfs.errors import TooLargeError
 from dmfs.spans import GIB, MIB
 from dmfs.system.concurrency import in_thread
 from dmfs.system.resources import memory_left_bytes
 
 ALWAYS_BYTES = 64 * MIB
 """Up to here nothing is looked at: that takes 0.1 ms."""
-
-
-class TooLargeError(ShortageError):
-    """More than the process may hold."""
-
-    errno = errno.ENOMEM
 
 
 async def check_room(needed_bytes: int, what: str) -> None:
