@@ -50,9 +50,8 @@ from dmfs.pins.pin_store import PinStore
 from dmfs.pins.pins import Pins, Tools
 from dmfs.prefetch.list_ahead import TreePrefetcher
 from dmfs.prefetch.open_ahead import SmallFilePrefetcher
+from dmfs.quota import open_limiter
 from dmfs.ratelimit.limiter import RateLimiter
-from dmfs.ratelimit.limits import parse_rates
-from dmfs.ratelimit.shared_log import FileRateLog
 from dmfs.system.concurrency import bare_errors, in_thread
 from dmfs.system.shared_memory import Arena
 from dmfs.system.suspend import watch_suspend
@@ -121,7 +120,8 @@ async def open_drive(
     try:
         with bare_errors():
             async with open_engines(bundle) as engines, trio.open_nursery() as nursery:
-                limiter, activity = _rate_limiter(settings), Activity(Processes(kinds(settings)))
+                limiter = await open_limiter(settings, nursery)
+                activity = Activity(Processes(kinds(settings)))
                 client = JsonClient(settings.api_url, engines, limiter, on_call=activity.on_call)
                 fetcher = ProcessFetcher(
                     small_fetcher, arena, ca_bundle=bundle, connections=settings.connections
@@ -322,12 +322,6 @@ def _connect(
     nursery.start_soon(breaker.watch, client.probe)
     nursery.start_soon(client.run)
     nursery.start_soon(watch_suspend, on_wake)
-
-
-def _rate_limiter(settings: Settings) -> RateLimiter:
-    """One log of calls for all processes of this client id."""
-    rate_log = FileRateLog(settings.state_dir, settings.client_id)
-    return RateLimiter(parse_rates(settings.rates, settings.rate_window), rate_log)
 
 
 async def owner_of_drafts(settings: Settings) -> str | None:

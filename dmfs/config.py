@@ -31,6 +31,7 @@ from dmfs.setting_types import (
     TEXT,
     URL,
     SettingType,
+    is_unicode,
 )
 from dmfs.spans import MAX_WINDOW_BYTES, MIB
 from dmfs.urls import check_api_url
@@ -177,6 +178,16 @@ class Settings:
         "", RATES,
         "Calls a minute for each endpoint where they differ from the published limits, such as "
         "contents=60,hubs=10 for an app whose quota others share. off disables the limits.",
+    )  # fmt: skip
+    quota: str = setting(
+        "", TEXT,
+        "Where machines share the quota: valkey://HOST:PORT/DB, redis://, rediss:// (TLS) or "
+        "unix:///PATH of a Valkey or Redis server; a password in it (USER:PASSWORD@) belongs in "
+        "this file or the environment.", environment="DMFS_QUOTA", show=False,
+    )  # fmt: skip
+    cluster_workers: int = setting(
+        8, COUNT, "Most machines that share the quota: the share of one while that server is away.",
+        bounds=(1, 100000),
     )  # fmt: skip
     rate_window: float = setting(
         WINDOW_S, DURATION, "Length of the minute of rates. Shorter ones are for tests.",
@@ -361,14 +372,6 @@ def _read_toml(text: str, name: str) -> tuple[dict[str, Any], dict[str, dict[str
     return table, profiles
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _value(key: str, raw: object, where: str) -> Any:
     """``raw`` as the key's type; TOML may give numbers where a text would do."""
     declared = DECLARED[key]
@@ -382,7 +385,7 @@ def _value(key: str, raw: object, where: str) -> Any:
         raise SetupError(f"{where}: a number that long is none") from None
     if "\0" in text:
         raise SetupError(f"{where}: holds a NUL character")
-    if not declared.type.is_path and not _is_unicode(text):  # a file's name may be of any bytes
+    if not declared.type.is_path and not is_unicode(text):  # a file's name may be of any bytes
         raise SetupError(f"{where}: is not in UTF-8")
     if declared.choices and text not in declared.choices:
         raise SetupError(f"{where}: {text!r} is none of {', '.join(declared.choices)}")

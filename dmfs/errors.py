@@ -28,6 +28,7 @@ class, so the translation is complete by construction and no code searches a tex
     ├── DeadlineError          ETIMEDOUT   slower than the deadline
     │   └── StalledError                   it just was, and is not waited for again
     ├── ShortageError          ENOBUFS     this machine ran out of something
+    │   └── TooLargeError      ENOMEM      a result does not fit into memory
     ├── GoneError              ESTALE      the bytes of an open version are gone
     ├── ReadOnlyError          EROFS       any write without ``rw``
     ├── NoRoomError            ENOSPC      no room on the disk for what is to be stored
@@ -48,6 +49,7 @@ class, so the translation is complete by construction and no code searches a tex
     ├── NoAttributeError       ENODATA     unknown xattr
     ├── UnsupportedError       EOPNOTSUPP  xattr of a foreign namespace
     └── SetupError             EINVAL      configuration, mountpoint: fix it and start again
+        ├── SpoolTakenError                another process has the spool
         └── UsageError                     the command line: exit code 2
 """
 
@@ -205,7 +207,11 @@ class ShortageError(DriveError):
 
 
 class TooLargeError(ShortageError):
+<<<<<<< HEAD
     """More was asked for at once than this process may hold in memory."""
+=======
+    """A result is larger than the memory that this process may have."""
+>>>>>>> main
 
     errno = errno.ENOMEM
 
@@ -327,6 +333,10 @@ class SetupError(DriveError):
     """Bad configuration, credentials or mountpoint; the start fails with this line."""
 
     errno = errno.EINVAL
+
+
+class SpoolTakenError(SetupError):
+    """Another process has the spool."""
 
 
 class UsageError(SetupError):

@@ -47,6 +47,7 @@ async def status_of(drive: Drive) -> dict[str, Any]:
             {**use._asdict(), "held_until": _until(use.held_for_s)}
             for use in await parts.limiter.quotas()
         ],
+        "quota_sharing": parts.limiter.sharing(),
         "cache": await _cache(drive, gauges),
         "listings": {
             "known": gauges["listings.cached"],

@@ -84,7 +84,7 @@ check_package() {
     fresh_debian
     mkdir -- "$work/given"
     cp -- "$package" "$work/given/dmfs.deb"
-    cp -- packaging/try-package "$dist"/*.whl "$work/given/"
+    cp -- packaging/try-package packaging/try.sh "$dist"/*.whl "$work/given/"
     if command -v lintian >/dev/null; then
         lintian --allow-root --fail-on error --tag-display-limit 0 \
             "$package" >&2 || status=1
@@ -104,7 +104,7 @@ make_image() {
     [ -f "$package" ] || fail "there is no $package"
     fresh_debian
     mkdir -- "$work/given"
-    cp -- "$package" packaging/image-root packaging/try-image "$work/given/"
+    cp -- "$package" packaging/image-root packaging/try-image packaging/try.sh "$work/given/"
     in_fresh bash -c "apt-get -q update && apt-get -q -y --no-install-recommends install \
         ca-certificates /tmp/given/${package##*/} && /tmp/given/image-root /out &&
         tar --numeric-owner --sort=name --mtime=@$SOURCE_DATE_EPOCH -C /out \

@@ -27,10 +27,8 @@ make_tools() {
     rm -rf -- "$build/tools"
     "$python" -c 'import ensurepip, venv' 2>/dev/null || needs python3-venv
     "$python" -m venv "$build/tools"
-    # A recent pip: `--python`, with which the tree is filled, is younger than some of Debian's.
-    pip install --upgrade pip
     pip install --require-hashes -r "$locks/build.lock"
-    pip install --require-hashes -r "$locks/package.lock"
+    pip install --require-hashes -r "$locks/package.lock" # a newer pip, too
     printf '%s\n' "$stamp" >"$build/tools/stamp"
 }
 

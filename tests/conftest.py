@@ -29,6 +29,7 @@ _FOLDERS = (each.name for each in Path(__file__).parent.iterdir() if each.is_dir
 pytest.register_assert_rewrite(*(f"tests.{each}" for each in _FOLDERS if each != "support"))
 
 GUARD = pytest.StashKey[pure.Guard]()
+FILES = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +45,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if "HYPOTHESIS_PROFILE" not in os.environ:
             settings.load_profile("pure")
     elif own_mounts.leave_the_machines_mounts():
-        own_mounts.keep_files_in_memory()
+        config.stash[FILES] = own_mounts.keep_files_in_memory()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Whether syncs cost what a disk takes for them: a slow run is explained by it."""
+    return f"files of tests: {config.stash.get(FILES, 'on the disk')}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -113,3 +119,12 @@ def new_file(emulator: EmulatorProcess) -> Callable[[int], File]:
     """A file of that size that no test has read before."""
 
     return lambda size: a_new_file(emulator, size)
+
+
+@pytest.fixture
+def point(tmp_path: Path) -> Iterator[Path]:
+    """An empty directory to mount on."""
+    path = tmp_path / "point"
+    path.mkdir()
+    yield path
+    mounts.force_unmount(path)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 ORDER = (
     "__init__ errors compact model names grammar spans urls web_links"
-    " system neighbours telemetry ratelimit setting_types config settings_sources"
+    " system neighbours telemetry ratelimit setting_types config settings_sources quota"
     " http auth aps"
     " namespace fetch blocks"
     " prefetch exports thumbnails pins write"
@@ -26,9 +26,10 @@ INSIDE = {
     "telemetry": "processes access_log activity logs stack_report durations metric_families metrics"
     " sentence notices desktop watch",
     "drive": "parts stats unlisted gate drive",
-    "spec": "address absence copying oserrors room facts known reading settings loop changing"
-    " sessions file filesystem",
-    "spec.changing": "settling steps file verbs",
+    "spec": "address absence copying oserrors room facts known reading changing settings"
+    " process file filesystem",
+    "spec.process": "loop sessions",
+    "spec.changing": "target names settling facts file verbs",
     "spec.known": "knowledge memory listing",
     "neighbours": "table decision programs refusals",
     "thumbnails": "png subjects store thumbnails opening",
@@ -36,10 +37,11 @@ INSIDE = {
     "cli.desktop": "menu install",
     "cli.documents": "roff markdown grammar_page settings_page pages command",
     "cli.completion": "shell_words wanted local remote answer",
-    "fuse.confinement": "apparmor",
-    "fuse.descriptor": "given opening storing command",
-    "ratelimit": "limits priority call_tally write_share shared_log limiter stall_memory"
+    "fuse.confinement": "apparmor refusals",
+    "fuse.descriptor": "given opening storing becoming command",
+    "ratelimit": "limits priority call_tally write_share shared_log cluster limiter stall_memory"
     " stall_gate",
+    "ratelimit.cluster": "address plan coordinator ledger",
     "http": "tls headers client errormap circuit_breaker curl httpx_client"
     " engines json_body json_client probes",
     "http.curl": "multi client thread",
@@ -93,7 +95,9 @@ INSIDE = {
     "write.parts": "slices put puts thread_sender",
     "control": "cards peer exchange metrics_port routes server client mounts",
     "fuse": "inode_table kernel_params mount_options mount_place mountpoint descriptor confinement"
-    " attributes push kernel_cache request operations write_operations workers mount",
+    " attributes push kernel_cache request operations write_operations export workers"
+    " mount",
+    "fuse.export": "numbering handle_table handles operations write_operations opening",
     "fuse.push": "helper pusher",
     "help": "topics",
     "cli": "streams secret_files settings control exploring writing parser completion"
@@ -101,15 +105,16 @@ INSIDE = {
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
     "cli.writing": "owner table getting uploads changes leaving",
-    "cli.doctor": "findings updatedb surroundings machine service",
+    "cli.doctor": "findings updatedb surroundings machine place quota service",
     "emulator": "world settings command_line http sign_in writing designs thumbnails api server"
     " browser process __main__",
     "emulator.world": "times ids content zip_content content_threads model builder facts rights"
-    " changing changes past sample designs bench catalog",
+    " changing changes past sample designs bench local catalog",
     "emulator.world.designs": "making relations orders",
     "emulator.designs": "rules jobs",
     "emulator.world.changing": "finding moments versions",
     "emulator.world.past": "record tree",
+    "emulator.world.local": "directory",
     "emulator.writing": "part_file part_digest uploads looks local_names violations history state"
     " views",
     "emulator.world.sample": "documents files folders names versions hubs history",
@@ -149,7 +154,7 @@ ONLY_IN = {
             "fuse.operations",
             "fuse.write_operations",
         ),
-        *("fuse.workers", "fuse.mount"),
+        *("fuse.workers", "fuse.mount", "fuse.export.operations", "fuse.export.write_operations"),
     },
     "httpx": {"http.httpx_client", "control.client"},
     "pycurl": {"http.curl.multi", "http.curl.client", "fetch.curl.transfers", "write.parts.puts"},
@@ -166,6 +171,8 @@ ONLY_IN = {
     "prometheus_client": {"telemetry.metrics"},
     "fsspec": {"spec.filesystem"},
     "jeepney": {"telemetry.desktop"},
+    "limits": {"ratelimit.cluster.coordinator"},
+    "valkey": {"ratelimit.cluster.coordinator"},
 }
 """Library → the files that may import it."""
 
@@ -180,6 +187,7 @@ WITHOUT_TRIO = (
     " namespace.views.folded aps.change.documents aps.change.answers"
     " blocks.readahead fetch.dead_stretches"
     " ratelimit.limits ratelimit.write_share"
+    " ratelimit.cluster.address ratelimit.cluster.plan ratelimit.cluster.coordinator"
     " write.parts.slices write.parts.put write.parts.puts"
     " prefetch.tree_walk prefetch.file_series prefetch.listing_orders"
     " jobs.find.globs jobs.find.criteria jobs.find.entries jobs.find.narrowing jobs.find.ways"

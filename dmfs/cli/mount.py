@@ -81,8 +81,7 @@ def _given_descriptor(call: Invocation, options: MountOptions) -> Given | None:
 
     number = number_of(call.options.mountpoint)
     given = take(number, call.environ)
-    shared = "shared_identity" in ",".join(call.options.options).split(",")
-    refuse_contradictions(given, writes=options.writes, shared_identity=shared)
+    refuse_contradictions(given, writes=options.writes, shared_identity=options.shared_identity)
     return given
 
 

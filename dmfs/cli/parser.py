@@ -318,7 +318,7 @@ def _add_account(add: Callable[..., _Parser]) -> None:
     doctor = add("doctor")
     doctor.add_argument("--json", action="store_true", help="for programs")
     doctor.add_argument("mountpoint", metavar="MOUNTPOINT", nargs="?",
-                        help="where you want to mount: is it permitted?")  # fmt: skip
+                        help="where you want to mount: can it be done?")  # fmt: skip
 
 
 # What is said of mistakes

@@ -17,6 +17,7 @@ from dmfs.system.private_files import private_directory
 DIRECTORY = "warned"
 """In the state directory: an empty file for each warning that was given."""
 _SECRET = re.compile(r"""^[^#\n]*\bclient_secret["']?\s*=\s*["']+[^"'\s]""", re.MULTILINE)
+_PASSWORD = re.compile(r"""^[^#\n]*\bquota["']?\s*=\s*["']+[^"'\s]*:[^"'\s]*@""", re.MULTILINE)
 
 
 def exposed_files(config: Path, settings: Settings) -> Iterator[tuple[str, Path]]:
@@ -25,8 +26,9 @@ def exposed_files(config: Path, settings: Settings) -> Iterator[tuple[str, Path]
         text = config.read_text("utf-8", "replace")
     except OSError:
         text = ""
-    if _SECRET.search(text) and _open_to_others(config):
-        yield "client_secret", config
+    for what, pattern in (("client_secret", _SECRET), ("the password in quota", _PASSWORD)):
+        if pattern.search(text) and _open_to_others(config):
+            yield what, config
     key_file = Path(settings.key_file).expanduser() if settings.key_file else None
     if key_file is not None and _open_to_others(key_file):
         yield "the private key of a service account", key_file

@@ -202,6 +202,7 @@ async def _serve(life: _Life, options: MountOptions, settings: Settings, card: C
                         await mount.serve(
                             drive, root, life.given or life.mountpoint, ownership,
                             set(options.kernel), life.on_ready, life.stop,
+                            exported=options.exported,
                         )  # fmt: skip
                 except Exception as error:
                     words = error.message if isinstance(error, DriveError) else type(error).__name__

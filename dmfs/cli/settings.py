@@ -88,4 +88,8 @@ def _assignment(word: str) -> tuple[str, str]:
         raise UsageError(
             "--set client_secret would show in the process list", hint="use DMFS_CLIENT_SECRET"
         )
+    if key == "quota" and "@" in value:
+        raise UsageError(
+            "--set quota with a password would show in the process list", hint="use DMFS_QUOTA"
+        )
     return key, value

@@ -6,14 +6,14 @@ what is no longer there ended. A stat of a mountpoint may hang: nobody makes one
 
 from __future__ import annotations
 
-import contextlib
+import os
 import re
 import signal
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dmfs.control.cards import Card, is_alive, read_card, read_cards, run_directories, stem_of
+from dmfs.control.cards import Card, is_alive, read_card, read_cards, run_directories
 from dmfs.fuse.mount_place import split_at
 from dmfs.system.mountinfo import FILESYSTEM, mount_table
 
@@ -31,54 +31,97 @@ class Seen:
     card: Card | None = None
     socket: Path | None = None
     """Where it answers, if its process lives; None also where that is not for us to know."""
+    is_here: bool = True
+    """Whether the kernel's table has it as one of dmfs; else others mounted it, under another type
+    or in another mount namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A drive that a card tells of, looked at once."""
+
+    card: Card
+    socket: Path
+    owner: int | None
+    """User id of the card; None where it has just gone."""
+    lives: bool
+    is_strangers: bool = False
+
+    def seen(self, mount_owner: int | None) -> Seen:
+        """As what is mounted there now."""
+        if self.lives:
+            return Seen(self.card.mountpoint, True, mount_owner, self.card, self.socket)
+        # one that ended is of a drive before this one, which says nothing of itself
+        card = None if self.card.ended_at else self.card
+        return Seen(self.card.mountpoint, True, mount_owner, card)
 
 
 def all_mounts(environ: Mapping[str, str], state_dir: Path, uid: int) -> list[Seen]:
-    """What is mounted, in the order of mountpoints; behind it, what was and left a card."""
-    directories = run_directories(environ, state_dir, uid)
+    """What is mounted, in the order of mountpoints; behind it, what was and left a card.
+
+    Root may see two drives of one name, of two users or in two mount namespaces: then the one of
+    the kernel's table comes first."""
+    known = _known(run_directories(environ, state_dir, uid), strangers=uid == 0)
     owners = {row.mountpoint: row.owner for row in mount_table() if row.kind == FILESYSTEM}
-    # root alone asks other users' drives, and nobody else listens to a socket in whose name only a
-    # hash is: anybody can make one
-    strangers = _listening() if uid == 0 else {}
-    living: list[Seen] = []
-    for mountpoint in sorted(owners):
-        path, card = _card_of(mountpoint, directories)
-        socket = None
-        if path is not None and is_alive(path):
-            socket = path.with_suffix(".sock")
-        elif stem_of(mountpoint) in strangers:  # of another user, somewhere else
-            socket = strangers[stem_of(mountpoint)]
-            card = read_card(socket.with_suffix(".json"))
-        elif card is not None and card.ended_at:
-            card = None  # of a drive before this one, which says nothing of itself
-        living.append(Seen(mountpoint, True, owners[mountpoint], card, socket))
-    living += _given(directories, strangers, owners, uid)
+    living, taken = [], set()
+    for mountpoint, owner in owners.items():
+        best = _best(known, mountpoint, owner)
+        living.append(Seen(mountpoint, True, owner) if best is None else best.seen(owner))
+        if best is not None:
+            taken.add(best.socket)
+    living += [
+        replace(each.seen(each.owner), is_here=False) for each in known
+        if each.lives and each.card.descriptor and each.socket not in taken
+    ]  # fmt: skip
     ended = [
-        Seen(card.mountpoint, False, uid, card)
-        for path, card in read_cards(directories).items()
-        if card.mountpoint not in owners and not is_alive(path)
-    ]
+        Seen(each.card.mountpoint, False, uid, each.card) for each in known
+        if not each.lives and each.card.mountpoint not in owners
+    ]  # fmt: skip
     living.sort(key=lambda seen: seen.mountpoint)
     return living + sorted(ended, key=lambda seen: seen.mountpoint)
 
 
-def _given(
-    directories: Sequence[Path], strangers: Mapping[str, Path], known: Container[str], uid: int
-) -> list[Seen]:
-    """Drives that others mounted for them, under another type or in another mount namespace: the
-    kernel's table does not tell that they are dmfs's, their cards do."""
-    found = {
-        card.mountpoint: Seen(card.mountpoint, True, uid, card, path.with_suffix(".sock"))
-        for path, card in read_cards(directories).items()
-        if card.descriptor and is_alive(path)
-    }
-    for socket in strangers.values():
-        card = read_card(socket.with_suffix(".json"))
-        if card is not None and card.descriptor and card.mountpoint not in found:
-            with contextlib.suppress(OSError):  # it has just ended
-                owner = socket.stat().st_uid
-                found[card.mountpoint] = Seen(card.mountpoint, True, owner, card, socket)
-    return [seen for seen in found.values() if seen.mountpoint not in known]
+def _known(directories: Sequence[Path], *, strangers: bool) -> list[_Known]:
+    """What all cards tell; ``strangers``: also those of other users that listen."""
+    found = {}
+    for path, card in read_cards(directories).items():
+        socket = path.with_suffix(".sock")
+        found[socket.resolve()] = _Known(card, socket, _owner(path), is_alive(path))
+    # root alone asks other users' drives, and nobody else listens to a socket in whose name only a
+    # hash is: anybody can make one
+    for socket in _listening() if strangers else ():
+        path = socket.with_suffix(".json")
+        if socket.resolve() not in found and (theirs := read_card(path)) is not None:
+            found[socket.resolve()] = _Known(theirs, socket, _owner(socket), True, True)
+    return list(found.values())
+
+
+def _best(known: Sequence[_Known], mountpoint: str, owner: int | None) -> _Known | None:
+    """Who tells of a mount of the kernel's table: of several its owner's, living, youngest. A
+    stranger tells of nobody else's. Pure."""
+    fits = [
+        each for each in known
+        if each.card.mountpoint == mountpoint and (each.owner == owner or not each.is_strangers)
+    ]  # fmt: skip
+    return max(
+        fits, default=None,
+        key=lambda each: (each.owner == owner, each.lives, each.card.started_at),
+    )  # fmt: skip
+
+
+def _owner(path: Path) -> int | None:
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return None
+
+
+def at_places(mounts: Sequence[Seen]) -> dict[str, Seen]:
+    """By mountpoint: of several the one that is mounted, and that the kernel's table has. Pure."""
+    found: dict[str, Seen] = {}
+    for seen in mounts:
+        found.setdefault(seen.mountpoint, seen)
+    return found
 
 
 def process_is_gone(seen: Seen) -> bool:
@@ -101,23 +144,15 @@ def is_dying(pid: int) -> bool:
     return killed or fields.get("State", "").split()[:1] in (["Z"], ["X"])
 
 
-def _card_of(mountpoint: str, directories: Sequence[Path]) -> tuple[Path | None, Card | None]:
-    """The card of a mountpoint; of several (in two run directories) the best."""
-    paths = [directory / f"{stem_of(mountpoint)}.json" for directory in directories]
-    own = [(path, card) for path in paths if (card := read_card(path)) is not None]
-    own.sort(key=lambda each: (is_alive(each[0]), each[1].started_at))
-    return own[-1] if own else (None, None)
-
-
-def _listening() -> dict[str, Path]:
-    """Sockets of drives by their stems, as the kernel lists them: also those whose run directory is
-    named by another user's environment. (They may have been bound through /proc/self/fd.)"""
+def _listening() -> list[Path]:
+    """Sockets of drives, as the kernel lists them: also those whose run directory is named by
+    another user's environment. (They may have been bound through /proc/self/fd.)"""
     try:
         table = Path("/proc/net/unix").read_bytes()
     except OSError:
-        return {}
-    paths = [Path(match[1].decode("utf-8", "surrogateescape")) for match in _SOCKET.finditer(table)]
-    return {path.stem: path for path in paths if not path.is_relative_to("/proc")}
+        return []
+    paths = [Path(os.fsdecode(match[1])) for match in _SOCKET.finditer(table)]
+    return [path for path in paths if not path.is_relative_to("/proc")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +167,7 @@ class Place:
 
 def place_of(given: str, mounts: Sequence[Seen]) -> Place:
     """What a person means by PATH. SetupError where a link leads through a dead filesystem."""
-    mounted = {seen.mountpoint: seen for seen in mounts if seen.is_mounted}
+    mounted = at_places([seen for seen in mounts if seen.is_mounted])
     at, rest = split_at(given, mounted) if mounted else (given, None)
     if rest is None:
         return Place(None, given if given.startswith("/") else f"/{given}")

@@ -61,8 +61,9 @@ def command_line() -> argparse.ArgumentParser:
     add("--port", type=_port, default=0, metavar="N", help="of the API; 0 is any free one")
     add("--cdn-port", type=_port, default=0, metavar="N", help="of the CDN; 0 is any free one")
     add("--world", default="sample", metavar="SPEC",
-        help="sample, empty, history, tree, levels, wide, models, small, big, relations, designs; "
-        "all but empty may be joined by +, and have parameters: tree:folders=9,files=99",
+        help="sample, empty, history, tree, levels, wide, models, small, big, relations, designs, "
+        "directory; all but empty may be joined by +, and have parameters: "
+        "tree:folders=9,files=99, and last of all directory:PATH",
         )  # fmt: skip
     add("--rate-limits", type=_rates, default="off", metavar="RATES",
         help="off, published, or a scale of the published ones (default %(default)s)")  # fmt: skip

@@ -6,6 +6,7 @@ identities, so they are the same on every mount without being stored.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dmfs.errors import GoneError, NotADirectory
@@ -28,6 +29,10 @@ class Inode:
     lookups: int = 0
     reported_size: int = -1
     """The size of a file that the kernel was given last; open corrects it if it has changed."""
+    generation: int = 0
+    """Of a mount that is exported: what tells two identities of one number apart."""
+    changed_ns: int = 0
+    """The same, of a directory: when a name in it came to mean something else, or later."""
 
 
 class InodeTable:
@@ -40,9 +45,18 @@ class InodeTable:
         self._rows: dict[int, Inode] = {ROOT_INODE: Inode(ROOT_INODE, root, ROOT_INODE, "", 1)}
         self._moved: dict[str, int] = {root.identity: ROOT_INODE}
         """Numbers of nodes that are not the one that follows from their identity."""
+        self._on_place: Callable[[Inode], None] | None = None
+
+    def subscribe(self, on_place: Callable[[Inode], None]) -> None:
+        """Call ``on_place`` with each row that is new, or has another name or parent now."""
+        self._on_place = on_place
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def row(self, number: int) -> Inode | None:
+        """The row of an inode, if the kernel references it."""
+        return self._rows.get(number)
 
     def inode(self, number: int) -> Inode:
         """The row of an inode that the kernel references. GoneError for any other number."""
@@ -81,12 +95,15 @@ class InodeTable:
         """Count one lookup of a child that is being handed to the kernel."""
         number = self.number_of(node)
         row = self._rows.get(number)
+        placed = row is None or row.name != name or row.parent != parent
         if row is None:
             row = self._rows[number] = Inode(number, node, parent, name)
             if number != inode_number(node.identity):
                 self._moved[node.identity] = number
         row.node, row.parent, row.name = node, parent, name
         row.lookups += 1
+        if placed and self._on_place is not None:
+            self._on_place(row)
         return row
 
     def renamed(self, node: Child, parent: int, name: str) -> None:
@@ -94,6 +111,8 @@ class InodeTable:
         row = self._rows.get(self.number_of(node))
         if row is not None and row.number != ROOT_INODE:
             row.node, row.parent, row.name = node, parent, name
+            if self._on_place is not None:
+                self._on_place(row)
 
     def became(self, node: Child, other: Child) -> None:
         """What is referenced as one node is another one from now on, under the same number."""

@@ -15,10 +15,11 @@ from dmfs.drive import Drive
 from dmfs.errors import SetupError
 from dmfs.fuse.attributes import Ownership
 from dmfs.fuse.confinement.apparmor import hint_of_refusal
+from dmfs.fuse.confinement.refusals import overheard
 from dmfs.fuse.descriptor.given import Given, served_before
-from dmfs.fuse.descriptor.opening import detach
 from dmfs.fuse.kernel_cache import Arrivals, push_here
 from dmfs.fuse.kernel_params import raise_parameters
+from dmfs.fuse.mount_place import detach
 from dmfs.fuse.mountpoint import clear_dead_mount
 from dmfs.fuse.operations import Operations
 from dmfs.fuse.push.pusher import Pusher
@@ -49,14 +50,13 @@ async def serve(
     options: set[str],
     on_ready: Callable[[], None],
     stop: trio.Event,
+    *,
+    exported: bool = False,
 ) -> None:
     """Mount, call ``on_ready`` once the drive answers, serve until unmounted or ``stop``. ``place``
     is an empty directory, or what somebody else has mounted: that stays mounted behind us."""
-    operations, mode = Operations(drive, root, ownership), {"ro"}
-    if drive.writing is not None:
-        from dmfs.fuse.write_operations import WriteOperations  # noqa: PLC0415 - see assembly
-
-        operations, mode = WriteOperations(drive, root, ownership, drive.writing), set()
+    mode = {"ro"} if drive.writing is None else set()
+    operations, end = _operations(drive, root, ownership, exported=exported)
     greeted = trio.Event()
     if isinstance(place, Given):
         given, mountpoint, ours = place, place.place, None
@@ -88,6 +88,23 @@ async def serve(
         pyfuse3.close(unmount=ours_still and not detach(mountpoint))
         arrivals.close()
         pusher.close()
+        end()
+
+
+def _operations(
+    drive: Drive, root: Directory, ownership: Ownership, *, exported: bool
+) -> tuple[Operations, Callable[[], None]]:
+    """With what follows the last request."""
+    if exported:
+        from dmfs.fuse.export.opening import exporting  # noqa: PLC0415 - see assembly
+
+        exports = exporting(drive, root, ownership)
+        return exports, exports.close
+    if drive.writing is not None:
+        from dmfs.fuse.write_operations import WriteOperations  # noqa: PLC0415 - see assembly
+
+        return WriteOperations(drive, root, ownership, drive.writing), lambda: None
+    return Operations(drive, root, ownership), lambda: None
 
 
 def _mount(operations: Operations, mountpoint: str, options: set[str]) -> tuple[Mount | None, int]:
@@ -95,12 +112,15 @@ def _mount(operations: Operations, mountpoint: str, options: set[str]) -> tuple[
     it cannot be done."""
     if mount_at(mountpoint) is not None:
         raise SetupError(f"something has just been mounted at {mountpoint}")
+    said: list[str] = []
     try:
-        pyfuse3.init(operations, mountpoint, options)
+        with overheard() as said:
+            pyfuse3.init(operations, mountpoint, options)
     except RuntimeError as error:
         clear_dead_mount(mountpoint)  # of a fusermount3 that a signal ended halfway
         hint = hint_of_refusal(mountpoint, options & {"ro", "noatime", "noexec"})
-        raise SetupError(f"the kernel does not mount at {mountpoint}: {error}", hint=hint) from None
+        why = "; ".join(said) or error
+        raise SetupError(f"the kernel does not mount at {mountpoint}: {why}", hint=hint) from None
     try:
         session = replace_workers()
         return mount_at(mountpoint), session

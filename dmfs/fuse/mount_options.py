@@ -21,6 +21,7 @@ FLAGS = {
     "ignore_case": "PLAN.DWG opens plan.dwg, as programs in Wine expect it",
     "no_markers": "no unlisted .trackerignore, .nomedia, CACHEDIR.TAG at the top",
     "snapshots": "answer .snapshots/@GMT-…/: each midnight, for Samba",
+    "export": "for NFS servers: their handles of files outlive a restart",
     "service_folders": "show the folders that BIM 360 and ACC keep for themselves",
 }
 """Options without a value, and what each does."""

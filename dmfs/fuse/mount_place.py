@@ -30,6 +30,7 @@ TURN_S = 10.0
 CONNECTIONS = Path("/sys/fs/fuse/connections")
 """Where fusectl is mounted: a directory for each FUSE connection of the kernel."""
 _POLL_S = 0.02
+_MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 _LINKS_MAX = 40
 """As the kernel."""
 # statfs: dmfs answers it without the network, and the kernel never from its cache
@@ -77,6 +78,19 @@ def abort_connection(mount: Mount) -> None:
             f"the kernel still waits for the drive at {mount.mountpoint}, whose process was killed",
             hint=f"{ours}echo 1 >{file}",
         ) from None
+
+
+def detach(mountpoint: str) -> bool:
+    """Take a mount out of the tree by a call of the kernel, also one that is used or dead; False
+    where that is not for us. Looks at nothing there.
+
+    libfuse 3.17 runs umount(8) for that, and a new program first closes our files: with one of them
+    on a disk that hangs, the drive never ended."""
+    import ctypes  # noqa: PLC0415 - most commands detach nothing
+
+    # (the last of a mount's files to be closed ends it for good)
+    flags = _MNT_DETACH | _UMOUNT_NOFOLLOW
+    return bool(ctypes.CDLL(None).umount2(os.fsencode(mountpoint), flags) == 0)
 
 
 def true_path(given: str) -> str:

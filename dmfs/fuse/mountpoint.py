@@ -19,6 +19,7 @@ from dmfs.fuse.mount_place import (
     Condition,
     abort_connection,
     condition_of,
+    detach,
     is_claimed,
     is_dead,
     true_path,
@@ -31,6 +32,8 @@ from dmfs.system.mountinfo import FILESYSTEM, Mount, mount_at, mount_table
 FUSE_DEVICE = "/dev/fuse"
 FUSE_CONF = Path("/etc/fuse.conf")
 FUSERMOUNT_S = 10.0
+STACKED_MAX = 8
+"""Dead drives over each other at one place that are cleared in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class MountOptions:
     writes: bool = False
     sync: bool = False
     """With ``writes``: close waits for the service."""
+    shared_identity: bool = False
+    """With ``writes``: others who may use the mount write in the owner's name."""
     at_ns: int | None = None
     """The moment that is shown; None for now."""
     snapshots: bool = False
@@ -53,6 +58,8 @@ class MountOptions:
     """With ``writes``: an item moves between folders by a copy and a deletion of the service."""
     markers: bool = True
     ignores_case: bool = False
+    exported: bool = False
+    """An NFS server may serve it to other machines."""
 
     def of_profile(self, profile: str) -> MountOptions:
         """With the source that the table of mounts shows: df(1) and its like take one with a colon
@@ -64,7 +71,7 @@ class MountOptions:
 
 OURS = {
     "service_folders", "ro", "rw", "sync", "shared_identity", "snapshots", "no_markers",
-    "ignore_case",
+    "ignore_case", "export",
 }  # fmt: skip
 
 
@@ -101,11 +108,13 @@ def parse_options(text: str) -> MountOptions:
         service_folders="service_folders" in flags,
         writes=writes,
         sync="sync" in flags,
+        shared_identity="shared_identity" in flags,
         at_ns=moment_ns(values["at"], wall_time_ns()) if "at" in values else None,
         snapshots="snapshots" in flags,
         moves="moves" in values,
         markers="no_markers" not in flags,
         ignores_case="ignore_case" in flags,
+        exported="export" in flags,
     )
 
 
@@ -116,6 +125,11 @@ def _check_writing(writes: bool, flags: set[str], values: Mapping[str, str]) -> 
         raise UsageError("mount options rw and at exclude each other: the past cannot be changed")
     if "at" in values and "snapshots" in flags:
         raise UsageError("mount options at and snapshots exclude each other")
+    if "export" in flags and "allow_other" not in flags:
+        raise UsageError(
+            "mount option export is for servers, whose users are others",
+            hint="say -o export,allow_other",
+        )
     if values.get("moves", "copy") != "copy":
         raise UsageError(f"mount option moves={values['moves']}: known is moves=copy")
     if writes and flags & {"allow_other", "allow_root"} and "shared_identity" not in flags:
@@ -242,17 +256,21 @@ def _check_empty_directory(path: str) -> None:
 
 
 def clear_dead_mount(path: str) -> None:
-    """Detach the drive of a process that was killed, and nothing else. SetupError if that fails."""
+    """Detach the drives of processes that were killed, and nothing else. SetupError if that
+    fails."""
     with turn_to_clear(path):
-        mount = mount_at(path)
-        if mount is None or mount.kind != FILESYSTEM or not is_dead(path):
-            return  # another process was quicker
-        done = _fusermount("-u", "-z", "--", path)
-    if done.returncode != 0:
-        raise SetupError(
-            f"a dead mount at {path} cannot be cleared: {done.stderr.strip()}",
-            hint=f"fusermount3 -uz {path}",
-        )
+        for _ in range(STACKED_MAX):
+            mount = mount_at(path)
+            if mount is None or mount.kind != FILESYSTEM or not is_dead(path):
+                return  # another process was quicker
+            if detach(path):
+                continue
+            done = _fusermount("-u", "-z", "--", path)  # which has the right, where we have not
+            if done.returncode != 0:
+                raise SetupError(
+                    f"a dead mount at {path} cannot be cleared: {done.stderr.strip()}",
+                    hint=f"fusermount3 -uz {path}",
+                )
 
 
 def mounts() -> dict[str, str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import trio
 
@@ -120,6 +120,10 @@ class RateLimiter:
             )
             for name, use in (await self._log.look(self._rates)).items()
         ]  # fmt: skip
+
+    def sharing(self) -> dict[str, Any] | None:
+        """Where the quotas are shared with other machines; None if they are not."""
+        return self._log.sharing()
 
     def gauges(self) -> dict[str, int]:
         """By route: calls let through (by priority), calls that had to wait, and 429s."""

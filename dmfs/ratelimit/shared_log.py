@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import trio
 
@@ -68,6 +68,10 @@ class RateLog(Protocol):
 
     def gauges(self) -> dict[str, int]:
         """Counters under names that begin with ``ratelimit.``."""
+        ...
+
+    def sharing(self) -> dict[str, Any] | None:
+        """Where and how the quota is shared beyond this machine; None if it is not."""
         ...
 
 
@@ -146,6 +150,10 @@ class MemoryRateLog:
         """See ``RateLog``."""
         return {}
 
+    def sharing(self) -> dict[str, Any] | None:
+        """See ``RateLog``."""
+        return None
+
 
 @dataclass(slots=True)
 class _Quota:
@@ -169,10 +177,11 @@ class FileRateLog:
     """
 
     def __init__(
-        self, directory: Path, client_id: str, clock: Callable[[], float] = boot_time_s
-    ) -> None:
+        self, directory: Path, client_id: str, clock: Callable[[], float] = boot_time_s,
+        *, kind: str = "",
+    ) -> None:  # fmt: skip
         digest = hashlib.sha256(client_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        self._directory = directory / _DIRECTORY / digest
+        self._directory = directory / _DIRECTORY / (digest + kind)
         self._clock = clock
         self._quotas: dict[str, _Quota] = {}
         self._threads = DiskThreads(DISK_PLACES, DISK_PATIENCE_S)
@@ -240,6 +249,35 @@ class FileRateLog:
             found[name] = Use(shared.calls + alone.calls, max(shared.held_for_s, alone.held_for_s))
         return found
 
+    def sharing(self) -> dict[str, Any] | None:
+        """See ``RateLog``."""
+        return None
+
+    async def drain(self, quota: str) -> list[float]:
+        """The calls of all processes, oldest first; they are forgotten. Those of this process alone
+        while the disk fails."""
+        state = self._quotas.setdefault(quota, _Quota())
+        calls, state.unshared = state.unshared, []
+
+        def work() -> list[float]:
+            found = _read(self._directory, (quota,)).get(quota, Window()).calls
+            return _drained(self._directory / quota, self._clock) if found else []
+
+        with suppress(OSError):
+            calls = sorted(calls + await self._threads.run(work))
+            state.window.calls = []
+        return calls
+
+    def give_back(self, quota: str, calls: list[float]) -> None:
+        """What was drained counts again."""
+        state = self._quotas.setdefault(quota, _Quota())
+        state.unshared = sorted(state.unshared + calls)
+
+    def read(self, rates: Mapping[str, Rate]) -> dict[str, list[float]]:
+        """Blocking: the calls in the files, oldest first."""
+        found = _read(self._directory, tuple(rates))
+        return {quota: found.get(quota, Window()).calls for quota in rates}
+
     def gauges(self) -> dict[str, int]:
         """Calls that other processes did not know of when they were made."""
         return {"ratelimit.calls_alone": self._calls_alone}
@@ -283,6 +321,42 @@ def _take(
         return window, seconds
     finally:
         os.close(fd)
+
+
+def _drained(path: Path, clock: Callable[[], float]) -> list[float]:
+    """Blocking: the calls in the file, which has none then. OSError."""
+    found: list[float] = []
+
+    def change(window: Window, _now: float) -> float:
+        found.extend(window.calls)
+        window.calls = []
+        return 0.0
+
+    _take(path, clock, change)
+    return found
+
+
+def tell_once(path: Path, word: str, tell: Callable[[], None]) -> None:
+    """Blocking: ``tell``, unless a process of this machine has told it for this ``word``. A disk
+    that fails is no reason not to: twice is better than never."""
+    fd = -1
+    try:
+        private_directory(path.parent)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.pread(fd, 256, 0) == word.encode():
+            os.close(fd)
+            return
+    except OSError as error:
+        log.debug("%s cannot be used: %s", path, error)
+    try:
+        tell()
+        with suppress(OSError):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, word.encode(), 0)
+    finally:
+        with suppress(OSError):
+            os.close(fd)
 
 
 def _read(directory: Path, quotas: tuple[str, ...]) -> dict[str, Window]:

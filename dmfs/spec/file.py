@@ -10,7 +10,7 @@ from typing import Any
 from dmfs.blocks.reader import AnyReader
 from dmfs.drive import Drive
 from dmfs.model import Leaf
-from dmfs.spec.reading import open_leaf, read_into, read_range
+from dmfs.spec.reading import open_to_read, read_into, read_range
 from dmfs.spec.room import check_room
 
 BUFFER_BYTES = 128 * 1024
@@ -41,7 +41,7 @@ class RawFile(io.RawIOBase):
     async def _reader(self, drive: Drive) -> AnyReader:
         """Of this process's drive. On its loop."""
         if self._opened is None or self._opened[0] is not drive:
-            reader = await open_leaf(drive, self._leaf)
+            reader = await open_to_read(drive, self._leaf)
             if self._opened is not None and self._opened[0] is drive:
                 reader.close()  # another thread was faster
             else:

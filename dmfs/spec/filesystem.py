@@ -19,42 +19,45 @@ from fsspec.utils import stringify_path
 
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, IsADirectory
-from dmfs.model import File, Leaf, Node, OldVersion, Shortcut
+from dmfs.model import File, Leaf, Node, Shortcut
 from dmfs.names import id_hash
 from dmfs.spec.absence import HonestNames, OnError, taker_of
 from dmfs.spec.address import PROTOCOL, address_of, path_of, profile_of
+from dmfs.spec.changing.facts import require_clean, written_facts
 from dmfs.spec.changing.verbs import Changes
 from dmfs.spec.copying import Pairs
-from dmfs.spec.facts import NS, facts_of, joined, moment
+from dmfs.spec.facts import facts_of, joined, moment
 from dmfs.spec.file import OpenFile, RawFile
 from dmfs.spec.known.knowledge import FORMAT, pack
 from dmfs.spec.known.listing import entries_of, found_below, resolved
 from dmfs.spec.known.memory import Memory
 from dmfs.spec.oserrors import as_oserror, oserrors
+from dmfs.spec.process.sessions import end_drive, run_in_drive
 from dmfs.spec.reading import OnBytes, Range, Source, cat_ranges, get_files
-from dmfs.spec.sessions import Wanted, end_drive, run_in_drive
-from dmfs.spec.settings import settings_of
+from dmfs.spec.settings import check_options, settings_of
 
 T = TypeVar("T")
 
 
 class DmfsFileSystem(Changes, HonestNames, AbstractFileSystem):  # type: ignore[misc]
     """A signed-in drive. ``profile``: which sign-in; ``settings``: further keys of the
-    configuration, by name (no secret: these show in reprs, in graphs and in pickles). ``rw``: it
-    can be changed, which one process of a sign-in and a state directory can do at a time."""
+    configuration, by name (no secret: these show in reprs, in graphs and in pickles). ``rw``:
+    it can be changed; ``auto_mkdir``: files make the folders above them; ``wait``: a close waits
+    for the service."""
 
     protocol = PROTOCOL
     root_marker = "/"
 
     def __init__(
         self, profile: str = "", settings: Mapping[str, Any] | None = None, *, rw: bool = False,
-        **more: Any,
+        auto_mkdir: bool = False, wait: bool = False, **more: Any,
     ) -> None:  # fmt: skip
-        super().__init__(profile=profile, settings=settings, rw=rw, **more)
-        self.writes = bool(rw)
+        super().__init__(profile=profile, settings=settings, **more)
         with oserrors():
+            check_options(more)
             self._settings = settings_of(os.environ, profile, settings or {})
         self._memory = Memory()
+        self.rw, self.auto_mkdir, self.wait = rw, auto_mkdir, wait
 
     # Names of fsspec
 
@@ -169,6 +172,7 @@ class DmfsFileSystem(Changes, HonestNames, AbstractFileSystem):  # type: ignore[
             node = await resolved(drive, self._memory, path)
             if not isinstance(node, File):
                 raise IsADirectory(f"{path!r} has no bytes at the service")
+            require_clean(drive, node)
             return await drive.signed_url(node, expiration)
 
         return self._run(look, path)
@@ -182,10 +186,10 @@ class DmfsFileSystem(Changes, HonestNames, AbstractFileSystem):  # type: ignore[
 
     def _open(
         self, path: str, mode: str = "rb", block_size: int | None = None, autocommit: bool = True,
-        cache_options: Any = None, version_id: str = "", **more: Any,
+        cache_options: Any = None, version_id: str = "", wait: bool | None = None, **more: Any,
     ) -> Any:  # fmt: skip
         if mode != "rb":
-            return self._open_to_write(path, mode, autocommit)
+            return self._open_to_write(path, mode, autocommit=autocommit, wait=wait)
 
         async def look(drive: Drive) -> tuple[Leaf, dict[str, Any]]:
             leaf, _ = await self._source(drive, path)
@@ -320,10 +324,10 @@ class DmfsFileSystem(Changes, HonestNames, AbstractFileSystem):  # type: ignore[
     def close(self) -> None:
         """End this process's drive of these settings, with its connections and its memory; all
         objects of the same settings share it. The next use opens it again."""
-        end_drive(Wanted(self._settings, self.writes))
+        end_drive(self._settings, writes=self.rw)
 
     def _run(self, work: Callable[[Drive], Awaitable[T]], path: str = "") -> T:
-        return run_in_drive(Wanted(self._settings, self.writes), work, path)
+        return run_in_drive(self._settings, work, path, writes=self.rw)
 
 
 def arrived(
@@ -338,12 +342,7 @@ def arrived(
 
 
 def _facts(drive: Drive, path: str, node: Node) -> dict[str, Any]:
-    seen = drive.stat(node)
-    facts = facts_of(path, node, seen.size_bytes)
-    if drive.writing is not None and isinstance(node, File) and not isinstance(node, OldVersion):
-        facts["mtime"] = seen.mtime_ns / NS
-        facts["state"] = drive.writing.state(node).value
-        if not drive.writing.is_clean(node):  # these bytes are no version yet
-            for key in ("storage_id", "version_id", "version_number"):
-                facts.pop(key, None)
-    return facts
+    if drive.writing is not None and isinstance(node, File):
+        return written_facts(drive, drive.writing, path, node)
+    size_bytes = drive.size_of(node) if isinstance(node, File | Shortcut) else 0
+    return facts_of(path, node, size_bytes)

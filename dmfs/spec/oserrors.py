@@ -21,4 +21,10 @@ def oserrors(path: str = "") -> Iterator[None]:
     try:
         yield
     except DriveError as error:
-        raise as_oserror(error, path) from None
+        failed = as_oserror(error, path)
+        # Engines pickle an error with its context, whose frames are those of the loop: too many for
+        # Dask, where a bare Exception with the error's repr arrived.
+        try:
+            raise failed
+        finally:
+            failed.__context__ = None

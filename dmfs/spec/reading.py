@@ -42,11 +42,12 @@ class Range(NamedTuple):
         return start, max(start, stop)
 
 
-async def open_leaf(drive: Drive, leaf: Leaf) -> AnyReader:
-    """What was written under it here, or the version."""
-    if drive.writing is not None and isinstance(leaf, File) and not isinstance(leaf, OldVersion):
-        return await drive.writing.open(leaf, None, writes=False, truncate=False)
-    return await drive.open(leaf)
+async def open_to_read(drive: Drive, leaf: Leaf) -> AnyReader:
+    """A version, or what was written under its name. DriveErrors."""
+    writing = drive.writing
+    if writing is None or not isinstance(leaf, File) or isinstance(leaf, OldVersion):
+        return await drive.open(leaf)
+    return await writing.open(leaf, None, writes=False, truncate=False)
 
 
 async def read_range(reader: AnyReader, start: int, stop: int) -> bytes:
@@ -102,7 +103,7 @@ async def cat_ranges(
         leaf, path = sources[identity]
         async with files:
             try:
-                reader = await open_leaf(drive, leaf)
+                reader = await open_to_read(drive, leaf)
             except DriveError as error:
                 for index in indices:
                     results[index] = as_oserror(error, path)
@@ -164,7 +165,7 @@ async def get_files(
 
 async def get_file(drive: Drive, leaf: Leaf, target: str, on_bytes: OnBytes) -> None:
     """Copy a file to a local path. DriveErrors of the drive, OSErrors of this machine."""
-    reader = await open_leaf(drive, leaf)
+    reader = await open_to_read(drive, leaf)
     partial_path = Path(f"{target}.{os.getpid()}.part")
     try:
         file = await in_thread(lambda: partial_path.open("wb"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from dmfs.auth.token_sources import TokenSource
 from dmfs.auth.tokens import READ_SCOPE, WRITE_SCOPES, login_hint
 from dmfs.blocks.reader import AnyReader
 from dmfs.config import Settings
-from dmfs.errors import DriveError, SetupError
+from dmfs.errors import DriveError, SetupError, SpoolTakenError
 from dmfs.http.json_client import JsonClient
 from dmfs.model import Directory, File, Listing
 from dmfs.namespace.listings import Listings
@@ -64,6 +64,8 @@ CLOSE_S = 10.0
 LEAVING_S = 15.0
 """A drive that ends gives its spool back after ``FINISH_S``, and what its disk takes."""
 LEAVING_LOOK_S = 0.05
+SPOOLS_MAX = 256
+"""Of processes that write at the same time without a mount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,9 @@ class Writes:
     """For whoever is refused: the mountpoint."""
     sync: bool = False
     moves: bool = False
+    several: bool = False
+    """Whether other processes of this profile may write at the same time, each with a spool of its
+    own, as on another machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +119,17 @@ async def open_writing(
     tally = Tally(around.on_event)
     around.add_gauges(tally.gauges)
     around = replace(around, on_event=tally)
-    directory = settings.state_dir / "spool" / settings.profile
-    await _until_left(directory)
-    spool = await trio.to_thread.run_sync(
-        partial(
-            Spool.open, directory, limit_bytes=settings.spool_size, free_percent=FREE_PERCENT,
-            label=writes.label, any_disk=settings.any_spool_disk,
-        )
+    open_spool = partial(
+        Spool.open, limit_bytes=settings.spool_size, free_percent=FREE_PERCENT,
+        label=writes.label, any_disk=settings.any_spool_disk,
     )  # fmt: skip
+    if writes.several:
+        place = settings.state_dir / "workers" / settings.profile
+        spool = await trio.to_thread.run_sync(first_free, place, open_spool)
+    else:
+        directory = settings.state_dir / "spool" / settings.profile
+        await _until_left(directory)
+        spool = await trio.to_thread.run_sync(open_spool, directory)
     # small files have no place among the parts, and need a connection all the same
     connections = PARTS_OF_ALL + settings.uploads
     sender = ThreadSender(ca_bundle=around.ca_bundle, connections=connections)
@@ -140,6 +148,18 @@ async def open_writing(
             await in_thread(sender.close)
         with trio.move_on_after(CLOSE_S, shield=True):
             await spool.close()
+
+
+def first_free(place: Path, open_spool: Callable[[Path], Spool]) -> Spool:
+    """The first spool below ``place`` that no process has: what one that was killed has left goes
+    up with the next. Blocks. SetupError."""
+    for number in range(SPOOLS_MAX):
+        with suppress(SpoolTakenError):
+            return open_spool(place / str(number))
+    raise SetupError(
+        f"{SPOOLS_MAX} processes of this profile write on this machine already",
+        hint="give each some workers a state_dir of their own",
+    )
 
 
 async def _until_left(directory: Path) -> None:

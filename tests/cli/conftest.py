@@ -6,6 +6,5 @@ from tests.mount.conftest import (  # noqa: F401 - fixtures that tests name as a
     drive_config,
     emulator,
     home,
-    point,
     world_spec,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 
 import pytest
@@ -86,10 +85,8 @@ def test_a_word_of_fish(token: str, word: str) -> None:
     assert fish_word(token) == word
 
 
-@pytest.mark.tool
+@pytest.mark.tool("bash")
 def test_bash_itself_reads_the_same_words() -> None:
-    if shutil.which("bash") is None:
-        pytest.skip("bash is not installed")
     lines = [r"a\ b 'c d' \"e", '"a\'b" \'c"d\' e"f g"h', r'"a\\b\c" x\\y', "図\\ 面 '…'"]
     for line in lines:
         done = subprocess.run(

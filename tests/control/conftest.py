@@ -7,6 +7,5 @@ from tests.mount.conftest import (  # noqa: F401 - fixtures that tests name as a
     emulator,
     home,
     make_drive,
-    point,
     world_spec,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from dmfs.cli.control.target import mount_named
 from dmfs.control import mounts as mounts_module
 from dmfs.control.cards import Card, Place, is_alive, read_cards, run_directories, stem_of
 from dmfs.control.mounts import Seen, all_mounts, drive_path, place_of, shows
+from dmfs.errors import SetupError
 from dmfs.fuse import mount_place
 from dmfs.system.mountinfo import Mount, parse_mountinfo
 from tests.control.server import card
@@ -81,7 +83,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows: list[Mount] = []
     monkeypatch.setattr(mounts_module, "mount_table", lambda: rows)
     monkeypatch.setattr(mount_place, "mount_table", lambda: rows)
-    monkeypatch.setattr(mounts_module, "_listening", dict)
+    monkeypatch.setattr(mounts_module, "_listening", list)
 
     def mount(at: str, owner: int, kind: str = "fuse.dmfs") -> None:
         rows.append(Mount(len(rows), "0:1", at, kind, "dmfs", owner))
@@ -125,6 +127,54 @@ def test_a_drive_that_others_mounted_is_known_by_its_card_alone(machine: Path) -
     assert mount_named(given, list(found.values())) == found[given]
     after = {seen.mountpoint: seen for seen in all_mounts({}, machine, own)}
     assert [after[each].is_mounted for each in (given, "/mnt/sshfs")] == [False, False]
+
+
+def test_root_sees_the_drives_of_two_users_at_one_path(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two mount namespaces: the kernel's table has one of them, their cards have both."""
+    at, given, own = "/mnt/stranger", "/dev/fd/3", os.getuid()
+    users = {own + 1: tmp_path / "ada", own + 2: tmp_path / "bob"}
+    monkeypatch.setattr(
+        mounts_module, "_owner",
+        lambda path: next((uid for uid, run in users.items() if run in path.parents), own),
+    )  # fmt: skip
+    with ExitStack() as stack:
+        for run in users.values():
+            for place in (at, given):
+                told = card(place, descriptor=given, state_dir=str(run))
+                stack.enter_context(Place(run, told).taken())
+        sockets = [run / f"{stem_of(each)}.sock" for run in users.values() for each in (given, at)]
+        for listed in (sockets, sockets[::-1]):
+            monkeypatch.setattr(mounts_module, "_listening", lambda listed=listed: listed)
+            found = all_mounts({}, machine, 0)
+            for place in (at, given):
+                seen = {each.owner: each for each in found if each.mountpoint == place}
+                assert {uid: each.socket for uid, each in seen.items()} == {
+                    uid: run / f"{stem_of(place)}.sock" for uid, run in users.items()
+                }
+            (here,) = {place_of(f"{at}/x", found).mount, mount_named(at, found)}
+            assert here is not None
+            assert here.owner == own + 1
+            with pytest.raises(SetupError, match="2 drives have the name /dev/fd/3"):
+                mount_named(given, found)
+
+
+def test_a_card_is_read_and_its_lock_tried_once(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+
+    def look(path: Path) -> bool:
+        looks.append(path)
+        return False
+
+    monkeypatch.setattr(mounts_module, "is_alive", look)
+    for place in ("/mnt/dead", "/mnt/gone", "/mnt/alive"):
+        with Place(machine / "run", card(place)).taken():
+            pass
+    assert len(all_mounts({}, machine, os.getuid())) == 4
+    assert len(looks) == len(set(looks)) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
 """Nightly: file managers on a virtual screen show the pictures of a folder of models.
 
 What the screen shows is looked at: the share of it that has the colours of the pictures.
-Screenshots stay in ``DMFS_SCREENSHOTS`` if that names a directory. Needs xvfb, xauth, xdotool,
-dbus-x11, imagemagick, shared-mime-info, attr, and thunar with tumbler, nautilus or pcmanfm.
+Screenshots stay in ``DMFS_SCREENSHOTS`` if that names a directory.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import pytest
 
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.emulator.thumbnails.pictures import CARDS
+from tests.support.apt import install_or_skip
 from tests.support.fixtures import drives, running_emulator
 from tests.support.mounts import Drive
 
@@ -33,6 +33,13 @@ PROGRAMS = {
     "nautilus": ("nautilus -w", "nautilus -q"),
 }
 """By program: what shows a folder, and what ends it."""
+NEEDED = (
+    *("xvfb-run", "xauth", "xdotool", "dbus-run-session", "import", "convert", "getfattr"),
+    "update-mime-database",
+)
+PACKAGES = "xvfb xauth xdotool dbus dbus-x11 imagemagick attr shared-mime-info"
+BESIDE = {"thunar": "tumbler", "pcmanfm": "", "nautilus": "bubblewrap"}
+"""By program: what makes its pictures, where that is another package."""
 PATIENCE_S = 240
 QUIET_S = 25.0
 """No further picture for so long: there will be none."""
@@ -41,8 +48,19 @@ DRAWN_S = 8.0
 pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.mount,
-    pytest.mark.tool("xvfb-run", "dbus-run-session", "import", "convert", "update-mime-database"),
 ]
+
+
+@pytest.fixture(scope="module", params=PROGRAMS)
+def program(request: pytest.FixtureRequest) -> str:
+    """It and all that it needs are installed, where they may be."""
+    name: str = request.param
+
+    def missing() -> list[str]:
+        return [each for each in (*NEEDED, name) if shutil.which(each) is None]
+
+    install_or_skip(missing, f"{PACKAGES} {name} {BESIDE[name]}")
+    return name
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +158,7 @@ def counts(emulator: EmulatorProcess) -> dict[str, int]:
     return {name: found.get(name, 0) for name in ("thumbnail", "sign", "cdn_get")}
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
 def test_a_folder_of_models_shows_pictures(program, emulator, make, tmp_path):
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
     out = Path(os.environ.get("DMFS_SCREENSHOTS", tmp_path))
     desk = Desk(tmp_path)
     # the quota as it is by itself, in a window that lets a night's test end

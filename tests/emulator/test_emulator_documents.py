@@ -65,12 +65,12 @@ def test_ifc_structure():
     assert text.endswith("ENDSEC;\nEND-ISO-10303-21;\n")
     assert "FILE_SCHEMA(('IFC4'))" in text
     entities = dict(re.findall(r"^#(\d+)=(\w+)\(", text, re.MULTILINE))
-    for kind in ("PROJECT", "SITE", "BUILDING", "BUILDINGSTOREY", "WALL"):
+    for kind in ("PROJECT", "SITE", "BUILDING", "BUILDINGSTOREY", "WALL", "SLAB"):
         assert f"IFC{kind}" in entities.values()
     used = set(re.findall(r"#(\d+)", text))
     assert used <= set(entities)
     identifiers = re.findall(r"=IFC\w+\('([0-9A-Za-z_$]{22})'", text)
-    assert len(identifiers) == len(set(identifiers)) == 9
+    assert len(identifiers) == len(set(identifiers)) == 8 + 3 * 5
     assert all(identifier[0] in "0123" for identifier in identifiers)
     assert "'OwnerHistory'" not in text
 
@@ -79,6 +79,8 @@ def test_ifc_argument_counts():
     expected = {
         "IFCPROJECT": 9, "IFCSITE": 14, "IFCBUILDING": 12, "IFCBUILDINGSTOREY": 10, "IFCWALL": 9,
         "IFCRELAGGREGATES": 6, "IFCRELCONTAINEDINSPATIALSTRUCTURE": 6, "IFCOWNERHISTORY": 8,
+        "IFCSLAB": 9, "IFCELEMENTQUANTITY": 6, "IFCRELDEFINESBYPROPERTIES": 6,
+        "IFCQUANTITYLENGTH": 5, "IFCQUANTITYAREA": 5, "IFCQUANTITYVOLUME": 5,
         "IFCPERSON": 8, "IFCORGANIZATION": 5, "IFCAPPLICATION": 4, "IFCEXTRUDEDAREASOLID": 4,
         "IFCRECTANGLEPROFILEDEF": 5, "IFCSHAPEREPRESENTATION": 4, "IFCPRODUCTDEFINITIONSHAPE": 3,
         "IFCGEOMETRICREPRESENTATIONCONTEXT": 6, "IFCGEOMETRICREPRESENTATIONSUBCONTEXT": 10,

@@ -57,7 +57,8 @@ def test_bad_arguments_from_outside():
     assert (child.returncode, out) == (2, "")
     assert err == (
         "dmfs emulator: --world: unknown world 'nonsense', known are sample, empty, tree, levels,"
-        " wide, models, small, big, relations, designs, history (see dmfs emulator --help)\n"
+        " wide, models, small, big, relations, designs, history, directory"
+        " (see dmfs emulator --help)\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from urllib.parse import quote
@@ -10,6 +11,7 @@ import pytest
 
 from dmfs.emulator.command_line import command_line
 from dmfs.emulator.world.catalog import PARTS, make_world
+from dmfs.emulator.world.content import read
 from dmfs.emulator.world.facts import world as world_facts
 from dmfs.emulator.world.sample import hubs, names
 
@@ -333,8 +335,36 @@ class TestBenches:
         with pytest.raises(ValueError, match=r"."):
             make_world(spec)
 
+    def test_a_directory_of_this_machine(self, tmp_path):
+        """The path may hold a plus; a link is left out; bytes are read when they are asked for."""
+        top = tmp_path / "a+b=c"
+        (top / "below").mkdir(parents=True)
+        (top / "below" / "data.bin").write_bytes(bytes(range(256)) * 5000)
+        (top / "empty").touch()
+        (top / "link").symlink_to(top / "empty")
+        world = make_world(f"small:files=1+directory:{top}")
+        bench, local = world.hubs
+        (project,) = local.projects
+        assert (local.name, project.name, bench.name) == ("Local", "Local Project", "Bench")
+        items = {item.display_name: item.tip for item in world.items.values()}
+        assert set(items) == {"small-00000.txt", "empty", "data.bin"}
+        data, storage = items["data.bin"], items["data.bin"].storage
+        assert storage is not None
+        assert read(storage.content, 1000, 1_200_000) == (bytes(range(256)) * 5000)[1000:1_200_000]
+        assert data.listed_size == storage.content.size == 1_280_000
+        assert "below" in {folder.name for folder in world.folders.values()}
+        assert make_world(f"directory:{top}").hubs[0].projects[0].id == project.id
+
+    def test_a_directory_that_is_none(self, tmp_path):
+        for path in ("", str(tmp_path / "absent")):
+            with pytest.raises(ValueError, match="is no directory"):
+                make_world(f"directory:{path}")
+        (tmp_path / os.fsdecode(b"\xff")).touch()
+        with pytest.raises(ValueError, match="not UTF-8"):
+            make_world(f"directory:{tmp_path}")
+
 
 def test_the_help_names_every_world():
     option = command_line()._option_string_actions["--world"]
-    for name in ("sample", "empty", "history", *PARTS):
+    for name in ("sample", "empty", "history", *PARTS, "directory"):
         assert re.search(rf"\b{name}\b", str(option.help).partition(";")[0]), name

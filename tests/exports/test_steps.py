@@ -61,9 +61,16 @@ def test_a_person_who_was_told_a_minute_ago_orders_anew():
     assert next_step(doubt, Wish(1001.0 + STANDING_S, by_pin=True)) == "order"
 
 
+def test_a_clock_that_was_set_back_keeps_no_design_from_being_made():
+    doubt = replace(EXPORT, state="doubt", since_s=1e9, warned_s=1e9)
+    assert next_step(doubt, Wish(1e6)) == "order"
+    assert next_step(doubt, Wish(1e6, by_pin=True)) == "order"
+
+
 def test_what_failed_is_ordered_by_the_next_command_and_not_by_the_one_that_saw_it():
     failed = replace(EXPORT, state="failed")
     assert next_step(failed, Wish(999.0)) == "failed"
+    assert next_step(failed, Wish(1000.0)) == "failed", "it may be the one that saw it"
     assert next_step(failed, Wish(1001.0)) == "order"
     assert next_step(failed, Wish(1001.0, by_pin=True)) == "failed"
     assert next_step(None, Wish(0.0)) == "order"

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.apt import install
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = "tests/hostile"
 IMPOSSIBLE = 77
 """The exit status of a script that cannot run on this machine; its last line says why."""
-PYTEST = ["-m", "pytest", "-q", "-s", "--timeout=36000"]
+PYTEST = ["-m", "pytest", "-q", "-s", "-rs", "--timeout=36000"]
 AT_ONCE = ["-n", "4"]
 """For tests that wait more than they work (the matrix of writing uses a tenth of a core)."""
 
@@ -35,6 +38,8 @@ class Part:
     script: bool = False
     long: bool = False
     """Left out of what is short, unless it is named."""
+    packages: dict[str, str] = field(default_factory=dict)
+    """By program: what it is installed from before the part, where it is not here."""
 
     @property
     def command(self) -> list[str]:
@@ -121,14 +126,30 @@ PARTS = [
         "fsx", [*PYTEST, "tests/write/kills/test_fsx.py"],
         {"DMFS_FSX_S": "600"}, {"DMFS_FSX_S": "60"},
     ),
+    Part(
+        "fsspec's own", [*PYTEST, "tests/spec/changing/test_abstract.py"],
+        {"HYPOTHESIS_PROFILE": "nightly"}, {"HYPOTHESIS_PROFILE": "nightly"},
+    ),
+    Part(
+        "editors",
+        [*PYTEST, "tests/write/saves/test_programs.py", "tests/write/saves/test_office.py"],
+        packages={"vim": "vim", "emacs": "emacs-nox", "soffice": "libreoffice-calc python3-uno"},
+        long=True,
+    ),
     Part("pictures seen", [*PYTEST, "tests/desktop/thumbnails_seen.py"], long=True),
     Part(
         "neighbours", [sys.executable, "-m", "tests.desktop.neighbours"], script=True, long=True,
     ),
+    Part("gateway", [sys.executable, "-m", "tests.hostile.gateway"], script=True, long=True),
     Part("tools", [sys.executable, "-m", "tests.desktop.tools"], script=True, long=True),
     Part(
         "menus", [*PYTEST, "tests/desktop/menus/test_nautilus.py"],
         {"DMFS_NAUTILUS": "1"}, {"DMFS_NAUTILUS": "1"},
+    ),
+    Part("engines", ["scripts/engines"], script=True, long=True),
+    Part(
+        "quota", [sys.executable, "-m", "tests.ratelimit.cluster.nightly_quota"],
+        script=True, long=True,
     ),
     Part("debian13", ["scripts/debian13"], script=True, long=True),
     Part("system unit", [sys.executable, "-m", "tests.packaging.booted"], script=True, long=True),
@@ -136,6 +157,17 @@ PARTS = [
     Part("image", ["scripts/package", "image"], script=True, long=True),
     Part("rpm", ["scripts/package", "rpm"], script=True, long=True),
 ]  # fmt: skip
+
+
+def why_not_run(part: Part, code: int, text: str) -> str:
+    """Why nothing of a part ran, from its exit status and log; '' if something did."""
+    last = (text.strip().splitlines() or ["it said nothing"])[-1]
+    if part.script:
+        return last if code == IMPOSSIBLE else ""
+    if code != 0 or not re.match(r"=*\s*\d+ skipped(, \d+ deselected)? in ", last):
+        return ""
+    reasons = re.findall(r"^SKIPPED \[\d+\] (?:\S+: )?(.*)$", text, re.MULTILINE)
+    return "; ".join(dict.fromkeys(reasons)) or last
 
 
 def run(part: Part, out: Path, *, short: bool) -> dict[str, Any]:
@@ -146,6 +178,7 @@ def run(part: Part, out: Path, *, short: bool) -> dict[str, Any]:
         "DMFS_MATRIX_REPORT": str(out / "matrix.md"),
         "PYTHONPATH": str(ROOT),
     }  # fmt: skip
+    install(package for name, package in part.packages.items() if shutil.which(name) is None)
     started = time.monotonic()
     with (out / f"{part.name}.log").open("w") as log:
         code = subprocess.run(
@@ -156,8 +189,7 @@ def run(part: Part, out: Path, *, short: bool) -> dict[str, Any]:
     counts = {kind: int(n) for n, kind in re.findall(r"(\d+) (passed|failed|error)", text[-3000:])}
     rows = [json.loads(line) for line in text.splitlines() if line.startswith('{"decoder"')]
     failed = counts.get("failed", 0) + counts.get("error", 0)
-    if part.script and code == IMPOSSIBLE:
-        why = text.strip().splitlines()[-1]
+    if (why := why_not_run(part, code, text)) != "":
         print(f"nightly: {part.name} was not run: {why}", flush=True)
         return {"passed": 0, "failed": 0, "seconds": 0.0, "hangs": 0, "fuzz": [], "short": short,
                 "why": why}  # fmt: skip
@@ -185,10 +217,11 @@ def figures(out: Path) -> dict[str, Any]:
 def table(results: dict[str, dict[str, Any]], out: Path, command: str) -> str:
     """What the night found, as markdown."""
     seen = figures(out)
-    fuzz = results.get("fuzz", {}).get("fuzz", [])
+    ran = {name: each for name, each in results.items() if "why" not in each}
+    fuzz = ran.get("fuzz", {}).get("fuzz", [])
     speeds = [row["inputs"] / max(row["seconds"], 0.1) for row in fuzz]
     wrong = ("wrong bytes", "crash_wrong", "load_wrong")
-    hangs = seen.get("hangs", 0) + sum(each["hangs"] for each in results.values())
+    hangs = seen.get("hangs", 0) + sum(each["hangs"] for each in ran.values())
     rows: dict[str, str | None] = {
         "cells of the fault matrix": _told(seen, "{cells}"),
         "cells with an outcome that no rule foresees": _told(seen, "{unexpected}"),
@@ -199,22 +232,22 @@ def table(results: dict[str, dict[str, Any]], out: Path, command: str) -> str:
         "operations under load": _told(seen, "{operations:,}, {gib} GiB read and compared"),
         "slowest operation under load": _told(seen, "{slowest_s} s"),
         "peak RSS under load (memory_budget 64 MiB)": _told(seen, "{peak_rss_mib} MiB"),
-        "leaks (slots, pins, files, descriptors, threads, tasks)": _leaks(results),
+        "leaks (slots, pins, files, descriptors, threads, tasks)": _leaks(ran),
         "RSS with {memory_inodes:,} inodes known": _told(
             seen, "{memory_inodes_mib} MiB ({memory_start_mib} at the start,"
             " {memory_per_inode} bytes an inode)"
         ),
         "peak RSS, and {memory_files} files being read (memory_budget 192 MiB; goal 300 MiB)":
             _told(seen, "{memory_peak_mib} MiB"),
-        "bad days of the cache's disk": str(results["disk"]["passed"]) if "disk" in results
+        "bad days of the cache's disk": str(ran["disk"]["passed"]) if "disk" in ran
             else None,
         "decoders fuzzed": f"{len(fuzz)}, with {min(row['inputs'] for row in fuzz):,} inputs each"
             f" ({min(speeds):,.0f} to {max(speeds):,.0f} a second)" if fuzz else None,
         "inputs that broke a decoder's rule":
             str(sum(len(row["failures"]) for row in fuzz)) if fuzz else None,
         "wrong bytes (but for those that cannot be caught)":
-            str(sum(seen.get(key, 0) for key in wrong)),
-        "hangs": str(hangs),
+            str(sum(seen.get(key, 0) for key in wrong)) if seen.keys() & set(wrong) else None,
+        "hangs": str(hangs) if ran else None,
     }  # fmt: skip
     lines = [f"`{command}`, on {os.cpu_count()} cores:", "", "| | |", "|---|---|"]
     for name, value in rows.items():

@@ -9,7 +9,7 @@ import pytest
 
 from dmfs.emulator.process import EmulatorProcess
 from tests.support.fixtures import calmed, drives, running_emulator
-from tests.support.mounts import Drive, Home, force_unmount
+from tests.support.mounts import Drive, Home
 from tests.support.oracle import Oracle
 
 
@@ -69,15 +69,6 @@ def make_drive(emulator: EmulatorProcess, tmp_path: Path) -> Iterator[Callable[.
 def home(emulator: EmulatorProcess, tmp_path: Path) -> Home:
     """A user of the command, without a mount."""
     return Home(tmp_path / "user", emulator, {})
-
-
-@pytest.fixture
-def point(tmp_path: Path) -> Iterator[Path]:
-    """An empty directory to mount on."""
-    path = tmp_path / "point"
-    path.mkdir()
-    yield path
-    force_unmount(path)
 
 
 @pytest.fixture

@@ -7,11 +7,9 @@ import errno
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from dmfs.fuse.kernel_params import READ_AHEAD_KB, parameter_paths
 from tests.support.commands import the_line
 from tests.support.fixtures import calmed
 from tests.support.mounts import (
+    MOUNTFD,
     START_TIMEOUT_S,
     Drive,
     Home,
@@ -28,14 +27,13 @@ from tests.support.mounts import (
     mounted_at,
     wait_until,
 )
-from tests.support.ordinary import CHECKOUT, NOBODY
+from tests.support.ordinary import CHECKOUT, as_nobody, nobodys_directory, why_not
 from tests.support.sample import SAMPLE
 
 pytestmark = [
     pytest.mark.mount,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts by mount(2)"),
 ]
-MOUNTFD = [sys.executable, "-P", "-m", "dmfs.fuse.descriptor.command"]
 LIBC = ctypes.CDLL(None, use_errno=True)
 WRITES = {
     "scopes": "data:read data:create data:write", "upload_delay": "200ms", "version_interval": 0,
@@ -209,16 +207,13 @@ def test_a_mount_in_another_namespace_has_the_descriptors_name(emulator, tmp_pat
 
 @pytest.fixture
 def work() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="dmfs-namespace-"))
-    os.chown(path, NOBODY, NOBODY)
-    yield path
-    shutil.rmtree(path)
+    with nobodys_directory() as path:
+        yield path
 
 
 @pytest.mark.tool("unshare")
 def test_an_ordinary_user_mounts_in_a_namespace_of_their_own(emulator, home, work):
     """Without fusermount3, and without a right that not everybody has."""
-    drop = ["unshare", "--mount", sys.executable, "-m", "tests.support.ordinary", str(work)]
     own = ["unshare", "--user", "--map-root-user", "--mount"]
     environ = home.environ | {
         "HOME": str(work), "DMFS_CACHE_DIR": f"{work}/c", "DMFS_STATE_DIR": f"{work}/s",
@@ -231,13 +226,10 @@ def test_an_ordinary_user_mounts_in_a_namespace_of_their_own(emulator, home, wor
 cat {shlex.quote(f"{point}/{SAMPLE}/README.txt")}
 umount {point}
 """
-    can = subprocess.run([*drop, *own, "true"], cwd=CHECKOUT, capture_output=True, check=False)
-    if can.returncode != 0:
-        pytest.skip("this machine has no namespaces for ordinary users")
-    shutil.rmtree(work / "0", ignore_errors=True)
-    (work / "device").unlink(missing_ok=True)
+    if (why := why_not(work, *own, "true")) != "":
+        pytest.skip(f"this machine has no namespaces for ordinary users: {why}")
     done = subprocess.run(
-        [*drop, *own, "sh", "-c", script],
+        as_nobody(work, *own, "sh", "-c", script),
         cwd=CHECKOUT, env=environ, capture_output=True, timeout=START_TIMEOUT_S, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, b"")

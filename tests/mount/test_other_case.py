@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from dmfs.emulator.process import EmulatorProcess
+from tests.support.histories import look_again
 from tests.support.mounts import Drive, wait_until
 from tests.write.conftest import WRITES
 
@@ -105,20 +106,20 @@ def test_a_change_at_the_service_reaches_every_spelling(
     folder = here(drive)
     assert not (folder / "LATER.DWG").exists()
     emulator.change("add_item", path=PROJECT, name="Later.dwg", size=77)
-    drive.home.run("refresh", str(folder))
+    look_again(drive, PROJECT)
     assert (folder / "LATER.DWG").stat().st_size == 77
     emulator.change("new_version", path=f"{PROJECT}/Later.dwg", size=88)
-    drive.home.run("refresh", str(folder))
-    wait_until(lambda: (folder / "LATER.DWG").stat().st_size == 88, 5)
+    look_again(drive, PROJECT)
+    wait_until(lambda: (folder / "LATER.DWG").stat().st_size == 88)
     emulator.change("add_item", path=PROJECT, name="later.DWG", size=99)
-    drive.home.run("refresh", str(folder))
+    look_again(drive, PROJECT)
     assert not (folder / "LATER.DWG").exists(), "now there are two"
     assert not (folder / ".ciopfs").exists()
 
 
 def test_versions_answer_to_another_case_too(drive: Drive, emulator: EmulatorProcess) -> None:
     emulator.change("new_version", path=f"{PROJECT}/small/small-00002.txt", size=55)
-    drive.home.run("refresh", str(here(drive, "small")))
+    look_again(drive, f"{PROJECT}/small")
     found = names(here(drive, "small", ".versions", "SMALL-00002.TXT"))
     assert found == ["small-00002@v1.txt", "small-00002@v2.txt"]
 
@@ -155,6 +156,6 @@ def test_a_real_entry_goes_before_a_marker_and_no_markers_takes_them_away(
     spellings = [Path(plain.path(PROJECT, "small", name)) for name in (THIRD, THIRD.upper())]
     for size in (61, 62):  # read-only, where the kernel believes listed names
         emulator.change("new_version", path=f"{PROJECT}/small/{THIRD}", size=size)
-        plain.home.run("refresh", str(spellings[0].parent))
+        look_again(plain, f"{PROJECT}/small")
         for path in spellings:
             assert (path.stat().st_size, len(path.read_bytes())) == (size, size)

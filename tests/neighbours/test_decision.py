@@ -59,6 +59,13 @@ def test_a_thumbnailer_gets_small_pictures_unless_closed(what: What) -> None:
     assert closed is (Verdict.CACHED if what.cached else Verdict.REFUSED)
 
 
+def test_4_mib_are_small_and_a_byte_more_is_not() -> None:
+    thumbnailer = Caller(Kind.THUMBNAILER)
+    at, beyond = (What(4 * 2**20 + more, "png", cached=False) for more in (0, 1))
+    assert decide(POLITE, thumbnailer, at) is Verdict.ALONE
+    assert decide(POLITE, thumbnailer, beyond) is Verdict.REFUSED
+
+
 @given(WORDS, WORDS)
 def test_a_name_that_is_not_in_the_table_is_nobodys(name: str, executable: str) -> None:
     if name in NAMES or executable in NAMES or name[:COMM_BYTES] in CUT:

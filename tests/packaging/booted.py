@@ -15,6 +15,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from tests.support.apt import install
 from tests.support.mounts import start_emulator, stop_emulator
 from tests.support.sample import SAMPLE
 
@@ -153,8 +154,7 @@ def why_not() -> str:
     if done.stdout.strip() != sysconfig.get_config_var("SOABI"):
         return f"{PYTHON} is another Python than ours, and the service cannot see ours"
     if shutil.which("systemd-nspawn") is None:
-        words = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "-qq"]
-        subprocess.run([*words, "systemd-container"], check=False, capture_output=True)
+        install(["systemd-container"])
     return "" if shutil.which("systemd-nspawn") else "there is no systemd-nspawn"
 
 

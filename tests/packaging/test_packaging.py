@@ -1,7 +1,6 @@
 """What we ship: the wheel, the locks, the scripts, and what no committed file may say."""
 
 import re
-import shutil
 import stat
 import subprocess
 import sys
@@ -223,8 +222,7 @@ def test_shell_script_is_strict(name: str) -> None:
     assert re.search(r"^set -e?uo pipefail$", text_of(name), re.MULTILINE)
 
 
-@pytest.mark.tool
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck not installed")
+@pytest.mark.tool("shellcheck")
 def test_shellcheck_finds_nothing() -> None:
     result = subprocess.run(
         ["shellcheck", "--external-sources", *SHELL_SCRIPTS],

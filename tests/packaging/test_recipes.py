@@ -12,7 +12,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import tarfile
 import tomllib
 import zipfile
@@ -24,6 +23,7 @@ import pytest
 import yaml
 
 from dmfs.cli.parser import parse
+from dmfs.config import DECLARED, load_settings
 from dmfs.fuse.descriptor.command import _parsed
 from dmfs.fuse.mountpoint import parse_options
 
@@ -238,13 +238,30 @@ def test_kubernetes_s_commands_are_understood() -> None:
         assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
 
 
+def test_kubernetes_s_job_has_no_right_and_a_configuration_that_is_understood() -> None:
+    text = (EXAMPLES / "kubernetes-job.yaml").read_text("utf-8")
+    secret, config, job = yaml.safe_load_all(text)
+    settings = load_settings(config["data"]["config.toml"], {"HOME": "/"}, {})
+    assert (settings.cache_size, settings.memory_budget) == (8 << 30, 64 << 20)
+    pod = job["spec"]["template"]["spec"]
+    (worker,) = pod["containers"]
+    rights = worker["securityContext"]
+    assert rights["capabilities"] == {"drop": ["ALL"]}
+    assert not rights["allowPrivilegeEscalation"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    read = {declared.environment for declared in DECLARED.values()} | {"DMFS_CONFIG"}
+    assert {*secret["stringData"], *(each["name"] for each in worker["env"])} <= read
+    places = {mount["name"] for mount in worker["volumeMounts"]}
+    assert places == {volume["name"] for volume in pod["volumes"]}
+
+
 def test_wheels_of_a_release_are_for_every_python_that_we_say() -> None:
     build = tomllib.loads((PACKAGING / "cibuildwheel.toml").read_text("utf-8"))
     pythons = build["tool"]["cibuildwheel"]["build"]
-    for word in PROJECT["classifiers"]:
-        if minor := re.search(r":: 3\.(\d+)$", word):
-            assert f"cp3{minor[1]}-*" in pythons
-    assert sys.version_info[:2] >= (3, 11)
+    said = [re.search(r":: 3\.(\d+)$", word) for word in PROJECT["classifiers"]]
+    wanted = {f"cp3{minor[1]}-*" for minor in said if minor is not None}
+    assert len(wanted) >= 2
+    assert wanted <= set(pythons.split() if isinstance(pythons, str) else pythons)
 
 
 # --- the pages ----------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ import pytest
 from dmfs.fuse.descriptor.given import MOUNTED_AT
 from tests.packaging.test_systemd import ROOT, sections
 from tests.support.mounts import (
+    MOUNTFD,
     Home,
     dmfs_command,
-    force_unmount,
     mounted_at,
     wait_until,
 )
@@ -30,7 +30,6 @@ from tests.support.sample import SAMPLE
 
 UNIT = ROOT / "systemd" / "dmfs-system@.service"
 EXPOSURE_MAX = 2.5
-MOUNTFD = [sys.executable, "-P", "-m", "dmfs.fuse.descriptor.command"]
 SANDBOX = """
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)  # PR_SET_MDWE, as MemoryDenyWriteExecute=
@@ -61,8 +60,7 @@ def analyze(*words: str | Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.tool
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze not installed")
+@pytest.mark.tool("systemd-analyze")
 class TestAnalyze:
     @pytest.mark.parametrize("instance", ["srv-autodesk", r"srv-my\x20drive"])
     def test_systemd_accepts_it(self, tmp_path: Path, instance: str) -> None:
@@ -163,14 +161,6 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     yield made
     made.close()
     made._socket.close()
-
-
-@pytest.fixture
-def point(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "point"
-    path.mkdir()
-    yield path
-    force_unmount(path)
 
 
 @pytest.mark.mount

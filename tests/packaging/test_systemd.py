@@ -59,8 +59,7 @@ def verify(unit: Path) -> str:
     return result.stdout + result.stderr + ("" if result.returncode == 0 else "failed")
 
 
-@pytest.mark.tool
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze not installed")
+@pytest.mark.tool("systemd-analyze")
 class TestVerify:
     @pytest.mark.parametrize("instance", ["Autodesk", r"Work-My\x20Projects"])
     def test_systemd_accepts_it(self, tmp_path: Path, instance: str) -> None:

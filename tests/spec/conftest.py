@@ -15,7 +15,6 @@ from dmfs.spec.filesystem import DmfsFileSystem
 HUB = "/Emulated Builders ／ Headquarters"
 FILES = f"{HUB}/Sample Project/Project Files"
 BENCH = "/Bench/Bench Project/Project Files"
-WRITE_SCOPES = "data:read data:create data:write"
 SMALL = f"{BENCH}/small"
 
 Open = Callable[..., DmfsFileSystem]
@@ -43,9 +42,9 @@ def open_fs(
         monkeypatch.setenv(key, text)
     made: list[DmfsFileSystem] = []
 
-    def make(*, rw: bool = False, **settings: Any) -> DmfsFileSystem:
+    def make(**settings: Any) -> DmfsFileSystem:
         settings = {"rates": "off", **settings}
-        fs = DmfsFileSystem(settings=settings, rw=rw, skip_instance_cache=True)
+        fs = DmfsFileSystem(settings=settings, skip_instance_cache=True)
         made.append(fs)
         return fs
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
+
+import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts/apt.sh"
 INSTALL_S = 1200.0
@@ -21,3 +23,12 @@ def install(packages: Iterable[str]) -> None:
             ["bash", "-c", steps, "apt", *wanted], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, timeout=INSTALL_S, check=False,
         )  # fmt: skip
+
+
+def install_or_skip(missing: Callable[[], Collection[str]], packages: str) -> None:
+    """For a test of the nightly runs: ``missing`` names the programs that are not here; where one
+    is not even after the packages were installed, the test is skipped and says which."""
+    if missing():
+        install([packages])
+    if left := missing():
+        pytest.skip(f"missing: {', '.join(left)}")

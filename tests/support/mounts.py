@@ -27,6 +27,8 @@ START_TIMEOUT_S = 40.0
 STOP_TIMEOUT_S = 20.0
 MARK = "DMFS_TEST_SESSION"
 """An environment variable of everything that is started here: how leftovers are found."""
+MOUNTFD = [sys.executable, "-P", "-m", "dmfs.fuse.descriptor.command"]
+"""dmfs-mountfd."""
 SESSION = f"{os.getpid()}.{time.time_ns()}"
 
 STARTED: list[Drive] = []

@@ -35,22 +35,31 @@ def leave_the_machines_mounts() -> bool:
     return True
 
 
-def keep_files_in_memory() -> None:
+def keep_files_in_memory() -> str:
     """After ``leave_the_machines_mounts``: what tests write from now on goes with this process.
+    Where the files lie, and why, in a line.
 
     They sync as often as the product does (14 ms here; tests/write/spool and upload took 214 s, and
     take 52), and none of them cuts the power. A disk of the machine that stands still for seconds
     was taken for a fault, too. (/dev/shm is hidden where a test makes a /dev of its own.)
     """
     root = "PYTEST_DEBUG_TEMPROOT"  # pytest's own
-    if not os.environ.get(IN_MEMORY) or root in os.environ or _free_bytes() < ROOM_BYTES:
-        return
+    if root in os.environ:
+        return f"in {os.environ[root]}, as {root} says"
+    on_disk = f"in {tempfile.gettempdir()}, not in memory: "
+    if not os.environ.get(IN_MEMORY):
+        return f"{on_disk}{IN_MEMORY} is not set"
+    if (free := _free_bytes()) < ROOM_BYTES:
+        return f"{on_disk}{free >> 20} MiB are free, {ROOM_BYTES >> 20} are wanted"
     # a short one: Samba's sockets are below, and their paths hold 107 bytes
-    place = Path(tempfile.gettempdir()) / "m"
+    place = Path(tempfile.gettempdir()) / "dmfs-t"
     place.mkdir(exist_ok=True)
     words = f"size={ROOM_BYTES},mode=1777".encode()
-    if ctypes.CDLL(None).mount(b"tests", os.fsencode(place), b"tmpfs", 0, words) == 0:
-        os.environ[root] = str(place)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"tests", os.fsencode(place), b"tmpfs", 0, words) != 0:
+        return f"{on_disk}{os.strerror(ctypes.get_errno())}"
+    os.environ[root] = str(place)
+    return f"in memory, at {place}"
 
 
 def _free_bytes() -> int:

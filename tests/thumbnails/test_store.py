@@ -54,6 +54,8 @@ async def test_what_was_used_longest_ago_goes_first(tmp_path):
     leftover = store._own / ".1-1"
     leftover.write_bytes(b"x")
     os.utime(leftover, (now, now - 7200))
+    young = store._own / ".2-1"  # another process is at it
+    young.write_bytes(b"x")
     await other.save("new", PICTURE)
     left = [number for number in range(10) if await store.load(f"v{number}")]
     assert 0 in left
@@ -63,6 +65,7 @@ async def test_what_was_used_longest_ago_goes_first(tmp_path):
     assert sum(path.stat().st_size for path in files(tmp_path)) <= limit * 0.9
     assert await store.load_links() == {"version": 1, "projects": {}}
     assert not leftover.exists()
+    assert young.exists()
 
 
 @real

@@ -15,6 +15,7 @@ from dmfs.emulator.thumbnails.pictures import heavy_png, jpeg, png
 from dmfs.errors import BadResponseError, BusyError, OfflineError, SignedOutError
 from dmfs.ratelimit.limits import Priority
 from dmfs.ratelimit.priority import current_priority
+from dmfs.thumbnails.store import PictureStore
 from dmfs.thumbnails.thumbnails import (
     ANSWER_S,
     FAILED_S,
@@ -280,6 +281,38 @@ async def test_who_leaves_does_not_end_the_look_that_others_wait_for():
         assert await pictures.of(a_file(number=2)) == PICTURE
     assert service.looks == ["pattern", "regions"]
     assert not service.may_end
+
+
+@virtual
+async def test_a_hub_of_which_no_region_is_told_is_not_asked_about_again():
+    service = Service(PICTURE)
+    async with thumbnails(service) as pictures:
+        for number in range(3):
+            assert await pictures.of(a_file(number=number)) == PICTURE
+    assert service.looks == ["pattern", "regions"]
+
+
+@virtual
+async def test_links_are_written_only_when_they_changed(monkeypatch, tmp_path):
+    service, written = Service(PICTURE), []
+
+    async def load(*_: object) -> None:
+        return None
+
+    async def save_links(_: PictureStore, links: object) -> None:
+        written.append(links)
+
+    for name in ("load", "load_links", "save"):
+        monkeypatch.setattr(PictureStore, name, load)
+    monkeypatch.setattr(PictureStore, "save_links", save_links)
+    monkeypatch.setattr(PictureLinks, "add", lambda *_: None)
+    async with trio.open_nursery() as nursery:
+        store = PictureStore(tmp_path, "ada")
+        pictures = Thumbnails(service, store, nursery, is_away=lambda: False, wait_s=WAIT_S)
+        for number in range(4):
+            assert await pictures.of(a_file(number=number)) == PICTURE
+        nursery.cancel_scope.cancel()
+    assert len(written) == 1
 
 
 @virtual

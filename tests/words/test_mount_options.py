@@ -41,7 +41,10 @@ def test_what_makes_no_sense_is_refused_in_words(words: str, part: str) -> None:
 
 
 def test_others_may_write_where_that_is_said_too() -> None:
-    assert parse_options("rw,allow_other,shared_identity").writes
+    assert not parse_options("rw").shared_identity
+    for words in ("rw,allow_other,shared_identity", "rw, allow_other, shared_identity"):
+        assert parse_options(words).writes
+        assert parse_options(words).shared_identity
     assert "shared_identity" not in parse_options("rw,shared_identity").kernel
 
 

@@ -4,17 +4,15 @@ that runs as root drops to ``nobody`` for it, in mounts of its own."""
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.mounts import Drive, mounted_at, wait_until
-from tests.support.ordinary import CHECKOUT, NOBODY
+from tests.support.ordinary import CHECKOUT, as_nobody, nobodys_directory, why_not
 from tests.support.sample import SAMPLE
 
 pytestmark = pytest.mark.mount
@@ -92,34 +90,18 @@ def test_others_may_write_where_the_machine_allows_it(
     assert b"ask root to put the line user_allow_other into /etc/fuse.conf" in done.stderr
 
 
-@pytest.fixture
-def work() -> Iterator[Path]:
-    """A directory of nobody's where nobody can reach it: pytest's own is root's alone."""
-    path = Path(tempfile.mkdtemp(prefix="dmfs-ordinary-"))
-    os.chown(path, NOBODY, NOBODY)
-    yield path
-    shutil.rmtree(path)
-
-
 @pytest.mark.skipif(not ROOT, reason="done above, as this user")
 @pytest.mark.tool("unshare")
-def test_saving_as_an_ordinary_user(work: Path) -> None:
-    drop = ["unshare", "--mount", sys.executable, "-m", "tests.support.ordinary"]
-    (work / "try").mkdir()
-    can = subprocess.run(
-        [*drop, work / "try", sys.executable, "-c", TRY],
-        cwd=CHECKOUT, capture_output=True, check=False,
-    )  # fmt: skip
-    if can.returncode != 0:
-        pytest.skip(f"root cannot drop to nobody here: {can.stderr.decode()[-200:]}")
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    done = subprocess.run(
-        [
-            *drop, work, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-            f"--basetemp={work}/tmp", *SELECTED,
-        ],
-        env={**environ, "HOME": str(work), "PYTHONDONTWRITEBYTECODE": "1"},
-        cwd=CHECKOUT, capture_output=True, text=True, timeout=NESTED_S, check=False,
-    )  # fmt: skip
+def test_saving_as_an_ordinary_user() -> None:
+    with nobodys_directory() as work:
+        if (why := why_not(work, sys.executable, "-c", TRY)) != "":
+            pytest.skip(f"root cannot drop to nobody here: {why}")
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+        words = ["-q", "-p", "no:cacheprovider", f"--basetemp={work}/tmp", *SELECTED]
+        done = subprocess.run(
+            as_nobody(work, sys.executable, "-m", "pytest", *words),
+            env={**environ, "HOME": str(work), "PYTHONDONTWRITEBYTECODE": "1"},
+            cwd=CHECKOUT, capture_output=True, text=True, timeout=NESTED_S, check=False,
+        )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert " passed" in done.stdout

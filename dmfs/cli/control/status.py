@@ -112,6 +112,8 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
         ),
         ("files", _files(status)),
     ]
+    if status.get("quota_sharing"):
+        rows.insert(3, ("quota", _sharing(status["quota_sharing"])))
     if status.get("kept_away"):
         rows.append(("kept away", _refusals(status["kept_away"])))
     if status.get("descriptor"):
@@ -131,6 +133,19 @@ def _calls(quotas: Sequence[Mapping[str, Any]]) -> str:
     if not quotas:
         return "without limits"
     return ", ".join(map(_quota, used)) or "none in the last minute"
+
+
+def _sharing(sharing: Mapping[str, Any]) -> str:
+    """Where many machines share the quotas, and how that goes."""
+    text = f"shared at {sharing['where']}"
+    if sharing["state"] == "alone":
+        reason = f": {sharing['reason']}" if sharing["reason"] else ""
+        text = f"1/{sharing['workers']} for this machine since {sharing['since']}{reason}"
+    elif sharing["state"] == "settling":
+        text += f", soon: 1/{sharing['workers']} for this machine until all have told their calls"
+    if abs(sharing["skew_s"]) > 1:
+        text += f"; the clock here is {sharing['skew_s']:+.1f} s off"
+    return text
 
 
 def _quota(quota: Mapping[str, Any]) -> str:

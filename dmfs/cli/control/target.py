@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dmfs.cli.settings import Invocation, read_settings
-from dmfs.control.mounts import Seen, all_mounts
+from dmfs.control.mounts import Seen, all_mounts, at_places
 from dmfs.errors import AccessError, NotFoundError, SetupError
 from dmfs.fuse.mount_place import split_at
 from dmfs.names import printable
@@ -22,9 +22,9 @@ def mounts_of(call: Invocation) -> list[Seen]:
 
 def mount_named(given: str, mounts: Sequence[Seen]) -> Seen:
     """The drive at (or around) a path, mounted or not. NotFoundError, SetupError."""
-    named = {seen.mountpoint: seen for seen in mounts}
+    named = at_places(mounts)
     if given in named:  # also /dev/fd/3, which leads elsewhere in this process
-        return named[given]
+        return _only(given, mounts)
     mounted = [seen.mountpoint for seen in mounts if seen.is_mounted]
     at, rest = split_at(given, mounted)
     if rest is None and at not in named:
@@ -32,7 +32,26 @@ def mount_named(given: str, mounts: Sequence[Seen]) -> Seen:
         if at in others:
             raise SetupError(f"{given} is not a dmfs drive but {others[at]}")
         raise NotFoundError(f"no drive is mounted at {given}", hint=_list(mounted))
-    return named[at]
+    return _only(at, mounts)
+
+
+def _only(mountpoint: str, mounts: Sequence[Seen]) -> Seen:
+    """The drive of a name that some drive has: one that is mounted: here, or else ours.
+    SetupError where that leaves several."""
+    found = [seen for seen in mounts if seen.mountpoint == mountpoint]
+    living = [seen for seen in found if seen.is_mounted]
+    if len(living) < 2:
+        return found[0]
+    here = [seen for seen in living if seen.is_here]
+    ours = [seen for seen in living if seen.owner == os.getuid()]
+    for some in (here, ours):
+        if len(some) == 1:
+            return some[0]
+    names = " and ".join(user_name(seen.owner) for seen in living)
+    raise SetupError(
+        f"{len(living)} drives have the name {mountpoint}: of {names}",
+        hint="dmfs status shows all; the others are for their users to ask",
+    )
 
 
 def the_mount(given: str | None, mounts: Sequence[Seen]) -> Seen:

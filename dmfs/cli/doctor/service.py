@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from email.utils import parsedate_to_datetime
 
@@ -18,6 +19,8 @@ from dmfs.auth.tokens import login_hint
 from dmfs.cli import DONE, FAILED
 from dmfs.cli.doctor.findings import ERROR, NOTE, OK, WARNING, Finding, as_json, as_text, has_error
 from dmfs.cli.doctor.machine import check_here
+from dmfs.cli.doctor.place import place_of
+from dmfs.cli.doctor.quota import check_quota
 from dmfs.cli.doctor.surroundings import check_surroundings
 from dmfs.cli.login import open_json_client
 from dmfs.cli.settings import Invocation, config_path, start
@@ -29,7 +32,6 @@ from dmfs.errors import (
     PartialAnswerError,
     SignedOutError,
 )
-from dmfs.fuse.mount_place import true_path
 from dmfs.http.client import HttpClient
 from dmfs.http.json_client import JsonClient
 from dmfs.http.probes import get_anonymously
@@ -56,14 +58,19 @@ def doctor_command(call: Invocation) -> int:
 
 async def _check(settings: Settings, call: Invocation) -> list[Finding]:
     def here() -> list[Finding]:
-        place = call.options.mountpoint
-        wanted = None if place is None else true_path(place)
+        given = call.options.mountpoint
+        wanted, found = (None, []) if given is None else place_of(given, os.geteuid())
         return [
             *check_here(settings, config_path(call)),
+            *found,
             *check_surroundings(call.environ, wanted),
         ]
 
-    return await trio.to_thread.run_sync(here) + await check_service(settings)
+    return [
+        *await trio.to_thread.run_sync(here),
+        *await check_quota(settings),
+        *await check_service(settings),
+    ]
 
 
 async def check_service(settings: Settings) -> list[Finding]:

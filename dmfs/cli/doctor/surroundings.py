@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 from dmfs.cli.doctor import updatedb
 from dmfs.cli.doctor.findings import ERROR, NOTE, OK, Finding
@@ -45,8 +46,16 @@ def desktop_findings(environ: Mapping[str, str]) -> list[Finding]:
         return []
     home = data_home(environ)
     places = [*([home] if home else []), *data_dirs(environ)]
-    if any((each / TYPES).is_file() for each in places):
+    if any(_is_file(each / TYPES) for each in places):
         return [Finding("desktop", OK, "the desktop knows the types of models by their names")]
     what = "the desktop does not know the types of models by their names"
     why = "file managers open each model in a folder to guess its type, and fetch its first bytes"
     return [Finding("desktop", NOTE, what, why, "dmfs desktop install --user")]
+
+
+def _is_file(path: Path) -> bool:
+    """False also where a drive that is dead lies on the way."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

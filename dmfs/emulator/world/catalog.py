@@ -1,10 +1,13 @@
-"""World specifications: ``sample``, ``history``, ``empty``, and benches joined by ``+``."""
+"""World specifications: ``sample``, ``history``, ``empty``, and benches joined by ``+``; last
+``directory:PATH``."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from dmfs.emulator.world.bench import Bench
+from dmfs.emulator.world.local.directory import add_directory
 from dmfs.emulator.world.model import World
 from dmfs.emulator.world.sample.history import make_history
 from dmfs.emulator.world.sample.hubs import make_sample
@@ -24,13 +27,17 @@ PARTS: dict[str, tuple[Callable[..., None], dict[str, int]]] = {
 }
 """Name → what adds it, and its parameters. ``--world`` of the command line names them all."""
 
+_DIRECTORY = re.compile(r"(?:^|\+)directory:")
+"""Its path may hold anything, a plus too: it ends the specification."""
+
 
 def make_world(spec: str) -> World:
     """The world of a specification; ValueError says what is wrong with it."""
     world = World()
     if spec == "empty":
         return world
-    parts = spec.split("+")
+    head, *paths = _DIRECTORY.split(spec, maxsplit=1)
+    parts = head.split("+") if head or not paths else []
     if "sample" in parts:
         make_sample(world)
         parts.remove("sample")
@@ -41,10 +48,12 @@ def make_world(spec: str) -> World:
     for part in parts:
         name, _, text = part.partition(":")
         if name not in PARTS:
-            known = ", ".join(("sample", "empty", *PARTS, "history"))
+            known = ", ".join(("sample", "empty", *PARTS, "history", "directory"))
             raise ValueError(f"unknown world {name!r}, known are {known}")
         make, defaults = PARTS[name]
         make(bench, **_arguments(name, text, defaults))
+    for path in paths:
+        add_directory(world, path)
     world.note_rest()
     return world
 

@@ -1,1 +1,1 @@
-"""What this machine's security policy permits fusermount3, by which ordinary users mount."""
+"""Why fusermount3, by which ordinary users mount, does not: a policy, and its own words."""

@@ -11,7 +11,6 @@ Standard library only.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import pwd
 import shutil
@@ -22,9 +21,11 @@ from typing import NoReturn
 from dmfs import __version__
 from dmfs.errors import DriveError, SetupError, UsageError
 from dmfs.fuse.descriptor import storing
+from dmfs.fuse.descriptor.becoming import become_user, pass_on, regain_mounting, start
 from dmfs.fuse.descriptor.given import MOUNTED_AT
-from dmfs.fuse.descriptor.opening import detach, open_mounted
+from dmfs.fuse.descriptor.opening import open_mounted
 from dmfs.fuse.kernel_params import raise_parameters
+from dmfs.fuse.mount_place import detach
 from dmfs.fuse.mountpoint import parse_options
 from dmfs.system.mountinfo import FILESYSTEM, mount_at
 
@@ -35,7 +36,6 @@ KILLED = frozenset({"signal", "core-dump", "watchdog", "oom-kill", "timeout"})
 directory in its place would look as if all files were gone."""
 FD_MIN, FD_MAX = 3, 1023
 """Behind stdin, stdout and stderr; below the usual limit of a process."""
-_PR_SET_NO_NEW_PRIVS = 38
 
 
 def main() -> int:
@@ -131,9 +131,11 @@ def _run(options: argparse.Namespace, command: list[str], environ: Mapping[str, 
         if options.store:
             storing.store(address, descriptor)
             return DONE
-        _become(command, descriptor, options.fd, user, dict(environ) | {MOUNTED_AT: path})
-    except BaseException:
-        detach(path)
+        _serve(command, descriptor, options.fd, user, dict(environ) | {MOUNTED_AT: path})
+    except BaseException as error:
+        if not detach(path) and isinstance(error, SetupError):
+            hint = f"it stays mounted; as root: umount -l {path}"
+            raise SetupError(error.message, hint=hint) from None
         raise
 
 
@@ -157,31 +159,21 @@ def _release(mountpoint: str, result: str) -> None:
         raise SetupError(f"{mount.mountpoint} cannot be unmounted", hint="as root it can")
 
 
-def _become(
+def _serve(
     command: Sequence[str], descriptor: int, number: int, user: pwd.struct_passwd | None,
     environ: dict[str, str],
 ) -> NoReturn:  # fmt: skip
-    """Run a command in the place of this process, with no more rights than its user has."""
+    """Become the command that serves the descriptor. SetupError."""
+    pass_on(descriptor, number)
+    if user is None or user.pw_uid == os.getuid():
+        start(command, environ)
+    become_user(user)
+    environ |= {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
     try:
-        if number != descriptor:
-            os.dup2(descriptor, number)
-            os.close(descriptor)
-        os.set_inheritable(number, True)
-    except OSError as error:
-        raise SetupError(f"no descriptor {number} can be had: {error.strerror}") from None
-    if user is not None and user.pw_uid != os.getuid():
-        try:
-            os.initgroups(user.pw_name, user.pw_gid)
-            os.setgid(user.pw_gid)
-            os.setuid(user.pw_uid)
-        except OSError as error:
-            raise SetupError(f"cannot become {user.pw_name}: {error.strerror}") from None
-        environ |= {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
-        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    try:
-        os.execvpe(command[0], list(command), environ)
-    except OSError as error:
-        raise SetupError(f"{command[0]} cannot be started: {error.strerror}") from None
+        start(command, environ)
+    except SetupError:
+        regain_mounting()
+        raise
 
 
 if __name__ == "__main__":

@@ -12,15 +12,12 @@ import os
 from dataclasses import dataclass
 
 from dmfs.errors import SetupError, UsageError
-from dmfs.fuse.mount_place import Condition, condition_of
 from dmfs.fuse.mountpoint import FUSE_DEVICE, MountOptions, prepare_mountpoint
-from dmfs.system.mountinfo import FILESYSTEM, mount_at
+from dmfs.system.mountinfo import FILESYSTEM
 
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_NOATIME = 1, 2, 4, 8, 1024
 _FLAGS = {"noexec": _MS_NOEXEC, "noatime": _MS_NOATIME, "nosuid": 0, "nodev": 0}
 """nosuid and nodev always hold: what comes from a service is no program of this machine's root."""
-_MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
-_STACKED_MAX = 8
 _WHY = {
     errno.EPERM: "mounting needs root, or a user namespace of one's own (unshare -Urm)",
     errno.ENODEV: "modprobe fuse",
@@ -60,7 +57,7 @@ def mount_call(options: MountOptions, descriptor: int, uid: int, gid: int) -> Mo
 def open_mounted(mountpoint: str, options: MountOptions, uid: int, gid: int) -> tuple[str, int]:
     """Mount at an empty directory, where a dead drive is cleared first; its true path, and the
     descriptor to serve, which a new program does not inherit. SetupError."""
-    path = _cleared(mountpoint)
+    path = prepare_mountpoint(mountpoint)
     try:
         device = os.open(FUSE_DEVICE, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -93,25 +90,3 @@ def _mount(path: str, call: MountCall) -> None:
         raise SetupError(
             f"the kernel does not mount at {path}: {os.strerror(code)}", hint=_WHY.get(code, "")
         )
-
-
-def _cleared(mountpoint: str) -> str:
-    """The true path of a place to mount at. Not by fusermount3, which may not be there."""
-    for _ in range(_STACKED_MAX):
-        mount = mount_at(os.path.abspath(mountpoint))
-        if mount is None or mount.kind != FILESYSTEM:
-            break
-        if condition_of(mount.mountpoint) is not Condition.DEAD or not detach(mount.mountpoint):
-            break
-    return prepare_mountpoint(mountpoint)
-
-
-def detach(mountpoint: str) -> bool:
-    """Take a mount out of the tree by a call of the kernel, also one that is used or dead; False
-    where that is not for us. Looks at nothing there.
-
-    libfuse 3.17 runs umount(8) for that, and a new program first closes our files: with one of them
-    on a disk that hangs, the drive never ended."""
-    # (the last of a mount's files to be closed ends it for good)
-    flags = _MNT_DETACH | _UMOUNT_NOFOLLOW
-    return bool(ctypes.CDLL(None).umount2(os.fsencode(mountpoint), flags) == 0)

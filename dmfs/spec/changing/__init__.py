@@ -1,1 +1,1 @@
-"""What changes the drive, for programs without a mount: by the same spool and uploads."""
+"""What changes the drive: files that are written, names, and the wait until the service has it."""

@@ -1,77 +1,41 @@
-"""A file that is being written, as Python's io has it."""
+"""A file of the drive that is open to be written, as Python's io has it."""
 
 from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from dmfs.drive import Drive
-from dmfs.errors import IsADirectory
-from dmfs.jobs.writing.place import node_at, writing_of
-from dmfs.model import Directory, File
-from dmfs.spec.changing.steps import place_of, require_absent
-from dmfs.spec.reading import read_into
-from dmfs.write.care.putting import begin_aside, drop_aside
-from dmfs.write.handle import Handle
+from dmfs.spec.changing.target import Target
 
 BUFFER_BYTES = 1024 * 1024
 Run = Callable[[Callable[[Drive], Awaitable[Any]], str], Any]
 
 
-class RawChange(io.RawIOBase):
-    """``wb`` and ``xb`` write under a name of their own, which stays on this machine, and take the
-    file's name when they are closed: whoever is interrupted leaves what was there before. ``ab``
-    and ``r+b`` change the file in place.
-    """
+class RawWriter(io.RawIOBase):
+    """Writes go to the spool of this process. It belongs to the process that opened it: what a
+    forked child writes to it is refused, and what it inherited in a buffer is the parent's."""
 
-    def __init__(self, path: str, mode: str, run: Run, *, autocommit: bool) -> None:
-        """OSError if it cannot be written."""
+    def __init__(
+        self, target: Target, drive: Drive, path: str, run: Run, *,
+        at: int, reads: bool, autocommit: bool, wait: bool,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self._path, self._mode, self._run = path, mode, run
-        self._autocommit = autocommit
-        self._drive: Drive | None = None
-        self._handle: Handle | None = None
-        self._directory: Directory | None = None
-        self._name = self._aside = ""
-        self._position = 0
-        run(self._begin, path)
+        self._target, self._drive, self._path, self._run = target, drive, path, run
+        self._position, self._reads = at, reads
+        self._autocommit, self._wait = autocommit, wait
+        self._pid = os.getpid()
+        self._failed = self._over = False
 
-    async def _begin(self, drive: Drive) -> None:
-        writing = writing_of(drive)
-        if self._mode == "xb":
-            await require_absent(drive, self._path)
-        self._directory, self._name = await place_of(drive, self._path)
-        exists = await writing.child(self._directory, self._name) is not None
-        if self._mode == "r+b" or (self._mode == "ab" and exists):
-            node = await node_at(drive, self._path)
-            if not isinstance(node, File):
-                raise IsADirectory(f"{self._path!r} is no file that can be written")
-            found_in = (self._directory, self._name)
-            self._handle = await writing.open(node, found_in, writes=True, truncate=False)
-        else:
-            self._handle, self._aside = await begin_aside(writing, self._directory, self._name)
-        self._drive = drive
-        if self._mode == "ab":
-            self._position = self._handle.size_bytes
-
-    def _on(self, work: Callable[[Handle], Awaitable[Any]]) -> Any:
-        """EBADF in the child of a fork: what was begun is the parent's."""
-
-        async def run(drive: Drive) -> Any:
-            if drive is not self._drive or self._handle is None:
-                raise OSError(errno.EBADF, "it was opened by another process", self._path)
-            return await work(self._handle)
-
-        return self._run(run, self._path)
+    def readable(self) -> bool:
+        return self._reads
 
     def writable(self) -> bool:
         return True
-
-    def readable(self) -> bool:
-        return self._mode == "r+b"
 
     def seekable(self) -> bool:
         return True
@@ -80,142 +44,130 @@ class RawChange(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}
+        size_bytes = self._target.handle.size_bytes
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: size_bytes}
         if whence not in base:
             raise ValueError(f"seek by {whence}: 0, 1 and 2 are known")
-        if base[whence] + offset < 0:
+        position = base[whence] + offset
+        if position < 0:
             raise ValueError(f"seek before the start of {self._path}")
-        self._position = base[whence] + offset
-        return self._position
+        self._position = position
+        return position
 
-    @property
-    def _size_bytes(self) -> int:
-        return 0 if self._handle is None else self._handle.size_bytes
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        if os.getpid() != self._pid and self._over:
+            return len(view)  # the parent's buffer, which a closing child gives away
+        at = self._position
 
-    def write(self, buffer: Any) -> int:
-        self._check()
-        data = bytes(buffer)
-        at = self._size_bytes if self._mode == "ab" else self._position
-        self._on(lambda handle: handle.write(at, data))
+        async def write(_: Drive) -> None:
+            await self._target.handle.write(at, view)
+
+        try:
+            self._on_drive(write)
+        except BaseException:
+            self._failed = True
+            raise
+        self._failed = False  # the same bytes again, at the same place
+        self._position = at + len(view)
+        return len(view)
+
+    def readinto(self, buffer: Any) -> int:
+        target, at = memoryview(buffer).cast("B"), self._position
+
+        async def read(_: Drive) -> bytes:
+            data, _now = await self._target.handle.read(at, len(target))
+            return bytes(data)
+
+        data = self._on_drive(read)
+        target[: len(data)] = data
         self._position = at + len(data)
         return len(data)
 
-    def readinto(self, buffer: Any) -> int:
-        self._check()
-        if not self.readable():
-            raise io.UnsupportedOperation("not readable")
-        target = memoryview(buffer).cast("B")
-        start, wanted = self._position, min(len(target), self._size_bytes - self._position)
-        if wanted <= 0:
-            return 0
-        done: int = self._on(lambda handle: read_into(handle, start, target[:wanted]))
-        self._position += done
-        return done
-
     def truncate(self, size: int | None = None) -> int:
-        self._check()
         size_bytes = self._position if size is None else size
-        self._on(lambda handle: handle.truncate(size_bytes))
+
+        async def truncate(_: Drive) -> None:
+            await self._target.handle.truncate(size_bytes)
+
+        self._on_drive(truncate)
         return size_bytes
 
-    def confirm(self) -> None:
-        """What was written outlives a power loss, under the name that it has until it is closed."""
-        self._on(lambda handle: handle.confirm(stays_open=True))
+    def finish(self, *, commit: bool) -> None:
+        """Once: what was written takes its name, or goes."""
+        if self._over:
+            return
+        self._over = True
+        if os.getpid() != self._pid or sys.is_finalizing():
+            return
+
+        async def finish(_: Drive) -> None:
+            await (self._target.commit(wait=self._wait) if commit else self._target.discard())
+
+        self._on_drive(finish)
 
     def close(self) -> None:
-        if self.closed:
-            return
-        super().close()
-        if self._handle is None or sys.is_finalizing():
-            return
-        if self._autocommit or not self._aside:
-            self.commit()
-        else:
-            self._on(lambda handle: handle.confirm(stays_open=True))
+        if not self.closed:
+            super().close()
+            if self._failed:
+                self.finish(commit=False)
+            elif self._autocommit:
+                self.finish(commit=True)
+
+    def forsake(self) -> bool:
+        """Whether this is a child of the process that opened it; what is in its buffer goes."""
+        if os.getpid() == self._pid:
+            return False
+        self._over = True
+        return True
+
+    def _on_drive(self, work: Callable[[Drive], Awaitable[Any]]) -> Any:
+        async def check(drive: Drive) -> Any:
+            if drive is not self._drive:
+                raise OSError(errno.EBADF, "its drive was closed, or was another process's")
+            return await work(drive)
+
+        if os.getpid() != self._pid:
+            raise OSError(errno.EBADF, "opened by the process that this one was forked from")
+        return self._run(check, self._path)
+
+
+class _Commits:
+    """fsspec's side of a file that is written."""
+
+    raw: RawWriter
+    fs: Any
+    path: str
 
     def commit(self) -> None:
-        """The file is there from now on, safe on this machine, and goes up."""
-        self._end(self._commit)
-
-    async def _commit(self, handle: Handle) -> None:
-        assert self._drive is not None
-        assert self._directory is not None
-        await handle.confirm()
-        if self._aside:
-            writing = writing_of(self._drive)
-            await writing.rename(
-                self._directory, self._aside, self._directory, self._name, replace=True
-            )
+        """At the end of a transaction: it takes its name."""
+        self.raw.finish(commit=True)
 
     def discard(self) -> None:
-        """What was there before stays."""
-        super().close()
-        self._end(self._discard)
+        """Of a transaction that failed: nothing of it is left."""
+        self.raw.finish(commit=False)
 
-    async def _discard(self, handle: Handle) -> None:
-        handle.close()
-        if self._aside and self._drive is not None and self._directory is not None:
-            await drop_aside(writing_of(self._drive), self._directory, self._aside)
-
-    def _end(self, how: Callable[[Handle], Awaitable[None]]) -> None:
-        """Once."""
-        if self._handle is None:
-            return
-
-        async def end(handle: Handle) -> None:
-            try:
-                await how(handle)
-            except BaseException:
-                if how == self._commit:
-                    await self._discard(handle)
-                raise
-            finally:
-                handle.close()
-
-        try:
-            self._on(end)
-        finally:
-            self._handle = None
-
-    def _check(self) -> None:
-        if self.closed:
-            raise ValueError(f"{self._path} is closed")
+    def close(self) -> None:
+        """The bytes are safe on this machine; with ``wait`` the service has them."""
+        self.raw.forsake()
+        super().close()  # type: ignore[misc]
 
 
-class _Changed:
-    """What fsspec asks of an open file."""
+class WriteFile(_Commits, io.BufferedWriter):
+    """Of the modes wb, xb and ab."""
 
-    def __init__(self, raw: RawChange, fs: Any, path: str) -> None:
-        super().__init__(raw, BUFFER_BYTES)  # type: ignore[call-arg]
-        self.fs, self.path, self.mode_of_fsspec = fs, path, raw._mode  # noqa: SLF001
-        self._change = raw
+    raw: RawWriter
 
-    def commit(self) -> None:
-        """For fsspec's transactions."""
-        self._change.commit()
-
-    def discard(self) -> None:
-        """Leave what was there before."""
-        self._change.discard()
-
-    def __exit__(self, kind: Any, *_: Any) -> None:
-        """A program that fails in the middle leaves what was there before."""
-        if kind is None:
-            self.close()  # type: ignore[attr-defined]
-        else:
-            self.discard()
+    def __init__(self, raw: RawWriter, fs: Any, path: str) -> None:
+        super().__init__(raw, BUFFER_BYTES)
+        self.fs, self.path = fs, path
 
 
-class ChangedFile(_Changed, io.BufferedWriter):
-    """Of ``wb``, ``xb`` and ``ab``."""
+class UpdateFile(_Commits, io.BufferedRandom):
+    """Of the modes r+b, w+b and a+b."""
 
+    raw: RawWriter
 
-class ChangedInPlace(_Changed, io.BufferedRandom):
-    """Of ``r+b``."""
-
-
-def open_to_write(fs: Any, path: str, mode: str, run: Run, *, autocommit: bool) -> Any:
-    """``wb``, ``xb``, ``ab`` or ``r+b``. OSErrors."""
-    raw = RawChange(path, mode, run, autocommit=autocommit)
-    kind: Any = ChangedInPlace if mode == "r+b" else ChangedFile
-    return kind(raw, fs, path)
+    def __init__(self, raw: RawWriter, fs: Any, path: str) -> None:
+        super().__init__(raw, BUFFER_BYTES)
+        self.fs, self.path = fs, path

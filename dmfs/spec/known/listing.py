@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -15,14 +16,14 @@ from dmfs.spec.known.memory import Memory
 from dmfs.spec.oserrors import as_oserror
 from dmfs.system.concurrency import gather
 
+ASIDE = re.compile(r"\.[0-9a-f]{16}\.partial")
 LISTED_AT_ONCE = 12
 """Directories of one ``find``: 300 listings a minute are allowed to all users of an app."""
 
 
 async def resolved(drive: Drive, memory: Memory, path: str) -> Node:
-    """What a path means: as the program saw it that this object comes from, if it did. Where the
-    drive is written to, what is there now: a snapshot would hide what was written."""
-    known = None if drive.writing is not None else memory.node(path)
+    """What a path means: as the program saw it that this object comes from, if it did."""
+    known = memory.node(path)
     if known is not None:
         return known
     node = await drive.resolve(path)
@@ -35,14 +36,21 @@ async def entries_of(
 ) -> Mapping[str, Child]:
     """All entries. BadResponseError if some cannot be told: a shorter list would look whole.
     ``ahead``: list ahead of a walk, if this seems to be one."""
-    known = None if drive.writing is not None else memory.entries(directory)
+    known = memory.entries(directory, path)
     if known is not None:
         return known
     listing = await (drive.list(directory) if ahead else drive.prepare(directory))
     if listing.lost:
         raise BadResponseError(f"cannot list {path!r} to the end: {listing.lost} entries are lost")
     memory.used(path)
+    if drive.writing is not None:
+        return {name: each for name, each in listing.entries.items() if not is_aside(name)}
     return listing.entries
+
+
+def is_aside(name: str) -> bool:
+    """Whether a file is being written under this name, and has its own when it is whole."""
+    return name.endswith(".partial") and ASIDE.fullmatch(name) is not None
 
 
 async def found_below(

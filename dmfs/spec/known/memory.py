@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 
 from dmfs.drive import Drive
-from dmfs.model import Child, Directory, File, Listing, Node, Root, Shortcut
+from dmfs.model import Child, Directory, File, Listing, Node, Root, Shortcut, WrittenFile
 from dmfs.spec.known.knowledge import Knowledge, unpack
 
 DIRECTORIES_MAX = 4096
@@ -20,6 +20,8 @@ class Memory:
         self._paths: OrderedDict[str, None] = OrderedDict()
         self._given: tuple[tuple[bytes, Knowledge], ...] = ()
         """The one that came last goes first. Replaced as a whole, so that any thread may look."""
+        self._changed: frozenset[str] = frozenset()
+        """Directories in which this object changed something: no snapshot tells what is below."""
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -27,7 +29,7 @@ class Memory:
     @property
     def given(self) -> bytes:
         """The snapshot that came last; b'' for none."""
-        return self._given[0][0] if self._given else b""
+        return self._given[0][0] if self._given and not self._changed else b""
 
     def give(self, packed: bytes) -> None:
         """Take a snapshot over: each task of an engine may bring the same one."""
@@ -39,13 +41,28 @@ class Memory:
         """Let go of all snapshots."""
         self._given = ()
 
+    def changed(self, path: str) -> None:
+        """Something was changed in a directory by this object."""
+        self._changed |= {path}
+
+    def _is_changed(self, path: str) -> bool:
+        if not self._changed or not self._given:
+            return False
+        parts = path.split("/")
+        above = ("/".join(parts[:end]) or "/" for end in range(1, len(parts) + 1))
+        return not self._changed.isdisjoint(above)
+
     def node(self, path: str) -> Node | None:
         """What a path means by a snapshot; None if none tells."""
+        if self._is_changed(path):
+            return None
         found = (knowledge.node(path) for _, knowledge in self._given)
         return next((node for node in found if node is not None), None)
 
-    def entries(self, directory: Directory) -> Mapping[str, Child] | None:
+    def entries(self, directory: Directory, path: str) -> Mapping[str, Child] | None:
         """All that is in a directory by a snapshot; None if none tells."""
+        if self._is_changed(path):
+            return None
         found = (knowledge.entries(directory) for _, knowledge in self._given)
         return next((entries for entries in found if entries is not None), None)
 
@@ -67,7 +84,7 @@ class Memory:
         found: list[Listing] = []
         for part in [*(each for each in path.split("/") if each), None]:
             listing = drive.known(node)
-            if listing is None or listing.lost:
+            if listing is None or listing.lost or _has_drafts(listing):
                 return []
             found.append(listing)
             if part is None:
@@ -77,3 +94,8 @@ class Memory:
                 return []
             node = child
         return found
+
+
+def _has_drafts(listing: Listing) -> bool:
+    """Whether it shows what no other process can read."""
+    return any(isinstance(each, WrittenFile) for each in listing.entries.values())

@@ -29,14 +29,24 @@ class StateDatabase:
     """See above."""
 
     def __init__(
-        self, path: Path, steps: Sequence[str], *, tables: str, rest: str, lost: str
+        self,
+        path: Path,
+        steps: Sequence[str],
+        *,
+        tables: str,
+        rest: str,
+        lost: str,
+        outlives_power_cuts: bool = True,
     ) -> None:
         """``steps``: the SQL that leads from each version to the next, the first from nothing.
         ``tables``: all of the newest version. ``rest``: what rests while a newer dmfs has the file
-        (``pins rest``); ``lost``: what a damage means (``nothing is pinned now``)."""
+        (``pins rest``); ``lost``: what a damage means (``nothing is pinned now``).
+        ``outlives_power_cuts``: else the last transactions before one may be lost, whole, and a
+        commit waits for no disk."""
         self.path = path
         self._steps = steps
         self._tables, self._rest, self._lost = tables, rest, lost
+        self._synchronous = "FULL" if outlives_power_cuts else "NORMAL"
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -115,7 +125,7 @@ class StateDatabase:
                     hint="use that dmfs; nothing of it was changed",
                 )
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")  # an intention outlives a power cut
+            db.execute(f"PRAGMA synchronous = {self._synchronous}")
             if version < len(self._steps):
                 self._migrate(db)
             db.execute(f"SELECT 1 FROM {self._tables} LIMIT 0")  # noqa: S608 - words of ours

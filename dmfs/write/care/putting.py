@@ -31,37 +31,25 @@ Progress = Callable[[int, int], Awaitable[None]]
 async def put(
     writing: Writing, descriptor: int, directory: Directory, name: str, progress: Progress
 ) -> LiveFile:
-    """As ``put_whole``, of what a descriptor can be read of. OSError of the descriptor."""
-    return await put_whole(writing, directory, name, partial(_copy, descriptor, progress))
-
-
-async def put_whole(
-    writing: Writing, directory: Directory, name: str, fill: Callable[[Handle], Awaitable[None]]
-) -> LiveFile:
-    """Save what ``fill`` writes as ``name``: a new file, or what the next version of the one that
-    is there will be. It is safe on this machine then, and goes up next. DriveErrors."""
-    handle, aside = await begin_aside(writing, directory, name)
+    """Save what a descriptor can be read of as ``name``: a new file, or what the next version of
+    the one that is there will be. It is safe on this machine then, and goes up next. DriveErrors;
+    OSError of the descriptor."""
+    await check(writing, directory, name)
+    aside = f".{id_hash(new_draft_id(), 16)}.partial"
+    _, handle = await writing.create(directory, aside, exclusive=True, truncate=False)
     try:
-        await fill(handle)
+        await _copy(descriptor, handle, progress)
         await handle.confirm()
         await writing.rename(directory, aside, directory, name, replace=True)
     except BaseException:
         handle.close()
-        await drop_aside(writing, directory, aside)
+        await drop(writing, directory, aside)
         raise
     handle.close()
     return handle.live
 
 
-async def begin_aside(writing: Writing, directory: Directory, name: str) -> tuple[Handle, str]:
-    """A handle for what ``name`` is to become, and its name until then."""
-    await _check(writing, directory, name)
-    aside = f".{id_hash(new_draft_id(), 16)}.partial"
-    _, handle = await writing.create(directory, aside, exclusive=True, truncate=False)
-    return handle, aside
-
-
-async def _check(writing: Writing, directory: Directory, name: str) -> None:
+async def check(writing: Writing, directory: Directory, name: str) -> None:
     """What would be refused at the end is refused at the beginning."""
     listing = await writing.tools.listings.get(directory)
     there = listing.entries.get(name)
@@ -73,7 +61,7 @@ async def _check(writing: Writing, directory: Directory, name: str) -> None:
         raise IsADirectory(f"{printable(name)!r} is no file that can be written")
 
 
-async def _copy(descriptor: int, progress: Progress, handle: Handle) -> None:
+async def _copy(descriptor: int, handle: Handle, progress: Progress) -> None:
     total = (await in_thread(lambda: os.fstat(descriptor))).st_size
     at = 0
     while True:
@@ -85,8 +73,7 @@ async def _copy(descriptor: int, progress: Progress, handle: Handle) -> None:
         await progress(at, max(at, total))
 
 
-async def drop_aside(writing: Writing, directory: Directory, name: str) -> None:
-    """What was begun is not to be. Never raises."""
+async def drop(writing: Writing, directory: Directory, name: str) -> None:
     with trio.move_on_after(DROP_S, shield=True):
         try:
             await writing.unlink(directory, name)

@@ -103,7 +103,10 @@ class FolderView:
         for item_id, name in displaced.items():
             if isinstance(listing.entries[name], File) and self.names.hides(ItemId(item_id), name):
                 differs[name] = None
-        differs |= dict.fromkeys(listed.names_of(dict.fromkeys(self.made.gone, "")).values())
+        # an older listing has a folder that was renamed here under the name that it had, too
+        folders = (each.id for each in self.made.shown.values() if isinstance(each, Folder))
+        moved = {*self.made.gone, *folders}
+        differs |= dict.fromkeys(listed.names_of(dict.fromkeys(moved, "")).values())
         for name in self.names.touched():
             node = self._touched_node(name)
             if node is not None or isinstance(listing.entries.get(name), File):

@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from dmfs.errors import SetupError, SpoolError
+from dmfs.errors import SetupError, SpoolError, SpoolTakenError
 from dmfs.system.mountinfo import mount_at
 
 log = logging.getLogger(__name__)
@@ -47,22 +47,6 @@ def _has_lock(pid: int, path: Path) -> bool:
     return row.search(table) is not None
 
 
-_held: set[int] = set()
-"""Descriptors of the locks of this process."""
-
-
-def _let_go_in_child() -> None:
-    """The child of a fork has the parent's descriptors: it would keep the lock when the parent has
-    ended. To close them takes nothing from the parent."""
-    for descriptor in _held:
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_let_go_in_child)
-
-
 class Owner:
     """Of one spool. All methods block."""
 
@@ -79,12 +63,11 @@ class Owner:
                 f"the spool's lock {self._path} cannot be made: {error.strerror or error}"
             ) from error
         if words:
-            raise SetupError(
+            raise SpoolTakenError(
                 f"this profile is written to already: {words}",
                 hint="one mount of a profile may write; unmount that one, or mount this one ro",
             )
         self._descriptor = descriptor
-        _held.add(descriptor)
 
     def check(self) -> None:
         """Whether the spool is still ours. A lock file that was deleted locks out nobody: it is
@@ -104,10 +87,8 @@ class Owner:
                 f"the spool's lock {self._path} was deleted, and another process has it: {words}",
                 hint="unmount this one",
             )
-        _held.discard(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = descriptor
-        _held.add(descriptor)
         log.warning("the spool's lock %s was deleted: it is made again", self._path)
 
     def release(self) -> None:
@@ -115,7 +96,6 @@ class Owner:
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
-            _held.discard(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
 

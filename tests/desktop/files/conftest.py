@@ -52,9 +52,8 @@ def fill(emulator: EmulatorProcess, folder: str, count: int) -> None:
 
 @pytest.fixture(scope="package")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A person's share directory with the types installed."""
-    if shutil.which("update-mime-database") is None:
-        pytest.skip("there is no update-mime-database")
+    """A person's share directory with the types installed. Tests that take it are marked
+    ``tool("update-mime-database")``."""
     data = tmp_path_factory.mktemp("data")
     (data / "mime/packages").mkdir(parents=True)
     shutil.copy(SHARE / "mime/packages/dmfs.xml", data / "mime/packages")

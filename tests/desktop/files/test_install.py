@@ -11,7 +11,7 @@ import pytest
 
 from dmfs.cli import main as command
 from dmfs.cli.documents.command import documents
-from dmfs.desktop import share_files
+from dmfs.desktop import installing, share_files
 from dmfs.desktop.installing import Place
 from dmfs.desktop.missing import missing
 from dmfs.desktop.plan import RECORD
@@ -243,6 +243,24 @@ def test_the_databases_are_made_where_their_tools_are(tmp_path):
     assert (tmp_path / "gtk-update-icon-cache").read_text().endswith("data/icons/hicolor\n")
     (tools / "update-mime-database").write_text("#!/bin/sh\necho no room >&2\nexit 3\n")
     assert place.refresh() == ["update-mime-database failed: no room"]
+
+
+def test_without_a_cache_of_icons_programs_look_again(tmp_path):
+    place = Place(tmp_path / "data", lambda _: None)
+    place.install()
+    icons = tmp_path / "data/icons/hicolor"
+    os.utime(icons, (1, 1))
+    place.refresh()
+    assert icons.stat().st_mtime > 1
+
+
+def test_what_is_larger_than_any_of_ours_is_not_read(tmp_path, monkeypatch):
+    place = Place(tmp_path, lambda _: None)
+    place.install()
+    monkeypatch.setattr(installing, "FOUND_MAX_BYTES", 1000)
+    large = {name for name, (data, _) in place.files.items() if len(data) > 1000}
+    assert {name for name, state in place.states().items() if state == "foreign"} == large
+    assert large
 
 
 def test_what_is_missing_is_named_with_its_package(tmp_path):

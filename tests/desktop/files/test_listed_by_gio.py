@@ -36,6 +36,7 @@ def listed(drive: Drive, folder: str, data: str) -> tuple[dict[str, str], int]:
     return found, drive.log().count(" open /") - before
 
 
+@pytest.mark.tool("update-mime-database")
 def test_a_folder_of_a_thousand_models_costs_nothing(models: Drive, database):
     models.emulator.reset()
     found, opens = listed(models, FOLDER, str(database))

@@ -78,7 +78,7 @@ def test_what_the_system_knows_is_not_claimed():
             assert pattern.lower() not in ours or name in mine, line
 
 
-@pytest.mark.tool("gio")
+@pytest.mark.tool("gio", "update-mime-database")
 def test_gio_is_certain_of_each_type_in_upper_case_too(database, tmp_path):
     """Whether it had to read: the files hold what would make it say text/plain."""
     for each in file_types():

@@ -15,7 +15,7 @@ import pytest
 from dmfs.desktop.missing import missing
 from tests.desktop.files.conftest import fill
 from tests.desktop.neighbours.session import Session
-from tests.support.apt import install
+from tests.support.apt import install_or_skip
 from tests.support.fixtures import running_emulator
 from tests.support.mounts import Drive, wait_until
 
@@ -45,10 +45,7 @@ def programs() -> None:
         names = [name for name in PROGRAMS if shutil.which(name) is None]
         return names + [each for each in missing({}, shutil.which) if "Nautilus" in each]
 
-    if absent():
-        install([PACKAGES])
-    if absent():
-        pytest.skip(f"missing: {', '.join(absent())}")
+    install_or_skip(absent, PACKAGES)
 
 
 @pytest.fixture

@@ -10,16 +10,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.desktop.neighbours.programs import NEIGHBOURS, Neighbour
+from tests.desktop.neighbours.programs import NEIGHBOURS
 from tests.desktop.neighbours.rows import Row, both, table, wrong
 from tests.desktop.neighbours.runs import ALL_FOLDERS, let_loose, world
+from tests.desktop.running import IMPOSSIBLE, chosen, judged, run_each
 from tests.support.apt import install
-from tests.support.mounts import leftovers, why_no_mounts
-from tests.support.ordinary import CHECKOUT, NOBODY
+from tests.support.mounts import why_no_mounts
+from tests.support.ordinary import CHECKOUT, as_nobody, nobodys_directory, why_not
 
 SECONDS = 40.0
-IMPOSSIBLE = 77
-
 
 OWN = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 """Mounts and processes of its own, which end with it."""
@@ -27,58 +26,20 @@ OWN = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 def as_ordinary_user(words: list[str], into: Path) -> int:
     """The same again as ``nobody``; its rows are in a file then."""
-    try:
-        can = subprocess.run([*OWN, "true"], capture_output=True, text=True, check=False)
-        why = can.stderr.strip() if can.returncode else ""
-    except OSError as error:
-        why = str(error)
-    if why:
-        print(f"root cannot drop to an ordinary user here: {why}")
-        return IMPOSSIBLE
-    with tempfile.TemporaryDirectory(prefix="dmfs-neighbours-") as at:
-        os.chown(at, NOBODY, NOBODY)
-        rows = Path(at) / "rows.json"
+    with nobodys_directory() as work:
+        if (why := why_not(work, "true", own=OWN)) != "":
+            print(f"root cannot drop to an ordinary user here: {why}")
+            return IMPOSSIBLE
+        rows, at = work / "rows.json", str(work)
+        words = [sys.executable, "-m", "tests.desktop.neighbours", *words, "--json", str(rows)]
         done = subprocess.run(
-            [*OWN, sys.executable, "-m", "tests.support.ordinary", at,
-             sys.executable, "-m", "tests.desktop.neighbours", *words, "--json", str(rows)],
+            as_nobody(work, *words, own=OWN),
             cwd=CHECKOUT, check=False,
             env={**os.environ, "HOME": at, "TMPDIR": at, "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
         if rows.exists():
             into.write_bytes(rows.read_bytes())
     return done.returncode
-
-
-def run_all(neighbours: list[Neighbour], seconds: float, *, types: bool) -> tuple[list[Row], int]:
-    """Their rows, and how many of them could not be run or failed to."""
-    rows, failed = [], 0
-    with world() as emulator:
-        for each in neighbours:
-            if each.missing:
-                print(f"left out: {each.name} ({each.packages} cannot be installed)", flush=True)
-                continue
-            print(f"{each.name} …", flush=True)
-            try:
-                rows.append(let_loose(each, emulator, seconds, types=types))
-            except (AssertionError, OSError, subprocess.SubprocessError) as error:
-                print(f"FAILED {each.name}: {error!r}", flush=True)
-                failed += 1
-    return rows, failed + len(leftovers())
-
-
-def judged(rows: list[Row], failed: int, *, lenient: bool) -> int:
-    """Prints what broke a bound, and how many did not; an exit status."""
-    bad = 0
-    for row in rows:
-        found = list(wrong(row, ALL_FOLDERS))
-        bad += bool(found)
-        for words in found:
-            print(f"WRONG {row.neighbour}: {words}", flush=True)
-    print(f"{len(rows) - bad} passed, {bad + failed} failed", flush=True)
-    if not (rows or failed):
-        print("none of them can be installed here")
-        return IMPOSSIBLE
-    return 0 if lenient else int(bool(bad + failed))
 
 
 def main() -> int:
@@ -91,12 +52,11 @@ def main() -> int:
                         help="no list of types, no thumbnailer (dmfs desktop install)")  # fmt: skip
     parser.add_argument("--lenient", action="store_true", help="measure only: exit status 0")
     args = parser.parse_args()
-    wanted = [word for word in args.only.split(",") if word]
-    chosen = [each for each in NEIGHBOURS if not wanted or any(w in each.name for w in wanted)]
+    some = chosen(NEIGHBOURS, args.only)
     with tempfile.TemporaryDirectory() as at:
         into = args.json or Path(at) / "rows.json"
         if os.geteuid() == 0:
-            install(each.packages for each in chosen if each.missing)
+            install(each.packages for each in some if each.missing)
             words = ["--only", args.only, "--seconds", str(args.seconds)]
             words += ["--without-types"] * args.without_types + ["--lenient"] * args.lenient
             status = as_ordinary_user(words, into)
@@ -104,10 +64,18 @@ def main() -> int:
             print(f"no mounts here: {why}")
             return IMPOSSIBLE
         else:
-            rows, failed = run_all(chosen, args.seconds, types=not args.without_types)
+            types = not args.without_types
+            with world() as emulator:
+                rows, failed = run_each(
+                    some, lambda each: let_loose(each, emulator, args.seconds, types=types)
+                )
             into.write_text(json.dumps([row.as_dict() for row in rows], indent=1))
             print(table(rows))
-            status = judged(rows, failed, lenient=args.lenient)
+            status = judged(
+                rows, failed, lambda row: row.neighbour, lambda row: wrong(row, ALL_FOLDERS)
+            )
+            if args.lenient and status != IMPOSSIBLE:
+                status = 0
         if args.before and into.exists():
             print(both(read(args.before), read(into)))
     return status

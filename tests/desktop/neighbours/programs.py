@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.desktop.neighbours.rows import SIGNINGS_MAX
 from tests.desktop.neighbours.session import Session
+from tests.support.mounts import wait_until
 
 FOLDERS_SHOWN = 3
 """A file manager is shown so many folders, one after the other."""
@@ -35,10 +36,6 @@ class Place:
         except subprocess.TimeoutExpired:
             return False
         return True
-
-    def for_all(self, child: subprocess.Popen[bytes]) -> bool:
-        """A service: it goes on."""
-        return self.until_end(child)
 
     def write(self, path: str, text: str) -> Path:
         """A file of the home."""
@@ -120,7 +117,7 @@ def clamd(place: Place) -> bool:
         f"LocalSocket {socket}\nDatabaseDirectory {_signatures(place)}\nForeground yes\n",
     )
     session.start(the("clamd"), "-c", config)
-    _until(socket.exists, 10.0)
+    wait_until(socket.exists, 10.0)
     words = ["-c", str(config), "--multiscan", "--no-summary", str(place.models)]
     return place.until_end(session.start(the("clamdscan"), *words))
 
@@ -134,7 +131,7 @@ def tracker(place: Place) -> bool:
         "index-single-directories=@as []\ninitial-sleep=0\nthrottle=0\n"
         "enable-monitors=false\nindex-removable-devices=true\n",
     )
-    return place.for_all(place.session.start(the("tracker-miner-fs-3")))
+    return place.until_end(place.session.start(the("tracker-miner-fs-3")))
 
 
 def baloo(place: Place) -> bool:
@@ -145,7 +142,7 @@ def baloo(place: Place) -> bool:
         f"folders[$e]={place.models}/\nexclude folders[$e]=\nindex hidden folders=false\n"
         "exclude filters=\nexclude mimetypes=\n",
     )
-    return place.for_all(place.session.start(the("baloo_file")))
+    return place.until_end(place.session.start(the("baloo_file")))
 
 
 def tumbler(place: Place) -> bool:
@@ -193,13 +190,6 @@ def gio_list(place: Place) -> bool:
     """Types of the files of ten folders."""
     words = ["list", "-a", "standard::content-type", *(str(each) for each in place.folders[:10])]
     return place.until_end(place.session.start("gio", *words))
-
-
-def _until(done: Callable[[], bool], timeout_s: float) -> None:
-    give_up = time.monotonic() + timeout_s
-    while not done():
-        assert time.monotonic() < give_up, done
-        time.sleep(0.05)
 
 
 NEIGHBOURS = (

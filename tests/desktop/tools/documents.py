@@ -9,46 +9,91 @@ import struct
 import subprocess
 import venv
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.desktop.tools.programs import HERE, PLACE, PYTHON
 
 LIBRARIES = "ezdxf ifcopenshell openpyxl numpy"
 DOCUMENTS = PLACE / "documents"
+BY_LIBRARIES = (
+    "Door schedule.xlsx", "Site plan.dxf", "Tower.ifc", "Assets.sqlite", "Report.pdf",
+)  # fmt: skip
+"""By ``making.py``, one a run."""
 _MADE_S = 600
 
 
 def libraries() -> None:
     """Python's, in an environment of their own. What cannot be had is left out."""
-    if not PYTHON.exists():
-        venv.create(PLACE / "venv", with_pip=True)
-    has = [str(PYTHON), "-c", "import ezdxf, ifcopenshell, openpyxl, numpy"]
-    if subprocess.run(has, capture_output=True, check=False).returncode:
-        pip = [str(PYTHON), "-m", "pip", "install", "-q", *LIBRARIES.split()]
-        subprocess.run(pip, stdout=subprocess.DEVNULL, timeout=_MADE_S, check=False)
+    try:
+        if not PYTHON.exists():
+            venv.create(PLACE / "venv", with_pip=True)
+        there = [str(PYTHON), "-c", "import ezdxf, ifcopenshell, openpyxl, numpy"]
+        if subprocess.run(there, capture_output=True, check=False).returncode:
+            pip = [str(PYTHON), "-m", "pip", "install", "-q", *LIBRARIES.split()]
+            subprocess.run(pip, stdout=subprocess.DEVNULL, timeout=_MADE_S, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"Python's libraries could not be had: {error}", flush=True)
+
+
+def has(name: str) -> bool:
+    """Whether a document is there. Only whole ones have their names."""
+    return (DOCUMENTS / name).exists()
 
 
 def make() -> None:
-    """All that are not there yet and can be made here. CalledProcessError."""
+    """All that are not there yet and can be made here. What cannot is told, and left out."""
     DOCUMENTS.mkdir(parents=True, exist_ok=True)
-    if not (DOCUMENTS / "Report.pdf").exists():  # the last one
-        _run(PYTHON, HERE / "making.py", DOCUMENTS)
-    if not (DOCUMENTS / "Site photo.png").exists():
-        (DOCUMENTS / "Site photo.png").write_bytes(photo())
-    if shutil.which("ffmpeg") and not (DOCUMENTS / "Walk.mp4").exists():
-        _run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=1280x720:duration=20",
-             "-c:v", "mpeg4", "-q:v", "2", DOCUMENTS / "Walk.mp4")  # fmt: skip
-    if shutil.which("soffice") and not (DOCUMENTS / "Minutes.odt").exists():
-        text = PLACE / "Minutes.txt"
-        dice = random.Random(6)
-        lines = (f"{number}. {dice.getrandbits(256):x}\n" for number in range(9000))
-        text.write_text("".join(lines))
-        _run("soffice", f"-env:UserInstallation=file://{PLACE}/profile", "--headless",
-             "--convert-to", "odt:writer8", "--outdir", DOCUMENTS, text)  # fmt: skip
-    if shutil.which("freecadcmd") and not (DOCUMENTS / "Bracket.step").exists():
-        _run("env", f"MAKE={DOCUMENTS}/Bracket.step", "freecadcmd", HERE / "solids.py")
-    for each in DOCUMENTS.iterdir():
-        each.chmod(0o644)
+    for name in BY_LIBRARIES:
+        made_whole(name, partial(_run, PYTHON, HERE / "making.py", name))
+    made_whole("Site photo.png", lambda path: path.write_bytes(photo()))
+    if shutil.which("ffmpeg"):
+        made_whole("Walk.mp4", _walk)
+    if shutil.which("soffice"):
+        made_whole("Minutes.odt", _minutes)
+    if shutil.which("freecadcmd"):
+        made_whole("Bracket.step", _bracket)
+
+
+def made_whole(name: str, make: Callable[[Path], object]) -> bool:
+    """Have a document made, unless it is there; whether it is there now.
+
+    It is made under the same name in a directory ``.part`` and then moved: a run that is cut off or
+    fails leaves nothing that the next one would take for a document. ``make`` gets the path.
+    """
+    if has(name):
+        return True
+    part = DOCUMENTS.parent / ".part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        make(part / name)
+        (part / name).chmod(0o644)
+        (part / name).rename(DOCUMENTS / name)
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"{name} could not be made: {error}", flush=True)
+        return False
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return True
+
+
+def _walk(path: Path) -> None:
+    _run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=1280x720:duration=20",
+         "-c:v", "mpeg4", "-q:v", "2", path)  # fmt: skip
+
+
+def _minutes(path: Path) -> None:
+    text = PLACE / "Minutes.txt"
+    dice = random.Random(6)
+    text.write_text("".join(f"{number}. {dice.getrandbits(256):x}\n" for number in range(9000)))
+    _run("soffice", f"-env:UserInstallation=file://{PLACE}/profile", "--headless",
+         "--convert-to", "odt:writer8", "--outdir", path.parent, text)  # fmt: skip
+
+
+def _bracket(path: Path) -> None:
+    _run("env", f"MAKE={path}", "freecadcmd", HERE / "solids.py")
 
 
 def photo(width: int = 2400, height: int = 1800) -> bytes:

@@ -1,4 +1,4 @@
-"""``PYTHON making.py DIRECTORY``: documents that need libraries of their own, some MB each.
+"""``PYTHON making.py NAME PATH``: a document that needs a library of its own, some MB.
 
 Run by the Python of an environment that has ezdxf, ifcopenshell, openpyxl and numpy.
 """
@@ -101,9 +101,8 @@ def report(path: Path, pages: int = 60) -> None:
 
 
 if __name__ == "__main__":
-    place = Path(sys.argv[1])
-    schedule(place / "Door schedule.xlsx")
-    drawing(place / "Site plan.dxf")
-    building(place / "Tower.ifc")
-    database(place / "Assets.sqlite")
-    report(place / "Report.pdf")
+    makers = {
+        "Door schedule.xlsx": schedule, "Site plan.dxf": drawing, "Tower.ifc": building,
+        "Assets.sqlite": database, "Report.pdf": report,
+    }  # fmt: skip
+    makers[sys.argv[1]](Path(sys.argv[2]))

@@ -125,9 +125,52 @@ def _ifc_id(label: str) -> str:
     return "".join(_IFC_DIGITS[number >> shift & 63] for shift in range(126, -1, -6))
 
 
+_BOXES = (
+    ("WALL", "Wall 1", (2500, 0, 0), (5000, 200, 2800)),
+    ("WALL", "Wall 2", (2500, 4000, 0), (5000, 200, 2800)),
+    ("WALL", "Wall 3", (0, 2000, 0), (200, 3800, 2800)),
+    ("WALL", "Wall 4", (5000, 2000, 0), (200, 3800, 2800)),
+    ("SLAB", "Floor", (2500, 2000, -250), (5200, 4200, 250)),
+)
+"""Kind, name, middle of the foot, and size of the elements of the model, in mm."""
+
+
+def _ifc_box(
+    n: int, kind: str, name: str, foot: tuple[int, int, int], size: tuple[int, int, int]
+) -> tuple[str, int]:
+    """The lines of an element from #n on, and the number of the element itself."""
+    (x, y, z), (dx, dy, height) = foot, size
+    length, width = max(dx, dy), min(dx, dy)
+    area = dx * dy / 1e6 if kind == "SLAB" else length * height / 1e6
+    first = "DEPTH" if kind == "SLAB" else "HEIGHT"
+    form = "FLOOR" if kind == "SLAB" else "STANDARD"
+    return (
+        f"""#{n}=IFCCARTESIANPOINT(({x}.,{y}.,{z}.));
+#{n + 1}=IFCAXIS2PLACEMENT3D(#{n},$,$);
+#{n + 2}=IFCLOCALPLACEMENT(#20,#{n + 1});
+#{n + 3}=IFCRECTANGLEPROFILEDEF(.AREA.,$,#26,{dx}.,{dy}.);
+#{n + 4}=IFCEXTRUDEDAREASOLID(#{n + 3},#12,#28,{height}.);
+#{n + 5}=IFCSHAPEREPRESENTATION(#14,'Body','SweptSolid',(#{n + 4}));
+#{n + 6}=IFCPRODUCTDEFINITIONSHAPE($,$,(#{n + 5}));
+#{n + 7}=IFC{kind}('{_ifc_id(name)}',#5,'{name}',$,$,#{n + 2},#{n + 6},$,.{form}.);
+#{n + 8}=IFCQUANTITYLENGTH('{first.title()}',$,$,{height}.,$);
+#{n + 9}=IFCQUANTITYLENGTH('Length',$,$,{length}.,$);
+#{n + 10}=IFCQUANTITYLENGTH('Width',$,$,{width}.,$);
+#{n + 11}=IFCQUANTITYAREA('{"NetArea" if kind == "SLAB" else "NetSideArea"}',$,$,{area!r},$);
+#{n + 12}=IFCQUANTITYVOLUME('NetVolume',$,$,{dx * dy * height / 1e9!r},$);
+#{n + 13}=IFCELEMENTQUANTITY('{_ifc_id(name + " quantities")}',#5,\
+'Qto_{kind.title()}BaseQuantities',$,$,(#{n + 8},#{n + 9},#{n + 10},#{n + 11},#{n + 12}));
+#{n + 14}=IFCRELDEFINESBYPROPERTIES('{_ifc_id(name + " defined")}',#5,$,$,(#{n + 7}),#{n + 13});
+""",
+        n + 7,
+    )
+
+
 def ifc() -> bytes:
-    """An IFC4 model: project, site, building, storey, and one wall with a body."""
-    g = {name: _ifc_id(name) for name in "project site building storey wall r1 r2 r3 r4".split()}
+    """An IFC4 model: project, site, building, storey, and a room: walls and a floor with bodies
+    and quantities."""
+    g = {name: _ifc_id(name) for name in "project site building storey r1 r2 r3 r4".split()}
+    boxes = [_ifc_box(100 * n, *box) for n, box in enumerate(_BOXES, 1)]
     lines = f"""#1=IFCPERSON($,$,'Emulator',$,$,$,$,$);
 #2=IFCORGANIZATION($,'dmfs',$,$,$);
 #3=IFCPERSONANDORGANIZATION(#1,#2,$);
@@ -152,17 +195,13 @@ def ifc() -> bytes:
 #22=IFCRELAGGREGATES('{g["r1"]}',#5,$,$,#15,(#17));
 #23=IFCRELAGGREGATES('{g["r2"]}',#5,$,$,#17,(#19));
 #24=IFCRELAGGREGATES('{g["r3"]}',#5,$,$,#19,(#21));
-#25=IFCCARTESIANPOINT((2500.,0.));
+#25=IFCCARTESIANPOINT((0.,0.));
 #26=IFCAXIS2PLACEMENT2D(#25,$);
-#27=IFCRECTANGLEPROFILEDEF(.AREA.,$,#26,5000.,200.);
 #28=IFCDIRECTION((0.,0.,1.));
-#29=IFCEXTRUDEDAREASOLID(#27,#12,#28,2800.);
-#30=IFCSHAPEREPRESENTATION(#14,'Body','SweptSolid',(#29));
-#31=IFCPRODUCTDEFINITIONSHAPE($,$,(#30));
-#32=IFCLOCALPLACEMENT(#20,#12);
-#33=IFCWALL('{g["wall"]}',#5,'Wall 1',$,$,#32,#31,$,.STANDARD.);
-#34=IFCRELCONTAINEDINSPATIALSTRUCTURE('{g["r4"]}',#5,$,$,(#33),#21);
 """
+    elements = ",".join(f"#{number}" for _, number in boxes)
+    lines += "".join(text for text, _ in boxes)
+    lines += f"#29=IFCRELCONTAINEDINSPATIALSTRUCTURE('{g['r4']}',#5,$,$,({elements}),#21);\n"
     head = (
         "ISO-10303-21;\nHEADER;\nFILE_DESCRIPTION(('ViewDefinition [CoordinationView]'),'2;1');\n"
         "FILE_NAME('House.ifc','2024-05-01T08:00:00',('Emulator'),('dmfs'),'dmfs emulator',"

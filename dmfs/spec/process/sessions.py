@@ -12,7 +12,9 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeVar
+from multiprocessing import parent_process
+from multiprocessing.util import Finalize
+from typing import TypeVar
 
 import trio
 
@@ -20,14 +22,12 @@ from dmfs.assembly import open_drive
 from dmfs.config import Settings
 from dmfs.drive import Drive
 from dmfs.errors import DriveError
-from dmfs.spec.loop import Loop
+from dmfs.spec.changing.settling import settle
 from dmfs.spec.oserrors import oserrors
+from dmfs.spec.process.loop import Loop
 from dmfs.system.private_files import own_state_directory
 from dmfs.system.resources import raise_descriptor_limit
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from dmfs.write.opening import Writes
+from dmfs.write.opening import Writes
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -35,24 +35,25 @@ SPARE_DESCRIPTORS = 128
 """Beside a connection each: connections of the API, files of the cache, pipes."""
 END_S = 5.0
 """At the end of a process its drives get so long to give to the disk what they fetched."""
-LAST_UPLOADS_S = 60.0
-"""And so long for the next step of an upload: a process ends when nothing moves any more."""
-LABEL = "a Python program (fsspec)"
-"""Has the spool, for whoever is refused it."""
+
+GO_UP_S = 60.0
+"""And so long to the service to take what was written; the rest goes up with the next process."""
+WRITES = Writes("fsspec", several=True)
 
 
-class Wanted(NamedTuple):
-    """Which drive."""
-
-    settings: Settings
-    writes: bool = False
+async def _go_up(drive: Drive) -> None:
+    """What was written, before its process ends."""
+    try:
+        await settle(drive, GO_UP_S)
+    except DriveError as error:
+        log.warning("%s: it goes up with the next process that writes here", error.message)
 
 
 class _OpenDrive:
     """A drive in the loop, from its first use on."""
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._settings, self._writes = wanted
+    def __init__(self, settings: Settings, *, writes: bool) -> None:
+        self._settings, self.writes = settings, writes
         self._opening = trio.Lock()
         self._drive: Drive | None = None
         self._stop = trio.Event()
@@ -72,11 +73,10 @@ class _OpenDrive:
         """Never raises: the error of one drive must not end the others' loop."""
         started = False
         try:
-            async with open_drive(self._settings, writes=self._how()) as drive:
+            async with open_drive(self._settings, writes=WRITES if self.writes else None) as drive:
                 task_status.started(drive)
                 started = True
                 await self._stop.wait()
-                await self._last_uploads(drive)
         except DriveError as error:
             if not started:
                 task_status.started(error)
@@ -90,26 +90,10 @@ class _OpenDrive:
             self._drive = None
             self._ended.set()
 
-    def _how(self) -> Writes | None:
-        if not self._writes:
-            return None
-        from dmfs.write.opening import Writes  # noqa: PLC0415 - for those that write alone
-
-        return Writes(LABEL)
-
-    async def _last_uploads(self, drive: Drive) -> None:
-        """What was saved goes up first, for as long as some of it does."""
-        if drive.writing is None:
-            return
-        from dmfs.spec.changing.settling import settle  # noqa: PLC0415 - the same
-
-        left = await settle(drive, patience_s=LAST_UPLOADS_S)
-        if left:
-            log.warning("%s: it goes on with the next drive of this sign-in that writes", left)
-
     async def end(self) -> None:
-        """Its work is cancelled by then; what was saved goes up before."""
         if self._drive is not None:
+            if self.writes:
+                await _go_up(self._drive)
             self._stop.set()
             await self._ended.wait()
 
@@ -120,7 +104,8 @@ class _Process:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: Loop | None = None
-        self._drives: dict[Wanted, _OpenDrive] = {}
+        self._ends_with_a_pool = False
+        self._drives: dict[tuple[Settings, bool], _OpenDrive] = {}
 
     def loop(self) -> Loop:
         with self._lock:
@@ -129,17 +114,21 @@ class _Process:
                 self._loop = Loop()
             return self._loop
 
-    async def drive(self, wanted: Wanted) -> Drive:
+    async def drive(self, settings: Settings, *, writes: bool) -> Drive:
         """On the loop."""
-        found = self._drives.get(wanted)
+        found = self._drives.get((settings, writes))
         if found is None:
-            own_state_directory(wanted.settings.state_dir)
-            found = self._drives[wanted] = _OpenDrive(wanted)
+            own_state_directory(settings.state_dir)
+            if writes and parent_process() is not None and not self._ends_with_a_pool:
+                # a child of multiprocessing ends by os._exit, without atexit
+                self._ends_with_a_pool = True
+                Finalize(None, _at_exit, exitpriority=10)
+            found = self._drives[settings, writes] = _OpenDrive(settings, writes=writes)
         return await found.get(self.loop().nursery)
 
-    async def end_drive(self, wanted: Wanted) -> None:
+    async def end_drive(self, settings: Settings, *, writes: bool) -> None:
         """On the loop."""
-        found = self._drives.pop(wanted, None)
+        found = self._drives.pop((settings, writes), None)
         if found is not None:
             await found.end()
 
@@ -150,15 +139,11 @@ class _Process:
         loop, self._loop = self._loop, None
 
         async def end_all() -> None:
-            reads = [each for wanted, each in self._drives.items() if not wanted.writes]
-            writes = [each for wanted, each in self._drives.items() if wanted.writes]
-            async with trio.open_nursery() as nursery:
-                for drive in writes:
-                    nursery.start_soon(drive.end)
-                with trio.move_on_after(END_S):
-                    async with trio.open_nursery() as others:
-                        for drive in reads:
-                            others.start_soon(drive.end)
+            writes = any(each.writes for each in self._drives.values())
+            with trio.move_on_after(END_S + (GO_UP_S if writes else 0.0)):
+                async with trio.open_nursery() as nursery:
+                    for drive in self._drives.values():
+                        nursery.start_soon(drive.end)
 
         loop.call(end_all)
         loop.end(END_S)
@@ -169,22 +154,25 @@ _of_parents: list[_Process] = []
 """Kept and never used: to let go of what is in there would close it under the parent."""
 
 
-def run_in_drive(wanted: Wanted, work: Callable[[Drive], Awaitable[T]], path: str = "") -> T:
-    """Run ``work`` with that drive, and wait for it. DriveErrors come out as
+def run_in_drive(
+    settings: Settings, work: Callable[[Drive], Awaitable[T]], path: str = "", *,
+    writes: bool = False,
+) -> T:  # fmt: skip
+    """Run ``work`` with the drive of these settings, and wait for it. DriveErrors come out as
     OSErrors, with ``path`` as the file that they are about."""
 
     async def run() -> T:
-        return await work(await process.drive(wanted))
+        return await work(await process.drive(settings, writes=writes))
 
     process = _process
     with oserrors(path):
         return process.loop().call(run)
 
 
-def end_drive(wanted: Wanted) -> None:
-    """End that drive, if it is open. The next use opens it again."""
+def end_drive(settings: Settings, *, writes: bool = False) -> None:
+    """End the drive of these settings, if there is one. The next use opens it again."""
     process = _process
-    process.loop().call(lambda: process.end_drive(wanted))
+    process.loop().call(lambda: process.end_drive(settings, writes=writes))
 
 
 def _in_child() -> None:
@@ -200,4 +188,6 @@ def _at_exit() -> None:
     _process.end()
 
 
-atexit.register(_at_exit)
+# Before the interpreter's own threads end, as concurrent.futures does: from Python 3.12 on no thread
+# can be started in atexit, and what is to go up needs some.
+getattr(threading, "_register_atexit", atexit.register)(_at_exit)
