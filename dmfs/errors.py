@@ -207,11 +207,7 @@ class ShortageError(DriveError):
 
 
 class TooLargeError(ShortageError):
-<<<<<<< HEAD
-    """More was asked for at once than this process may hold in memory."""
-=======
     """A result is larger than the memory that this process may have."""
->>>>>>> main
 
     errno = errno.ENOMEM
 
