@@ -216,7 +216,8 @@ class ClusterRateLog:
                 # it may be back with its memory, and lack what others called meanwhile
                 await self._thread(self._coordinator.came_back)
                 self._was_away = False
-            seen = await self._look(list(self._calls))
+            # also those that are not used here yet: without it their share goes by what was seen
+            seen = await self._look(list({**self._rates, **self._calls}))
             for quota, until in list(self._pauses_to_tell.items()):
                 if (seconds := until - self._clock()) > 0:
                     await self._thread(partial(self._coordinator.hold, quota, seconds))
@@ -225,6 +226,8 @@ class ClusterRateLog:
             if self._state != SHARED:
                 await self._tell(seen.memory)
                 self._becomes(SHARED if now_is.may_share else SETTLING, "")
+                if now_is.may_share:
+                    self._news.set()  # a look that counts, at once
         except UnreachableError as error:
             self._lost(error)
             return False
