@@ -18,6 +18,8 @@ from dmfs.system.clock import boot_time_s, wall_time_s
 
 TIMEOUT_S = 1.0
 CALLS_MAX = 4096
+BACK_S = 60
+"""Longer than SETTLE_S."""
 _ENTER = """
 local calls = redis.call('lrange', KEYS[1], 0, -1)
 for i = 2, #ARGV do calls[#calls + 1] = ARGV[i] end
@@ -45,6 +47,7 @@ class Seen(NamedTuple):
     memory: str
     """Another one: the server has forgotten what it was told before."""
     memory_age_s: float
+    """Since it began, or since a machine came back to it."""
     calls: Mapping[str, list[float]]
     """By quota, oldest first."""
     pauses: Mapping[str, float]
@@ -119,13 +122,16 @@ class Coordinator:
         before = self._clock()
         pipe.time()
         pipe.get(self._key("memory"))
+        pipe.get(self._key("back"))
         for quota in quotas:
             pipe.pttl(self._key(quota, "hold"))
             pipe.lrange(self._key(quota), 0, CALLS_MAX)
-        (seconds, micros), known, *rest = pipe.execute()
+        (seconds, micros), known, back, *rest = pipe.execute()
         after = self._clock()
         server = int(seconds) + int(micros) / 1e6
-        self._server_clock.add(before, server, after)
+        if self._server_clock.add(before, server, after) and known and known.decode() == memory:
+            storage.get_connection().delete(self._key("memory"))  # the first to see it, for all
+            known = None
         self.skew_s = self._wall() - server - (self._clock() - after)
         if known is None or known.decode() != memory:
             identity = str(storage.get_connection().info("server").get("run_id", ""))
@@ -139,7 +145,8 @@ class Coordinator:
         pauses = {
             quota: after + rest[2 * n] / 1000 for n, quota in enumerate(quotas) if rest[2 * n] > 0
         }
-        return Seen(after, word, server - float(word.rpartition(" ")[2]), calls, pauses)
+        complete_from = max(float(word.rpartition(" ")[2]), float(back or 0.0))
+        return Seen(after, word, server - complete_from, calls, pauses)
 
     def take(self, quota: str, rate: Rate, allowed: int) -> float | None:
         """Log a call if fewer than ``allowed`` count and none is held; the moment (boot clock) at
@@ -165,6 +172,16 @@ class Coordinator:
             connection, key = storage.get_connection(), self._key(quota, "hold")
             if connection.pttl(key) < seconds * 1000:
                 connection.set(key, 1, px=max(1, round(seconds * 1000)))
+
+        self._ask(work)
+
+    def came_back(self) -> None:
+        """It was away from this machine, and so perhaps from others, which have calls to tell."""
+
+        def work(storage: Any) -> None:
+            connection = storage.get_connection()
+            seconds, micros = connection.time()
+            connection.set(self._key("back"), f"{int(seconds)}.{int(micros):06d}", ex=BACK_S)
 
         self._ask(work)
 

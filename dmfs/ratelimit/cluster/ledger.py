@@ -74,7 +74,7 @@ class ClusterRateLog:
         self._ask_at: dict[str, float] = {}
         self._pauses_to_tell: dict[str, float] = {}
         self._news = trio.Event()
-        self._warned = self._skew_warned = False
+        self._warned = self._skew_warned = self._was_away = False
         self._questions = self._refused = self._lost_times = self._alone_calls = self._entered = 0
 
     async def take(self, quota: str, rate: Rate | None, priority: Priority) -> float:
@@ -212,7 +212,12 @@ class ClusterRateLog:
     async def _beat(self) -> bool:
         """Look, tell what it does not know, and decide what holds; False if it is away."""
         try:
-            seen = await self._look(list(self._calls))
+            if self._was_away:
+                # it may be back with its memory, and lack what others called meanwhile
+                await self._thread(self._coordinator.came_back)
+                self._was_away = False
+            # also those that are not used here yet: without it their share goes by what was seen
+            seen = await self._look(list({**self._rates, **self._calls}))
             for quota, until in list(self._pauses_to_tell.items()):
                 if (seconds := until - self._clock()) > 0:
                     await self._thread(partial(self._coordinator.hold, quota, seconds))
@@ -221,6 +226,8 @@ class ClusterRateLog:
             if self._state != SHARED:
                 await self._tell(seen.memory)
                 self._becomes(SHARED if now_is.may_share else SETTLING, "")
+                if now_is.may_share:
+                    self._news.set()  # a look that counts, at once
         except UnreachableError as error:
             self._lost(error)
             return False
@@ -234,6 +241,9 @@ class ClusterRateLog:
                 self._news.set()
             self._memory = seen.memory
         self._opened_at = seen.at - seen.memory_age_s
+        if self._state == SHARED and not phase(seen.memory_age_s).may_share:
+            self._becomes(SETTLING, "")  # others came back to it
+            self._news.set()
         for quota in quotas if self._state == SHARED else ():
             self._calls[quota] = seen.calls[quota]
             self._looked_at[quota] = seen.at
@@ -297,6 +307,7 @@ class ClusterRateLog:
             )  # fmt: skip
             self._warned = True
             self._news.set()
+        self._was_away = True
         self._becomes(ALONE, error.message)
 
     def _becomes(self, state: str, reason: str) -> None:

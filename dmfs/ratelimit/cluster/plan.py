@@ -31,9 +31,13 @@ GUARD_S = 2.0
 """At the end of that nobody calls for so long: what was called last is told meanwhile."""
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 4.0
 LOOK_S = 1.0
-BEAT_S = 5.0
+BEAT_S = 2.0
+"""Between two looks of an idle process: what was granted since its last one, it does not know when
+the coordinator goes away."""
 ASK_PAUSE_S = 0.2
 """Of a process whose call was refused: five questions a second at most."""
+FORGOT_S = 0.3
+"""Within CLUSTER_MARGIN_S. A clock that is set by less makes calls count too short by as much."""
 SKEW_S = 1.0
 """A machine's clock that is further off is worth a word; no decision rests on it."""
 
@@ -87,14 +91,19 @@ class ServerClock:
     def __init__(self) -> None:
         self._samples: deque[tuple[float, float]] = deque(maxlen=8)
 
-    def add(self, before: float, server: float, after: float) -> None:
-        """The coordinator said ``server`` between two moments of the own clock."""
+    def add(self, before: float, server: float, after: float) -> bool:
+        """The coordinator said ``server`` between two moments of the own clock. Return whether it
+        was set forward since: its window forgot calls that count still."""
         offset, doubt = server - (before + after) / 2, (after - before) / 2
+        forgot = bool(self._samples) and all(
+            offset - each > doubt + other + FORGOT_S for other, each in self._samples
+        )
         while self._samples and not any(
             abs(offset - each) <= doubt + other + 0.05 for other, each in self._samples
         ):
             self._samples.clear()  # its clock was set
         self._samples.append((doubt, offset))
+        return forgot
 
     @property
     def offset_s(self) -> float:

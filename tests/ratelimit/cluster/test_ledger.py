@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from dmfs.config import Settings
+from dmfs.errors import UnreachableError
 from dmfs.quota import open_limiter
 from dmfs.ratelimit.cluster import ledger, plan
 from dmfs.ratelimit.cluster.coordinator import Coordinator
@@ -138,6 +139,15 @@ async def test_without_the_server_each_has_its_share_of_what_was_left(server, tm
 
 
 @real
+async def test_what_a_process_never_called_it_knows_of_when_the_server_goes(server, tmp_path):
+    async with machines(server, tmp_path, 2) as (one, two):
+        assert await taken(one, 24) == 24
+        assert await two._beat()
+        server.kill()
+        assert await taken(two, 1) == 0, "all of it is used up"
+
+
+@real
 async def test_what_was_called_without_the_server_counts_when_it_is_back(server, tmp_path):
     async with machines(server, tmp_path, 3) as logs:
         server.kill()
@@ -173,6 +183,35 @@ async def test_a_server_that_lost_its_memory_is_not_believed_at_once(server, tmp
         assert await one._beat()
         assert one.gauges()["ratelimit.cluster.entered"] == 8
         assert await taken(one, 24) == 0, "what was told counts on"
+
+
+@real
+async def test_what_one_machine_lost_and_found_is_incomplete_to_all(server, tmp_path, monkeypatch):
+    async with machines(server, tmp_path, 2) as (one, two):
+        assert await taken(two, 1) == 1
+        one._lost(UnreachableError("the network to it fails, of one alone"))
+        monkeypatch.setattr(plan, "SETTLE_S", 60.0)
+        with trio.fail_after(5):
+            while one._was_away:
+                await trio.sleep(0.02)
+        two._looked_at.clear()  # a second has passed
+        assert await taken(two, 24) <= 8, "its share alone"
+        assert two.sharing()["state"] == SETTLING
+
+
+@real
+async def test_a_clock_that_is_set_forward_begins_the_memory_anew(server, tmp_path, monkeypatch):
+    async with machines(server, tmp_path, 2) as (one, two):
+        assert await taken(one, 2) == 2
+        before = one._memory
+        clock = one._coordinator._server_clock
+        samples = [(doubt, offset - 30.0) for doubt, offset in clock._samples]
+        clock._samples.clear()
+        clock._samples.extend(samples)
+        await one._look(["contents"])
+        assert one._memory != before
+        await two._look(["contents"])
+        assert two._memory == one._memory, "one of them begins it"
 
 
 @real

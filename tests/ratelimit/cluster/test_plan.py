@@ -64,11 +64,13 @@ def test_a_new_coordinator_is_believed_after_a_while_and_never_before_a_pause(ag
 def test_the_coordinators_time_is_that_of_its_quickest_answer() -> None:
     clock = plan.ServerClock()
     assert clock.offset_s == 0
-    clock.add(10.0, 110.4, 11.0)  # some time in this second
-    clock.add(12.0, 112.01, 12.02)
+    assert not clock.add(10.0, 110.4, 11.0)  # some time in this second
+    assert not clock.add(12.0, 112.01, 12.02)
     assert clock.offset_s == pytest.approx(100.0)
-    clock.add(13.0, 143.01, 13.02)  # its clock was set
+    assert clock.add(13.0, 143.01, 13.02), "its clock was set, and calls were forgotten"
     assert clock.offset_s == pytest.approx(130.0)
+    assert not clock.add(14.0, 142.01, 14.02), "set back: they count for longer"
+    assert clock.offset_s == pytest.approx(128.0)
 
 
 @pytest.mark.parametrize(
