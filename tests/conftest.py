@@ -4,6 +4,7 @@ emulators of their own)."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
@@ -85,6 +86,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         guard.active = False
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command that a test runs in this process sets up logging: the next test would hear
+    nothing of what is logged."""
+    logger = logging.getLogger("dmfs")
+    before = logger.propagate, logger.level, logger.handlers[:]
+    yield
+    logger.propagate, logger.handlers[:] = before[0], before[2]
+    logger.setLevel(before[1])
 
 
 @pytest.fixture(scope="session", autouse=True)

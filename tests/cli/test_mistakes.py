@@ -158,4 +158,5 @@ def test_the_mount_options_are_listed_as_they_are_accepted(
     values = {"NUMBER": "7", "OCTAL": "022", "NAME": "x", "HOW": "copy", "TIME": "7d"}
     for each in listed:
         name, equals, value = each.partition("=")
-        parse_options(name + equals + values.get(value, ""))
+        servers = ",allow_other" if name == "export" else ""
+        parse_options(name + equals + values.get(value, "") + servers)

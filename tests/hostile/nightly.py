@@ -113,6 +113,7 @@ PARTS = [
         "workers", [*PYTEST, "tests/spec/test_workers.py"],
         {"DMFS_SPEC_WORKERS": "16", "DMFS_SPEC_FILES": "496"}, {},
     ),
+    Part("scale", ["-m", "tests.scale.run"], long=True),
     Part(
         "two machines", [*PYTEST, "tests/write/model/test_two_machines.py"],
         {"DMFS_WRITE_RACES": "1000"}, {"DMFS_WRITE_RACES": "60"},

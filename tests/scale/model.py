@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from dmfs.ratelimit.limits import MARGIN_S, PUBLISHED_PER_MIN, WINDOW_S
+from dmfs.ratelimit.limits import BURST_SHARE, MARGIN_S, PUBLISHED_PER_MIN, WINDOW_S, Priority
 
 PAGE_ENTRIES = 200
 CLUSTER_MARGIN_S = 2.0
@@ -30,13 +30,15 @@ class Rates:
 class Measured:
     """Constants of one machine; see ``tests.scale.measure``."""
 
-    entry_memory_bytes: float = 700.0
-    entry_disk_bytes: float = 120.0
-    object_disk_bytes: float = 400.0
+    entry_memory_bytes: float = 849.0
+    entry_disk_bytes: float = 439.0
+    object_disk_bytes: float = 266.0
     """Of the index, for an object at rest, beside its blocks."""
     worker_bytes: float = 80 * 1024 * 1024
     read_bytes_per_s: float = 400e6
     """Of one worker on two processors."""
+    signings_at_start: int = 16
+    """Of a process over a kept cache, for the files that it reads first."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,15 @@ class Cost:
         return self.listing_s + max(self.signing_s, self.bytes_s)
 
 
-def calls_s(calls: int, limit: int, rates: Rates) -> float:
-    """Seconds until so many calls have gone, the first window's worth at once."""
-    return max(0.0, calls / limit - 1) * (rates.window_s + rates.margin_s)
+def calls_s(
+    calls: int, limit: int, rates: Rates, burst: float = BURST_SHARE[Priority.READ]
+) -> float:
+    """Seconds until so many calls have gone: of each window's a part at once, the rest spread over
+    it."""
+    span_s = rates.window_s + rates.margin_s
+    windows, rest = divmod(calls, limit)
+    spread = max(0.0, rest / limit - burst) / (1 - burst)
+    return (windows + spread) * span_s
 
 
 def cost_of(
@@ -103,13 +111,16 @@ def cost_of(
 def ways(job: Job) -> dict[str, Cost]:
     """A pass over all files by each way; the last ones are second passes."""
     shared = Rates(job.rates.listings, job.rates.signings, job.rates.window_s, CLUSTER_MARGIN_S)
+    signings = min(job.files, job.workers * job.measured.signings_at_start)
+    signing_s = calls_s(signings, job.rates.signings, job.rates)
+    again = Cost(0, signings, 0.0, 0.0, signing_s, 0.0)
     return {
         "every worker lists for itself": cost_of(job, listers=job.workers),
         "pickled listings": cost_of(job, listers=1),
         "pickled listings, addresses signed by the driver": cost_of(job, listers=1),
         "pickled listings, one quota shared by a server": cost_of(job, listers=1, rates=shared),
         "one gateway": cost_of(job, listers=1),
-        "second pass, caches kept": cost_of(job, listers=0, signers=0, fetched=0),
+        "second pass, caches kept": again,
     }
 
 

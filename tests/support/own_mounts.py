@@ -52,7 +52,7 @@ def keep_files_in_memory() -> str:
     if (free := _free_bytes()) < ROOM_BYTES:
         return f"{on_disk}{free >> 20} MiB are free, {ROOM_BYTES >> 20} are wanted"
     # a short one: Samba's sockets are below, and their paths hold 107 bytes
-    place = Path(tempfile.gettempdir()) / "dmfs-t"
+    place = Path(tempfile.gettempdir()) / "dmfs"
     place.mkdir(exist_ok=True)
     words = f"size={ROOM_BYTES},mode=1777".encode()
     libc = ctypes.CDLL(None, use_errno=True)

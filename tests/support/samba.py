@@ -114,7 +114,7 @@ def samba(directory: Path, path: Path, *options: str) -> Iterator[Share]:
 def _started(directory: Path, lines: str) -> tuple[subprocess.Popen[bytes], Share]:
     said = ""
     for number in range(TRIES):
-        own, port = directory / f"samba{number}", _free_port()
+        own, port = directory / f"s{number}", _free_port()
         for name in ("run", "lock", "state", "cache", "private"):
             (own / name).mkdir(parents=True)
         config = own / "smb.conf"

@@ -188,6 +188,6 @@ def _at_exit() -> None:
     _process.end()
 
 
-# Before the interpreter's own threads end, as concurrent.futures does: from Python 3.12 on no thread
-# can be started in atexit, and what is to go up needs some.
+# Before the interpreter's own threads end, as concurrent.futures does: from Python 3.12 on no
+# thread can be started in atexit, and what is to go up needs some.
 getattr(threading, "_register_atexit", atexit.register)(_at_exit)

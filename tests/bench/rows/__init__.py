@@ -14,6 +14,7 @@ from tests.bench.rows import (  # noqa: F401, I001 - the order is the table's
     memory,
     start,
     find,
+    spec,
     saving,
     uploading,
     beside,

@@ -22,7 +22,7 @@ from dmfs.fuse.export.handle_table import Handle, HandleTable
 from dmfs.fuse.export.handles import Handles
 from dmfs.fuse.export.operations import reported_error
 from dmfs.fuse.mountpoint import parse_options
-from tests.support.helpers import virtual
+from tests.support.helpers import real
 
 
 def a_handle(number: int, parent: int = 1, *, directory: bool = False) -> Handle:
@@ -91,7 +91,7 @@ class _Stuck:
         raise OSError(5, "Input/output error")
 
 
-@virtual
+@real
 async def test_a_table_that_cannot_be_written_stops_nothing_and_says_so_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -185,6 +185,8 @@ def test_an_old_version_is_as_it_was_while_its_file_is_being_edited(plan, folder
             is_as_it_was()
             new = folder / f"plan@v{number}.txt"
             wait_until(new.exists)
+            wait_until((history / new.name).exists)
+            wait_until(lambda new=new: new.name in os.listdir(history))  # noqa: PTH208
             names.append(new.name)
             is_as_it_was()
             assert new.read_bytes() == text
