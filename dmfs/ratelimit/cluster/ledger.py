@@ -33,6 +33,7 @@ from dmfs.ratelimit.cluster.plan import (
     phase,
     share,
     share_grows_in_s,
+    with_granted,
 )
 from dmfs.ratelimit.limits import SHARE, Priority, Rate, wait_s
 from dmfs.ratelimit.shared_log import FileRateLog, Use, tell_once
@@ -226,14 +227,13 @@ class ClusterRateLog:
             if self._state != SHARED:
                 await self._tell(seen.memory)
                 self._becomes(SHARED if now_is.may_share else SETTLING, "")
-                if now_is.may_share:
-                    self._news.set()  # a look that counts, at once
         except UnreachableError as error:
             self._lost(error)
             return False
         return True
 
     async def _look(self, quotas: list[str]) -> Seen:
+        began = self._clock()
         seen: Seen = await self._thread(partial(self._coordinator.look, quotas, self._memory))
         if seen.memory != self._memory:
             if self._memory and self._state == SHARED:  # it was emptied, or another took its place
@@ -245,7 +245,7 @@ class ClusterRateLog:
             self._becomes(SETTLING, "")  # others came back to it
             self._news.set()
         for quota in quotas if self._state == SHARED else ():
-            self._calls[quota] = seen.calls[quota]
+            self._calls[quota] = with_granted(seen.calls[quota], self._calls.get(quota, ()), began)
             self._looked_at[quota] = seen.at
         for quota, until in seen.pauses.items():
             self._held_until[quota] = max(until, self._held_until.get(quota, NEVER))

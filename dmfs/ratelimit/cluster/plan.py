@@ -38,6 +38,8 @@ ASK_PAUSE_S = 0.2
 """Of a process whose call was refused: five questions a second at most."""
 FORGOT_S = 0.3
 """Within CLUSTER_MARGIN_S. A clock that is set by less makes calls count too short by as much."""
+SAME_S = 0.002
+"""The same call, by two readings of the server's clock."""
 SKEW_S = 1.0
 """A machine's clock that is further off is worth a word; no decision rests on it."""
 
@@ -64,6 +66,13 @@ def share_grows_in_s(rate: Rate, known: Sequence[float], workers: int, now: floa
     if gone + missing > len(known):
         return rate.span_s
     return max(0.0, known[gone + missing - 1] + rate.span_s - now)
+
+
+def with_granted(seen: Sequence[float], before: Sequence[float], began: float) -> list[float]:
+    """What a look that ``began`` then has ``seen``, with what was granted here after it was
+    answered: of what was known ``before``, the calls that are newer than all of it."""
+    newest = max(began, seen[-1] + SAME_S) if seen else began
+    return [*seen, *before[bisect_right(before, newest) :]]
 
 
 class Phase(NamedTuple):

@@ -61,6 +61,12 @@ def test_a_new_coordinator_is_believed_after_a_while_and_never_before_a_pause(ag
         assert plan.phase(age_s + now_is.again_s + 1e-6) != now_is
 
 
+def test_a_look_does_not_forget_what_was_granted_meanwhile() -> None:
+    assert plan.with_granted([1.0, 2.0], [1.0, 2.0, 3.5], 3.0) == [1.0, 2.0, 3.5]
+    assert plan.with_granted([1.0, 3.499], [1.0, 3.5], 3.0) == [1.0, 3.499], "seen already"
+    assert plan.with_granted([], [1.0, 2.0], 3.0) == [], "the server forgot"
+
+
 def test_the_coordinators_time_is_that_of_its_quickest_answer() -> None:
     clock = plan.ServerClock()
     assert clock.offset_s == 0
