@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -310,6 +310,15 @@ class DmfsFileSystem(Changes, HonestNames, AbstractFileSystem):  # type: ignore[
             return as_oserror(error, path)
 
     # Travelling
+
+    def knowing(self, paths: Iterable[str]) -> DmfsFileSystem:
+        """An object to send to the worker that reads these paths: it brings the listings that lead
+        there, and no others. For more files than one pickle holds."""
+        options = {**self.storage_options, "skip_instance_cache": True}
+        other = type(self)(*self.storage_args, **options)
+        for path in paths:
+            other._memory.used(self._strip_protocol(path).rpartition("/")[0] or "/")  # noqa: SLF001
+        return other
 
     def __reduce__(self) -> tuple[Any, ...]:
         async def look(drive: Drive) -> bytes:

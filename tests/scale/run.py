@@ -72,7 +72,8 @@ def read_all(emulator: EmulatorProcess, directory: Path, workers: int, given: An
             stdout=subprocess.PIPE, env=environment(emulator, directory, f"of {number}"),
         )  # fmt: skip
         assert child.stdin is not None
-        child.stdin.write(pickle.dumps((fs, paths[number::workers])))
+        share = paths[len(paths) * number // workers : len(paths) * (number + 1) // workers]
+        child.stdin.write(pickle.dumps((fs.knowing(share), share)))
         child.stdin.close()
         child.stdin = None
         children.append(child)

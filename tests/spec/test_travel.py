@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,33 @@ def test_a_snapshot_is_bounded_and_holds_what_was_used_last(fs: DmfsFileSystem) 
     assert known.node(FILES) is None
     assert unpack(whole).node(FILES) is not None
     assert unpack(whole).entries(Root()) is not None
+
+
+def test_a_snapshot_never_unpacks_to_more_than_is_taken(fs: DmfsFileSystem) -> None:
+    """100 000 names that are alike packed into little, and were let go of where they arrived."""
+    fs.find(HUB, maxdepth=3, on_error="omit")
+    fs.ls(SMALL)
+
+    async def packed(drive: object) -> list[bytes]:
+        chains = fs._memory.chains(drive)  # type: ignore[arg-type]
+        return [pack(chains), pack(chains, unpacked_max_bytes=8000)]
+
+    whole, small = fs._run(packed)
+    assert 0 < len(zlib.decompress(small)) <= 8000 < len(zlib.decompress(whole))
+    assert unpack(small).node(SMALL) is not None
+
+
+def test_a_worker_is_sent_what_leads_to_its_paths_alone(
+    emulator: EmulatorProcess, fs: DmfsFileSystem, tmp_path: Path
+) -> None:
+    fs.find(FILES)
+    paths = fs.find(SMALL)
+    sent = fs.knowing(paths)
+    assert len(pickle.dumps(sent)) < len(pickle.dumps(fs)) / 2
+    expected = [emulator.sha256(fs.info(each)["storage_id"])[0] for each in paths]
+    emulator.reset()
+    assert elsewhere(emulator, tmp_path / "other", (sent, paths)).split() == expected
+    assert emulator.counts()["contents"] == 0
 
 
 def test_what_is_not_in_a_snapshot_is_unknown_and_not_absent() -> None:

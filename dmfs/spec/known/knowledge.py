@@ -53,19 +53,25 @@ class Knowledge:
         return node
 
 
-def pack(chains: Iterable[Iterable[Listing]], max_bytes: int = MAX_BYTES) -> bytes:
+def pack(
+    chains: Iterable[Iterable[Listing]], max_bytes: int = MAX_BYTES,
+    unpacked_max_bytes: int = _UNPACKED_MAX_BYTES,
+) -> bytes:  # fmt: skip
     """Those listings that fit, each chain (from the root down) as a whole: what comes first is
-    worth most. b'' for none."""
+    worth most. b'' for none. Who unpacks holds ``unpacked_max_bytes`` at most: 100 000 names that
+    are alike pack into less than ``max_bytes``, and arrived nowhere."""
     seen: set[str] = set()
     texts: list[bytes] = []
-    size_bytes = 0
+    size_bytes = unpacked_bytes = 0
     for chain in chains:
         anew = [each for each in chain if each.directory.identity not in seen]
         found = [encode(_record(each)) for each in anew]
         packed = sum(len(zlib.compress(text, 1)) for text in found)
-        if size_bytes + packed > max_bytes:
+        unpacked = sum(len(text) + len(_SEPARATOR) for text in found)
+        if size_bytes + packed > max_bytes or unpacked_bytes + unpacked > unpacked_max_bytes:
             continue
         size_bytes += packed
+        unpacked_bytes += unpacked
         texts += found
         seen.update(each.directory.identity for each in anew)
     return zlib.compress(_SEPARATOR.join(texts), 6) if texts else b""
