@@ -120,13 +120,13 @@ class Coordinator:
     def _look(self, storage: Any, quotas: Sequence[str], memory: str) -> Seen:
         pipe = storage.get_connection().pipeline(transaction=False)
         before = self._clock()
-        pipe.time()
         pipe.get(self._key("memory"))
         pipe.get(self._key("back"))
+        pipe.time()  # last: only of a clock that was set back a memory's age is negative
         for quota in quotas:
             pipe.pttl(self._key(quota, "hold"))
             pipe.lrange(self._key(quota), 0, CALLS_MAX)
-        (seconds, micros), known, back, *rest = pipe.execute()
+        known, back, (seconds, micros), *rest = pipe.execute()
         after = self._clock()
         server = int(seconds) + int(micros) / 1e6
         if self._server_clock.add(before, server, after) and known and known.decode() == memory:
@@ -136,6 +136,7 @@ class Coordinator:
         if known is None or known.decode() != memory:
             identity = str(storage.get_connection().info("server").get("run_id", ""))
             known = self._open([self._key("memory")], [identity])
+            server = max(server, float(known.rpartition(b" ")[2]))  # perhaps it began just now
         word = known.decode()
         offset = self._server_clock.offset_s
         calls = {

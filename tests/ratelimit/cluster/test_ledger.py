@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -184,6 +185,21 @@ async def test_a_server_that_lost_its_memory_is_not_believed_at_once(server, tmp
             while one.gauges()["ratelimit.cluster.entered"] != 8:
                 assert await one._beat()
         assert await taken(one, 24) == 0, "what was told counts on"
+
+
+def test_a_memory_that_begins_during_a_slow_look_is_not_older_than_that(server):
+    """Its age was negative, as that of a clock that was set back: it was believed at once."""
+    coordinator = Coordinator(server.url, "app")
+    coordinator._connected()
+    begin = coordinator._open
+
+    def slowly(*words):
+        time.sleep(0.1)
+        return begin(*words)
+
+    coordinator._open = slowly
+    assert 0 <= coordinator.look(["contents"], "").memory_age_s < 0.1
+    coordinator.close()
 
 
 @real
