@@ -20,6 +20,7 @@ IDLE_CALLS_PER_MIN = 4
 UNUSED_PERIOD_S = 300.0
 """Between two calls while no program has used the mount for LATELY_S."""
 DIRECTORIES_MAX = 256
+NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,9 @@ class _Use(NamedTuple):
     """The last use of one directory."""
 
     at: float
+    since: float
+    """The first one. A target counts as polled then: one that is in use all the time has its first
+    poll, too."""
     target: str
     min_period_s: float
 
@@ -46,20 +50,20 @@ class PollSchedule:
         self._uses: cachetools.FIFOCache[str, _Use] = cachetools.FIFOCache(DIRECTORIES_MAX)
         """By directory, the least recent use first."""
         self._polled_at: dict[str, float] = {}
-        self._used_at = float("-inf")
-        self._next_at = float("-inf")
+        self._used_at = self._next_at = NEVER
 
     def on_use(self, directory: str, target: str, min_period_s: float, now: float) -> None:
         """A program uses a directory. ``min_period_s``: shortest time between polls of
         ``target``."""
-        self._uses.pop(directory, None)  # the order of values is that of insertion
-        self._uses[directory] = _Use(now, target, min_period_s)
+        before = self._uses.pop(directory, None)  # the order of values is that of insertion
+        since = now if before is None else before.since
+        self._uses[directory] = _Use(now, since, target, min_period_s)
         self._used_at = now
 
     def watch(self, directory: str, target: str, min_period_s: float) -> None:
         """Poll ``target`` although no program uses it: as one that was used long ago."""
         if directory not in self._uses:
-            self._uses[directory] = _Use(float("-inf"), target, min_period_s)
+            self._uses[directory] = _Use(NEVER, NEVER, target, min_period_s)
 
     def due(self, now: float) -> tuple[str, list[str]] | None:
         """The target to poll now, and the directories below it to refresh after that."""
@@ -68,7 +72,7 @@ class PollSchedule:
         best: tuple[float, str] | None = None
         for use in self._uses.values():
             period_s = self._period(now - use.at, use.min_period_s)
-            overdue_s = now - self._polled_at.get(use.target, use.at) - period_s
+            overdue_s = now - self._polled_at.get(use.target, use.since) - period_s
             if overdue_s >= 0 and (best is None or (overdue_s, use.target) > best):
                 best = overdue_s, use.target
         if best is None:
