@@ -104,7 +104,7 @@ INSIDE = {
     " daemonize browse serve mount documents desktop login whoami doctor demo main",
     "cli.control": "words grammar target runner status events top_frame top bar steer pins",
     "cli.exploring": "grammar type_words kind_facts browser links refs versions find export",
-    "cli.writing": "owner table getting uploads changes leaving",
+    "cli.writing": "owner table processes getting uploads changes leaving",
     "cli.doctor": "findings updatedb surroundings machine place quota service",
     "emulator": "world settings command_line http sign_in writing designs thumbnails api server"
     " browser process __main__",
@@ -211,6 +211,7 @@ PROCESS_CLOCK_IN = {
     "cli.demo": "waits for a child process, outside of trio",
     "control.cards": "waits for a lock in a thread, without a loop",
     "cli.writing.owner": "waits for another process, without a loop",
+    "cli.writing.processes": "waits for another process, without a loop",
     "cli.control.top": "looks once a second, without a loop",
     "fuse.mount_place": "waits for another process, without a loop",
     "http.curl.multi": "the curl thread has libcurl's timers to keep, and no trio",

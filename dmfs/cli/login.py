@@ -86,11 +86,12 @@ def logout_command(call: Invocation) -> int:
 def _check_drafts(call: Invocation, *, keep: bool) -> None:
     """SetupError while files wait that only this sign-in may send."""
     from dmfs.cli.writing.owner import journal_of
+    from dmfs.cli.writing.processes import of_processes
     from dmfs.write.care.rows import left as left_rows
 
     try:
-        found = journal_of(call)
-        rows = [] if found is None else left_rows(found.report.rows)
+        found = [journal_of(call), *(each.journal for each in of_processes(call))]
+        rows = [row for each in found if each is not None for row in left_rows(each.report.rows)]
     except DriveError as error:
         _say(f"dmfs: {error.message}")
         return

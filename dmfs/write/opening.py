@@ -42,7 +42,7 @@ from dmfs.write.settle.conflict_names import conflict_name, overtaken_name
 from dmfs.write.settle.local_names import LocalNames
 from dmfs.write.settle.nouns import Rules
 from dmfs.write.settler import Settler
-from dmfs.write.spool.owner import is_leaving
+from dmfs.write.spool.owner import is_leaving, place_of_processes, spool_of_mount
 from dmfs.write.spool.spool import Spool
 from dmfs.write.upload.ports import Hooks
 from dmfs.write.upload.ports import Rules as UploadRules
@@ -79,6 +79,8 @@ class Writes:
     several: bool = False
     """Whether other processes of this profile may write at the same time, each with a spool of its
     own, as on another machine."""
+    spool: Path | None = None
+    """Instead of that of the profile's mount: one that a process has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +126,10 @@ async def open_writing(
         label=writes.label, any_disk=settings.any_spool_disk,
     )  # fmt: skip
     if writes.several:
-        place = settings.state_dir / "workers" / settings.profile
+        place = place_of_processes(settings.state_dir, settings.profile)
         spool = await trio.to_thread.run_sync(first_free, place, open_spool)
     else:
-        directory = settings.state_dir / "spool" / settings.profile
+        directory = writes.spool or spool_of_mount(settings.state_dir, settings.profile)
         await _until_left(directory)
         spool = await trio.to_thread.run_sync(open_spool, directory)
     # small files have no place among the parts, and need a connection all the same

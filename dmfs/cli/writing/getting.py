@@ -16,12 +16,14 @@ from dmfs.cli import DONE
 from dmfs.cli.control.runner import in_the_drive, with_drive
 from dmfs.cli.settings import Invocation, start
 from dmfs.cli.writing.owner import journal_of
+from dmfs.cli.writing.processes import of_processes
 from dmfs.drive import Drive
 from dmfs.errors import DriveError, NotFoundError, SetupError, SpoolError
 from dmfs.names import printable
 from dmfs.spans import MIB
 from dmfs.system.concurrency import bare_errors, in_thread
-from dmfs.write.care.rows import FILE, find
+from dmfs.write.care.journalled import Journalled
+from dmfs.write.care.rows import FILE, Row, find
 from dmfs.write.records import Draft, DraftId
 from dmfs.write.spool.snapshot import Snapshot
 
@@ -34,10 +36,7 @@ def get(call: Invocation, given: str, output: str) -> int:
     checksums. Asks the service only for what was not written here."""
     call, path = in_the_drive(call, given)
     start(call)
-    found = journal_of(call)
-    rows = (
-        [] if found is None else [row for row in find(found.report.rows, path) if row.what == FILE]
-    )
+    found, rows = _journal_with(call, path)
     if found is None or not rows:
         raise NotFoundError(
             f"nothing waits under {printable(path)!r}", hint="dmfs uploads --local lists what does"
@@ -57,6 +56,21 @@ def get(call: Invocation, given: str, output: str) -> int:
                 Path(output).unlink()
             raise
     return DONE
+
+
+def _journal_with(call: Invocation, path: str) -> tuple[Journalled | None, list[Row]]:
+    """That of the mount, or of a process that has no mount."""
+    found = journal_of(call)
+    if found is not None and (rows := _files(found, path)):
+        return found, rows
+    for each in of_processes(call):
+        if each.journal is not None and (rows := _files(each.journal, path)):
+            return each.journal, rows
+    return None, []
+
+
+def _files(journal: Journalled, path: str) -> list[Row]:
+    return [row for row in find(journal.report.rows, path) if row.what == FILE]
 
 
 def _target(output: str) -> BinaryIO:

@@ -20,7 +20,7 @@ from dmfs.control.cards import is_alive, read_cards, run_directories
 from dmfs.control.mounts import Seen
 from dmfs.errors import MountGoneError
 from dmfs.system.concurrency import bare_errors
-from dmfs.write.spool.owner import owner_of
+from dmfs.write.spool.owner import owner_of, spool_of_mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ LOOK_S = 0.1
 
 def spool_directory(settings: Settings) -> Path:
     """Of the profile."""
-    return settings.state_dir / "spool" / settings.profile
+    return spool_of_mount(settings.state_dir, settings.profile)
 
 
 def journal_of(call: Invocation) -> Journalled | None:
@@ -65,10 +65,11 @@ def writer(call: Invocation) -> Seen | None:
 
 
 def run_writing_job(
-    call: Invocation, verb: str, parameters: Mapping[str, Any], show: Show
-) -> Mapping[str, Any]:
-    """Run a job where the profile is written, to the end or to Ctrl-C; its last event.
-    DriveErrors."""
+    call: Invocation, verb: str, parameters: Mapping[str, Any], show: Show,
+    spool: Path | None = None,
+) -> Mapping[str, Any]:  # fmt: skip
+    """Run a job where the profile is written, to the end or to Ctrl-C; its last event. ``spool``:
+    on that of a process that has ended. DriveErrors."""
     last: Mapping[str, Any] = {}
 
     def pass_on(event: Mapping[str, Any]) -> None:
@@ -77,7 +78,7 @@ def run_writing_job(
             last = event
             show(event)
 
-    mount = writer(call)
+    mount = writer(call) if spool is None else None
     if mount is not None:
         from dmfs.control.client import stream
 
@@ -88,14 +89,14 @@ def run_writing_job(
         except MountGoneError:
             if last:
                 raise  # else it was just ending
-    own_drive(call, verb, parameters, pass_on)
+    own_drive(call, verb, parameters, pass_on, spool=spool)
     return last
 
 
-def _wait_for_owner(call: Invocation) -> None:
+def _wait_for_owner(directory: Path) -> None:
     """A mount that is just ending, or another command like this one, has the spool for a moment.
     Who has it for longer is named in the refusal that follows."""
-    lock = spool_directory(read_settings(call)) / "lock"
+    lock = directory / "lock"
     for _ in range(int(OWNER_S / LOOK_S)):
         pid, _ = owner_of(lock)
         if not pid or not Path(f"/proc/{pid}").exists():
@@ -105,19 +106,20 @@ def _wait_for_owner(call: Invocation) -> None:
 
 def own_drive(
     call: Invocation, verb: str, parameters: Mapping[str, Any],
-    pass_on: Callable[[Mapping[str, Any]], None],
+    pass_on: Callable[[Mapping[str, Any]], None], *, spool: Path | None = None,
 ) -> int:  # fmt: skip
-    """The job in a drive of this process, which has the spool for so long."""
+    """The job in a drive of this process, which has the spool for so long; ``spool``: instead of
+    that of the mount."""
     from dmfs.jobs.table import JOBS
     from dmfs.write.opening import Writes
 
     async def tell(event: Mapping[str, Any]) -> None:
         pass_on(event)
 
-    _wait_for_owner(call)
+    _wait_for_owner(spool or spool_directory(read_settings(call)))
 
     async def work(drive: Drive) -> None:
         await JOBS[verb](drive, parameters, tell)
 
-    with_drive(call, work, writes=Writes(f"dmfs {verb}"))
+    with_drive(call, work, writes=Writes(f"dmfs {verb}", spool=spool))
     return DONE

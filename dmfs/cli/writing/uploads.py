@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dmfs.cli import DONE, FAILED
@@ -14,11 +15,13 @@ from dmfs.cli.control.runner import in_the_drive
 from dmfs.cli.control.target import mounts_of, socket_of, the_mount
 from dmfs.cli.settings import Invocation, start
 from dmfs.cli.writing.owner import journal_of, run_writing_job, writer
+from dmfs.cli.writing.processes import OfProcess, add_to, of_processes, send, spool_with
 from dmfs.cli.writing.table import is_bad, lines, what_waits
 from dmfs.control.client import ask
 from dmfs.control.mounts import Seen
 from dmfs.errors import MountGoneError, UsageError
 from dmfs.names import printable
+from dmfs.system.clock import boot_time_s
 from dmfs.write.care.rows import Report
 
 Event = Mapping[str, Any]
@@ -86,6 +89,8 @@ def _list(call: Invocation, mount: Seen | None) -> int:
     if given.wait:
         return _wait(call)
     report = report_of_profile(call, mount)
+    if mount is None:
+        add_to(report, of_processes(call))
     if not given.local:
         report["uploads"] = [row for row in report["uploads"] if row["state"] != "local"]
     if given.json:
@@ -98,7 +103,8 @@ def _list(call: Invocation, mount: Seen | None) -> int:
 
 def _seen(call: Invocation, rows: Sequence[Mapping[str, Any]]) -> None:
     """Conflicts that were shown to a person are told of no more, where somebody can note that."""
-    drafts = [row["draft_id"] for row in rows if row["state"] == "conflict"]
+    ours = [row for row in rows if "process" not in row]
+    drafts = [row["draft_id"] for row in ours if row["state"] == "conflict"]
     if drafts and writer(call) is not None:
         run_writing_job(call, "seen", {"drafts": drafts}, lambda _: None)
 
@@ -106,13 +112,26 @@ def _seen(call: Invocation, rows: Sequence[Mapping[str, Any]]) -> None:
 def _wait(call: Invocation) -> int:
     """Without a mount a drive of this process sends what waits; where nothing does, none is
     opened."""
-    report = report_of_profile(call, None)
-    if not any(row["state"] != "local" for row in report["uploads"]):
-        if not call.options.json:
-            write_lines(lines({"uploads": [], "others": report.get("others")}))
-        return DONE
-    last = wait_for_all(call, call.options.timeout)
-    return FAILED if last.get("late") or is_bad(last.get("left", ())) else DONE
+    report, timeout_s = report_of_profile(call, None), call.options.timeout
+    began_at = boot_time_s()
+    spools = [each for each in of_processes(call) if each.waiting]
+    ends: list[Event] = []
+    if any(row["state"] != "local" for row in report["uploads"]):
+        ends.append(wait_for_all(call, timeout_s))
+    elif not spools and not call.options.json:
+        write_lines(lines({"uploads": [], "others": report.get("others")}))
+    for each in spools:
+        left_s = None if timeout_s is None else timeout_s - (boot_time_s() - began_at)
+        ends.append(_send(call, each, left_s))
+    bad = any(each.get("late") or is_bad(each.get("left", ())) for each in ends)
+    return FAILED if bad else DONE
+
+
+def _send(call: Invocation, spool: OfProcess, timeout_s: float | None) -> Event:
+    if call.options.json:
+        return send(call, spool, timeout_s, print_json)
+    with showing_events(_waited) as show:
+        return send(call, spool, timeout_s, show)
 
 
 def wait_for_all(call: Invocation, timeout_s: float | None) -> Event:
@@ -143,7 +162,17 @@ def _retry(call: Invocation, paths: Sequence[str]) -> int:
         if word:
             call, parameters[key] = in_the_drive(call, word)
     start(call)
-    return _run(call, "retry", parameters, lambda event: _each("sent again", event, "retried"))
+    path = parameters.get("path")
+    spool = spool_with(call, path) if path else None
+    _run(call, "retry", parameters, _sent_again, spool)
+    for each in of_processes(call) if not path else ():
+        if each.waiting and not each.pid:
+            _run(call, "retry", parameters, _sent_again, each.directory)
+    return DONE
+
+
+def _sent_again(event: Event) -> str:
+    return _each("sent again", event, "retried")
 
 
 def _discard(call: Invocation, paths: Sequence[str]) -> int:
@@ -155,8 +184,16 @@ def _discard(call: Invocation, paths: Sequence[str]) -> int:
         sys.stderr.write("dmfs: nothing was discarded\n")
         return FAILED
     start(call)
-    parameters = {"paths": found}
-    return _run(call, "discard", parameters, lambda event: _each("discarded", event, "discarded"))
+    by_spool: dict[Path | None, list[str]] = {}
+    for path in found:
+        by_spool.setdefault(spool_with(call, path), []).append(path)
+    for spool, some in by_spool.items():
+        _run(call, "discard", {"paths": some}, _discarded, spool)
+    return DONE
+
+
+def _discarded(event: Event) -> str:
+    return _each("discarded", event, "discarded")
 
 
 def _agreed(paths: Sequence[str]) -> bool:
@@ -170,13 +207,15 @@ def _agreed(paths: Sequence[str]) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _run(call: Invocation, verb: str, parameters: Mapping[str, Any], line: Any) -> int:
+def _run(
+    call: Invocation, verb: str, parameters: Mapping[str, Any], line: Callable[[Event], str],
+    spool: Path | None,
+) -> None:  # fmt: skip
     if call.options.json:
-        run_writing_job(call, verb, parameters, print_json)
+        run_writing_job(call, verb, parameters, print_json, spool)
     else:
         with showing_events(line) as show:
-            run_writing_job(call, verb, parameters, show)
-    return DONE
+            run_writing_job(call, verb, parameters, show, spool)
 
 
 def _each(what: str, event: Event, key: str) -> str:

@@ -1,14 +1,34 @@
-"""The wait until the service has what was written."""
+"""What waits: until the service has it, and what a process before this one has left."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from dmfs.drive import Drive
 from dmfs.errors import DeadlineError, DriveError
+from dmfs.jobs.writing.place import writing_of
 from dmfs.jobs.writing.sending import wait
 from dmfs.names import printable
+from dmfs.spec.known.listing import is_aside
+from dmfs.write.care.remedies import Remedies
+from dmfs.write.care.report import report_of
+from dmfs.write.care.rows import FILE
+
+log = logging.getLogger(__name__)
+
+
+async def let_go(drive: Drive) -> None:
+    """At the beginning: files that a killed process had not closed. Nobody can close them any more;
+    their bytes lie in the spool's ``discarded`` for a week."""
+    remedies = Remedies(writing_of(drive))
+    for row in report_of(writing_of(drive)).rows:
+        if row.what == FILE and is_aside(row.path.rpartition("/")[2]):
+            try:
+                await remedies.discard(row)
+            except DriveError as error:
+                log.warning("%s stays: %s", printable(row.path), error.message)
 
 
 async def settle(drive: Drive, timeout_s: float | None) -> list[str]:

@@ -22,7 +22,7 @@ from dmfs.assembly import open_drive
 from dmfs.config import Settings
 from dmfs.drive import Drive
 from dmfs.errors import DriveError
-from dmfs.spec.changing.settling import settle
+from dmfs.spec.changing.settling import let_go, settle
 from dmfs.spec.oserrors import oserrors
 from dmfs.spec.process.loop import Loop
 from dmfs.system.private_files import own_state_directory
@@ -46,7 +46,10 @@ async def _go_up(drive: Drive) -> None:
     try:
         await settle(drive, GO_UP_S)
     except DriveError as error:
-        log.warning("%s: it goes up with the next process that writes here", error.message)
+        log.warning(
+            "%s: it goes up with the next process that writes, or by dmfs uploads --wait",
+            error.message,
+        )
 
 
 class _OpenDrive:
@@ -74,6 +77,8 @@ class _OpenDrive:
         started = False
         try:
             async with open_drive(self._settings, writes=WRITES if self.writes else None) as drive:
+                if self.writes:
+                    await let_go(drive)
                 task_status.started(drive)
                 started = True
                 await self._stop.wait()

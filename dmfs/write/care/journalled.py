@@ -51,17 +51,20 @@ class Journalled:
     """See above: as of one moment."""
 
     def __init__(
-        self, directory: Path, found: Contents, limit_bytes: int, owner: str | None
-    ) -> None:
+        self, directory: Path, found: Contents, limit_bytes: int, owner: str | None,
+        waits_for: str,
+    ) -> None:  # fmt: skip
         self._directory, self._found, self._limit_bytes = directory, found, limit_bytes
-        self._owner = owner
+        self._owner, self._waits_for = owner, waits_for
 
     @classmethod
-    def look(cls, directory: Path, limit_bytes: int = 0, *, owner: str | None) -> Self | None:
+    def look(
+        cls, directory: Path, limit_bytes: int = 0, *, owner: str | None, waits_for: str = NOBODY
+    ) -> Self | None:
         """Blocks. None where nothing was ever written. SpoolError. ``owner``: the sign-in whose
-        rows are told; None: everybody's."""
+        rows are told; None: everybody's. ``waits_for``: the reason of what waits."""
         found = look_into(directory)
-        return None if found is None else cls(directory, found, limit_bytes, owner)
+        return None if found is None else cls(directory, found, limit_bytes, owner, waits_for)
 
     @cached_property
     def drafts(self) -> Mapping[DraftId, Draft]:
@@ -98,7 +101,7 @@ class Journalled:
     def _row(self, draft: Draft) -> Row:
         row = row_of(draft, self._paths.get(draft.place.folder, ""))
         if row.state in (State.WAITING, State.UPLOADING):
-            return replace(row, state=State.WAITING, reason=NOBODY)
+            return replace(row, state=State.WAITING, reason=self._waits_for)
         return row
 
     @cached_property
@@ -122,6 +125,9 @@ class Journalled:
                 names = FolderNames.of_rows(
                     {key: record["row"] for key, record in records.items()}, 0.0
                 )
+                for each in names.drafts():
+                    if each not in states:  # its program was killed before it confirmed a byte
+                        names.lose(each)
                 kind: Any = "b" if "b." in str(next(iter(records.values()))["directory"]) else "a"
                 plan = settle(names.state(kind, states), float("inf"), AT_REST)
             except (KeyError, TypeError, ValueError):
@@ -133,7 +139,7 @@ class Journalled:
                     what = {RenameItem: RENAME, DeleteItem: DELETE, CopyItem: COPY}[type(step)]
                     path = path_in(folder, step.place or step.item.name)
                     yield Row(
-                        path, what, State.WAITING, NOBODY, item_id=step.item.item_id,
+                        path, what, State.WAITING, self._waits_for, item_id=step.item.item_id,
                         base_version=step.item.number,
                     )  # fmt: skip
 

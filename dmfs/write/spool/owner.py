@@ -1,4 +1,5 @@
-"""One process owns a spool: a lock that the kernel gives back when that process ends."""
+"""Where the spools are, and which process owns each: by a lock that the kernel gives back when that
+process ends."""
 
 from __future__ import annotations
 
@@ -26,6 +27,33 @@ def owner_of(path: Path) -> tuple[int, str]:
         return 0, ""
     number, _, label = text.partition(" ")
     return (int(number), label) if number.isdigit() else (0, "")
+
+
+def spool_of_mount(state_dir: Path, profile: str) -> Path:
+    """The spool of the one drive of a profile that others wait for: a mount, or a command."""
+    return state_dir / "spool" / profile
+
+
+def place_of_processes(state_dir: Path, profile: str) -> Path:
+    """Where the others are: one for each process that writes at the same time, as on another
+    machine; by number."""
+    return state_dir / "workers" / profile
+
+
+def spools_of_processes(state_dir: Path, profile: str) -> list[Path]:
+    """Those that were ever used, in order. Blocks."""
+    with contextlib.suppress(OSError):
+        found = place_of_processes(state_dir, profile).iterdir()
+        numbers = [each for each in found if each.name.isdecimal() and (each / "lock").exists()]
+        return sorted(numbers, key=lambda each: int(each.name))
+    return []
+
+
+def holder_of(directory: Path) -> int:
+    """The process that has a spool; 0 if none has it, or nobody can tell. Blocks."""
+    path = directory / "lock"
+    pid, _ = owner_of(path)
+    return pid if pid and _has_lock(pid, path) else 0
 
 
 def is_leaving(path: Path) -> bool:

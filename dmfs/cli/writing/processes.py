@@ -1,0 +1,149 @@
+"""What Python processes have saved that write without a mount, each in a spool of its own.
+
+It goes up with them. What an ended one has left goes up with the next one that writes, or when a
+person says so: by a drive of the command that takes its spool over.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from dmfs.cli.control.runner import Show
+from dmfs.cli.control.words import plural
+from dmfs.cli.settings import Invocation, read_settings
+from dmfs.cli.writing.owner import journal_of, own_drive
+from dmfs.errors import SetupError, SpoolError
+from dmfs.names import printable
+from dmfs.system.clock import boot_time_s
+from dmfs.system.concurrency import bare_errors
+from dmfs.write.spool.owner import holder_of, spools_of_processes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dmfs.write.care.journalled import Journalled
+
+LOOK_S = 0.5
+ENDED = "its process has ended: dmfs uploads --wait sends it"
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OfProcess:
+    """A spool of theirs, as of one moment."""
+
+    directory: Path
+    pid: int
+    """Of the process that has it; 0: that one has ended."""
+    journal: Journalled | None
+    damaged: str
+    look_again: Callable[[], OfProcess]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """As ``dmfs uploads --json`` has them."""
+        rows = self.journal.report.rows if self.journal is not None else ()
+        return [row.as_json() | {"process": self.pid} for row in rows]
+
+    @property
+    def waiting(self) -> list[dict[str, Any]]:
+        """Without what never goes up."""
+        return [row for row in self.rows if row["state"] != "local"]
+
+    def has(self, path: str) -> bool:
+        """Whether a row is of this path of the drive."""
+        from dmfs.write.care.rows import find
+
+        return self.journal is not None and bool(find(self.journal.report.rows, path))
+
+
+def of_processes(call: Invocation) -> list[OfProcess]:
+    """All of this profile, of the present sign-in."""
+    settings = read_settings(call)
+    directories = spools_of_processes(settings.state_dir, settings.profile)
+    if not directories:
+        return []
+    from dmfs.assembly import owner_of_drafts  # half a second: where there are any
+
+    with bare_errors():
+        owner = trio.run(owner_of_drafts, settings)
+    found = [_look(each, settings.spool_size, owner) for each in directories]
+    return [each for each in found if each.journal is not None or each.damaged]
+
+
+def _look(directory: Path, limit_bytes: int, owner: str | None) -> OfProcess:
+    from dmfs.write.care.journalled import Journalled
+
+    again = partial(_look, directory, limit_bytes, owner)
+    pid = holder_of(directory)
+    waits_for = f"process {pid} sends it" if pid else ENDED
+    try:
+        journal = Journalled.look(directory, limit_bytes, owner=owner, waits_for=waits_for)
+    except SpoolError as error:
+        return OfProcess(directory, pid, None, f"{directory}: {error.message}", again)
+    return OfProcess(directory, pid, journal, "", again)
+
+
+def add_to(report: dict[str, Any], found: list[OfProcess]) -> None:
+    """Theirs to the report of the profile's mount."""
+    for each in found:
+        report["uploads"] = [*report["uploads"], *each.rows]
+        if each.journal is not None:
+            report["others"] = report.get("others", 0) + each.journal.report.others
+        words = filter(None, (report.get("damaged"), each.damaged))
+        report["damaged"] = "; ".join(words)
+
+
+def spool_with(call: Invocation, path: str) -> Path | None:
+    """The spool of an ended process that has a path; None if that of the mount has it, or none.
+    SetupError while the process runs."""
+    found = [each for each in of_processes(call) if each.has(path)]
+    if not found:
+        return None
+    from dmfs.write.care.rows import find
+
+    own = journal_of(call)
+    if own is not None and find(own.report.rows, path):
+        return None
+    if found[0].pid:
+        raise SetupError(
+            f"process {found[0].pid} has {printable(path)!r}, and sends it itself",
+            hint="dmfs uploads --wait waits for it; what it leaves at its end is yours to change",
+        )
+    return found[0].directory
+
+
+def send(call: Invocation, spool: OfProcess, timeout_s: float | None, show: Show) -> Event:
+    """Wait until all of a spool has gone up; what an ended process has left, this one sends. The
+    last event, which is that of the job ``wait``."""
+    began_at, late = boot_time_s(), False
+    if spool.pid and spool.waiting:
+        words = plural(len(spool.waiting), "file")
+        sys.stderr.write(f"dmfs: process {spool.pid} has {words} to send: waiting for it\n")
+    while spool.pid and any(row["state"] == "waiting" for row in spool.waiting) and not late:
+        time.sleep(LOOK_S)
+        late = timeout_s is not None and boot_time_s() - began_at > timeout_s
+        spool = spool.look_again()
+    if spool.pid or not spool.waiting:
+        last = {"event": "done", "late": late, "left": spool.waiting, "process": spool.pid}
+        show(last)
+        return last
+    parameters: dict[str, Any] = {"seen": not call.options.json}
+    if timeout_s is not None:
+        parameters["timeout_s"] = max(0.0, timeout_s - (boot_time_s() - began_at))
+    events: list[Event] = []
+    own_drive(call, "wait", parameters, partial(_marked, show, events), spool=spool.directory)
+    return events[-1] if events else {}
+
+
+def _marked(show: Callable[[Event], None], events: list[Event], event: Event) -> None:
+    if event["event"] != "idle":
+        events[:] = [{**event, "process": 0}]
+        show(events[0])
