@@ -23,8 +23,8 @@ def test_every_promise_has_its_test():
     text = (Path(__file__).parents[2] / "dmfs/help/semantics.md").read_text("utf-8")
     promised = re.findall(r"^- `(\w+)`", text, re.MULTILINE)
     folders = (
-        "drive jobs jobs/find control mount pins telemetry write write/saves exports namespace"
-        " thumbnails desktop/files spec spec/changing fuse/export"
+        "drive jobs jobs/find control mount pins telemetry write write/saves write/commands exports"
+        " namespace thumbnails desktop/files spec spec/changing fuse/export"
     ).split()
     elsewhere = [path for folder in folders for path in TESTS.glob(f"{folder}/test_*.py")]
     places = [*Path(__file__).parent.glob("test_semantics*.py"), *elsewhere]
