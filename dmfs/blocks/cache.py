@@ -161,6 +161,7 @@ class BlockCache:
     async def drain(self, patience_s: float = math.inf) -> bool:
         """Before the end: wait until what was fetched is on disk, but not longer than that; whether
         it is."""
+        await self._memory.landed()
         return await self._disk.writer.drain(patience_s)
 
     # Reading

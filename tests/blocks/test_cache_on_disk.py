@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -34,6 +35,25 @@ class BrokenStore:
             raise self._error
 
         return fail
+
+
+class SlowToSay(FakeSource):
+    """Its bytes are seen for a while before it returns, as those of the fetching process."""
+
+    async def fill(self, *words: Any) -> None:
+        await super().fill(*words)
+        await trio.sleep(0.1)
+
+
+@real
+async def test_what_was_read_in_the_last_moment_is_kept(store: BlockStore) -> None:
+    """A command that ended as its reader had all bytes lost the last part from the cache."""
+    size = 5 * MIB + 99
+    async with cache_over(SlowToSay(latency_s=0, bytes_per_s=1e12), store) as cache:
+        file = await opened(cache, size)
+        assert bytes(await cache.get(file, Span(0, size))) == truth(0, size)
+        assert await cache.drain(5)
+    assert store.used_bytes() == size
 
 
 @real
