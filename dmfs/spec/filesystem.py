@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +36,7 @@ from dmfs.spec.oserrors import as_oserror, oserrors
 from dmfs.spec.process.sessions import end_drive, run_in_drive
 from dmfs.spec.reading import OnBytes, Range, Source, cat_ranges, get_files
 from dmfs.spec.settings import check_options, settings_of
+from dmfs.system.concurrency import in_thread
 
 T = TypeVar("T")
 
@@ -313,20 +315,25 @@ class DmfsFileSystem(Changes, HonestNames, AbstractFileSystem):  # type: ignore[
 
     def knowing(self, paths: Iterable[str]) -> DmfsFileSystem:
         """An object to send to the worker that reads these paths: it brings the listings that lead
-        there, and no others. For more files than one pickle holds."""
+        there as far as they are known here, and no others. For more files than one pickle holds."""
+        directories = {self._strip_protocol(path).rpartition("/")[0] or "/" for path in paths}
         options = {**self.storage_options, "skip_instance_cache": True}
         other = type(self)(*self.storage_args, **options)
-        for path in paths:
-            other._memory.used(self._strip_protocol(path).rpartition("/")[0] or "/")  # noqa: SLF001
+        if packed := self._packed(sorted(directories)):
+            other._memory.give(packed)  # noqa: SLF001
         return other
 
     def __reduce__(self) -> tuple[Any, ...]:
-        async def look(drive: Drive) -> bytes:
-            return pack(self._memory.chains(drive))
-
-        packed = self._run(look) if len(self._memory) else b""
         arguments = type(self), self.storage_args, self.storage_options
-        return arrived, (*arguments, FORMAT, self._memory.given or packed)
+        packed = self._memory.given or (self._packed(None) if len(self._memory) else b"")
+        return arrived, (*arguments, FORMAT, packed)
+
+    def _packed(self, directories: Iterable[str] | None) -> bytes:
+        async def look(drive: Drive) -> bytes:
+            chains = self._memory.chains(drive, directories)
+            return await in_thread(partial(pack, chains))
+
+        return self._run(look)
 
     # The loop
 

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.ratelimit.limits import MARGIN_S
@@ -35,7 +34,11 @@ fs.ls("/")  # the drive is open, before the clock starts
 began_s = time.time()
 found = fs.find(sys.argv[1], detail=True)
 took_s, size_bytes = time.time() - began_s, sum(each["size"] for each in found.values())
-sys.stdout.buffer.write(pickle.dumps((fs, list(found), size_bytes, took_s)))
+paths, workers = list(found), int(sys.argv[3])
+bounds = [len(paths) * number // workers for number in range(workers + 1)]
+shares = [paths[start:stop] for start, stop in zip(bounds, bounds[1:])]
+given = [pickle.dumps((fs.knowing(share), share)) for share in shares]
+sys.stdout.buffer.write(pickle.dumps((given, size_bytes, took_s)))
 """
 READ = """
 import pickle, sys, time
@@ -61,19 +64,19 @@ def settings_of(rates: Rates) -> dict[str, str]:
     }  # fmt: skip
 
 
-def read_all(emulator: EmulatorProcess, directory: Path, workers: int, given: Any) -> float:
-    """Seconds until all workers have read their share."""
-    fs, paths, size_bytes, _ = given
-    start_at = time.time() + 3 + workers * 0.8
+def read_all(
+    emulator: EmulatorProcess, directory: Path, shares: list[bytes], size_bytes: int
+) -> float:
+    """Seconds until each worker has read its share."""
+    start_at = time.time() + 3 + len(shares) * 0.8
     children = []
-    for number in range(workers):
+    for number, given in enumerate(shares):
         child = subprocess.Popen(
             [sys.executable, "-c", READ, str(start_at)], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, env=environment(emulator, directory, f"of {number}"),
         )  # fmt: skip
         assert child.stdin is not None
-        share = paths[len(paths) * number // workers : len(paths) * (number + 1) // workers]
-        child.stdin.write(pickle.dumps((fs.knowing(share), share)))
+        child.stdin.write(given)
         child.stdin.close()
         child.stdin = None
         children.append(child)
@@ -106,21 +109,21 @@ def run(workers: int, files: int, rate: int) -> list[str]:
     ):
         directory = Path(name)
         listed = subprocess.run(
-            [sys.executable, "-c", LIST, TREE, json.dumps(settings_of(rates))],
+            [sys.executable, "-c", LIST, TREE, json.dumps(settings_of(rates)), str(workers)],
             capture_output=True, check=True, timeout=900,
             env=environment(emulator, directory, "driver"),
         )  # fmt: skip
-        given = pickle.loads(listed.stdout)
-        compared("listing, s", predicted.listing_s, given[3], failed)
+        shares, size_bytes, listed_s = pickle.loads(listed.stdout)
+        compared("listing, s", predicted.listing_s, listed_s, failed)
         counts = emulator.counts()
         compared("listings", predicted.listings + ABOVE, counts["contents"], failed)
         emulator.reset()
-        took_s = read_all(emulator, directory, workers, given)
+        took_s = read_all(emulator, directory, shares, size_bytes)
         counts = emulator.counts()
         compared("signing and reading, s", predicted.signing_s, took_s, failed)
         compared("signings", predicted.signings, counts["sign"], failed)
         compared("listings by workers", 0, counts["contents"], failed)
-        compared("each byte", 1, emulator.calls()["cdn_bytes"] / given[2], failed)
+        compared("each byte", 1, emulator.calls()["cdn_bytes"] / size_bytes, failed)
     return failed
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dmfs.drive import Drive
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.model import Root
 from dmfs.spec.filesystem import DmfsFileSystem, arrived
@@ -103,8 +104,8 @@ MOMENTS = 100
 def packed(fs: DmfsFileSystem, count: int | None = None, **bounds: int) -> bytes:
     """The first so many of what was used, the last one used first."""
 
-    async def work(drive: object) -> bytes:
-        return pack(fs._memory.chains(drive)[:count], **bounds)  # type: ignore[arg-type]
+    async def work(drive: Drive) -> bytes:
+        return pack(fs._memory.chains(drive)[:count], **bounds)
 
     return fs._run(work)
 
@@ -147,6 +148,20 @@ def test_a_worker_is_sent_what_leads_to_its_paths_alone(
     expected = [emulator.sha256(fs.info(each)["storage_id"])[0] for each in paths]
     emulator.reset()
     assert elsewhere(emulator, tmp_path / "other", (sent, paths)).split() == expected
+    assert emulator.counts()["contents"] == 0
+
+
+def test_what_was_brought_travels_on_in_parts(
+    fs: DmfsFileSystem, emulator: EmulatorProcess
+) -> None:
+    """An object that came from elsewhere has listed nothing: its parts are of what it brought."""
+    paths = fs.find(FILES) and fs.find(SMALL)
+    came = pickle.loads(pickle.dumps(fs))
+    fs.close()
+    emulator.reset()
+    part = unpack(came.knowing(paths).__reduce__()[1][-1])
+    assert [each for each in paths if part.node(each) is None] == []
+    assert len(part) == 1 + len(Path(SMALL).parts[1:])
     assert emulator.counts()["contents"] == 0
 
 

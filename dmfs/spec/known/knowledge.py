@@ -30,6 +30,10 @@ class Knowledge:
     def __len__(self) -> int:
         return len(self._records)
 
+    def record(self, directory: Directory) -> Record | None:
+        """A listing; None if it is not known."""
+        return self._records.get(directory.identity)
+
     def child(self, directory: Directory, name: str) -> Child | None:
         """What a name means; None if it is not known, or not there."""
         record = self._records.get(directory.identity)
@@ -54,7 +58,7 @@ class Knowledge:
 
 
 def pack(
-    chains: Iterable[Iterable[Listing]], max_bytes: int = MAX_BYTES,
+    chains: Iterable[Iterable[Record]], max_bytes: int = MAX_BYTES,
     unpacked_max_bytes: int = _UNPACKED_MAX_BYTES,
 ) -> bytes:  # fmt: skip
     """Those listings that fit, each chain (from the root down) as a whole: what comes first is
@@ -65,7 +69,7 @@ def pack(
     size_bytes = unpacked_bytes = 0
     for chain in chains:
         anew = [each for each in chain if each.directory.identity not in seen]
-        found = [encode(_record(each)) for each in anew]
+        found = [encode(each) for each in anew]
         packed = sum(len(zlib.compress(text, 1)) for text in found)
         unpacked = sum(len(text) + len(_SEPARATOR) for text in found)
         if size_bytes + packed > max_bytes or unpacked_bytes + unpacked > unpacked_max_bytes:
@@ -92,7 +96,8 @@ def unpack(packed: bytes) -> Knowledge:
         return Knowledge()
 
 
-def _record(listing: Listing) -> Record:
+def record_of(listing: Listing) -> Record:
+    """One that is valid now."""
     return Record(
         moment=Moment.now(), directory=listing.directory, parent="", rollup_ns=listing.rollup_ns,
         entries=listing.entries, undescribed=listing.undescribed, lost=listing.lost,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from dmfs.drive import Drive
 from dmfs.model import Child, Directory, File, Listing, Node, Root, Shortcut, WrittenFile
-from dmfs.spec.known.knowledge import Knowledge, unpack
+from dmfs.namespace.listing_codec import Record
+from dmfs.spec.known.knowledge import Knowledge, record_of, unpack
 
 DIRECTORIES_MAX = 4096
 SNAPSHOTS_MAX = 8
@@ -73,27 +74,40 @@ class Memory:
         if len(self._paths) > DIRECTORIES_MAX:
             self._paths.popitem(last=False)
 
-    def chains(self, drive: Drive) -> list[list[Listing]]:
-        """For each of them the listings from the root down that lead there and show it, as far as
-        they are in memory; the last one used comes first."""
-        chains = (self._chain(drive, path) for path in reversed(self._paths))
+    def chains(self, drive: Drive, paths: Iterable[str] | None = None) -> list[list[Record]]:
+        """For each directory (those that were used, the last one first, if none are named) the
+        listings from the root down that lead there and show it, as far as they are known: by a
+        snapshot, or in memory."""
+        wanted = reversed(self._paths) if paths is None else paths
+        chains = (self._chain(drive, path) for path in wanted)
         return [chain for chain in chains if chain]
 
-    def _chain(self, drive: Drive, path: str) -> list[Listing]:
+    def _chain(self, drive: Drive, path: str) -> list[Record]:
         node: Directory = Root()
-        found: list[Listing] = []
+        found: list[Record] = []
+        at = ""
         for part in [*(each for each in path.split("/") if each), None]:
-            listing = drive.known(node)
-            if listing is None or listing.lost or _has_drafts(listing):
+            record = self._record(drive, node, at or "/")
+            if record is None:
                 return []
-            found.append(listing)
+            found.append(record)
             if part is None:
                 break
-            child = listing.entries.get(part)
+            child = record.entries.get(part)
             if child is None or isinstance(child, File | Shortcut):
                 return []
-            node = child
+            node, at = child, f"{at}/{part}"
         return found
+
+    def _record(self, drive: Drive, directory: Directory, path: str) -> Record | None:
+        if not self._is_changed(path):
+            found = (knowledge.record(directory) for _, knowledge in self._given)
+            if (record := next((each for each in found if each is not None), None)) is not None:
+                return record
+        listing = drive.known(directory)
+        if listing is None or listing.lost or _has_drafts(listing):
+            return None
+        return record_of(listing)
 
 
 def _has_drafts(listing: Listing) -> bool:
