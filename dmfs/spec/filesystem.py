@@ -330,7 +330,7 @@ class DmfsFileSystem(Changes, HonestNames, AbstractFileSystem):  # type: ignore[
 
     def _packed(self, directories: Iterable[str] | None) -> bytes:
         async def look(drive: Drive) -> bytes:
-            chains = self._memory.chains(drive, directories)
+            chains = await self._memory.chains(drive, directories)
             return await in_thread(partial(pack, chains))
 
         return self._run(look)

@@ -13,6 +13,7 @@ import pytest
 from dmfs.drive import Drive
 from dmfs.emulator.process import EmulatorProcess
 from dmfs.model import Root
+from dmfs.namespace import listing_cache
 from dmfs.spec.filesystem import DmfsFileSystem, arrived
 from dmfs.spec.known.knowledge import FORMAT, Knowledge, pack, unpack
 from tests.spec.conftest import FILES, HUB, SMALL, Open, environment_of
@@ -105,7 +106,7 @@ def packed(fs: DmfsFileSystem, count: int | None = None, **bounds: int) -> bytes
     """The first so many of what was used, the last one used first."""
 
     async def work(drive: Drive) -> bytes:
-        return pack(fs._memory.chains(drive)[:count], **bounds)
+        return pack((await fs._memory.chains(drive))[:count], **bounds)
 
     return fs._run(work)
 
@@ -162,6 +163,19 @@ def test_what_was_brought_travels_on_in_parts(
     part = unpack(came.knowing(paths).__reduce__()[1][-1])
     assert [each for each in paths if part.node(each) is None] == []
     assert len(part) == 1 + len(Path(SMALL).parts[1:])
+    assert emulator.counts()["contents"] == 0
+
+
+def test_what_memory_let_go_of_travels_all_the_same(
+    fs: DmfsFileSystem, emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a tree of 100 000 files the listing of the root was gone, and nothing travelled."""
+    monkeypatch.setattr(listing_cache, "ENTRIES_MAX", 20)
+    paths = fs.find(SMALL)
+    fs.find(FILES)
+    emulator.reset()
+    part, whole = (unpack(each.__reduce__()[1][-1]) for each in (fs.knowing(paths), fs))
+    assert [each for each in paths if part.node(each) is None or whole.node(each) is None] == []
     assert emulator.counts()["contents"] == 0
 
 

@@ -74,20 +74,20 @@ class Memory:
         if len(self._paths) > DIRECTORIES_MAX:
             self._paths.popitem(last=False)
 
-    def chains(self, drive: Drive, paths: Iterable[str] | None = None) -> list[list[Record]]:
+    async def chains(self, drive: Drive, paths: Iterable[str] | None = None) -> list[list[Record]]:
         """For each directory (those that were used, the last one first, if none are named) the
         listings from the root down that lead there and show it, as far as they are known: by a
-        snapshot, or in memory."""
-        wanted = reversed(self._paths) if paths is None else paths
-        chains = (self._chain(drive, path) for path in wanted)
+        snapshot, in memory or on disk. Costs no call."""
+        wanted = list(reversed(self._paths)) if paths is None else paths
+        chains = [await self._chain(drive, path) for path in wanted]
         return [chain for chain in chains if chain]
 
-    def _chain(self, drive: Drive, path: str) -> list[Record]:
+    async def _chain(self, drive: Drive, path: str) -> list[Record]:
         node: Directory = Root()
         found: list[Record] = []
         at = ""
         for part in [*(each for each in path.split("/") if each), None]:
-            record = self._record(drive, node, at or "/")
+            record = await self._record(drive, node, at or "/")
             if record is None:
                 return []
             found.append(record)
@@ -99,12 +99,15 @@ class Memory:
             node, at = child, f"{at}/{part}"
         return found
 
-    def _record(self, drive: Drive, directory: Directory, path: str) -> Record | None:
+    async def _record(self, drive: Drive, directory: Directory, path: str) -> Record | None:
         if not self._is_changed(path):
             found = (knowledge.record(directory) for _, knowledge in self._given)
             if (record := next((each for each in found if each is not None), None)) is not None:
                 return record
         listing = drive.known(directory)
+        if listing is None and await drive.parts.listings.recall(directory) is not None:
+            # memory holds the last 100 000 entries: after a large tree not even the root's
+            listing = drive.known(directory)
         if listing is None or listing.lost or _has_drafts(listing):
             return None
         return record_of(listing)
