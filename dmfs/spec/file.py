@@ -131,6 +131,9 @@ class RawFile(io.RawIOBase):
             raise ValueError(f"{self._path} is closed")
 
 
+_read_buffered = io.BufferedReader.read
+
+
 class OpenFile(io.BufferedReader):
     """What ``open`` gives: buffered, with fsspec's attributes. Pickled it opens the same version
     again, at the same position.
@@ -167,6 +170,10 @@ class OpenFile(io.BufferedReader):
         return super().tell() if displaced is None else displaced
 
     def read(self, size: int | None = -1) -> bytes:
+        """Up to so many bytes, fewer only at the end; without a size all the rest. OSError."""
+        calm = self._sought < 0 and not self._displaced  # no thread is between its seek and read
+        if calm and size is not None and 0 <= size < BUFFER_BYTES:
+            return _read_buffered(self, size)  # 0.2 µs; what follows takes 1.2
         with self._alone():
             jumped = self._begin()
             position = super().tell()
