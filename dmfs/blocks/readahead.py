@@ -64,7 +64,9 @@ NEAR_BYTES = 2 * BLOCK_BYTES
 still of one stream."""
 
 SKIPPED_BYTES = BLOCK_BYTES // 2
-"""Less than that between two whole ranges (a tar's headers) is read on across."""
+"""So little between two whole ranges (a tar's headers) is read on across; one that is farther away
+has a cursor of its own. (Two threads that read a row group each took each other's: 1.9 s for 64 MiB
+by columns at 30 ms, 1.2 now.)"""
 
 FORWARD_BYTES = 16 * MIB
 BACK_BYTES = 1 * MIB
@@ -224,16 +226,15 @@ class Planner:
             distance = cursor.distance(span)
             if distance is not None and (best is None or distance < best[0]):
                 best = (distance, cursor)
-        if best is None:
+        if best is None or (until and best[0] > SKIPPED_BYTES):
             return self._new_cursor(span, until)
         distance, cursor = best
-        after_a_look = cursor.run_bytes < BLOCK_BYTES and not cursor.young
-        if until and (distance > SKIPPED_BYTES or after_a_look):
-            cursor.lone_stop = until
-        elif not cursor.low <= span.start < cursor.lone_stop:
-            cursor.lone_stop = 0
+        if not cursor.low <= span.start < cursor.lone_stop:
+            # a zip's header is no stretch of a stream either
+            after_a_look = cursor.high - cursor.low < BLOCK_BYTES and not cursor.young
+            cursor.lone_stop = until if after_a_look else 0
         self._fetched_bytes += cursor.not_fetched(span)
-        if distance <= (SKIPPED_BYTES if until else NEAR_BYTES):
+        if distance <= NEAR_BYTES:
             self._extend(cursor, span)
             cursor.run_bytes = span.length + (0 if distance else cursor.run_bytes)
         else:
@@ -313,7 +314,7 @@ class Planner:
 
     def _ahead(self, cursor: _Cursor, part_bytes: int) -> Span:
         """What to fetch ahead: in steps of a part or half a small window, not with every read."""
-        if cursor.lone_stop:  # one range proves no stream, however long it is
+        if cursor.lone_stop:  # one range proves no stream, however long it is: no byte beyond
             stop = min(cursor.lone_stop, cursor.high + self.max_window_bytes)
             rest = Span(max(cursor.fetched_high, cursor.high), stop)
             return rest if rest.length else EMPTY

@@ -118,3 +118,16 @@ def test_a_member_of_a_zip_after_its_header_is_one_range() -> None:
     run.read(20 * MIB + 7, 100 * KIB)  # the header, to the end of its block
     read_whole(run, 20 * MIB + 60, 1536 * KIB)
     assert run.fetched == blocks_in([(60 * MIB - 8 * KIB, 8 * KIB), (20 * MIB, 1536 * KIB + 60)])
+
+
+def test_members_with_little_between_are_a_stream() -> None:
+    """As of a tar: 100 KiB, and a header of 1 KiB."""
+    run = Extent(BIG)
+    run.read(BIG - 4096, 4096)
+    waits = 0
+    for number in range(100):
+        start = 100 * MIB + number * 101 * KIB
+        before = len(run.fetched)
+        _, ahead = run.read(start, 100 * KIB, until=start + 100 * KIB)
+        waits += len(run.fetched) - before > blocks_of(ahead).length
+    assert waits <= 10
