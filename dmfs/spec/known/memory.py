@@ -104,10 +104,7 @@ class Memory:
             found = (knowledge.record(directory) for _, knowledge in self._given)
             if (record := next((each for each in found if each is not None), None)) is not None:
                 return record
-        listing = drive.known(directory)
-        if listing is None and await drive.parts.listings.recall(directory) is not None:
-            # memory holds the last 100 000 entries: after a large tree not even the root's
-            listing = drive.known(directory)
+        listing = await drive.recall(directory)
         if listing is None or listing.lost or _has_drafts(listing):
             return None
         return record_of(listing)
