@@ -134,6 +134,12 @@ class RawFile(io.RawIOBase):
 _read_buffered = io.BufferedReader.read
 
 
+def is_from_afar() -> bool:
+    """Whether Python did not start this thread. To ask ``current_thread`` would make it known."""
+    thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined] # noqa: SLF001
+    return thread is None or isinstance(thread, threading._DummyThread)  # noqa: SLF001
+
+
 class OpenFile(io.BufferedReader):
     """What ``open`` gives: buffered, with fsspec's attributes. Pickled it opens the same version
     again, at the same position.
@@ -141,9 +147,10 @@ class OpenFile(io.BufferedReader):
     A read of many bytes, or of some of two blocks after a seek, goes past the buffer: a chunk of
     205 KiB were two reads of 128 KiB otherwise, which look like a stream.
 
-    ``seek`` and then ``read`` go together within a thread, whatever other threads do in between:
-    DuckDB (2.0) reads one file by several threads so, without a lock, and took one chunk of a
-    Parquet file for another.
+    A file has one position, and whoever hands it around among threads of Python (asyncio's
+    ``to_thread``) finds it there. But ``seek`` and then ``read`` go together within a thread that
+    Python did not start: DuckDB (2.0) reads one file by several of its own so, without a lock, and
+    took one chunk of a Parquet file for another.
     """
 
     raw: RawFile
@@ -155,8 +162,9 @@ class OpenFile(io.BufferedReader):
         self.mode_of_fsspec = "rb"
         self._turn = threading.Lock()
         self._turn_of = os.getpid()
-        self._sought_by = 0
-        """The thread that sought last, until it reads; and the place."""
+        self._sought_by, self._sought_from_afar = 0, False
+        """The thread that sought last, until it reads; whether Python did not start it; and the
+        place."""
         self._sought = -1
         self._displaced: dict[int, int] = {}
         """Where a thread has sought and not read before another one did; by its identifier."""
@@ -178,7 +186,8 @@ class OpenFile(io.BufferedReader):
             jumped = self._begin()
             position = super().tell()
             stop = self.size if size is None or size < 0 else min(position + size, self.size)
-            crosses = position // BLOCK_BYTES != (stop - 1) // BLOCK_BYTES
+            stop = max(position, stop)  # beyond the end there is nothing
+            crosses = position // BLOCK_BYTES < (stop - 1) // BLOCK_BYTES
             if stop - position < BUFFER_BYTES and not (jumped and crosses):
                 return super().read(size)
             super().seek(stop)  # the next reader's place; the bytes come without the lock
@@ -208,11 +217,13 @@ class OpenFile(io.BufferedReader):
         return jumped
 
     def _seek(self, offset: int, whence: int) -> int:
-        thread = threading.get_ident()
-        if self._sought >= 0 and self._sought_by != thread and super().tell() == self._sought:
+        thread, from_afar = threading.get_ident(), is_from_afar()
+        displaces = self._sought >= 0 and self._sought_by != thread
+        if displaces and (from_afar or self._sought_from_afar) and super().tell() == self._sought:
             self._displaced[self._sought_by] = self._sought
         self._displaced.pop(thread, None)
         self._sought, self._sought_by = super().seek(offset, whence), thread
+        self._sought_from_afar = from_afar
         return self._sought
 
     def _alone(self) -> threading.Lock:

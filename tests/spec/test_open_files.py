@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import _thread
 import io
 import os
 import random
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dmfs.emulator.process import EmulatorProcess
@@ -71,6 +73,7 @@ STEPS = st.one_of(
 
 
 @settings(max_examples=150)
+@example([("seek", 8 * BLOCK_BYTES), ("read", 0), ("read", 100)])  # it went back to the end
 @given(st.lists(STEPS, max_size=12))
 def test_it_is_a_file_as_any_other(steps: list[tuple[str, Any]]) -> None:
     ours, model = opened(Bytes(DATA)), io.BytesIO(DATA)
@@ -86,14 +89,51 @@ def test_it_is_a_file_as_any_other(steps: list[tuple[str, Any]]) -> None:
         assert ours.tell() == model.tell()
 
 
-def test_threads_that_seek_and_read_one_file_get_their_own_bytes() -> None:
-    """DuckDB's do, without a lock."""
-    file = opened(Bytes(DATA))
-    first, second, third = (ThreadPoolExecutor(1) for _ in range(3))
-    places = {first: 300 * KIB, second: 5, third: 512 * KIB}
+class Afar:
+    """A thread that Python's ``threading`` knows nothing of."""
 
-    def on(thread: ThreadPoolExecutor, verb: Callable[..., Any], *arguments: Any) -> Any:
-        return thread.submit(verb, *arguments).result()
+    def __init__(self) -> None:
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        _thread.start_new_thread(self._run, ())
+
+    def _run(self) -> None:
+        while work := self._work.get():
+            work()
+
+    def submit(self, verb: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        self._work.put(lambda: done.set_result(verb(*arguments)))
+        return done
+
+    def shutdown(self) -> None:
+        self._work.put(None)
+
+
+Thread = Afar | ThreadPoolExecutor
+
+
+def on(thread: Thread, verb: Callable[..., Any], *arguments: Any) -> Any:
+    return thread.submit(verb, *arguments).result(10)
+
+
+def test_a_file_that_threads_hand_around_has_one_position() -> None:
+    """asyncio runs each verb in any thread of its pool."""
+    file = opened(Bytes(DATA))
+    first, second = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+    assert on(first, file.seek, 0, os.SEEK_END) == len(DATA)
+    assert on(second, file.seek, 70) == 70
+    assert on(first, file.tell) == 70
+    assert on(first, file.read, 10) == DATA[70:80]
+    assert on(second, file.read, 200 * KIB) == DATA[80 : 80 + 200 * KIB]
+    for thread in (first, second):
+        thread.shutdown()
+
+
+def test_threads_of_an_engine_that_seek_and_read_one_file_get_their_own_bytes() -> None:
+    """DuckDB's do, without a lock; one of them is Python's, which began it."""
+    file = opened(Bytes(DATA))
+    first, second, third = ThreadPoolExecutor(1), Afar(), Afar()
+    places: dict[Thread, int] = {first: 300 * KIB, second: 5, third: 512 * KIB}
 
     for size in (100, 205 * KIB):
         for thread, place in places.items():
@@ -130,8 +170,11 @@ def test_threads_read_one_file_at_once() -> None:
                 return False
         return True
 
-    with ThreadPoolExecutor(4) as threads:
-        assert all(threads.map(reader, range(4)))
+    threads = [Afar() for _ in range(4)]
+    results = [thread.submit(reader, seed) for seed, thread in enumerate(threads)]
+    assert all(each.result(30) for each in results)
+    for thread in threads:
+        thread.shutdown()
 
 
 def test_a_read_that_fails_is_read_again_from_its_place() -> None:
