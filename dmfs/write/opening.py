@@ -130,7 +130,8 @@ async def open_writing(
         spool = await trio.to_thread.run_sync(first_free, place, open_spool)
     else:
         directory = writes.spool or spool_of_mount(settings.state_dir, settings.profile)
-        await _until_left(directory)
+        if writes.spool is None:  # a process keeps what it took over
+            await _until_left(directory)
         spool = await trio.to_thread.run_sync(open_spool, directory)
     # small files have no place among the parts, and need a connection all the same
     connections = PARTS_OF_ALL + settings.uploads

@@ -59,14 +59,12 @@ def get(call: Invocation, given: str, output: str) -> int:
 
 
 def _journal_with(call: Invocation, path: str) -> tuple[Journalled | None, list[Row]]:
-    """That of the mount, or of a process that has no mount."""
-    found = journal_of(call)
-    if found is not None and (rows := _files(found, path)):
-        return found, rows
-    for each in of_processes(call):
-        if each.journal is not None and (rows := _files(each.journal, path)):
-            return each.journal, rows
-    return None, []
+    """That of the mount, or of a process that has no mount: the one that was saved last."""
+    journals = [journal_of(call), *(each.journal for each in of_processes(call))]
+    having = [
+        (each, rows) for each in journals if each is not None and (rows := _files(each, path))
+    ]
+    return max(having, key=lambda each: each[1][0].since_s, default=(None, []))
 
 
 def _files(journal: Journalled, path: str) -> list[Row]:
