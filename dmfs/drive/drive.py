@@ -141,6 +141,10 @@ class Drive:
         """The last listing of a directory, fresh or not. Never waits."""
         return self._listings.known(directory)
 
+    async def recalled(self, directory: Directory) -> Listing | None:
+        """As ``known``, from the disk too; costs no call."""
+        return None if await self._listings.recall(directory) is None else self.known(directory)
+
     def fresh_for_s(self, directory: Directory) -> float:
         """Seconds for which the names in a directory may be believed; 0 or less: stale."""
         return self._listings.fresh_for(directory)
