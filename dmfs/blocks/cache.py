@@ -37,6 +37,8 @@ from dmfs.system.shared_memory import Arena
 log = logging.getLogger(__name__)
 
 Data = bytes | bytearray | memoryview
+LANDING_S = 1.0
+"""For bytes that a reader has and whose end was not told yet."""
 CONSUMED_PARTS = 2
 """Parts of an object that stay after their last byte was given out: by then the kernel's reads that
 lie out of order have come, and the oldest part's buffer is free."""
@@ -161,8 +163,9 @@ class BlockCache:
     async def drain(self, patience_s: float = math.inf) -> bool:
         """Before the end: wait until what was fetched is on disk, but not longer than that; whether
         it is."""
-        await self._memory.landed()
-        return await self._disk.writer.drain(patience_s)
+        until = trio.current_time() + patience_s
+        await self._memory.landed(min(LANDING_S, patience_s))
+        return await self._disk.writer.drain(max(0.0, until - trio.current_time()))
 
     # Reading
 
