@@ -133,6 +133,28 @@ def test_what_cannot_be_is_an_error_of_its_kind(writer: DmfsFileSystem, folder: 
     assert writer.find(folder) == [f"{folder}/file"]
 
 
+def test_the_names_of_files_that_are_being_written_are_nobody_elses(
+    writer: DmfsFileSystem, service: EmulatorProcess, folder: str
+) -> None:
+    """What was saved under one was seen by nobody, and let go of by the next process. One that the
+    service has is a file like any other."""
+    name = ".0123456789abcdef.partial"
+    raw = folder.replace("／", "~1")[1:]
+    writer.pipe_file(f"{folder}/other.txt", b"other")
+    service.change("add_item", path=raw, name=name, text="theirs")
+    for change in (
+        lambda: writer.pipe_file(f"{folder}/{name}", b"mine"),
+        lambda: writer.open(f"{folder}/{name}", "ab"),
+        lambda: writer.mv(f"{folder}/other.txt", f"{folder}/{name}"),
+        lambda: writer.cp_file(f"{folder}/other.txt", f"{folder}/{name}"),
+    ):
+        with pytest.raises(OSError, match="named as files are while") as raised:
+            change()
+        assert raised.value.errno == errno.EINVAL
+    assert writer.cat_file(f"{folder}/{name}") == b"theirs"
+    assert f"{folder}/{name}" in writer.ls(folder, detail=False)
+
+
 def test_moves_and_copies(writer: DmfsFileSystem, folder: str) -> None:
     writer.pipe_file(f"{folder}/a", b"a")
     writer.mv(f"{folder}/a", f"{folder}/b")
@@ -234,5 +256,4 @@ def test_each_process_has_a_spool_of_its_own(
     writer.pipe_file(f"{folder}/mine", b"mine")
     state = Path(os.environ["DMFS_STATE_DIR"]).parent
     assert child(service, state, ENDS.format(settings=WRITES, path=f"{folder}/theirs")) == 0
-    writer.invalidate_cache()
     assert hashes(service, "theirs") == [sha256(b"last")]
