@@ -20,7 +20,7 @@ import trio
 
 from dmfs.blocks.disk_tier import DiskTier
 from dmfs.blocks.extents import Bytes, CachedObject, Extent, Stage
-from dmfs.blocks.memory_tier import MemoryTier
+from dmfs.blocks.memory_tier import LANDING_S, MemoryTier
 from dmfs.blocks.missing import missing_spans
 from dmfs.blocks.open_objects import OpenObjects
 from dmfs.blocks.readahead import MIN_PART_BYTES, PART_BYTES
@@ -37,8 +37,6 @@ from dmfs.system.shared_memory import Arena
 log = logging.getLogger(__name__)
 
 Data = bytes | bytearray | memoryview
-LANDING_S = 1.0
-"""For bytes that a reader has and whose end was not told yet."""
 CONSUMED_PARTS = 2
 """Parts of an object that stay after their last byte was given out: by then the kernel's reads that
 lie out of order have come, and the oldest part's buffer is free."""

@@ -35,6 +35,8 @@ AHEAD_BYTES = 16 * MIB
 BEING_READ = MAX_CURSORS
 """Of an object: that many extents may have a reader in their middle. Who has read of more of them
 reads here and there, and is done with the others."""
+LANDING_S = 1.0
+"""For bytes that a reader has and whose end was not told yet."""
 STEP_BYTES = 128 * 1024
 """Sizes of buffers are multiples of a block, as extents are. Smaller ones are bytearrays."""
 
