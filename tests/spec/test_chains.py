@@ -36,12 +36,9 @@ class Known:
         self.listings = {each.directory.identity: each for each in listings}
         self.asked: Counter[str] = Counter()
 
-    def known(self, directory: Directory) -> Listing | None:
+    async def recall(self, directory: Directory) -> Listing | None:
         self.asked[directory.identity] += 1
         return self.listings.get(directory.identity)
-
-    async def recalled(self, directory: Directory) -> Listing | None:
-        return None
 
 
 async def chains_of(drive: Any) -> list[list[Record]]:

@@ -118,8 +118,7 @@ class Memory:
             found = (knowledge.record(directory) for _, knowledge in self._given)
             if (record := next((each for each in found if each is not None), None)) is not None:
                 return record
-        # memory holds the last 100 000 entries: after a large tree not even the root's
-        listing = drive.known(directory) or await drive.recalled(directory)
+        listing = await drive.recall(directory)
         if listing is None or listing.lost or _has_drafts(listing):
             return None
         return record_of(listing)
