@@ -20,7 +20,7 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     """A line for each row, and what is to be said of all."""
     rows: Sequence[Row] = report["uploads"]
     shown = [printable(_line(row)) for row in rows]
-    if rows or not report.get("others"):
+    if rows or not (report.get("others") or report.get("damaged")):
         shown.append(printable(summary(rows, report.get("left_s", 0.0))))
     if report.get("others"):
         files = plural(report["others"], "file")

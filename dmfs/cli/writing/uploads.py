@@ -134,7 +134,8 @@ def _wait(call: Invocation) -> int:
         write_lines(_waited(whole).split("\n"))
     if errors:
         raise errors[0]
-    return FAILED if whole["late"] or is_bad(whole["left"]) else DONE
+    unknown = any(each.damaged for each in found)  # what waits there nobody knows
+    return FAILED if unknown or whole["late"] or is_bad(whole["left"]) else DONE
 
 
 def _send(call: Invocation, spool: OfProcess, timeout_s: float | None) -> Event:

@@ -153,10 +153,11 @@ def test_waiting_tells_of_other_sign_ins_and_of_damage(
     jobs: Jobs, spools: list[OfProcess], capsys: pytest.CaptureFixture[str]
 ) -> None:
     spools += [spool("0", 0, others=2), spool("1", 0, damaged="1/journal.db cannot be read")]
-    assert uploads.uploads_command(given(wait=True)) == 0
+    assert uploads.uploads_command(given(wait=True)) == 1, "nobody knows what waits there"
     out = capsys.readouterr().out
     assert "2 files of another sign-in" in out
     assert "damaged: 1/journal.db cannot be read" in out
+    assert "all that was saved" not in out
     assert jobs.ran == []
 
 
