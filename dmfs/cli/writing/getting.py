@@ -23,7 +23,7 @@ from dmfs.names import printable
 from dmfs.spans import MIB
 from dmfs.system.concurrency import bare_errors, in_thread
 from dmfs.write.care.journalled import Journalled
-from dmfs.write.care.rows import FILE, Row, find
+from dmfs.write.care.rows import FILE, Row, find, is_exact
 from dmfs.write.records import Draft, DraftId
 from dmfs.write.spool.snapshot import Snapshot
 
@@ -64,7 +64,8 @@ def _journal_with(call: Invocation, path: str) -> tuple[Journalled | None, list[
     having = [
         (each, rows) for each in journals if each is not None and (rows := _files(each, path))
     ]
-    return max(having, key=lambda each: each[1][0].since_s, default=(None, []))
+    exact = [each for each in having if is_exact(each[1])]
+    return max(exact or having, key=lambda each: each[1][0].since_s, default=(None, []))
 
 
 def _files(journal: Journalled, path: str) -> list[Row]:

@@ -21,7 +21,7 @@ from dmfs.cli.control.runner import Show
 from dmfs.cli.control.words import plural
 from dmfs.cli.settings import Invocation, read_settings
 from dmfs.cli.writing.owner import journal_of, own_drive
-from dmfs.cli.writing.table import OPEN
+from dmfs.cli.writing.table import FILE, OPEN
 from dmfs.errors import SetupError, SpoolError, SpoolTakenError
 from dmfs.names import printable
 from dmfs.system.clock import boot_time_s
@@ -61,11 +61,12 @@ class OfProcess:
         """Without what never goes up."""
         return [row for row in self.rows if row["state"] != "local"]
 
-    def has(self, path: str) -> bool:
-        """Whether a row is of this path of the drive."""
-        from dmfs.write.care.rows import find
+    def has(self, path: str, *, exactly: bool = False) -> bool:
+        """Whether a row is of this path of the drive; ``exactly``: whose whole path is known."""
+        from dmfs.write.care.rows import find, is_exact
 
-        return self.journal is not None and bool(find(self.journal.report.rows, path))
+        rows = [] if self.journal is None else find(self.journal.report.rows, path)
+        return is_exact(rows) if exactly else bool(rows)
 
 
 def of_processes(call: Invocation) -> list[OfProcess]:
@@ -110,14 +111,24 @@ def places_of(
 ) -> tuple[list[Path | None], SetupError | None]:
     """The spools that have a path and can be changed from here, None for that of the mount, which
     is also who tells that nobody has it; and what to say of one that cannot, as its process
-    runs."""
-    from dmfs.write.care.rows import find
+    runs. SetupError where nobody can tell which file is meant."""
+    from dmfs.write.care.rows import find, is_exact
 
     having = [each for each in found if each.has(path)]
+    own = journal_of(call) if having else None
+    mine = [] if own is None else find(own.report.rows, path)
+    if any(each.has(path, exactly=True) for each in having) or is_exact(mine):
+        # the same name in a folder of which nobody knows the way is another file
+        having = [each for each in having if each.has(path, exactly=True)]
+        mine = mine if is_exact(mine) else []
+    elif len(having) + bool(mine) > 1:
+        raise SetupError(
+            f"several files are named like {printable(path)!r}, of folders that nobody knows",
+            hint="name one by its draft_id, which dmfs uploads --json tells",
+        )
     places: list[Path | None] = [each.directory for each in having if not each.pid]
     refusal = next((_refusal(path, each.pid) for each in having if each.pid), None)
-    own = journal_of(call) if having else None
-    if not having or (own is not None and find(own.report.rows, path)):
+    if mine or not having:
         places.insert(0, None)
     return places, refusal
 
@@ -167,7 +178,8 @@ def _waited_for(spool: OfProcess, left_s: Callable[[], float]) -> OfProcess:
         if not going:
             break
         if spool.pid != named:
-            named, words = spool.pid, plural(len(going), "file")
+            named, files = spool.pid, all(row["what"] == FILE for row in going)
+            words = plural(len(going), "file" if files else "change")
             sys.stderr.write(f"dmfs: process {named} has {words} to send: waiting for it\n")
         time.sleep(max(0.0, min(LOOK_S, left_s())))
         spool = spool.look_again()

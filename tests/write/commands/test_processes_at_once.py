@@ -176,6 +176,23 @@ def test_a_running_process_hides_no_ended_one_that_has_the_path(
     assert jobs.ran == [("discard", "1")]
 
 
+def test_a_file_of_an_unknown_folder_is_not_taken_for_that_of_a_path(
+    jobs: Jobs, spools: list[OfProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of which the journal has the name alone."""
+    spools += [spool("0", 0, row("plan.dwg")), spool("1", 0, row("/a/plan.dwg"))]
+    assert uploads.uploads_command(given("discard", "/a/plan.dwg")) == 0
+    assert jobs.ran == [("discard", "1")]
+    spools[1] = spool("2", 0, row("plan.dwg", since_s=9.0))
+    with pytest.raises(SetupError, match="several files are named like"):
+        uploads.uploads_command(given("discard", "/a/plan.dwg"))
+    assert jobs.ran == [("discard", "1")]
+    exact = journal(row("/a/plan.dwg", since_s=1.0))
+    monkeypatch.setattr(getting, "journal_of", lambda _: exact)
+    monkeypatch.setattr(getting, "of_processes", lambda _: spools)
+    assert getting._journal_with(CALL, "/a/plan.dwg")[0] is exact
+
+
 def test_only_where_something_failed_it_is_tried_again(
     jobs: Jobs, spools: list[OfProcess], capsys: pytest.CaptureFixture[str]
 ) -> None:
