@@ -250,6 +250,19 @@ def test_a_process_that_is_killed_or_ends_loses_nothing(
     assert hashes(service, "p.txt") == [sha256(b"by a child")]
 
 
+def test_what_the_second_of_two_left_goes_up_with_the_next_one(
+    writer: DmfsFileSystem, service: EmulatorProcess, folder: str, tmp_path: Path
+) -> None:
+    """The first one's spool is free as well, and has the smaller number."""
+    slow = WRITES | {"upload_delay": "1h"}
+    killed = KILLED.format(settings=slow, path=f"{folder}/2.txt", cut=f"{folder}/cut.txt")
+    assert child(service, tmp_path, killed) == -signal.SIGKILL
+    spools = tmp_path / "state/workers/default"
+    (spools / "0").rename(spools / "1")
+    assert child(service, tmp_path, ENDS.format(settings=slow, path=f"{folder}/3.txt")) == 0
+    assert hashes(service, "2.txt") == [sha256(b"closed")]
+
+
 def test_each_process_has_a_spool_of_its_own(
     writer: DmfsFileSystem, service: EmulatorProcess, folder: str
 ) -> None:
