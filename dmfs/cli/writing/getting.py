@@ -60,7 +60,12 @@ def get(call: Invocation, given: str, output: str) -> int:
 
 def _journal_with(call: Invocation, path: str) -> tuple[Journalled | None, list[Row]]:
     """That of the mount, or of a process that has no mount: the one that was saved last."""
-    journals = [journal_of(call), *(each.journal for each in of_processes(call))]
+    journals = [each.journal for each in of_processes(call)]
+    try:
+        journals.insert(0, journal_of(call))
+    except SpoolError:  # it hides nothing of processes
+        if not any(each is not None and _files(each, path) for each in journals):
+            raise
     having = [
         (each, rows) for each in journals if each is not None and (rows := _files(each, path))
     ]

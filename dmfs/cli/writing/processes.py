@@ -10,6 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -115,7 +116,10 @@ def places_of(
     from dmfs.write.care.rows import find, is_exact
 
     having = [each for each in found if each.has(path)]
-    own = journal_of(call) if having else None
+    own = None
+    if having:
+        with suppress(SpoolError):  # the mount's: it keeps nobody from a process's
+            own = journal_of(call)
     mine = [] if own is None else find(own.report.rows, path)
     if any(each.has(path, exactly=True) for each in having) or is_exact(mine):
         # the same name in a folder of which nobody knows the way is another file

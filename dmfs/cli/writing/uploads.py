@@ -19,7 +19,7 @@ from dmfs.cli.writing.processes import OfProcess, add_to, of_processes, places_o
 from dmfs.cli.writing.table import is_bad, lines, what_waits
 from dmfs.control.client import ask
 from dmfs.control.mounts import Seen
-from dmfs.errors import MountGoneError, SpoolError, SpoolTakenError, UsageError
+from dmfs.errors import DriveError, MountGoneError, SpoolError, SpoolTakenError, UsageError
 from dmfs.names import printable
 from dmfs.system.clock import boot_time_s
 from dmfs.write.care.rows import Report
@@ -83,14 +83,24 @@ def report_of_profile(call: Invocation, mount: Seen | None) -> dict[str, Any]:
     return (Report([]) if found is None else found.report).as_json(local=True)
 
 
+def _readable(call: Invocation, mount: Seen | None) -> tuple[dict[str, Any], SpoolError | None]:
+    """As ``report_of_profile``; a journal that cannot be read hides nothing of processes."""
+    try:
+        return report_of_profile(call, mount), None
+    except SpoolError as error:
+        return Report([]).as_json(local=True), error
+
+
 def _list(call: Invocation, mount: Seen | None) -> int:
     given = call.options
     start(call)
     if given.wait:
         return _wait(call)
-    report = report_of_profile(call, mount)
+    report, error = _readable(call, mount)
     if mount is None:
         add_to(report, of_processes(call))
+    if error is not None and not report["uploads"]:
+        raise error
     if not given.local:
         report["uploads"] = [row for row in report["uploads"] if row["state"] != "local"]
     if given.json:
@@ -98,6 +108,8 @@ def _list(call: Invocation, mount: Seen | None) -> int:
     else:
         write_lines(lines(report))
         _seen(call, report["uploads"])
+    if error is not None:
+        raise error
     return FAILED if is_bad(report["uploads"]) else DONE
 
 
@@ -112,13 +124,14 @@ def _seen(call: Invocation, rows: Sequence[Mapping[str, Any]]) -> None:
 def _wait(call: Invocation) -> int:
     """Without a mount a drive of this process sends what waits; where nothing does, none is
     opened. What ended processes left goes up first: a running one may take its time."""
-    report, timeout_s = report_of_profile(call, None), call.options.timeout
+    report, error = _readable(call, None)
+    timeout_s = call.options.timeout
     began_at = boot_time_s()
     found = of_processes(call)
     ends: list[Event] = []
     if any(row["state"] != "local" for row in report["uploads"]):
         ends.append(wait_for_all(call, timeout_s, lambda _: ""))
-    errors: list[SpoolError | SpoolTakenError] = []
+    errors: list[DriveError] = [] if error is None else [error]
     for each in sorted(found, key=lambda each: bool(each.pid)):
         if each.waiting:
             left_s = None if timeout_s is None else timeout_s - (boot_time_s() - began_at)

@@ -161,6 +161,30 @@ def test_waiting_tells_of_other_sign_ins_and_of_damage(
     assert jobs.ran == []
 
 
+def test_a_damaged_journal_of_the_mount_hides_nothing_of_processes(
+    jobs: Jobs, spools: list[OfProcess], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def broken(*_: Any) -> Any:
+        raise SpoolError("the journal cannot be read")
+
+    monkeypatch.setattr(uploads, "report_of_profile", broken)
+    spools.append(spool("0", 0, row("/a")))
+    with pytest.raises(SpoolError):
+        uploads.uploads_command(given(local=False))
+    assert "/a" in capsys.readouterr().out
+    with pytest.raises(SpoolError):
+        uploads.uploads_command(given(wait=True))
+    assert jobs.ran == [("wait", "0")]
+    for module in (processes, getting):
+        monkeypatch.setattr(module, "journal_of", broken)
+    assert uploads.uploads_command(given("discard", "/a")) == 0
+    monkeypatch.setattr(getting, "of_processes", lambda _: spools)
+    assert getting._journal_with(CALL, "/a")[0] is spools[0].journal
+    with pytest.raises(SpoolError):
+        getting._journal_with(CALL, "/b")
+
+
 def test_a_path_of_two_spools_is_discarded_in_both(jobs: Jobs, spools: list[OfProcess]) -> None:
     spools += [spool("0", 0, row("/a")), spool("1", 0, row("/a")), spool("2", 0, row("/b"))]
     assert uploads.uploads_command(given("discard", "/a")) == 0
