@@ -21,7 +21,7 @@ HEAVY = {
 }  # fmt: skip
 """Libraries, and the parts of dmfs that import most of them."""
 SCRIPT = """
-import sys
+import gc, sys  # both are the interpreter's own
 before = set(sys.modules)
 from dmfs.cli.main import main
 try:

@@ -123,6 +123,10 @@ PARTS = [
         {"DMFS_SAVE_KILLS": "300"}, {"DMFS_SAVE_KILLS": "30"},
     ),
     Part(
+        "sign-in killed", [*PYTEST, "tests/auth/test_kill.py"],
+        {"DMFS_SIGN_IN_KILLS_EVERY": "1"}, {"DMFS_SIGN_IN_KILLS_EVERY": "1"},
+    ),
+    Part(
         "fsx", [*PYTEST, "tests/write/kills/test_fsx.py"],
         {"DMFS_FSX_S": "600"}, {"DMFS_FSX_S": "60"},
     ),

@@ -20,7 +20,7 @@ from tests.support.mounts import Drive, mounted_at, wait_until
 
 pytestmark = pytest.mark.mount
 
-ROUNDS = int(os.environ.get("DMFS_CRASH_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("DMFS_CRASH_ROUNDS", "8"))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tests.support.mounts import Drive, wait_until
 
 pytestmark = pytest.mark.mount
 
-LOAD_S = float(os.environ.get("DMFS_LOAD_S", "15"))
+LOAD_S = float(os.environ.get("DMFS_LOAD_S", "8"))
 PROCESSES = int(os.environ.get("DMFS_LOAD_PROCESSES", "64"))
 AT_REST = (
     "flying", "gets", "pins", "slots", "users", "files", "directories", "saving", "disk_calls",

@@ -20,7 +20,7 @@ from tests.write.kills import saver
 from tests.write.saves.place import LOST_S, Folder, sha256
 
 pytestmark = pytest.mark.mount
-KILLS = int(os.environ.get("DMFS_SAVE_KILLS", "20"))
+KILLS = int(os.environ.get("DMFS_SAVE_KILLS", "12"))
 GONE = {f"over {errno.ENOTCONN}", f"over {errno.ECONNABORTED}"}
 SEED = int(os.environ.get("DMFS_SAVE_SEED", "20261129"))
 
