@@ -63,6 +63,11 @@ NEAR_BYTES = 2 * BLOCK_BYTES
 """The kernel has two reads in flight and threads interleave them: reads this far out of order are
 still of one stream."""
 
+SKIPPED_BYTES = BLOCK_BYTES // 2
+"""So little between two whole ranges (a tar's headers) is read on across; one that is farther away
+has a cursor of its own. (Two threads that read a row group each took each other's: 1.9 s for 64 MiB
+by columns at 30 ms, 1.2 now.)"""
+
 FORWARD_BYTES = 16 * MIB
 BACK_BYTES = 1 * MIB
 """Seeks within these stay with their cursor (a header re-read, a section skipped)."""
@@ -99,6 +104,8 @@ class _Cursor:
     """Read in one go up to here: no byte left out, none read in another order."""
     young: bool = False
     """Of a file's first reader, at its top; not known to be a stream yet."""
+    lone_stop: int = 0
+    """The end of the one whole range that this run is so far; 0 once it was read on from there."""
 
     def not_fetched(self, span: Span) -> int:
         """The bytes of those blocks of a range that are not known to be fetched."""
@@ -136,6 +143,10 @@ class Planner:
 
     From the first jump on, all that is fetched is at most twice the blocks that were asked for: a
     PDF's page or a zip's directory is not worth a megabyte each.
+
+    A door that knows how much its program wants says so with ``until``. Such a range is fetched to
+    its end, and nothing beyond it before the program has read on from there: 3 of 20 columns of a
+    Parquet file with chunks of 205 KiB cost 3.1 times their bytes, now 1.6, which are their blocks.
     """
 
     def __init__(
@@ -163,9 +174,12 @@ class Planner:
         """The bytes of a read that exist."""
         return Span(offset, max(offset, min(offset + length, self.size_bytes)))
 
-    def on_read(self, offset: int, length: int, *, ready: bool, lost: bool = False) -> Plan:
+    def on_read(
+        self, offset: int, length: int, *, ready: bool, lost: bool = False, until: int = 0
+    ) -> Plan:
         """Plan for a read; ``ready`` says that its bytes are at hand already (no stall), ``lost``
-        that some of them are neither in memory nor on their way to it."""
+        that some of them are neither in memory nor on their way to it. ``until``: the end of the
+        range that the program asked for, of which this is a part; 0 if nobody knows."""
         demand = self.clip(offset, length)
         if self.size_bytes <= SMALL_FILE_BYTES:
             self._reads += 1
@@ -174,7 +188,7 @@ class Planner:
             return Plan(demand, EMPTY)
         self._reads += 1
         self._requested_bytes += demand.length
-        cursor = self._follow(demand)
+        cursor = self._follow(demand, min(until, self.size_bytes))
         cursor.used = self._reads
         self._current = cursor
         if lost:
@@ -182,7 +196,8 @@ class Planner:
         self._resize(cursor, ready=ready)
         # a full link stays so with fewer ranges, and larger ones cost less
         share = 4 if cursor.enough else 8
-        part_bytes = min(max(cursor.window // share, MIN_PART_BYTES), PART_BYTES)
+        window = max(cursor.window, cursor.lone_stop - cursor.low)
+        part_bytes = min(max(window // share, MIN_PART_BYTES), PART_BYTES)
         return Plan(demand, self._ahead(cursor, part_bytes), part_bytes)
 
     def on_accepted(self, ahead: Span) -> None:
@@ -204,16 +219,20 @@ class Planner:
         look = demand.start == 0 and demand.stop < BLOCK_BYTES and self.size_bytes > WHOLE_BYTES
         return Span(0, LOOK_BYTES) if look and self._reads == 1 else Span(0, self.size_bytes)
 
-    def _follow(self, span: Span) -> _Cursor:
+    def _follow(self, span: Span, until: int) -> _Cursor:
         """The cursor this read belongs to, moved to where the read leaves it."""
         best: tuple[int, _Cursor] | None = None
         for cursor in self._cursors:
             distance = cursor.distance(span)
             if distance is not None and (best is None or distance < best[0]):
                 best = (distance, cursor)
-        if best is None:
-            return self._new_cursor(span)
+        if best is None or (until and best[0] > SKIPPED_BYTES):
+            return self._new_cursor(span, until)
         distance, cursor = best
+        if not cursor.low <= span.start < cursor.lone_stop:
+            # a zip's header is no stretch of a stream either
+            after_a_look = cursor.high - cursor.low < BLOCK_BYTES and not cursor.young
+            cursor.lone_stop = until if after_a_look else 0
         self._fetched_bytes += cursor.not_fetched(span)
         if distance <= NEAR_BYTES:
             self._extend(cursor, span)
@@ -227,11 +246,12 @@ class Planner:
             self._restart(cursor, span)
         return cursor
 
-    def _new_cursor(self, span: Span) -> _Cursor:
+    def _new_cursor(self, span: Span, until: int) -> _Cursor:
         if len(self._cursors) >= MAX_CURSORS:
             self._cursors.remove(min(self._cursors, key=lambda cursor: cursor.used))
         cursor = _Cursor(span.start, span.stop, 0, span.start, span.stop, run_bytes=span.length)
         cursor.young = self._reads == 1 and span.start == 0
+        cursor.lone_stop = 0 if cursor.young else until
         self._jumps += not cursor.young
         self._fetched_bytes += _in_blocks(*span)
         self._cursors.append(cursor)
@@ -294,6 +314,10 @@ class Planner:
 
     def _ahead(self, cursor: _Cursor, part_bytes: int) -> Span:
         """What to fetch ahead: in steps of a part or half a small window, not with every read."""
+        if cursor.lone_stop:  # one range proves no stream, however long it is: no byte beyond
+            stop = min(cursor.lone_stop, cursor.high + self.max_window_bytes)
+            rest = Span(max(cursor.fetched_high, cursor.high), stop)
+            return rest if rest.length else EMPTY
         if not cursor.window:  # a random reader: this is on the way of each of its reads
             return EMPTY
         step = min(part_bytes, cursor.window // 2)

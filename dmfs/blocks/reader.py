@@ -39,9 +39,10 @@ class AnyReader(Protocol):
         """The bytes if they are at hand; never waits."""
         ...
 
-    async def read(self, offset: int, length: int) -> tuple[Data, bool]:
+    async def read(self, offset: int, length: int, until: int = 0) -> tuple[Data, bool]:
         """Up to ``length`` bytes at ``offset`` (fewer only at the end), and whether they were at
-        hand without waiting."""
+        hand without waiting. ``until``: the end of the range that the program asked for, of which
+        this is a part; 0 if nobody knows."""
         ...
 
     def close(self) -> None: ...
@@ -83,7 +84,7 @@ class Reader:
         self._refused_at = -1
         self._closed = False
 
-    def read_now(self, offset: int, length: int) -> Data | None:
+    def read_now(self, offset: int, length: int, until: int = 0) -> Data | None:
         """The bytes if they are at hand; never waits. What lies ahead is topped up on the way."""
         if self._on_first_read is not None:
             first, self._on_first_read = self._on_first_read, None
@@ -92,21 +93,20 @@ class Reader:
             return b""
         data = self._blocks.ready(self._opened, self._planner.clip(offset, length))
         if data is not None:
-            plan = self._planner.on_read(offset, length, ready=True)
+            plan = self._planner.on_read(offset, length, ready=True, until=until)
             if plan.ahead.length and self._blocks.epoch != self._refused_at:
                 self._start(plan._replace(demand=Span(plan.demand.start, plan.demand.start)))
         return data
 
-    async def read(self, offset: int, length: int) -> tuple[Data, bool]:
-        """Up to ``length`` bytes at ``offset`` (fewer only at the end), and whether they were at
-        hand without waiting."""
-        data = self.read_now(offset, length)
+    async def read(self, offset: int, length: int, until: int = 0) -> tuple[Data, bool]:
+        """See ``AnyReader``."""
+        data = self.read_now(offset, length, until)
         if data is not None:
             return data, True
         if self._ask_size is not None and not self._at_rest(self._planner.clip(offset, length)):
             await self._confirm(self._ask_size)
         lost = not self._blocks.has_begun(self._opened, self._planner.clip(offset, length))
-        plan = self._planner.on_read(offset, length, ready=False, lost=lost)
+        plan = self._planner.on_read(offset, length, ready=False, lost=lost, until=until)
         follows = 0
         while True:
             opened = self._opened
@@ -172,7 +172,12 @@ class TextReader:
     def read_now(self, offset: int, length: int) -> Data:
         return self._body[offset : offset + length]
 
-    async def read(self, offset: int, length: int) -> tuple[Data, bool]:
+    async def read(
+        self,
+        offset: int,
+        length: int,
+        until: int = 0,  # noqa: ARG002 - nothing is fetched
+    ) -> tuple[Data, bool]:
         return self.read_now(offset, length), True
 
     def close(self) -> None:

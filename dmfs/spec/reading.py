@@ -53,7 +53,7 @@ async def open_to_read(drive: Drive, leaf: Leaf) -> AnyReader:
 async def read_range(reader: AnyReader, start: int, stop: int) -> bytes:
     """All of it, in steps of READ_BYTES. DriveErrors."""
     if stop - start <= READ_BYTES:
-        data, _ = await reader.read(start, stop - start)
+        data, _ = await reader.read(start, stop - start, stop)
         if len(data) == stop - start:
             return bytes(data)
     # bytes that are filled in place: a bytearray would be copied at the end, 1 GiB in 0.4 s
@@ -68,7 +68,8 @@ async def read_into(reader: AnyReader, start: int, target: memoryview) -> int:
     """Fill ``target`` from there on; the number of bytes, fewer only at the end of the file."""
     done = 0
     while done < len(target):
-        data, _ = await reader.read(start + done, min(READ_BYTES, len(target) - done))
+        length = min(READ_BYTES, len(target) - done)
+        data, _ = await reader.read(start + done, length, start + len(target))
         if not len(data):
             break
         target[done : done + len(data)] = data

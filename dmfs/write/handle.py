@@ -46,14 +46,14 @@ class Handle:
             return self._reader.read_now(offset, length)
         return None
 
-    async def read(self, offset: int, length: int) -> tuple[Data, bool]:
+    async def read(self, offset: int, length: int, until: int = 0) -> tuple[Data, bool]:
         """What was written, by whomever; see ``AnyReader``."""
         content = self.live.content
         if content is not None:
             return await content.read(offset, length, self.live.read_base), True
         await self.prepare(None)
         assert self._reader is not None
-        return await self._reader.read(offset, length)
+        return await self._reader.read(offset, length, until)
 
     async def write(self, offset: int, data: Data) -> None:
         """As ``LiveFile.write``; AccessError if it was opened for reading alone."""

@@ -85,12 +85,14 @@ class Extent:
         self.fetched: set[int] = set()
         """Blocks asked for, by demand or ahead."""
 
-    def read(self, offset: int, length: int, *, ready: bool | None = None) -> tuple[Span, Span]:
+    def read(
+        self, offset: int, length: int, *, ready: bool | None = None, until: int = 0
+    ) -> tuple[Span, Span]:
         """A read, all of whose ``ahead`` is accepted; ready if it was asked for before."""
         clipped = self.planner.clip(offset, length)
         if ready is None:
             ready = all(n in self.fetched for n in range(*blocks_of(clipped)))
-        plan = self.planner.on_read(offset, length, ready=ready)
+        plan = self.planner.on_read(offset, length, ready=ready, until=until)
         assert plan.demand == clipped
         assert 0 <= plan.ahead.start <= plan.ahead.stop <= self.size
         assert plan.ahead.length <= max(self.max_window, SMALL_FILE_BYTES)
