@@ -83,7 +83,7 @@ INSIDE = {
     "write": "records spool parts settle upload live handle overlay calls drafts"
     " landing upload_orders name_steps settler rights writing care opening",
     "write.overlay": "merging adopted made rows view overlay",
-    "write.care": "rows tally report journalled remedies putting restoring",
+    "write.care": "rows tally report journalled leftovers remedies putting restoring",
     "write.calls": "permissions folder_calls name_calls folders",
     "write.spool": "extents sums card disk room owner data_file journal snapshot content recovery"
     " spool",

@@ -20,7 +20,7 @@ import trio
 
 from dmfs.blocks.disk_tier import DiskTier
 from dmfs.blocks.extents import Bytes, CachedObject, Extent, Stage
-from dmfs.blocks.memory_tier import MemoryTier
+from dmfs.blocks.memory_tier import LANDING_S, MemoryTier
 from dmfs.blocks.missing import missing_spans
 from dmfs.blocks.open_objects import OpenObjects
 from dmfs.blocks.readahead import MIN_PART_BYTES, PART_BYTES
@@ -161,8 +161,9 @@ class BlockCache:
     async def drain(self, patience_s: float = math.inf) -> bool:
         """Before the end: wait until what was fetched is on disk, but not longer than that; whether
         it is."""
-        await self._memory.landed()
-        return await self._disk.writer.drain(patience_s)
+        until = trio.current_time() + patience_s
+        await self._memory.landed(min(LANDING_S, patience_s))
+        return await self._disk.writer.drain(max(0.0, until - trio.current_time()))
 
     # Reading
 

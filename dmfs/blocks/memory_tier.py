@@ -36,6 +36,7 @@ BEING_READ = MAX_CURSORS
 """Of an object: that many extents may have a reader in their middle. Who has read of more of them
 reads here and there, and is done with the others."""
 LANDING_S = 1.0
+"""For bytes that a reader has and whose end was not told yet."""
 STEP_BYTES = 128 * 1024
 """Sizes of buffers are multiples of a block, as extents are. Smaller ones are bytearrays."""
 
@@ -221,10 +222,10 @@ class MemoryTier:
         """Wait for the next ``changed``; for speculation that need not be dropped."""
         await self._change.park()
 
-    async def landed(self) -> None:
-        """Wait until extents with all their bytes have landed: a reader sees these a moment before
-        the process that fetches says that it is done. Not longer than ``LANDING_S``."""
-        with trio.move_on_after(LANDING_S):
+    async def landed(self, patience_s: float) -> None:
+        """Wait until extents with all their bytes have landed, but not longer than that: a reader
+        sees these a moment before the process that fetches says that it is done."""
+        with trio.move_on_after(patience_s):
             while any(
                 not each.landed and each.buffer is not None and each.has(each.span)
                 for each in self._extents

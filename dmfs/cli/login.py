@@ -89,12 +89,20 @@ def _check_drafts(call: Invocation, *, keep: bool) -> None:
     from dmfs.cli.writing.processes import of_processes
     from dmfs.write.care.rows import left as left_rows
 
+    found, damaged = [], []
     try:
-        found = [journal_of(call), *(each.journal for each in of_processes(call))]
-        rows = [row for each in found if each is not None for row in left_rows(each.report.rows)]
+        found.append(journal_of(call))
+    except DriveError as error:  # what else waits is told all the same
+        damaged.append(error.message)
+    try:
+        for each in of_processes(call):
+            found.append(each.journal)
+            damaged += [each.damaged] if each.damaged else []
     except DriveError as error:
-        _say(f"dmfs: {error.message}")
-        return
+        damaged.append(error.message)
+    for words in damaged:
+        _say(f"dmfs: {words}")
+    rows = [row for each in found if each is not None for row in left_rows(each.report.rows)]
     if not rows:
         return
     words = f"{plural(len(rows), 'file has', 'files have')} not gone up yet"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from dmfs.auth.token_sources import TokenSource
 from dmfs.auth.tokens import READ_SCOPE, WRITE_SCOPES, login_hint
 from dmfs.blocks.reader import AnyReader
 from dmfs.config import Settings
-from dmfs.errors import DriveError, SetupError, SpoolTakenError
+from dmfs.errors import DriveError, SetupError
 from dmfs.http.json_client import JsonClient
 from dmfs.model import Directory, File, Listing
 from dmfs.namespace.listings import Listings
@@ -28,6 +28,7 @@ from dmfs.system.concurrency import in_thread
 from dmfs.write.calls.folder_calls import FolderCalls
 from dmfs.write.calls.name_calls import NameCalls
 from dmfs.write.calls.permissions import Permissions
+from dmfs.write.care.leftovers import first_free
 from dmfs.write.care.tally import Tally
 from dmfs.write.drafts import Drafts
 from dmfs.write.landing import Landing
@@ -64,8 +65,6 @@ CLOSE_S = 10.0
 LEAVING_S = 15.0
 """A drive that ends gives its spool back after ``FINISH_S``, and what its disk takes."""
 LEAVING_LOOK_S = 0.05
-SPOOLS_MAX = 256
-"""Of processes that write at the same time without a mount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +126,11 @@ async def open_writing(
     )  # fmt: skip
     if writes.several:
         place = place_of_processes(settings.state_dir, settings.profile)
-        spool = await trio.to_thread.run_sync(first_free, place, open_spool)
+        spool = await trio.to_thread.run_sync(first_free, place, open_spool, around.owner)
     else:
         directory = writes.spool or spool_of_mount(settings.state_dir, settings.profile)
-        await _until_left(directory)
+        if writes.spool is None:  # a process keeps what it took over
+            await _until_left(directory)
         spool = await trio.to_thread.run_sync(open_spool, directory)
     # small files have no place among the parts, and need a connection all the same
     connections = PARTS_OF_ALL + settings.uploads
@@ -150,18 +150,6 @@ async def open_writing(
             await in_thread(sender.close)
         with trio.move_on_after(CLOSE_S, shield=True):
             await spool.close()
-
-
-def first_free(place: Path, open_spool: Callable[[Path], Spool]) -> Spool:
-    """The first spool below ``place`` that no process has: what one that was killed has left goes
-    up with the next. Blocks. SetupError."""
-    for number in range(SPOOLS_MAX):
-        with suppress(SpoolTakenError):
-            return open_spool(place / str(number))
-    raise SetupError(
-        f"{SPOOLS_MAX} processes of this profile write on this machine already",
-        hint="give each some workers a state_dir of their own",
-    )
 
 
 async def _until_left(directory: Path) -> None:

@@ -16,7 +16,7 @@ from dmfs.blocks.store.block_store import DIRECTORY, BlockStore
 from dmfs.blocks.store.stored_object import StoredObject
 from dmfs.spans import BLOCK_BYTES, KIB, MIB, Span, block_count
 from tests.support.caches import cache_over, opened
-from tests.support.helpers import FakeSource, real, truth
+from tests.support.helpers import FakeSource, real, truth, virtual
 
 # With a disk: real time
 
@@ -54,6 +54,26 @@ async def test_what_was_read_in_the_last_moment_is_kept(store: BlockStore) -> No
         assert bytes(await cache.get(file, Span(0, size))) == truth(0, size)
         assert await cache.drain(5)
     assert store.used_bytes() == size
+
+
+class SilentAtTheEnd(FakeSource):
+    """A fetching process that was stopped after its last byte."""
+
+    async def fill(self, *words: Any) -> None:
+        await super().fill(*words)
+        await trio.sleep_forever()
+
+
+@virtual
+async def test_who_never_says_that_it_is_done_is_not_waited_for_longer_than_the_disk() -> None:
+    size = 5 * MIB + 99
+    async with cache_over(SilentAtTheEnd(latency_s=0, bytes_per_s=1e12)) as cache:
+        file = await opened(cache, size)
+        assert bytes(await cache.get(file, Span(0, size))) == truth(0, size)
+        for patience_s, longest_s in ((0.25, 0.25), (30.0, 1.0)):
+            began_at = trio.current_time()
+            assert await cache.drain(patience_s)
+            assert trio.current_time() - began_at == pytest.approx(longest_s)
 
 
 @real

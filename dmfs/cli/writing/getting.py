@@ -23,7 +23,7 @@ from dmfs.names import printable
 from dmfs.spans import MIB
 from dmfs.system.concurrency import bare_errors, in_thread
 from dmfs.write.care.journalled import Journalled
-from dmfs.write.care.rows import FILE, Row, find
+from dmfs.write.care.rows import FILE, Row, find, is_exact
 from dmfs.write.records import Draft, DraftId
 from dmfs.write.spool.snapshot import Snapshot
 
@@ -59,14 +59,18 @@ def get(call: Invocation, given: str, output: str) -> int:
 
 
 def _journal_with(call: Invocation, path: str) -> tuple[Journalled | None, list[Row]]:
-    """That of the mount, or of a process that has no mount."""
-    found = journal_of(call)
-    if found is not None and (rows := _files(found, path)):
-        return found, rows
-    for each in of_processes(call):
-        if each.journal is not None and (rows := _files(each.journal, path)):
-            return each.journal, rows
-    return None, []
+    """That of the mount, or of a process that has no mount: the one that was saved last."""
+    journals = [each.journal for each in of_processes(call)]
+    try:
+        journals.insert(0, journal_of(call))
+    except SpoolError:  # it hides nothing of processes
+        if not any(each is not None and _files(each, path) for each in journals):
+            raise
+    having = [
+        (each, rows) for each in journals if each is not None and (rows := _files(each, path))
+    ]
+    exact = [each for each in having if is_exact(each[1])]
+    return max(exact or having, key=lambda each: each[1][0].since_s, default=(None, []))
 
 
 def _files(journal: Journalled, path: str) -> list[Row]:

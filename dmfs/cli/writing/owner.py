@@ -18,7 +18,7 @@ from dmfs.cli.settings import Invocation, read_settings
 from dmfs.config import Settings
 from dmfs.control.cards import is_alive, read_cards, run_directories
 from dmfs.control.mounts import Seen
-from dmfs.errors import MountGoneError
+from dmfs.errors import MountGoneError, SpoolTakenError
 from dmfs.system.concurrency import bare_errors
 from dmfs.write.spool.owner import owner_of, spool_of_mount
 
@@ -109,17 +109,26 @@ def own_drive(
     pass_on: Callable[[Mapping[str, Any]], None], *, spool: Path | None = None,
 ) -> int:  # fmt: skip
     """The job in a drive of this process, which has the spool for so long; ``spool``: instead of
-    that of the mount."""
+    that of the mount. SpoolTakenError."""
     from dmfs.jobs.table import JOBS
     from dmfs.write.opening import Writes
 
     async def tell(event: Mapping[str, Any]) -> None:
         pass_on(event)
 
-    _wait_for_owner(spool or spool_directory(read_settings(call)))
+    if spool is None:
+        _wait_for_owner(spool_directory(read_settings(call)))
 
     async def work(drive: Drive) -> None:
         await JOBS[verb](drive, parameters, tell)
 
-    with_drive(call, work, writes=Writes(f"dmfs {verb}", spool=spool))
+    try:
+        with_drive(call, work, writes=Writes(f"dmfs {verb}", spool=spool))
+    except SpoolTakenError:
+        if spool is None:
+            raise
+        raise SpoolTakenError(
+            "another process has just taken over what one had left, and sends it",
+            hint="dmfs uploads --wait waits for it",
+        ) from None
     return DONE

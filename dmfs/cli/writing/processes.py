@@ -6,9 +6,11 @@ person says so: by a drive of the command that takes its spool over.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +22,8 @@ from dmfs.cli.control.runner import Show
 from dmfs.cli.control.words import plural
 from dmfs.cli.settings import Invocation, read_settings
 from dmfs.cli.writing.owner import journal_of, own_drive
-from dmfs.errors import SetupError, SpoolError
+from dmfs.cli.writing.table import FILE, OPEN
+from dmfs.errors import SetupError, SpoolError, SpoolTakenError
 from dmfs.names import printable
 from dmfs.system.clock import boot_time_s
 from dmfs.system.concurrency import bare_errors
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from dmfs.write.care.journalled import Journalled
 
 LOOK_S = 0.5
+TAKEN_TIMES = 5
+"""So often a process that begins may be quicker to take a spool over: it sends what is there."""
 ENDED = "its process has ended: dmfs uploads --wait sends it"
 Event = Mapping[str, Any]
 
@@ -57,11 +62,12 @@ class OfProcess:
         """Without what never goes up."""
         return [row for row in self.rows if row["state"] != "local"]
 
-    def has(self, path: str) -> bool:
-        """Whether a row is of this path of the drive."""
-        from dmfs.write.care.rows import find
+    def has(self, path: str, *, exactly: bool = False) -> bool:
+        """Whether a row is of this path of the drive; ``exactly``: whose whole path is known."""
+        from dmfs.write.care.rows import find, is_exact
 
-        return self.journal is not None and bool(find(self.journal.report.rows, path))
+        rows = [] if self.journal is None else find(self.journal.report.rows, path)
+        return is_exact(rows) if exactly else bool(rows)
 
 
 def of_processes(call: Invocation) -> list[OfProcess]:
@@ -87,7 +93,7 @@ def _look(directory: Path, limit_bytes: int, owner: str | None) -> OfProcess:
     try:
         journal = Journalled.look(directory, limit_bytes, owner=owner, waits_for=waits_for)
     except SpoolError as error:
-        return OfProcess(directory, pid, None, f"{directory}: {error.message}", again)
+        return OfProcess(directory, pid, None, error.message, again)
     return OfProcess(directory, pid, journal, "", again)
 
 
@@ -101,46 +107,87 @@ def add_to(report: dict[str, Any], found: list[OfProcess]) -> None:
         report["damaged"] = "; ".join(words)
 
 
-def spool_with(call: Invocation, path: str) -> Path | None:
-    """The spool of an ended process that has a path; None if that of the mount has it, or none.
-    SetupError while the process runs."""
-    found = [each for each in of_processes(call) if each.has(path)]
-    if not found:
-        return None
-    from dmfs.write.care.rows import find
+def places_of(
+    call: Invocation, found: list[OfProcess], path: str
+) -> tuple[list[Path | None], SetupError | None]:
+    """The spools that have a path and can be changed from here, None for that of the mount, which
+    is also who tells that nobody has it; and what to say of one that cannot, as its process
+    runs. SetupError where nobody can tell which file is meant."""
+    from dmfs.write.care.rows import find, is_exact
 
-    own = journal_of(call)
-    if own is not None and find(own.report.rows, path):
-        return None
-    if found[0].pid:
+    having = [each for each in found if each.has(path)]
+    own = None
+    if having:
+        with suppress(SpoolError):  # the mount's: it keeps nobody from a process's
+            own = journal_of(call)
+    mine = [] if own is None else find(own.report.rows, path)
+    if any(each.has(path, exactly=True) for each in having) or is_exact(mine):
+        # the same name in a folder of which nobody knows the way is another file
+        having = [each for each in having if each.has(path, exactly=True)]
+        mine = mine if is_exact(mine) else []
+    elif len(having) + bool(mine) > 1:
         raise SetupError(
-            f"process {found[0].pid} has {printable(path)!r}, and sends it itself",
-            hint="dmfs uploads --wait waits for it; what it leaves at its end is yours to change",
+            f"several files are named like {printable(path)!r}, of folders that nobody knows",
+            hint="name one by its draft_id, which dmfs uploads --json tells",
         )
-    return found[0].directory
+    places: list[Path | None] = [each.directory for each in having if not each.pid]
+    refusal = next((_refusal(path, each.pid) for each in having if each.pid), None)
+    if mine or not having:
+        places.insert(0, None)
+    return places, refusal
+
+
+def _refusal(path: str, pid: int) -> SetupError:
+    return SetupError(
+        f"process {pid} has {printable(path)!r}, and sends it itself",
+        hint="dmfs uploads --wait waits for it; what it leaves at its end is yours to change",
+    )
 
 
 def send(call: Invocation, spool: OfProcess, timeout_s: float | None, show: Show) -> Event:
-    """Wait until all of a spool has gone up; what an ended process has left, this one sends. The
-    last event, which is that of the job ``wait``."""
-    began_at, late = boot_time_s(), False
-    if spool.pid and spool.waiting:
-        words = plural(len(spool.waiting), "file")
-        sys.stderr.write(f"dmfs: process {spool.pid} has {words} to send: waiting for it\n")
-    while spool.pid and any(row["state"] == "waiting" for row in spool.waiting) and not late:
-        time.sleep(LOOK_S)
-        late = timeout_s is not None and boot_time_s() - began_at > timeout_s
-        spool = spool.look_again()
-    if spool.pid or not spool.waiting:
-        last = {"event": "done", "late": late, "left": spool.waiting, "process": spool.pid}
-        show(last)
-        return last
-    parameters: dict[str, Any] = {"seen": not call.options.json}
-    if timeout_s is not None:
-        parameters["timeout_s"] = max(0.0, timeout_s - (boot_time_s() - began_at))
-    events: list[Event] = []
-    own_drive(call, "wait", parameters, partial(_marked, show, events), spool=spool.directory)
+    """Wait until all of a spool has gone up; what an ended process has left, this one sends, unless
+    another one takes it over first. The last event, which is that of the job ``wait``.
+    ``timeout_s`` may have passed already. SpoolError, SpoolTakenError: of this spool alone."""
+    began_at = boot_time_s()
+
+    def left_s() -> float:
+        return math.inf if timeout_s is None else timeout_s - (boot_time_s() - began_at)
+
+    for last_try in (*[False] * TAKEN_TIMES, True):
+        spool = _waited_for(spool.look_again(), left_s)
+        if spool.pid or not spool.waiting or left_s() <= 0:
+            late = any(row["state"] in OPEN for row in spool.waiting)
+            last = {"event": "done", "late": late, "left": spool.waiting, "process": spool.pid}
+            show(last)
+            return last
+        parameters: dict[str, Any] = {"seen": not call.options.json}
+        if timeout_s is not None:
+            parameters["timeout_s"] = max(0.0, left_s())
+        events: list[Event] = []
+        pass_on = partial(_marked, show, events)
+        try:
+            own_drive(call, "wait", parameters, pass_on, spool=spool.directory)
+            break
+        except SpoolTakenError:
+            if last_try:
+                raise
     return events[-1] if events else {}
+
+
+def _waited_for(spool: OfProcess, left_s: Callable[[], float]) -> OfProcess:
+    """As soon as its process has ended, has sent all, or the time is over."""
+    named = 0
+    while spool.pid and left_s() > 0:
+        going = [row for row in spool.waiting if row["state"] in OPEN]
+        if not going:
+            break
+        if spool.pid != named:
+            named, files = spool.pid, all(row["what"] == FILE for row in going)
+            words = plural(len(going), "file" if files else "change")
+            sys.stderr.write(f"dmfs: process {named} has {words} to send: waiting for it\n")
+        time.sleep(max(0.0, min(LOOK_S, left_s())))
+        spool = spool.look_again()
+    return spool
 
 
 def _marked(show: Callable[[Event], None], events: list[Event], event: Event) -> None:

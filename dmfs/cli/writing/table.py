@@ -12,6 +12,7 @@ from dmfs.names import printable
 Row = Mapping[str, Any]
 BAD = ("failed", "conflict")
 OPEN = ("waiting", "uploading")
+FILE = "file"
 LEAST_LEFT_S = 10.0
 """What takes less is over before it is read."""
 
@@ -20,7 +21,7 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     """A line for each row, and what is to be said of all."""
     rows: Sequence[Row] = report["uploads"]
     shown = [printable(_line(row)) for row in rows]
-    if rows or not report.get("others"):
+    if rows or not (report.get("others") or report.get("damaged")):
         shown.append(printable(summary(rows, report.get("left_s", 0.0))))
     if report.get("others"):
         files = plural(report["others"], "file")
@@ -38,7 +39,7 @@ def _line(row: Row) -> str:
 
 
 def _amount(row: Row) -> str:
-    if row["what"] != "file":
+    if row["what"] != FILE:
         return str(row["what"])
     if row["state"] == "uploading" and row["size_bytes"]:
         return f"{100 * row['done_bytes'] // row['size_bytes']} % of {size(row['size_bytes'])}"
@@ -80,14 +81,15 @@ def is_bad(rows: Sequence[Row]) -> bool:
 def what_waits(rows: Sequence[Row]) -> str:
     """``3 files wait to go up, 1 failed``; '' if nothing does."""
     going = [row for row in rows if row["state"] in OPEN]
-    files = sum(row["what"] == "file" for row in going)
+    files = sum(row["what"] == FILE for row in going)
     failed = sum(row["state"] == "failed" for row in rows)
     words = []
     if files:
         words.append(f"{plural(files, 'file')} {'waits' if files == 1 else 'wait'} to go up")
     if len(going) > files:
         count = len(going) - files
-        words.append(f"{plural(count, 'rename or deletion', 'renames or deletions')} as well")
+        end = "as well" if files else f"{'waits' if count == 1 else 'wait'} to go up"
+        words.append(f"{plural(count, 'rename or deletion', 'renames or deletions')} {end}")
     if failed:
         words.append(f"{failed} failed")
     return ", ".join(words)

@@ -15,11 +15,11 @@ from dmfs.cli.control.runner import in_the_drive
 from dmfs.cli.control.target import mounts_of, socket_of, the_mount
 from dmfs.cli.settings import Invocation, start
 from dmfs.cli.writing.owner import journal_of, run_writing_job, writer
-from dmfs.cli.writing.processes import OfProcess, add_to, of_processes, send, spool_with
+from dmfs.cli.writing.processes import OfProcess, add_to, of_processes, places_of, send
 from dmfs.cli.writing.table import is_bad, lines, what_waits
 from dmfs.control.client import ask
 from dmfs.control.mounts import Seen
-from dmfs.errors import MountGoneError, UsageError
+from dmfs.errors import DriveError, MountGoneError, SpoolError, SpoolTakenError, UsageError
 from dmfs.names import printable
 from dmfs.system.clock import boot_time_s
 from dmfs.write.care.rows import Report
@@ -83,14 +83,24 @@ def report_of_profile(call: Invocation, mount: Seen | None) -> dict[str, Any]:
     return (Report([]) if found is None else found.report).as_json(local=True)
 
 
+def _readable(call: Invocation, mount: Seen | None) -> tuple[dict[str, Any], SpoolError | None]:
+    """As ``report_of_profile``; a journal that cannot be read hides nothing of processes."""
+    try:
+        return report_of_profile(call, mount), None
+    except SpoolError as error:
+        return Report([]).as_json(local=True), error
+
+
 def _list(call: Invocation, mount: Seen | None) -> int:
     given = call.options
     start(call)
     if given.wait:
         return _wait(call)
-    report = report_of_profile(call, mount)
+    report, error = _readable(call, mount)
     if mount is None:
         add_to(report, of_processes(call))
+    if error is not None and not report["uploads"]:
+        raise error
     if not given.local:
         report["uploads"] = [row for row in report["uploads"] if row["state"] != "local"]
     if given.json:
@@ -98,6 +108,8 @@ def _list(call: Invocation, mount: Seen | None) -> int:
     else:
         write_lines(lines(report))
         _seen(call, report["uploads"])
+    if error is not None:
+        raise error
     return FAILED if is_bad(report["uploads"]) else DONE
 
 
@@ -111,44 +123,58 @@ def _seen(call: Invocation, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _wait(call: Invocation) -> int:
     """Without a mount a drive of this process sends what waits; where nothing does, none is
-    opened."""
-    report, timeout_s = report_of_profile(call, None), call.options.timeout
+    opened. What ended processes left goes up first: a running one may take its time."""
+    report, error = _readable(call, None)
+    timeout_s = call.options.timeout
     began_at = boot_time_s()
-    spools = [each for each in of_processes(call) if each.waiting]
+    found = of_processes(call)
     ends: list[Event] = []
     if any(row["state"] != "local" for row in report["uploads"]):
-        ends.append(wait_for_all(call, timeout_s))
-    elif not spools and not call.options.json:
-        write_lines(lines({"uploads": [], "others": report.get("others")}))
-    for each in spools:
-        left_s = None if timeout_s is None else timeout_s - (boot_time_s() - began_at)
-        ends.append(_send(call, each, left_s))
-    bad = any(each.get("late") or is_bad(each.get("left", ())) for each in ends)
-    return FAILED if bad else DONE
+        ends.append(wait_for_all(call, timeout_s, lambda _: ""))
+    errors: list[DriveError] = [] if error is None else [error]
+    for each in sorted(found, key=lambda each: bool(each.pid)):
+        if each.waiting:
+            left_s = None if timeout_s is None else timeout_s - (boot_time_s() - began_at)
+            try:
+                ends.append(_send(call, each, left_s))
+            except (SpoolError, SpoolTakenError) as error:  # of this spool alone
+                errors.append(error)
+    whole: dict[str, Any] = {**report, "uploads": []}
+    add_to(whole, found)
+    whole["event"], whole["late"] = "done", any(each.get("late") for each in ends)
+    whole["left"] = [row for each in ends for row in each.get("left", ())]
+    if not call.options.json and not (errors and not whole["left"]):
+        write_lines(_waited(whole).split("\n"))
+    if errors:
+        raise errors[0]
+    unknown = any(each.damaged for each in found)  # what waits there nobody knows
+    return FAILED if unknown or whole["late"] or is_bad(whole["left"]) else DONE
 
 
 def _send(call: Invocation, spool: OfProcess, timeout_s: float | None) -> Event:
     if call.options.json:
         return send(call, spool, timeout_s, print_json)
-    with showing_events(_waited) as show:
+    with showing_events(lambda _: "") as show:
         return send(call, spool, timeout_s, show)
 
 
-def wait_for_all(call: Invocation, timeout_s: float | None) -> Event:
-    """Send all that waits, with a bar; the last event."""
+def wait_for_all(
+    call: Invocation, timeout_s: float | None, line: Callable[[Event], str] | None = None
+) -> Event:
+    """Send all that waits, with a bar and then a ``line`` of what is left; the last event."""
     parameters: dict[str, Any] = {"seen": not call.options.json}
     if timeout_s is not None:
         parameters["timeout_s"] = timeout_s
     if call.options.json:
         return run_writing_job(call, "wait", parameters, print_json)
-    with showing_events(_waited) as show:
+    with showing_events(line or _waited) as show:
         return run_writing_job(call, "wait", parameters, show)
 
 
 def _waited(event: Event) -> str:
     if event["event"] != "done":
         return ""
-    report = {"uploads": event["left"], "others": event.get("others")}
+    report = {key: event.get(key) for key in ("others", "damaged")} | {"uploads": event["left"]}
     text = "\n".join(lines(report))
     if event["late"]:
         text += f"\nthe time is over: {what_waits(event['left']) or 'nothing waits any more'}"
@@ -162,12 +188,25 @@ def _retry(call: Invocation, paths: Sequence[str]) -> int:
         if word:
             call, parameters[key] = in_the_drive(call, word)
     start(call)
-    path = parameters.get("path")
-    spool = spool_with(call, path) if path else None
-    _run(call, "retry", parameters, _sent_again, spool)
-    for each in of_processes(call) if not path else ():
-        if each.waiting and not each.pid:
-            _run(call, "retry", parameters, _sent_again, each.directory)
+    path, found = parameters.get("path"), of_processes(call)
+    if path:
+        places, refusal = places_of(call, found, path)
+        elsewhere = any(parameters.get(each) for each in ("to", "name", "beside"))
+        for place in places[:1] if elsewhere else places:  # one file of that name is made there
+            _run(call, "retry", parameters, _sent_again, place)
+        if refusal is not None and not (places and elsewhere):
+            raise refusal
+        return DONE
+    failed = [
+        each
+        for each in found
+        if not each.pid and any(row["state"] == "failed" for row in each.rows)
+    ]
+    own = report_of_profile(call, None)["uploads"] if failed else []
+    if not failed or any(row["state"] != "local" for row in own):
+        _run(call, "retry", parameters, _sent_again, None)
+    for each in failed:
+        _run(call, "retry", parameters, _sent_again, each.directory)
     return DONE
 
 
@@ -185,10 +224,16 @@ def _discard(call: Invocation, paths: Sequence[str]) -> int:
         return FAILED
     start(call)
     by_spool: dict[Path | None, list[str]] = {}
+    spools, refusals = of_processes(call), []
     for path in found:
-        by_spool.setdefault(spool_with(call, path), []).append(path)
-    for spool, some in by_spool.items():
-        _run(call, "discard", {"paths": some}, _discarded, spool)
+        places, refusal = places_of(call, spools, path)
+        refusals += [refusal] if refusal is not None else []
+        for place in places:
+            by_spool.setdefault(place, []).append(path)
+    for place, some in by_spool.items():
+        _run(call, "discard", {"paths": some}, _discarded, place)
+    if refusals:
+        raise refusals[0]
     return DONE
 
 

@@ -120,21 +120,26 @@ class Coordinator:
     def _look(self, storage: Any, quotas: Sequence[str], memory: str) -> Seen:
         pipe = storage.get_connection().pipeline(transaction=False)
         before = self._clock()
+        pipe.info("server")
         pipe.get(self._key("memory"))
         pipe.get(self._key("back"))
         pipe.time()  # last: only of a clock that was set back a memory's age is negative
         for quota in quotas:
             pipe.pttl(self._key(quota, "hold"))
             pipe.lrange(self._key(quota), 0, CALLS_MAX)
-        known, back, (seconds, micros), *rest = pipe.execute()
+        facts, known, back, (seconds, micros), *rest = pipe.execute()
         after = self._clock()
+        # Restarted with a snapshot of its disk it has the word of its memory, and lacks the calls
+        # since; the library connects again without a word.
+        identity = str(facts.get("run_id", ""))
+        if known and not known.decode().startswith(f"{identity} "):
+            known = None
         server = int(seconds) + int(micros) / 1e6
         if self._server_clock.add(before, server, after) and known and known.decode() == memory:
             storage.get_connection().delete(self._key("memory"))  # the first to see it, for all
             known = None
         self.skew_s = self._wall() - server - (self._clock() - after)
         if known is None or known.decode() != memory:
-            identity = str(storage.get_connection().info("server").get("run_id", ""))
             known = self._open([self._key("memory")], [identity])
             server = max(server, float(known.rpartition(b" ")[2]))  # perhaps it began just now
         word = known.decode()

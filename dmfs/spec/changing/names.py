@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dmfs.blocks.cache import Data
 from dmfs.drive import Drive
 from dmfs.errors import (
+    BadNameError,
     ExistsError,
     IsADirectory,
     NameTakenError,
@@ -17,6 +18,7 @@ from dmfs.jobs.writing.place import directory_at, node_at, parts_of, split, writ
 from dmfs.model import Directory, File, Shortcut
 from dmfs.names import printable
 from dmfs.spec.changing.target import Aside, begin
+from dmfs.spec.known.listing import is_aside
 from dmfs.spec.reading import READ_BYTES, open_to_read
 from dmfs.system.clock import wall_time_ns
 
@@ -44,8 +46,15 @@ async def make_folder(drive: Drive, path: str, *, parents: bool, exist_ok: bool)
 
 
 async def directory_for(drive: Drive, path: str, *, parents: bool) -> tuple[Directory, str]:
-    """The directory of a file to be made, and its name. ``parents``: make what is missing."""
+    """The directory of a file to be made, and its name. ``parents``: make what is missing.
+    BadNameError for a name that files have while they are written: it would stay unseen, and be
+    let go of by the next process."""
     above, name = split(path)
+    if is_aside(name):
+        raise BadNameError(
+            f"{printable(name)!r} is named as files are while they are being written",
+            hint="choose another name",
+        )
     try:
         return await directory_at(drive, above), name
     except NotFoundError:

@@ -24,7 +24,7 @@ async def let_go(drive: Drive) -> None:
     their bytes lie in the spool's ``discarded`` for a week."""
     remedies = Remedies(writing_of(drive))
     for row in report_of(writing_of(drive)).rows:
-        if row.what == FILE and is_aside(row.path.rpartition("/")[2]):
+        if row.what == FILE and not row.base_version and is_aside(row.path.rpartition("/")[2]):
             try:
                 await remedies.discard(row)
             except DriveError as error:

@@ -7,7 +7,8 @@ machines so reads one state of the drive, and spends no listing.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from dmfs.model import Child, Directory, File, Listing, Root, Shortcut
 from dmfs.namespace.listing_codec import BadRecordError, Record, decode, encode
@@ -66,19 +67,44 @@ def pack(
     are alike pack into less than ``max_bytes``, and arrived nowhere."""
     seen: set[str] = set()
     texts: list[bytes] = []
-    size_bytes = unpacked_bytes = 0
+    refused: dict[str, _Size] = {}
+    """Of records that did not fit with their chain: they are part of others."""
+    left = _Size(max_bytes, unpacked_max_bytes)
     for chain in chains:
         anew = [each for each in chain if each.directory.identity not in seen]
-        found = [encode(each) for each in anew]
-        packed = sum(len(zlib.compress(text, 1)) for text in found)
-        unpacked = sum(len(text) + len(_SEPARATOR) for text in found)
-        if size_bytes + packed > max_bytes or unpacked_bytes + unpacked > unpacked_max_bytes:
+        before = [refused[id_] for each in anew if (id_ := each.directory.identity) in refused]
+        if not left.covers(before):
             continue
-        size_bytes += packed
-        unpacked_bytes += unpacked
+        found = [encode(each) for each in anew]
+        sizes = [_Size.of(text) for text in found]
+        if not left.covers(sizes):
+            refused.update(
+                (each.directory.identity, size) for each, size in zip(anew, sizes, strict=True)
+            )
+            continue
+        left = left.less(sizes)
         texts += found
         seen.update(each.directory.identity for each in anew)
     return zlib.compress(_SEPARATOR.join(texts), 6) if texts else b""
+
+
+class _Size(NamedTuple):
+    """Bytes of a record's text."""
+
+    packed: int
+    unpacked: int
+
+    @classmethod
+    def of(cls, text: bytes) -> _Size:
+        return cls(len(zlib.compress(text, 1)), len(text) + len(_SEPARATOR))
+
+    def covers(self, others: Sequence[_Size]) -> bool:
+        rest = self.less(others)
+        return rest.packed >= 0 and rest.unpacked >= 0
+
+    def less(self, others: Sequence[_Size]) -> _Size:
+        packed = self.packed - sum(each.packed for each in others)
+        return _Size(packed, self.unpacked - sum(each.unpacked for each in others))
 
 
 def unpack(packed: bytes) -> Knowledge:

@@ -10,7 +10,7 @@ import trio
 
 from dmfs.drive import Drive
 from dmfs.errors import BadResponseError, DriveError, NotFoundError
-from dmfs.model import Child, Directory, File, Node, Shortcut
+from dmfs.model import Child, Directory, File, Node, Shortcut, WrittenFile
 from dmfs.spec.facts import joined
 from dmfs.spec.known.memory import Memory
 from dmfs.spec.oserrors import as_oserror
@@ -44,7 +44,12 @@ async def entries_of(
         raise BadResponseError(f"cannot list {path!r} to the end: {listing.lost} entries are lost")
     memory.used(path)
     if drive.writing is not None:
-        return {name: each for name, each in listing.entries.items() if not is_aside(name)}
+        entries = listing.entries.items()
+        return {
+            name: each
+            for name, each in entries
+            if not (is_aside(name) and isinstance(each, WrittenFile))
+        }
     return listing.entries
 
 

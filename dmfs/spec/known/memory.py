@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
+import trio
+
 from dmfs.drive import Drive
 from dmfs.model import Child, Directory, File, Listing, Node, Root, Shortcut, WrittenFile
 from dmfs.namespace.listing_codec import Record
@@ -12,6 +14,8 @@ from dmfs.spec.known.knowledge import Knowledge, record_of, unpack
 
 DIRECTORIES_MAX = 4096
 SNAPSHOTS_MAX = 8
+CHAINS_AT_ONCE = 100
+"""About a millisecond: so long the loop does nothing else."""
 
 
 class Memory:
@@ -79,15 +83,25 @@ class Memory:
         listings from the root down that lead there and show it, as far as they are known: by a
         snapshot, in memory or on disk. Costs no call."""
         wanted = list(reversed(self._paths)) if paths is None else paths
-        chains = [await self._chain(drive, path) for path in wanted]
-        return [chain for chain in chains if chain]
+        seen: dict[str, Record | None] = {}
+        chains = []
+        for number, path in enumerate(wanted):
+            if number % CHAINS_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+            if chain := await self._chain(drive, path, seen):
+                chains.append(chain)
+        return chains
 
-    async def _chain(self, drive: Drive, path: str) -> list[Record]:
+    async def _chain(self, drive: Drive, path: str, seen: dict[str, Record | None]) -> list[Record]:
+        """``seen``: by their paths, records that were looked for; those of a hub are part of each
+        chain, and it takes as long as it has entries to see whether one may travel."""
         node: Directory = Root()
         found: list[Record] = []
         at = ""
         for part in [*(each for each in path.split("/") if each), None]:
-            record = await self._record(drive, node, at or "/")
+            if at not in seen:
+                seen[at] = await self._record(drive, node, at or "/")
+            record = seen[at]
             if record is None:
                 return []
             found.append(record)

@@ -151,7 +151,8 @@ class Journalled:
             raise NotFoundError("nothing of it was saved yet")
         disk = Disk(self._directory, PATIENCE_S)
         room = RoomCount(disk, self._limit_bytes, 0.0)
-        services = Services(self._directory, disk, room, OpenFiles(), _never)
+        files = OpenFiles(to_write=False)  # a disk that has become read-only gives its bytes
+        services = Services(self._directory, disk, room, files, _never)
         try:
             return Snapshot(generation_of(draft_id, row.record, self._found, services))
         except (KeyError, TypeError, ValueError) as error:

@@ -44,8 +44,13 @@ class Remedies:
         return [row for row in rows if row.state is State.FAILED]
 
     async def retry(self, row: Row) -> None:
-        """Try again at once, as it is."""
+        """Try again at once, as it is. DriveError for what is at the service."""
         writing = self._writing
+        if row.state is State.CONFLICT:
+            raise DriveError(
+                f"{printable(row.path)!r} is at the service already",
+                hint="dmfs uploads --wait tells of it once more, and then no more",
+            )
         if row.what == FILE and row.draft_id:
             live = self._live(row)
             assert live.draft is not None

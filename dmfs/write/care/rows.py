@@ -149,3 +149,9 @@ def find(rows: Sequence[Row], given: str) -> list[Row]:
         return exact
     name = wanted.rpartition("/")[2]
     return [row for row in rows if "/" not in row.path and row.path == name]
+
+
+def is_exact(found: Sequence[Row]) -> bool:
+    """Whether what ``find`` found is of the whole path, or of the draft, and not of a name alone
+    that may be in any folder: given a name alone, both are the same."""
+    return any("/" in row.path for row in found)

@@ -158,8 +158,8 @@ def remove_files(directory: Path) -> None:
 class OpenFiles:
     """Closes those that were used longest ago. Called in threads; files and snapshots are many."""
 
-    def __init__(self, limit: int = OPEN_FILES) -> None:
-        self._limit = limit
+    def __init__(self, limit: int = OPEN_FILES, *, to_write: bool = True) -> None:
+        self._limit, self.to_write = limit, to_write
         self._lock = threading.Lock()
         self._open: OrderedDict[Handle, None] = OrderedDict()
 
@@ -196,7 +196,7 @@ class Handle:
         """The descriptor, in a thread. OSError."""
         with self._lock:
             if self._fd < 0:
-                self._fd = _open(self.path, create=create)
+                self._fd = _open(self.path, create=create, to_write=self._files.to_write)
             self._calls += 1
             self._closing = False
             fd = self._fd
@@ -243,9 +243,9 @@ class Handle:
             self._files.gone(self)
 
 
-def _open(path: Path, *, create: bool) -> int:
+def _open(path: Path, *, create: bool, to_write: bool) -> int:
     """Open a data file of ours; with ``create`` also make it and its directory. OSError."""
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = (os.O_RDWR if to_write else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW
     if create:
         try:
             path.parent.mkdir(mode=0o700)

@@ -252,9 +252,9 @@ def look_into(directory: Path) -> Contents | None:
     """A journal that may be another process's, as of one moment; None where there is none. Changes
     nothing. SpoolError."""
     path = directory / "journal.db"
-    if not path.exists():
-        return None
     try:
+        if not path.exists():
+            return None
         url = f"file:{quote(str(path))}?mode=ro"
         with contextlib.closing(
             sqlite3.connect(url, uri=True, timeout=PATIENCE_S, isolation_level=None)
@@ -264,6 +264,8 @@ def look_into(directory: Path) -> Contents | None:
                 return Contents({}, {}, {})  # not begun yet, or of a newer dmfs
             db.execute("BEGIN")
             return _all_of(db)
+    except OSError as error:
+        raise SpoolError(f"{path} cannot be read: {error.strerror or error}") from error
     except (sqlite3.Error, ValueError, TypeError) as error:
         raise SpoolError(f"{path} cannot be read: {error}") from error
 

@@ -42,18 +42,48 @@ def place_of_processes(state_dir: Path, profile: str) -> Path:
 
 def spools_of_processes(state_dir: Path, profile: str) -> list[Path]:
     """Those that were ever used, in order. Blocks."""
+    found: list[Path] = []
     with contextlib.suppress(OSError):
-        found = place_of_processes(state_dir, profile).iterdir()
-        numbers = [each for each in found if each.name.isdecimal() and (each / "lock").exists()]
-        return sorted(numbers, key=lambda each: int(each.name))
-    return []
+        found += place_of_processes(state_dir, profile).iterdir()
+    used = [each for each in found if each.name.isdecimal() and _was_used(each)]
+    return sorted(used, key=lambda each: int(each.name))
+
+
+def _was_used(directory: Path) -> bool:
+    """Also where it may not be read: whoever reads it then tells so."""
+    try:
+        (directory / "lock").lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def holder_of(directory: Path) -> int:
     """The process that has a spool; 0 if none has it, or nobody can tell. Blocks."""
     path = directory / "lock"
     pid, _ = owner_of(path)
-    return pid if pid and _has_lock(pid, path) else 0
+    return pid if pid and (_has_lock(pid, path) or _is_locked(path)) else 0
+
+
+def _is_locked(path: Path) -> bool:
+    """For a lock that says whose it is, of which the kernel's list tells nothing: that of a process
+    that was killed, or of one in another container, which the list does not show. A process that
+    wants it in this very moment takes another spool."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def is_leaving(path: Path) -> bool:

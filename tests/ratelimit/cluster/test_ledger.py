@@ -187,6 +187,26 @@ async def test_a_server_that_lost_its_memory_is_not_believed_at_once(server, tmp
         assert await taken(one, 24) == 0, "what was told counts on"
 
 
+def test_a_server_that_comes_back_with_an_old_snapshot_has_lost_its_memory(tmp_path):
+    """Within two looks nobody sees that it was away, and its word is that of before."""
+    server = Server(tmp_path / "kept", "--dir", str(tmp_path), "--save", "3600 1").start()
+    coordinator = Coordinator(server.url, "app")
+    first = coordinator.look(["contents"], "")
+    coordinator._storage.get_connection().save()
+    assert coordinator.take("contents", KEPT, 24) is not None
+    before = coordinator.look(["contents"], first.memory)
+    assert (before.memory, len(before.calls["contents"])) == (first.memory, 1)
+    time.sleep(0.1)
+    server.kill()
+    server.start()
+    after = coordinator.look(["contents"], first.memory)
+    assert after.calls["contents"] == []
+    assert after.memory != first.memory
+    assert after.memory_age_s < 0.1
+    coordinator.close()
+    server.kill()
+
+
 def test_a_memory_that_begins_during_a_slow_look_is_not_older_than_that(server):
     """Its age was negative, as that of a clock that was set back: it was believed at once."""
     coordinator = Coordinator(server.url, "app")

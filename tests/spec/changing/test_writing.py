@@ -133,6 +133,28 @@ def test_what_cannot_be_is_an_error_of_its_kind(writer: DmfsFileSystem, folder: 
     assert writer.find(folder) == [f"{folder}/file"]
 
 
+def test_the_names_of_files_that_are_being_written_are_nobody_elses(
+    writer: DmfsFileSystem, service: EmulatorProcess, folder: str
+) -> None:
+    """What was saved under one was seen by nobody, and let go of by the next process. One that the
+    service has is a file like any other."""
+    name = ".0123456789abcdef.partial"
+    raw = folder.replace("／", "~1")[1:]
+    writer.pipe_file(f"{folder}/other.txt", b"other")
+    service.change("add_item", path=raw, name=name, text="theirs")
+    for change in (
+        lambda: writer.pipe_file(f"{folder}/{name}", b"mine"),
+        lambda: writer.open(f"{folder}/{name}", "ab"),
+        lambda: writer.mv(f"{folder}/other.txt", f"{folder}/{name}"),
+        lambda: writer.cp_file(f"{folder}/other.txt", f"{folder}/{name}"),
+    ):
+        with pytest.raises(OSError, match="named as files are while") as raised:
+            change()
+        assert raised.value.errno == errno.EINVAL
+    assert writer.cat_file(f"{folder}/{name}") == b"theirs"
+    assert f"{folder}/{name}" in writer.ls(folder, detail=False)
+
+
 def test_moves_and_copies(writer: DmfsFileSystem, folder: str) -> None:
     writer.pipe_file(f"{folder}/a", b"a")
     writer.mv(f"{folder}/a", f"{folder}/b")
@@ -228,11 +250,23 @@ def test_a_process_that_is_killed_or_ends_loses_nothing(
     assert hashes(service, "p.txt") == [sha256(b"by a child")]
 
 
+def test_what_the_second_of_two_left_goes_up_with_the_next_one(
+    writer: DmfsFileSystem, service: EmulatorProcess, folder: str, tmp_path: Path
+) -> None:
+    """The first one's spool is free as well, and has the smaller number."""
+    slow = WRITES | {"upload_delay": "1h"}
+    killed = KILLED.format(settings=slow, path=f"{folder}/2.txt", cut=f"{folder}/cut.txt")
+    assert child(service, tmp_path, killed) == -signal.SIGKILL
+    spools = tmp_path / "state/workers/default"
+    (spools / "0").rename(spools / "1")
+    assert child(service, tmp_path, ENDS.format(settings=slow, path=f"{folder}/3.txt")) == 0
+    assert hashes(service, "2.txt") == [sha256(b"closed")]
+
+
 def test_each_process_has_a_spool_of_its_own(
     writer: DmfsFileSystem, service: EmulatorProcess, folder: str
 ) -> None:
     writer.pipe_file(f"{folder}/mine", b"mine")
     state = Path(os.environ["DMFS_STATE_DIR"]).parent
     assert child(service, state, ENDS.format(settings=WRITES, path=f"{folder}/theirs")) == 0
-    writer.invalidate_cache()
     assert hashes(service, "theirs") == [sha256(b"last")]

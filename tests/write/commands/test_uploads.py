@@ -122,6 +122,9 @@ def test_a_conflict_is_told_until_a_person_has_seen_it(
     assert home.run("status", str(mounted.point)).returncode == 1
     line = the_line(home.run("uploads", "discard", "--yes", folder.path(name)), 1)
     assert "is at the service already" in line
+    assert "is at the service already" in the_line(
+        home.run("uploads", "retry", folder.path(name)), 1
+    )
     done = home.run("uploads")
     assert done.returncode == 1
     assert name.encode() in done.stdout

@@ -125,6 +125,8 @@ def test_what_is_left_and_what_is_bad() -> None:
         ([ROW], "1 file waits to go up"),
         ([ROW, UP], "2 files wait to go up"),
         ([ROW, GONE], "1 file waits to go up, 1 rename or deletion as well"),
+        ([GONE], "1 rename or deletion waits to go up"),
+        ([GONE, GONE], "2 renames or deletions wait to go up"),
         ([BAD], "1 failed"),
         ([ROW, BAD], "1 file waits to go up, 1 failed"),
     ],

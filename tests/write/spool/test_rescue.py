@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dmfs.write.care.journalled import Journalled
 from dmfs.write.spool.card import read_card, whole_file
 from tests.support.helpers import real
 from tests.write.spool.spooling import BASE, ONE, draft_row, no_rows, open_spool, read_base
@@ -42,6 +45,26 @@ async def test_a_person_finds_the_bytes_by_the_card(tmp_path):
     assert file is not None
     assert file.read_bytes() == b"again"
     await spool.close()
+
+
+@real
+async def test_a_disk_that_has_become_read_only_gives_what_was_saved(tmp_path, monkeypatch):
+    spool = open_spool(tmp_path / "spool")
+    content = spool.create(ONE)
+    await content.write(0, b"saved", mtime_ns=1)
+    await content.confirm(no_rows)
+    await spool.close()
+    opens = os.open
+
+    def read_only(path, flags, *more, **names):
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return opens(path, flags, *more, **names)
+
+    monkeypatch.setattr(os, "open", read_only)
+    found = Journalled.look(tmp_path / "spool", owner=None)
+    assert found is not None
+    assert await found.snapshot(ONE).read(0, 5, read_base) == b"saved"
 
 
 @pytest.mark.process
