@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from dmfs.system.private_files import private_directory
+from dmfs.system.private_files import is_locked, private_directory
 
 CARD_MAX_BYTES = 64 * 1024
 CARD_LIFE_S = 30 * 86400.0
@@ -105,22 +105,9 @@ def read_card(path: Path) -> Card | None:
 
 
 def is_alive(card_path: Path) -> bool:
-    """Whether the mount of a card has its process still."""
-    try:
-        descriptor = os.open(card_path.with_suffix(".lock"), os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        # shared, so that two who look do not see each other; a mount that starts just now tries
-        # for a while
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
+    """Whether the mount of a card has its process still. One that starts just now tries for its
+    lock for a while: who looks has it for a moment."""
+    return is_locked(card_path.with_suffix(".lock"))
 
 
 def _try_lock(descriptor: int) -> bool:

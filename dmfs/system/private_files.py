@@ -1,4 +1,4 @@
-"""Directories that only their owner can read and write."""
+"""Directories that only their owner can read and write, and whether a lock in one is held."""
 
 from __future__ import annotations
 
@@ -35,6 +35,26 @@ def make_private(path: Path) -> None:
     except FileExistsError:
         if not path.is_dir():
             raise
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process has a lock file's flock; False where that cannot be told. Those who look
+    have it for a moment, shared, so that two do not see each other. Blocks."""
+    import fcntl  # noqa: PLC0415 - a library to load, and `dmfs help` looks at no lock
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def own_state_directory(path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dmfs.errors import SetupError, SpoolError, SpoolTakenError
 from dmfs.system.mountinfo import mount_at
+from dmfs.system.private_files import is_locked
 
 log = logging.getLogger(__name__)
 
@@ -61,29 +62,12 @@ def _was_used(directory: Path) -> bool:
 
 
 def holder_of(directory: Path) -> int:
-    """The process that has a spool; 0 if none has it, or nobody can tell. Blocks."""
+    """The process that has a spool, by the number that it has where it runs; 0 if none has it. Not
+    by the kernel's list of locks, which shows none of another container. Who wants the spool while
+    somebody looks takes another one. Blocks."""
     path = directory / "lock"
     pid, _ = owner_of(path)
-    return pid if pid and (_has_lock(pid, path) or _is_locked(path)) else 0
-
-
-def _is_locked(path: Path) -> bool:
-    """For a lock that says whose it is, of which the kernel's list tells nothing: that of a process
-    that was killed, or of one in another container, which the list does not show. A process that
-    wants it in this very moment takes another spool."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
+    return pid if pid and is_locked(path) else 0
 
 
 def is_leaving(path: Path) -> bool:
