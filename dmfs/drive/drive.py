@@ -144,9 +144,11 @@ class Drive:
     async def recall(self, directory: Directory) -> Listing | None:
         """As ``known``, from the disk where memory let go of it: of a large tree it holds the last
         100 000 entries alone, without the root. Costs no call."""
-        if self.known(directory) is None:
-            await self._listings.recall(directory)
-        return self.known(directory)
+        known = self.known(directory)
+        if known is None:
+            recalled = await self._listings.recall(directory)
+            known = self.known(directory) or recalled  # as it is shown, once it is in memory
+        return known
 
     def fresh_for_s(self, directory: Directory) -> float:
         """Seconds for which the names in a directory may be believed; 0 or less: stale."""

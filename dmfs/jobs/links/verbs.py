@@ -92,7 +92,7 @@ async def _is_version(drive: Drive, where: str) -> bool:
     directory = await _node_at(drive, above)
     if not isinstance(directory, LiveDirectory):
         return True
-    listing = drive.known(directory) or await drive.parts.listings.recall(directory)
+    listing = await drive.recall(directory)
     return listing is not None and name not in listing.entries
 
 
@@ -158,7 +158,7 @@ async def _name_of(drive: Drive, place: Place, number: int) -> str:
             hint="a deletion, or it was never stored: dmfs versions tells",
         )
     name = version_name(place.name, number)
-    listing = drive.known(place.at.node) or await listings.recall(place.at.node)
+    listing = await drive.recall(place.at.node)
     is_taken = listing is not None and name in listing.entries
     return f"{HISTORIES}/{place.name}/{name}" if is_taken else name
 
