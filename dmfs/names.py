@@ -21,6 +21,7 @@ _EXTENSION_MAX_BYTES = 32
 _LEGAL = str.maketrans({"/": "／", "\0": "␀"})
 _LONE = re.compile("[\ud800-\udfff]")
 _DOTS = {".": "．", "..": "．．"}
+_ASIDE = re.compile(r"\.[0-9a-f]{16}\.partial")
 _FOREVER = 1 << 80
 
 
@@ -128,6 +129,16 @@ def _free_name(name: str, identifier: str, taken: dict[str, Child]) -> str:
         if candidate not in taken:
             return candidate
     raise AssertionError("two different ids with the same SHA-256")
+
+
+def aside_name(identifier: str) -> str:
+    """Of a file while it is being written: it gets its own when it is whole."""
+    return f".{id_hash(identifier, 16)}.partial"
+
+
+def is_aside(name: str) -> bool:
+    """Whether ``aside_name`` makes such names."""
+    return name.endswith(".partial") and _ASIDE.fullmatch(name) is not None
 
 
 def inode_number(identity: str) -> int:

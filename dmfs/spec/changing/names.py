@@ -16,9 +16,8 @@ from dmfs.errors import (
 )
 from dmfs.jobs.writing.place import directory_at, node_at, parts_of, split, writing_of
 from dmfs.model import Directory, File, Shortcut
-from dmfs.names import printable
+from dmfs.names import is_aside, printable
 from dmfs.spec.changing.target import Aside, begin
-from dmfs.spec.known.listing import is_aside
 from dmfs.spec.reading import READ_BYTES, open_to_read
 from dmfs.system.clock import wall_time_ns
 

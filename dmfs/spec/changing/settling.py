@@ -10,8 +10,7 @@ from dmfs.drive import Drive
 from dmfs.errors import DeadlineError, DriveError
 from dmfs.jobs.writing.place import writing_of
 from dmfs.jobs.writing.sending import wait
-from dmfs.names import printable
-from dmfs.spec.known.listing import is_aside
+from dmfs.names import is_aside, printable
 from dmfs.write.care.remedies import Remedies
 from dmfs.write.care.report import report_of
 from dmfs.write.care.rows import FILE

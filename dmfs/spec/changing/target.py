@@ -9,7 +9,7 @@ from dmfs.drive import Drive
 from dmfs.errors import ExistsError, IsADirectory, NotFoundError
 from dmfs.jobs.writing.place import writing_of
 from dmfs.model import Directory, File
-from dmfs.names import id_hash, printable
+from dmfs.names import aside_name, printable
 from dmfs.write.care.putting import check, drop, gone_up
 from dmfs.write.handle import Handle
 from dmfs.write.records import new_draft_id
@@ -85,7 +85,7 @@ async def begin(drive: Drive, directory: Directory, name: str, *, exclusive: boo
     if exclusive and await writing.child(directory, name) is not None:
         raise ExistsError(f"there is a {printable(name)!r} already")
     await check(writing, directory, name)
-    aside = f".{id_hash(new_draft_id(), 16)}.partial"
+    aside = aside_name(new_draft_id())
     _, handle = await writing.create(directory, aside, exclusive=True, truncate=False)
     return Aside(writing, directory, name, aside, handle, exclusive=exclusive)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -11,12 +10,12 @@ import trio
 from dmfs.drive import Drive
 from dmfs.errors import BadResponseError, DriveError, NotFoundError
 from dmfs.model import Child, Directory, File, Node, Shortcut, WrittenFile
+from dmfs.names import is_aside
 from dmfs.spec.facts import joined
 from dmfs.spec.known.memory import Memory
 from dmfs.spec.oserrors import as_oserror
 from dmfs.system.concurrency import gather
 
-ASIDE = re.compile(r"\.[0-9a-f]{16}\.partial")
 LISTED_AT_ONCE = 12
 """Directories of one ``find``: 300 listings a minute are allowed to all users of an app."""
 
@@ -51,11 +50,6 @@ async def entries_of(
             if not (is_aside(name) and isinstance(each, WrittenFile))
         }
     return listing.entries
-
-
-def is_aside(name: str) -> bool:
-    """Whether a file is being written under this name, and has its own when it is whole."""
-    return name.endswith(".partial") and ASIDE.fullmatch(name) is not None
 
 
 async def found_below(

@@ -14,7 +14,7 @@ import trio
 
 from dmfs.errors import DriveError, IsADirectory
 from dmfs.model import Directory, File
-from dmfs.names import id_hash, printable
+from dmfs.names import aside_name, printable
 from dmfs.spans import MIB
 from dmfs.system.concurrency import in_thread
 from dmfs.write.handle import Handle
@@ -35,7 +35,7 @@ async def put(
     the one that is there will be. It is safe on this machine then, and goes up next. DriveErrors;
     OSError of the descriptor."""
     await check(writing, directory, name)
-    aside = f".{id_hash(new_draft_id(), 16)}.partial"
+    aside = aside_name(new_draft_id())
     _, handle = await writing.create(directory, aside, exclusive=True, truncate=False)
     try:
         await _copy(descriptor, handle, progress)

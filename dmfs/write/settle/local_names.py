@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
 
+from dmfs.names import is_aside
+
 
 class Kind(StrEnum):
     """When a name of the table is local."""
@@ -152,6 +154,8 @@ class LocalNames:
 
     def find(self, name: str) -> Match | None:
         """The row for ``name``; None: an ordinary name."""
+        if is_aside(name):  # ours: no setting sends half a file up
+            return _in_table(name)
         if self._ordinary and any(each.fullmatch(name) for each in self._ordinary):
             return None
         for each in self._added:

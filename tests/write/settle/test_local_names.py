@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from dmfs.names import aside_name
 from dmfs.write.settle.local_names import Kind, LocalNames, Role, is_local_folder
 
 TABLE = LocalNames()
+
+
+def test_no_setting_sends_up_a_file_that_is_being_written_aside():
+    name, names = aside_name("a draft"), LocalNames(("!*.partial", "!.*"))
+    assert names.find("film.partial") is None
+    assert names.find(name) is not None
 
 
 @pytest.mark.parametrize(
