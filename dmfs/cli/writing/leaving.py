@@ -11,7 +11,7 @@ from dmfs.cli.settings import Invocation
 from dmfs.cli.writing.table import OPEN, Row, is_bad, what_waits
 from dmfs.errors import DriveError, SetupError
 from dmfs.fuse.mount_place import true_path
-from dmfs.write.spool.owner import owner_of
+from dmfs.write.spool.owner import owner_of, spool_of_mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def rows_of_mount(call: Invocation, mountpoint: str) -> list[Row]:
 def _writes(card: Card | None) -> bool:
     if card is None:
         return False
-    pid, _ = owner_of(Path(card.state_dir) / "spool" / card.profile / "lock")
+    pid, _ = owner_of(spool_of_mount(Path(card.state_dir), card.profile) / "lock")
     return pid == card.pid
 
 

@@ -36,18 +36,25 @@ def spool_directory(settings: Settings) -> Path:
     return spool_of_mount(settings.state_dir, settings.profile)
 
 
+def sign_in_of(call: Invocation) -> str | None:
+    """Whose drafts are told: those of the present sign-in; None, of everybody, where nobody is
+    signed in. Takes half a second: ask where there are any."""
+    from dmfs.assembly import owner_of_drafts
+
+    with bare_errors():
+        return trio.run(owner_of_drafts, read_settings(call))
+
+
 def journal_of(call: Invocation) -> Journalled | None:
-    """What the journal says without a mount: of the present sign-in, and of everybody where nobody
-    is signed in. None where nothing was ever written. SpoolError."""
-    from dmfs.assembly import owner_of_drafts  # half a second: where there is a journal
+    """What the journal says without a mount, of ``sign_in_of``. None where nothing was ever
+    written. SpoolError."""
     from dmfs.write.care.journalled import Journalled
 
     settings = read_settings(call)
-    if not (spool_directory(settings) / "lock").exists():
+    directory = spool_directory(settings)
+    if not (directory / "lock").exists():
         return None
-    with bare_errors():
-        owner = trio.run(owner_of_drafts, settings)
-    return Journalled.look(spool_directory(settings), settings.spool_size, owner=owner)
+    return Journalled.look(directory, settings.spool_size, owner=sign_in_of(call))
 
 
 def writer(call: Invocation) -> Seen | None:

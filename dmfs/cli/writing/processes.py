@@ -16,17 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import trio
-
 from dmfs.cli.control.runner import Show
 from dmfs.cli.control.words import plural
 from dmfs.cli.settings import Invocation, read_settings
-from dmfs.cli.writing.owner import journal_of, own_drive
+from dmfs.cli.writing.owner import journal_of, run_writing_job, sign_in_of
 from dmfs.cli.writing.table import FILE, OPEN
 from dmfs.errors import SetupError, SpoolError, SpoolTakenError
 from dmfs.names import printable
 from dmfs.system.clock import boot_time_s
-from dmfs.system.concurrency import bare_errors
 from dmfs.write.spool.owner import holder_of, spools_of_processes
 
 TYPE_CHECKING = False
@@ -76,10 +73,7 @@ def of_processes(call: Invocation) -> list[OfProcess]:
     directories = spools_of_processes(settings.state_dir, settings.profile)
     if not directories:
         return []
-    from dmfs.assembly import owner_of_drafts  # half a second: where there are any
-
-    with bare_errors():
-        owner = trio.run(owner_of_drafts, settings)
+    owner = sign_in_of(call)
     found = [_look(each, settings.spool_size, owner) for each in directories]
     return [each for each in found if each.journal is not None or each.damaged]
 
@@ -153,7 +147,8 @@ def send(call: Invocation, spool: OfProcess, timeout_s: float | None, show: Show
     def left_s() -> float:
         return math.inf if timeout_s is None else timeout_s - (boot_time_s() - began_at)
 
-    for last_try in (*[False] * TAKEN_TIMES, True):
+    tried = 0
+    while True:
         spool = _waited_for(spool.look_again(), left_s)
         if spool.pid or not spool.waiting or left_s() <= 0:
             late = any(row["state"] in OPEN for row in spool.waiting)
@@ -163,15 +158,15 @@ def send(call: Invocation, spool: OfProcess, timeout_s: float | None, show: Show
         parameters: dict[str, Any] = {"seen": not call.options.json}
         if timeout_s is not None:
             parameters["timeout_s"] = max(0.0, left_s())
-        events: list[Event] = []
-        pass_on = partial(_marked, show, events)
         try:
-            own_drive(call, "wait", parameters, pass_on, spool=spool.directory)
-            break
+            return run_writing_job(
+                call, "wait", parameters, lambda event: show({**event, "process": 0}),
+                spool.directory,
+            )  # fmt: skip
         except SpoolTakenError:
-            if last_try:
+            tried += 1
+            if tried > TAKEN_TIMES:
                 raise
-    return events[-1] if events else {}
 
 
 def _waited_for(spool: OfProcess, left_s: Callable[[], float]) -> OfProcess:
@@ -188,9 +183,3 @@ def _waited_for(spool: OfProcess, left_s: Callable[[], float]) -> OfProcess:
         time.sleep(max(0.0, min(LOOK_S, left_s())))
         spool = spool.look_again()
     return spool
-
-
-def _marked(show: Callable[[Event], None], events: list[Event], event: Event) -> None:
-    if event["event"] != "idle":
-        events[:] = [{**event, "process": 0}]
-        show(events[0])

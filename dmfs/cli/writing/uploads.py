@@ -137,8 +137,8 @@ def _wait(call: Invocation) -> int:
             left_s = None if timeout_s is None else timeout_s - (boot_time_s() - began_at)
             try:
                 ends.append(_send(call, each, left_s))
-            except (SpoolError, SpoolTakenError) as error:  # of this spool alone
-                errors.append(error)
+            except (SpoolError, SpoolTakenError) as of_this:  # the others go up all the same
+                errors.append(of_this)
     whole: dict[str, Any] = {**report, "uploads": []}
     add_to(whole, found)
     whole["event"], whole["late"] = "done", any(each.get("late") for each in ends)

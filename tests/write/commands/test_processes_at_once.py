@@ -68,7 +68,6 @@ class Jobs:
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
     made = Jobs()
-    monkeypatch.setattr(processes, "own_drive", made.own_drive)
     monkeypatch.setattr(owner, "own_drive", made.own_drive)
     monkeypatch.setattr(processes, "LOOK_S", 0.001)
     monkeypatch.setattr(processes, "journal_of", lambda _: None)
