@@ -18,8 +18,8 @@ from dmfs import __version__
 from dmfs.cli import DONE, FAILED, INTERRUPTED, USAGE
 
 GC_THRESHOLDS = (100_000, 10, 10)
-"""What a command imports is no garbage: to look for some took 20 of the 240 ms of CPU of an ls, and
-to look once more at the end 40 (``gc.freeze``). A drive sets its own."""
+"""What a command imports is no garbage: to look for some took 20 of the 260 ms of CPU of an ls, and
+to look once more at the end 40 (``gc.freeze``). A mount sets its own."""
 TYPE_CHECKING = False  # importing typing for its constant would cost a fifth of --version
 if TYPE_CHECKING:
     import argparse

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -177,8 +178,13 @@ def test_without_a_mount_the_journal_tells_and_wait_sends(
     folder.below(mounted, "new.txt").write_bytes(b"new")
     wait_until(lambda: report(home)["new.txt"]["state"] == "uploading")
     calm.fault("status", route="item", status=503, times=None)
+    unsaved = folder.below(mounted, "unsaved.txt").open("wb")
+    unsaved.write(b"of which nothing is confirmed")
+    unsaved.flush()
     folder.below(mounted, "gone.txt").unlink()
     mounted.kill()
+    with contextlib.suppress(OSError):
+        unsaved.close()
     rows = report(home)
     assert rows["new.txt"]["path"] == folder.path("new.txt")
     assert rows["new.txt"]["state"] == "waiting"
